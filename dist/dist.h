@@ -1,0 +1,146 @@
+/*
+ * Many workers in lockstep: the world, agreement, collectives, the fixed-order reduction of gradients, the leader's
+ * orders, the watchdog and the comparison of replicas.  It knows the engine; no files and no recipes.
+ *
+ * A global batch is cut into `lanes`; a worker owns a run of neighbouring lanes (lk_part_rows) and computes them one
+ * after another.  Sums over lanes follow one binary tree: node (level k, index i) covers lanes [i * 2^k, (i+1) * 2^k)
+ * cut at `lanes`, and is the sum of its two children (or its only child).  So the bits do not depend on the workers.
+ */
+#ifndef LK_DIST_H
+#define LK_DIST_H
+
+#include "engine/engine.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* -------------------------------------------------------------------- world */
+
+typedef struct lk_world lk_world;
+
+/* Joins the workers that mpirun (or srun) started into one world; started alone it is a world of one and MPI is
+ * never touched.  Collective: once, before any other call here.
+ *
+ *   timeout_s  seconds without progress before the watchdog ends the job; 0 turns it off
+ *
+ * Errors, the same on every worker: LK_ERR_USAGE (timeout_s < 0), LK_ERR_PEER. */
+lk_status lk_world_new(double timeout_s, lk_world **out);
+/* Collective. */
+void lk_world_free(lk_world **world);
+/* The timeout of lk_world_new, changed once the recipe is known.  Local. */
+lk_status lk_world_set_timeout(lk_world *world, double timeout_s);
+
+int lk_world_rank(const lk_world *world);      /* 0 .. size-1; Local */
+int lk_world_size(const lk_world *world);      /* Local */
+int lk_world_host_rank(const lk_world *world); /* among the workers of this host; Local */
+int lk_world_host_size(const lk_world *world); /* Local */
+int lk_world_n_hosts(const lk_world *world);   /* Local */
+const char *lk_world_host(const lk_world *world, int rank); /* host name of a worker; Local */
+
+/* What can fail on one worker becomes the same on all: LK_OK if every worker passes LK_OK, else the status of the
+ * lowest failing rank with its message, "rank 2 (host b): ...".  Collective. */
+lk_status lk_world_agree(lk_world *world, lk_status mine);
+/* Ends the whole job at once with this exit status, after printing `message` once.  Local; does not return. */
+void lk_world_abort(lk_world *world, lk_status status, const char *message) __attribute__((noreturn));
+
+lk_status lk_world_barrier(lk_world *world);                                             /* Collective */
+lk_status lk_world_broadcast(lk_world *world, void *buffer, size_t nbytes);              /* from the leader; Collective */
+/* Every worker's nbytes, in rank order, to the leader: all is (size * nbytes) there, NULL elsewhere.  Collective. */
+lk_status lk_world_gather(lk_world *world, const void *mine, size_t nbytes, void *all);
+/* Strings of any length from every worker to the leader: (*all)[rank] there (release with free(), one block), NULL
+ * elsewhere.  Collective. */
+lk_status lk_world_gather_text(lk_world *world, const char *mine, char ***all);
+
+/* Tells the watchdog where this worker is.  phase is a string constant.  Local, a few stores. */
+void lk_world_progress(lk_world *world, int64_t step, const char *phase);
+
+/* -------------------------------------------------------------------- lanes */
+
+/* Lanes [*begin, *end) of this worker; empty when there are more workers than lanes.  Local.
+ * Errors: LK_ERR_USAGE (lanes < 1; more workers than lanes). */
+lk_status lk_world_lanes(const lk_world *world, int lanes, int *begin, int *end);
+/* Sums `n` doubles per lane over all lanes in the tree; mine is (own lanes, n), sum (n) on every worker.  Collective. */
+lk_status lk_world_sum_lanes(lk_world *world, int lanes, const double *mine, size_t n, double *sum);
+
+/* ---------------------------------------------------------------- reduction */
+
+#define LK_REDUCTION_LIST(X) X(LK_REDUCE_TREE, "tree") X(LK_REDUCE_MPI, "mpi") X(LK_REDUCE_NCCL, "nccl")
+typedef enum lk_reduction { LK_REDUCTION_LIST(LK_WORD_ENUM) } lk_reduction;
+
+typedef struct lk_reducer lk_reducer;
+
+/* Sums gradient arenas of all lanes of all workers.  Buckets are slices of the arena cut at tensors, reduced in the
+ * order in which the backward pass finishes them; with several buckets and workers a communication thread reduces
+ * while the backward pass goes on.  Memory is allocated here and never in a step.
+ *
+ *   engine, model  borrowed
+ *   bucket_bytes   size at which a bucket is closed, > 0
+ *
+ * Collective.  Errors, the same on every worker: LK_ERR_USAGE (nccl in a build or engine without it), LK_ERR_PEER. */
+lk_status lk_reducer_new(lk_world *world, lk_engine *engine, const lk_model *model, lk_reduction kind, int lanes,
+                         size_t bucket_bytes, lk_reducer **out);
+void      lk_reducer_free(lk_reducer **reducer);
+/* Begins one of this worker's lanes, in order; *grads is where its gradients go (lk_lane.grads).  Local. */
+lk_status lk_reducer_lane(lk_reducer *reducer, int lane, float **grads);
+/* Says that the lane had no samples: it counts as zeros.  Local. */
+lk_status lk_reducer_empty_lane(lk_reducer *reducer);
+/* An lk_ready_fn whose arg is the reducer: [begin, end) of the current lane's arena is final.  Local. */
+void      lk_reducer_ready(void *reducer, size_t begin, size_t end);
+/* Waits for all buckets; *sum is the sum over all lanes, the same bits on every worker, valid until the next
+ * lk_reducer_lane().  Collective. */
+lk_status lk_reducer_finish(lk_reducer *reducer, const float **sum);
+
+typedef struct lk_reducer_stats {
+    size_t n_buckets;
+    int64_t bytes_sent;        /* by this worker since the start */
+    double seconds_waited;     /* in lk_reducer_finish, so not hidden behind the backward pass */
+} lk_reducer_stats;
+void lk_reducer_get_stats(const lk_reducer *reducer, lk_reducer_stats *out);
+
+/* -------------------------------------------------------------------- leader */
+
+enum { LK_MAX_GROUPS = 16 };
+
+typedef enum lk_order_flag {
+    LK_ORDER_EVALUATE = 1 << 0,   /* after this step */
+    LK_ORDER_CHECKPOINT = 1 << 1, /* after this step (and after evaluating) */
+    LK_ORDER_PUBLISH = 1 << 2,    /* the checkpoint in flight is written everywhere: it is being published */
+    LK_ORDER_STOP = 1 << 3,       /* after this step: the run ends */
+    LK_ORDER_REQUEUE = 1 << 4,    /* with STOP: on a signal; exit status 75 */
+    LK_ORDER_EARLY = 1 << 5,      /* with STOP: early stopping */
+} lk_order_flag;
+
+/* What the leader decides for one step; everybody obeys. */
+typedef struct lk_order {
+    int64_t step;
+    int32_t epoch;
+    uint32_t flags;
+    int32_t n_groups;
+    int32_t reserved;
+    double lr[LK_MAX_GROUPS];
+} lk_order;
+
+/* Starts sending the leader's order (read on the leader, written elsewhere by lk_order_wait); non-blocking, so that it
+ * overlaps the forward pass.  `order` must stay put until lk_order_wait().  One in flight.  Collective. */
+lk_status lk_order_begin(lk_world *world, lk_order *order);
+/* Errors: LK_ERR_PEER, also when the order is for another step than `step`.  Collective. */
+lk_status lk_order_wait(lk_world *world, int64_t step);
+
+/* ------------------------------------------------------------------ replicas */
+
+/* Compares a 64-bit hash (XXH3) of params on all workers.  Where they differ, all workers return LK_ERR_NUMBERS with
+ * the ranks, hosts, step and first tensor that differ (the majority is right; with no majority it says so).
+ * Collective. */
+lk_status lk_world_check_replicas(lk_world *world, lk_engine *engine, const lk_model *model, const float *params,
+                                  int64_t step);
+
+/* ---------------------------------------------------------------- for doctor */
+
+/* "Open MPI 4.1.4 (MPI 3.1)", and whether it was started under mpirun; writes at most nbytes.  Local. */
+void lk_world_describe(const lk_world *world, char *text, size_t nbytes);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

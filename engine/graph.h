@@ -1,0 +1,145 @@
+/*
+ * The static graph: what nn/ builds, autodiff extends and plan places.  Private to engine/.
+ *
+ * Tensors and nodes are plain arrays indexed by int; an id stays valid for the graph's life.  An op's builder
+ * (ops/ops.h) checks shapes at once and appends one node; its gradient rule appends backward nodes to the same graph.
+ * Activations of images are (N, H, W, C) in memory and in `shape`; parameters have PyTorch's shapes.
+ */
+#ifndef LK_GRAPH_H
+#define LK_GRAPH_H
+
+#include "engine/engine.h"
+
+enum { LK_MAX_IN = 8, LK_MAX_OUT = 4, LK_NO_TENSOR = -1 };
+
+typedef enum lk_dtype { LK_DTYPE_F32, LK_DTYPE_BF16, LK_DTYPE_F64, LK_DTYPE_I32, LK_DTYPE_U8 } lk_dtype;
+size_t lk_dtype_size(lk_dtype dtype);
+const char *lk_dtype_name(lk_dtype dtype);
+
+/* Where a tensor's bytes are: a base that the run supplies, plus the tensor's offset. */
+typedef enum lk_arena {
+    LK_ARENA_PARAMS, /* the model's parameter arena, fp32 */
+    LK_ARENA_GRADS,  /* the lane's gradient arena, fp32: gradients, statistics, slots */
+    LK_ARENA_ACT,    /* activations of this plan, placed by liveness */
+    LK_ARENA_X,      /* the lane's input, fp32 */
+    LK_ARENA_TARGET, /* the lane's target (fp32) or label (int32) */
+    LK_ARENA_SUMS,   /* LK_N_SUMS doubles */
+    LK_ARENA_OUTPUT, /* the lane's output, fp32 */
+    LK_N_ARENAS,
+} lk_arena;
+
+typedef struct lk_tensor {
+    char *name;                 /* owned */
+    lk_dtype dtype;
+    int ndim;
+    int64_t shape[LK_MAX_DIMS];
+    size_t n_elem, nbytes;
+    lk_arena arena;
+    size_t offset;              /* bytes; for LK_ARENA_ACT set by placement */
+    int producer;               /* node, or -1 */
+    bool needs_grad;            /* a trained parameter, or computed from one */
+    int info;                   /* index in the model's tensors, or -1 */
+    int n_uses;                 /* nodes that read it so far */
+} lk_tensor;
+
+/* Every op, forward and backward: X(ID, "name").  A backend has one binder per id (cpu/bind.c lists them). */
+#define LK_OP_LIST(X)                                                                                 \
+    X(LINEAR, "linear")                     /* x (N,I), w (O,I), [b (O)] -> y (N,O) */                \
+    X(LINEAR_GRAD_X, "linear_grad_x")       /* dy, w -> dx */                                         \
+    X(LINEAR_GRAD_W, "linear_grad_w")       /* dy, x -> dw, [db] */                                   \
+    X(CONV2D, "conv2d")                     /* x (N,H,W,I), w (O,I,kh,kw), [b] -> y (N,H',W',O) */    \
+    X(CONV2D_GRAD_X, "conv2d_grad_x")       /* dy, w -> dx */                                         \
+    X(CONV2D_GRAD_W, "conv2d_grad_w")       /* dy, x -> dw, [db] */                                   \
+    X(MAX_POOL2D, "max_pool2d")             /* x -> y, winner (u8: place of the maximum in its window) */ \
+    X(MAX_POOL2D_GRAD, "max_pool2d_grad")   /* dy, winner -> dx */                                    \
+    X(AVG_POOL2D, "avg_pool2d")             /* x -> y */                                              \
+    X(AVG_POOL2D_GRAD, "avg_pool2d_grad")   /* dy -> dx */                                            \
+    X(FLATTEN, "flatten")                   /* x (N,H,W,C) -> y (N, C*H*W) in PyTorch's order */      \
+    X(FLATTEN_GRAD, "flatten_grad")         /* dy -> dx */                                            \
+    X(ACTIVATION, "activation")             /* x -> y; attr activation.kind */                        \
+    X(ACTIVATION_GRAD, "activation_grad")   /* dy, y (relu, tanh, sigmoid) or x (gelu) -> dx */       \
+    X(DROPOUT, "dropout")                   /* x -> y, mask (u8: 1 kept); TRAIN only, p > 0 */        \
+    X(DROPOUT_GRAD, "dropout_grad")         /* dy, mask -> dx */                                      \
+    X(BATCH_NORM, "batch_norm")             /* TRAIN: x, g, b -> y, mean (C), rstd (C); writes stat tensors in GRADS */ \
+    X(BATCH_NORM_GRAD, "batch_norm_grad")   /* dy, x, g, mean, rstd -> dx, dg, db */                  \
+    X(BATCH_NORM_EVAL, "batch_norm_eval")   /* x, g, b, running_mean, running_var -> y */             \
+    X(LAYER_NORM, "layer_norm")             /* x (N,C), g, b -> y, mean (N), rstd (N) */              \
+    X(LAYER_NORM_GRAD, "layer_norm_grad")   /* dy, x, g, mean, rstd -> dx, dg, db */                  \
+    X(ADD, "add")                           /* a, b -> y */                                           \
+    X(CAST, "cast")                         /* x -> y of another dtype; its gradient casts back */    \
+    X(MSE_LOSS, "mse_loss")                 /* x, target -> dx and the loss slot (TRAIN) or sums (EVAL) */ \
+    X(L1_LOSS, "l1_loss")                   /* the same */                                            \
+    X(CROSS_ENTROPY, "cross_entropy")       /* logits, label -> the same */
+
+typedef enum lk_op_id {
+#define LK_OP_ENUM(id, name) LK_OP_##id,
+    LK_OP_LIST(LK_OP_ENUM)
+#undef LK_OP_ENUM
+    LK_N_OPS,
+} lk_op_id;
+
+typedef union lk_attrs {
+    struct { int64_t stride, padding; } conv;
+    struct { int64_t kernel, stride, padding; } pool; /* average counts padding in, as PyTorch does by default */
+    struct { lk_activation kind; } activation;
+    struct { double p; uint32_t layer; } dropout;     /* layer: number of this dropout in the model */
+    struct { float eps, momentum; } norm;
+    struct { float label_smoothing; int32_t ignore_index; lk_mode mode; } loss;
+} lk_attrs;
+
+/* Absent optional inputs and outputs are LK_NO_TENSOR at their place. */
+typedef struct lk_node {
+    lk_op_id op;
+    char *path;                 /* layer's path, for messages and the printed plan; owned */
+    int n_in, n_out;
+    int in[LK_MAX_IN], out[LK_MAX_OUT];
+    lk_attrs attrs;
+} lk_node;
+
+typedef struct lk_graph {
+    const lk_model *model;      /* borrowed; where parameters are.  NULL in tests of single ops */
+    lk_mode mode;
+    lk_precision precision;
+    int64_t n;                  /* samples */
+    lk_tensor *tensors;         /* owned */
+    lk_node *nodes;             /* owned; after lk_graph_order() in order of execution */
+    int n_tensors, n_nodes;
+    int cap_tensors, cap_nodes;
+    size_t act_bytes, act_bytes_unshared; /* after placement */
+} lk_graph;
+
+void lk_graph_init(lk_graph *graph, const lk_model *model, lk_mode mode, lk_precision precision, int64_t n);
+void lk_graph_clear(lk_graph *graph);
+
+/* Appends a tensor; name is copied. */
+lk_status lk_graph_tensor(lk_graph *graph, const char *name, lk_dtype dtype, int ndim, const int64_t *shape,
+                          lk_arena arena, size_t offset, int *out);
+/* Appends an activation (LK_ARENA_ACT). */
+lk_status lk_graph_act(lk_graph *graph, const char *name, lk_dtype dtype, int ndim, const int64_t *shape, int *out);
+/* Appends a node reading in[0..n_in) and producing out[0..n_out) (existing tensors whose producer it becomes). An
+ * activation output needs_grad if any input does, unless its dtype is u8. */
+lk_status lk_graph_node(lk_graph *graph, lk_op_id op, const char *path, int n_in, const int *in, int n_out,
+                        const int *out, const lk_attrs *attrs, int *node);
+
+/* A gradient rule.  dout[o] is the gradient of output o or LK_NO_TENSOR; the rule appends backward nodes and sets
+ * din[i] for each input i whose needs_grad is set.  It makes the tensor for din[i] with lk_graph_grad(). */
+typedef lk_status lk_gradient_fn(lk_graph *graph, int node, const int *dout, int *din);
+/* A new tensor to hold the gradient of `tensor`: in LK_ARENA_GRADS for a parameter read by one node only, otherwise
+ * an activation.  Autodiff sums what several readers contribute. */
+lk_status lk_graph_grad(lk_graph *graph, int tensor, int *out);
+
+typedef struct lk_op {
+    const char *name;
+    lk_gradient_fn *gradient;                                   /* NULL: not differentiable (backward ops, eval ops) */
+    double (*flops)(const lk_graph *graph, const lk_node *node); /* NULL: one per output element */
+} lk_op;
+/* The table in ops/ops.c; nothing else asks which ops exist. */
+const lk_op *lk_op_get(lk_op_id id);
+
+/* Appends the backward pass.  The loss node has produced the gradient `dx` of its first input; everything that leads
+ * to a needs_grad tensor is differentiated in reverse order, the rest never emitted. */
+lk_status lk_graph_differentiate(lk_graph *graph, int x, int dx);
+/* Drops nodes nobody needs, orders the rest, places activations by liveness (offsets multiples of 64 bytes). */
+lk_status lk_graph_place(lk_graph *graph);
+
+#endif

@@ -1,0 +1,34 @@
+/*
+ * Builders of the ops: each checks shapes at once, names the layer when they do not fit, and appends one node.
+ * Private to engine/.  Tensors are ids in the graph; results come last.  Errors: LK_ERR_USAGE.
+ */
+#ifndef LK_OPS_H
+#define LK_OPS_H
+
+#include "engine/graph.h"
+
+/* x (N, I), w (O, I), b (O) or LK_NO_TENSOR -> y (N, O); y's dtype is that of x. */
+lk_status lk_op_linear(lk_graph *graph, const char *path, int x, int w, int b, int *y);
+/* x (N, H, W, I), w (O, I, kh, kw), b (O) or LK_NO_TENSOR -> y (N, H', W', O). */
+lk_status lk_op_conv2d(lk_graph *graph, const char *path, int x, int w, int b, int64_t stride, int64_t padding, int *y);
+lk_status lk_op_pool2d(lk_graph *graph, const char *path, lk_pool kind, int x, int64_t kernel, int64_t stride,
+                       int64_t padding, int *y);
+/* (N, H, W, C) -> (N, C * H * W) in PyTorch's order. */
+lk_status lk_op_flatten(lk_graph *graph, const char *path, int x, int *y);
+lk_status lk_op_activation(lk_graph *graph, const char *path, lk_activation kind, int x, int *y);
+/* The input itself outside training or when p is 0. */
+lk_status lk_op_dropout(lk_graph *graph, const char *path, double p, uint32_t layer, int x, int *y);
+/* x (..., C); g, b, running_mean, running_var (C).  In training it normalises by the lane's statistics and writes the
+ * lane's mean and unbiased variance to stat_mean and stat_var (C), tensors in LK_ARENA_GRADS. */
+lk_status lk_op_batch_norm(lk_graph *graph, const char *path, int x, int g, int b, int running_mean, int running_var,
+                           int stat_mean, int stat_var, float eps, float momentum, int *y);
+lk_status lk_op_layer_norm(lk_graph *graph, const char *path, int x, int g, int b, float eps, int *y);
+lk_status lk_op_add(lk_graph *graph, const char *path, int a, int b, int *y);
+lk_status lk_op_cast(lk_graph *graph, const char *path, lk_dtype dtype, int x, int *y);
+/* x (N, O) of any float type against the lane's target or label.  TRAIN: writes the loss slot (scaled by inv_count)
+ * and makes *dx, the gradient of x in x's type.  EVAL: writes LK_N_SUMS doubles and *dx is LK_NO_TENSOR.
+ * slot, sums: tensors in LK_ARENA_GRADS and LK_ARENA_SUMS; the one not used by the mode is LK_NO_TENSOR. */
+lk_status lk_op_loss(lk_graph *graph, const char *path, const lk_loss_spec *spec, int x, int target, int slot, int sums,
+                     int *dx);
+
+#endif

@@ -1,0 +1,303 @@
+/*
+ * What outlives the process: recipes, data sets and their loader, checkpoints, metrics, the journal, progress.  It
+ * knows the engine's tensors and no MPI: it is told "part r of n".  Everything here is Local.
+ */
+#ifndef LK_IO_H
+#define LK_IO_H
+
+#include <stdio.h>
+
+#include "engine/engine.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ------------------------------------------------------------------- recipe */
+
+#define LK_DATA_LIST(X)                                                                          \
+    X(LK_DATA_CSV, "csv") X(LK_DATA_HDF5, "hdf5") X(LK_DATA_IDX, "idx")                           \
+    X(LK_DATA_REGRESSION, "regression") X(LK_DATA_POLYNOMIAL, "polynomial")
+#define LK_STANDARDIZE_LIST(X)                                                                   \
+    X(LK_STANDARDIZE_NONE, "false") X(LK_STANDARDIZE_ALL, "true") X(LK_STANDARDIZE_FEATURES, "features") \
+    X(LK_STANDARDIZE_TARGET, "target")
+#define LK_MISSING_LIST(X)                                                                       \
+    X(LK_MISSING_ERROR, "error") X(LK_MISSING_DROP, "drop") X(LK_MISSING_MEAN, "mean")            \
+    X(LK_MISSING_MEDIAN, "median") X(LK_MISSING_ZERO, "zero")
+#define LK_UNIT_LIST(X) X(LK_UNIT_EPOCH, "epoch") X(LK_UNIT_STEP, "step")
+typedef enum lk_data_kind { LK_DATA_LIST(LK_WORD_ENUM) } lk_data_kind;
+typedef enum lk_standardize { LK_STANDARDIZE_LIST(LK_WORD_ENUM) } lk_standardize;
+typedef enum lk_missing { LK_MISSING_LIST(LK_WORD_ENUM) } lk_missing;
+typedef enum lk_unit { LK_UNIT_LIST(LK_WORD_ENUM) } lk_unit;
+
+/* A list of words; storage owned by whoever owns the struct around it. */
+typedef struct lk_words { char **word; unsigned n; } lk_words;
+
+/* The section `data`.  Paths are relative to the recipe's folder unless absolute (or starting with ./ or ../, which
+ * is the same).  Which keys a kind takes is said in the README's recipe reference. */
+typedef struct lk_data_spec {
+    lk_data_kind kind;
+    char *train;              /* csv, hdf5: file.  idx: images file */
+    char *validation;         /* the same; NULL: validation_fraction of train, or none */
+    double validation_fraction; /* in [0, 1): chosen by seed; only when validation is NULL */
+    char *train_labels, *validation_labels; /* idx */
+    char *target;             /* csv: column by header name (or number from 0 with header: false); hdf5: data set */
+    char *features;           /* hdf5: data set, default "x" (target default "y") */
+    bool header;              /* csv: first line names the columns, default true */
+    char *delimiter;          /* csv: one character, default ","; "\t" or "tab" for tabs; "space": runs of blanks */
+    lk_missing missing;       /* csv: an empty cell (or one of missing_values): error, drop the row, or fill from training statistics */
+    lk_words missing_values;  /* csv: further spellings of a missing cell: NA, nan */
+    lk_words categorical;     /* csv: text columns, one-hot by the sorted values of the training part */
+    lk_words ignore;          /* csv: columns left out */
+    lk_standardize standardize; /* from training statistics: mean 0, deviation 1 (population) */
+    double pixel_mean, pixel_std; /* idx: (value / 255 - mean) / std; default 0, 1 */
+    int64_t samples, validation_samples; /* generators */
+    int64_t n_features;       /* regression */
+    int64_t n_informative;    /* regression; default min(10, n_features) as scikit-learn's make_regression */
+    double noise;             /* generators: deviation added to the target */
+    double *weights; unsigned n_weights; /* polynomial: w_j */
+    int64_t degree;           /* polynomial: y = sum_j w_j * x_j^degree + noise */
+    uint64_t seed;            /* generators and validation_fraction; default run.seed */
+    bool drop_last;           /* leave out a last smaller batch */
+    bool shuffle;             /* default true */
+} lk_data_spec;
+
+/* A recipe: every section with its defaults filled in.  Field names are the recipe's keys where they are plain. */
+typedef struct lk_recipe {
+    struct { char *name; uint64_t seed; char *dir; } run;         /* dir default runs/NAME */
+    struct { lk_engine_kind kind; lk_precision precision; int threads; } engine;
+    lk_data_spec data;
+    lk_model_spec model;                                          /* its loss filled from `loss` */
+    lk_optimizer_spec optimizer;
+    struct { lk_schedule_spec spec; char *metric; } scheduler;    /* metric: reduce_on_plateau */
+    bool has_ema;
+    struct { lk_ema_spec spec; lk_words copy, ignore; } ema;
+    struct {
+        int64_t epochs;                /* >= 1 */
+        int64_t steps;                 /* stop after this many steps in all; 0: by epochs alone */
+        int64_t batch;                 /* global, >= 1 */
+        int lanes;                     /* 0: number of workers of the first start */
+        int64_t evaluate_every;        /* epochs between evaluations, default 1 */
+        int64_t evaluate_batch;        /* 0: the training batch */
+        bool check_finite;             /* every step, default true */
+        int on_nonfinite;              /* lk_on_nonfinite */
+        bool has_early_stop;
+        struct { char *metric; lk_early_stop_spec spec; } early_stop;
+        char *best_metric;             /* what `best` means; default: early stop's metric, else ema.validation.loss or validation.loss or train.loss */
+        lk_extremum best_mode;
+    } train;
+    struct { int64_t every; lk_unit unit; int keep; bool best; } checkpoint; /* every 0: only at the end; keep >= 1 */
+    struct { int reduction; int64_t check_every; double timeout; int64_t bucket_bytes; } dist; /* reduction: index in dist's list of words: tree, mpi, nccl */
+    char *text;   /* the recipe with its overrides, as YAML: what checkpoints keep */
+    char *path;   /* the file it came from */
+} lk_recipe;
+
+#define LK_ON_NONFINITE_LIST(X) X(LK_NONFINITE_STOP, "stop") X(LK_NONFINITE_SKIP, "skip")
+typedef enum lk_on_nonfinite { LK_ON_NONFINITE_LIST(LK_WORD_ENUM) } lk_on_nonfinite;
+
+/* Reads a recipe and applies overrides "a.b=value" in order.  Errors: LK_ERR_USAGE with file, line, path of the key
+ * and the nearest known key; LK_ERR_SYSTEM for a file that cannot be read is LK_ERR_USAGE too: a wrong path. */
+lk_status lk_recipe_read(const char *path, const char *const *overrides, size_t n_overrides, lk_recipe **out);
+/* The same from text, as a checkpoint keeps it; path is for messages and relative names. */
+lk_status lk_recipe_parse(const char *text, const char *path, const char *const *overrides, size_t n_overrides,
+                          lk_recipe **out);
+void      lk_recipe_free(lk_recipe **recipe);
+/* Line of the recipe's file that holds a key ("train.batch"), 0 if it does not: for messages of later checks. */
+int       lk_recipe_line(const lk_recipe *recipe, const char *key);
+
+/* --------------------------------------------------------------------- data */
+
+typedef struct lk_dataset lk_dataset;
+
+/* Statistics of the training part that later parts and predictions need: means, deviations, fill values, categories
+ * and their order.  As JSON text it is kept in checkpoints. */
+typedef struct lk_data_stats lk_data_stats;
+
+typedef enum lk_part { LK_PART_TRAIN, LK_PART_VALIDATION } lk_part;
+
+/* Opens both parts: *validation is NULL when the recipe has none.  Reads and checks everything there is to check
+ * before training starts.  loss decides whether targets are numbers or labels.  With `stats` not NULL (resume, eval) they are used instead of
+ * being computed.  Errors: LK_ERR_DATA with file and line or record; LK_ERR_USAGE. */
+lk_status lk_dataset_open(const lk_data_spec *spec, lk_loss_kind loss, const char *stats_json, lk_dataset **train,
+                          lk_dataset **validation);
+/* For predict and eval on another file of the same kind; target may be absent when `need_target` is false. */
+lk_status lk_dataset_open_file(const lk_data_spec *spec, lk_loss_kind loss, const char *stats_json, const char *file,
+                               const char *labels_file, bool need_target, lk_dataset **out);
+void      lk_dataset_free(lk_dataset **dataset);
+int64_t   lk_dataset_n(const lk_dataset *dataset);
+/* Shape of one sample: C, H, W for images (image[0] > 0), else n_input numbers. */
+size_t    lk_dataset_n_input(const lk_dataset *dataset);
+size_t    lk_dataset_n_output(const lk_dataset *dataset); /* targets a sample; for labels: the largest label + 1 */
+void      lk_dataset_image(const lk_dataset *dataset, int64_t image[3]); /* zeros when samples are not images */
+bool      lk_dataset_has_labels(const lk_dataset *dataset);
+/* JSON; owned by the data set. */
+const char *lk_dataset_stats(const lk_dataset *dataset);
+/* Sum over outputs of the squared deviations of the targets from their means: the denominator of r2. */
+double    lk_dataset_target_spread(const lk_dataset *dataset);
+/* A prediction in the units of the data: undoes the target's standardisation.  output: (n, n_output), in place. */
+void      lk_dataset_unstandardize(const lk_dataset *dataset, float *output, int64_t n);
+/* Name of an output for a prediction's header: the target column, or "y". */
+const char *lk_dataset_target_name(const lk_dataset *dataset);
+
+typedef struct lk_loader_spec {
+    int64_t batch;          /* global */
+    int lanes;
+    int lane_begin, lane_end; /* own lanes */
+    bool shuffle;           /* by (seed, epoch) through a keyed bijection; else in order */
+    bool drop_last;
+    uint64_t seed;
+    int32_t ignore_index;   /* labels that are no loss terms */
+    size_t n_output;        /* regression: loss terms a sample */
+} lk_loader_spec;
+
+/* One lane of a batch; n may be 0.  Pointers are valid until the next lk_loader_next(). */
+typedef struct lk_batch_lane {
+    int64_t n;
+    const float *x;         /* (n, n_input), images as (H, W, C) */
+    const float *target;    /* (n, n_output), or NULL */
+    const int32_t *label;   /* (n,), or NULL */
+    const int64_t *sample;  /* (n,) index in the data set */
+} lk_batch_lane;
+
+typedef struct lk_batch {
+    int64_t epoch, index;   /* batch number in the epoch */
+    int64_t n;              /* samples in the global batch */
+    int64_t n_terms;        /* loss terms in the global batch */
+    bool last;              /* of the epoch */
+    const lk_batch_lane *lane; /* own lanes, lane_end - lane_begin of them */
+} lk_batch;
+
+typedef struct lk_loader lk_loader;
+
+/* Reads ahead on a thread of its own; dataset is borrowed.  Lane l of a batch of n samples gets the rows of
+ * lk_part_rows(n, l, lanes).  Nothing is allocated after this call. */
+lk_status lk_loader_new(const lk_dataset *dataset, const lk_loader_spec *spec, lk_loader **out);
+void      lk_loader_free(lk_loader **loader);
+int64_t   lk_loader_batches(const lk_loader *loader); /* in an epoch */
+/* The next batch is `index` of `epoch`. */
+lk_status lk_loader_seek(lk_loader *loader, int64_t epoch, int64_t index);
+/* After the last batch of an epoch comes the first of the next. */
+lk_status lk_loader_next(lk_loader *loader, lk_batch *out);
+/* Lane sizes that occur in an epoch, each once, 0 left out: what to compile.  Returns how many (at most 4). */
+int       lk_loader_lane_sizes(const lk_loader *loader, int64_t sizes[4]);
+
+/* -------------------------------------------------------------- checkpoints */
+
+/* One tensor of a checkpoint; path is "model/fc.weight", "optimizer/exp_avg/fc.weight", "ema/fc.weight". */
+typedef struct lk_ckpt_tensor {
+    const char *path;
+    int ndim;
+    int64_t shape[LK_MAX_DIMS];
+    size_t n_elem;
+    float *data;            /* whole tensor, fp32, host memory; borrowed */
+} lk_ckpt_tensor;
+
+/* Named values beside the tensors: "schedule/best", "loader/epoch", "run/recipe".  A small owned dictionary. */
+typedef struct lk_notes lk_notes;
+lk_status lk_notes_new(lk_notes **out);
+void      lk_notes_free(lk_notes **notes);
+lk_status lk_notes_set_int(lk_notes *notes, const char *path, int64_t value);
+lk_status lk_notes_set_real(lk_notes *notes, const char *path, double value);
+lk_status lk_notes_set_text(lk_notes *notes, const char *path, const char *value);
+/* Errors: LK_ERR_CHECKPOINT (absent or of another type). */
+lk_status lk_notes_get_int(const lk_notes *notes, const char *path, int64_t *out);
+lk_status lk_notes_get_real(const lk_notes *notes, const char *path, double *out);
+lk_status lk_notes_get_text(const lk_notes *notes, const char *path, const char **out); /* owned by notes */
+bool      lk_notes_has(const lk_notes *notes, const char *path);
+size_t    lk_notes_n(const lk_notes *notes);
+const char *lk_notes_path(const lk_notes *notes, size_t i); /* in the order they were set */
+
+typedef struct lk_saver lk_saver;
+
+/* Writes checkpoints of one run as part r of n.  dir is RUN/checkpoints, made if it is absent.
+ *
+ * One save goes: lk_saver_begin() on every part copies its rows (and on part 0 what the leader alone owns) and returns; a
+ * thread writes shard-R-of-N.h5 into step-N.partial/ and fsyncs it; lk_saver_poll() tells when that is done.  When
+ * every part is done, part 0 calls lk_saver_publish(): leader.h5, index.h5, fsync, rename, `latest`, and removal of
+ * what `keep` no longer keeps.  Until then the older checkpoints are all that exist. */
+lk_status lk_saver_new(const char *dir, int r, int n, int keep, lk_saver **out);
+void      lk_saver_free(lk_saver **saver); /* waits for the thread; an unpublished save stays .partial */
+/* shared: tensors every worker holds alike, cut by rows over the parts.  leader: tensors of part 0 alone (n_leader 0
+ * and notes NULL elsewhere).  All is copied before it returns.  Errors: LK_ERR_CHECKPOINT (a save is in flight). */
+lk_status lk_saver_begin(lk_saver *saver, int64_t step, const lk_ckpt_tensor *shared, size_t n_shared,
+                         const lk_ckpt_tensor *leader, size_t n_leader, const lk_notes *notes);
+bool      lk_saver_busy(const lk_saver *saver);               /* begun and not yet published or abandoned */
+/* *done: this part is written; then the returned status is that of the writing. */
+lk_status lk_saver_poll(lk_saver *saver, bool *done);
+lk_status lk_saver_wait(lk_saver *saver);                      /* the same, blocking */
+/* Part 0, when all parts are done.  best: this one is kept as the best so far, and `best` links to it. */
+lk_status lk_saver_publish(lk_saver *saver, bool best);
+/* Other parts, when part 0 publishes: forget the finished save. */
+lk_status lk_saver_finish(lk_saver *saver);
+
+typedef struct lk_checkpoint lk_checkpoint;
+
+/* Opens RUN/checkpoints/step-N (or `latest`, or RUN itself) and verifies it: every file there, its size, the checksum
+ * of every data set, all of one run and step.  Errors: LK_ERR_CHECKPOINT naming file and tensor. */
+lk_status lk_checkpoint_open(const char *path, lk_checkpoint **out);
+void      lk_checkpoint_free(lk_checkpoint **checkpoint);
+/* The newest checkpoint under RUN/checkpoints that verifies; *out is NULL when there is none at all.  Each one that
+ * does not verify is told to warn(arg, message).  Errors: LK_ERR_CHECKPOINT (there are some, none is good). */
+lk_status lk_checkpoint_newest(const char *dir, void (*warn)(void *arg, const char *message), void *arg,
+                               lk_checkpoint **out);
+const char *lk_checkpoint_path(const lk_checkpoint *checkpoint);
+int64_t     lk_checkpoint_step(const lk_checkpoint *checkpoint);
+const lk_notes *lk_checkpoint_notes(const lk_checkpoint *checkpoint);
+size_t      lk_checkpoint_n_tensors(const lk_checkpoint *checkpoint);
+/* data is NULL; path and shape as saved, in the order they were saved. */
+const lk_ckpt_tensor *lk_checkpoint_tensor(const lk_checkpoint *checkpoint, size_t i);
+/* Rows [begin, end) of a tensor into out, from the shards themselves.  Errors: LK_ERR_CHECKPOINT. */
+lk_status lk_checkpoint_read(lk_checkpoint *checkpoint, const char *path, int64_t begin, int64_t end, float *out);
+/* Whole tensors by path into each data; shapes must agree.  Errors: LK_ERR_CHECKPOINT naming the tensor. */
+lk_status lk_checkpoint_load(lk_checkpoint *checkpoint, const lk_ckpt_tensor *tensors, size_t n);
+
+/* One 128-bit hash (XXH3, 32 hex digits and NUL) of all tensors whose path starts with `prefix` ("model/"): name
+ * without the prefix, shape and bytes, in name order. */
+lk_status lk_digest(const lk_ckpt_tensor *tensors, size_t n, const char *prefix, char out[33]);
+lk_status lk_checkpoint_digest(lk_checkpoint *checkpoint, const char *prefix, char out[33]);
+
+/* Checkpoints under a directory, oldest first, for `ckpt list`. */
+typedef struct lk_ckpt_entry { char name[64]; int64_t step; int64_t nbytes; bool latest, best; } lk_ckpt_entry;
+lk_status lk_checkpoint_list(const char *dir, lk_ckpt_entry **entries, size_t *n); /* release with free() */
+
+/* ------------------------------------------------ metrics, journal, progress */
+
+/* RUN/metrics.csv: one line an evaluation, columns fixed by the first call of lk_metrics_open.  `resume_step` >= 0
+ * drops lines after that step (an earlier try's), -1 starts afresh. */
+typedef struct lk_metrics lk_metrics;
+lk_status lk_metrics_open(const char *path, const char *const *columns, size_t n, int64_t resume_step,
+                          lk_metrics **out);
+void      lk_metrics_free(lk_metrics **metrics);
+/* values[i] NaN is an empty cell.  Each line is flushed. */
+lk_status lk_metrics_write(lk_metrics *metrics, int64_t step, int64_t epoch, const double *values);
+
+/* RUN/journal.jsonl: one JSON object a line with time, step, event and reason. */
+typedef struct lk_journal lk_journal;
+lk_status lk_journal_open(const char *path, bool append, lk_journal **out);
+void      lk_journal_free(lk_journal **journal);
+/* event is a word ("lr", "best", "stop", "checkpoint", "resume", "start"); reason is printf form. */
+lk_status lk_journal_write(lk_journal *journal, int64_t step, const char *event, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+
+/* A bar with rate and time left on a terminal, a plain line now and then elsewhere. */
+typedef struct lk_progress lk_progress;
+lk_status lk_progress_new(FILE *stream, int64_t total_steps, int64_t done_steps, lk_progress **out);
+void      lk_progress_free(lk_progress **progress);
+/* samples: done so far in this run; text: what to show behind the rate ("loss 0.123").  Cheap when there is nothing to
+ * show; at most ten times a second on a terminal. */
+void      lk_progress_update(lk_progress *progress, int64_t step, int64_t samples, const char *text);
+/* Prints a line above the bar. */
+void      lk_progress_say(lk_progress *progress, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* RUN/summary.json: values in the order they were set, "metrics.validation.mse" under metrics with the rest as the key. Written to a temporary
+ * name, fsynced and renamed.  The notes' texts become strings, ints and reals numbers; a real that is not finite
+ * becomes null. */
+lk_status lk_summary_write(const char *path, const lk_notes *notes);
+
+/* Makes a folder and its parents, as mkdir -p.  Errors: LK_ERR_SYSTEM. */
+lk_status lk_make_dirs(const char *path);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

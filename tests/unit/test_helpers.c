@@ -1,0 +1,49 @@
+/* Parts of rows cover everything once; globs and suggestions; messages survive quoting themselves. */
+#include <criterion/criterion.h>
+#include <string.h>
+
+#include "engine/engine.h"
+
+Test(helpers, parts_cover_every_row_once_and_differ_by_at_most_one)
+{
+    for (int64_t n_rows = 0; n_rows < 20; n_rows++)
+        for (int n = 1; n < 9; n++) {
+            int64_t next = 0;
+            for (int r = 0; r < n; r++) {
+                int64_t begin, end;
+                cr_assert_eq(lk_part_rows(n_rows, r, n, &begin, &end), LK_OK);
+                cr_expect_eq(begin, next, "part %d of %d begins at %ld, want %ld", r, n, (long)begin, (long)next);
+                cr_expect(end - begin == n_rows / n || end - begin == n_rows / n + 1);
+                next = end;
+            }
+            cr_expect_eq(next, n_rows);
+        }
+}
+
+Test(helpers, a_part_that_does_not_exist_is_a_usage_error)
+{
+    int64_t begin, end;
+    cr_expect_eq(lk_part_rows(4, 2, 2, &begin, &end), LK_ERR_USAGE);
+    cr_expect(strstr(lk_error_message(), "part 2 of 2"), "message: %s", lk_error_message());
+}
+
+Test(helpers, the_nearest_word_is_suggested_and_a_far_one_is_not)
+{
+    const char *words[] = {"momentum", "weight_decay", "lr"};
+    cr_expect_str_eq(lk_nearest("momentun", words, 3), "momentum");
+    cr_expect_str_eq(lk_nearest("weightdecay", words, 3), "weight_decay");
+    cr_expect_null(lk_nearest("zzzzzz", words, 3));
+}
+
+Test(helpers, a_message_may_quote_the_one_before)
+{
+    LK_FAIL(LK_ERR_DATA, "inner");
+    LK_FAIL(LK_ERR_DATA, "outer: %s", lk_error_message());
+    cr_expect_str_eq(lk_error_message(), "outer: inner");
+}
+
+Test(helpers, globs_match_as_fnmatch_does)
+{
+    cr_expect(lk_glob("layer[1-3].*", "layer2.0.conv1.weight"));
+    cr_expect_not(lk_glob("layer[1-3].*", "layer4.0.conv1.weight"));
+}
