@@ -10,7 +10,7 @@
 
 #include "engine/engine.h"
 
-enum { LK_MAX_IN = 8, LK_MAX_OUT = 4, LK_NO_TENSOR = -1 };
+enum { LK_MAX_IN = 8, LK_MAX_OUT = 6, LK_NO_TENSOR = -1 };
 
 typedef enum lk_dtype { LK_DTYPE_F32, LK_DTYPE_BF16, LK_DTYPE_F64, LK_DTYPE_I32, LK_DTYPE_U8 } lk_dtype;
 size_t lk_dtype_size(lk_dtype dtype);
@@ -60,7 +60,7 @@ typedef struct lk_tensor {
     X(ACTIVATION_GRAD, "activation_grad")   /* dy, y (relu, tanh, sigmoid) or x (gelu) -> dx */       \
     X(DROPOUT, "dropout")                   /* x -> y, mask (u8: 1 kept); TRAIN only, p > 0 */        \
     X(DROPOUT_GRAD, "dropout_grad")         /* dy, mask -> dx */                                      \
-    X(BATCH_NORM, "batch_norm")             /* TRAIN: x, g, b -> y, mean (C), rstd (C); writes stat tensors in GRADS */ \
+    X(BATCH_NORM, "batch_norm")             /* TRAIN: x, g, b -> y, mean, rstd, stat_mean, stat_var (C each; stats in GRADS) */ \
     X(BATCH_NORM_GRAD, "batch_norm_grad")   /* dy, x, g, mean, rstd -> dx, dg, db */                  \
     X(BATCH_NORM_EVAL, "batch_norm_eval")   /* x, g, b, running_mean, running_var -> y */             \
     X(LAYER_NORM, "layer_norm")             /* x (N,C), g, b -> y, mean (N), rstd (N) */              \
@@ -102,7 +102,7 @@ typedef struct lk_graph {
     lk_precision precision;
     int64_t n;                  /* samples */
     lk_tensor *tensors;         /* owned */
-    lk_node *nodes;             /* owned; after lk_graph_order() in order of execution */
+    lk_node *nodes;             /* owned; after lk_graph_place() in order of execution */
     int n_tensors, n_nodes;
     int cap_tensors, cap_nodes;
     size_t act_bytes, act_bytes_unshared; /* after placement */
