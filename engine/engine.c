@@ -1,0 +1,283 @@
+/*
+ * The engine: one backend, the plans of one model on it, and the memory they share.
+ *
+ * Plans are found by (mode, lane size); a run has two or three of them, so the search is a glance.  Only one plan runs
+ * at a time, so all use one arena for activations, as large as the largest needs.
+ */
+#include "engine/plan.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define BATCH_NORM_MOMENTUM 0.1f /* PyTorch's default */
+
+struct lk_engine {
+    const lk_backend *backend;
+    void *ctx;
+    const lk_model *model;    /* borrowed */
+    lk_precision precision;
+    uint64_t seed;
+    lk_plan **plans;          /* owned */
+    int n_plans;
+    void *act;                /* owned, engine memory: activations of the plan that runs */
+    size_t act_bytes;
+    void *output;             /* owned, engine memory: an evaluation's output when nobody asks for it */
+    size_t output_bytes;
+    float *zeros;             /* owned, host memory */
+    size_t n_zeros;
+};
+
+/* The one list of backends, best first: `auto` takes the first. */
+static const struct entry {
+    lk_engine_kind kind;
+    const lk_backend *backend;
+} backends[] = {
+    {LK_ENGINE_CPU, &lk_cpu_backend},
+};
+
+static const char *kind_name(lk_engine_kind kind)
+{
+    switch (kind) {
+#define KIND_NAME(name, word) case name: return word;
+        LK_ENGINE_LIST(KIND_NAME)
+#undef KIND_NAME
+    }
+    return "unknown";
+}
+
+static lk_status find_backend(lk_engine_kind kind, const lk_backend **out)
+{
+    for (size_t i = 0; i < sizeof backends / sizeof *backends; i++) {
+        if (kind != LK_ENGINE_AUTO && kind != backends[i].kind) continue;
+        *out = backends[i].backend;
+        return LK_OK;
+    }
+    return LK_FAIL(LK_ERR_USAGE, "this build has no %s engine; use --engine cpu or engine.kind=cpu", kind_name(kind));
+}
+
+lk_status lk_engine_new(const lk_engine_options *options, const lk_model *model, lk_engine **out)
+{
+    const lk_backend *backend;
+
+    *out = NULL;
+    LK_TRY(find_backend(options->kind, &backend));
+    if (options->threads < 1)
+        return LK_FAIL(LK_ERR_USAGE, "engine.threads is %d; it must be at least 1", options->threads);
+    lk_engine *engine = calloc(1, sizeof *engine);
+    LK_TRY_ALLOC(engine, sizeof *engine);
+    *engine = (lk_engine){.backend = backend, .model = model, .precision = options->precision, .seed = options->seed};
+    const lk_status status = backend->open(options->threads, &engine->ctx);
+    if (status != LK_OK) {
+        free(engine);
+        return lk_trace(status, __FILE__, __LINE__);
+    }
+    *out = engine;
+    return LK_OK;
+}
+
+void lk_engine_free(lk_engine **engine)
+{
+    if (!engine || !*engine) return;
+    lk_engine *e = *engine;
+
+    for (int i = e->n_plans - 1; i >= 0; i--) lk_plan_free(&e->plans[i]);
+    free(e->plans);
+    lk_free(&e->zeros);
+    lk_engine_release(e, &e->output);
+    lk_engine_release(e, &e->act);
+    e->backend->close(e->ctx);
+    free(e);
+    *engine = NULL;
+}
+
+const char *lk_engine_name(const lk_engine *engine) { return engine->backend->name; }
+const lk_model *lk_engine_model(const lk_engine *engine) { return engine->model; }
+
+const lk_backend *lk_engine_backend(const lk_engine *engine, void **ctx)
+{
+    *ctx = engine->ctx;
+    return engine->backend;
+}
+
+/* ------------------------------------------------------------------- memory */
+
+lk_status lk_engine_alloc(lk_engine *engine, size_t nbytes, void **out)
+{
+    *out = NULL;
+    return engine->backend->alloc(engine->ctx, nbytes, out);
+}
+
+void lk_engine_release(lk_engine *engine, void *address_of_pointer)
+{
+    void **p = address_of_pointer;
+
+    if (!p) return;
+    if (*p) engine->backend->release(engine->ctx, *p);
+    *p = NULL;
+}
+
+lk_status lk_engine_read(lk_engine *engine, void *host, const void *device, size_t nbytes)
+{
+    return engine->backend->read(engine->ctx, host, device, nbytes);
+}
+
+lk_status lk_engine_write(lk_engine *engine, void *device, const void *host, size_t nbytes)
+{
+    return engine->backend->write(engine->ctx, device, host, nbytes);
+}
+
+/* Replaces shared memory that holds nothing between runs by a larger one, if need be. */
+static lk_status make_room(lk_engine *engine, void **memory, size_t *has, size_t nbytes)
+{
+    if (*has >= nbytes) return LK_OK;
+    lk_engine_release(engine, memory);
+    *has = 0;
+    LK_TRY(lk_engine_alloc(engine, nbytes, memory));
+    *has = nbytes;
+    return LK_OK;
+}
+
+/* -------------------------------------------------------------------- plans */
+
+static lk_plan *find_plan(const lk_engine *engine, lk_mode mode, int64_t n)
+{
+    for (int i = 0; i < engine->n_plans; i++)
+        if (engine->plans[i]->graph.n == n && engine->plans[i]->graph.mode == mode) return engine->plans[i];
+    return NULL;
+}
+
+static lk_status make_zeros(lk_engine *engine, const lk_plan *plan)
+{
+    size_t n_elem = 0;
+
+    for (int i = 0; i < plan->n_unwritten; i++) {
+        const size_t n = plan->unwritten[i].end - plan->unwritten[i].begin;
+        if (n > n_elem) n_elem = n;
+    }
+    if (engine->n_zeros >= n_elem) return LK_OK;
+    float *zeros = lk_alloc(n_elem * sizeof *zeros);
+    LK_TRY_ALLOC(zeros, n_elem * sizeof *zeros);
+    lk_free(&engine->zeros);
+    engine->zeros = zeros;
+    engine->n_zeros = n_elem;
+    return LK_OK;
+}
+
+/* What the plan needs beside itself, and its place in the list. */
+static lk_status adopt_plan(lk_engine *engine, lk_plan *plan)
+{
+    const size_t output_bytes = (size_t)plan->graph.n * lk_model_n_output(engine->model) * sizeof(float);
+
+    LK_TRY(make_zeros(engine, plan));
+    LK_TRY(make_room(engine, &engine->act, &engine->act_bytes, plan->graph.act_bytes));
+    if (plan->graph.mode == LK_EVAL)
+        LK_TRY(make_room(engine, &engine->output, &engine->output_bytes, output_bytes));
+    lk_plan **moved = realloc(engine->plans, (size_t)(engine->n_plans + 1) * sizeof *moved);
+    LK_TRY_ALLOC(moved, (size_t)(engine->n_plans + 1) * sizeof *moved);
+    engine->plans = moved;
+    engine->plans[engine->n_plans++] = plan;
+    return LK_OK;
+}
+
+static lk_status get_plan(lk_engine *engine, lk_mode mode, int64_t n, lk_plan **out)
+{
+    *out = find_plan(engine, mode, n);
+    if (*out) return LK_OK;
+    if (n < 1) return LK_FAIL(LK_ERR_USAGE, "a lane of %lld samples cannot run; it needs at least 1", (long long)n);
+
+    LK_TRY(lk_plan_new(engine->backend, engine->ctx, engine->model, mode, engine->precision, n, out));
+    const lk_status status = adopt_plan(engine, *out);
+    if (status != LK_OK) lk_plan_free(out);
+    return status;
+}
+
+lk_status lk_engine_compile(lk_engine *engine, lk_mode mode, int64_t n)
+{
+    lk_plan *plan;
+    return get_plan(engine, mode, n, &plan);
+}
+
+/* ---------------------------------------------------------------------- run */
+
+/* What no node writes: padding and the scalars of this lane.  The loss node overwrites its slot later. */
+static lk_status begin_gradients(lk_engine *engine, const lk_plan *plan, const lk_lane *lane)
+{
+    const size_t n_elem = lk_model_n_elem(engine->model), n_slots = lk_model_n_grads(engine->model) - n_elem;
+    float slots[2 * LK_N_SLOTS] = {[LK_SLOT_LANES] = 1.0f};
+
+    assert(n_slots <= sizeof slots / sizeof *slots);
+    for (int i = 0; i < plan->n_unwritten; i++) {
+        const lk_range r = plan->unwritten[i];
+        LK_TRY(lk_engine_write(engine, lane->grads + r.begin, engine->zeros, (r.end - r.begin) * sizeof(float)));
+    }
+    if (lane->votes) memcpy(slots + LK_SLOT_VOTES, lane->votes, LK_N_VOTES * sizeof(float));
+    return lk_engine_write(engine, lane->grads + n_elem, slots, n_slots * sizeof(float));
+}
+
+static const void *target_of(const lk_engine *engine, const lk_lane *lane)
+{
+    const bool labels = lk_model_get_spec(engine->model)->loss.kind == LK_LOSS_CROSS_ENTROPY;
+    return labels ? (const void *)lane->label : (const void *)lane->target;
+}
+
+lk_status lk_engine_run(lk_engine *engine, const lk_lane *lane)
+{
+    lk_plan *plan;
+
+    assert(lane->params_version != 0 && lane->x && lane->params);
+    assert(lane->mode != LK_TRAIN || (lane->grads && lane->sample));
+    assert(lane->mode != LK_EVAL || lane->sums);
+    assert(lane->mode != LK_PREDICT || lane->output);
+    LK_TRY(get_plan(engine, lane->mode, lane->n, &plan));
+    const lk_run run = {
+        .base = {[LK_ARENA_PARAMS] = (void *)lane->params, [LK_ARENA_GRADS] = lane->grads,
+                 [LK_ARENA_ACT] = engine->act, [LK_ARENA_X] = (void *)lane->x,
+                 [LK_ARENA_TARGET] = (void *)target_of(engine, lane), [LK_ARENA_SUMS] = lane->sums,
+                 [LK_ARENA_OUTPUT] = lane->output ? (void *)lane->output : engine->output},
+        .n = lane->n, .step = lane->step, .sample = lane->sample, .inv_count = lane->inv_count, .seed = engine->seed,
+        .prepare = plan->prepared_version != lane->params_version,
+    };
+
+    plan->prepared_version = 0; /* a run that fails may have prepared some weights only */
+    if (lane->mode == LK_TRAIN) LK_TRY(begin_gradients(engine, plan, lane));
+    LK_TRY(lk_plan_run(plan, engine->backend, engine->ctx, &run, lane->mode == LK_TRAIN ? lane->ready : NULL,
+                       lane->ready_arg));
+    plan->prepared_version = lane->params_version;
+    return LK_OK;
+}
+
+/* Buffers and their statistics have the same index space, so all batch norms are one pass. */
+lk_status lk_engine_update_stats(lk_engine *engine, float *params, const float *grads)
+{
+    const size_t begin = lk_model_n_trained(engine->model), n_elem = lk_model_n_elem(engine->model) - begin;
+    float lanes;
+
+    if (n_elem == 0) return LK_OK;
+    LK_TRY(lk_engine_read(engine, &lanes, grads + lk_model_slot(engine->model, LK_SLOT_LANES), sizeof lanes));
+    if (!(lanes >= 1.0f))
+        return LK_FAIL(LK_ERR_NUMBERS, "batch statistics of %g lanes cannot be averaged: the gradients were not summed "
+                       "over lanes that ran", (double)lanes);
+    return engine->backend->running(engine->ctx, params + begin, grads + begin, n_elem, BATCH_NORM_MOMENTUM, lanes);
+}
+
+/* --------------------------------------------------------------- inspection */
+
+lk_status lk_engine_plan_stats(lk_engine *engine, lk_mode mode, int64_t n, lk_plan_stats *out)
+{
+    lk_plan *plan;
+
+    LK_TRY(get_plan(engine, mode, n, &plan));
+    lk_plan_get_stats(plan, engine->model, out);
+    return LK_OK;
+}
+
+lk_status lk_engine_plan_print(lk_engine *engine, lk_mode mode, int64_t n, void (*put)(void *arg, const char *line),
+                               void *arg)
+{
+    lk_plan *plan;
+
+    LK_TRY(get_plan(engine, mode, n, &plan));
+    lk_plan_print(plan, put, arg);
+    return LK_OK;
+}

@@ -1,0 +1,91 @@
+/*
+ * A small convolutional network: `features`, a Sequential of [Conv2d, norm?, activation, pool] for each entry of
+ * channels; flatten in PyTorch's order (C, H, W); `classifier`, a Sequential of [Linear, activation, Dropout] for
+ * each entry of hidden and a last Linear.  A convolution right before a norm has no bias: the norm takes it away.
+ */
+#include "engine/nn/nn.h"
+
+static lk_status check_features(const lk_model_spec *spec)
+{
+    int64_t H = spec->image[1], W = spec->image[2];
+
+    if (spec->n_channels < 1 || spec->n_channels > LK_MAX_LAYERS)
+        return LK_FAIL(LK_ERR_USAGE, "model.channels has %d entries; a cnn needs 1 to %d convolutions",
+                       spec->n_channels, LK_MAX_LAYERS);
+    if (spec->kernel < 1 || spec->kernel % 2 == 0)
+        return LK_FAIL(LK_ERR_USAGE, "model.kernel is %lld; the side of a convolution must be odd (1, 3, 5, ...)",
+                       (long long)spec->kernel);
+    for (int i = 0; i < spec->n_channels; i++, H /= 2, W /= 2) {
+        if (spec->channels[i] < 1)
+            return LK_FAIL(LK_ERR_USAGE, "model.channels[%d] is %lld; a convolution needs at least 1 channel", i,
+                           (long long)spec->channels[i]);
+        if (H < 2 || W < 2)
+            return LK_FAIL(LK_ERR_USAGE, "model.channels[%d]: after %d poolings the %lld x %lld image is %lld x %lld, "
+                           "too small for one more: give model.channels at most %d entries", i, i,
+                           (long long)spec->image[1], (long long)spec->image[2], (long long)H, (long long)W, i);
+    }
+    return LK_OK;
+}
+
+lk_status lk_cnn_check(const lk_model_spec *spec)
+{
+    static const char *const side[] = {"channels", "height", "width"};
+
+    for (int d = 0; d < 3; d++)
+        if (spec->image[d] < 1)
+            return LK_FAIL(LK_ERR_USAGE, "model.image: %s is %lld; it must be at least 1", side[d],
+                           (long long)spec->image[d]);
+    LK_TRY(check_features(spec));
+    if (spec->norm == LK_NORM_LAYER)
+        return LK_FAIL(LK_ERR_USAGE, "model.norm is layer; a cnn takes none or batch");
+    if (spec->n_hidden < 0 || spec->n_hidden > LK_MAX_LAYERS)
+        return LK_FAIL(LK_ERR_USAGE, "model.hidden has %d entries; at most %d are supported", spec->n_hidden,
+                       LK_MAX_LAYERS);
+    for (int i = 0; i < spec->n_hidden; i++)
+        if (spec->hidden[i] < 1)
+            return LK_FAIL(LK_ERR_USAGE, "model.hidden[%d] is %lld; a layer needs at least 1 unit", i,
+                           (long long)spec->hidden[i]);
+    if (spec->classes < 1)
+        return LK_FAIL(LK_ERR_USAGE, "model.classes is %lld; it must be at least 1", (long long)spec->classes);
+    return LK_OK;
+}
+
+void lk_cnn_input(const lk_model_spec *spec, int *ndim, int64_t shape[LK_MAX_DIMS])
+{
+    *ndim = 3;
+    shape[0] = spec->image[1];
+    shape[1] = spec->image[2];
+    shape[2] = spec->image[0];
+}
+
+static lk_status build_features(lk_builder *builder, const lk_model_spec *spec, int x, int *y)
+{
+    const lk_norm before = spec->norm_place == LK_NORM_BEFORE ? spec->norm : LK_NORM_NONE;
+    const lk_norm after = spec->norm_place == LK_NORM_AFTER ? spec->norm : LK_NORM_NONE;
+
+    builder->prefix = "features.";
+    builder->index = 0;
+    for (int i = 0; i < spec->n_channels; i++) {
+        LK_TRY(lk_layer_conv2d(builder, x, spec->channels[i], spec->kernel, before == LK_NORM_NONE, &x));
+        LK_TRY(lk_layer_norm(builder, before, x, &x));
+        LK_TRY(lk_layer_activation(builder, spec->activation, x, &x));
+        LK_TRY(lk_layer_norm(builder, after, x, &x));
+        LK_TRY(lk_layer_pool(builder, spec->pool, x, &x));
+    }
+    *y = x;
+    return LK_OK;
+}
+
+lk_status lk_cnn_build(lk_builder *builder, const lk_model_spec *spec, int x, int *y)
+{
+    LK_TRY(build_features(builder, spec, x, &x));
+    LK_TRY(lk_op_flatten(builder->graph, "flatten", x, &x));
+    builder->prefix = "classifier.";
+    builder->index = 0;
+    for (int i = 0; i < spec->n_hidden; i++) {
+        LK_TRY(lk_layer_linear(builder, x, spec->hidden[i], &x));
+        LK_TRY(lk_layer_activation(builder, spec->activation, x, &x));
+        LK_TRY(lk_layer_dropout(builder, spec->dropout, x, &x));
+    }
+    return lk_layer_linear(builder, x, spec->classes, y);
+}
