@@ -4,13 +4,12 @@
  * Plans are found by (mode, lane size); a run has two or three of them, so the search is a glance.  Only one plan runs
  * at a time, so all use one arena for activations, as large as the largest needs.
  */
+#include "engine/nn/nn.h"
 #include "engine/plan.h"
 
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define BATCH_NORM_MOMENTUM 0.1f /* PyTorch's default */
 
 struct lk_engine {
     const lk_backend *backend;
@@ -258,7 +257,7 @@ lk_status lk_engine_update_stats(lk_engine *engine, float *params, const float *
     if (!(lanes >= 1.0f))
         return LK_FAIL(LK_ERR_NUMBERS, "batch statistics of %g lanes cannot be averaged: the gradients were not summed "
                        "over lanes that ran", (double)lanes);
-    return engine->backend->running(engine->ctx, params + begin, grads + begin, n_elem, BATCH_NORM_MOMENTUM, lanes);
+    return engine->backend->running(engine->ctx, params + begin, grads + begin, n_elem, LK_BATCH_NORM_MOMENTUM, lanes);
 }
 
 /* --------------------------------------------------------------- inspection */

@@ -83,7 +83,7 @@ static lk_status count_elements(const char *name, lk_dtype dtype, int ndim, cons
 lk_status lk_graph_tensor(lk_graph *graph, const char *name, lk_dtype dtype, int ndim, const int64_t *shape,
                           lk_arena arena, size_t offset, int *out)
 {
-    size_t n_elem;
+    size_t n_elem = 0;
 
     *out = LK_NO_TENSOR;
     LK_TRY(count_elements(name, dtype, ndim, shape, &n_elem));

@@ -7,8 +7,7 @@
 #include <assert.h>
 #include <stdio.h>
 
-#define NORM_EPS 1e-5f          /* PyTorch's defaults, batch and layer norm */
-#define BATCH_NORM_MOMENTUM 0.1f
+#define NORM_EPS 1e-5f /* PyTorch's default, batch and layer norm */
 
 enum { POOL_SIDE = 2 };
 
@@ -119,7 +118,7 @@ static lk_status batch_norm(lk_builder *builder, const char *path, int x, int g,
         LK_TRY(statistic(builder, mean, &stat_mean));
         LK_TRY(statistic(builder, var, &stat_var));
     }
-    return lk_op_batch_norm(graph, path, x, g, b, mean, var, stat_mean, stat_var, NORM_EPS, BATCH_NORM_MOMENTUM, y);
+    return lk_op_batch_norm(graph, path, x, g, b, mean, var, stat_mean, stat_var, NORM_EPS, LK_BATCH_NORM_MOMENTUM, y);
 }
 
 lk_status lk_layer_norm(lk_builder *builder, lk_norm kind, int x, int *y)

@@ -11,6 +11,7 @@
 #include "engine/ops/ops.h"
 
 enum { LK_MAX_NAME = 128 };
+#define LK_BATCH_NORM_MOMENTUM 0.1f /* PyTorch's default, of every batch norm here */
 
 /* How a tensor gets its first values. */
 typedef enum lk_fill { LK_FILL_WEIGHT, LK_FILL_BIAS, LK_FILL_ZEROS, LK_FILL_ONES } lk_fill;
