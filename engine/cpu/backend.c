@@ -1,0 +1,68 @@
+/* The CPU backend's table.  Memory is the host's, so read and write are copies, and kernels finish before they return. */
+#include "engine/cpu/cpu.h"
+#include "engine/cpu/dnnl.h"
+
+#include <string.h>
+
+static void cpu_close(void *ctx)
+{
+    cpu_ctx *cpu = ctx;
+
+    if (!cpu) return;
+    cpu_dnnl_close(&cpu->dnnl);
+    lk_free(&cpu);
+}
+
+static lk_status cpu_open(int threads, void **ctx)
+{
+    assert(threads >= 1);
+    *ctx = NULL;
+    cpu_ctx *cpu = lk_alloc(sizeof *cpu);
+
+    LK_TRY_ALLOC(cpu, sizeof *cpu);
+    cpu->threads = threads;
+    const lk_status status = cpu_dnnl_open(threads, &cpu->dnnl);
+    if (status != LK_OK) {
+        cpu_close(cpu);
+        LK_TRY(status);
+    }
+    *ctx = cpu;
+    return LK_OK;
+}
+
+static lk_status cpu_alloc(void *ctx, size_t nbytes, void **out)
+{
+    (void)ctx;
+    *out = lk_alloc(nbytes);
+    LK_TRY_ALLOC(*out, nbytes);
+    return LK_OK;
+}
+
+static void cpu_release(void *ctx, void *pointer)
+{
+    (void)ctx;
+    lk_free(&pointer);
+}
+
+static lk_status cpu_copy(void *ctx, void *to, const void *from, size_t nbytes)
+{
+    (void)ctx;
+    memcpy(to, from, nbytes);
+    return LK_OK;
+}
+
+const lk_backend lk_cpu_backend = {
+    .name = "cpu",
+    .open = cpu_open,
+    .close = cpu_close,
+    .alloc = cpu_alloc,
+    .release = cpu_release,
+    .read = cpu_copy,
+    .write = cpu_copy,
+    .bind = cpu_bind,
+    .wait = NULL,
+    .update = cpu_update,
+    .grad_norm = cpu_grad_norm,
+    .ema = cpu_ema,
+    .running = cpu_running,
+};

@@ -1,0 +1,95 @@
+/*
+ * What the files of the CPU backend share.  Private to engine/cpu/.
+ *
+ * A binder looks at a node's shapes once and leaves a kernel: a run function and its state.  Where a tensor lies is
+ * an arena and an offset, so a kernel keeps cpu_place and turns it into a pointer in each run.
+ */
+#ifndef LK_CPU_H
+#define LK_CPU_H
+
+#include "engine/backend.h"
+
+#include <assert.h>
+
+typedef struct cpu_dnnl cpu_dnnl; /* oneDNN's engine and stream, cpu/dnnl.h */
+
+/* The `ctx` of every entry of lk_cpu_backend. */
+typedef struct cpu_ctx {
+    int threads;    /* >= 1, fixed for the backend's life */
+    cpu_dnnl *dnnl; /* owned */
+} cpu_ctx;
+
+typedef lk_status cpu_binder(const cpu_ctx *ctx, const lk_graph *graph, const lk_node *node, lk_kernel *out);
+
+/* The one list of binders, X(ID of the op, name): cpu_bind_linear() and so on.  bind.c makes the table. */
+#define CPU_BINDER_LIST(X)                                                                          \
+    X(LINEAR, linear) X(LINEAR_GRAD_X, linear_grad_x) X(LINEAR_GRAD_W, linear_grad_w)               \
+    X(CONV2D, conv2d) X(CONV2D_GRAD_X, conv2d_grad_x) X(CONV2D_GRAD_W, conv2d_grad_w)               \
+    X(MAX_POOL2D, max_pool2d) X(MAX_POOL2D_GRAD, max_pool2d_grad)                                   \
+    X(AVG_POOL2D, avg_pool2d) X(AVG_POOL2D_GRAD, avg_pool2d_grad)                                   \
+    X(FLATTEN, flatten) X(FLATTEN_GRAD, flatten_grad)                                               \
+    X(ACTIVATION, activation) X(ACTIVATION_GRAD, activation_grad)                                   \
+    X(DROPOUT, dropout) X(DROPOUT_GRAD, dropout_grad)                                               \
+    X(BATCH_NORM, batch_norm) X(BATCH_NORM_GRAD, batch_norm_grad) X(BATCH_NORM_EVAL, batch_norm_eval) \
+    X(LAYER_NORM, layer_norm) X(LAYER_NORM_GRAD, layer_norm_grad)                                   \
+    X(ADD, add) X(CAST, cast)                                                                       \
+    X(MSE_LOSS, mse_loss) X(L1_LOSS, l1_loss) X(CROSS_ENTROPY, cross_entropy)
+
+#define CPU_BINDER_DECLARE(id, name) cpu_binder cpu_bind_##name;
+CPU_BINDER_LIST(CPU_BINDER_DECLARE)
+#undef CPU_BINDER_DECLARE
+
+/* lk_backend's bind: looks the node's binder up. */
+lk_status cpu_bind(void *ctx, const lk_graph *graph, const lk_node *node, lk_kernel *out);
+
+/* The passes over arenas, optim.c; lk_backend says what each does. */
+lk_status cpu_update(void *ctx, const lk_update *update);
+lk_status cpu_grad_norm(void *ctx, const float *grads, size_t n_elem, float clip_value, double *norm, bool *finite);
+lk_status cpu_ema(void *ctx, float *ema, const float *params, size_t begin, size_t end, lk_ema_mode mode,
+                  float decay);
+lk_status cpu_running(void *ctx, float *running, const float *stat, size_t n_elem, float momentum, float lanes);
+
+/* ------------------------------------------------------------- for kernels */
+
+/* Where a tensor's bytes are; present is false for an absent optional one. */
+typedef struct cpu_place {
+    lk_arena arena;
+    bool present;
+    size_t offset;
+} cpu_place;
+
+static inline cpu_place cpu_place_of(const lk_graph *graph, int tensor)
+{
+    if (tensor == LK_NO_TENSOR) return (cpu_place){.present = false};
+    return (cpu_place){.arena = graph->tensors[tensor].arena, .present = true, .offset = graph->tensors[tensor].offset};
+}
+
+/* NULL for an absent tensor. */
+static inline void *cpu_at(const lk_run *run, cpu_place place)
+{
+    return place.present ? lk_at(run, place.arena, place.offset) : NULL;
+}
+
+static inline const lk_tensor *cpu_in(const lk_graph *graph, const lk_node *node, int i)
+{
+    assert(i < node->n_in && node->in[i] != LK_NO_TENSOR);
+    return &graph->tensors[node->in[i]];
+}
+
+static inline const lk_tensor *cpu_out(const lk_graph *graph, const lk_node *node, int i)
+{
+    assert(i < node->n_out && node->out[i] != LK_NO_TENSOR);
+    return &graph->tensors[node->out[i]];
+}
+
+/* Keeps a copy of the `nbytes` of *state as the kernel's state, released with the kernel.  For kernels whose state
+ * owns nothing further. */
+lk_status cpu_kernel_keep(lk_kernel *out, lk_status (*run)(void *state, const lk_run *run), const void *state,
+                          size_t nbytes);
+
+/* Calls body(arg, begin, end) so that the calls cover [0, n) once, on up to `threads` threads; with one thread, or
+ * when n is not larger than `grain`, it is one plain call.  How the range is cut depends on n, grain and threads
+ * alone, and must not matter: an element's value is the same whichever call computes it. */
+void cpu_split(int threads, size_t n, size_t grain, void (*body)(void *arg, size_t begin, size_t end), void *arg);
+
+#endif
