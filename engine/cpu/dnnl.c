@@ -1,0 +1,473 @@
+/*
+ * The one file that speaks to oneDNN.
+ *
+ * Weights are offered in the layout `any`: oneDNN names the one it likes for the shape, and where that is not
+ * PyTorch's fp32 layout a reorder goes between: before FORWARD and GRAD_X when the parameters have changed, after
+ * GRAD_W always.  Activations stay (N, H, W, C), so nothing is reordered between layers.
+ *
+ * Memory is taken here, once: packed weights and scratchpads (scratchpad mode `user`; the library would otherwise
+ * allocate in its own time).  A run sets those addresses that moved and executes.
+ *
+ * oneDNN 2 describes an operation by a struct and then makes a primitive descriptor of it; oneDNN 3 makes the
+ * descriptor at once and hides memory descriptors behind pointers.  The first part of this file is that difference.
+ */
+#include "engine/cpu/dnnl.h"
+
+#include <oneapi/dnnl/dnnl.h>
+#include <oneapi/dnnl/dnnl_debug.h>
+#include <assert.h>
+
+#ifdef _OPENMP
+#include <omp.h>
+#endif
+
+#define LK_DNNL(call)                                                                                       \
+    do {                                                                                                    \
+        const dnnl_status_t lk_dnnl_ = (call);                                                              \
+        if (lk_dnnl_ != dnnl_success)                                                                       \
+            return LK_FAIL(LK_ERR_SYSTEM, "oneDNN: %s in %s", dnnl_status2str(lk_dnnl_), #call);            \
+    } while (0)
+
+/* ------------------------------------------------ what differs in oneDNN 2 and 3 */
+
+#if DNNL_VERSION_MAJOR >= 3
+
+typedef dnnl_memory_desc_t layout;              /* owned pointer */
+typedef const_dnnl_memory_desc_t layout_view;   /* borrowed */
+
+static layout_view view(const layout *l) { return *l; }
+
+static lk_status layout_new(layout *out, int ndims, const dnnl_dims_t dims, dnnl_data_type_t type,
+                            dnnl_format_tag_t tag)
+{
+    LK_DNNL(dnnl_memory_desc_create_with_tag(out, ndims, dims, type, tag));
+    return LK_OK;
+}
+
+static void layout_free(layout *l)
+{
+    if (*l) dnnl_memory_desc_destroy(*l);
+    *l = NULL;
+}
+
+#else
+
+typedef dnnl_memory_desc_t layout;              /* a value */
+typedef const dnnl_memory_desc_t *layout_view;
+
+static layout_view view(const layout *l) { return l; }
+
+static lk_status layout_new(layout *out, int ndims, const dnnl_dims_t dims, dnnl_data_type_t type,
+                            dnnl_format_tag_t tag)
+{
+    LK_DNNL(dnnl_memory_desc_init_by_tag(out, ndims, dims, type, tag));
+    return LK_OK;
+}
+
+static void layout_free(layout *l) { (void)l; }
+
+#endif
+
+/* The tensors of one product as oneDNN is told about them. */
+typedef struct product_layouts {
+    layout x, w, b, y;
+    bool conv, bias;
+    dnnl_dims_t strides, dilates, padding;
+} product_layouts;
+
+#if DNNL_VERSION_MAJOR >= 3
+
+static dnnl_status_t describe_conv(const product_layouts *l, cpu_pass pass, const_dnnl_primitive_attr_t attr,
+                                   dnnl_engine_t engine, const_dnnl_primitive_desc_t forward,
+                                   dnnl_primitive_desc_t *out)
+{
+    const layout_view b = l->bias ? view(&l->b) : NULL;
+
+    switch (pass) {
+    case CPU_FORWARD:
+        return dnnl_convolution_forward_primitive_desc_create(
+            out, engine, dnnl_forward_training, dnnl_convolution_direct, view(&l->x), view(&l->w), b, view(&l->y),
+            l->strides, l->dilates, l->padding, l->padding, attr);
+    case CPU_GRAD_X:
+        return dnnl_convolution_backward_data_primitive_desc_create(
+            out, engine, dnnl_convolution_direct, view(&l->x), view(&l->w), view(&l->y), l->strides, l->dilates,
+            l->padding, l->padding, forward, attr);
+    case CPU_GRAD_W:
+        return dnnl_convolution_backward_weights_primitive_desc_create(
+            out, engine, dnnl_convolution_direct, view(&l->x), view(&l->w), b, view(&l->y), l->strides, l->dilates,
+            l->padding, l->padding, forward, attr);
+    }
+    return dnnl_invalid_arguments;
+}
+
+static dnnl_status_t describe_matrix(const product_layouts *l, cpu_pass pass, const_dnnl_primitive_attr_t attr,
+                                     dnnl_engine_t engine, const_dnnl_primitive_desc_t forward,
+                                     dnnl_primitive_desc_t *out)
+{
+    const layout_view b = l->bias ? view(&l->b) : NULL;
+
+    switch (pass) {
+    case CPU_FORWARD:
+        return dnnl_inner_product_forward_primitive_desc_create(out, engine, dnnl_forward_training, view(&l->x),
+                                                                view(&l->w), b, view(&l->y), attr);
+    case CPU_GRAD_X:
+        return dnnl_inner_product_backward_data_primitive_desc_create(out, engine, view(&l->x), view(&l->w),
+                                                                      view(&l->y), forward, attr);
+    case CPU_GRAD_W:
+        return dnnl_inner_product_backward_weights_primitive_desc_create(out, engine, view(&l->x), view(&l->w), b,
+                                                                         view(&l->y), forward, attr);
+    }
+    return dnnl_invalid_arguments;
+}
+
+#else
+
+static dnnl_status_t describe_conv(const product_layouts *l, cpu_pass pass, const_dnnl_primitive_attr_t attr,
+                                   dnnl_engine_t engine, const_dnnl_primitive_desc_t forward,
+                                   dnnl_primitive_desc_t *out)
+{
+    const layout_view b = l->bias ? view(&l->b) : NULL;
+    dnnl_convolution_desc_t op;
+    dnnl_status_t status = dnnl_invalid_arguments;
+
+    switch (pass) {
+    case CPU_FORWARD:
+        status = dnnl_dilated_convolution_forward_desc_init(&op, dnnl_forward_training, dnnl_convolution_direct,
+                                                            &l->x, &l->w, b, &l->y, l->strides, l->dilates,
+                                                            l->padding, l->padding);
+        break;
+    case CPU_GRAD_X:
+        status = dnnl_dilated_convolution_backward_data_desc_init(&op, dnnl_convolution_direct, &l->x, &l->w, &l->y,
+                                                                  l->strides, l->dilates, l->padding, l->padding);
+        break;
+    case CPU_GRAD_W:
+        status = dnnl_dilated_convolution_backward_weights_desc_init(&op, dnnl_convolution_direct, &l->x, &l->w, b,
+                                                                     &l->y, l->strides, l->dilates, l->padding,
+                                                                     l->padding);
+        break;
+    }
+    return status != dnnl_success ? status : dnnl_primitive_desc_create(out, &op, attr, engine, forward);
+}
+
+static dnnl_status_t describe_matrix(const product_layouts *l, cpu_pass pass, const_dnnl_primitive_attr_t attr,
+                                     dnnl_engine_t engine, const_dnnl_primitive_desc_t forward,
+                                     dnnl_primitive_desc_t *out)
+{
+    const layout_view b = l->bias ? view(&l->b) : NULL;
+    dnnl_inner_product_desc_t op;
+    dnnl_status_t status = dnnl_invalid_arguments;
+
+    switch (pass) {
+    case CPU_FORWARD:
+        status = dnnl_inner_product_forward_desc_init(&op, dnnl_forward_training, &l->x, &l->w, b, &l->y);
+        break;
+    case CPU_GRAD_X:
+        status = dnnl_inner_product_backward_data_desc_init(&op, &l->x, &l->w, &l->y);
+        break;
+    case CPU_GRAD_W:
+        status = dnnl_inner_product_backward_weights_desc_init(&op, &l->x, &l->w, b, &l->y);
+        break;
+    }
+    return status != dnnl_success ? status : dnnl_primitive_desc_create(out, &op, attr, engine, forward);
+}
+
+#endif
+
+/* ---------------------------------------------------------- engine and stream */
+
+struct cpu_dnnl {
+    int threads;
+    dnnl_engine_t engine;      /* owned */
+    dnnl_stream_t stream;      /* owned */
+    dnnl_primitive_attr_t attr; /* owned; scratchpads are ours */
+};
+
+/* oneDNN asks OpenMP for its thread count, which is a setting of the calling thread: no system call, no lock. */
+static void use_threads(const cpu_dnnl *dnnl)
+{
+#ifdef _OPENMP
+    omp_set_num_threads(dnnl->threads);
+#else
+    (void)dnnl;
+#endif
+}
+
+static lk_status open_parts(cpu_dnnl *dnnl)
+{
+    LK_DNNL(dnnl_engine_create(&dnnl->engine, dnnl_cpu, 0));
+    LK_DNNL(dnnl_stream_create(&dnnl->stream, dnnl->engine, dnnl_stream_in_order));
+    LK_DNNL(dnnl_primitive_attr_create(&dnnl->attr));
+    LK_DNNL(dnnl_primitive_attr_set_scratchpad_mode(dnnl->attr, dnnl_scratchpad_mode_user));
+    return LK_OK;
+}
+
+lk_status cpu_dnnl_open(int threads, cpu_dnnl **out)
+{
+    cpu_dnnl *dnnl = lk_alloc(sizeof *dnnl);
+
+    *out = NULL;
+    LK_TRY_ALLOC(dnnl, sizeof *dnnl);
+    dnnl->threads = threads;
+    const lk_status status = open_parts(dnnl);
+    if (status != LK_OK) {
+        cpu_dnnl_close(&dnnl);
+        LK_TRY(status);
+    }
+    *out = dnnl;
+    return LK_OK;
+}
+
+void cpu_dnnl_close(cpu_dnnl **dnnl)
+{
+    if (!*dnnl) return;
+    if ((*dnnl)->attr) dnnl_primitive_attr_destroy((*dnnl)->attr);
+    if ((*dnnl)->stream) dnnl_stream_destroy((*dnnl)->stream);
+    if ((*dnnl)->engine) dnnl_engine_destroy((*dnnl)->engine);
+    lk_free(dnnl);
+}
+
+/* --------------------------------------------------- a primitive with its memory */
+
+enum { MAX_ARGS = 5 };
+
+/* An operation of oneDNN made ready: primitive, arguments, scratchpad. */
+typedef struct ready_op {
+    dnnl_primitive_desc_t desc;   /* owned */
+    dnnl_primitive_t primitive;   /* owned; NULL while there is nothing to execute */
+    dnnl_exec_arg_t args[MAX_ARGS]; /* their memory objects are owned */
+    void *at[MAX_ARGS];           /* borrowed: address each argument has now */
+    int n_args;
+    void *scratch;                /* owned */
+    size_t scratch_nbytes;
+} ready_op;
+
+static void ready_op_free(ready_op *op)
+{
+    for (int i = 0; i < op->n_args; i++) dnnl_memory_destroy(op->args[i].memory);
+    if (op->primitive) dnnl_primitive_destroy(op->primitive);
+    if (op->desc) dnnl_primitive_desc_destroy(op->desc);
+    lk_free(&op->scratch);
+}
+
+static lk_status ready_op_arg(ready_op *op, const cpu_dnnl *dnnl, int arg, layout_view view, void *at)
+{
+    assert(op->n_args < MAX_ARGS);
+    dnnl_exec_arg_t *slot = &op->args[op->n_args];
+
+    LK_DNNL(dnnl_memory_create(&slot->memory, view, dnnl->engine, at));
+    slot->arg = arg;
+    op->at[op->n_args++] = at;
+    return LK_OK;
+}
+
+/* op->desc is there: makes the primitive and its scratchpad. */
+static lk_status ready_op_make(ready_op *op, const cpu_dnnl *dnnl)
+{
+    const layout_view scratch = dnnl_primitive_desc_query_md(op->desc, dnnl_query_scratchpad_md, 0);
+
+    LK_DNNL(dnnl_primitive_create(&op->primitive, op->desc));
+    op->scratch_nbytes = dnnl_memory_desc_get_size(scratch);
+    if (op->scratch_nbytes == 0) return LK_OK;
+    op->scratch = lk_alloc(op->scratch_nbytes);
+    LK_TRY_ALLOC(op->scratch, op->scratch_nbytes);
+    LK_TRY(ready_op_arg(op, dnnl, DNNL_ARG_SCRATCHPAD, scratch, op->scratch));
+    return LK_OK;
+}
+
+/* Most addresses are those of the last run, and setting one is not free. */
+static lk_status ready_op_point(ready_op *op, int arg, void *at)
+{
+    for (int i = 0; i < op->n_args; i++) {
+        if (op->args[i].arg != arg || op->at[i] == at) continue;
+        LK_DNNL(dnnl_memory_set_data_handle(op->args[i].memory, at));
+        op->at[i] = at;
+    }
+    return LK_OK;
+}
+
+static lk_status ready_op_run(ready_op *op, const cpu_dnnl *dnnl)
+{
+    LK_DNNL(dnnl_primitive_execute(op->primitive, dnnl->stream, op->n_args, op->args));
+    return LK_OK;
+}
+
+/* --------------------------------------------------------------------- products */
+
+/* The argument that holds each tensor of a product, by pass. */
+typedef struct arg_names { int x, w, b, y; } arg_names;
+static const arg_names arg_of[] = {
+    [CPU_FORWARD] = {DNNL_ARG_SRC, DNNL_ARG_WEIGHTS, DNNL_ARG_BIAS, DNNL_ARG_DST},
+    [CPU_GRAD_X] = {DNNL_ARG_DIFF_SRC, DNNL_ARG_WEIGHTS, DNNL_ARG_BIAS, DNNL_ARG_DIFF_DST},
+    [CPU_GRAD_W] = {DNNL_ARG_SRC, DNNL_ARG_DIFF_WEIGHTS, DNNL_ARG_DIFF_BIAS, DNNL_ARG_DIFF_DST},
+};
+
+struct cpu_dnnl_product {
+    cpu_dnnl *dnnl;               /* borrowed */
+    cpu_pass pass;
+    product_layouts layouts;      /* owned */
+    layout plain;                 /* owned; PyTorch's layout of the weights, fp32 */
+    dnnl_primitive_desc_t forward; /* owned; the hint a backward pass needs */
+    ready_op main;
+    ready_op pack;                /* plain weights -> preferred, or for GRAD_W back; unused where they are the same */
+    void *packed;                 /* owned; weights in the preferred layout */
+    size_t packed_nbytes;
+};
+
+static dnnl_status_t describe(const cpu_dnnl_product *p, cpu_pass pass, const_dnnl_primitive_desc_t forward,
+                              dnnl_primitive_desc_t *out)
+{
+    return (p->layouts.conv ? describe_conv : describe_matrix)(&p->layouts, pass, p->dnnl->attr, p->dnnl->engine,
+                                                               forward, out);
+}
+
+static lk_status conv_layouts(product_layouts *l, layout *plain, const cpu_dnnl_spec *s, dnnl_data_type_t type,
+                              dnnl_data_type_t w_type)
+{
+    const dnnl_dims_t x = {s->n, s->i, s->h, s->w}, w = {s->o, s->i, s->kh, s->kw}, y = {s->n, s->o, s->oh, s->ow};
+
+    for (int side = 0; side < 2; side++) {
+        l->strides[side] = s->stride;
+        l->padding[side] = s->padding;
+    }
+    LK_TRY(layout_new(&l->x, 4, x, type, dnnl_nhwc));
+    LK_TRY(layout_new(&l->w, 4, w, w_type, dnnl_format_tag_any));
+    LK_TRY(layout_new(&l->y, 4, y, type, dnnl_nhwc));
+    LK_TRY(layout_new(plain, 4, w, dnnl_f32, dnnl_oihw));
+    return LK_OK;
+}
+
+static lk_status matrix_layouts(product_layouts *l, layout *plain, const cpu_dnnl_spec *s, dnnl_data_type_t type,
+                                dnnl_data_type_t w_type)
+{
+    const dnnl_dims_t x = {s->n, s->i}, w = {s->o, s->i}, y = {s->n, s->o};
+
+    LK_TRY(layout_new(&l->x, 2, x, type, dnnl_nc));
+    LK_TRY(layout_new(&l->w, 2, w, w_type, dnnl_format_tag_any));
+    LK_TRY(layout_new(&l->y, 2, y, type, dnnl_nc));
+    LK_TRY(layout_new(plain, 2, w, dnnl_f32, dnnl_oi));
+    return LK_OK;
+}
+
+/* Weights are read in the type of the activations; their gradient is fp32 in either precision. */
+static lk_status make_layouts(cpu_dnnl_product *p, const cpu_dnnl_spec *spec)
+{
+    const dnnl_data_type_t type = spec->dtype == LK_DTYPE_BF16 ? dnnl_bf16 : dnnl_f32;
+    const dnnl_dims_t b = {spec->o};
+
+    p->layouts.conv = spec->conv;
+    p->layouts.bias = spec->bias;
+    LK_TRY((spec->conv ? conv_layouts : matrix_layouts)(&p->layouts, &p->plain, spec, type,
+                                                        p->pass == CPU_GRAD_W ? dnnl_f32 : type));
+    LK_TRY(layout_new(&p->layouts.b, 1, b, dnnl_f32, dnnl_a));
+    return LK_OK;
+}
+
+/* A backward pass asks for the forward one as a hint, whose weights have the type of the activations. */
+static lk_status make_forward_hint(cpu_dnnl_product *p, const cpu_dnnl_spec *spec)
+{
+    cpu_dnnl_product hint = {.dnnl = p->dnnl, .pass = CPU_FORWARD};
+    lk_status status = make_layouts(&hint, spec);
+
+    if (status == LK_OK && describe(&hint, CPU_FORWARD, NULL, &p->forward) != dnnl_success)
+        status = LK_FAIL(LK_ERR_SYSTEM, "oneDNN has no forward pass for this shape");
+    layout *const all[] = {&hint.layouts.x, &hint.layouts.w, &hint.layouts.b, &hint.layouts.y, &hint.plain};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) layout_free(all[i]);
+    return status;
+}
+
+/* The reorder between plain and preferred weights, and the memory of the latter. */
+static lk_status make_pack(cpu_dnnl_product *p, layout_view preferred)
+{
+    const bool out = p->pass == CPU_GRAD_W;
+    const layout_view from = out ? preferred : view(&p->plain), to = out ? view(&p->plain) : preferred;
+    const dnnl_engine_t engine = p->dnnl->engine;
+
+    p->packed_nbytes = dnnl_memory_desc_get_size(preferred);
+    p->packed = lk_alloc(p->packed_nbytes);
+    LK_TRY_ALLOC(p->packed, p->packed_nbytes);
+    LK_DNNL(dnnl_reorder_primitive_desc_create(&p->pack.desc, from, engine, to, engine, p->dnnl->attr));
+    LK_TRY(ready_op_make(&p->pack, p->dnnl));
+    LK_TRY(ready_op_arg(&p->pack, p->dnnl, DNNL_ARG_FROM, from, out ? p->packed : NULL));
+    LK_TRY(ready_op_arg(&p->pack, p->dnnl, DNNL_ARG_TO, to, out ? NULL : p->packed));
+    return LK_OK;
+}
+
+static lk_status make_product(cpu_dnnl_product *p, const cpu_dnnl_spec *spec)
+{
+    const arg_names names = arg_of[p->pass];
+    const dnnl_query_t w_query = p->pass == CPU_GRAD_W ? dnnl_query_diff_weights_md : dnnl_query_weights_md;
+
+    LK_TRY(make_layouts(p, spec));
+    if (p->pass != CPU_FORWARD) LK_TRY(make_forward_hint(p, spec));
+    LK_DNNL(describe(p, p->pass, p->forward, &p->main.desc));
+    LK_TRY(ready_op_make(&p->main, p->dnnl));
+
+    const layout_view preferred = dnnl_primitive_desc_query_md(p->main.desc, w_query, 0);
+    if (!dnnl_memory_desc_equal(preferred, view(&p->plain))) LK_TRY(make_pack(p, preferred));
+    LK_TRY(ready_op_arg(&p->main, p->dnnl, names.w, preferred, p->packed));
+    LK_TRY(ready_op_arg(&p->main, p->dnnl, names.x, view(&p->layouts.x), NULL));
+    LK_TRY(ready_op_arg(&p->main, p->dnnl, names.y, view(&p->layouts.y), NULL));
+    if (spec->bias && p->pass != CPU_GRAD_X)
+        LK_TRY(ready_op_arg(&p->main, p->dnnl, names.b, view(&p->layouts.b), NULL));
+    return LK_OK;
+}
+
+lk_status cpu_dnnl_product_new(cpu_dnnl *dnnl, const cpu_dnnl_spec *spec, cpu_pass pass, cpu_dnnl_product **out)
+{
+    cpu_dnnl_product *p = lk_alloc(sizeof *p);
+
+    *out = NULL;
+    LK_TRY_ALLOC(p, sizeof *p);
+    p->dnnl = dnnl;
+    p->pass = pass;
+    use_threads(dnnl);
+    const lk_status status = make_product(p, spec);
+    if (status != LK_OK) {
+        cpu_dnnl_product_free(&p);
+        LK_TRY(status);
+    }
+    *out = p;
+    return LK_OK;
+}
+
+void cpu_dnnl_product_free(cpu_dnnl_product **product)
+{
+    cpu_dnnl_product *p = *product;
+
+    if (!p) return;
+    ready_op_free(&p->pack);
+    ready_op_free(&p->main);
+    if (p->forward) dnnl_primitive_desc_destroy(p->forward);
+    layout *const all[] = {&p->layouts.x, &p->layouts.w, &p->layouts.b, &p->layouts.y, &p->plain};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) layout_free(all[i]);
+    lk_free(&p->packed);
+    lk_free(product);
+}
+
+size_t cpu_dnnl_product_nbytes(const cpu_dnnl_product *product)
+{
+    return product->packed_nbytes + product->main.scratch_nbytes + product->pack.scratch_nbytes;
+}
+
+lk_status cpu_dnnl_product_run(cpu_dnnl_product *p, void *x, void *w, void *b, void *y, bool prepare)
+{
+    const arg_names names = arg_of[p->pass];
+    const bool packs = p->pack.primitive != NULL;
+
+    use_threads(p->dnnl);
+    LK_TRY(ready_op_point(&p->main, names.x, x));
+    LK_TRY(ready_op_point(&p->main, names.y, y));
+    LK_TRY(ready_op_point(&p->main, names.b, b));
+    if (!packs) LK_TRY(ready_op_point(&p->main, names.w, w));
+
+    if (packs && p->pass != CPU_GRAD_W && prepare) {
+        LK_TRY(ready_op_point(&p->pack, DNNL_ARG_FROM, w));
+        LK_TRY(ready_op_run(&p->pack, p->dnnl));
+    }
+    LK_TRY(ready_op_run(&p->main, p->dnnl));
+    if (packs && p->pass == CPU_GRAD_W) {
+        LK_TRY(ready_op_point(&p->pack, DNNL_ARG_TO, w));
+        LK_TRY(ready_op_run(&p->pack, p->dnnl));
+    }
+    return LK_OK;
+}

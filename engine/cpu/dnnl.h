@@ -1,0 +1,46 @@
+/*
+ * oneDNN as the CPU backend uses it: one kind of thing, the product of activations with weights, in its three passes.
+ * Only dnnl.c includes oneDNN's header and knows which of its versions is there.
+ *
+ *     FORWARD  y = x * w + b          GRAD_X  dx from dy and w          GRAD_W  dw, db from dy and x
+ *
+ * where * is a convolution (x (N,H,W,I), w (O,I,KH,KW), y (N,H',W',O)) or a product of matrices (x (N,I), w (O,I),
+ * y (N,O)).  x, y and their gradients are fp32 or bf16; w, b and their gradients are fp32 in PyTorch's layout.
+ */
+#ifndef LK_CPU_DNNL_H
+#define LK_CPU_DNNL_H
+
+#include "engine/graph.h"
+
+typedef struct cpu_dnnl cpu_dnnl;
+typedef struct cpu_dnnl_product cpu_dnnl_product;
+
+typedef enum cpu_pass { CPU_FORWARD, CPU_GRAD_X, CPU_GRAD_W } cpu_pass;
+
+typedef struct cpu_dnnl_spec {
+    bool conv;                    /* else a product of matrices: only n, i, o count */
+    bool bias;                    /* FORWARD reads b, GRAD_W writes db */
+    lk_dtype dtype;               /* of x and y */
+    int64_t n, i, o;
+    int64_t h, w, kh, kw, oh, ow;
+    int64_t stride, padding;
+} cpu_dnnl_spec;
+
+/* threads: of every primitive made with it.  Errors: LK_ERR_SYSTEM. */
+lk_status cpu_dnnl_open(int threads, cpu_dnnl **out);
+void      cpu_dnnl_close(cpu_dnnl **dnnl);
+
+/* Chooses implementation and weight layout by shape, and takes all the memory the product will ever need.  dnnl is
+ * borrowed and must outlive it.  Errors: LK_ERR_SYSTEM. */
+lk_status cpu_dnnl_product_new(cpu_dnnl *dnnl, const cpu_dnnl_spec *spec, cpu_pass pass, cpu_dnnl_product **out);
+void      cpu_dnnl_product_free(cpu_dnnl_product **product);
+/* Bytes it keeps for weights in the preferred layout and for scratch. */
+size_t    cpu_dnnl_product_nbytes(const cpu_dnnl_product *product);
+
+/* One pass.  x, w, b, y are the tensors or, in their places, the gradients that the pass reads or writes; the one a
+ * pass has no part in (b in GRAD_X, y's own value in GRAD_W) may be NULL.
+ *
+ *   prepare  w changed since the last run (always true in the first); FORWARD and GRAD_X renew their copy of it */
+lk_status cpu_dnnl_product_run(cpu_dnnl_product *product, void *x, void *w, void *b, void *y, bool prepare);
+
+#endif
