@@ -1,0 +1,64 @@
+/*
+ * Linear layer: shape rule, gradient rule, cost.
+ *
+ *     y[n,o]  = b[o] + sum_i x[n,i] * w[o,i]
+ *     dx[n,i] = sum_o dy[n,o] * w[o,i]
+ *     dw[o,i] = sum_n dy[n,o] * x[n,i],    db[o] = sum_n dy[n,o]
+ *
+ * I inputs, O outputs.  One backward node makes dw and db, which read the same dy.
+ */
+#include "engine/ops/ops.h"
+#include "engine/ops/product.h"
+#include "engine/ops/rules.h"
+
+static lk_status check(const char *path, const lk_tensor *x, const lk_tensor *w, const lk_tensor *b)
+{
+    if (x->ndim != 2)
+        return LK_FAIL(LK_ERR_USAGE, "%s: linear takes (N, I), got %d dimensions; flatten images first", path, x->ndim);
+    if (x->dtype != LK_DTYPE_F32 && x->dtype != LK_DTYPE_BF16)
+        return LK_FAIL(LK_ERR_USAGE, "%s: linear takes fp32 or bf16, got %s", path, lk_dtype_name(x->dtype));
+    if (w->ndim != 2 || w->dtype != LK_DTYPE_F32)
+        return LK_FAIL(LK_ERR_USAGE, "%s: the weight must be (O, I) in fp32, got %d dimensions in %s", path, w->ndim,
+                       lk_dtype_name(w->dtype));
+    if (x->shape[1] != w->shape[1])
+        return LK_FAIL(LK_ERR_USAGE, "%s: expected %lld inputs, got %lld", path, (long long)w->shape[1],
+                       (long long)x->shape[1]);
+    if (b && (b->ndim != 1 || b->shape[0] != w->shape[0] || b->dtype != LK_DTYPE_F32))
+        return LK_FAIL(LK_ERR_USAGE, "%s: the bias must have %lld elements in fp32, got %zu in %s", path,
+                       (long long)w->shape[0], b->n_elem, lk_dtype_name(b->dtype));
+    return LK_OK;
+}
+
+lk_status lk_op_linear(lk_graph *graph, const char *path, int x, int w, int b, int *y)
+{
+    const lk_tensor *t = graph->tensors;
+
+    LK_TRY(check(path, &t[x], &t[w], b == LK_NO_TENSOR ? NULL : &t[b]));
+    const int64_t shape[] = {t[x].shape[0], t[w].shape[0]};
+    const int in[] = {x, w, b};
+
+    LK_TRY(lk_graph_act(graph, path, t[x].dtype, 2, shape, y));
+    return lk_graph_node(graph, LK_OP_LINEAR, path, 3, in, 1, y, NULL, NULL);
+}
+
+lk_status lk_gradient_linear(lk_graph *graph, int node, const int *dout, int *din)
+{
+    return lk_gradient_product(graph, node, LK_OP_LINEAR_GRAD_X, LK_OP_LINEAR_GRAD_W, dout[0], din);
+}
+
+static double flops(const lk_tensor *y, const lk_tensor *w) { return 2.0 * (double)y->n_elem * (double)w->shape[1]; }
+
+double lk_flops_linear(const lk_graph *graph, const lk_node *node)
+{
+    return flops(&graph->tensors[node->out[0]], &graph->tensors[node->in[1]]);
+}
+
+double lk_flops_linear_grad_x(const lk_graph *graph, const lk_node *node)
+{
+    return flops(&graph->tensors[node->in[0]], &graph->tensors[node->in[1]]);
+}
+
+double lk_flops_linear_grad_w(const lk_graph *graph, const lk_node *node)
+{
+    return flops(&graph->tensors[node->in[0]], &graph->tensors[node->out[0]]);
+}
