@@ -89,28 +89,32 @@ LK_FORMULA float lk_tanh(float x)
 }
 LK_FORMULA float lk_tanh_grad(float dy, float y) { return dy * (1.0f - y * y); }
 
-/* Error function: x P(x^2) / Q(x^2) on [-4, 4], constant beyond, where it is 1 to the last bit.  Coefficients: Eigen,
- * generic_fast_erf_float (Eigen/src/Core/MathFunctionsImpl.h). */
-LK_FORMULA float lk_erf(float x)
+/* P(Z > size) of a standard normal Z, for size >= 0, given e^(-size^2 / 2); relative error 5e-7 plus that of the
+ * exponential.  The ratio of tail and exponential (Mills' ratio) is t P(t), t = 1 / (1 + 0.3 size): the form of
+ * Abramowitz and Stegun 7.1.26 with more terms, coefficients by Lawson's iteration for the least relative error on
+ * [0, 14] (1.5e-7 before rounding).  A tail and not an error function, because 1 + erf cancels for negative x. */
+LK_FORMULA float lk_normal_tail(float size, float exp_half_square)
 {
-    const float low_clamped = x < -4.0f ? -4.0f : x, t = low_clamped > 4.0f ? 4.0f : low_clamped, z = t * t;
-    const float p =
-        (((((-2.72614225801306e-10f * z + 2.77068142495902e-08f) * z - 2.10102402082508e-06f) * z -
-           5.69250639462346e-05f) * z - 7.34990630326855e-04f) * z - 2.95459980854025e-03f) * z - 1.60960333262415e-02f;
-    const float q =
-        (((-1.45660718464996e-05f * z - 2.13374055278905e-04f) * z - 1.68282697438203e-03f) * z -
-         7.37332916720468e-03f) * z - 1.42647390514189e-02f;
+    const float t = 1.0f / (1.0f + 0.3f * size);
+    const float ratio =
+        ((((((3.567476956e-2f * t - 1.572030625e-1f) * t + 2.063534693e-1f) * t - 5.368360782e-2f) * t +
+           1.285616060e-1f) * t + 9.991349877e-2f) * t + 1.207539549e-1f) * t + 1.196292989e-1f;
 
-    return t * p / q;
+    return exp_half_square * (t * ratio);
 }
 
 /* x Phi(x), Phi the normal distribution (Hendrycks and Gimpel, 2016, arXiv:1606.08415). */
-LK_FORMULA float lk_gelu(float x) { return 0.5f * x * (1.0f + lk_erf(x * 0.70710678118654752f)); }
+LK_FORMULA float lk_gelu(float x)
+{
+    const float tail = lk_normal_tail(x < 0.0f ? -x : x, lk_exp(-0.5f * (x * x)));
+
+    return x * (x < 0.0f ? tail : 1.0f - tail);
+}
 /* From x: Phi(x) + x phi(x). */
 LK_FORMULA float lk_gelu_grad(float dy, float x)
 {
-    const float cdf = 0.5f * (1.0f + lk_erf(x * 0.70710678118654752f));
-    const float pdf = 0.39894228040143268f * lk_exp(-0.5f * x * x);
+    const float e = lk_exp(-0.5f * (x * x)), tail = lk_normal_tail(x < 0.0f ? -x : x, e);
+    const float cdf = x < 0.0f ? tail : 1.0f - tail, pdf = 0.39894228040143268f * e;
 
     return dy * (cdf + x * pdf);
 }
