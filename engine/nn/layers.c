@@ -105,13 +105,9 @@ static lk_status statistic(lk_builder *builder, int buffer, int *out)
 static lk_status batch_norm(lk_builder *builder, const char *path, int x, int g, int b, int *y)
 {
     lk_graph *graph = builder->graph;
-    const int64_t C = last_dim(builder, x), n_values = (int64_t)graph->tensors[x].n_elem / C;
+    const int64_t C = last_dim(builder, x);
     int mean, var, stat_mean = LK_NO_TENSOR, stat_var = LK_NO_TENSOR;
 
-    if (graph->mode == LK_TRAIN && n_values == 1)
-        return LK_FAIL(LK_ERR_USAGE,
-                       "%s: batch norm cannot train on a lane of %lld sample with one value a channel: use fewer lanes "
-                       "or another batch size", path, (long long)graph->n);
     LK_TRY(vector(builder, path, "running_mean", LK_ROLE_BUFFER, LK_FILL_ZEROS, C, &mean));
     LK_TRY(vector(builder, path, "running_var", LK_ROLE_BUFFER, LK_FILL_ONES, C, &var));
     if (graph->mode == LK_TRAIN) {
