@@ -28,15 +28,16 @@ typedef struct moments { double mean, std, least, most; } moments;
 static moments moments_of(const float *w, size_t n)
 {
     moments m = {.least = INFINITY, .most = -INFINITY};
-    double squares = 0.0;
+    double sum = 0.0, squares = 0.0;
 
     for (size_t i = 0; i < n; i++) {
-        m.mean += (double)w[i] / (double)n;
-        squares += (double)w[i] * (double)w[i] / (double)n;
+        sum += (double)w[i];
+        squares += (double)w[i] * (double)w[i];
         m.least = fmin(m.least, (double)w[i]);
         m.most = fmax(m.most, (double)w[i]);
     }
-    m.std = sqrt(fmax(squares - m.mean * m.mean, 0.0));
+    m.mean = sum / (double)n;
+    m.std = sqrt(fmax(squares / (double)n - m.mean * m.mean, 0.0));
     return m;
 }
 
