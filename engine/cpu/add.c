@@ -1,0 +1,50 @@
+/* y = a + b, element by element; in bf16 the sum is rounded once. */
+#include "engine/cpu/bf16.h"
+#include "engine/cpu/cpu.h"
+
+enum { GRAIN = 1 << 16 }; /* elements; fewer are done before a thread has started */
+
+typedef struct add_state {
+    cpu_place a, b, y;
+    size_t n_elem;
+    lk_dtype dtype;
+    int threads;
+} add_state;
+
+typedef struct add_run {
+    const void *a, *b;
+    void *y;
+} add_run;
+
+/* Not restrict: a and b may be the same tensor. */
+CPU_INLINE void add(const add_run *r, size_t begin, size_t end, lk_dtype dtype)
+{
+    const void *a = r->a, *b = r->b;
+    void *y = r->y;
+
+    for (size_t i = begin; i < end; i++) cpu_store(y, i, cpu_load(a, i, dtype) + cpu_load(b, i, dtype), dtype);
+}
+
+static void add_f32(void *arg, size_t begin, size_t end) { add(arg, begin, end, LK_DTYPE_F32); }
+static void add_bf16(void *arg, size_t begin, size_t end) { add(arg, begin, end, LK_DTYPE_BF16); }
+
+static lk_status run_add(void *state, const lk_run *run)
+{
+    const add_state *s = state;
+    add_run r = {cpu_at(run, s->a), cpu_at(run, s->b), cpu_at(run, s->y)};
+
+    cpu_split(s->threads, s->n_elem, GRAIN, s->dtype == LK_DTYPE_BF16 ? add_bf16 : add_f32, &r);
+    return LK_OK;
+}
+
+lk_status cpu_bind_add(const cpu_ctx *ctx, const lk_graph *graph, const lk_node *node, lk_kernel *out)
+{
+    const add_state state = {
+        .a = cpu_place_of(graph, node->in[0]), .b = cpu_place_of(graph, node->in[1]),
+        .y = cpu_place_of(graph, node->out[0]),
+        .n_elem = cpu_out(graph, node, 0)->n_elem, .dtype = cpu_out(graph, node, 0)->dtype,
+        .threads = ctx->threads,
+    };
+
+    return cpu_kernel_keep(out, run_add, &state, sizeof state);
+}

@@ -1,0 +1,60 @@
+/* The kernel of linear and conv2d that runs one pass of a product on oneDNN. */
+#include "engine/cpu/product.h"
+
+typedef struct product_state {
+    product_places at;
+    cpu_dnnl_product *product; /* owned */
+} product_state;
+
+product_places cpu_product_places(const lk_graph *graph, const lk_node *node, cpu_pass pass)
+{
+    const int *in = node->in, *out = node->out;
+    int x = LK_NO_TENSOR, w = LK_NO_TENSOR, b = LK_NO_TENSOR, y = LK_NO_TENSOR;
+
+    switch (pass) {
+    case CPU_FORWARD: x = in[0], w = in[1], b = in[2], y = out[0]; break;
+    case CPU_GRAD_X: y = in[0], w = in[1], x = out[0]; break;
+    case CPU_GRAD_W: y = in[0], x = in[1], w = out[0], b = out[1]; break;
+    }
+    return (product_places){
+        .x = cpu_place_of(graph, x),
+        .w = cpu_place_of(graph, w),
+        .b = cpu_place_of(graph, b),
+        .y = cpu_place_of(graph, y),
+    };
+}
+
+static lk_status run_product(void *state, const lk_run *run)
+{
+    const product_state *s = state;
+
+    return cpu_dnnl_product_run(s->product, cpu_at(run, s->at.x), cpu_at(run, s->at.w), cpu_at(run, s->at.b),
+                                cpu_at(run, s->at.y), run->prepare);
+}
+
+static void free_product(void *state)
+{
+    product_state *s = state;
+
+    cpu_dnnl_product_free(&s->product);
+    lk_free(&s);
+}
+
+lk_status cpu_bind_product(const cpu_ctx *ctx, const lk_graph *graph, const lk_node *node, cpu_dnnl_spec spec,
+                           cpu_pass pass, lk_kernel *out)
+{
+    const product_state state = {.at = cpu_product_places(graph, node, pass)};
+
+    spec.bias = state.at.b.present;
+    LK_TRY(cpu_kernel_keep(out, run_product, &state, sizeof state));
+    out->free = free_product;
+    product_state *kept = out->state;
+    const lk_status status = cpu_dnnl_product_new(ctx->dnnl, &spec, pass, &kept->product);
+    if (status != LK_OK) {
+        free_product(kept);
+        *out = (lk_kernel){0};
+        LK_TRY(status);
+    }
+    out->nbytes = cpu_dnnl_product_nbytes(kept->product);
+    return LK_OK;
+}
