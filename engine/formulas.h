@@ -149,8 +149,8 @@ LK_FORMULA float lk_gelu_tanh_grad(float dy, float x)
  * and a sample below 2^34 elements.  Elements are counted in the order of memory (NHWC).  Of 32 neighbours, 8 blocks
  * give 4 words each, and word w covers elements 8 w to 8 w + 7: a vector of 8 blocks is stored without a shuffle.
  */
-#define LK_DROPOUT_BLOCKS 8u                         /* blocks of one group */
-#define LK_DROPOUT_GROUP (4u * LK_DROPOUT_BLOCKS)    /* elements of one group */
+#define LK_DROPOUT_BLOCKS 8u                      /* blocks of one group */
+#define LK_DROPOUT_GROUP (4u * LK_DROPOUT_BLOCKS) /* elements of one group */
 
 LK_FORMULA uint32_t lk_dropout_block(uint64_t element)
 {

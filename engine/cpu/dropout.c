@@ -1,0 +1,205 @@
+/*
+ * Dropout and its gradient.  Which word decides an element is laid down in engine/formulas.h.
+ *
+ * Philox costs more than all else here, so it is drawn for two groups at once: 16 counters fill a vector of 512 bits,
+ * and rows as short as one group (32 elements) waste none of it.  Groups of all rows form one list; a group that a
+ * short row does not fill draws words that nobody reads.
+ */
+#include "engine/cpu/bf16.h"
+#include "engine/cpu/cpu.h"
+#include "engine/formulas.h"
+#include "engine/philox.h"
+
+enum {
+    GROUPS = 2, /* drawn at once */
+    LANES = GROUPS * LK_DROPOUT_BLOCKS,
+    WORDS = 4, /* of a counter */
+    GRAIN_GROUPS = 1024,
+    GRAIN_ELEMS = 1 << 15,
+};
+
+typedef struct dropout_state {
+    cpu_place x, y, mask;
+    size_t n_elem, row_elems, row_groups; /* of a sample */
+    double p;
+    uint32_t layer;
+    lk_dtype dtype;
+    int threads;
+} dropout_state;
+
+typedef struct job {
+    const dropout_state *s;
+    const void *x;
+    void *y;
+    uint8_t *mask;
+    const int64_t *sample;
+    int64_t step;
+    lk_philox_key key;
+    uint32_t threshold;
+    float scale;
+} job;
+
+/* Counters of the lanes that draw one group. */
+static inline void count_group(const job *j, size_t group, uint32_t c0[LK_DROPOUT_BLOCKS],
+                               uint32_t c1[LK_DROPOUT_BLOCKS], uint32_t c3[LK_DROPOUT_BLOCKS])
+{
+    const size_t row = group / j->s->row_groups, first = group % j->s->row_groups * LK_DROPOUT_BLOCKS;
+    const int64_t sample = j->sample[row];
+    const uint32_t high = lk_dropout_high(j->step, sample);
+
+    for (uint32_t i = 0; i < LK_DROPOUT_BLOCKS; i++) {
+        c0[i] = (uint32_t)first + i;
+        c1[i] = (uint32_t)sample;
+        c3[i] = high;
+    }
+}
+
+static inline void draw(const job *j, const uint32_t c0[LANES], const uint32_t c1[LANES], const uint32_t c3[LANES],
+                        uint32_t words[WORDS][LANES])
+{
+    for (int lane = 0; lane < LANES; lane++) {
+        uint32_t out[WORDS];
+
+        lk_philox_words(j->key.k[0], j->key.k[1], c0[lane], c1[lane], (uint32_t)j->step, c3[lane], out);
+        for (int w = 0; w < WORDS; w++) words[w][lane] = out[w];
+    }
+}
+
+/* Elements [at, at + n), which one word of neighbouring blocks decides. */
+CPU_INLINE void choose(const job *j, size_t at, size_t n, const uint32_t *restrict words, lk_dtype dtype)
+{
+    const void *restrict x = j->x;
+    void *restrict y = j->y;
+    uint8_t *restrict mask = j->mask;
+    const uint32_t threshold = j->threshold;
+    const float scale = j->scale;
+
+    for (size_t i = 0; i < n; i++) {
+        const uint8_t keep = lk_dropout_keep(words[i], threshold);
+        const float scaled = cpu_load(x, at + i, dtype) * scale;
+
+        mask[at + i] = keep;
+        cpu_store(y, at + i, keep ? scaled : 0.0f, dtype);
+    }
+}
+
+/* words: those of the group's first lane, LANES apart. */
+CPU_INLINE void apply_group(const job *j, size_t group, const uint32_t *words, lk_dtype dtype)
+{
+    const size_t row = group / j->s->row_groups, first = group % j->s->row_groups * LK_DROPOUT_GROUP;
+    const size_t left = j->s->row_elems - first, at = row * j->s->row_elems + first;
+
+    if (left >= LK_DROPOUT_GROUP) /* lengths the compiler knows */
+        for (size_t w = 0; w < WORDS; w++)
+            choose(j, at + w * LK_DROPOUT_BLOCKS, LK_DROPOUT_BLOCKS, words + w * LANES, dtype);
+    else
+        for (size_t e = 0; e < left; e++)
+            choose(j, at + e, 1, words + lk_dropout_word(e) * LANES + lk_dropout_block(e), dtype);
+}
+
+CPU_INLINE void drop_groups(const job *j, size_t begin, size_t end, lk_dtype dtype)
+{
+    for (size_t group = begin; group < end; group += GROUPS) {
+        const size_t n = end - group < GROUPS ? end - group : GROUPS;
+        uint32_t c0[LANES], c1[LANES], c3[LANES], words[WORDS][LANES];
+
+        for (size_t k = 0; k < GROUPS; k++) { /* the lanes of a missing second group repeat the first */
+            const size_t lane = k * LK_DROPOUT_BLOCKS;
+            count_group(j, group + (k < n ? k : 0), c0 + lane, c1 + lane, c3 + lane);
+        }
+        draw(j, c0, c1, c3, words);
+        for (size_t k = 0; k < n; k++) apply_group(j, group + k, &words[0][k * LK_DROPOUT_BLOCKS], dtype);
+    }
+}
+
+static void drop_part(void *arg, size_t begin, size_t end)
+{
+    const job *j = arg;
+
+    if (j->s->dtype == LK_DTYPE_BF16)
+        drop_groups(j, begin, end, LK_DTYPE_BF16);
+    else
+        drop_groups(j, begin, end, LK_DTYPE_F32);
+}
+
+static lk_status run_dropout(void *state, const lk_run *run)
+{
+    const dropout_state *s = state;
+    job j = {
+        .s = s,
+        .x = cpu_at(run, s->x),
+        .y = cpu_at(run, s->y),
+        .mask = cpu_at(run, s->mask),
+        .sample = run->sample,
+        .step = run->step,
+        .key = lk_philox_key_new(run->seed, LK_PURPOSE_DROPOUT, s->layer),
+        .threshold = lk_dropout_threshold(s->p),
+        .scale = (float)(1.0 / (1.0 - s->p)),
+    };
+
+    cpu_split(s->threads, s->n_elem / s->row_elems * s->row_groups, GRAIN_GROUPS, drop_part, &j);
+    return LK_OK;
+}
+
+CPU_INLINE void scale_kept(const job *j, size_t begin, size_t end, lk_dtype dtype)
+{
+    const void *restrict dy = j->x;
+    const uint8_t *restrict mask = j->mask;
+    void *restrict dx = j->y;
+    const float scale = j->scale;
+
+    for (size_t i = begin; i < end; i++) cpu_store(dx, i, mask[i] ? cpu_load(dy, i, dtype) * scale : 0.0f, dtype);
+}
+
+static void scale_part(void *arg, size_t begin, size_t end)
+{
+    const job *j = arg;
+
+    if (j->s->dtype == LK_DTYPE_BF16)
+        scale_kept(j, begin, end, LK_DTYPE_BF16);
+    else
+        scale_kept(j, begin, end, LK_DTYPE_F32);
+}
+
+static lk_status run_dropout_grad(void *state, const lk_run *run)
+{
+    const dropout_state *s = state;
+    job j = {.s = s, .x = cpu_at(run, s->x), .y = cpu_at(run, s->y), .mask = cpu_at(run, s->mask),
+             .scale = (float)(1.0 / (1.0 - s->p))};
+
+    cpu_split(s->threads, s->n_elem, GRAIN_ELEMS, scale_part, &j);
+    return LK_OK;
+}
+
+static dropout_state state_of(const cpu_ctx *ctx, const lk_graph *graph, const lk_node *node, int mask)
+{
+    const lk_tensor *x = cpu_in(graph, node, 0);
+    const size_t row_elems = x->n_elem / (size_t)x->shape[0];
+
+    return (dropout_state){
+        .x = cpu_place_of(graph, node->in[0]),
+        .y = cpu_place_of(graph, node->out[0]),
+        .mask = cpu_place_of(graph, mask),
+        .n_elem = x->n_elem,
+        .row_elems = row_elems,
+        .row_groups = (row_elems + LK_DROPOUT_GROUP - 1) / LK_DROPOUT_GROUP,
+        .p = node->attrs.dropout.p,
+        .layer = node->attrs.dropout.layer,
+        .dtype = x->dtype,
+        .threads = ctx->threads,
+    };
+}
+
+lk_status cpu_bind_dropout(const cpu_ctx *ctx, const lk_graph *graph, const lk_node *node, lk_kernel *out)
+{
+    const dropout_state s = state_of(ctx, graph, node, node->out[1]);
+
+    return cpu_kernel_keep(out, run_dropout, &s, sizeof s);
+}
+
+lk_status cpu_bind_dropout_grad(const cpu_ctx *ctx, const lk_graph *graph, const lk_node *node, lk_kernel *out)
+{
+    const dropout_state s = state_of(ctx, graph, node, node->in[1]);
+
+    return cpu_kernel_keep(out, run_dropout_grad, &s, sizeof s);
+}
