@@ -1,0 +1,61 @@
+/* Blocks of rows and their sums, for batch and layer norm. */
+#include "engine/cpu/norm.h"
+
+static void norm_free(void *state)
+{
+    norm_state *s = state;
+
+    lk_free(&s->factor);
+    lk_free(&s->total);
+    lk_free(&s->partial);
+    lk_free(&s);
+}
+
+lk_status norm_keep(const cpu_ctx *ctx, const lk_tensor *x, lk_status (*run)(void *state, const lk_run *run),
+                    norm_state *state, lk_kernel *out)
+{
+    const size_t n_channels = (size_t)x->shape[x->ndim - 1], rows = NORM_BLOCK_ELEMS / n_channels;
+    norm_state *s = lk_alloc(sizeof *s);
+
+    LK_TRY_ALLOC(s, sizeof *s);
+    *s = *state;
+    s->n_channels = n_channels;
+    s->n_rows = x->n_elem / n_channels;
+    s->block_rows = rows > NORM_BLOCK_ROWS ? rows : NORM_BLOCK_ROWS;
+    s->n_blocks = (s->n_rows + s->block_rows - 1) / s->block_rows;
+    s->dtype = x->dtype;
+    s->threads = ctx->threads;
+
+    const size_t partial_bytes = s->n_blocks * 2 * n_channels * sizeof *s->partial;
+    const size_t total_bytes = 2 * n_channels * sizeof *s->total, factor_bytes = 3 * n_channels * sizeof *s->factor;
+    s->partial = lk_alloc(partial_bytes);
+    s->total = lk_alloc(total_bytes);
+    s->factor = lk_alloc(factor_bytes);
+    if (!s->partial || !s->total || !s->factor) {
+        norm_free(s);
+        return LK_FAIL(LK_ERR_SYSTEM, "out of memory: %zu bytes for the sums of a norm",
+                       partial_bytes + total_bytes + factor_bytes);
+    }
+    *out = (lk_kernel){.run = run, .free = norm_free, .state = s, .nbytes = partial_bytes + total_bytes + factor_bytes};
+    return LK_OK;
+}
+
+void norm_add_blocks(const norm_state *s)
+{
+    const size_t n = 2 * s->n_channels;
+    double *restrict total = s->total;
+
+    for (size_t c = 0; c < n; c++) total[c] = (double)s->partial[c];
+    for (size_t block = 1; block < s->n_blocks; block++) {
+        const float *restrict partial = norm_partial(s, block);
+        for (size_t c = 0; c < n; c++) total[c] += (double)partial[c];
+    }
+}
+
+void norm_store_grads(const norm_state *s, float *dg, float *db)
+{
+    const size_t n_channels = s->n_channels;
+
+    for (size_t c = 0; db && c < n_channels; c++) db[c] = (float)s->total[c];
+    for (size_t c = 0; dg && c < n_channels; c++) dg[c] = (float)s->total[n_channels + c];
+}

@@ -1,0 +1,49 @@
+/*
+ * What batch and layer norm share on CPU: sums over rows in a fixed order.  Private to engine/cpu/.
+ *
+ * The R rows of x (R, C) are cut into blocks by C alone.  A block's sums are fp32 over a few rows that stay in cache;
+ * the blocks' sums are added in double, in order.  So the order does not depend on threads, no long fp32 sum loses
+ * digits, and all loops run over C, the axis that is contiguous.
+ */
+#ifndef LK_CPU_NORM_H
+#define LK_CPU_NORM_H
+
+#include "engine/cpu/bf16.h"
+#include "engine/cpu/cpu.h"
+
+enum {
+    NORM_BLOCK_ELEMS = 8192, /* 32 KiB of fp32: a second pass over a block finds it in cache */
+    NORM_BLOCK_ROWS = 16,    /* the least: a block's own sums (2 C) stay small against its rows */
+    NORM_GRAIN = 4,          /* blocks below which a second thread costs more than it saves */
+};
+
+/* The places of a node's tensors (each op names those it has), its sizes, and scratch for sums. */
+typedef struct norm_state {
+    cpu_place x, g, b, y, dy, dx, dg, db, mean, rstd, stat_mean, stat_var;
+    size_t n_rows, n_channels, block_rows, n_blocks;
+    float eps;
+    lk_dtype dtype;
+    int threads;
+    float *partial;    /* (n_blocks, 2, C), owned */
+    double *total;     /* (2, C), owned */
+    float *factor;     /* (3, C), owned: what a pass needs per channel */
+} norm_state;
+
+/* Sizes and scratch for x (..., C); the rest of *state is kept.  On success *out owns a copy of it. */
+lk_status norm_keep(const cpu_ctx *ctx, const lk_tensor *x, lk_status (*run)(void *state, const lk_run *run),
+                    norm_state *state, lk_kernel *out);
+
+static inline size_t norm_block_begin(const norm_state *s, size_t block) { return block * s->block_rows; }
+static inline size_t norm_block_end(const norm_state *s, size_t block)
+{
+    return block + 1 < s->n_blocks ? (block + 1) * s->block_rows : s->n_rows;
+}
+static inline float *norm_partial(const norm_state *s, size_t block) { return s->partial + block * 2 * s->n_channels; }
+
+/* total (2, C) = the sum of all blocks' partial sums, in order. */
+void norm_add_blocks(const norm_state *s);
+
+/* db and dg (either may be NULL), the first and second row of total. */
+void norm_store_grads(const norm_state *s, float *dg, float *db);
+
+#endif
