@@ -31,7 +31,7 @@ static lk_model_spec cnn_spec(lk_norm norm, lk_pool pool)
 {
     return (lk_model_spec){.kind = LK_MODEL_CNN, .image = {2, 8, 8}, .n_channels = 2, .channels = {4, 6}, .kernel = 3,
                            .pool = pool, .n_hidden = 1, .hidden = {10}, .classes = 3, .norm = norm,
-                           .activation = LK_ACT_GELU,
+                           .activation = LK_ACT_GELU, .init = LK_INIT_KAIMING_NORMAL,
                            .loss = {.kind = LK_LOSS_CROSS_ENTROPY, .ignore_index = -100}};
 }
 
@@ -107,17 +107,6 @@ static double train_loss(network *net)
 {
     run_lane(net, lane_of(net, LK_TRAIN));
     return (double)net->grads[lk_model_slot(net->model, LK_SLOT_LOSS)];
-}
-
-/* One step of plain gradient descent on host memory. */
-static double train_step(network *net, float lr)
-{
-    const double loss = train_loss(net);
-
-    for (size_t i = 0; i < lk_model_n_trained(net->model); i++) net->params[i] -= lr * net->grads[i];
-    cr_assert_eq(lk_engine_update_stats(net->engine, net->params, net->grads), LK_OK, "%s", lk_error_message());
-    net->version++;
-    return loss;
 }
 
 #endif
