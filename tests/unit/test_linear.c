@@ -7,6 +7,8 @@
 #include "op_harness.h"
 #include "twins.h"
 
+#include <stdio.h>
+
 typedef struct net {
     op_harness h;
     int64_t N, I, O;
