@@ -1,14 +1,11 @@
 /*
  * Layer norm over the last axis of x (N, C) and its gradient.  The formulas are in engine/ops/layer_norm.c.
- *
- * A sum over a row goes to LANES partial sums by position and then down a fixed tree: the compiler may not reorder
- * a plain sum, and one that it may reorder would depend on how it vectorises.
+ * Sums along a row are in the order of lanes.h, sums over rows in that of norm.h.
  */
+#include "engine/cpu/lanes.h"
 #include "engine/cpu/norm.h"
 
 #include <math.h>
-
-enum { LANES = 16 };
 
 typedef struct job {
     const norm_state *s;
@@ -18,32 +15,25 @@ typedef struct job {
     float *mean, *rstd; /* written in the forward pass, read in the other */
 } job;
 
-CPU_INLINE float add_lanes(float lane[LANES])
-{
-    for (size_t width = LANES / 2; width > 0; width /= 2)
-        for (size_t k = 0; k < width; k++) lane[k] += lane[k + width];
-    return lane[0];
-}
-
 /* Sum over one row of x[c], or of (x[c] - mean)^2. */
 CPU_INLINE float row_sum(const void *restrict x, size_t first, size_t C, lk_dtype dtype)
 {
-    float lane[LANES] = {0};
+    float lane[CPU_LANES] = {0};
     size_t c;
 
-    for (c = 0; c + LANES <= C; c += LANES)
-        for (size_t k = 0; k < LANES; k++) lane[k] += cpu_load(x, first + c + k, dtype);
+    for (c = 0; c + CPU_LANES <= C; c += CPU_LANES)
+        for (size_t k = 0; k < CPU_LANES; k++) lane[k] += cpu_load(x, first + c + k, dtype);
     for (size_t k = 0; c + k < C; k++) lane[k] += cpu_load(x, first + c + k, dtype);
-    return add_lanes(lane);
+    return cpu_add_lanes(lane);
 }
 
 CPU_INLINE float row_m2(const void *restrict x, size_t first, size_t C, float mean, lk_dtype dtype)
 {
-    float lane[LANES] = {0};
+    float lane[CPU_LANES] = {0};
     size_t c;
 
-    for (c = 0; c + LANES <= C; c += LANES)
-        for (size_t k = 0; k < LANES; k++) {
+    for (c = 0; c + CPU_LANES <= C; c += CPU_LANES)
+        for (size_t k = 0; k < CPU_LANES; k++) {
             const float d = cpu_load(x, first + c + k, dtype) - mean;
             lane[k] += d * d;
         }
@@ -51,7 +41,7 @@ CPU_INLINE float row_m2(const void *restrict x, size_t first, size_t C, float me
         const float d = cpu_load(x, first + c + k, dtype) - mean;
         lane[k] += d * d;
     }
-    return add_lanes(lane);
+    return cpu_add_lanes(lane);
 }
 
 CPU_INLINE void forward_rows(const job *j, size_t begin, size_t end, lk_dtype dtype)
@@ -113,15 +103,15 @@ CPU_INLINE void backward_row(const job *j, size_t n, void *restrict dx, float *r
     const float mean = j->mean[n], rstd = j->rstd[n], inv_c = 1.0f / (float)C;
     const float *restrict g = j->g;
     const void *restrict x = j->x, *restrict dy = j->dy;
-    float lane_w[LANES] = {0}, lane_wh[LANES] = {0};
+    float lane_w[CPU_LANES] = {0}, lane_wh[CPU_LANES] = {0};
     size_t c;
 
-    for (c = 0; c + LANES <= C; c += LANES)
-        for (size_t k = 0; k < LANES; k++) ADD_ELEMENT(k, c + k);
+    for (c = 0; c + CPU_LANES <= C; c += CPU_LANES)
+        for (size_t k = 0; k < CPU_LANES; k++) ADD_ELEMENT(k, c + k);
     for (size_t k = 0; c + k < C; k++) ADD_ELEMENT(k, c + k);
     if (!dx) return;
 
-    const float mean_w = add_lanes(lane_w) * inv_c, mean_wh = add_lanes(lane_wh) * inv_c;
+    const float mean_w = cpu_add_lanes(lane_w) * inv_c, mean_wh = cpu_add_lanes(lane_wh) * inv_c;
     for (c = 0; c < C; c++) {
         const float h = (cpu_load(x, first + c, dtype) - mean) * rstd;
         const float w = g[c] * cpu_load(dy, first + c, dtype);

@@ -1,17 +1,17 @@
 /*
  * Losses: mean squared error, L1 and cross-entropy.  The formulas are in engine/ops/loss.c and engine/formulas.h.
  *
- * Terms are summed in double: positions of a block go to LANES partial sums and down a fixed tree, blocks are added in
- * order.  Blocks are cut by the shape alone, so threads change nothing.
+ * Terms are summed in double: within a block of the regression in the order of lanes.h, of cross-entropy row by row;
+ * blocks are added in order.  Blocks are cut by the shape alone, so threads change nothing.
  */
 #include "engine/cpu/bf16.h"
 #include "engine/cpu/cpu.h"
+#include "engine/cpu/lanes.h"
 #include "engine/formulas.h"
 
 #include <math.h>
 
 enum {
-    LANES = 16,
     BLOCK_ELEMS = 4096, /* regression */
     BLOCK_ROWS = 64,    /* cross-entropy */
     GRAIN_ELEMS = 1 << 15,
@@ -61,15 +61,8 @@ static void store(const loss_state *s, const lk_run *run, const sums *total)
 /* -------------------------------------------------------------- regression */
 
 typedef struct lanes {
-    double squared[LANES], abs[LANES];
+    double squared[CPU_LANES], abs[CPU_LANES];
 } lanes;
-
-static double add_lanes(double lane[LANES])
-{
-    for (size_t width = LANES / 2; width > 0; width /= 2)
-        for (size_t k = 0; k < width; k++) lane[k] += lane[k + width];
-    return lane[0];
-}
 
 /* n elements from i on, at most one for each lane; l1 and train are known where it is inlined. */
 CPU_INLINE void add_terms(const job *j, size_t i, size_t n, lanes *sum, bool l1, bool train, lk_dtype dtype)
@@ -93,10 +86,10 @@ CPU_INLINE sums regression_block(const job *j, size_t begin, size_t end, bool l1
     sums made = {0};
     size_t i;
 
-    for (i = begin; i + LANES <= end; i += LANES) add_terms(j, i, LANES, &sum, l1, train, dtype);
+    for (i = begin; i + CPU_LANES <= end; i += CPU_LANES) add_terms(j, i, CPU_LANES, &sum, l1, train, dtype);
     add_terms(j, i, end - i, &sum, l1, train, dtype);
-    made.of[LK_SUM_SQUARED] = add_lanes(sum.squared);
-    made.of[LK_SUM_ABS] = add_lanes(sum.abs);
+    made.of[LK_SUM_SQUARED] = cpu_add_lanes_f64(sum.squared);
+    made.of[LK_SUM_ABS] = cpu_add_lanes_f64(sum.abs);
     made.of[LK_SUM_LOSS] = made.of[l1 ? LK_SUM_ABS : LK_SUM_SQUARED];
     return made;
 }
@@ -140,29 +133,27 @@ static lk_status run_regression(void *state, const lk_run *run)
 
 /* ----------------------------------------------------------- cross-entropy */
 
-/* LANES logits from c on, less `shift`; past the end of the row -infinity, whose exponential is 0. */
-CPU_INLINE void load_lanes(float z[LANES], const void *restrict x, size_t first, size_t c, size_t V, float shift,
+/* CPU_LANES logits from c on, less `shift`; past the end of the row -infinity, whose exponential is 0. */
+CPU_INLINE void load_lanes(float z[CPU_LANES], const void *restrict x, size_t first, size_t c, size_t V, float shift,
                            lk_dtype dtype)
 {
-    if (c + LANES <= V)
-        for (size_t k = 0; k < LANES; k++) z[k] = cpu_load(x, first + c + k, dtype) - shift;
+    if (c + CPU_LANES <= V)
+        for (size_t k = 0; k < CPU_LANES; k++) z[k] = cpu_load(x, first + c + k, dtype) - shift;
     else
-        for (size_t k = 0; k < LANES; k++) z[k] = c + k < V ? cpu_load(x, first + c + k, dtype) - shift : -INFINITY;
+        for (size_t k = 0; k < CPU_LANES; k++) z[k] = c + k < V ? cpu_load(x, first + c + k, dtype) - shift : -INFINITY;
 }
 
 /* The largest logit; a NaN is passed over here and shows in the sum of exponentials. */
 CPU_INLINE float row_max(const void *restrict x, size_t first, size_t V, lk_dtype dtype)
 {
-    float most[LANES], z[LANES];
+    float most[CPU_LANES], z[CPU_LANES];
 
     load_lanes(most, x, first, 0, V, 0.0f, dtype);
-    for (size_t c = LANES; c < V; c += LANES) {
+    for (size_t c = CPU_LANES; c < V; c += CPU_LANES) {
         load_lanes(z, x, first, c, V, 0.0f, dtype);
-        for (size_t k = 0; k < LANES; k++) most[k] = z[k] > most[k] ? z[k] : most[k];
+        for (size_t k = 0; k < CPU_LANES; k++) most[k] = CPU_LARGER(most[k], z[k]);
     }
-    for (size_t width = LANES / 2; width > 0; width /= 2)
-        for (size_t k = 0; k < width; k++) most[k] = most[k + width] > most[k] ? most[k + width] : most[k];
-    return most[0];
+    return cpu_max_lanes(most);
 }
 
 /* What the row of one sample is reduced to. */
@@ -173,21 +164,16 @@ typedef struct row {
 CPU_INLINE row reduce_row(const void *restrict x, size_t first, size_t V, bool smooth, lk_dtype dtype)
 {
     row made = {.max = row_max(x, first, V, dtype)};
-    float sum_exp[LANES] = {0}, sum_z[LANES] = {0}, z[LANES];
+    float sum_exp[CPU_LANES] = {0}, sum_z[CPU_LANES] = {0}, z[CPU_LANES];
 
-    for (size_t c = 0; c < V; c += LANES) {
+    for (size_t c = 0; c < V; c += CPU_LANES) {
         load_lanes(z, x, first, c, V, made.max, dtype);
-        for (size_t k = 0; k < LANES; k++) sum_exp[k] += lk_exp(z[k]);
+        for (size_t k = 0; k < CPU_LANES; k++) sum_exp[k] += lk_exp(z[k]);
         if (!smooth) continue;
-        for (size_t k = 0; k < LANES; k++) sum_z[k] += c + k < V ? z[k] : 0.0f;
+        for (size_t k = 0; k < CPU_LANES; k++) sum_z[k] += c + k < V ? z[k] : 0.0f;
     }
-    for (size_t width = LANES / 2; width > 0; width /= 2)
-        for (size_t k = 0; k < width; k++) {
-            sum_exp[k] += sum_exp[k + width];
-            sum_z[k] += sum_z[k + width];
-        }
-    made.sum_exp = sum_exp[0];
-    made.sum_z = sum_z[0];
+    made.sum_exp = cpu_add_lanes(sum_exp);
+    if (smooth) made.sum_z = cpu_add_lanes(sum_z);
     return made;
 }
 
