@@ -103,7 +103,7 @@ static void run_lane(network *net, lk_lane lane)
 }
 
 /* The loss in training mode; its gradient is left in net->grads. */
-static double train_loss(network *net)
+static inline double train_loss(network *net)
 {
     run_lane(net, lane_of(net, LK_TRAIN));
     return (double)net->grads[lk_model_slot(net->model, LK_SLOT_LOSS)];
