@@ -1,0 +1,185 @@
+/* Whole networks give PyTorch's outputs, loss, gradients and running statistics, tensor by tensor of its state_dict. */
+#include <criterion/criterion.h>
+#include <jansson.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "engine/engine.h"
+
+/* Both sides compute in fp32 with sums of a few dozen terms, in other orders: a few units in the seventh digit of
+ * numbers of about 1. */
+#define TOLERANCE 5e-6
+
+typedef struct golden {
+    const json_t *values; /* borrowed: one case */
+    const char *name;
+    lk_model *model;
+    lk_engine *engine;
+    float *params, *grads, *x, *target, *output;
+    int32_t *label;
+    int64_t *sample;
+    int64_t n, terms;
+    double sums[LK_N_SUMS];
+} golden;
+
+/* Place of a recipe word in its list; the first where the case does not say. */
+static int word(const json_t *spec, const char *key, const char *const *words, size_t n)
+{
+    const char *want = json_string_value(json_object_get(spec, key));
+
+    for (size_t i = 0; want && i < n; i++)
+        if (strcmp(words[i], want) == 0) return (int)i;
+    cr_assert_null(want, "%s: unknown word %s", key, want);
+    return 0;
+}
+
+#define WORD(name, text) text,
+#define READ_WORD(spec, key, LIST) word((spec), (key), (const char *const[]){LIST(WORD)}, \
+                                        sizeof(const char *const[]){LIST(WORD)} / sizeof(char *))
+
+static lk_model_spec read_spec(const json_t *spec)
+{
+    lk_model_spec out = {
+        .kind = (lk_model_kind)READ_WORD(spec, "kind", LK_MODEL_LIST),
+        .norm = (lk_norm)READ_WORD(spec, "norm", LK_NORM_LIST),
+        .norm_place = (lk_norm_place)READ_WORD(spec, "norm_place", LK_NORM_PLACE_LIST),
+        .activation = (lk_activation)READ_WORD(spec, "activation", LK_ACTIVATION_LIST),
+        .pool = (lk_pool)READ_WORD(spec, "pool", LK_POOL_LIST),
+        .n_layers = 4, .layers = {5, 7, 4, 3},
+        .image = {2, 4, 8}, .n_channels = 2, .channels = {3, 4}, .kernel = 3, .n_hidden = 1, .hidden = {5}, .classes = 3,
+    };
+    if (out.kind == LK_MODEL_CNN)
+        out.loss = (lk_loss_spec){.kind = LK_LOSS_CROSS_ENTROPY, .label_smoothing = 0.1f, .ignore_index = -100};
+    return out;
+}
+
+static void read_floats(const json_t *list, float *out)
+{
+    for (size_t i = 0; i < json_array_size(list); i++) out[i] = (float)json_number_value(json_array_get(list, i));
+}
+
+static void read_target(golden *g)
+{
+    const json_t *list = json_object_get(g->values, "target");
+
+    read_floats(list, g->target);
+    g->terms = (int64_t)json_array_size(list);
+    if (lk_model_get_spec(g->model)->loss.kind != LK_LOSS_CROSS_ENTROPY) return;
+    g->terms = 0;
+    for (int64_t i = 0; i < g->n; i++) {
+        g->label[i] = (int32_t)g->target[i];
+        g->terms += g->label[i] >= 0;
+    }
+}
+
+static void read_tensors(golden *g)
+{
+    const char *name;
+    json_t *list;
+
+    json_object_foreach(json_object_get(g->values, "tensors"), name, list) {
+        const ptrdiff_t i = lk_model_find(g->model, name);
+
+        cr_assert_geq(i, 0, "%s: PyTorch's %s is not in the model", g->name, name);
+        const lk_tensor_info *info = lk_model_tensor(g->model, (size_t)i);
+        cr_assert_eq(info->n_elem, json_array_size(list), "%s: %s has another size", g->name, name);
+        read_floats(list, g->params + info->offset);
+    }
+    cr_assert_eq(lk_model_n_tensors(g->model), json_object_size(json_object_get(g->values, "tensors")));
+}
+
+static golden golden_new(const json_t *values)
+{
+    golden g = {.values = values, .name = json_string_value(json_object_get(values, "name")),
+                .n = json_integer_value(json_object_get(values, "samples"))};
+    const lk_model_spec spec = read_spec(json_object_get(values, "spec"));
+    const lk_engine_options options = {.kind = LK_ENGINE_CPU, .threads = 1};
+
+    cr_assert_eq(lk_model_new(&spec, &g.model), LK_OK, "%s", lk_error_message());
+    cr_assert_eq(lk_engine_new(&options, g.model, &g.engine), LK_OK, "%s", lk_error_message());
+    const size_t n = (size_t)g.n, n_out = n * lk_model_n_output(g.model);
+    g.params = lk_alloc(lk_model_n_elem(g.model) * sizeof(float));
+    g.grads = lk_alloc(lk_model_n_grads(g.model) * sizeof(float));
+    g.x = lk_alloc(n * lk_model_n_input(g.model) * sizeof(float));
+    g.target = lk_alloc(n_out * sizeof(float));
+    g.output = lk_alloc(n_out * sizeof(float));
+    g.label = lk_alloc(n * sizeof *g.label);
+    g.sample = lk_alloc(n * sizeof *g.sample);
+    read_floats(json_object_get(values, "x"), g.x);
+    read_target(&g);
+    read_tensors(&g);
+    return g;
+}
+
+static void golden_free(golden *g)
+{
+    lk_free(&g->sample), lk_free(&g->label), lk_free(&g->output), lk_free(&g->target), lk_free(&g->x);
+    lk_free(&g->grads), lk_free(&g->params);
+    lk_engine_free(&g->engine);
+    lk_model_free(&g->model);
+}
+
+static void run(golden *g, lk_mode mode, uint64_t version)
+{
+    const lk_lane lane = {.mode = mode, .n = g->n, .x = g->x, .target = g->target, .label = g->label,
+                          .sample = g->sample, .inv_count = (float)(1.0 / (double)g->terms), .params = g->params,
+                          .params_version = version, .grads = g->grads, .sums = g->sums, .output = g->output};
+    cr_assert_eq(lk_engine_run(g->engine, &lane), LK_OK, "%s", lk_error_message());
+}
+
+static void expect_list(const golden *g, const char *what, const float *got, const json_t *want)
+{
+    for (size_t i = 0; i < json_array_size(want); i++) {
+        const double value = json_number_value(json_array_get(want, i));
+
+        cr_expect_float_eq(got[i], value, TOLERANCE * fmax(1.0, fabs(value)), "%s: %s[%zu]: got %.9g, PyTorch %.9g",
+                           g->name, what, i, (double)got[i], value);
+    }
+}
+
+/* Every tensor of a section, at its place in an arena. */
+static void expect_section(const golden *g, const char *section, const float *arena)
+{
+    const char *name;
+    json_t *want;
+
+    json_object_foreach(json_object_get(g->values, section), name, want) {
+        const ptrdiff_t i = lk_model_find(g->model, name);
+        char what[128];
+
+        snprintf(what, sizeof what, "%s %s", section, name);
+        expect_list(g, what, arena + lk_model_tensor(g->model, (size_t)i)->offset, want);
+    }
+}
+
+static void expect_case(const json_t *values)
+{
+    golden g = golden_new(values);
+
+    run(&g, LK_TRAIN, 1);
+    const double loss = (double)g.grads[lk_model_slot(g.model, LK_SLOT_LOSS)];
+    const double want = json_number_value(json_object_get(values, "loss"));
+    cr_expect_float_eq(loss, want, TOLERANCE * fmax(1.0, want), "%s: loss: got %.9g, PyTorch %.9g", g.name, loss, want);
+    expect_section(&g, "gradients", g.grads);
+    cr_assert_eq(lk_engine_update_stats(g.engine, g.params, g.grads), LK_OK);
+    expect_section(&g, "running", g.params);
+    run(&g, LK_EVAL, 2);
+    expect_list(&g, "output", g.output, json_object_get(values, "output"));
+    cr_expect_eq(g.sums[LK_SUM_COUNT], (double)g.terms, "%s: counted %g terms, want %ld", g.name, g.sums[LK_SUM_COUNT],
+                 (long)g.terms);
+    golden_free(&g);
+}
+
+Test(networks, outputs_losses_gradients_and_statistics_are_those_of_pytorch)
+{
+    json_error_t error;
+    json_t *root = json_load_file(LK_SOURCE_DIR "/tests/golden/networks.json", 0, &error);
+    json_t *values;
+    size_t i;
+
+    cr_assert_not_null(root, "networks.json: %s at line %d", error.text, error.line);
+    cr_assert_geq(json_array_size(json_object_get(root, "cases")), 6);
+    json_array_foreach(json_object_get(root, "cases"), i, values) expect_case(values);
+    json_decref(root);
+}
