@@ -39,33 +39,48 @@ typedef struct job {
     float scale;
 } job;
 
-/* Counters of the lanes that draw one group. */
-static inline void count_group(const job *j, size_t group, uint32_t c0[LK_DROPOUT_BLOCKS],
-                               uint32_t c1[LK_DROPOUT_BLOCKS], uint32_t c3[LK_DROPOUT_BLOCKS])
-{
-    const size_t row = group / j->s->row_groups, first = group % j->s->row_groups * LK_DROPOUT_BLOCKS;
-    const int64_t sample = j->sample[row];
-    const uint32_t high = lk_dropout_high(j->step, sample);
+/* What all counters of one group share. */
+typedef struct group_at {
+    size_t element; /* of the arrays, the group's first */
+    size_t n_elem;  /* that the row fills */
+    uint32_t block, sample, high;
+} group_at;
 
-    for (uint32_t i = 0; i < LK_DROPOUT_BLOCKS; i++) {
-        c0[i] = (uint32_t)first + i;
-        c1[i] = (uint32_t)sample;
-        c3[i] = high;
-    }
+static inline group_at find_group(const job *j, size_t group)
+{
+    const dropout_state *s = j->s;
+    const size_t row = group / s->row_groups, in_row = group % s->row_groups, first = in_row * LK_DROPOUT_GROUP;
+    const size_t left = s->row_elems - first;
+
+    return (group_at){
+        .element = row * s->row_elems + first,
+        .n_elem = left < LK_DROPOUT_GROUP ? left : LK_DROPOUT_GROUP,
+        .block = (uint32_t)in_row * LK_DROPOUT_BLOCKS,
+        .sample = (uint32_t)j->sample[row],
+        .high = lk_dropout_high(j->step, j->sample[row]),
+    };
 }
 
-static inline void draw(const job *j, const uint32_t c0[LANES], const uint32_t c1[LANES], const uint32_t c3[LANES],
-                        uint32_t words[WORDS][LANES])
+/* Words of both groups, in the order of the elements they decide. */
+CPU_INLINE void draw(const job *j, const group_at *a, const group_at *b, uint32_t words[GROUPS * LK_DROPOUT_GROUP])
 {
-    for (int lane = 0; lane < LANES; lane++) {
+    uint32_t drawn[WORDS][LANES];
+
+    for (uint32_t lane = 0; lane < LANES; lane++) {
+        const bool second = lane >= LK_DROPOUT_BLOCKS;
         uint32_t out[WORDS];
 
-        lk_philox_words(j->key.k[0], j->key.k[1], c0[lane], c1[lane], (uint32_t)j->step, c3[lane], out);
-        for (int w = 0; w < WORDS; w++) words[w][lane] = out[w];
+        lk_philox_words(j->key.k[0], j->key.k[1], (second ? b->block : a->block) + lane % LK_DROPOUT_BLOCKS,
+                        second ? b->sample : a->sample, (uint32_t)j->step, second ? b->high : a->high, out);
+        for (int w = 0; w < WORDS; w++) drawn[w][lane] = out[w];
     }
+    for (size_t k = 0; k < GROUPS; k++)
+        for (size_t w = 0; w < WORDS; w++)
+            memcpy(words + k * LK_DROPOUT_GROUP + w * LK_DROPOUT_BLOCKS, &drawn[w][k * LK_DROPOUT_BLOCKS],
+                   LK_DROPOUT_BLOCKS * sizeof *words);
 }
 
-/* Elements [at, at + n), which one word of neighbouring blocks decides. */
+/* Elements [at, at + n), decided by words[0..n). */
 CPU_INLINE void choose(const job *j, size_t at, size_t n, const uint32_t *restrict words, lk_dtype dtype)
 {
     const void *restrict x = j->x;
@@ -83,32 +98,21 @@ CPU_INLINE void choose(const job *j, size_t at, size_t n, const uint32_t *restri
     }
 }
 
-/* words: those of the group's first lane, LANES apart. */
-CPU_INLINE void apply_group(const job *j, size_t group, const uint32_t *words, lk_dtype dtype)
-{
-    const size_t row = group / j->s->row_groups, first = group % j->s->row_groups * LK_DROPOUT_GROUP;
-    const size_t left = j->s->row_elems - first, at = row * j->s->row_elems + first;
-
-    if (left >= LK_DROPOUT_GROUP) /* lengths the compiler knows */
-        for (size_t w = 0; w < WORDS; w++)
-            choose(j, at + w * LK_DROPOUT_BLOCKS, LK_DROPOUT_BLOCKS, words + w * LANES, dtype);
-    else
-        for (size_t e = 0; e < left; e++)
-            choose(j, at + e, 1, words + lk_dropout_word(e) * LANES + lk_dropout_block(e), dtype);
-}
-
 CPU_INLINE void drop_groups(const job *j, size_t begin, size_t end, lk_dtype dtype)
 {
-    for (size_t group = begin; group < end; group += GROUPS) {
-        const size_t n = end - group < GROUPS ? end - group : GROUPS;
-        uint32_t c0[LANES], c1[LANES], c3[LANES], words[WORDS][LANES];
+    uint32_t words[GROUPS * LK_DROPOUT_GROUP];
 
-        for (size_t k = 0; k < GROUPS; k++) { /* the lanes of a missing second group repeat the first */
-            const size_t lane = k * LK_DROPOUT_BLOCKS;
-            count_group(j, group + (k < n ? k : 0), c0 + lane, c1 + lane, c3 + lane);
+    for (size_t group = begin; group < end; group += GROUPS) {
+        const bool both = group + 1 < end;
+        const group_at a = find_group(j, group), b = find_group(j, both ? group + 1 : group);
+
+        draw(j, &a, &b, words);
+        if (both && a.n_elem + b.n_elem == GROUPS * LK_DROPOUT_GROUP) { /* the usual case: a length known here */
+            choose(j, a.element, GROUPS * LK_DROPOUT_GROUP, words, dtype);
+            continue;
         }
-        draw(j, c0, c1, c3, words);
-        for (size_t k = 0; k < n; k++) apply_group(j, group + k, &words[0][k * LK_DROPOUT_BLOCKS], dtype);
+        choose(j, a.element, a.n_elem, words, dtype);
+        if (both) choose(j, b.element, b.n_elem, words + LK_DROPOUT_GROUP, dtype);
     }
 }
 
