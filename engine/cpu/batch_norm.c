@@ -8,6 +8,10 @@
  *     n = na + nb,   d = mean_b - mean_a,   mean = mean_a + d nb / n,   m2 = m2_a + m2_b + d^2 na nb / n
  *
  * (Chan, Golub and LeVeque, 1979), in double and in order.  x is thus read twice: once for both sums, once for y.
+ *
+ * Few channels make short loops.  So as many rows as give about NORM_WIDTH elements are taken as one row of W = k C
+ * channels: they are contiguous, sums are folded to C at a block's end, and what a pass needs per channel is repeated
+ * k times.
  */
 #include "engine/cpu/norm.h"
 
@@ -16,39 +20,58 @@
 typedef struct job {
     const norm_state *s;
     const void *x, *dy;
-    void *to;               /* y or dx */
-    const float *mean, *g, *b, *rstd;
+    void *to;                               /* y or dx */
+    const float *mean, *a0, *a1, *a2;       /* (W): the mean, and what the pass needs */
 } job;
+
+/* to (W) = from (C), repeated. */
+static void repeat(const norm_state *s, float *restrict to, const float *restrict from)
+{
+    for (size_t first = 0; first < s->width; first += s->n_channels)
+        for (size_t c = 0; c < s->n_channels; c++) to[first + c] = from[c];
+}
+
+/* sum (C) = the k parts of wide (W), added in order; they may be the same array when k is 1. */
+static void fold(const norm_state *s, float *sum, const float *wide)
+{
+    const size_t C = s->n_channels;
+
+    for (size_t c = 0; c < C; c++) sum[c] = wide[c];
+    for (size_t first = C; first < s->width; first += C)
+        for (size_t c = 0; c < C; c++) sum[c] += wide[first + c];
+}
 
 /* ------------------------------------------------------------ statistics */
 
-/* mean[c], m2[c] of rows [begin, end); four rows at a time, for precision and to touch the sums less often. */
-CPU_INLINE void block_stats(const norm_state *s, const void *restrict x, size_t begin, size_t end,
-                            float *restrict mean, float *restrict m2, lk_dtype dtype)
+/* sum (W) over elements [begin, end), whole rows, of x, or of (x - mean)^2 where mean (W) is given. */
+CPU_INLINE void add_rows(float *restrict sum, const void *restrict x, const float *restrict mean, size_t begin,
+                         size_t end, size_t W, lk_dtype dtype)
 {
-    const size_t C = s->n_channels;
+    for (size_t w = 0; w < W; w++) sum[w] = 0.0f;
+    for (size_t first = begin; first < end; first += W) {
+        const size_t n = end - first < W ? end - first : W;
+
+        for (size_t w = 0; w < n; w++) {
+            const float x_w = cpu_load(x, first + w, dtype), d = mean ? x_w - mean[w] : x_w;
+            sum[w] += mean ? d * d : d;
+        }
+    }
+}
+
+/* mean (C) and m2 (C) of rows [begin, end). */
+CPU_INLINE void block_stats(const norm_state *s, const void *x, size_t begin, size_t end, float *mean, float *m2,
+                            lk_dtype dtype)
+{
+    const size_t C = s->n_channels, W = s->width;
     const float inv_n = 1.0f / (float)(end - begin);
-    size_t r;
+    float wide_mean[NORM_WIDTH], wide_sum[NORM_WIDTH];
 
-    for (size_t c = 0; c < C; c++) mean[c] = m2[c] = 0.0f;
-    for (r = begin; r + 4 <= end; r += 4)
-        for (size_t c = 0, i = r * C; c < C; c++, i++)
-            mean[c] += (cpu_load(x, i, dtype) + cpu_load(x, i + C, dtype)) +
-                       (cpu_load(x, i + 2 * C, dtype) + cpu_load(x, i + 3 * C, dtype));
-    for (; r < end; r++)
-        for (size_t c = 0, i = r * C; c < C; c++, i++) mean[c] += cpu_load(x, i, dtype);
+    add_rows(W > C ? wide_sum : mean, x, NULL, begin * C, end * C, W, dtype);
+    if (W > C) fold(s, mean, wide_sum);
     for (size_t c = 0; c < C; c++) mean[c] *= inv_n;
-
-    for (r = begin; r + 2 <= end; r += 2)
-        for (size_t c = 0, i = r * C; c < C; c++, i++) {
-            const float d0 = cpu_load(x, i, dtype) - mean[c], d1 = cpu_load(x, i + C, dtype) - mean[c];
-            m2[c] += d0 * d0 + d1 * d1;
-        }
-    for (; r < end; r++)
-        for (size_t c = 0, i = r * C; c < C; c++, i++) {
-            const float d = cpu_load(x, i, dtype) - mean[c];
-            m2[c] += d * d;
-        }
+    if (W > C) repeat(s, wide_mean, mean);
+    add_rows(W > C ? wide_sum : m2, x, W > C ? wide_mean : mean, begin * C, end * C, W, dtype);
+    if (W > C) fold(s, m2, wide_sum);
 }
 
 static void stats_part(void *arg, size_t begin, size_t end)
@@ -104,42 +127,56 @@ static void store_stats(const norm_state *s, float *restrict mean, float *restri
 
 /* -------------------------------------------------------------- normalise */
 
-/* y = (x - mean) factor + b; factor is g rstd. */
-CPU_INLINE void normalise_rows(const job *j, size_t begin, size_t end, lk_dtype dtype)
+/* y = (x - mean) a0 + a1 over elements [begin, end), whole rows. */
+CPU_INLINE void normalise_rows(void *restrict y, const void *restrict x, const float *restrict mean,
+                               const float *restrict a0, const float *restrict a1, size_t begin, size_t end, size_t W,
+                               lk_dtype dtype)
 {
-    const size_t C = j->s->n_channels;
-    const float *restrict mean = j->mean, *restrict factor = j->s->factor, *restrict b = j->b;
-    const void *restrict x = j->x;
-    void *restrict y = j->to;
+    for (size_t first = begin; first < end; first += W) {
+        const size_t n = end - first < W ? end - first : W;
 
-    for (size_t r = begin; r < end; r++)
-        for (size_t c = 0, i = r * C; c < C; c++, i++)
-            cpu_store(y, i, (cpu_load(x, i, dtype) - mean[c]) * factor[c] + b[c], dtype);
+        for (size_t w = 0; w < n; w++)
+            cpu_store(y, first + w, (cpu_load(x, first + w, dtype) - mean[w]) * a0[w] + a1[w], dtype);
+    }
 }
 
 static void normalise_part(void *arg, size_t begin, size_t end)
 {
     const job *j = arg;
-    const size_t first = norm_block_begin(j->s, begin), last = norm_block_end(j->s, end - 1);
+    const norm_state *s = j->s;
+    const size_t first = norm_block_begin(s, begin) * s->n_channels, last = norm_block_end(s, end - 1) * s->n_channels;
 
-    if (j->s->dtype == LK_DTYPE_BF16)
-        normalise_rows(j, first, last, LK_DTYPE_BF16);
+    if (s->dtype == LK_DTYPE_BF16)
+        normalise_rows(j->to, j->x, j->mean, j->a0, j->a1, first, last, s->width, LK_DTYPE_BF16);
     else
-        normalise_rows(j, first, last, LK_DTYPE_F32);
+        normalise_rows(j->to, j->x, j->mean, j->a0, j->a1, first, last, s->width, LK_DTYPE_F32);
+}
+
+/* mean, rstd (C) -> y. */
+static void normalise(const norm_state *s, const lk_run *run, const float *mean, const float *rstd)
+{
+    const size_t C = s->n_channels, W = s->width;
+    const float *g = cpu_at(run, s->g), *b = cpu_at(run, s->b);
+    float *wide_mean = s->factor, *factor = wide_mean + W, *wide_b = factor + W, *product = wide_b + W;
+    job j = {.s = s, .x = cpu_at(run, s->x), .to = cpu_at(run, s->y), .mean = wide_mean, .a0 = factor, .a1 = wide_b};
+
+    for (size_t c = 0; c < C; c++) product[c] = g[c] * rstd[c];
+    repeat(s, factor, product);
+    repeat(s, wide_mean, mean);
+    repeat(s, wide_b, b);
+    cpu_split(s->threads, s->n_blocks, NORM_GRAIN, normalise_part, &j);
 }
 
 static lk_status run_train(void *state, const lk_run *run)
 {
     const norm_state *s = state;
     float *mean = cpu_at(run, s->mean), *rstd = cpu_at(run, s->rstd);
-    job j = {.s = s, .x = cpu_at(run, s->x), .to = cpu_at(run, s->y), .mean = mean, .g = cpu_at(run, s->g),
-             .b = cpu_at(run, s->b)};
+    job j = {.s = s, .x = cpu_at(run, s->x)};
 
     cpu_split(s->threads, s->n_blocks, NORM_GRAIN, stats_part, &j);
     merge_blocks(s);
     store_stats(s, mean, rstd, cpu_at(run, s->stat_mean), cpu_at(run, s->stat_var));
-    for (size_t c = 0; c < s->n_channels; c++) s->factor[c] = j.g[c] * rstd[c];
-    cpu_split(s->threads, s->n_blocks, NORM_GRAIN, normalise_part, &j);
+    normalise(s, run, mean, rstd);
     return LK_OK;
 }
 
@@ -147,103 +184,123 @@ static lk_status run_train(void *state, const lk_run *run)
 static lk_status run_eval(void *state, const lk_run *run)
 {
     const norm_state *s = state;
-    const float *var = cpu_at(run, s->rstd);
-    job j = {.s = s, .x = cpu_at(run, s->x), .to = cpu_at(run, s->y), .mean = cpu_at(run, s->mean),
-             .g = cpu_at(run, s->g), .b = cpu_at(run, s->b)};
+    const float *running_var = cpu_at(run, s->rstd);
+    float *rstd = s->partial; /* unused otherwise: there are no sums */
 
-    for (size_t c = 0; c < s->n_channels; c++) s->factor[c] = j.g[c] * (1.0f / sqrtf(var[c] + s->eps));
-    cpu_split(s->threads, s->n_blocks, NORM_GRAIN, normalise_part, &j);
+    for (size_t c = 0; c < s->n_channels; c++) rstd[c] = 1.0f / sqrtf(running_var[c] + s->eps);
+    normalise(s, run, cpu_at(run, s->mean), rstd);
     return LK_OK;
 }
 
 /* --------------------------------------------------------------- gradient */
 
-/* sum_dy[c] and sum_dyh[c] of rows [begin, end), where dyh = dy h. */
-CPU_INLINE void block_sums(const job *j, size_t begin, size_t end, float *restrict sum_dy, float *restrict sum_dyh,
-                           lk_dtype dtype)
+/* sum_dy and sum_dyd (W) over elements [begin, end), whole rows, of dy and dy (x - mean). */
+CPU_INLINE void add_grad_rows(float *restrict sum_dy, float *restrict sum_dyd, const void *restrict dy,
+                              const void *restrict x, const float *restrict mean, size_t begin, size_t end, size_t W,
+                              lk_dtype dtype)
 {
-    const size_t C = j->s->n_channels;
-    const float *restrict mean = j->mean, *restrict rstd = j->rstd;
-    const void *restrict x = j->x, *restrict dy = j->dy;
-    size_t r;
+    for (size_t w = 0; w < W; w++) sum_dy[w] = sum_dyd[w] = 0.0f;
+    for (size_t first = begin; first < end; first += W) {
+        const size_t n = end - first < W ? end - first : W;
 
-    for (size_t c = 0; c < C; c++) sum_dy[c] = sum_dyh[c] = 0.0f;
-    for (r = begin; r + 2 <= end; r += 2)
-        for (size_t c = 0, i = r * C; c < C; c++, i++) {
-            const float dy0 = cpu_load(dy, i, dtype), dy1 = cpu_load(dy, i + C, dtype);
-            const float d0 = cpu_load(x, i, dtype) - mean[c], d1 = cpu_load(x, i + C, dtype) - mean[c];
-            sum_dy[c] += dy0 + dy1;
-            sum_dyh[c] += dy0 * d0 + dy1 * d1;
+        for (size_t w = 0; w < n; w++) {
+            const float dy_w = cpu_load(dy, first + w, dtype);
+            sum_dy[w] += dy_w;
+            sum_dyd[w] += dy_w * (cpu_load(x, first + w, dtype) - mean[w]);
         }
-    for (; r < end; r++)
-        for (size_t c = 0, i = r * C; c < C; c++, i++) {
-            const float dy0 = cpu_load(dy, i, dtype);
-            sum_dy[c] += dy0;
-            sum_dyh[c] += dy0 * (cpu_load(x, i, dtype) - mean[c]);
-        }
-    for (size_t c = 0; c < C; c++) sum_dyh[c] *= rstd[c];
+    }
+}
+
+CPU_INLINE void block_sums(const job *j, size_t block, lk_dtype dtype)
+{
+    const norm_state *s = j->s;
+    const size_t C = s->n_channels, W = s->width;
+    const size_t first = norm_block_begin(s, block) * C, last = norm_block_end(s, block) * C;
+    float *sum_dy = norm_partial(s, block), *sum_dyd = sum_dy + C;
+    float wide_dy[NORM_WIDTH], wide_dyd[NORM_WIDTH];
+
+    if (W == C) {
+        add_grad_rows(sum_dy, sum_dyd, j->dy, j->x, j->mean, first, last, W, dtype);
+        return;
+    }
+    add_grad_rows(wide_dy, wide_dyd, j->dy, j->x, j->mean, first, last, W, dtype);
+    fold(s, sum_dy, wide_dy);
+    fold(s, sum_dyd, wide_dyd);
 }
 
 static void sums_part(void *arg, size_t begin, size_t end)
 {
     const job *j = arg;
-    const norm_state *s = j->s;
 
-    for (size_t block = begin; block < end; block++) {
-        const size_t first = norm_block_begin(s, block), last = norm_block_end(s, block);
-        float *sum_dy = norm_partial(s, block), *sum_dyh = sum_dy + s->n_channels;
-
-        if (s->dtype == LK_DTYPE_BF16)
-            block_sums(j, first, last, sum_dy, sum_dyh, LK_DTYPE_BF16);
+    for (size_t block = begin; block < end; block++)
+        if (j->s->dtype == LK_DTYPE_BF16)
+            block_sums(j, block, LK_DTYPE_BF16);
         else
-            block_sums(j, first, last, sum_dy, sum_dyh, LK_DTYPE_F32);
-    }
+            block_sums(j, block, LK_DTYPE_F32);
 }
 
-/* dx = scale (dy - mean_dy - (x - mean) slope); scale = g rstd, mean_dy = db / R, slope = rstd dg / R. */
-CPU_INLINE void dx_rows(const job *j, size_t begin, size_t end, lk_dtype dtype)
+/* dx = a0 (dy - a1 - (x - mean) a2) over elements [begin, end), whole rows. */
+CPU_INLINE void dx_rows(void *restrict dx, const void *restrict dy, const void *restrict x, const float *restrict mean,
+                        const float *restrict a0, const float *restrict a1, const float *restrict a2, size_t begin,
+                        size_t end, size_t W, lk_dtype dtype)
 {
-    const size_t C = j->s->n_channels;
-    const float *restrict mean = j->mean, *restrict scale = j->s->factor;
-    const float *restrict mean_dy = scale + C, *restrict slope = scale + 2 * C;
-    const void *restrict x = j->x, *restrict dy = j->dy;
-    void *restrict dx = j->to;
+    for (size_t first = begin; first < end; first += W) {
+        const size_t n = end - first < W ? end - first : W;
 
-    for (size_t r = begin; r < end; r++)
-        for (size_t c = 0, i = r * C; c < C; c++, i++) {
-            const float d = cpu_load(x, i, dtype) - mean[c];
-            cpu_store(dx, i, scale[c] * (cpu_load(dy, i, dtype) - mean_dy[c] - d * slope[c]), dtype);
+        for (size_t w = 0; w < n; w++) {
+            const float d = cpu_load(x, first + w, dtype) - mean[w];
+            cpu_store(dx, first + w, a0[w] * (cpu_load(dy, first + w, dtype) - a1[w] - d * a2[w]), dtype);
         }
+    }
 }
 
 static void dx_part(void *arg, size_t begin, size_t end)
 {
     const job *j = arg;
-    const size_t first = norm_block_begin(j->s, begin), last = norm_block_end(j->s, end - 1);
+    const norm_state *s = j->s;
+    const size_t first = norm_block_begin(s, begin) * s->n_channels, last = norm_block_end(s, end - 1) * s->n_channels;
 
-    if (j->s->dtype == LK_DTYPE_BF16)
-        dx_rows(j, first, last, LK_DTYPE_BF16);
+    if (s->dtype == LK_DTYPE_BF16)
+        dx_rows(j->to, j->dy, j->x, j->mean, j->a0, j->a1, j->a2, first, last, s->width, LK_DTYPE_BF16);
     else
-        dx_rows(j, first, last, LK_DTYPE_F32);
+        dx_rows(j->to, j->dy, j->x, j->mean, j->a0, j->a1, j->a2, first, last, s->width, LK_DTYPE_F32);
+}
+
+/* What dx needs per channel: a0 = g rstd, a1 = db / R, a2 = rstd dg / R. */
+static void dx_factors(const norm_state *s, const float *g, const float *rstd, float *a0, float *a1, float *a2)
+{
+    const size_t C = s->n_channels;
+    const double inv_n = 1.0 / (double)s->n_rows;
+
+    for (size_t c = 0; c < C; c++) {
+        a0[c] = g[c] * rstd[c];
+        a1[c] = (float)(s->total[c] * inv_n);
+        a2[c] = rstd[c] * (float)(s->total[C + c] * inv_n);
+    }
+    for (size_t first = C; first < s->width; first += C)
+        for (size_t c = 0; c < C; c++) {
+            a0[first + c] = a0[c];
+            a1[first + c] = a1[c];
+            a2[first + c] = a2[c];
+        }
 }
 
 static lk_status run_grad(void *state, const lk_run *run)
 {
     const norm_state *s = state;
-    const size_t C = s->n_channels;
-    const double inv_n = 1.0 / (double)s->n_rows;
-    job j = {.s = s, .x = cpu_at(run, s->x), .dy = cpu_at(run, s->dy), .to = cpu_at(run, s->dx),
-             .mean = cpu_at(run, s->mean), .rstd = cpu_at(run, s->rstd), .g = cpu_at(run, s->g)};
+    const size_t C = s->n_channels, W = s->width;
+    const float *rstd = cpu_at(run, s->rstd);
+    float *wide_mean = s->factor, *a0 = wide_mean + W, *a1 = a0 + W, *a2 = a1 + W;
+    job j = {.s = s, .x = cpu_at(run, s->x), .dy = cpu_at(run, s->dy), .to = cpu_at(run, s->dx), .mean = wide_mean,
+             .a0 = a0, .a1 = a1, .a2 = a2};
 
+    repeat(s, wide_mean, cpu_at(run, s->mean));
     cpu_split(s->threads, s->n_blocks, NORM_GRAIN, sums_part, &j);
     norm_add_blocks(s);
+    for (size_t c = 0; c < C; c++) s->total[C + c] *= (double)rstd[c]; /* h = (x - mean) rstd */
     norm_store_grads(s, cpu_at(run, s->dg), cpu_at(run, s->db));
     if (!j.to) return LK_OK;
-    for (size_t c = 0; c < C; c++) {
-        s->factor[c] = j.g[c] * j.rstd[c];
-        s->factor[C + c] = (float)(s->total[c] * inv_n);
-        s->factor[2 * C + c] = j.rstd[c] * (float)(s->total[C + c] * inv_n);
-    }
+    dx_factors(s, cpu_at(run, s->g), rstd, a0, a1, a2);
     cpu_split(s->threads, s->n_blocks, NORM_GRAIN, dx_part, &j);
     return LK_OK;
 }

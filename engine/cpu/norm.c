@@ -14,20 +14,23 @@ static void norm_free(void *state)
 lk_status norm_keep(const cpu_ctx *ctx, const lk_tensor *x, lk_status (*run)(void *state, const lk_run *run),
                     norm_state *state, lk_kernel *out)
 {
-    const size_t n_channels = (size_t)x->shape[x->ndim - 1], rows = NORM_BLOCK_ELEMS / n_channels;
+    const size_t n_channels = (size_t)x->shape[x->ndim - 1];
+    const size_t rows_as_one = n_channels < NORM_WIDTH ? NORM_WIDTH / n_channels : 1;
+    const size_t rows = NORM_BLOCK_ELEMS / n_channels / rows_as_one * rows_as_one;
     norm_state *s = lk_alloc(sizeof *s);
 
     LK_TRY_ALLOC(s, sizeof *s);
     *s = *state;
     s->n_channels = n_channels;
     s->n_rows = x->n_elem / n_channels;
+    s->width = rows_as_one * n_channels;
     s->block_rows = rows > NORM_BLOCK_ROWS ? rows : NORM_BLOCK_ROWS;
     s->n_blocks = (s->n_rows + s->block_rows - 1) / s->block_rows;
     s->dtype = x->dtype;
     s->threads = ctx->threads;
 
     const size_t partial_bytes = s->n_blocks * 2 * n_channels * sizeof *s->partial;
-    const size_t total_bytes = 2 * n_channels * sizeof *s->total, factor_bytes = 3 * n_channels * sizeof *s->factor;
+    const size_t total_bytes = 2 * n_channels * sizeof *s->total, factor_bytes = 4 * s->width * sizeof *s->factor;
     s->partial = lk_alloc(partial_bytes);
     s->total = lk_alloc(total_bytes);
     s->factor = lk_alloc(factor_bytes);

@@ -12,6 +12,7 @@
 #include "engine/cpu/cpu.h"
 
 enum {
+    NORM_WIDTH = 128,        /* elements that a loop over channels should have */
     NORM_BLOCK_ELEMS = 8192, /* 32 KiB of fp32: a second pass over a block finds it in cache */
     NORM_BLOCK_ROWS = 16,    /* the least: a block's own sums (2 C) stay small against its rows */
     NORM_GRAIN = 4,          /* blocks below which a second thread costs more than it saves */
@@ -21,12 +22,13 @@ enum {
 typedef struct norm_state {
     cpu_place x, g, b, y, dy, dx, dg, db, mean, rstd, stat_mean, stat_var;
     size_t n_rows, n_channels, block_rows, n_blocks;
+    size_t width;      /* batch norm: C times the rows that are taken as one, at least NORM_WIDTH or one row */
     float eps;
     lk_dtype dtype;
     int threads;
     float *partial;    /* (n_blocks, 2, C), owned */
     double *total;     /* (2, C), owned */
-    float *factor;     /* (3, C), owned: what a pass needs per channel */
+    float *factor;     /* (4, width), owned: what a pass needs per channel, repeated */
 } norm_state;
 
 /* Sizes and scratch for x (..., C); the rest of *state is kept.  On success *out owns a copy of it. */
