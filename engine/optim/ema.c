@@ -1,6 +1,6 @@
 /*
  * The exponential moving average of a model's weights, by the rules of ema-pytorch (EMA.update and
- * get_current_decay in lucidrains/ema-pytorch, 0.7).
+ * get_current_decay in lucidrains/ema-pytorch, 0.8.3).
  *
  * Calls of update are counted from 0.  The first call, and until update_after_step every update_every-th, copies all
  * tensors; after that every update_every-th averages, with a decay that warms up:

@@ -1,0 +1,249 @@
+/* lk_optimizer on a model: values checked with their keys, states, the report, clipping by it, padding, the step. */
+#include <criterion/criterion.h>
+#include <math.h>
+#include <string.h>
+
+#include "engine/engine.h"
+
+static const lk_model_spec mlp = {.kind = LK_MODEL_MLP, .n_layers = 3, .layers = {3, 5, 2}, .norm = LK_NORM_BATCH};
+static const lk_optimizer_spec sgd = {.kind = LK_SGD, .lr = 0.1};
+static const lk_optimizer_spec adam = {.kind = LK_ADAM, .lr = 0.1, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8};
+
+static lk_model *model;
+static lk_engine *engine;
+static float *params, *grads;
+
+static void set_up(void)
+{
+    const lk_engine_options options = {.kind = LK_ENGINE_CPU, .threads = 1};
+
+    cr_assert_eq(lk_model_new(&mlp, &model), LK_OK, "%s", lk_error_message());
+    cr_assert_eq(lk_engine_new(&options, model, &engine), LK_OK, "%s", lk_error_message());
+    cr_assert_eq(lk_engine_alloc(engine, lk_model_n_elem(model) * sizeof *params, (void **)&params), LK_OK);
+    cr_assert_eq(lk_engine_alloc(engine, lk_model_n_grads(model) * sizeof *grads, (void **)&grads), LK_OK);
+    lk_model_init(model, 1, params);
+}
+
+static void tear_down(void)
+{
+    lk_engine_release(engine, &grads);
+    lk_engine_release(engine, &params);
+    lk_engine_free(&engine);
+    lk_model_free(&model);
+}
+
+/* 1 in every trained element, 0 in the padding. */
+static void fill_grads(float value)
+{
+    for (size_t t = 0; t < lk_model_n_tensors(model); t++) {
+        const lk_tensor_info *info = lk_model_tensor(model, t);
+        if (info->role == LK_ROLE_PARAM)
+            for (size_t i = 0; i < info->n_elem; i++) grads[info->offset + i] = value;
+    }
+}
+
+static size_t n_weights(void)
+{
+    size_t n = 0;
+
+    for (size_t t = 0; t < lk_model_n_tensors(model); t++)
+        if (lk_model_tensor(model, t)->role == LK_ROLE_PARAM) n += lk_model_tensor(model, t)->n_elem;
+    return n;
+}
+
+static lk_optimizer *optimizer_of(lk_optimizer_spec spec)
+{
+    lk_optimizer *optimizer;
+
+    cr_assert_eq(lk_optimizer_new(engine, &spec, &optimizer), LK_OK, "%s", lk_error_message());
+    return optimizer;
+}
+
+/* -------------------------------------------------------------------- spec */
+
+static void expect_refused(lk_optimizer_spec spec, const char *key)
+{
+    lk_optimizer *optimizer;
+    const lk_status status = lk_optimizer_new(engine, &spec, &optimizer);
+
+    cr_expect_eq(status, LK_ERR_USAGE, "%s: got status %d, want %d", key, status, LK_ERR_USAGE);
+    cr_expect(strstr(lk_error_message(), key), "want %s in: %s", key, lk_error_message());
+    cr_expect_null(optimizer);
+}
+
+/* base with some members set: WITH(sgd, s.lr = 1, s.momentum = 0.9). */
+#define WITH(base, ...) ({ lk_optimizer_spec s = (base); (void)(__VA_ARGS__); s; })
+
+Test(optimizer_model, values_out_of_pytorchs_range_are_refused_by_name, .init = set_up, .fini = tear_down)
+{
+    expect_refused(WITH(sgd, s.lr = -1), "optimizer.lr");
+    expect_refused(WITH(sgd, s.lr = NAN), "optimizer.lr");
+    expect_refused(WITH(sgd, s.momentum = -0.1), "optimizer.momentum");
+    expect_refused(WITH(sgd, s.weight_decay = -0.1), "optimizer.weight_decay");
+    expect_refused(WITH(sgd, s.nesterov = true), "optimizer.nesterov");
+    expect_refused(WITH(sgd, s.nesterov = true, s.momentum = 0.9, s.dampening = 0.1), "optimizer.nesterov");
+    expect_refused(WITH(sgd, s.clip_norm = -1), "optimizer.clip_norm");
+    expect_refused(WITH(sgd, s.clip_value = -1), "optimizer.clip_value");
+    expect_refused(WITH(adam, s.beta1 = 1), "optimizer.beta1");
+    expect_refused(WITH(adam, s.beta1 = -0.1), "optimizer.beta1");
+    expect_refused(WITH(adam, s.beta2 = 1), "optimizer.beta2");
+    expect_refused(WITH(adam, s.eps = -1e-8), "optimizer.eps");
+}
+
+Test(optimizer_model, values_of_another_kind_are_not_asked_about, .init = set_up, .fini = tear_down)
+{
+    lk_optimizer *optimizer = optimizer_of(WITH(sgd, s.beta1 = 7, s.eps = -1));
+
+    lk_optimizer_free(&optimizer);
+    optimizer = optimizer_of(WITH(adam, s.momentum = -3));
+    lk_optimizer_free(&optimizer);
+    cr_expect_null(optimizer);
+}
+
+/* ------------------------------------------------------------------- state */
+
+Test(optimizer_model, states_have_pytorchs_names, .init = set_up, .fini = tear_down)
+{
+    const struct { lk_optimizer_spec spec; int n; const char *names[3]; } cases[] = {
+        {sgd, 0, {0}},
+        {WITH(sgd, s.momentum = 0.9), 1, {"momentum_buffer"}},
+        {adam, 2, {"exp_avg", "exp_avg_sq"}},
+        {WITH(adam, s.amsgrad = true), 3, {"exp_avg", "exp_avg_sq", "max_exp_avg_sq"}},
+    };
+
+    for (size_t c = 0; c < 4; c++) {
+        lk_optimizer *optimizer = optimizer_of(cases[c].spec);
+
+        cr_assert_eq(lk_optimizer_n_states(optimizer), cases[c].n);
+        for (int i = 0; i < cases[c].n; i++) {
+            cr_expect_str_eq(lk_optimizer_state_name(optimizer, i), cases[c].names[i]);
+            for (size_t e = 0; e < lk_model_n_trained(model); e++)
+                cr_expect_eq(lk_optimizer_state(optimizer, i)[e], 0.0f);
+        }
+        lk_optimizer_free(&optimizer);
+    }
+}
+
+Test(optimizer_model, an_update_resumed_from_state_and_step_gives_the_same_bits, .init = set_up, .fini = tear_down)
+{
+    const size_t n = lk_model_n_trained(model), nbytes = n * sizeof(float);
+    lk_optimizer *a = optimizer_of(WITH(adam, s.amsgrad = true)), *b = optimizer_of(WITH(adam, s.amsgrad = true));
+    float *resumed = lk_alloc(lk_model_n_elem(model) * sizeof(float));
+
+    fill_grads(0.5f);
+    for (int i = 0; i < 3; i++) cr_assert_eq(lk_optimizer_update(a, params, grads, 0.1, NULL, NULL), LK_OK);
+    memcpy(resumed, params, lk_model_n_elem(model) * sizeof(float));
+    for (int i = 0; i < 3; i++) memcpy(lk_optimizer_state(b, i), lk_optimizer_state(a, i), nbytes);
+    lk_optimizer_set_step(b, lk_optimizer_step(a));
+    fill_grads(-0.25f);
+    cr_assert_eq(lk_optimizer_update(a, params, grads, 0.1, NULL, NULL), LK_OK);
+    cr_assert_eq(lk_optimizer_update(b, resumed, grads, 0.1, NULL, NULL), LK_OK);
+    cr_expect_eq(lk_optimizer_step(b), 4);
+    for (size_t i = 0; i < n; i++)
+        cr_expect_eq(resumed[i], params[i], "element %zu: got %.9g, want %.9g", i, resumed[i], params[i]);
+    lk_free(&resumed);
+    lk_optimizer_free(&a), lk_optimizer_free(&b);
+}
+
+Test(optimizer_model, the_momentum_buffer_starts_undampened_only_at_the_first_step, .init = set_up, .fini = tear_down)
+{
+    lk_optimizer *optimizer = optimizer_of(WITH(sgd, s.momentum = 0.5, s.dampening = 0.75));
+
+    fill_grads(1);
+    cr_assert_eq(lk_optimizer_update(optimizer, params, grads, 0.1, NULL, NULL), LK_OK);
+    cr_expect_eq(lk_optimizer_state(optimizer, 0)[0], 1.0f, "got %g", lk_optimizer_state(optimizer, 0)[0]);
+    cr_assert_eq(lk_optimizer_update(optimizer, params, grads, 0.1, NULL, NULL), LK_OK);
+    cr_expect_eq(lk_optimizer_state(optimizer, 0)[0], 0.75f, "got %g", lk_optimizer_state(optimizer, 0)[0]);
+    lk_optimizer_free(&optimizer);
+}
+
+/* ----------------------------------------------------------------- inspect */
+
+Test(optimizer_model, without_clipping_or_check_only_the_loss_is_looked_at, .init = set_up, .fini = tear_down)
+{
+    lk_optimizer *optimizer = optimizer_of(sgd);
+    lk_grad_report report;
+
+    grads[0] = NAN;
+    cr_assert_eq(lk_optimizer_inspect(optimizer, grads, false, &report), LK_OK);
+    cr_expect(report.finite && isnan(report.norm), "finite %d, norm %g", report.finite, report.norm);
+    cr_assert_eq(lk_optimizer_inspect(optimizer, grads, true, &report), LK_OK);
+    cr_expect_not(report.finite);
+    grads[0] = 0;
+    grads[lk_model_slot(model, LK_SLOT_LOSS)] = INFINITY;
+    cr_assert_eq(lk_optimizer_inspect(optimizer, grads, false, &report), LK_OK);
+    cr_expect_not(report.finite);
+    lk_optimizer_free(&optimizer);
+}
+
+Test(optimizer_model, the_norm_is_that_of_the_trained_part_after_clip_value, .init = set_up, .fini = tear_down)
+{
+    lk_optimizer *optimizer = optimizer_of(WITH(sgd, s.clip_norm = 1, s.clip_value = 2));
+    const double want = 2 * sqrt((double)n_weights());
+    lk_grad_report report;
+
+    fill_grads(-3);
+    grads[lk_model_slot(model, LK_SLOT_LOSS)] = 100;
+    grads[lk_model_n_trained(model)] = 100; /* a batch statistic */
+    cr_assert_eq(lk_optimizer_inspect(optimizer, grads, false, &report), LK_OK);
+    cr_expect(report.finite);
+    cr_expect_eq(report.norm, want, "got %.17g, want %.17g", report.norm, want);
+    lk_optimizer_free(&optimizer);
+}
+
+/* ------------------------------------------------------------------ update */
+
+/* Expects an SGD step of lr 1 along gradients of `g` to move the first weight by -want. */
+static void expect_step(lk_optimizer_spec spec, float g, double norm, float want)
+{
+    lk_optimizer *optimizer = optimizer_of(spec);
+    const lk_grad_report report = {.norm = norm, .finite = true};
+
+    fill_grads(g);
+    params[0] = 0;
+    cr_assert_eq(lk_optimizer_update(optimizer, params, grads, 1, &report, NULL), LK_OK);
+    cr_expect(params[0] == -want || (isnan(want) && isnan(params[0])), "g %g, norm %g: got %.9g, want %.9g", g, norm,
+              params[0], -want);
+    lk_optimizer_free(&optimizer);
+}
+
+Test(optimizer_model, the_report_scales_the_gradients_when_its_norm_is_too_large, .init = set_up, .fini = tear_down)
+{
+    expect_step(WITH(sgd, s.clip_norm = 2), 0.5f, 1.0, 0.5f);
+    expect_step(WITH(sgd, s.clip_norm = 2), 0.5f, 8.0, (float)(2 / (8 + 1e-6)) * 0.5f);
+    expect_step(WITH(sgd, s.clip_norm = 2, s.clip_value = 0.25), 0.5f, 1.0, 0.25f);
+    expect_step(WITH(sgd, s.clip_norm = 2), 0.5f, INFINITY, 0.0f);
+    expect_step(WITH(sgd, s.clip_norm = 2), 0.5f, NAN, NAN);
+    expect_step(sgd, 0.5f, 1e9, 0.5f);
+}
+
+Test(optimizer_model, clipping_by_norm_without_a_report_is_a_usage_error, .init = set_up, .fini = tear_down)
+{
+    lk_optimizer *optimizer = optimizer_of(WITH(sgd, s.clip_norm = 2));
+
+    cr_expect_eq(lk_optimizer_update(optimizer, params, grads, 1, NULL, NULL), LK_ERR_USAGE);
+    cr_expect_eq(lk_optimizer_step(optimizer), 0);
+    lk_optimizer_free(&optimizer);
+}
+
+/* Buffers are trained by nobody; padding must stay zero even where eps 0 would make it 0 / 0. */
+Test(optimizer_model, padding_and_buffers_stay_as_they_are, .init = set_up, .fini = tear_down)
+{
+    lk_optimizer *optimizer = optimizer_of(WITH(adam, s.eps = 0, s.weight_decay = 0.1));
+    const size_t n = lk_model_n_elem(model);
+    float *before = lk_alloc(n * sizeof *before);
+    bool *is_weight = lk_alloc(n);
+
+    for (size_t t = 0; t < lk_model_n_tensors(model); t++) {
+        const lk_tensor_info *info = lk_model_tensor(model, t);
+        for (size_t i = 0; i < info->n_elem; i++) is_weight[info->offset + i] = info->role == LK_ROLE_PARAM;
+    }
+    memcpy(before, params, n * sizeof *before);
+    fill_grads(1);
+    for (int k = 0; k < 3; k++) cr_assert_eq(lk_optimizer_update(optimizer, params, grads, 0.1, NULL, NULL), LK_OK);
+    for (size_t i = 0; i < n; i++)
+        cr_expect((params[i] == before[i]) == !is_weight[i] && isfinite(params[i]), "element %zu: was %g, is %g", i,
+                  before[i], params[i]);
+    lk_free(&before), lk_free(&is_weight);
+    lk_optimizer_free(&optimizer);
+}
