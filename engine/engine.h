@@ -367,7 +367,7 @@ typedef struct lk_ema_spec {
     double min_value;          /* 0.0 */
     const char *const *copy;   /* names copied instead of averaged */
     size_t n_copy;
-    const char *const *ignore; /* names left alone: they keep their first value */
+    const char *const *ignore; /* names never averaged: they keep the value of the last plain copy */
     size_t n_ignore;
 } lk_ema_spec;
 
