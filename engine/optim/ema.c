@@ -91,18 +91,20 @@ static lk_ema_mode mode_of(const lk_ema_spec *spec, const char *name)
     return LK_EMA_BLEND;
 }
 
-/* Tensors lie in the arena in order, so alike neighbours (and the padding behind them) join into one run. */
+/* Tensors lie in the arena in order from 0, so alike neighbours (and the padding behind them) join into one run. */
 static void make_runs(lk_ema *ema, const lk_model *model)
 {
+    lk_ema_run *run = NULL;
+
     for (size_t t = 0; t < lk_model_n_tensors(model); t++) {
         const lk_tensor_info *info = lk_model_tensor(model, t);
         const lk_ema_mode mode = mode_of(&ema->spec, info->name);
 
-        if (ema->n_runs && ema->runs[ema->n_runs - 1].mode == mode) continue;
-        if (ema->n_runs) ema->runs[ema->n_runs - 1].end = info->offset;
-        ema->runs[ema->n_runs++] = (lk_ema_run){.begin = ema->n_runs ? info->offset : 0, .mode = mode};
+        if (run && run->mode == mode) continue;
+        if (run) run->end = info->offset;
+        run = &ema->runs[ema->n_runs++];
+        *run = (lk_ema_run){.begin = info->offset, .end = ema->n_elem, .mode = mode};
     }
-    ema->runs[ema->n_runs - 1].end = ema->n_elem;
 }
 
 /* --------------------------------------------------------------- life, state */

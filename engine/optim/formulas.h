@@ -53,8 +53,8 @@ LK_FORMULA float lk_lerp(float a, float b, float weight)
 }
 
 /* Returns the new parameter; *buf is momentum_buffer, which starts as the first gradient, undampened. */
-LK_FORMULA float lk_sgd(float p, float g, float *buf, const lk_sgd_coefs *c, const lk_decay decay, const bool momentum,
-                        const bool first, const bool nesterov)
+LK_FORMULA float lk_sgd(float p, float g, float *buf, const lk_sgd_coefs *c, const lk_decay decay,
+                        const bool momentum, const bool first, const bool nesterov)
 {
     if (decay == LK_DECAY_COUPLED) g = g + c->weight_decay * p;
     if (momentum) {

@@ -49,8 +49,8 @@ static lk_status check_sgd(const lk_optimizer_spec *spec)
     LK_TRY(check_not_negative("momentum", spec->momentum));
     LK_TRY(check("dampening", spec->dampening, isfinite(spec->dampening), "a finite number"));
     if (spec->nesterov && (spec->momentum <= 0.0 || spec->dampening != 0.0))
-        return LK_FAIL(LK_ERR_USAGE, "optimizer.nesterov: needs momentum above 0 and dampening 0, got momentum %g and "
-                       "dampening %g", spec->momentum, spec->dampening);
+        return LK_FAIL(LK_ERR_USAGE, "optimizer.nesterov: needs momentum above 0 and dampening 0, got momentum "
+                       "%g and dampening %g", spec->momentum, spec->dampening);
     return LK_OK;
 }
 

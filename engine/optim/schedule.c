@@ -26,7 +26,8 @@ static lk_status check_spec(const lk_schedule_spec *spec, double base_lr)
     if (!(base_lr >= 0.0 && isfinite(base_lr)))
         return LK_FAIL(LK_ERR_USAGE, "optimizer.lr: %g is out of range, want 0 or more", base_lr);
     if (spec->kind == LK_SCHEDULE_LAMBDA && !spec->expr)
-        return LK_FAIL(LK_ERR_USAGE, "scheduler.expr: lambda needs an expression in epoch and step, such as 0.95^epoch");
+        return LK_FAIL(LK_ERR_USAGE, "scheduler.expr: lambda needs an expression in epoch and step, such as "
+                       "0.95^epoch");
     return spec->kind == LK_SCHEDULE_PLATEAU ? lk_plateau_check(spec) : LK_OK;
 }
 

@@ -85,8 +85,8 @@ static void expect_tensors(const char *name, int at, const float *arena, const j
         cr_assert_eq(json_array_size(row), info->n_elem);
         for (size_t i = 0; i < info->n_elem; i++) {
             const double got = arena[info->offset + i], wanted = json_number_value(json_array_get(row, i));
-            cr_expect(fabs(got - wanted) <= tolerance, "%s at %d, %s[%zu]: got %.9g, want %.9g", name, at, info->name,
-                      i, got, wanted);
+            cr_expect(fabs(got - wanted) <= tolerance, "%s at %d, %s[%zu]: got %.9g, want %.9g", name, at,
+                      info->name, i, got, wanted);
         }
     }
 }
