@@ -100,8 +100,8 @@ static lk_optimizer_spec optimizer_spec(const json_t *c)
     return (lk_optimizer_spec){
         .kind = !strcmp(kind, "sgd") ? LK_SGD : !strcmp(kind, "adam") ? LK_ADAM : LK_ADAMW,
         .lr = real(c, "lr"),
-        .momentum = real_or(c, "momentum", 0), .dampening = real_or(c, "dampening", 0), .nesterov = flag(c, "nesterov"),
-        .weight_decay = real_or(c, "weight_decay", 0),
+        .momentum = real_or(c, "momentum", 0), .dampening = real_or(c, "dampening", 0),
+        .nesterov = flag(c, "nesterov"), .weight_decay = real_or(c, "weight_decay", 0),
         .beta1 = real_or(c, "beta1", 0.9), .beta2 = real_or(c, "beta2", 0.999), .eps = real_or(c, "eps", 1e-8),
         .amsgrad = flag(c, "amsgrad"),
         .clip_norm = real_or(c, "clip_norm", 0), .clip_value = real_or(c, "clip_value", 0),
@@ -177,8 +177,9 @@ static void run_ema(const json_t *c)
     const char *copy[MOST_PATTERNS], *ignore[MOST_PATTERNS], *name = text(c, "name");
     const lk_ema_spec spec = {
         .beta = real(c, "beta"), .update_after_step = (int64_t)real(c, "update_after_step"),
-        .update_every = (int64_t)real(c, "update_every"), .inv_gamma = real(c, "inv_gamma"), .power = real(c, "power"),
-        .min_value = real(c, "min_value"), .copy = copy, .n_copy = patterns(json_object_get(c, "copy"), copy),
+        .update_every = (int64_t)real(c, "update_every"), .inv_gamma = real(c, "inv_gamma"),
+        .power = real(c, "power"), .min_value = real(c, "min_value"),
+        .copy = copy, .n_copy = patterns(json_object_get(c, "copy"), copy),
         .ignore = ignore, .n_ignore = patterns(json_object_get(c, "ignore"), ignore),
     };
     const json_t *kept = json_object_get(c, "kept");
