@@ -1,0 +1,261 @@
+/*
+ * The adder: lanes of one worker into the roots of its run of lanes, then the roots of all workers into one sum.
+ *
+ *     lk_adder_lane()    an arena for the lane; a worker needs about log2(own lanes) + 1 of them
+ *     lk_adder_ready()   what the tree adds after this lane is added at once for the slice that is final, while it is
+ *                        still in the cache; in the last own lane this completes buckets
+ *     lk_adder_finish()  the sum
+ *
+ * Buckets are summed over workers in one order on all of them.  With several buckets and workers a thread does it
+ * (background.c) while the last lane's backward pass goes on; with one there is nothing to hide, and handing over costs
+ * more than it saves, so finish does it itself.
+ */
+#include "dist/adder.h"
+#include "dist/background.h"
+
+#include <assert.h>
+#include <string.h>
+#include <time.h>
+
+struct lk_adder {
+    lk_world *world;            /* borrowed */
+    const lk_way *way;
+    void *state;                /* owned, the way's; NULL in a world of one */
+    lk_wire wire;
+    lk_background *background;  /* owned; NULL: finish sums */
+    lk_tree_run run;
+    float *arena[LK_TREE_DEPTH]; /* borrowed */
+    lk_slice *bucket;           /* owned, (n_buckets) in order of summing */
+    int *by_place;              /* owned: buckets from the front of the arena to its end */
+    size_t *missing;            /* owned: elements of each bucket that the last lane has not finished */
+    size_t n_buckets, n_elem;
+    size_t n_complete;          /* buckets [0, n_complete) are complete */
+    int lane;                   /* the current one, or the next before lk_adder_lane() */
+    size_t n_ready;             /* elements of the current lane that are final */
+    double seconds_waited;
+};
+
+/* The list of ways; NULL is not in this build. */
+static const lk_way *find_way(lk_reduction kind)
+{
+    switch (kind) {
+    case LK_REDUCE_TREE: return &lk_way_tree;
+    case LK_REDUCE_MPI: return &lk_way_mpi;
+    case LK_REDUCE_NCCL: return NULL;
+    }
+    return NULL;
+}
+
+/* --------------------------------------------------------------- new and free */
+
+static size_t largest(const lk_slice *bucket, size_t n)
+{
+    size_t most = 0;
+
+    for (size_t i = 0; i < n; i++)
+        if (bucket[i].end - bucket[i].begin > most) most = bucket[i].end - bucket[i].begin;
+    return most;
+}
+
+static lk_status copy_buckets(lk_adder *adder, const lk_slice *bucket, size_t n)
+{
+    adder->bucket = lk_alloc(n * sizeof *bucket);
+    adder->by_place = lk_alloc(n * sizeof *adder->by_place);
+    adder->missing = lk_alloc(n * sizeof *adder->missing);
+    if (!adder->bucket || !adder->by_place || !adder->missing)
+        return LK_FAIL(LK_ERR_SYSTEM, "out of memory: %zu buckets", n);
+    memcpy(adder->bucket, bucket, n * sizeof *bucket);
+    adder->n_buckets = n;
+
+    size_t place = 0;
+    for (size_t i = 0; i < n; i++) {
+        size_t b = 0;
+        while (bucket[b].begin != place) b++;
+        adder->by_place[i] = (int)b;
+        place = bucket[b].end;
+    }
+    adder->n_elem = place;
+    return LK_OK;
+}
+
+static lk_status sum_bucket(void *arg, size_t i)
+{
+    lk_adder *adder = arg;
+
+    return adder->way->sum(adder->state, adder->arena, adder->bucket[i]);
+}
+
+static lk_status open_adder(lk_adder *adder, lk_reduction kind, int lanes, const lk_slice *bucket, size_t n_buckets)
+{
+    lk_world *world = adder->world;
+    int begin, end;
+
+    adder->way = find_way(kind);
+    if (!adder->way)
+        return LK_FAIL(LK_ERR_USAGE, "dist.reduction=nccl is not in this build: it sums on GPUs; use tree or mpi");
+    LK_TRY(lk_world_lanes(world, lanes, &begin, &end));
+    LK_TRY(lk_tree_run_new(lanes, begin, end, &adder->run));
+    LK_TRY(copy_buckets(adder, bucket, n_buckets));
+    adder->lane = begin;
+    if (world->size == 1) return LK_OK;
+
+    adder->wire.world = world;
+    LK_TRY(adder->way->open(&adder->wire, lanes, largest(bucket, n_buckets), &adder->state));
+    if (n_buckets == 1 || !world->threads) return LK_OK;
+    adder->wire.background = true;
+    return lk_background_new(sum_bucket, adder, &adder->wire.hurry, &adder->background);
+}
+
+lk_status lk_adder_new(lk_world *world, lk_reduction kind, int lanes, const lk_slice *bucket, size_t n_buckets,
+                       lk_adder **out)
+{
+    lk_status status = LK_OK;
+
+    *out = lk_alloc(sizeof **out);
+    if (*out) {
+        (*out)->world = world;
+        status = open_adder(*out, kind, lanes, bucket, n_buckets);
+    } else {
+        status = LK_FAIL(LK_ERR_SYSTEM, "out of memory: %zu bytes for a reduction", sizeof **out);
+    }
+    status = lk_world_agree(world, status);
+    if (status != LK_OK) lk_adder_free(out);
+    return status;
+}
+
+void lk_adder_free(lk_adder **address)
+{
+    lk_adder *adder = address ? *address : NULL;
+
+    if (!adder) return;
+    lk_background_free(&adder->background);
+    if (adder->state) adder->way->close(adder->state);
+    lk_wire_close(&adder->wire);
+    lk_tree_run_clear(&adder->run);
+    lk_free(&adder->bucket);
+    lk_free(&adder->by_place);
+    lk_free(&adder->missing);
+    lk_free(address);
+}
+
+int lk_adder_n_arenas(const lk_adder *adder) { return adder->run.n_buffers; }
+
+void lk_adder_set_arenas(lk_adder *adder, float *const *arena)
+{
+    memcpy(adder->arena, arena, (size_t)adder->run.n_buffers * sizeof *arena);
+}
+
+/* ----------------------------------------------------------------------- lanes */
+
+static float *arena_of_lane(const lk_adder *adder) { return adder->arena[adder->run.buffer[adder->lane - adder->run.begin]]; }
+
+static bool is_last_lane(const lk_adder *adder) { return adder->lane == adder->run.end - 1; }
+
+/* The current lane is done; the next one is due. */
+static void close_lane(lk_adder *adder)
+{
+    assert(adder->n_ready == adder->n_elem); /* the engine says of every element that it is final, once */
+    adder->n_ready = 0;
+    adder->lane++;
+}
+
+lk_status lk_adder_lane(lk_adder *adder, int lane, float **grads)
+{
+    if (adder->n_ready > 0) close_lane(adder);
+    assert(lane == adder->lane && lane < adder->run.end);
+    if (is_last_lane(adder)) {
+        adder->n_complete = 0;
+        for (size_t i = 0; i < adder->n_buckets; i++)
+            adder->missing[i] = adder->bucket[i].end - adder->bucket[i].begin;
+    }
+    *grads = arena_of_lane(adder);
+    return LK_OK;
+}
+
+lk_status lk_adder_empty_lane(lk_adder *adder)
+{
+    memset(arena_of_lane(adder), 0, adder->n_elem * sizeof(float));
+    lk_adder_ready(adder, 0, adder->n_elem);
+    return LK_OK;
+}
+
+/* Place in by_place of the bucket that holds an element. */
+static size_t bucket_at(const lk_adder *adder, size_t element)
+{
+    size_t low = 0, high = adder->n_buckets;
+
+    while (high - low > 1) {
+        const size_t middle = (low + high) / 2;
+        if (adder->bucket[adder->by_place[middle]].begin <= element)
+            low = middle;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+static void complete_buckets(lk_adder *adder, size_t begin, size_t end)
+{
+    for (size_t p = bucket_at(adder, begin); begin < end; p++) {
+        const int b = adder->by_place[p];
+        const size_t until = adder->bucket[b].end < end ? adder->bucket[b].end : end;
+
+        assert(adder->missing[b] >= until - begin);
+        adder->missing[b] -= until - begin;
+        begin = until;
+    }
+    const size_t before = adder->n_complete;
+    while (adder->n_complete < adder->n_buckets && adder->missing[adder->n_complete] == 0) adder->n_complete++;
+    if (adder->background && adder->n_complete > before) lk_background_post(adder->background, adder->n_complete);
+}
+
+void lk_adder_ready(lk_adder *adder, size_t begin, size_t end)
+{
+    const lk_tree_run *run = &adder->run;
+    const int i = adder->lane - run->begin;
+
+    lk_tree_apply(run->add + run->first_add[i], run->first_add[i + 1] - run->first_add[i], adder->arena, begin, end);
+    adder->n_ready += end - begin;
+    if (is_last_lane(adder)) complete_buckets(adder, begin, end);
+}
+
+/* ---------------------------------------------------------------------- finish */
+
+static double now_s(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static lk_status sum_all(lk_adder *adder)
+{
+    if (adder->background) return lk_background_wait(adder->background, adder->n_buckets);
+    for (size_t i = 0; adder->state && i < adder->n_buckets; i++) LK_TRY(sum_bucket(adder, i));
+    return LK_OK;
+}
+
+lk_status lk_adder_finish(lk_adder *adder, const float **sum)
+{
+    close_lane(adder);
+    assert(adder->lane == adder->run.end && adder->n_complete == adder->n_buckets);
+    adder->lane = adder->run.begin;
+
+    const double start = now_s();
+    lk_wait_begin(adder->world);
+    const lk_status status = sum_all(adder);
+    lk_wait_end(adder->world);
+    adder->seconds_waited += now_s() - start;
+    *sum = adder->arena[0];
+    return status;
+}
+
+void lk_adder_get_stats(const lk_adder *adder, lk_reducer_stats *out)
+{
+    *out = (lk_reducer_stats){
+        .n_buckets = adder->n_buckets,
+        .bytes_sent = atomic_load(&adder->wire.bytes_sent),
+        .seconds_waited = adder->seconds_waited,
+    };
+}

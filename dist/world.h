@@ -1,0 +1,86 @@
+/*
+ * The inside of a world, for the files of dist/ alone: its struct, the door to MPI, and what the watchdog reads.
+ *
+ * One door: LK_MPI makes every call of MPI, one thread at a time, which is what MPI_THREAD_SERIALIZED asks for.  The
+ * main thread may stay behind the door in a call that waits; the communication thread only polls (wire.h), so neither
+ * keeps the other from making progress for ever.
+ */
+#ifndef LK_DIST_WORLD_H
+#define LK_DIST_WORLD_H
+
+#include <mpi.h>
+#include <pthread.h>
+
+#include "dist/dist.h"
+
+enum { LK_HOST_BYTES = 64, LK_AGREED_BYTES = 2048 };
+
+typedef struct lk_watchdog lk_watchdog;
+
+struct lk_world {
+    bool mpi;                     /* false: a world of one, MPI untouched */
+    bool threads;                 /* MPI lets a second thread call it */
+    int rank, size;
+    int host_rank, host_size, n_hosts;
+    MPI_Comm comm;                /* what the main thread says */
+    MPI_Comm reduce_comm;         /* gradients, also from the communication thread */
+    MPI_Comm host_comm;           /* workers of this host */
+    char (*hosts)[LK_HOST_BYTES]; /* owned, (size) */
+    pthread_mutex_t door;
+    lk_watchdog *watchdog;        /* owned */
+    lk_order *order;              /* borrowed, between begin and wait */
+    MPI_Request order_request;
+    char agreed[LK_AGREED_BYTES]; /* the last failure that all agreed on */
+};
+
+/* Where the launcher's words about this job are: how many workers it says it started, 0 when it says nothing, and
+ * whether it is there at all. */
+typedef struct lk_launch { const char *launcher; int n_workers; } lk_launch;
+lk_launch lk_launch_find(void);
+/* Settings of the MPI library that must be in the environment before it starts. */
+void lk_launch_tune(void);
+
+/* "Open MPI 4.1.4". */
+void lk_mpi_library(char *text, size_t nbytes);
+
+/* ---------------------------------------------------------------- the door */
+
+/* Turns an error of MPI into LK_ERR_PEER; `call` is the text of the call. */
+lk_status lk_mpi_fail(const lk_world *world, int code, const char *call, const char *file, int line);
+
+#define LK_MPI(world, call)                                                                    \
+    do {                                                                                       \
+        pthread_mutex_lock(&(world)->door);                                                    \
+        const int lk_mpi_ = (call);                                                            \
+        pthread_mutex_unlock(&(world)->door);                                                  \
+        if (lk_mpi_ != MPI_SUCCESS) return lk_mpi_fail((world), lk_mpi_, #call, __FILE__, __LINE__); \
+    } while (0)
+
+/* The same for calls that wait for other workers, by the main thread: the watchdog does not blame who waits. */
+#define LK_MPI_WAIT(world, call)                                                               \
+    do {                                                                                       \
+        lk_wait_begin(world);                                                                  \
+        pthread_mutex_lock(&(world)->door);                                                    \
+        const int lk_mpi_ = (call);                                                            \
+        pthread_mutex_unlock(&(world)->door);                                                  \
+        lk_wait_end(world);                                                                    \
+        if (lk_mpi_ != MPI_SUCCESS) return lk_mpi_fail((world), lk_mpi_, #call, __FILE__, __LINE__); \
+    } while (0)
+
+/* ---------------------------------------------------------------- watchdog */
+
+/* Collective. */
+lk_status lk_watchdog_new(lk_world *world, double timeout_s);
+void      lk_watchdog_free(lk_world *world);
+lk_status lk_watchdog_set_timeout(lk_world *world, double timeout_s);
+/* Where this worker was last seen, for messages. */
+void      lk_watchdog_place(const lk_world *world, int64_t *step, char *phase, size_t nbytes);
+
+/* The main thread begins and ends to wait for other workers. */
+void lk_wait_begin(lk_world *world);
+void lk_wait_end(lk_world *world);
+
+/* Ends the job with this exit status; does not return. */
+void lk_world_end(lk_world *world, int exit_status) __attribute__((noreturn));
+
+#endif
