@@ -4,11 +4,11 @@
 
 #include "dist/way.h"
 
-/* Buckets in the order in which they are summed: the trained part [0, n_trained) from its end to its front, cut at
- * cut[0 .. n_cuts) (ascending, cut[0] = 0) and closed at bucket_bytes; then the rest [n_trained, n_elem), unless all
- * fits one bucket.  *out is owned by the caller, release with lk_free(). */
-lk_status lk_buckets_new(const size_t *cut, size_t n_cuts, size_t n_trained, size_t n_elem, size_t bucket_bytes,
-                         lk_slice **out, size_t *n_out);
+/* Buckets in the order in which they are summed: [0, n_elem) from its end to its front, cut at cut[0 .. n_cuts)
+ * (ascending, cut[0] = 0, multiples of 16) and closed at bucket_bytes.  *out is owned by the caller, release with
+ * lk_free(). */
+lk_status lk_buckets_new(const size_t *cut, size_t n_cuts, size_t n_elem, size_t bucket_bytes, lk_slice **out,
+                         size_t *n_out);
 
 typedef struct lk_adder lk_adder;
 

@@ -22,8 +22,7 @@ static lk_status cut_model(const lk_model *model, size_t bucket_bytes, lk_slice 
         if (offset < n_trained) cut[n_cuts++] = offset;
     }
     if (n_cuts == 0) n_cuts = 1; /* nothing is trained: cut[0] is 0 */
-    const lk_status status =
-        lk_buckets_new(cut, n_cuts, n_trained, lk_model_n_grads(model), bucket_bytes, bucket, n_buckets);
+    const lk_status status = lk_buckets_new(cut, n_cuts, lk_model_n_grads(model), bucket_bytes, bucket, n_buckets);
     lk_free(&cut);
     return status;
 }

@@ -6,7 +6,7 @@
  *
  *     no beat from a worker for half that time    it is stopped (SIGSTOP, a dead core): that one
  *     a worker that does not wait, and is late    it is stuck in its own work: the one at the lowest step, stalest first
- *     a worker that does not wait, and is not     the others wait for it with reason: no alarm
+ *     a worker that moved within the timeout      the others wait for it with reason: no alarm
  *     all wait                                    the culprit is on another host: let that host speak first, then end
  *
  * Collectives of dist/ mark their worker as waiting by themselves, so a phase is only a word for people.  A process that was
@@ -126,7 +126,7 @@ void lk_watchdog_place(const lk_world *world, int64_t *step, char *phase, size_t
 lk_verdict lk_watchdog_judge(const lk_sight *sight, int n, int self, double timeout)
 {
     int stuck = -1, stopped = -1;
-    bool busy = false;
+    bool moving = false;
 
     if (sight[self].age <= timeout) return (lk_verdict){LK_VERDICT_FINE, -1};
     for (int i = 0; i < n; i++) {
@@ -134,23 +134,22 @@ lk_verdict lk_watchdog_judge(const lk_sight *sight, int n, int self, double time
 
         if (i != self && s->beat_age > STALE * timeout) {
             if (stopped < 0 || s->beat_age > sight[stopped].beat_age) stopped = i;
-        } else if (!s->waiting && s->age <= timeout) {
-            busy = true;
+        } else if (s->age <= timeout) {
+            moving = true;
         } else if (!s->waiting) {
             const lk_sight *worst = stuck < 0 ? NULL : &sight[stuck];
             if (!worst || s->step < worst->step || (s->step == worst->step && s->age > worst->age)) stuck = i;
         }
     }
+    /* In this order: a culprit is one however busy the others are. */
     if (stopped >= 0) return (lk_verdict){LK_VERDICT_STOPPED, stopped};
     if (stuck >= 0) return (lk_verdict){LK_VERDICT_STUCK, stuck};
-    if (busy) return (lk_verdict){LK_VERDICT_FINE, -1};
+    if (moving) return (lk_verdict){LK_VERDICT_FINE, -1};
     return (lk_verdict){LK_VERDICT_ELSEWHERE, self};
 }
 
-static void look(const lk_watchdog *dog, double floor, lk_sight *out)
+static void look(const lk_watchdog *dog, double now, double floor, lk_sight *out)
 {
-    const double now = now_s();
-
     for (int i = 0; i < dog->n; i++) {
         const stand *s = &dog->table[i];
         const double since = atomic_load_explicit(&s->since, memory_order_acquire);
@@ -204,17 +203,19 @@ static void end_job(lk_watchdog *dog, lk_verdict verdict)
     lk_world_end(dog->world, LK_ERR_PEER);
 }
 
-static void check(lk_watchdog *dog, double floor, double timeout)
+/* *quiet_since: the clock when all of this host began to wait without a culprit among them, 0 while it is not so. */
+static void check(lk_watchdog *dog, double now, double floor, double timeout, double *quiet_since)
 {
-    look(dog, floor, dog->sight);
-    lk_verdict verdict = lk_watchdog_judge(dog->sight, dog->n, dog->world->host_rank, timeout);
+    look(dog, now, floor, dog->sight);
+    const lk_verdict verdict = lk_watchdog_judge(dog->sight, dog->n, dog->world->host_rank, timeout);
 
-    if (verdict.kind == LK_VERDICT_ELSEWHERE) {
-        pause_s(GRACE_S);
-        look(dog, floor, dog->sight);
-        verdict = lk_watchdog_judge(dog->sight, dog->n, dog->world->host_rank, timeout);
-    }
-    if (verdict.kind != LK_VERDICT_FINE) end_job(dog, verdict);
+    if (verdict.kind == LK_VERDICT_STOPPED || verdict.kind == LK_VERDICT_STUCK) end_job(dog, verdict);
+    if (verdict.kind == LK_VERDICT_FINE)
+        *quiet_since = 0;
+    else if (*quiet_since == 0)
+        *quiet_since = now;
+    else if (now - *quiet_since > GRACE_S)
+        end_job(dog, verdict);
 }
 
 /* ---------------------------------------------------------------- the thread */
@@ -238,7 +239,7 @@ static void wait_tick(lk_watchdog *dog)
 static void *watch(void *arg)
 {
     lk_watchdog *dog = arg;
-    double last = now_s(), floor = last;
+    double last = now_s(), floor = last, quiet_since = 0;
 
     pthread_mutex_lock(&dog->lock);
     while (!dog->stop) {
@@ -248,7 +249,7 @@ static void *watch(void *arg)
         if (now - last > STALE * timeout) floor = now; /* we were suspended: ages count from here */
         last = now;
         atomic_store_explicit(&dog->mine->beat, now, memory_order_relaxed);
-        if (timeout > 0) check(dog, floor, timeout);
+        if (timeout > 0) check(dog, now, floor, timeout, &quiet_since);
         pthread_mutex_lock(&dog->lock);
         if (!dog->stop) wait_tick(dog);
     }
@@ -349,7 +350,10 @@ void lk_watchdog_free(lk_world *world)
     pthread_cond_signal(&dog->changed);
     pthread_mutex_unlock(&dog->lock);
     if (dog->running) pthread_join(dog->thread, NULL);
-    if (dog->mine) atomic_store(&dog->mine->beat, 0);
+    if (dog->mine) {
+        atomic_store(&dog->mine->beat, 0);
+        lk_wait_begin(world); /* for good: who is still watching must not blame who has left */
+    }
     if (dog->window != MPI_WIN_NULL) MPI_Win_free(&dog->window);
     pthread_cond_destroy(&dog->changed);
     pthread_mutex_destroy(&dog->lock);
