@@ -1,0 +1,174 @@
+/*
+ * Recipes: from a file and overrides to lk_recipe.  The steps and their files are in recipe_parts.h.
+ *
+ * A person's mistakes are all found in the document, where lines are known; then libcyaml fills the struct from the
+ * completed document by the same schema, owns what it allocates, and frees it in the end.
+ */
+#include <dirent.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "io/files.h"
+#include "io/recipe_parts.h"
+
+/* A recipe and where its file has the keys.  libcyaml fills the first member. */
+typedef struct loaded {
+    lk_recipe recipe;
+    lk_recipe_places places; /* owned */
+} loaded;
+
+static const cyaml_schema_value_t top = {
+    .type = CYAML_MAPPING, .flags = CYAML_FLAG_POINTER, .data_size = sizeof(loaded), .mapping = {lk_recipe_fields}};
+static const cyaml_config_t config = {.mem_fn = cyaml_mem, .log_level = CYAML_LOG_ERROR};
+
+static void free_places(lk_recipe_places *places)
+{
+    for (size_t i = 0; i < places->n; i++) free(places->place[i].path);
+    free(places->place);
+    *places = (lk_recipe_places){0};
+}
+
+void lk_recipe_free(lk_recipe **recipe)
+{
+    if (!recipe || !*recipe) return;
+    free((*recipe)->text);
+    free((*recipe)->path);
+    free_places(&((loaded *)*recipe)->places);
+    cyaml_free(&config, &top, *recipe, 0);
+    *recipe = NULL;
+}
+
+int lk_recipe_line(const lk_recipe *recipe, const char *key)
+{
+    const lk_recipe_places *places = &((const loaded *)recipe)->places;
+
+    for (size_t i = 0; i < places->n; i++)
+        if (strcmp(places->place[i].path, key) == 0) return places->place[i].line;
+    return 0;
+}
+
+/* What the schema does not fill: whether optional sections are there, and borrowed views. */
+static void complete(lk_yaml *yaml, lk_recipe *recipe)
+{
+    recipe->has_ema = lk_yaml_at(yaml, "ema");
+    recipe->train.has_early_stop = lk_yaml_at(yaml, "train.early_stop");
+    recipe->ema.spec.copy = (const char *const *)recipe->ema.copy.word;
+    recipe->ema.spec.n_copy = recipe->ema.copy.n;
+    recipe->ema.spec.ignore = (const char *const *)recipe->ema.ignore.word;
+    recipe->ema.spec.n_ignore = recipe->ema.ignore.n;
+}
+
+/* places move into the recipe. */
+static lk_status load(lk_yaml *yaml, char **text, const char *path, lk_recipe_places *places, lk_recipe **out)
+{
+    char *full;
+    cyaml_data_t *data = NULL;
+
+    LK_TRY(lk_yaml_emit(yaml, &full));
+    const cyaml_err_t error = cyaml_load_data((const uint8_t *)full, strlen(full), &config, &top, &data, NULL);
+    free(full);
+    if (error != CYAML_OK)
+        return LK_FAIL(LK_ERR_SYSTEM, "%s: libcyaml cannot load what was checked: %s", path, cyaml_strerror(error));
+
+    *out = data;
+    ((loaded *)data)->places = *places;
+    *places = (lk_recipe_places){0};
+    (*out)->text = *text;
+    *text = NULL;
+    complete(yaml, *out);
+    (*out)->path = strdup(path);
+    LK_TRY_ALLOC((*out)->path, strlen(path) + 1);
+    return LK_OK;
+}
+
+static lk_status settle_all(lk_yaml *yaml, const char *path, size_t n_overrides)
+{
+    char *folder = lk_dir_of(path);
+
+    LK_TRY_ALLOC(folder, strlen(path) + 1);
+    lk_status status = lk_recipe_settle(yaml, folder);
+    free(folder);
+    while (status == LK_OK && yaml->n_overrides < n_overrides) {
+        status = lk_recipe_override(yaml);
+        if (status == LK_OK) status = lk_recipe_settle(yaml, ".");
+    }
+    return status;
+}
+
+static lk_status build(lk_yaml *yaml, const char *path, size_t n_overrides, lk_recipe_places *places, char **text,
+                       lk_recipe **out)
+{
+    yaml->last_node = calloc(n_overrides + 1, sizeof *yaml->last_node);
+    LK_TRY_ALLOC(yaml->last_node, (n_overrides + 1) * sizeof *yaml->last_node);
+    yaml->last_node[0] = (int)(yaml->document.nodes.top - yaml->document.nodes.start);
+    LK_TRY(settle_all(yaml, path, n_overrides));
+    LK_TRY(lk_recipe_check(yaml, places));
+    LK_TRY(lk_yaml_emit(yaml, text));
+    LK_TRY(lk_recipe_fill(yaml));
+    return load(yaml, text, path, places, out);
+}
+
+lk_status lk_recipe_parse(const char *text, const char *path, const char *const *overrides, size_t n_overrides,
+                          lk_recipe **out)
+{
+    lk_recipe_places places = {0};
+    char *kept = NULL;
+    lk_yaml yaml;
+
+    *out = NULL;
+    lk_status status = lk_yaml_load(text, path, true, &yaml);
+    yaml.overrides = overrides;
+    if (status == LK_OK) status = build(&yaml, path, n_overrides, &places, &kept, out);
+    if (status != LK_OK) lk_recipe_free(out);
+    lk_yaml_close(&yaml);
+    free_places(&places);
+    free(kept);
+    return status;
+}
+
+/* ------------------------------------------------------------ reading files */
+
+enum { MOST_NEIGHBOURS = 512 };
+
+/* A file beside `path` whose name is near, to suggest; release with free(). */
+static char *near_file(const char *path)
+{
+    char *folder = lk_dir_of(path), *neighbours[MOST_NEIGHBOURS], *found = NULL;
+    DIR *dir = folder ? opendir(folder) : NULL;
+    const char *slash = strrchr(path, '/');
+    size_t n = 0;
+
+    for (struct dirent *entry; dir && n < MOST_NEIGHBOURS && (entry = readdir(dir));)
+        if (strstr(entry->d_name, ".y") && (neighbours[n] = strdup(entry->d_name))) n++;
+    const char *name = lk_nearest(slash ? slash + 1 : path, (const char *const *)neighbours, n);
+    if (name && asprintf(&found, "%.*s%s", slash ? (int)(slash + 1 - path) : 0, path, name) < 0) found = NULL;
+    while (n > 0) free(neighbours[--n]);
+    if (dir) closedir(dir);
+    free(folder);
+    return found;
+}
+
+static lk_status fail_to_read(const char *path)
+{
+    char *near = access(path, F_OK) == 0 ? NULL : near_file(path);
+    const lk_status status =
+        near ? LK_FAIL(LK_ERR_USAGE, "the recipe: %s; did you mean `%s`?", lk_error_message(), near)
+             : LK_FAIL(LK_ERR_USAGE, "the recipe: %s", lk_error_message());
+    free(near);
+    return status;
+}
+
+lk_status lk_recipe_read(const char *path, const char *const *overrides, size_t n_overrides, lk_recipe **out)
+{
+    char *text;
+    size_t nbytes;
+
+    *out = NULL;
+    if (lk_read_file(path, &text, &nbytes) != LK_OK) return fail_to_read(path);
+    const char *zero = memchr(text, '\0', nbytes);
+    const lk_status status = zero ? LK_FAIL(LK_ERR_USAGE, "%s: not text: a NUL byte at %zu", path, (size_t)(zero - text))
+                                  : lk_recipe_parse(text, path, overrides, n_overrides, out);
+    free(text);
+    return status;
+}

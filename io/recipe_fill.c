@@ -1,0 +1,231 @@
+/*
+ * What a recipe leaves unsaid, and what concerns several keys at once.
+ *
+ * Defaults become nodes of the document, so that libcyaml finds every key.  Most are in the schema; those that depend
+ * on other keys are derived here.  The text that checkpoints keep is written before this, with what the person said
+ * alone: so an override at resume meets no default it would contradict.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "io/recipe_parts.h"
+
+/* ---------------------------------------------------------------- defaults */
+
+static lk_status fill_section(lk_yaml *yaml, const cyaml_schema_field_t *fields, const lk_rule *rules, int section);
+
+static lk_status fill_key(lk_yaml *yaml, const cyaml_schema_field_t *field, const lk_rule *rule, int section)
+{
+    int node = lk_yaml_get(yaml, section, field->key);
+
+    if (!node && rule->fallback) {
+        if (field->value.type == CYAML_MAPPING) LK_TRY(lk_yaml_add_mapping(yaml, &node));
+        else LK_TRY(lk_yaml_add_text(yaml, rule->fallback, &node));
+        LK_TRY(lk_yaml_set(yaml, section, field->key, node));
+    }
+    if (node && field->value.type == CYAML_MAPPING)
+        return fill_section(yaml, field->value.mapping.fields, rule->rules, node);
+    return LK_OK;
+}
+
+/* A section's kind comes first in the schema, so it is there when the others ask for it. */
+static lk_status fill_section(lk_yaml *yaml, const cyaml_schema_field_t *fields, const lk_rule *rules, int section)
+{
+    for (int row = 0; fields[row].key; row++) {
+        const char *kind = lk_yaml_text(yaml, lk_yaml_get(yaml, section, "kind"));
+        if (lk_rule_takes(&rules[row], kind)) LK_TRY(fill_key(yaml, &fields[row], &rules[row], section));
+    }
+    return LK_OK;
+}
+
+/* Gives a key of a section that is there a value where it has none. */
+static lk_status default_to(lk_yaml *yaml, const char *section, const char *key, const char *text)
+{
+    const int mapping = lk_yaml_at(yaml, section);
+    int node;
+
+    if (!mapping || lk_yaml_get(yaml, mapping, key)) return LK_OK;
+    LK_TRY(lk_yaml_add_text(yaml, text, &node));
+    return lk_yaml_set(yaml, mapping, key, node);
+}
+
+static bool is(lk_yaml *yaml, const char *path, const char *word)
+{
+    const char *text = lk_yaml_text_at(yaml, path);
+    return text && strcmp(text, word) == 0;
+}
+
+static double number_at(lk_yaml *yaml, const char *path)
+{
+    const char *text = lk_yaml_text_at(yaml, path);
+    return text ? strtod(text, NULL) : 0;
+}
+
+/* ----------------------------------------------------------------- metrics */
+
+enum { MOST_METRICS = 16 };
+
+static bool has_validation(lk_yaml *yaml)
+{
+    return lk_yaml_at(yaml, "data.validation") || number_at(yaml, "data.validation_fraction") > 0 ||
+           number_at(yaml, "data.validation_samples") > 0;
+}
+
+/* What a run of this recipe measures, in the order of preference for `best`. */
+static size_t list_metrics(lk_yaml *yaml, const char *metrics[MOST_METRICS])
+{
+    static const char *const regression[] = {"ema.validation.loss", "ema.validation.mse", "ema.validation.mae",
+                                             "ema.validation.r2", "validation.loss", "validation.mse",
+                                             "validation.mae", "validation.r2", "train.loss", NULL};
+    static const char *const classification[] = {"ema.validation.loss", "ema.validation.accuracy", "validation.loss",
+                                                 "validation.accuracy", "train.loss", NULL};
+    const bool ema = lk_yaml_at(yaml, "ema"), validation = has_validation(yaml);
+    size_t n = 0;
+
+    for (const char *const *m = is(yaml, "loss.kind", "cross_entropy") ? classification : regression; *m; m++) {
+        if (strncmp(*m, "ema.", 4) == 0 && !ema) continue;
+        if (strstr(*m, "validation.") && !validation) continue;
+        metrics[n++] = *m;
+    }
+    return n;
+}
+
+/* accuracy and r2 are better when larger. */
+static const char *mode_of(const char *metric)
+{
+    const char *dot = strrchr(metric, '.'), *word = dot ? dot + 1 : metric;
+    return strcmp(word, "accuracy") == 0 || strcmp(word, "r2") == 0 ? "max" : "min";
+}
+
+static lk_status check_metric(lk_yaml *yaml, const char *path)
+{
+    const char *metrics[MOST_METRICS], *text = lk_yaml_text_at(yaml, path);
+    const size_t n = list_metrics(yaml, metrics);
+    char list[512];
+    size_t used = 0;
+
+    if (!text) return LK_OK;
+    for (size_t i = 0; i < n; i++) {
+        if (strcmp(metrics[i], text) == 0) return LK_OK;
+        used += (size_t)snprintf(list + used, sizeof list - used, "%s%s", i ? ", " : "", metrics[i]);
+    }
+    if (strncmp(text, "ema.", 4) == 0 && !lk_yaml_at(yaml, "ema"))
+        return lk_yaml_fail(yaml, lk_yaml_at(yaml, path), path, "`%s` needs the section ema", text);
+    if (strstr(text, "validation.") && !has_validation(yaml))
+        return lk_yaml_fail(yaml, lk_yaml_at(yaml, path), path, "`%s` needs validation data", text);
+    return lk_yaml_fail(yaml, lk_yaml_at(yaml, path), path, "`%s` is not measured; measured are %s", text, list);
+}
+
+/* ----------------------------------------------------------------- derived */
+
+static lk_status derive_metrics(lk_yaml *yaml)
+{
+    const char *metrics[MOST_METRICS];
+
+    list_metrics(yaml, metrics);
+    if (is(yaml, "scheduler.kind", "reduce_on_plateau")) {
+        LK_TRY(default_to(yaml, "scheduler", "metric", metrics[0]));
+        LK_TRY(default_to(yaml, "scheduler", "mode", mode_of(lk_yaml_text_at(yaml, "scheduler.metric"))));
+    }
+    LK_TRY(default_to(yaml, "train.early_stop", "metric", metrics[0]));
+    const char *stop = lk_yaml_text_at(yaml, "train.early_stop.metric");
+    if (stop) LK_TRY(default_to(yaml, "train.early_stop", "mode", mode_of(stop)));
+    LK_TRY(default_to(yaml, "train", "best_metric", stop ? stop : metrics[0]));
+    return default_to(yaml, "train", "best_mode", mode_of(lk_yaml_text_at(yaml, "train.best_metric")));
+}
+
+static lk_status derive_optimizer(lk_yaml *yaml)
+{
+    LK_TRY(default_to(yaml, "optimizer", "weight_decay", is(yaml, "optimizer.kind", "adamw") ? "1e-2" : "0"));
+    if (is(yaml, "optimizer.kind", "sgd") || lk_yaml_at(yaml, "optimizer.betas")) return LK_OK;
+    LK_TRY(default_to(yaml, "optimizer", "beta1", "0.9"));
+    return default_to(yaml, "optimizer", "beta2", "0.999");
+}
+
+static lk_status derive_data(lk_yaml *yaml)
+{
+    const double most_informative = 10; /* scikit-learn's make_regression */
+
+    LK_TRY(default_to(yaml, "data", "seed", lk_yaml_text_at(yaml, "run.seed")));
+    if (is(yaml, "data.kind", "hdf5")) LK_TRY(default_to(yaml, "data", "target", "y"));
+    if (is(yaml, "data.kind", "regression") && number_at(yaml, "data.n_features") > most_informative)
+        return default_to(yaml, "data", "n_informative", "10");
+    if (is(yaml, "data.kind", "regression"))
+        return default_to(yaml, "data", "n_informative", lk_yaml_text_at(yaml, "data.n_features"));
+    return LK_OK;
+}
+
+static lk_status derive(lk_yaml *yaml)
+{
+    char *dir;
+
+    if (asprintf(&dir, "runs/%s", lk_yaml_text_at(yaml, "run.name")) < 0)
+        return LK_FAIL(LK_ERR_SYSTEM, "out of memory: the name of the run's folder");
+    const lk_status status = default_to(yaml, "run", "dir", dir);
+    free(dir);
+    LK_TRY(status);
+    LK_TRY(derive_data(yaml));
+    LK_TRY(derive_optimizer(yaml));
+    return derive_metrics(yaml);
+}
+
+/* ------------------------------------------------------------ between keys */
+
+static lk_status check_names(lk_yaml *yaml)
+{
+    const char *name = lk_yaml_text_at(yaml, "run.name"), *delimiter = lk_yaml_text_at(yaml, "data.delimiter");
+
+    if (strchr(name, '/') || *name == '.')
+        return lk_yaml_fail(yaml, lk_yaml_at(yaml, "run.name"), "run.name",
+                            "`%s` is to name a folder: no `/` in it and no `.` before it", name);
+    if (delimiter && strlen(delimiter) != 1 && strcmp(delimiter, "tab") != 0 && strcmp(delimiter, "\\t") != 0 &&
+        strcmp(delimiter, "space") != 0)
+        return lk_yaml_fail(yaml, lk_yaml_at(yaml, "data.delimiter"), "data.delimiter",
+                            "`%s` is not one character, nor tab, nor space", delimiter);
+    return LK_OK;
+}
+
+static lk_status check_data(lk_yaml *yaml)
+{
+    const int data = lk_yaml_at(yaml, "data"), labels = lk_yaml_at(yaml, "data.validation_labels");
+    const int validation = lk_yaml_at(yaml, "data.validation"), fraction = lk_yaml_at(yaml, "data.validation_fraction");
+
+    if (is(yaml, "data.kind", "csv") && !lk_yaml_at(yaml, "data.target"))
+        return lk_yaml_fail(yaml, data, "data.target", "is missing: kind csv needs it");
+    if (validation && number_at(yaml, "data.validation_fraction") > 0)
+        return lk_yaml_fail(yaml, fraction, "data.validation_fraction",
+                            "data.validation is given too: leave one of them out");
+    if (is(yaml, "data.kind", "idx") && validation && !labels)
+        return lk_yaml_fail(yaml, validation, "data.validation_labels", "is missing: data.validation needs it");
+    if (labels && !validation)
+        return lk_yaml_fail(yaml, labels, "data.validation", "is missing: data.validation_labels needs it");
+    if (number_at(yaml, "data.n_informative") > number_at(yaml, "data.n_features"))
+        return lk_yaml_fail(yaml, lk_yaml_at(yaml, "data.n_informative"), "data.n_informative",
+                            "%s is more than data.n_features, %s", lk_yaml_text_at(yaml, "data.n_informative"),
+                            lk_yaml_text_at(yaml, "data.n_features"));
+    return LK_OK;
+}
+
+static lk_status check_betas(lk_yaml *yaml)
+{
+    static const char *const singles[] = {"optimizer.beta1", "optimizer.beta2"};
+
+    for (size_t i = 0; lk_yaml_at(yaml, "optimizer.betas") && i < sizeof singles / sizeof *singles; i++)
+        if (lk_yaml_at(yaml, singles[i]))
+            return lk_yaml_fail(yaml, lk_yaml_at(yaml, singles[i]), singles[i],
+                                "optimizer.betas is given too: leave one of them out");
+    return LK_OK;
+}
+
+lk_status lk_recipe_fill(lk_yaml *yaml)
+{
+    LK_TRY(fill_section(yaml, lk_recipe_fields, lk_recipe_rules, 1));
+    LK_TRY(derive(yaml));
+    LK_TRY(check_names(yaml));
+    LK_TRY(check_data(yaml));
+    LK_TRY(check_betas(yaml));
+    LK_TRY(check_metric(yaml, "scheduler.metric"));
+    LK_TRY(check_metric(yaml, "train.early_stop.metric"));
+    return check_metric(yaml, "train.best_metric");
+}

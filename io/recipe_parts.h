@@ -1,0 +1,99 @@
+/*
+ * What the files of the recipe share.  A recipe goes through them in this order:
+ *
+ *   recipe_yaml.c      text -> a libyaml document whose nodes know the line or the override they come from
+ *   recipe_override.c  "a.b=value" into the document; names of files made absolute
+ *   recipe_check.c     the document against the schema: keys, types, words, ranges
+ *   recipe_fill.c      defaults into the document; checks between keys
+ *   recipe.c           the document -> lk_recipe, by libcyaml and the same schema
+ */
+#ifndef LK_IO_RECIPE_PARTS_H
+#define LK_IO_RECIPE_PARTS_H
+
+#include <cyaml/cyaml.h>
+#include <yaml.h>
+
+#include "io/io.h"
+
+/* ------------------------------------------------------------------ schema */
+
+/* What a key must satisfy beyond its type; row i goes with row i of the cyaml fields beside it. */
+typedef struct lk_rule {
+    const char *key;
+    const char *only;     /* kinds that take it, separated by blanks; NULL: all */
+    const char *fallback; /* its default; "{}" for a section; NULL: none, or recipe_fill.c derives it */
+    bool needed;          /* by every kind that takes it */
+    bool is_path;         /* the name of a file */
+    double low, high;     /* numbers, and each number of a list */
+    bool above, below;    /* low or high itself is out of range */
+    const struct lk_rule *rules; /* of a section's keys */
+} lk_rule;
+
+extern const cyaml_schema_field_t lk_recipe_fields[]; /* sections; ends with key NULL, as libcyaml wants it */
+extern const lk_rule lk_recipe_rules[];
+
+/* Row of `key`, -1 if there is none. */
+int lk_recipe_row(const cyaml_schema_field_t *fields, const char *key);
+/* Schema of a dotted path, NULL if there is none.  rule may be NULL. */
+const cyaml_schema_field_t *lk_recipe_field(const char *path, const lk_rule **rule);
+/* Whether keys of this rule belong to a section of that kind (kind NULL: the section has none). */
+bool lk_rule_takes(const lk_rule *rule, const char *kind);
+/* Calls visit(arg, dotted path) for every key of every section. */
+void lk_recipe_each_path(void (*visit)(void *arg, const char *path), void *arg);
+
+enum { LK_RECIPE_PATH_BYTES = 256 };
+
+/* --------------------------------------------------------------- documents */
+
+typedef struct lk_yaml {
+    yaml_document_t document;
+    const char *name;             /* borrowed: the file, or the override that this is the value of */
+    bool is_file;                 /* its nodes have lines worth telling */
+    const char *const *overrides; /* borrowed */
+    int *last_node;               /* owned: [0] last node of the file, [1 + i] last of override i */
+    size_t n_overrides;           /* applied so far */
+} lk_yaml;
+
+/* Reads one document; release with lk_yaml_close() also when it fails.  Errors: LK_ERR_USAGE with line and column. */
+lk_status lk_yaml_load(const char *text, const char *name, bool is_file, lk_yaml *out);
+void      lk_yaml_close(lk_yaml *yaml);
+/* Value of a key of a mapping, 0 if there is none; of a dotted path from the root. */
+int         lk_yaml_get(lk_yaml *yaml, int mapping, const char *key);
+int         lk_yaml_at(lk_yaml *yaml, const char *path);
+/* Text of a scalar, NULL for anything else (or node 0). */
+const char *lk_yaml_text(lk_yaml *yaml, int node);
+const char *lk_yaml_text_at(lk_yaml *yaml, const char *path);
+/* Gives a mapping a value for a key, in the place of the one it has. */
+lk_status lk_yaml_set(lk_yaml *yaml, int mapping, const char *key, int value);
+void      lk_yaml_remove(lk_yaml *yaml, int mapping, const char *key);
+lk_status lk_yaml_add_text(lk_yaml *yaml, const char *text, int *out);
+lk_status lk_yaml_add_mapping(lk_yaml *yaml, int *out);
+/* Another text for a scalar, which keeps its line. */
+lk_status lk_yaml_rewrite(lk_yaml *yaml, int node, const char *text);
+/* A copy of a node of `from` and all below it. */
+lk_status lk_yaml_copy(lk_yaml *yaml, const lk_yaml *from, int node, int *out);
+/* The document as text; release with free(). */
+lk_status lk_yaml_emit(const lk_yaml *yaml, char **out);
+/* Line of a node in the file, 0 if it does not come from there. */
+int lk_yaml_line(const lk_yaml *yaml, int node);
+/* Fails with "FILE:LINE: PATH: ..." or "OVERRIDE: ...", whichever the node comes from. */
+lk_status lk_yaml_fail(const lk_yaml *yaml, int node, const char *path, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+
+/* ------------------------------------------------------------------- steps */
+
+/* Drops keys whose value is null and makes names of files absolute, from `folder`. */
+lk_status lk_recipe_settle(lk_yaml *yaml, const char *folder);
+/* Applies the next override. */
+lk_status lk_recipe_override(lk_yaml *yaml);
+
+/* Where the file has its keys, for lk_recipe_line(). */
+typedef struct lk_recipe_place { char *path; int line; } lk_recipe_place;
+typedef struct lk_recipe_places { lk_recipe_place *place; size_t n; } lk_recipe_places;
+
+/* Checks the document, spells booleans as true and false, and notes the places of keys. */
+lk_status lk_recipe_check(lk_yaml *yaml, lk_recipe_places *places);
+/* Adds defaults and checks what concerns several keys. */
+lk_status lk_recipe_fill(lk_yaml *yaml);
+
+#endif
