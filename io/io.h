@@ -289,8 +289,8 @@ void      lk_progress_update(lk_progress *progress, int64_t step, int64_t sample
 /* Prints a line above the bar. */
 void      lk_progress_say(lk_progress *progress, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* RUN/summary.json: values in the order they were set, "metrics.validation.mse" under metrics with the rest as the key. Written to a temporary
- * name, fsynced and renamed.  The notes' texts become strings, ints and reals numbers; a real that is not finite
+/* RUN/summary.json: values in the order they were set; "metrics/validation.mse" becomes the key "validation.mse" of an
+ * object "metrics", a path without '/' a key of the whole.  Written to a temporary name, fsynced and renamed.  The notes' texts become strings, ints and reals numbers; a real that is not finite
  * becomes null. */
 lk_status lk_summary_write(const char *path, const lk_notes *notes);
 
