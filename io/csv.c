@@ -135,7 +135,7 @@ static lk_status cut_quoted(lk_csv *csv, char *quote, char **end, char **next)
 /* Cuts one cell; *last when it ends the record. */
 static lk_status next_cell(lk_csv *csv, bool *last)
 {
-    char *begin = csv->at, *end, *next;
+    char *begin = csv->at, *end = begin, *next = begin;
 
     while (is_blank(csv, *begin)) begin++;
     if (*begin == '"') {

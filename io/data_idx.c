@@ -70,7 +70,7 @@ static lk_status set_image(const char *path, const uint32_t size[MAX_SIZES], lk_
 
 static lk_status read_images(const char *path, lk_data_stats *stats, lk_table *t)
 {
-    uint32_t size[MAX_SIZES];
+    uint32_t size[MAX_SIZES] = {0};
     char *bytes;
     size_t nbytes;
     const size_t header = WORD * (1 + MAX_SIZES);
@@ -90,7 +90,7 @@ static lk_status read_images(const char *path, lk_data_stats *stats, lk_table *t
 /* bytes is the labels file, still the caller's. */
 static lk_status copy_labels(const char *path, const unsigned char *bytes, size_t nbytes, lk_table *t)
 {
-    uint32_t size[MAX_SIZES];
+    uint32_t size[MAX_SIZES] = {0};
 
     LK_TRY(check(path, bytes, nbytes, MAGIC_LABELS, size));
     if (size[0] != t->n)
