@@ -24,6 +24,7 @@
 enum {
     MIN_BITS = 4, /* a network on fewer bits has too few keys to tell the orders apart */
     WORDS = 4,    /* that one Philox counter gives */
+    TOGETHER = 16, /* values enciphered side by side */
 };
 
 static_assert(LK_PERMUTE_ROUNDS % WORDS == 0, "round keys come four at a time");
@@ -44,20 +45,23 @@ void lk_permutation_init(lk_permutation *permutation, uint64_t seed, lk_purpose 
     }
 }
 
-static inline uint64_t encipher(const lk_permutation *p, uint64_t value)
+/* Enciphers `width` values side by side: the rounds of one value wait for each other, those of several do not. */
+static inline void encipher(const lk_permutation *p, uint64_t *value, int width)
 {
     const unsigned odd = p->right_bits - p->left_bits;
     const uint64_t left_mask = (UINT64_C(1) << p->left_bits) - 1, right_mask = (UINT64_C(1) << p->right_bits) - 1;
-    uint64_t left = value >> p->right_bits, right = value & right_mask;
+    uint64_t left[TOGETHER], right[TOGETHER];
 
-    for (int round = 0; round < LK_PERMUTE_ROUNDS; round++) {
-        const uint64_t product = MULTIPLIER * left;
-        const uint64_t low = product << odd | right >> p->left_bits;
+    for (int i = 0; i < width; i++) left[i] = value[i] >> p->right_bits, right[i] = value[i] & right_mask;
+    for (int round = 0; round < LK_PERMUTE_ROUNDS; round++)
+        for (int i = 0; i < width; i++) {
+            const uint64_t product = MULTIPLIER * left[i];
+            const uint64_t low = product << odd | right[i] >> p->left_bits;
 
-        left = ((product >> 32) ^ p->key[round] ^ right) & left_mask;
-        right = low & right_mask;
-    }
-    return left << p->right_bits | right;
+            left[i] = ((product >> 32) ^ p->key[round] ^ right[i]) & left_mask;
+            right[i] = low & right_mask;
+        }
+    for (int i = 0; i < width; i++) value[i] = left[i] << p->right_bits | right[i];
 }
 
 void lk_permutation_range(const lk_permutation *permutation, int64_t begin, int64_t count, int64_t *out)
@@ -65,10 +69,15 @@ void lk_permutation_range(const lk_permutation *permutation, int64_t begin, int6
     const lk_permutation p = *permutation;
 
     assert(begin >= 0 && count >= 0 && (uint64_t)(begin + count) <= p.n);
-    for (int64_t i = 0; i < count; i++) {
-        uint64_t value = (uint64_t)(begin + i);
-        do value = encipher(&p, value);
-        while (value >= p.n);
-        out[i] = (int64_t)value;
+    for (int64_t first = 0; first < count; first += TOGETHER) {
+        const int width = count - first < TOGETHER ? (int)(count - first) : TOGETHER;
+        uint64_t value[TOGETHER] = {0};
+
+        for (int i = 0; i < width; i++) value[i] = (uint64_t)(begin + first + i);
+        encipher(&p, value, TOGETHER);
+        for (int i = 0; i < width; i++) {
+            while (value[i] >= p.n) encipher(&p, &value[i], 1);
+            out[first + i] = (int64_t)value[i];
+        }
     }
 }
