@@ -271,7 +271,7 @@ lk_status lk_h5_write(hid_t where, const char *path, hid_t file_type, hid_t memo
     return LK_OK;
 }
 
-static lk_status string_type(size_t length, hid_t *out)
+lk_status lk_h5_text_type(size_t length, hid_t *out)
 {
     LK_H5_ID type = H5I_INVALID_HID;
 
@@ -288,7 +288,7 @@ lk_status lk_h5_write_text(hid_t where, const char *path, const char *text)
 {
     LK_H5_ID type = H5I_INVALID_HID;
 
-    LK_TRY(string_type(strlen(text), &type));
+    LK_TRY(lk_h5_text_type(strlen(text), &type));
     LK_TRY(lk_h5_write(where, path, type, type, 0, NULL, text, NULL));
     return LK_OK;
 }
@@ -301,7 +301,7 @@ lk_status lk_h5_write_texts(hid_t where, const char *path, const char *const *te
 
     for (size_t i = 0; i < n; i++)
         if (strlen(texts[i]) > longest) longest = strlen(texts[i]);
-    LK_TRY(string_type(longest, &type));
+    LK_TRY(lk_h5_text_type(longest, &type));
     char *cells = calloc(n ? n : 1, longest);
     LK_TRY_ALLOC(cells, n * longest);
     for (size_t i = 0; i < n; i++) memcpy(cells + i * longest, texts[i], strlen(texts[i]));

@@ -68,6 +68,8 @@ lk_status lk_h5_write_texts(hid_t where, const char *path, const char *const *te
 lk_status lk_h5_set_attribute(hid_t object, const char *name, const int64_t *values, size_t n);
 /* First byte of a contiguous data set in its file, user block included. */
 lk_status lk_h5_offset(hid_t set, size_t *out);
+/* The type of strings of one fixed length, UTF-8, padded with NULs. */
+lk_status lk_h5_text_type(size_t length, hid_t *out);
 /* A property list for links that makes the groups on the way. */
 lk_status lk_h5_link_properties(hid_t *out);
 
@@ -78,7 +80,8 @@ lk_status lk_h5_link_properties(hid_t *out);
 typedef struct lk_h5_image {
     unsigned char *bytes; /* owned; kept for the next file made in this image */
     size_t capacity;
-    size_t nbytes;        /* of the file */
+    size_t nbytes;        /* of the file, user block included */
+    size_t user_block;
 } lk_h5_image;
 
 /* Starts a file of this name (nothing of that name is opened or made) behind a user block of `user_block` bytes. */

@@ -5,6 +5,7 @@
 #include "io/h5.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 /* The buffer grows by at least this much, and HDF5 keeps its small things together in blocks of it. */
 enum { GROWTH_BYTES = 64 * 1024 };
@@ -68,6 +69,7 @@ lk_status lk_h5_image_begin(lk_h5_image *image, const char *name, size_t user_bl
     LK_H5_ID creation = H5I_INVALID_HID;
 
     image->nbytes = 0;
+    image->user_block = user_block;
     LK_TRY(memory_properties(image, &access));
     LK_H5(LK_ERR_SYSTEM, creation = H5Pcreate(H5P_FILE_CREATE), "cannot make file properties");
     LK_H5(LK_ERR_SYSTEM, H5Pset_userblock(creation, user_block), "cannot ask for a user block of %zu bytes",
@@ -76,16 +78,32 @@ lk_status lk_h5_image_begin(lk_h5_image *image, const char *name, size_t user_bl
     return LK_OK;
 }
 
+/* Length of the file by its superblock (HDF5 File Format Specification 3.0, II.A, versions 2 and 3): the driver's own
+ * length is rounded up, and H5Fget_file_image() forgets the user block. */
+static size_t stored_length(const lk_h5_image *image)
+{
+    enum { END_OF_FILE = 28 };
+    static const unsigned char signature[] = {0x89, 'H', 'D', 'F', '\r', '\n', 0x1a, '\n'};
+    uint64_t length;
+
+    if (image->capacity < image->user_block + END_OF_FILE + sizeof length) return 0;
+    const unsigned char *superblock = image->bytes + image->user_block;
+    const unsigned char version = superblock[sizeof signature];
+    if (memcmp(superblock, signature, sizeof signature) != 0 || version < 2 || version > 3) return 0;
+    memcpy(&length, superblock + END_OF_FILE, sizeof length);
+    return length <= image->capacity ? (size_t)length : 0;
+}
+
 lk_status lk_h5_image_end(lk_h5_image *image, hid_t *file)
 {
-    ssize_t nbytes;
-
+    /* Space without contents is part of the buffer only after a flush. */
     LK_H5(LK_ERR_SYSTEM, H5Fflush(*file, H5F_SCOPE_LOCAL), "cannot complete a file in memory");
-    /* Its length can only shrink in the close; what is then behind its end does no harm. */
-    LK_H5(LK_ERR_SYSTEM, nbytes = H5Fget_file_image(*file, NULL, 0), "cannot tell the length of a file in memory");
     LK_H5(LK_ERR_SYSTEM, H5Fclose(*file), "cannot close a file in memory");
     *file = H5I_INVALID_HID;
-    image->nbytes = (size_t)nbytes;
+    image->nbytes = stored_length(image);
+    if (image->nbytes == 0)
+        return LK_FAIL(LK_ERR_SYSTEM, "a file made in memory has no length: this program does not know the HDF5 format "
+                       "that the library wrote");
     return LK_OK;
 }
 

@@ -1,0 +1,263 @@
+/*
+ * One file of tensors: its structure and contents in memory, and reading it back.
+ *
+ *     /model/NAME, /optimizer/...   rows [begin, end) of each tensor; attributes `rows` and `shape` (of the whole)
+ *     /lockstep/path, rows, checksum    the same as tables, one entry a tensor, and the XXH3-128 of each piece
+ *     /lockstep/note, /schedule/best, ...    leader.h5: the notes' paths in their order, and their values
+ *
+ * HDF5 lays the file out once.  A later save of the same tensors copies rows to the places HDF5 gave them and patches the
+ * table of checksums, which is a plain array for that reason, not attributes in headers that carry checksums of their own.
+ * So the thread that saves calls no HDF5, and a save holds one copy of what it saves.
+ */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "io/ckpt.h"
+#include "io/notes.h"
+
+void lk_shard_name(char out[LK_FILE_NAME_BYTES], int r, int n)
+{
+    snprintf(out, LK_FILE_NAME_BYTES, "shard-%05d-of-%05d.h5", r, n);
+}
+
+/* ------------------------------------------------------------------ writing */
+
+static lk_status add_piece(hid_t file, const lk_ckpt_tensor *tensor, struct lk_piece *piece)
+{
+    const int64_t rows[2] = {piece->begin, piece->end};
+    int64_t shape[LK_MAX_DIMS];
+    LK_H5_ID set = H5I_INVALID_HID;
+
+    if (piece->nbytes == 0) return LK_OK;
+    memcpy(shape, tensor->shape, sizeof shape);
+    shape[0] = piece->end - piece->begin;
+    LK_TRY(lk_h5_write(file, tensor->path, H5T_IEEE_F32LE, H5T_NATIVE_FLOAT, tensor->ndim, shape, NULL, &set));
+    LK_TRY(lk_h5_offset(set, &piece->offset));
+    LK_TRY(lk_h5_set_attribute(set, "rows", rows, 2));
+    LK_TRY(lk_h5_set_attribute(set, "shape", tensor->shape, (size_t)tensor->ndim));
+    return LK_OK;
+}
+
+static lk_status add_checksums(hid_t file, size_t n, size_t *offset)
+{
+    const int64_t shape[1] = {(int64_t)n};
+    LK_H5_ID type = H5I_INVALID_HID;
+    LK_H5_ID set = H5I_INVALID_HID;
+
+    LK_TRY(lk_h5_text_type(LK_CHECKSUM_CHARS, &type));
+    LK_TRY(lk_h5_write(file, LK_AT_CHECKSUM, type, type, 1, shape, NULL, &set));
+    if (n > 0) LK_TRY(lk_h5_offset(set, offset));
+    return LK_OK;
+}
+
+static lk_status add_paths_and_rows(hid_t file, const lk_shard *shard)
+{
+    const size_t n = shard->layout.n;
+    const int64_t shape[2] = {(int64_t)n, 2};
+    const char **path = calloc(n + 1, sizeof *path);
+    int64_t(*rows)[2] = calloc(n + 1, sizeof *rows);
+    lk_status status = path && rows ? LK_OK : LK_FAIL(LK_ERR_SYSTEM, "out of memory: a table of %zu tensors", n);
+
+    for (size_t i = 0; i < n && status == LK_OK; i++) {
+        path[i] = shard->layout.tensor[i].path;
+        rows[i][0] = shard->piece[i].begin;
+        rows[i][1] = shard->piece[i].end;
+    }
+    if (status == LK_OK) status = lk_h5_write_texts(file, LK_AT_PATH, path, n);
+    if (status == LK_OK)
+        status = lk_h5_write(file, LK_AT_ROWS, H5T_STD_I64LE, H5T_NATIVE_INT64, 2, shape, rows, NULL);
+    free(rows);
+    free(path);
+    return status;
+}
+
+static lk_status add_note(hid_t file, const lk_notes *notes, size_t i)
+{
+    const char *path = lk_notes_path(notes, i), *text;
+    int64_t integer;
+    double real;
+
+    switch (lk_notes_kind(notes, i)) {
+    case LK_NOTE_INT:
+        LK_TRY(lk_notes_get_int(notes, path, &integer));
+        return lk_h5_write(file, path, H5T_STD_I64LE, H5T_NATIVE_INT64, 0, NULL, &integer, NULL);
+    case LK_NOTE_REAL:
+        LK_TRY(lk_notes_get_real(notes, path, &real));
+        return lk_h5_write(file, path, H5T_IEEE_F64LE, H5T_NATIVE_DOUBLE, 0, NULL, &real, NULL);
+    case LK_NOTE_TEXT:
+        LK_TRY(lk_notes_get_text(notes, path, &text));
+        return lk_h5_write_text(file, path, text);
+    }
+    return LK_FAIL(LK_ERR_USAGE, "the note %s has no known kind", path);
+}
+
+static lk_status add_notes(hid_t file, const lk_notes *notes)
+{
+    const size_t n = notes ? lk_notes_n(notes) : 0;
+    const char **path = calloc(n + 1, sizeof *path);
+    lk_status status = LK_OK;
+
+    LK_TRY_ALLOC(path, n * sizeof *path);
+    for (size_t i = 0; i < n && status == LK_OK; i++) {
+        path[i] = lk_notes_path(notes, i);
+        status = add_note(file, notes, i);
+    }
+    if (status == LK_OK) status = lk_h5_write_texts(file, LK_AT_NOTE, path, n);
+    free(path);
+    LK_TRY(status);
+    return LK_OK;
+}
+
+static lk_status cut(lk_shard *shard, int r, int n)
+{
+    shard->piece = calloc(shard->layout.n + 1, sizeof *shard->piece);
+    LK_TRY_ALLOC(shard->piece, shard->layout.n * sizeof *shard->piece);
+    for (size_t i = 0; i < shard->layout.n; i++) {
+        const lk_ckpt_tensor *tensor = &shard->layout.tensor[i];
+        struct lk_piece *piece = &shard->piece[i];
+
+        LK_TRY(lk_part_rows(lk_tensor_rows(tensor), r, n, &piece->begin, &piece->end));
+        piece->nbytes = (size_t)(piece->end - piece->begin) * lk_tensor_row_elems(tensor) * sizeof(float);
+    }
+    return LK_OK;
+}
+
+/* Keeps the image's memory. */
+static void forget_structure(lk_shard *shard)
+{
+    free(shard->piece);
+    shard->piece = NULL;
+    lk_layout_free(&shard->layout);
+}
+
+lk_status lk_shard_build(lk_shard *shard, const char *file_name, const lk_ckpt_tensor *tensors, size_t n_tensors,
+                         int r, int n, const lk_notes *notes)
+{
+    LK_H5_ID file = H5I_INVALID_HID;
+
+    forget_structure(shard);
+    LK_TRY(lk_layout_copy(tensors, n_tensors, &shard->layout));
+    LK_TRY(cut(shard, r, n));
+    LK_TRY(lk_h5_image_begin(&shard->image, file_name, LK_SEAL_BYTES, &file));
+    for (size_t i = 0; i < n_tensors; i++) LK_TRY(add_piece(file, &tensors[i], &shard->piece[i]));
+    LK_TRY(add_paths_and_rows(file, shard));
+    LK_TRY(add_checksums(file, n_tensors, &shard->checksum_offset));
+    LK_TRY(add_notes(file, notes));
+    LK_TRY(lk_h5_image_end(&shard->image, &file));
+    return LK_OK;
+}
+
+void lk_shard_fill(lk_shard *shard, const lk_ckpt_tensor *tensors)
+{
+    for (size_t i = 0; i < shard->layout.n; i++) {
+        const struct lk_piece *piece = &shard->piece[i];
+
+        if (piece->nbytes == 0) continue;
+        memcpy(shard->image.bytes + piece->offset,
+               tensors[i].data + (size_t)piece->begin * lk_tensor_row_elems(&tensors[i]), piece->nbytes);
+    }
+}
+
+void lk_shard_check(lk_shard *shard)
+{
+    for (size_t i = 0; i < shard->layout.n; i++)
+        lk_checksum(shard->image.bytes + shard->piece[i].offset, shard->piece[i].nbytes,
+                    (char *)shard->image.bytes + shard->checksum_offset + i * LK_CHECKSUM_CHARS);
+}
+
+void lk_shard_free(lk_shard *shard)
+{
+    forget_structure(shard);
+    lk_h5_image_free(&shard->image);
+    *shard = (lk_shard){0};
+}
+
+/* ------------------------------------------------------------------ reading */
+
+lk_status lk_shard_open(const char *dir, const char *file_name, lk_shard_reader *out)
+{
+    char path[LK_CKPT_PATH_BYTES];
+    LK_H5_ID file = H5I_INVALID_HID;
+
+    LK_TRY(lk_ckpt_path(path, dir, file_name));
+    LK_TRY(lk_h5_open(LK_ERR_CHECKPOINT, path, &file));
+    LK_TRY(lk_h5_read_texts(LK_ERR_CHECKPOINT, file, LK_AT_CHECKSUM, &out->checksum, &out->n));
+    out->file = file;
+    file = H5I_INVALID_HID;
+    return LK_OK;
+}
+
+void lk_shard_close(lk_shard_reader *reader)
+{
+    lk_h5_close(&reader->file);
+    free(reader->checksum);
+    *reader = (lk_shard_reader){.file = H5I_INVALID_HID};
+}
+
+lk_status lk_shard_read(const lk_shard_reader *reader, size_t i, const lk_ckpt_tensor *tensor, int64_t first,
+                        int64_t last, int64_t begin, int64_t end, float *out)
+{
+    char place[LK_H5_PLACE_BYTES], checksum[LK_CHECKSUM_CHARS];
+    LK_H5_ID set = H5I_INVALID_HID;
+
+    LK_TRY(lk_h5_open_set(LK_ERR_CHECKPOINT, reader->file, tensor->path, &set));
+    LK_TRY(lk_h5_read_rows(LK_ERR_CHECKPOINT, set, H5T_NATIVE_FLOAT, begin - first, end - first, out));
+    if (begin != first || end != last) return LK_OK;
+    lk_checksum(out, (size_t)(end - begin) * lk_tensor_row_elems(tensor) * sizeof *out, checksum);
+    if (i >= reader->n || memcmp(checksum, reader->checksum[i], sizeof checksum) != 0)
+        return LK_FAIL(LK_ERR_CHECKPOINT, "%s rows %" PRId64 "..%" PRId64 " is damaged (checksum): it was good when "
+                       "this checkpoint was opened", lk_h5_place(set, place), begin, end - 1);
+    return LK_OK;
+}
+
+static lk_status note_class(hid_t file, const char *path, H5T_class_t *out)
+{
+    LK_H5_ID set = H5I_INVALID_HID;
+    LK_H5_ID type = H5I_INVALID_HID;
+
+    LK_TRY(lk_h5_open_set(LK_ERR_CHECKPOINT, file, path, &set));
+    LK_H5(LK_ERR_CHECKPOINT, type = H5Dget_type(set), "the note %s has no type", path);
+    *out = H5Tget_class(type);
+    return LK_OK;
+}
+
+static lk_status read_note(hid_t file, const char *path, lk_notes *notes)
+{
+    int64_t integer;
+    double real;
+    char *text;
+    H5T_class_t class = H5T_NO_CLASS;
+
+    LK_TRY(note_class(file, path, &class));
+    if (class == H5T_INTEGER) {
+        LK_TRY(lk_h5_read(LK_ERR_CHECKPOINT, file, path, H5T_NATIVE_INT64, 1, &integer));
+        return lk_notes_set_int(notes, path, integer);
+    }
+    if (class == H5T_FLOAT) {
+        LK_TRY(lk_h5_read(LK_ERR_CHECKPOINT, file, path, H5T_NATIVE_DOUBLE, 1, &real));
+        return lk_notes_set_real(notes, path, real);
+    }
+    LK_TRY(lk_h5_read_text(LK_ERR_CHECKPOINT, file, path, &text));
+    const lk_status status = lk_notes_set_text(notes, path, text);
+    free(text);
+    return status;
+}
+
+lk_status lk_shard_read_notes(const lk_shard_reader *reader, lk_notes **out)
+{
+    lk_notes *notes = NULL;
+    char **path = NULL;
+    size_t n = 0;
+
+    LK_TRY(lk_h5_read_texts(LK_ERR_CHECKPOINT, reader->file, LK_AT_NOTE, &path, &n));
+    lk_status status = lk_notes_new(&notes);
+    for (size_t i = 0; i < n && status == LK_OK; i++) status = read_note(reader->file, path[i], notes);
+    free(path);
+    if (status != LK_OK) {
+        lk_notes_free(&notes);
+        return lk_trace(status, __FILE__, __LINE__);
+    }
+    *out = notes;
+    return LK_OK;
+}
