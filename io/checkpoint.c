@@ -54,12 +54,26 @@ static lk_status find_folder(const char *path, char **out)
     return LK_OK;
 }
 
+static lk_status read_index(lk_checkpoint *checkpoint)
+{
+    lk_seal seal;
+
+    LK_TRY(lk_sealed_verify(checkpoint->path, LK_INDEX_FILE, NULL, &seal));
+    LK_TRY(lk_manifest_read(checkpoint->path, &checkpoint->manifest));
+    if (seal.step != checkpoint->manifest.step)
+        return LK_FAIL(LK_ERR_CHECKPOINT, "%s/" LK_INDEX_FILE " is damaged: it is of step %lld by its first bytes and "
+                       "of step %lld by the rest: " LK_CKPT_ADVICE, checkpoint->path, (long long)seal.step,
+                       (long long)checkpoint->manifest.step);
+    return LK_OK;
+}
+
 static lk_status verify(const lk_checkpoint *checkpoint)
 {
     const lk_manifest *manifest = &checkpoint->manifest;
+    lk_seal seal;
 
     for (int f = 0; f <= manifest->parts; f++)
-        LK_TRY(lk_sealed_verify(checkpoint->path, manifest->seal[f].file, &manifest->seal[f]));
+        LK_TRY(lk_sealed_verify(checkpoint->path, manifest->seal[f].file, &manifest->seal[f], &seal));
     return LK_OK;
 }
 
@@ -78,8 +92,7 @@ static lk_status open_folder(const char *path, lk_checkpoint *checkpoint)
 {
     for (int i = 0; i < OPEN_FILES; i++) checkpoint->open[i].reader.file = H5I_INVALID_HID;
     LK_TRY(find_folder(path, &checkpoint->path));
-    LK_TRY(lk_sealed_verify(checkpoint->path, LK_INDEX_FILE, NULL));
-    LK_TRY(lk_manifest_read(checkpoint->path, &checkpoint->manifest));
+    LK_TRY(read_index(checkpoint));
     LK_TRY(verify(checkpoint));
     LK_TRY(read_notes(checkpoint));
     return LK_OK;

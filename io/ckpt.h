@@ -94,9 +94,11 @@ lk_status lk_sealed_write(const char *dir, const char *file, int64_t step, lk_h5
 
 /* The seal of a file just written, which must be of that name, step and length.  Its bytes are not read. */
 lk_status lk_sealed_peek(const char *dir, const char *file, int64_t step, lk_seal *out);
-/* Reads the whole file.  expected NULL: the file is verified by its own seal.  Errors: LK_ERR_CHECKPOINT: it is
- * missing, cut, damaged (naming the tensor), or intact but of another checkpoint. */
-lk_status lk_sealed_verify(const char *dir, const char *file, const lk_seal *expected);
+/* Reads the whole file and returns its seal.  expected NULL: the file is verified by its own seal alone, in which the
+ * step is then not verified.  Errors: LK_ERR_CHECKPOINT: it is missing, cut, damaged (naming the tensor), or intact but
+ * of another checkpoint. */
+lk_status lk_sealed_verify(const char *dir, const char *file, const lk_seal *expected, lk_seal *out);
+#define LK_CKPT_ADVICE "restore it or resume from an older checkpoint"
 
 /* -------------------------------------------------------------------- shard */
 

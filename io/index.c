@@ -176,12 +176,11 @@ static void forget_structure(lk_index *index)
     lk_layout_free(&index->shared);
 }
 
-lk_status lk_index_build(lk_index *index, const lk_ckpt_tensor *shared, size_t n_shared, const lk_ckpt_tensor *leader,
+static lk_status lay_out(lk_index *index, const lk_ckpt_tensor *shared, size_t n_shared, const lk_ckpt_tensor *leader,
                          size_t n_leader, int parts)
 {
     LK_H5_ID file = H5I_INVALID_HID;
 
-    forget_structure(index);
     index->parts = parts;
     LK_TRY(lk_layout_copy(shared, n_shared, &index->shared));
     LK_TRY(lk_layout_copy(leader, n_leader, &index->leader));
@@ -191,6 +190,18 @@ lk_status lk_index_build(lk_index *index, const lk_ckpt_tensor *shared, size_t n
     LK_TRY(add_tensor_tables(file, index));
     LK_TRY(add_tensors(file, index));
     LK_TRY(lk_h5_image_end(&index->image, &file));
+    return LK_OK;
+}
+
+lk_status lk_index_build(lk_index *index, const lk_ckpt_tensor *shared, size_t n_shared, const lk_ckpt_tensor *leader,
+                         size_t n_leader, int parts)
+{
+    forget_structure(index);
+    const lk_status status = lay_out(index, shared, n_shared, leader, n_leader, parts);
+    if (status != LK_OK) {
+        forget_structure(index); /* half a layout must not pass for the next save's */
+        return lk_trace(status, __FILE__, __LINE__);
+    }
     return LK_OK;
 }
 

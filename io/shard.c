@@ -131,12 +131,11 @@ static void forget_structure(lk_shard *shard)
     lk_layout_free(&shard->layout);
 }
 
-lk_status lk_shard_build(lk_shard *shard, const char *file_name, const lk_ckpt_tensor *tensors, size_t n_tensors,
-                         int r, int n, const lk_notes *notes)
+static lk_status lay_out(lk_shard *shard, const char *file_name, const lk_ckpt_tensor *tensors, size_t n_tensors, int r,
+                         int n, const lk_notes *notes)
 {
     LK_H5_ID file = H5I_INVALID_HID;
 
-    forget_structure(shard);
     LK_TRY(lk_layout_copy(tensors, n_tensors, &shard->layout));
     LK_TRY(cut(shard, r, n));
     LK_TRY(lk_h5_image_begin(&shard->image, file_name, LK_SEAL_BYTES, &file));
@@ -145,6 +144,18 @@ lk_status lk_shard_build(lk_shard *shard, const char *file_name, const lk_ckpt_t
     LK_TRY(add_checksums(file, n_tensors, &shard->checksum_offset));
     LK_TRY(add_notes(file, notes));
     LK_TRY(lk_h5_image_end(&shard->image, &file));
+    return LK_OK;
+}
+
+lk_status lk_shard_build(lk_shard *shard, const char *file_name, const lk_ckpt_tensor *tensors, size_t n_tensors,
+                         int r, int n, const lk_notes *notes)
+{
+    forget_structure(shard);
+    const lk_status status = lay_out(shard, file_name, tensors, n_tensors, r, n, notes);
+    if (status != LK_OK) {
+        forget_structure(shard); /* half a layout must not pass for the next save's */
+        return lk_trace(status, __FILE__, __LINE__);
+    }
     return LK_OK;
 }
 

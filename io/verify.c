@@ -13,8 +13,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define ADVICE "restore it or resume from an older checkpoint"
-
 enum { READ_BYTES = 1 << 20, REASON_BYTES = 512 };
 
 /* What a file turns out to be. */
@@ -30,7 +28,7 @@ static lk_status open_file(const char *path, int *fd, size_t *nbytes)
     struct stat info;
 
     *fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (*fd < 0 && errno == ENOENT) return LK_FAIL(LK_ERR_CHECKPOINT, "%s is missing: " ADVICE, path);
+    if (*fd < 0 && errno == ENOENT) return LK_FAIL(LK_ERR_CHECKPOINT, "%s is missing: " LK_CKPT_ADVICE, path);
     if (*fd < 0) return LK_FAIL(LK_ERR_CHECKPOINT, "cannot open %s: %s", path, strerror(errno));
     if (fstat(*fd, &info) != 0) {
         const int why = errno;
@@ -97,8 +95,8 @@ static bool same(const lk_seal *a, const lk_seal *b)
 static lk_status wrong_size(const char *path, size_t nbytes, size_t expected)
 {
     if (nbytes < expected)
-        return LK_FAIL(LK_ERR_CHECKPOINT, "%s is cut: %zu of its %zu bytes are there: " ADVICE, path, nbytes, expected);
-    return LK_FAIL(LK_ERR_CHECKPOINT, "%s has been changed: %zu bytes instead of %zu: " ADVICE, path, nbytes, expected);
+        return LK_FAIL(LK_ERR_CHECKPOINT, "%s is cut: %zu of its %zu bytes are there: " LK_CKPT_ADVICE, path, nbytes, expected);
+    return LK_FAIL(LK_ERR_CHECKPOINT, "%s has been changed: %zu bytes instead of %zu: " LK_CKPT_ADVICE, path, nbytes, expected);
 }
 
 static lk_status damaged(const char *dir, const char *file, const char *path)
@@ -106,23 +104,24 @@ static lk_status damaged(const char *dir, const char *file, const char *path)
     char what[REASON_BYTES];
 
     if (lk_shard_find_damage(dir, file, what, sizeof what))
-        return LK_FAIL(LK_ERR_CHECKPOINT, "%s: %s is damaged (checksum): " ADVICE, path, what);
-    return LK_FAIL(LK_ERR_CHECKPOINT, "%s is damaged (checksum of the file): " ADVICE, path);
+        return LK_FAIL(LK_ERR_CHECKPOINT, "%s: %s is damaged (checksum): " LK_CKPT_ADVICE, path, what);
+    return LK_FAIL(LK_ERR_CHECKPOINT, "%s is damaged (checksum of the file): " LK_CKPT_ADVICE, path);
 }
 
-lk_status lk_sealed_verify(const char *dir, const char *file, const lk_seal *expected)
+lk_status lk_sealed_verify(const char *dir, const char *file, const lk_seal *expected, lk_seal *out)
 {
     char path[LK_CKPT_PATH_BYTES];
     scan found = {0};
 
     LK_TRY(lk_ckpt_path(path, dir, file));
     LK_TRY(scan_file(path, &found));
+    *out = found.seal;
     const bool intact = found.has_seal && found.nbytes == found.seal.nbytes &&
                         strcmp(found.checksum, found.seal.checksum) == 0;
 
     if (intact && (expected ? same(&found.seal, expected) : strcmp(found.seal.file, file) == 0)) return LK_OK;
     if (intact)
-        return LK_FAIL(LK_ERR_CHECKPOINT, "%s is not of this checkpoint: it was saved as %s of step %lld%s: " ADVICE,
+        return LK_FAIL(LK_ERR_CHECKPOINT, "%s is not of this checkpoint: it was saved as %s of step %lld%s: " LK_CKPT_ADVICE,
                        path, found.seal.file, (long long)found.seal.step,
                        expected && expected->step == found.seal.step ? " by another save" : "");
     /* What the index says about the length is worth more than what the file says of itself. */
