@@ -1,8 +1,8 @@
 /*
  * The static graph: growing its two arrays, and what follows from an edge (producers, readers, who needs a gradient).
  *
- * Ids are indices, so the arrays may move while the graph grows; callers keep ids, never pointers, across a call that
- * appends.
+ * Ids are indices, so the arrays may move while the graph grows: callers keep ids, not pointers, across a call that
+ * appends.  What a call is given may lie in the arrays; it is copied before they move.
  */
 #include "engine/graph.h"
 
@@ -87,14 +87,13 @@ lk_status lk_graph_tensor(lk_graph *graph, const char *name, lk_dtype dtype, int
 
     *out = LK_NO_TENSOR;
     LK_TRY(count_elements(name, dtype, ndim, shape, &n_elem));
+    lk_tensor made = {.dtype = dtype, .ndim = ndim, .n_elem = n_elem, .nbytes = n_elem * lk_dtype_size(dtype),
+                      .arena = arena, .offset = offset, .producer = -1, .info = -1};
+    for (int d = 0; d < ndim; d++) made.shape[d] = shape[d]; /* before growing: shape may be another tensor's */
     LK_TRY(grow(&graph->tensors, graph->n_tensors, &graph->cap_tensors, sizeof *graph->tensors));
-    char *copy = strdup(name);
-    LK_TRY_ALLOC(copy, strlen(name) + 1);
-
-    lk_tensor *t = &graph->tensors[graph->n_tensors];
-    *t = (lk_tensor){.name = copy, .dtype = dtype, .ndim = ndim, .n_elem = n_elem, .arena = arena,
-                     .nbytes = n_elem * lk_dtype_size(dtype), .offset = offset, .producer = -1, .info = -1};
-    for (int d = 0; d < ndim; d++) t->shape[d] = shape[d];
+    made.name = strdup(name);
+    LK_TRY_ALLOC(made.name, strlen(name) + 1);
+    graph->tensors[graph->n_tensors] = made;
     *out = graph->n_tensors++;
     return LK_OK;
 }
@@ -128,16 +127,15 @@ lk_status lk_graph_node(lk_graph *graph, lk_op_id op, const char *path, int n_in
                         const int *out, const lk_attrs *attrs, int *node)
 {
     assert(n_in >= 0 && n_in <= LK_MAX_IN && n_out >= 0 && n_out <= LK_MAX_OUT);
+    lk_node made = {.op = op, .n_in = n_in, .n_out = n_out};
+    for (int i = 0; i < n_in; i++) made.in[i] = in[i]; /* before growing: in may be another node's */
+    for (int o = 0; o < n_out; o++) made.out[o] = out[o];
+    if (attrs) made.attrs = *attrs;
     LK_TRY(grow(&graph->nodes, graph->n_nodes, &graph->cap_nodes, sizeof *graph->nodes));
-    char *copy = strdup(path);
-    LK_TRY_ALLOC(copy, strlen(path) + 1);
-
-    lk_node *made = &graph->nodes[graph->n_nodes];
-    *made = (lk_node){.op = op, .path = copy, .n_in = n_in, .n_out = n_out};
-    for (int i = 0; i < n_in; i++) made->in[i] = in[i];
-    for (int o = 0; o < n_out; o++) made->out[o] = out[o];
-    if (attrs) made->attrs = *attrs;
-    connect(graph, made, graph->n_nodes);
+    made.path = strdup(path);
+    LK_TRY_ALLOC(made.path, strlen(path) + 1);
+    graph->nodes[graph->n_nodes] = made;
+    connect(graph, &made, graph->n_nodes);
     if (node) *node = graph->n_nodes;
     graph->n_nodes++;
     return LK_OK;

@@ -66,6 +66,21 @@ Test(graph, ids_stay_valid_while_it_grows_and_edges_are_recorded)
     lk_graph_clear(&graph);
 }
 
+/* Under AddressSanitizer a read after the move would end the test; without it the shapes tell. */
+Test(graph, a_tensor_may_be_given_the_shape_of_another)
+{
+    lk_graph graph;
+    int last;
+
+    lk_graph_init(&graph, NULL, LK_TRAIN, LK_FP32, N);
+    last = tensor(&graph, "x", LK_ARENA_X, 0, 2, N, I);
+    for (int i = 0; i < 200; i++)
+        cr_assert_eq(lk_graph_act(&graph, "copy", LK_DTYPE_F32, 2, graph.tensors[last].shape, &last), LK_OK);
+    cr_expect(graph.tensors[last].shape[0] == N && graph.tensors[last].shape[1] == I, "got (%ld, %ld), want (%d, %d)",
+              (long)graph.tensors[last].shape[0], (long)graph.tensors[last].shape[1], (int)N, (int)I);
+    lk_graph_clear(&graph);
+}
+
 Test(graph, a_shape_that_cannot_be_is_a_usage_error)
 {
     lk_graph graph;
