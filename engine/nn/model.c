@@ -7,7 +7,6 @@
  */
 #include "engine/nn/nn.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -81,8 +81,10 @@ def main():
              {"norm": "batch", "norm_place": "after", "activation": "tanh"}, x, y, nn.MSELoss()),
         case("mlp, layer norm before", mlp(nn.LayerNorm, "before", nn.GELU),
              {"norm": "layer", "activation": "gelu"}, x, y, nn.MSELoss()),
-        case("cnn", Cnn(False, nn.MaxPool2d), {"kind": "cnn", "norm": "none", "pool": "max"}, image, label, cross_entropy),
-        case("cnn, batch norm", Cnn(True, nn.AvgPool2d), {"kind": "cnn", "norm": "batch", "pool": "avg"}, image, label, cross_entropy),
+        case("cnn", Cnn(False, nn.MaxPool2d), {"kind": "cnn", "norm": "none", "pool": "max"}, image, label,
+             cross_entropy),
+        case("cnn, batch norm", Cnn(True, nn.AvgPool2d), {"kind": "cnn", "norm": "batch", "pool": "avg"}, image,
+             label, cross_entropy),
     ]
     out = pathlib.Path(__file__).with_name("networks.json")
     out.write_text(json.dumps({"torch": torch.__version__, "cases": cases}) + "\n")

@@ -47,7 +47,8 @@ static lk_model_spec read_spec(const json_t *spec)
         .activation = (lk_activation)READ_WORD(spec, "activation", LK_ACTIVATION_LIST),
         .pool = (lk_pool)READ_WORD(spec, "pool", LK_POOL_LIST),
         .n_layers = 4, .layers = {5, 7, 4, 3},
-        .image = {2, 4, 8}, .n_channels = 2, .channels = {3, 4}, .kernel = 3, .n_hidden = 1, .hidden = {5}, .classes = 3,
+        .image = {2, 4, 8}, .n_channels = 2, .channels = {3, 4}, .kernel = 3, .n_hidden = 1, .hidden = {5},
+        .classes = 3,
     };
     if (out.kind == LK_MODEL_CNN)
         out.loss = (lk_loss_spec){.kind = LK_LOSS_CROSS_ENTROPY, .label_smoothing = 0.1f, .ignore_index = -100};

@@ -79,7 +79,7 @@ Test(init, weights_have_the_moments_that_torch_nn_init_gives_them)
     expect_moments(LK_INIT_UNIFORM, uniform(0.0, 1.0));
     expect_moments(LK_INIT_ZEROS, (moments){0});
     expect_moments(LK_INIT_ONES, (moments){.mean = 1.0, .least = 1.0, .most = 1.0});
-    /* A normal cut at +-2: variance 1 - 2 * 2 * phi(2) / (2 * Phi(2) - 1), with phi and Phi its density and integral. */
+    /* A normal cut at +-2: variance 1 - 4 phi(2) / (2 Phi(2) - 1), with phi and Phi its density and integral. */
     expect_moments(LK_INIT_TRUNC_NORMAL, (moments){.std = 0.87962566, .least = -2.0, .most = 2.0});
 }
 

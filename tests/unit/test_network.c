@@ -9,8 +9,8 @@ enum { LANE = 24 };
 #define SMOOTH_STEP 2e-3
 #define KINKED_STEP 2e-4
 
-/* The forward pass in fp32 leaves an error of a few 1e-7 in a loss of about 1, and the third derivative (or a kink that
- * was crossed) adds a small share of the slope. */
+/* The forward pass in fp32 leaves an error of a few 1e-7 in a loss of about 1, and the third derivative (or a kink
+ * that was crossed) adds a small share of the slope. */
 static double slope_tolerance(double step, double slope) { return 4e-7 / step + 5e-3 * fabs(slope); }
 
 /* The slope of the loss along +-1 signs of one tensor's elements, by central differences. */
@@ -44,7 +44,8 @@ static double product(const float *a, const float *b, size_t n)
 
 static void expect_slopes(const char *name, lk_model_spec spec)
 {
-    const double step = spec.kind == LK_MODEL_CNN && spec.pool == LK_POOL_MAX ? KINKED_STEP : SMOOTH_STEP;
+    const bool kinked = spec.kind == LK_MODEL_CNN && spec.pool == LK_POOL_MAX;
+    const double step = kinked ? KINKED_STEP : SMOOTH_STEP;
     network net = network_new(spec, LK_FP32, LANE);
     const size_t n_trained = lk_model_n_trained(net.model);
     float *grads = lk_alloc(n_trained * sizeof *grads), *sign = lk_alloc(n_trained * sizeof *sign);
@@ -93,7 +94,8 @@ Test(network, a_wrong_gradient_is_noticed)
     for (size_t i = 0; i < info->n_elem; i++) sign[i] = net.grads[i] < 0.0f ? -1.0f : 1.0f;
     const double got = product(net.grads, sign, info->n_elem), want = measured_slope(&net, info, sign, SMOOTH_STEP);
     cr_expect_float_eq(got, want, slope_tolerance(SMOOTH_STEP, want), "got %g, measured %g", got, want);
-    cr_expect(fabs(1.01 * got - want) > slope_tolerance(SMOOTH_STEP, want), "slope %g is too small to see one part in a hundred", want);
+    cr_expect(fabs(1.01 * got - want) > slope_tolerance(SMOOTH_STEP, want),
+              "slope %g is too small to see one part in a hundred", want);
     network_free(&net);
 }
 
@@ -153,8 +155,8 @@ static void expect_near(const char *name, lk_model_spec spec)
     run_lane(&rounded, lane_of(&rounded, LK_PREDICT));
     for (size_t i = 0; i < n; i++) largest = fmax(largest, fabs((double)exact.output[i]));
     for (size_t i = 0; i < n; i++)
-        cr_expect_float_eq(rounded.output[i], exact.output[i], 0.04 * largest, "%s: output %zu is %g in bf16, %g in fp32",
-                           name, i, (double)rounded.output[i], (double)exact.output[i]);
+        cr_expect_float_eq(rounded.output[i], exact.output[i], 0.04 * largest,
+                           "%s: output %zu is %g in bf16, %g in fp32", name, i, (double)rounded.output[i], (double)exact.output[i]);
     cr_expect(memcmp(rounded.output, exact.output, n * sizeof(float)) != 0, "%s: bf16 changes no bit", name);
     network_free(&rounded);
     network_free(&exact);

@@ -229,8 +229,8 @@ static void expect_covered_once(const char *name, const lk_plan *plan, const lk_
         const lk_tensor *tensor = &plan->graph.tensors[t];
 
         if (tensor->arena == LK_ARENA_GRADS)
-            cr_expect_leq(tensor->producer, after[tensor->offset / sizeof(float)], "%s: %s is told before it is written",
-                          name, tensor->name);
+            cr_expect_leq(tensor->producer, after[tensor->offset / sizeof(float)],
+                          "%s: %s is told before it is written", name, tensor->name);
     }
     free(after);
     free(times);
