@@ -40,7 +40,9 @@ void cpu_split(int threads, size_t n, size_t grain, void (*body)(void *arg, size
     const size_t most = (n + grain - 1) / (grain ? grain : 1);
     const int parts = most < (size_t)threads ? (int)most : threads;
 
+#ifdef _OPENMP
 #pragma omp parallel for num_threads(parts) schedule(static, 1)
+#endif
     for (int part = 0; part < parts; part++)
         body(arg, n * (size_t)part / (size_t)parts, n * ((size_t)part + 1) / (size_t)parts);
 }
