@@ -116,7 +116,7 @@ static void expect_twin(norm_kind kind, const int64_t shape[4], lk_dtype dtype)
     open_net(&t, kind, shape, dtype, 1, all_trained);
     op_run(&t.h);
     twin w = twin_of(&t, kind);
-    const double many = 1e-6 * fmax(4.0, (double)(kind == BATCH ? t.R : t.C) / 100.0);
+    const double many = 1e-6 * fmax(4.0, (double)t.R / 50.0); /* dg and db add up R terms */
 
     expect_near(&t.h, t.mean, w.mean, 1e-6, what);
     for (size_t i = 0; i < op_n_elem(&t.h, t.rstd); i++) w.row[i] = 1.0 / sqrt(w.var[i] + (double)eps);
@@ -255,8 +255,8 @@ Test(norm, frozen_parameters_change_no_bit_of_the_other_gradients)
     expect_frozen_changes_nothing(LAYER);
 }
 
-/* At 1000 + [-1, 1] squares lose all of a variance of 1/3 in fp32; two passes lose nothing of it.  What remains is
- * the mean, good to about 1e-4 of numbers with a spacing of 6e-5. */
+/* At 1000 + [-1, 1] squares lose all of a variance of 1/3 in fp32.  Two passes lose only what the means of blocks do,
+ * numbers with a spacing of 6e-5: some 1e-5 of the variance, and 1e-4 of y. */
 static void expect_no_cancellation(norm_kind kind)
 {
     net t;
@@ -266,7 +266,7 @@ static void expect_no_cancellation(norm_kind kind)
     op_run(&t.h);
     twin w = twin_of(&t, kind);
     for (size_t i = 0; i < op_n_elem(&t.h, t.rstd); i++) w.row[i] = 1.0 / sqrt(w.var[i] + (double)eps);
-    expect_near(&t.h, t.rstd, w.row, 2e-6, "far from zero");
+    expect_near(&t.h, t.rstd, w.row, 2e-5, "far from zero");
     expect_near(&t.h, t.y, w.y, 1e-3, "far from zero");
     free_twin(&w);
     op_close(&t.h);
