@@ -1,0 +1,119 @@
+#!/usr/bin/env python3
+"""Makes loop_ops.json: activations, batch norm, layer norm and losses with their gradients as PyTorch computes them.
+
+Inputs are random numbers that bf16 holds exactly, so the same values serve both precisions; PyTorch computes in double,
+so the numbers here are the true results to the digits written.  Images are written (N, H, W, C).
+
+    python3 tests/golden/make_loop_ops.py
+"""
+import json
+import pathlib
+
+import torch
+import torch.nn.functional as F
+
+torch.manual_seed(20240607)
+
+
+def exact(*shape):
+    return torch.randn(*shape).bfloat16().double()
+
+
+def flat(t):
+    t = t.detach()
+    t = t.permute(0, 2, 3, 1) if t.ndim == 4 else t
+    return [float("%.12g" % v) for v in t.flatten().tolist()]
+
+
+def shape_of(t):
+    return [t.shape[0], *t.shape[2:], t.shape[1]] if t.ndim == 4 else list(t.shape)
+
+
+def activation(kind, f, n, c):
+    x = (3 * exact(n, c)).bfloat16().double().requires_grad_(True)
+    y, dy = f(x), exact(n, c)
+    y.backward(dy)
+    return {"kind": kind, "x_shape": shape_of(x), "x": flat(x), "y": flat(y), "dy": flat(dy), "dx": flat(x.grad)}
+
+
+def norm(op, module, x):
+    """One step of training; for batch norm also the running statistics after it and what evaluation makes of x."""
+    with torch.no_grad():
+        module.weight.copy_(exact(*module.weight.shape))
+        module.bias.copy_(exact(*module.bias.shape))
+    x = x.requires_grad_(True)
+    out = {"op": op, "eps": module.eps, "x_shape": shape_of(x), "g": flat(module.weight), "b": flat(module.bias)}
+    if op == "batch_norm":
+        with torch.no_grad():
+            module.running_mean.copy_(exact(*module.running_mean.shape))
+            module.running_var.copy_(exact(*module.running_var.shape).abs() + 0.5)
+        out.update(momentum=module.momentum, running_mean=flat(module.running_mean),
+                   running_var=flat(module.running_var))
+    y = module(x)
+    dy = exact(*y.shape)
+    y.backward(dy)
+    out.update(x=flat(x), y=flat(y), dy=flat(dy), dx=flat(x.grad), dg=flat(module.weight.grad),
+               db=flat(module.bias.grad))
+    if op == "batch_norm":
+        out.update(new_running_mean=flat(module.running_mean), new_running_var=flat(module.running_var))
+        module.eval()
+        out.update(eval_y=flat(module(x)))
+    return out
+
+
+def regression(kind, f, n, o):
+    x, target = exact(n, o).requires_grad_(True), exact(n, o)
+    loss = f(x, target)
+    loss.backward()
+    return {"kind": kind, "x_shape": [n, o], "x": flat(x), "target": flat(target), "loss": loss.item(),
+            "dx": flat(x.grad), "count": n * o}
+
+
+def cross_entropy(n, v, smoothing, ignore_index, n_ignored):
+    x, label = (3 * exact(n, v)).bfloat16().double().requires_grad_(True), torch.randint(0, v, (n,))
+    if 0 <= ignore_index < v:
+        label[label == ignore_index] = (ignore_index + 1) % v
+    label[torch.randperm(n)[:n_ignored]] = ignore_index
+    loss = F.cross_entropy(x, label, label_smoothing=smoothing, ignore_index=ignore_index)
+    loss.backward()
+    counted = label != ignore_index
+    return {"kind": "cross_entropy", "x_shape": [n, v], "x": flat(x), "label": label.tolist(), "loss": loss.item(),
+            "dx": flat(x.grad), "count": int(counted.sum()), "label_smoothing": smoothing, "ignore_index": ignore_index,
+            "correct": int((x.argmax(1) == label)[counted].sum())}
+
+
+activations = [
+    activation("relu", F.relu, 3, 17),
+    activation("tanh", torch.tanh, 3, 17),
+    activation("sigmoid", torch.sigmoid, 3, 17),
+    activation("gelu", F.gelu, 5, 17),
+    activation("gelu_tanh", lambda x: F.gelu(x, approximate="tanh"), 5, 17),
+]
+norms = [
+    norm("batch_norm", torch.nn.BatchNorm1d(5).double(), exact(7, 5)),
+    norm("batch_norm", torch.nn.BatchNorm1d(33, eps=1e-3, momentum=0.3).double(), exact(4, 33)),
+    norm("batch_norm", torch.nn.BatchNorm2d(3).double(), exact(2, 3, 5, 4)),
+    norm("batch_norm", torch.nn.BatchNorm2d(17).double(), exact(3, 17, 2, 3)),
+    norm("layer_norm", torch.nn.LayerNorm(5).double(), exact(3, 5)),
+    norm("layer_norm", torch.nn.LayerNorm(65, eps=1e-6).double(), exact(4, 65)),
+]
+losses = [
+    regression("mse", F.mse_loss, 7, 1),
+    regression("mse", F.mse_loss, 5, 9),
+    regression("l1", F.l1_loss, 7, 1),
+    regression("l1", F.l1_loss, 5, 9),
+    cross_entropy(8, 10, 0.0, -100, 0),
+    cross_entropy(9, 3, 0.0, -100, 3),
+    cross_entropy(8, 10, 0.1, -100, 0),
+    cross_entropy(6, 40, 0.2, 4, 2),
+]
+
+
+def lines(cases):
+    return ",\n".join(json.dumps(c) for c in cases)
+
+
+path = pathlib.Path(__file__).with_name("loop_ops.json")
+path.write_text('{"torch": "%s",\n"activations": [\n%s\n],\n"norms": [\n%s\n],\n"losses": [\n%s\n]}\n' %
+                (torch.__version__, lines(activations), lines(norms), lines(losses)))
+print(f"{path}: {path.stat().st_size} bytes")
