@@ -1,8 +1,9 @@
 /*
  * Folders, fsync and files that appear whole or not at all.
  *
- * A file is safe when its bytes are on the disk (fsync of the file) and its name is too (fsync of the folder); rename
- * within a folder replaces a name at once.  Both together make a crash at any moment leave the old file or the new one.
+ * A file is safe when its bytes are on the disk (fsync of the file) and its name is too (fsync of the folder).
+ * rename() within a folder replaces a name at once.  Together they make a crash at any moment leave the old file or
+ * the new one.
  */
 #include "io/files.h"
 

@@ -33,8 +33,8 @@ typedef enum lk_unit { LK_UNIT_LIST(LK_WORD_ENUM) } lk_unit;
 /* A list of words; storage owned by whoever owns the struct around it. */
 typedef struct lk_words { char **word; unsigned n; } lk_words;
 
-/* The section `data`.  Paths are relative to the recipe's folder unless absolute (or starting with ./ or ../, which
- * is the same).  Which keys a kind takes is said in the README's recipe reference. */
+/* The section `data`.  Paths are absolute here: a recipe's count from its folder, those of overrides from the current
+ * one.  Which keys a kind takes is said in the README's recipe reference. */
 typedef struct lk_data_spec {
     lk_data_kind kind;
     char *train;              /* csv, hdf5: file.  idx: images file */
@@ -88,7 +88,7 @@ typedef struct lk_recipe {
     } train;
     struct { int64_t every; lk_unit unit; int keep; bool best; } checkpoint; /* every 0: only at the end; keep >= 1 */
     struct { int reduction; int64_t check_every; double timeout; int64_t bucket_bytes; } dist; /* reduction: index in dist's list of words: tree, mpi, nccl */
-    char *text;   /* the recipe with its overrides, as YAML: what checkpoints keep */
+    char *text;   /* the recipe with its overrides and absolute paths, without defaults, as YAML: what checkpoints keep */
     char *path;   /* the file it came from */
 } lk_recipe;
 

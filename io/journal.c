@@ -1,8 +1,8 @@
 /*
  * journal.jsonl: every decision of a run with its step and reason, one JSON object a line.
  *
- * Each line is handed to the system at once, so a crash loses at most the line being written; what it leaves of one is
- * taken off when the run resumes, and the file stays readable line by line.
+ * Each line is handed to the system at once, so a crash loses at most the line being written.  What it leaves of one
+ * is taken off when the run resumes, and the file stays readable line by line.
  */
 #include <errno.h>
 #include <stdarg.h>

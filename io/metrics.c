@@ -34,7 +34,8 @@ static char *header_of(const char *const *columns, size_t n)
     return header;
 }
 
-/* Moves the lines up to `last_step` together at the front of `text`; returns where they end.  Lines without an end go. */
+/* Moves the lines up to `last_step` together at the front of `text` and returns where they end; a line that has no
+ * end is dropped. */
 static size_t keep_lines(char *text, size_t header_bytes, int64_t last_step)
 {
     char *kept = text + header_bytes;
@@ -59,8 +60,8 @@ static lk_status cut_back(const char *path, const char *header, int64_t last_ste
 
     LK_TRY(lk_read_file(path, &text, &nbytes));
     if (nbytes > 0 && strncmp(text, header, strlen(header)) != 0)
-        status = LK_FAIL(LK_ERR_USAGE, "%s has other columns than this run: %.*s, now %.*s; move it away to go on", path,
-                         (int)strcspn(text, "\n"), text, (int)strcspn(header, "\n"), header);
+        status = LK_FAIL(LK_ERR_USAGE, "%s has other columns than this run: %.*s, now %.*s; move it away to go on",
+                         path, (int)strcspn(text, "\n"), text, (int)strcspn(header, "\n"), header);
     else if (nbytes == 0)
         status = lk_write_file_atomic(path, header, strlen(header));
     else
@@ -78,7 +79,8 @@ static lk_status open_file(const char *path, const char *header, int64_t resume_
     return LK_OK;
 }
 
-lk_status lk_metrics_open(const char *path, const char *const *columns, size_t n, int64_t resume_step, lk_metrics **out)
+lk_status lk_metrics_open(const char *path, const char *const *columns, size_t n, int64_t resume_step,
+                          lk_metrics **out)
 {
     char *header = header_of(columns, n);
     lk_metrics *metrics = calloc(1, sizeof *metrics);

@@ -89,6 +89,7 @@ static lk_status settle_all(lk_yaml *yaml, const char *path, size_t n_overrides)
     LK_TRY_ALLOC(folder, strlen(path) + 1);
     lk_status status = lk_recipe_settle(yaml, folder);
     free(folder);
+    if (yaml->document.nodes.start->type != YAML_MAPPING_NODE) return status; /* the check will say so */
     while (status == LK_OK && yaml->n_overrides < n_overrides) {
         status = lk_recipe_override(yaml);
         if (status == LK_OK) status = lk_recipe_settle(yaml, ".");
@@ -167,7 +168,7 @@ lk_status lk_recipe_read(const char *path, const char *const *overrides, size_t 
     *out = NULL;
     if (lk_read_file(path, &text, &nbytes) != LK_OK) return fail_to_read(path);
     const char *zero = memchr(text, '\0', nbytes);
-    const lk_status status = zero ? LK_FAIL(LK_ERR_USAGE, "%s: not text: a NUL byte at %zu", path, (size_t)(zero - text))
+    const lk_status status = zero ? LK_FAIL(LK_ERR_USAGE, "%s: not text: byte %zu is NUL", path, (size_t)(zero - text))
                                   : lk_recipe_parse(text, path, overrides, n_overrides, out);
     free(text);
     return status;

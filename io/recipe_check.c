@@ -1,6 +1,6 @@
 /*
- * A recipe's document against the schema, in the order it was written: the first fault is reported, with its line (or
- * its override), the path of the key, what is wrong and what would be right.
+ * A recipe's document against the schema, in the order it was written: the first fault is reported, with its line
+ * (or its override), the path of the key, what is wrong and what would be right.
  *
  * libcyaml checks too while it loads, but says less; after this check nothing is left for it to find.
  */
@@ -21,7 +21,8 @@ typedef struct names { const char *name[MOST_NAMES]; size_t n; } names;
 
 typedef struct check { lk_yaml *yaml; lk_recipe_places *places; } check;
 
-static lk_status check_value(check *c, const char *path, const cyaml_schema_value_t *value, const lk_rule *rule, int node);
+static lk_status check_value(check *c, const char *path, const cyaml_schema_value_t *value, const lk_rule *rule,
+                             int node);
 
 static names names_of_fields(const cyaml_schema_field_t *fields)
 {
@@ -54,7 +55,8 @@ static const char *suggestion(const names *all, const char *word, char text[LIST
 {
     const char *near = lk_nearest(word, all->name, all->n);
 
-    snprintf(text, LIST_BYTES, near ? "; did you mean `%s`?" : "", near);
+    if (!near) return "";
+    snprintf(text, LIST_BYTES, "; did you mean `%s`?", near);
     return text;
 }
 
@@ -96,14 +98,15 @@ static bool is_whole(const char *text)
     return n > 0 && digits[n] == '\0' && (n == 1 || *digits != '0');
 }
 
-static lk_status check_whole(check *c, const char *path, const cyaml_schema_value_t *value, const lk_rule *rule, int node)
+static lk_status check_whole(check *c, const char *path, const cyaml_schema_value_t *value, const lk_rule *rule,
+                             int node)
 {
     const char *text = lk_yaml_text(c->yaml, node);
-    const bool is_signed = value->type == CYAML_INT;
+    const bool is_signed = value->type == CYAML_INT || *text == '-';
 
     if (!is_whole(text)) return lk_yaml_fail(c->yaml, node, path, "expected a whole number, found `%s`", text);
     errno = 0;
-    const double number = *text == '-' || is_signed ? (double)strtoll(text, NULL, 10) : (double)strtoull(text, NULL, 10);
+    const double number = is_signed ? (double)strtoll(text, NULL, 10) : (double)strtoull(text, NULL, 10);
     if (errno == ERANGE) return lk_yaml_fail(c->yaml, node, path, "%s does not fit in 64 bits", text);
     LK_TRY(check_range(c, path, rule, node, number));
     if (value->data_size == sizeof(int32_t) && (number < INT32_MIN || number > INT32_MAX))
@@ -176,13 +179,15 @@ static const char *expected(cyaml_type_e type)
     }
 }
 
-static lk_status check_scalar(check *c, const char *path, const cyaml_schema_value_t *value, const lk_rule *rule, int node)
+static lk_status check_scalar(check *c, const char *path, const cyaml_schema_value_t *value, const lk_rule *rule,
+                              int node)
 {
     const yaml_node_t *n = node_of(c, node);
     char text[LIST_BYTES];
 
     if (n->type != YAML_SCALAR_NODE || n->data.scalar.length == 0)
-        return lk_yaml_fail(c->yaml, node, path, "expected %s, found %s", expected(value->type), describe(c, node, text));
+        return lk_yaml_fail(c->yaml, node, path, "expected %s, found %s", expected(value->type),
+                            describe(c, node, text));
     if (strlen((const char *)n->data.scalar.value) != n->data.scalar.length)
         return lk_yaml_fail(c->yaml, node, path, "holds a NUL character");
 
@@ -207,13 +212,15 @@ static lk_status check_length(check *c, const char *path, const cyaml_schema_val
     return lk_yaml_fail(c->yaml, node, path, "a list of %zu, expected at most %u", n, most);
 }
 
-static lk_status check_list(check *c, const char *path, const cyaml_schema_value_t *value, const lk_rule *rule, int node)
+static lk_status check_list(check *c, const char *path, const cyaml_schema_value_t *value, const lk_rule *rule,
+                            int node)
 {
     const yaml_node_t *list = node_of(c, node);
     char text[LIST_BYTES];
 
     if (list->type != YAML_SEQUENCE_NODE)
-        return lk_yaml_fail(c->yaml, node, path, "expected a list in brackets, [a, b], found %s", describe(c, node, text));
+        return lk_yaml_fail(c->yaml, node, path, "expected a list in brackets, [a, b], found %s",
+                            describe(c, node, text));
     const size_t n = (size_t)(list->data.sequence.items.top - list->data.sequence.items.start);
     LK_TRY(check_length(c, path, value, node, n));
     for (size_t i = 0; i < n; i++) {
@@ -253,7 +260,8 @@ static void find_elsewhere(void *arg, const char *path)
         snprintf(find->path, sizeof find->path, "%s", path);
 }
 
-static lk_status fail_unknown(check *c, const char *path, const cyaml_schema_field_t *fields, int node, const char *key)
+static lk_status fail_unknown(check *c, const char *path, const cyaml_schema_field_t *fields, int node,
+                              const char *key)
 {
     const names known = names_of_fields(fields);
     char list[LIST_BYTES];
@@ -342,7 +350,8 @@ static lk_status kind_of(check *c, const char *prefix, const cyaml_schema_field_
     return LK_OK;
 }
 
-static lk_status check_section(check *c, const char *prefix, const cyaml_schema_field_t *fields, const lk_rule *rules, int node)
+static lk_status check_section(check *c, const char *prefix, const cyaml_schema_field_t *fields,
+                               const lk_rule *rules, int node)
 {
     char text[LIST_BYTES];
     const char *kind;
@@ -360,7 +369,8 @@ static lk_status check_section(check *c, const char *prefix, const cyaml_schema_
     return LK_OK;
 }
 
-static lk_status check_value(check *c, const char *path, const cyaml_schema_value_t *value, const lk_rule *rule, int node)
+static lk_status check_value(check *c, const char *path, const cyaml_schema_value_t *value, const lk_rule *rule,
+                             int node)
 {
     switch (value->type) {
     case CYAML_MAPPING: return check_section(c, path, value->mapping.fields, rule->rules, node);

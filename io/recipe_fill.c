@@ -189,7 +189,8 @@ static lk_status check_names(lk_yaml *yaml)
 static lk_status check_data(lk_yaml *yaml)
 {
     const int data = lk_yaml_at(yaml, "data"), labels = lk_yaml_at(yaml, "data.validation_labels");
-    const int validation = lk_yaml_at(yaml, "data.validation"), fraction = lk_yaml_at(yaml, "data.validation_fraction");
+    const int validation = lk_yaml_at(yaml, "data.validation");
+    const int fraction = lk_yaml_at(yaml, "data.validation_fraction");
 
     if (is(yaml, "data.kind", "csv") && !lk_yaml_at(yaml, "data.target"))
         return lk_yaml_fail(yaml, data, "data.target", "is missing: kind csv needs it");

@@ -41,10 +41,10 @@ static void drop_nulls(lk_yaml *yaml, int mapping)
 static char *absolute(const char *folder, const char *name)
 {
     char *here = *folder == '/' ? strdup("") : getcwd(NULL, 0), *path = NULL;
-    const char *middle = strcmp(folder, ".") == 0 ? "" : folder;
+    const char *middle = strcmp(folder, ".") == 0 ? "" : folder, *slash = *middle && *middle != '/' ? "/" : "";
 
     while (strncmp(name, "./", 2) == 0) name += 2 + strspn(name + 2, "/");
-    if (here && asprintf(&path, "%s%s%s/%s", here, *middle && *middle != '/' ? "/" : "", middle, name) < 0) path = NULL;
+    if (here && asprintf(&path, "%s%s%s/%s", here, slash, middle, name) < 0) path = NULL;
     free(here);
     return path;
 }

@@ -58,19 +58,21 @@ static const cyaml_schema_value_t text_entry = {
     .data_offset = offsetof(lk_recipe, m), \
     .value = {.type = CYAML_STRING, .flags = CYAML_FLAG_OPTIONAL | CYAML_FLAG_POINTER, .data_size = sizeof(char), \
               .string = {1, UINT32_MAX}}
-#define COUNTED(flags_, m, n_, entry, least, most)                                                                \
-    .data_offset = offsetof(lk_recipe, m), .count_offset = offsetof(lk_recipe, n_), .count_size = sizeof MEMBER(n_), \
-    .value = {.type = CYAML_SEQUENCE, .flags = CYAML_FLAG_OPTIONAL | (flags_), .data_size = sizeof *MEMBER(m),      \
+#define COUNTED(flags_, m, n_, entry, least, most)                                                       \
+    .data_offset = offsetof(lk_recipe, m),                                                               \
+    .count_offset = offsetof(lk_recipe, n_), .count_size = sizeof MEMBER(n_),                            \
+    .value = {.type = CYAML_SEQUENCE, .flags = CYAML_FLAG_OPTIONAL | (flags_), .data_size = sizeof *MEMBER(m), \
               .sequence = {&(entry), least, most}}
 #define WHOLES(m, n_, least) COUNTED(0, m, n_, whole_entry, least, LK_MAX_LAYERS)
 #define REALS(m, n_, least) COUNTED(CYAML_FLAG_POINTER, m, n_, real_entry, least, CYAML_UNLIMITED)
 #define TEXTS(m) COUNTED(CYAML_FLAG_POINTER, m.word, m.n, text_entry, 0, CYAML_UNLIMITED)
-#define FIXED(m, entry, n_)                \
+#define FIXED(m, type_, entry, n_)         \
     .data_offset = offsetof(lk_recipe, m), \
-    .value = {.type = CYAML_SEQUENCE_FIXED, .flags = CYAML_FLAG_OPTIONAL, .data_size = (entry).data_size, \
+    .value = {.type = CYAML_SEQUENCE_FIXED, .flags = CYAML_FLAG_OPTIONAL, .data_size = sizeof(type_), \
               .sequence = {&(entry), n_, n_}}
-#define KEYS(fields_) \
-    .value = {.type = CYAML_MAPPING, .flags = CYAML_FLAG_OPTIONAL, .data_size = sizeof(lk_recipe), .mapping = {fields_}}
+#define KEYS(fields_)                                                                                     \
+    .value = {.type = CYAML_MAPPING, .flags = CYAML_FLAG_OPTIONAL, .data_size = sizeof(lk_recipe),        \
+              .mapping = {fields_}}
 
 /* Rules. */
 #define ONLY(kinds) .only = (kinds)
@@ -131,7 +133,7 @@ enum { MOST_THREADS = 1024, MOST_LANES = 1 << 16, MOST_DEGREE = 1000 };
 #define MODEL_KEYS(X)                                                                                  \
     X("kind", WORD(model.kind, model_words), NEEDED)                                                   \
     X("layers", WHOLES(model.layers, model.n_layers, 2), A_SIZE, NEEDED, ONLY("mlp"))                  \
-    X("image", FIXED(model.image, whole_entry, 3), A_SIZE, ONLY("cnn"))                                \
+    X("image", FIXED(model.image, int64_t, whole_entry, 3), A_SIZE, ONLY("cnn"))                       \
     X("channels", WHOLES(model.channels, model.n_channels, 1), A_SIZE, NEEDED, ONLY("cnn"))            \
     X("kernel", WHOLE(model.kernel), A_SIZE, DEFAULT("3"), ONLY("cnn"))                                \
     X("pool", WORD(model.pool, pool_words), DEFAULT("max"), ONLY("cnn"))                               \
@@ -155,7 +157,7 @@ enum { MOST_THREADS = 1024, MOST_LANES = 1 << 16, MOST_DEGREE = 1000 };
     X("dampening", REAL(optimizer.dampening), ANY, DEFAULT("0"), ONLY("sgd"))                 \
     X("nesterov", TRUTH(optimizer.nesterov), DEFAULT("false"), ONLY("sgd"))                   \
     X("weight_decay", REAL(optimizer.weight_decay), AT_LEAST(0))                              \
-    X("betas", FIXED(optimizer.beta1, real_entry, 2), FROM_BELOW(0, 1), ONLY("adam adamw"))   \
+    X("betas", FIXED(optimizer.beta1, double, real_entry, 2), FROM_BELOW(0, 1), ONLY("adam adamw")) \
     X("beta1", REAL(optimizer.beta1), FROM_BELOW(0, 1), ONLY("adam adamw"))                   \
     X("beta2", REAL(optimizer.beta2), FROM_BELOW(0, 1), ONLY("adam adamw"))                   \
     X("eps", REAL(optimizer.eps), AT_LEAST(0), DEFAULT("1e-8"), ONLY("adam adamw"))           \
@@ -304,7 +306,8 @@ static void visit_fields(const cyaml_schema_field_t *fields, const char *prefix,
     for (; fields->key; fields++) {
         char path[LK_RECIPE_PATH_BYTES];
 
-        if (snprintf(path, sizeof path, "%s%s%s", prefix, *prefix ? "." : "", fields->key) >= (int)sizeof path) continue;
+        const int n = snprintf(path, sizeof path, "%s%s%s", prefix, *prefix ? "." : "", fields->key);
+        if (n >= (int)sizeof path) continue; /* no key of ours is that long */
         visit(arg, path);
         if (fields->value.type == CYAML_MAPPING) visit_fields(fields->value.mapping.fields, path, visit, arg);
     }

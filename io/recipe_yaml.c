@@ -25,8 +25,8 @@ static yaml_node_t *node_of(const lk_yaml *yaml, int node)
 
 int lk_yaml_line(const lk_yaml *yaml, int node)
 {
-    const bool from_file = yaml->is_file && node > 0 && node <= (yaml->last_node ? yaml->last_node[0] : n_nodes(yaml));
-    return from_file ? (int)node_of(yaml, node)->start_mark.line + 1 : 0;
+    const int last = yaml->last_node ? yaml->last_node[0] : n_nodes(yaml);
+    return yaml->is_file && node > 0 && node <= last ? (int)node_of(yaml, node)->start_mark.line + 1 : 0;
 }
 
 /* The override a node comes from, NULL if none. */
@@ -86,7 +86,8 @@ static lk_status fail_to_parse(const yaml_parser_t *parser, const char *text, co
 static lk_status count_parent(const lk_yaml *yaml, bool *has_parent, int child, int parent)
 {
     if (has_parent[child - 1])
-        return lk_yaml_fail(yaml, parent, "YAML", "anchors and aliases (&, *) are not used in recipes: write the value out");
+        return lk_yaml_fail(yaml, parent, "YAML",
+                            "anchors and aliases (&, *) are not used in recipes: write the value out");
     has_parent[child - 1] = true;
     return LK_OK;
 }
@@ -137,7 +138,8 @@ static lk_status load(yaml_parser_t *parser, const char *text, lk_yaml *out)
         memset(&out->document, 0, sizeof out->document);
         return fail_to_parse(parser, text, out->name, out->is_file);
     }
-    if (n_nodes(out) == 0) return LK_FAIL(LK_ERR_USAGE, "%s: %s", out->name, out->is_file ? "is empty" : "has no value");
+    if (n_nodes(out) == 0)
+        return LK_FAIL(LK_ERR_USAGE, "%s: %s", out->name, out->is_file ? "is empty" : "has no value");
     LK_TRY(refuse_second_document(parser, text, out));
     return refuse_aliases(out);
 }

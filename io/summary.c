@@ -1,4 +1,4 @@
-/* summary.json: notes as JSON, in their order, "metrics/validation.mse" as the key validation.mse of the object metrics. */
+/* summary.json: notes as JSON in their order; metrics/validation.mse is the key validation.mse of an object metrics. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>

@@ -42,7 +42,10 @@ static json_t *line(const char *path, int i)
     return object;
 }
 
-static const char *text_of(json_t *object, const char *key) { return json_string_value(json_object_get(object, key)); }
+static const char *text_of(json_t *object, const char *key)
+{
+    return json_string_value(json_object_get(object, key));
+}
 
 static int n_lines(const char *path)
 {
@@ -65,7 +68,8 @@ Test(journal, a_line_tells_time_step_event_and_reason)
     cr_expect_str_eq(text_of(object, "event"), "lr");
     cr_expect_str_eq(text_of(object, "reason"), "0.001 -> 0.0005: no better for 10 evaluations");
     const char *time = text_of(object, "time");
-    cr_expect(strlen(time) == strlen("2025-01-31T08:15:00.250Z") && time[10] == 'T' && time[23] == 'Z', "time %s", time);
+    cr_expect_eq(strlen(time), strlen("2025-01-31T08:15:00.250Z"), "time %s", time);
+    cr_expect(time[10] == 'T' && time[23] == 'Z', "time %s", time);
     json_decref(object);
 }
 

@@ -61,7 +61,8 @@ Test(metrics, a_line_is_on_file_as_soon_as_it_is_written)
 /* A double's text must bring back the same double: the nearest, the longest and the extreme ones. */
 Test(metrics, numbers_come_back_bit_by_bit)
 {
-    const double values[] = {0.1, 1.0 / 3, 0.1 + 0.2, DBL_MAX, DBL_TRUE_MIN, -0.0, 1e22, 123456789012345678.0, INFINITY};
+    const double values[] = {0.1,  1.0 / 3, 0.1 + 0.2, DBL_MAX, DBL_TRUE_MIN,
+                             -0.0, 1e22,    1e22 / 7,  INFINITY};
 
     for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
         const char *path = file_in_new_dir();

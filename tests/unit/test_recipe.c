@@ -176,6 +176,11 @@ Test(recipe, a_mistake_in_an_override_names_the_override)
         expect_failure(base, in_overrides[i].yaml, in_overrides[i].message);
 }
 
+Test(recipe, an_override_of_a_file_that_is_no_recipe_tells_of_the_file)
+{
+    expect_failure("words\n", "train.batch=3", "r.yaml:1: recipe: expected keys, {key: value}, found `words`");
+}
+
 Test(recipe, a_metric_of_validation_needs_validation_data)
 {
     const char *const overrides[] = {"data.validation_samples=0", "train.best_metric=validation.loss"};
@@ -192,8 +197,8 @@ Test(recipe, a_missing_file_is_named_with_its_neighbour)
     char path[512], want[2048];
 
     snprintf(path, sizeof path, "%s/ema-regresion.yaml", folder);
-    snprintf(want, sizeof want, "the recipe: cannot read %s: No such file or directory; did you mean `%s/ema-regression.yaml`?",
-             path, folder);
+    snprintf(want, sizeof want, 
+             "the recipe: cannot read %s: No such file or directory; did you mean `%s/ema-regression.yaml`?", path, folder);
     cr_expect_eq(lk_recipe_read(path, NULL, 0, &recipe), LK_ERR_USAGE);
     cr_expect_str_eq(lk_error_message(), want, "got:  %s\nwant: %s", lk_error_message(), want);
 
