@@ -48,15 +48,18 @@ static inline lk_data_spec plain_spec(lk_data_kind kind)
     return (lk_data_spec){.kind = kind, .header = true, .shuffle = true, .pixel_std = 1.0, .seed = 1};
 }
 
-/* A folder of real data sets: LOCKSTEP_DATA, or ../shared/data beside the sources.  NULL and a message when `name` is not there. */
+/* A file among the real data sets: under LOCKSTEP_DATA, or ../shared/data beside the sources.  Where it is not, the test is
+ * skipped, saying so. */
 static inline const char *real_data(const char *name)
 {
     static char path[TEST_PATH_BYTES];
     const char *root = getenv("LOCKSTEP_DATA");
     snprintf(path, sizeof path, "%s/%s", root ? root : LK_SOURCE_DIR "/../shared/data", name);
-    if (access(path, R_OK) == 0) return path;
-    cr_log_warn("skipped: %s is not here; set LOCKSTEP_DATA to the folder of real data sets", path);
-    return NULL;
+    if (access(path, R_OK) != 0) {
+        cr_log_warn("%s is not here; set LOCKSTEP_DATA to the folder of real data sets", path);
+        cr_skip_test("%s is not here", path);
+    }
+    return path;
 }
 
 #endif
