@@ -1,9 +1,10 @@
 /*
  * The text side of CSV: records and cells, as RFC 4180 has them, with what spreadsheets do on top.
  *
- * The whole file is read and cells are cut out of it in place, so no cell is copied.  Quoted cells may hold delimiters,
- * line ends and doubled quotes.  LF and CRLF both end lines, a UTF-8 byte order mark is skipped, blanks around a cell
- * that is not quoted are not part of it, blank lines may stand at the end of the file and nowhere else.
+ * The whole file is read and cells are cut out of it in place, so no cell is copied.  Quoted cells may hold
+ * delimiters, line ends and doubled quotes.  LF and CRLF both end lines, a UTF-8 byte order mark is skipped,
+ * blanks around a cell that is not quoted are not part of it, blank lines may stand at the end of the file and
+ * nowhere else.
  */
 #include "io/csv.h"
 
@@ -88,7 +89,10 @@ void lk_csv_close(lk_csv *csv)
 }
 
 /* A blank that does not separate cells: never part of a cell that is not quoted. */
-static bool is_blank(const lk_csv *csv, char c) { return c == ' ' || c == '\r' || (c == '\t' && csv->delimiter != '\t'); }
+static bool is_blank(const lk_csv *csv, char c)
+{
+    return c == ' ' || c == '\r' || (c == '\t' && csv->delimiter != '\t');
+}
 
 static bool is_delimiter(const lk_csv *csv, char c)
 {

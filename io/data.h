@@ -1,5 +1,6 @@
 /*
- * Data sets inside io/: what the readers of the kinds hand to the common part, the statistics, and the data set itself.
+ * Data sets inside io/: what the readers of the kinds hand to the common part, the statistics, and the data set
+ * itself.
  *
  * A reader fills a table with raw values.  The common part (dataset.c) chooses the rows that validate, fits the
  * statistics on the others, applies them to all, and makes one or two data sets of the table.
@@ -19,8 +20,9 @@ const char *lk_vocabulary_text(const lk_vocabulary *vocabulary, int64_t number);
 int64_t     lk_vocabulary_n(const lk_vocabulary *vocabulary);
 void        lk_vocabulary_free(lk_vocabulary **vocabulary);
 
-/* Raw values of one file or generator.  x is (n * rows_per_sample, n_columns): a sample of a table is one row, one of
- * an image its H * W pixels with C columns.  NaN is a missing value; a categorical column holds numbers of words. */
+/* Raw values of one file or generator.  x is (n * rows_per_sample, n_columns): a sample of a table is one row,
+ * one of an image its H * W pixels with C columns.  NaN is a missing value; a categorical column holds numbers of
+ * words. */
 typedef struct lk_table {
     const char *path;          /* for messages; borrowed */
     int64_t n;
@@ -70,7 +72,8 @@ lk_status lk_stats_set_target(lk_data_stats *stats, const char *name, size_t n_t
 /* Numbers in one sample after one-hot coding; rows_per_sample as in lk_table. */
 size_t    lk_stats_n_input(const lk_data_stats *stats, int64_t rows_per_sample);
 
-/* Computes fill values, categories, means and deviations from the samples that are not held out (held_out may be NULL). */
+/* Computes fill values, categories, means and deviations from the samples that are not held out (held_out may be
+ * NULL). */
 lk_status lk_stats_fit(lk_data_stats *stats, const lk_data_spec *spec, const lk_table *table, const bool *held_out);
 /* Fills, codes and scales every sample of the table; afterwards x holds lk_stats_n_input() numbers a sample. */
 lk_status lk_stats_apply(const lk_data_stats *stats, lk_table *table);

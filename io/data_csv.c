@@ -1,11 +1,12 @@
 /*
  * The kind `csv`: a table with one column of targets.
  *
- * Columns keep the header's order; a categorical one is later replaced, at its place, by its one-hot columns.  Later
- * files (validation, predict) are matched by column name and may have their columns in another order and further
- * columns, which are left out.  Without a header columns are named by their number from 0.  Numbers are read in the C
- * locale, decimal, rounded once to fp32; nan, inf and hexadecimal numbers are no numbers here.  `missing: drop` drops
- * rows with a missing cell, unless they are to be predicted; a missing target is never filled.
+ * Columns keep the header's order; a categorical one is later replaced, at its place, by its one-hot columns.
+ * Later files (validation, predict) are matched by column name and may have their columns in another order and
+ * further columns, which are left out.  Without a header columns are named by their number from 0.  Numbers are
+ * read in the C locale, decimal, rounded once to fp32; nan, inf and hexadecimal numbers are no numbers here.
+ * `missing: drop` drops rows with a missing cell, unless they are to be predicted; a missing target is never
+ * filled.
  */
 #include <errno.h>
 #include <locale.h>
@@ -64,8 +65,10 @@ static lk_status name_columns(reader *r, ptrdiff_t absent)
         r->name[i] = strdup(named ? r->csv.cell[i] : number);
         LK_TRY_ALLOC(r->name[i], strlen(number) + 1);
         if (!named && r->spec->header && !in_words(&r->spec->ignore, number))
-            return LK_FAIL(LK_ERR_DATA, "%s:%lld: column %s has no name (a row index?): name it, or leave it out with "
-                           "data.ignore: [%s]", r->csv.path, (long long)r->csv.record_line, number, number);
+            return LK_FAIL(LK_ERR_DATA,
+                           "%s:%lld: column %s has no name (a row index?): name it, or leave it out with "
+                           "data.ignore: [%s]",
+                           r->csv.path, (long long)r->csv.record_line, number, number);
         if (!lk_utf8_valid(r->name[i]))
             return LK_FAIL(LK_ERR_DATA, "%s:%lld: the name of column %s is not UTF-8", r->csv.path,
                            (long long)r->csv.record_line, number);
@@ -81,7 +84,8 @@ static lk_status no_such_column(const reader *r, const char *key, const char *na
     const char *nearest = lk_nearest(name, (const char *const *)r->name, r->n_columns);
 
     if (!r->spec->header)
-        return LK_FAIL(LK_ERR_DATA, "%s has no column %s (%s); with data.header: false columns are numbered 0 to %zu",
+        return LK_FAIL(LK_ERR_DATA,
+                       "%s has no column %s (%s); with data.header: false columns are numbered 0 to %zu",
                        r->csv.path, name, key, r->n_columns - 1);
     return LK_FAIL(LK_ERR_DATA, "%s has no column %s (%s)%s%s%s", r->csv.path, name, key,
                    nearest ? "; did you mean " : "", nearest ? nearest : "", nearest ? "?" : "");
@@ -126,7 +130,8 @@ static lk_status set_columns(reader *r, lk_data_stats *stats)
                          : LK_FAIL(LK_ERR_DATA, "%s has no column left beside the target", r->csv.path);
     free(features);
     LK_TRY(status);
-    for (size_t k = 0; k < n; k++) stats->column[k].categorical = in_words(&r->spec->categorical, stats->column[k].name);
+    for (size_t k = 0; k < n; k++)
+        stats->column[k].categorical = in_words(&r->spec->categorical, stats->column[k].name);
     stats->file_columns = r->n_columns;
     return LK_OK;
 }
@@ -138,7 +143,8 @@ static lk_status match_columns(reader *r, const lk_data_stats *stats)
         if ((ptrdiff_t)i != r->target) r->role[i] = SKIP;
     for (size_t k = 0; k < stats->n_columns; k++) {
         const ptrdiff_t column = find_column(r, stats->column[k].name);
-        if (column == SKIP || column == r->target) LK_TRY(no_such_column(r, "of the training data", stats->column[k].name));
+        if (column == SKIP || column == r->target)
+            LK_TRY(no_such_column(r, "of the training data", stats->column[k].name));
         r->role[column] = (ptrdiff_t)k;
     }
     return LK_OK;
@@ -172,16 +178,20 @@ static lk_status plan_columns(reader *r, lk_data_stats *stats)
 
 /* --------------------------------------------------------------------- cells */
 
-static bool is_missing(const reader *r, const char *cell) { return !*cell || in_words(&r->spec->missing_values, cell); }
+static bool is_missing(const reader *r, const char *cell)
+{
+    return !*cell || in_words(&r->spec->missing_values, cell);
+}
 
 /* Whether strtod() takes a cell for what only C calls a number: hexadecimal, nan, inf. */
 static bool is_odd_number(const char *cell) { return strpbrk(cell, "xXnN") != NULL; }
 
 static lk_status read_float(const reader *r, size_t i, const char *cell, float *out)
 {
-    const char *advice = (ptrdiff_t)i == r->target
-                             ? "the target must be a number; if this means a missing one, name it in data.missing_values"
-                             : "name the column in data.categorical or data.ignore, or the spelling in data.missing_values";
+    const char *advice =
+        (ptrdiff_t)i == r->target
+            ? "the target must be a number; if this means a missing one, name it in data.missing_values"
+            : "name the column in data.categorical or data.ignore, or the spelling in data.missing_values";
     char *end;
 
     *out = strtof_l(cell, &end, r->c_locale);
@@ -199,7 +209,8 @@ static lk_status missing_cell(const reader *r, size_t i)
     const char *cell = r->csv.cell[i], *advice = "set data.missing to drop, mean, median or zero";
 
     if ((ptrdiff_t)i == r->target) advice = "a target is never filled: set data.missing to drop";
-    else if (r->spec->missing == LK_MISSING_DROP) advice = "a row to predict is never dropped: train with data.missing: median";
+    else if (r->spec->missing == LK_MISSING_DROP)
+        advice = "a row to predict is never dropped: train with data.missing: median";
 
     return LK_FAIL(LK_ERR_DATA, "%s:%lld: %s is %s%s%s; %s", r->csv.path, (long long)r->csv.record_line, r->name[i],
                    *cell ? "missing (`" : "empty", cell, *cell ? "`)" : "", advice);

@@ -1,6 +1,6 @@
 /*
- * Generated data sets.  Sample i is a function of (seed, i) alone; validation is the samples after the training ones,
- * so it has the same weights and none of the same samples.
+ * Generated data sets.  Sample i is a function of (seed, i) alone; validation is the samples after the training
+ * ones, so it has the same weights and none of the same samples.
  *
  *     regression  y = sum_j w_j * x_j + noise * e      w_j = 100 * u on n_informative features, 0 on the others
  *     polynomial  y = sum_j w_j * x_j^degree + noise * e      w_j from the recipe
@@ -52,8 +52,10 @@ static lk_status generate(const generator *g, int64_t first, lk_table *t)
         }
         t->target[i] = (float)y;
         if (!isfinite(t->target[i]))
-            return LK_FAIL(LK_ERR_USAGE, "target of generated sample %llu is %g, which fp32 cannot hold; lower data.degree "
-                           "(%lld), data.weights or data.noise", (unsigned long long)sample, y, (long long)g->degree);
+            return LK_FAIL(LK_ERR_USAGE,
+                           "target of generated sample %llu is %g, which fp32 cannot hold; lower data.degree "
+                           "(%lld), data.weights or data.noise",
+                           (unsigned long long)sample, y, (long long)g->degree);
     }
     return LK_OK;
 }
@@ -103,7 +105,8 @@ lk_status lk_read_regression(const lk_data_spec *spec, const lk_source *source, 
 
     LK_TRY(check(spec, source, "regression"));
     if (spec->n_features < 1 || spec->n_informative < 1 || spec->n_informative > spec->n_features)
-        return LK_FAIL(LK_ERR_USAGE, "data.n_informative is %lld of data.n_features %lld; it must be 1 or more and not above it",
+        return LK_FAIL(LK_ERR_USAGE,
+                       "data.n_informative is %lld of data.n_features %lld; it must be 1 or more and not above it",
                        (long long)spec->n_informative, (long long)spec->n_features);
     double *weight = calloc((size_t)spec->n_features, sizeof *weight);
     LK_TRY_ALLOC(weight, (size_t)spec->n_features * sizeof *weight);
@@ -125,7 +128,7 @@ lk_status lk_read_polynomial(const lk_data_spec *spec, const lk_source *source, 
 
     LK_TRY(check(spec, source, "polynomial"));
     if (spec->n_weights < 1) return LK_FAIL(LK_ERR_USAGE, "data.weights is empty; it has one number a feature");
-    if (spec->degree < 1)
-        return LK_FAIL(LK_ERR_USAGE, "data.degree is %lld; it must be at least 1", (long long)spec->degree);
+    if (spec->degree < 0)
+        return LK_FAIL(LK_ERR_USAGE, "data.degree is %lld; it must be 0 or more", (long long)spec->degree);
     return make(spec, source, &g, stats, out);
 }

@@ -1,21 +1,24 @@
 /*
  * The kind `hdf5`: a data set of features (default "x") and one of targets (default "y") with as many records.
  *
- *     features  (N,), (N, K) or (N, J, K): numbers, flattened;  (N, C, H, W): images in PyTorch's layout, kept as H, W, C
+ *     features  (N,), (N, K) or (N, J, K): numbers, flattened;
+ *               (N, C, H, W): images in PyTorch's layout, kept as H, W, C
  *     targets   (N,) or (N, K) numbers;  for cross_entropy (N,) or (N, 1) whole numbers
  *
  * Any number type is read and converted by HDF5 to fp32; what is not finite there is rejected, with its record.
  * Images have one column of statistics a channel, everything else one a number.  Records are read in blocks, so
- * turning C, H, W into H, W, C needs no second copy of the data.
+ * turning C, H, W into H, W, C needs no second copy of the data.  HDF5 reads the parts of a virtual data set
+ * whose source is missing as zeros, without an error; so sources are opened first.
  */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "io/data.h"
 #include "io/h5.h"
 
-enum { MAX_RANK = 4, BLOCK_ELEMS = 1 << 20, WHERE_BYTES = LK_H5_PLACE_BYTES + 32 };
+enum { MAX_RANK = 4, BLOCK_ELEMS = 1 << 20, NAME_BYTES = 1024, WHERE_BYTES = LK_H5_PLACE_BYTES + 32 };
 
 typedef struct shape {
     int rank;
@@ -23,8 +26,43 @@ typedef struct shape {
     size_t per_record; /* product of dims[1..] */
 } shape;
 
+/* One source of a virtual data set: its file stands where the path says, seen from the file that names it. */
+static lk_status check_source(hid_t set, const char *place, hid_t list, size_t i)
+{
+    char name[NAME_BYTES], set_name[NAME_BYTES], path[2 * NAME_BYTES];
+    LK_H5_ID file = H5I_INVALID_HID;
+    LK_H5_ID source = H5I_INVALID_HID;
+
+    LK_H5(LK_ERR_DATA, H5Pget_virtual_filename(list, i, name, sizeof name), "%s: source %zu has no file", place, i);
+    if (strstr(name, "%b")) return LK_OK; /* numbered files: HDF5 takes as many as there are */
+    LK_H5(LK_ERR_DATA, H5Pget_virtual_dsetname(list, i, set_name, sizeof set_name), "%s: source %zu has no name",
+          place, i);
+    LK_H5(LK_ERR_DATA, H5Fget_name(set, path, NAME_BYTES), "%s has no file", place);
+    char *base = strrchr(path, '/') ? strrchr(path, '/') + 1 : path;
+    if (*name == '/') base = path;
+    if (strcmp(name, ".") != 0) snprintf(base, sizeof path - (size_t)(base - path), "%s", name);
+    if (lk_h5_open(LK_ERR_DATA, path, &file) != LK_OK ||
+        lk_h5_open_set(LK_ERR_DATA, file, set_name, &source) != LK_OK)
+        return LK_FAIL(LK_ERR_DATA, "%s is virtual, and source %zu would be read as zeros: %s", place, i,
+                       lk_error_message());
+    return LK_OK;
+}
+
+static lk_status check_sources(hid_t set, const char *place)
+{
+    size_t n;
+    LK_H5_ID list = H5I_INVALID_HID;
+
+    LK_H5(LK_ERR_DATA, list = H5Dget_create_plist(set), "%s has no properties", place);
+    if (H5Pget_layout(list) != H5D_VIRTUAL) return LK_OK;
+    LK_H5(LK_ERR_DATA, H5Pget_virtual_count(list, &n), "%s has no sources", place);
+    for (size_t i = 0; i < n; i++) LK_TRY(check_source(set, place, list, i));
+    return LK_OK;
+}
+
 static lk_status get_shape(hid_t set, const char *place, shape *s)
 {
+    LK_TRY(check_sources(set, place));
     LK_TRY(lk_h5_shape(LK_ERR_DATA, set, MAX_RANK, &s->rank, s->dims));
     if (s->rank < 1 || s->dims[0] < 1) return LK_FAIL(LK_ERR_DATA, "%s has no records", place);
     s->per_record = 1;
@@ -43,8 +81,8 @@ static lk_status check_numbers(hid_t set, const char *place, bool whole)
     LK_H5(LK_ERR_DATA, type = H5Dget_type(set), "%s has no type", place);
     const H5T_class_t class = H5Tget_class(type);
     if (whole && class != H5T_INTEGER)
-        return LK_FAIL(LK_ERR_DATA, "%s does not hold whole numbers, as labels must be; store them as an integer type",
-                       place);
+        return LK_FAIL(LK_ERR_DATA,
+                       "%s does not hold whole numbers, as labels must be; store them as an integer type", place);
     if (class != H5T_INTEGER && class != H5T_FLOAT) return LK_FAIL(LK_ERR_DATA, "%s does not hold numbers", place);
     return LK_OK;
 }
@@ -54,8 +92,9 @@ static lk_status check_finite(const char *place, const float *x, int64_t first, 
     for (int64_t i = 0; i < n; i++)
         for (size_t j = 0; j < per_record; j++)
             if (!isfinite(x[(size_t)i * per_record + j]))
-                return LK_FAIL(LK_ERR_DATA, "%s: record %lld holds %g at place %zu; every number must be finite in fp32",
-                               place, (long long)(first + i), (double)x[(size_t)i * per_record + j], j);
+                return LK_FAIL(LK_ERR_DATA,
+                               "%s: record %lld holds %g at place %zu; every number must be finite in fp32", place,
+                               (long long)(first + i), (double)x[(size_t)i * per_record + j], j);
     return LK_OK;
 }
 
@@ -67,7 +106,8 @@ static void channels_last(const float *from, float *to, size_t C, size_t P)
 }
 
 /* Reads (N, per_record) floats; block, if there is one, holds block_records records that become channels-last. */
-static lk_status read_blocks(hid_t set, const char *place, const shape *s, float *block, int64_t block_records, float *x)
+static lk_status read_blocks(hid_t set, const char *place, const shape *s, float *block, int64_t block_records,
+                             float *x)
 {
     const int64_t n = (int64_t)s->dims[0];
 
@@ -117,9 +157,10 @@ static lk_status take_shape(const char *place, const shape *s, lk_data_stats *st
     }
     for (int d = 0; d < 3; d++)
         if (image[d] != stats->image[d])
-            return LK_FAIL(LK_ERR_DATA, "%s has images of %lld x %lld x %lld, training had %lld x %lld x %lld (0: no images)",
-                           place, (long long)image[0], (long long)image[1], (long long)image[2], (long long)stats->image[0],
-                           (long long)stats->image[1], (long long)stats->image[2]);
+            return LK_FAIL(LK_ERR_DATA,
+                           "%s has images of %lld x %lld x %lld, training had %lld x %lld x %lld (0: no images)",
+                           place, (long long)image[0], (long long)image[1], (long long)image[2],
+                           (long long)stats->image[0], (long long)stats->image[1], (long long)stats->image[2]);
     if (t->n_columns != stats->n_columns)
         return LK_FAIL(LK_ERR_DATA, "%s has records of %zu numbers, training had %zu", place, t->n_columns,
                        stats->n_columns);
@@ -145,7 +186,8 @@ static lk_status read_labels(hid_t set, const char *place, const shape *s, lk_ta
     lk_status status = LK_OK;
 
     if (s->per_record != 1)
-        return LK_FAIL(LK_ERR_DATA, "%s has %zu numbers a record; cross_entropy needs one label", place, s->per_record);
+        return LK_FAIL(LK_ERR_DATA, "%s has %zu numbers a record; cross_entropy needs one label", place,
+                       s->per_record);
     LK_TRY(check_numbers(set, place, true));
     t->label = calloc((size_t)t->n, sizeof *t->label);
     LK_TRY_ALLOC(t->label, (size_t)t->n * sizeof *t->label);
@@ -176,7 +218,8 @@ static lk_status read_targets(hid_t file, const char *name, bool labels, lk_data
     if (labels) return read_labels(set, place, &s, t);
     if (s.rank > 2) return LK_FAIL(LK_ERR_DATA, "%s has %d dimensions; targets have at most 2", place, s.rank);
     if (s.per_record != stats->n_targets)
-        return LK_FAIL(LK_ERR_DATA, "%s has %zu numbers a record, training had %zu", place, s.per_record, stats->n_targets);
+        return LK_FAIL(LK_ERR_DATA, "%s has %zu numbers a record, training had %zu", place, s.per_record,
+                       stats->n_targets);
     t->n_targets = s.per_record;
     return read_floats(set, place, &s, false, &t->target);
 }
@@ -189,6 +232,7 @@ lk_status lk_read_hdf5(const lk_data_spec *spec, const lk_source *source, lk_dat
         return LK_FAIL(LK_ERR_DATA, "%s; paths are relative to the recipe's folder", lk_error_message());
     out->path = source->file;
     LK_TRY(read_features(file, spec->features ? spec->features : "x", stats, out));
-    if (source->want_target) LK_TRY(read_targets(file, spec->target ? spec->target : "y", source->labels, stats, out));
+    if (source->want_target)
+        LK_TRY(read_targets(file, spec->target ? spec->target : "y", source->labels, stats, out));
     return LK_OK;
 }

@@ -1,8 +1,9 @@
 /*
  * The kind `idx`: images and labels in the format of MNIST and its family.
  *
- * Big-endian header (magic, one 32-bit size a dimension), then unsigned bytes: 0x00000803 images (count, rows, columns), 0x00000801
- * labels (count).  Images stay bytes in memory, one channel; the loader turns a batch into numbers.
+ * Big-endian header (magic, one 32-bit size a dimension), then unsigned bytes: 0x00000803 images (count, rows,
+ * columns), 0x00000801 labels (count).  Images stay bytes in memory, one channel; the loader turns a batch into
+ * numbers.
  * Source: Yann LeCun's description of the format, yann.lecun.com/exdb/mnist.
  */
 #include <stdlib.h>
@@ -31,26 +32,28 @@ static const char *packer(const unsigned char *p, size_t nbytes)
 }
 
 /* Checks magic and length; size[] gets the n_sizes sizes. */
-static lk_status check(const char *path, const unsigned char *p, size_t nbytes, uint32_t magic, uint32_t size[MAX_SIZES])
+static lk_status check(const char *path, const unsigned char *p, size_t nbytes, uint32_t magic,
+                       uint32_t size[MAX_SIZES])
 {
     const size_t n_sizes = magic & 0xFF, header = WORD * (1 + n_sizes);
     const char *what = magic == MAGIC_IMAGES ? "images" : "labels";
     size_t need = 1;
 
-    if (packer(p, nbytes)) return LK_FAIL(LK_ERR_DATA, "%s is packed (%s); unpack it first", path, packer(p, nbytes));
+    if (packer(p, nbytes))
+        return LK_FAIL(LK_ERR_DATA, "%s is packed (%s); unpack it first", path, packer(p, nbytes));
     if (nbytes < header)
-        return LK_FAIL(LK_ERR_DATA, "%s holds %zu bytes; the header of an idx file of %s alone has %zu", path, nbytes, what,
-                       header);
+        return LK_FAIL(LK_ERR_DATA, "%s holds %zu bytes; the header of an idx file of %s alone has %zu", path,
+                       nbytes, what, header);
     if (big_endian(p) != magic)
-        return LK_FAIL(LK_ERR_DATA, "%s begins with 0x%08x; an idx file of %s begins with 0x%08x", path, big_endian(p), what,
-                       magic);
+        return LK_FAIL(LK_ERR_DATA, "%s begins with 0x%08x; an idx file of %s begins with 0x%08x", path,
+                       big_endian(p), what, magic);
     for (size_t d = 0; d < n_sizes; d++) {
         size[d] = big_endian(p + WORD * (1 + d));
         if (__builtin_mul_overflow(need, (size_t)size[d], &need)) need = SIZE_MAX - header;
     }
     if (nbytes != header + need)
-        return LK_FAIL(LK_ERR_DATA, "%s holds %zu bytes, but its header (%u %s) makes %zu: it is %s", path, nbytes, size[0],
-                       what, header + need, nbytes < header + need ? "cut short" : "too long");
+        return LK_FAIL(LK_ERR_DATA, "%s holds %zu bytes, but its header (%u %s) makes %zu: it is %s", path, nbytes,
+                       size[0], what, header + need, nbytes < header + need ? "cut short" : "too long");
     if (need == 0) return LK_FAIL(LK_ERR_DATA, "%s holds no %s", path, what);
     return LK_OK;
 }
@@ -63,8 +66,8 @@ static lk_status set_image(const char *path, const uint32_t size[MAX_SIZES], lk_
         stats->image[2] = size[2];
     }
     if (stats->image[1] != size[1] || stats->image[2] != size[2])
-        return LK_FAIL(LK_ERR_DATA, "%s has images of %u x %u, the training file of %lld x %lld", path, size[1], size[2],
-                       (long long)stats->image[1], (long long)stats->image[2]);
+        return LK_FAIL(LK_ERR_DATA, "%s has images of %u x %u, the training file of %lld x %lld", path, size[1],
+                       size[2], (long long)stats->image[1], (long long)stats->image[2]);
     return LK_OK;
 }
 
@@ -94,7 +97,8 @@ static lk_status copy_labels(const char *path, const unsigned char *bytes, size_
 
     LK_TRY(check(path, bytes, nbytes, MAGIC_LABELS, size));
     if (size[0] != t->n)
-        return LK_FAIL(LK_ERR_DATA, "%s holds %u labels, but %s %lld images", path, size[0], t->path, (long long)t->n);
+        return LK_FAIL(LK_ERR_DATA, "%s holds %u labels, but %s %lld images", path, size[0], t->path,
+                       (long long)t->n);
     t->label = calloc((size_t)t->n, sizeof *t->label);
     LK_TRY_ALLOC(t->label, (size_t)t->n * sizeof *t->label);
     for (int64_t i = 0; i < t->n; i++) t->label[i] = bytes[2 * WORD + i];
@@ -107,7 +111,8 @@ lk_status lk_read_idx(const lk_data_spec *spec, const lk_source *source, lk_data
     size_t nbytes;
 
     (void)spec;
-    if (!source->labels) return LK_FAIL(LK_ERR_USAGE, "data.kind idx has class labels; set loss.kind to cross_entropy");
+    if (!source->labels)
+        return LK_FAIL(LK_ERR_USAGE, "data.kind idx has class labels; set loss.kind to cross_entropy");
     if (source->want_target && !source->labels_file)
         return LK_FAIL(LK_ERR_USAGE, "data.%s_labels is missing: the file of labels that belongs to %s",
                        source->part == LK_PART_TRAIN ? "train" : "validation", source->file);

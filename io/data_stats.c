@@ -1,9 +1,10 @@
 /*
  * Statistics of the training part: fill values, categories, means and deviations; and their use on every part.
  *
- * Order: fill, then scale, so means and deviations are those of the filled columns.  Deviations are of the population
- * (numpy's std); a constant column gets 1.  Sums are taken in double in the order of the rows.  One-hot columns are 0
- * or 1 and not scaled; a missing category is all zeros.  Channels of images are columns: their rows are pixels.
+ * Order: fill, then scale, so means and deviations are those of the filled columns.  Deviations are of the
+ * population (numpy's std); a constant column gets 1.  Sums are taken in double in the order of the rows.
+ * One-hot columns are 0 or 1 and not scaled; a missing category is all zeros.  Channels of images are columns:
+ * their rows are pixels.
  */
 #include <math.h>
 #include <stdio.h>
@@ -117,7 +118,8 @@ static lk_status unseen_category(const lk_column *column, const lk_table *table,
 
     for (size_t c = 0; c < column->n_categories && c < LISTED_CATEGORIES && used < sizeof list; c++)
         used += (size_t)snprintf(list + used, sizeof list - used, "%s%s", c ? ", " : "", column->category[c]);
-    return LK_FAIL(LK_ERR_DATA, "%s:%lld: column %s: `%.40s` does not occur in the training part, which has %zu values: %s%s",
+    return LK_FAIL(LK_ERR_DATA,
+                   "%s:%lld: column %s: `%.40s` does not occur in the training part, which has %zu values: %s%s",
                    table->path, (long long)table->line[i], column->name, text, column->n_categories, list,
                    column->n_categories > LISTED_CATEGORIES ? ", ..." : "");
 }
@@ -174,14 +176,14 @@ static int64_t present_values(const lk_table *table, size_t k, const bool *held_
     return n;
 }
 
-static lk_status fit_fill(lk_column *column, lk_missing missing, const lk_table *table, size_t k, const bool *held_out,
-                          float *scratch)
+static lk_status fit_fill(lk_column *column, lk_missing missing, const lk_table *table, size_t k,
+                          const bool *held_out, float *scratch)
 {
     const int64_t n = present_values(table, k, held_out, scratch);
 
     if (n == 0)
-        return LK_FAIL(LK_ERR_DATA, "%s: column %s has no value in the training part; add it to data.ignore", table->path,
-                       column->name);
+        return LK_FAIL(LK_ERR_DATA, "%s: column %s has no value in the training part; add it to data.ignore",
+                       table->path, column->name);
     if (missing == LK_MISSING_MEAN) column->fill = mean(scratch, n);
     else if (missing == LK_MISSING_MEDIAN) column->fill = median(scratch, n);
     else column->fill = 0.0;
@@ -195,7 +197,8 @@ static lk_status fit_fills(lk_data_stats *stats, lk_missing missing, const lk_ta
 
     LK_TRY_ALLOC(scratch, (size_t)table->n * sizeof *scratch);
     for (size_t k = 0; k < stats->n_columns && status == LK_OK; k++)
-        if (!stats->column[k].categorical) status = fit_fill(&stats->column[k], missing, table, k, held_out, scratch);
+        if (!stats->column[k].categorical)
+            status = fit_fill(&stats->column[k], missing, table, k, held_out, scratch);
     free(scratch);
     return status;
 }
@@ -207,7 +210,10 @@ typedef struct moments {
     float *low, *high;
 } moments;
 
-static inline double filled(const lk_column *column, float v) { return column && isnan(v) ? column->fill : (double)v; }
+static inline double filled(const lk_column *column, float v)
+{
+    return column && isnan(v) ? column->fill : (double)v;
+}
 
 /* x: (n * rows_per_sample, n_columns).  Two passes: means, then squares of what is left. */
 static void take_moments(moments *m, const float *x, int64_t n, int64_t rows_per_sample, size_t n_columns,
@@ -282,7 +288,8 @@ static inline float scaled(const lk_scale *scale, double v) { return (float)((v 
 
 static lk_status no_fill(const lk_column *column, const lk_table *table, int64_t i)
 {
-    return LK_FAIL(LK_ERR_DATA, "%s:%lld: %s is missing, and training made no fill value for it; train with data.missing",
+    return LK_FAIL(LK_ERR_DATA,
+                   "%s:%lld: %s is missing, and training made no fill value for it; train with data.missing",
                    table->path, table->line ? (long long)table->line[i] : (long long)i, column->name);
 }
 
@@ -302,7 +309,8 @@ static lk_status apply_numbers(const lk_data_stats *stats, lk_table *table)
 }
 
 /* One row with categories: from (n_columns) into out (n_input), which is zero. */
-static lk_status code_row(const lk_data_stats *stats, const lk_table *table, int32_t *const *code, int64_t i, float *out)
+static lk_status code_row(const lk_data_stats *stats, const lk_table *table, int32_t *const *code, int64_t i,
+                          float *out)
 {
     const float *row = table->x + (size_t)i * stats->n_columns;
 

@@ -1,9 +1,10 @@
 /*
  * Statistics as JSON, the form that checkpoints keep and predictions read:
  *
- *     {"kind": "csv", "file_columns": 10, "columns": [{"name": "age", "fill": 29.0, "mean": 28.6, "deviation": 12.5},
- *      {"name": "ocean_proximity", "categories": ["INLAND", ...]}], "target": {"name": "y", "scales": [{"mean": 0.0,
- *      "deviation": 1.0}]}, "image": [1, 28, 28], "classes": 10}
+ *     {"kind": "csv", "file_columns": 3, "columns": [
+ *        {"name": "age", "mean": 28.6, "deviation": 12.5, "fill": 29.0},
+ *        {"name": "ocean_proximity", "categories": ["INLAND", "NEAR BAY"]}],
+ *      "image": [0, 0, 0], "classes": 0, "target": {"name": "y", "scales": [{"mean": 0.0, "deviation": 1.0}]}}
  *
  * Numbers have 17 digits, so they come back as the same doubles.  No fill value: the key is absent.
  */
@@ -66,9 +67,9 @@ static json_t *to_json(const lk_data_stats *stats)
             return NULL;
         }
     json_t *root = json_pack("{s:s, s:I, s:o, s:[I,I,I], s:I}", "kind", kind_word[stats->kind], "file_columns",
-                             (json_int_t)stats->file_columns, "columns", columns, "image", (json_int_t)stats->image[0],
-                             (json_int_t)stats->image[1], (json_int_t)stats->image[2], "classes",
-                             (json_int_t)stats->n_classes);
+                             (json_int_t)stats->file_columns, "columns", columns, "image",
+                             (json_int_t)stats->image[0], (json_int_t)stats->image[1], (json_int_t)stats->image[2],
+                             "classes", (json_int_t)stats->n_classes);
     if (root && stats->target_name) json_object_set_new(root, "target", target_to_json(stats));
     return root;
 }
@@ -165,7 +166,8 @@ static bool from_json(json_t *root, lk_data_stats *stats)
     for (int d = 0; d < 3; d++) stats->image[d] = image[d];
     stats->n_classes = classes;
     return kind_from_json(json_object_get(root, "kind"), &stats->kind) &&
-           columns_from_json(json_object_get(root, "columns"), stats) && (!target || target_from_json(target, stats));
+           columns_from_json(json_object_get(root, "columns"), stats) &&
+           (!target || target_from_json(target, stats));
 }
 
 lk_status lk_stats_read(const char *json, lk_data_stats **out)

@@ -35,8 +35,8 @@ lk_status lk_label_check(double value, const char *where, int32_t *out)
     const bool whole = value == floor(value) && value < INT32_MAX;
 
     if (!whole || (value < 0 && value != LK_LABEL_IGNORED))
-        return LK_FAIL(LK_ERR_DATA, "%s: %.9g is not a label; labels are whole numbers from 0 (or %d: ignored)", where,
-                       value, LK_LABEL_IGNORED);
+        return LK_FAIL(LK_ERR_DATA, "%s: %.9g is not a label; labels are whole numbers from 0 (or %d: ignored)",
+                       where, value, LK_LABEL_IGNORED);
     *out = (int32_t)value;
     return LK_OK;
 }
@@ -76,7 +76,8 @@ static lk_status hold_out(const lk_data_spec *spec, const lk_table *table, bool 
 }
 
 /* Moves the held out items of *values into a new array and closes the gaps; an absent array stays absent. */
-static lk_status split_array(void *address_of_values, size_t nbytes, int64_t n, const bool *held_out, void *address_of_taken)
+static lk_status split_array(void *address_of_values, size_t nbytes, int64_t n, const bool *held_out,
+                             void *address_of_taken)
 {
     char **values = address_of_values, **taken = address_of_taken;
     size_t n_taken = 0, n_kept = 0;
@@ -134,7 +135,8 @@ static lk_status gather_pixels(const lk_dataset *dataset, const int64_t *sample,
 static lk_status set_levels(const lk_data_spec *spec, float level[LK_PIXEL_LEVELS])
 {
     if (!(fabs(spec->pixel_std) > 0.0) || !isfinite(spec->pixel_std) || !isfinite(spec->pixel_mean))
-        return LK_FAIL(LK_ERR_USAGE, "data.pixel_mean %g and data.pixel_std %g: both must be finite, the second not 0",
+        return LK_FAIL(LK_ERR_USAGE,
+                       "data.pixel_mean %g and data.pixel_std %g: both must be finite, the second not 0",
                        spec->pixel_mean, spec->pixel_std);
     for (int v = 0; v < LK_PIXEL_LEVELS; v++)
         level[v] = ((float)v / 255.0f - (float)spec->pixel_mean) / (float)spec->pixel_std;
@@ -142,8 +144,8 @@ static lk_status set_levels(const lk_data_spec *spec, float level[LK_PIXEL_LEVEL
 }
 
 /* Fills a new data set from a table, whose arrays it takes over. */
-static lk_status fill_dataset(lk_dataset *d, const lk_data_spec *spec, const lk_source *source, const char *stats_json,
-                              lk_table *table)
+static lk_status fill_dataset(lk_dataset *d, const lk_data_spec *spec, const lk_source *source,
+                              const char *stats_json, lk_table *table)
 {
     LK_TRY(lk_stats_read(stats_json, &d->stats));
     d->stats_json = strdup(stats_json);
@@ -165,8 +167,8 @@ static lk_status fill_dataset(lk_dataset *d, const lk_data_spec *spec, const lk_
     return LK_OK;
 }
 
-static lk_status new_dataset(const lk_data_spec *spec, const lk_source *source, const char *stats_json, lk_table *table,
-                             lk_dataset **out)
+static lk_status new_dataset(const lk_data_spec *spec, const lk_source *source, const char *stats_json,
+                             lk_table *table, lk_dataset **out)
 {
     *out = calloc(1, sizeof **out);
     LK_TRY_ALLOC(*out, sizeof **out);
@@ -219,13 +221,15 @@ static lk_status read_parts(opening *o, const char *stats_json)
 {
     const kind *k = &kinds[o->spec->kind];
 
-    if (k->has_files && !o->spec->train) return LK_FAIL(LK_ERR_USAGE, "data.train is missing: the file to learn from");
+    if (k->has_files && !o->spec->train)
+        return LK_FAIL(LK_ERR_USAGE, "data.train is missing: the file to learn from");
     LK_TRY(k->read(o->spec, &o->source, o->stats, &o->train));
     if (has_validation(o)) LK_TRY(read_validation(o));
     else if (o->spec->validation_fraction > 0.0) LK_TRY(hold_out(o->spec, &o->train, &o->held_out));
     if (!stats_json) {
         LK_TRY(lk_stats_fit(o->stats, o->spec, &o->train, o->held_out));
-        const int64_t a = count_classes(o->train.label, o->train.n), b = count_classes(o->validation.label, o->validation.n);
+        const int64_t a = count_classes(o->train.label, o->train.n),
+                      b = count_classes(o->validation.label, o->validation.n);
         o->stats->n_classes = a > b ? a : b;
         LK_TRY(lk_stats_write(o->stats, &o->stats_json));
     } else {
@@ -233,7 +237,8 @@ static lk_status read_parts(opening *o, const char *stats_json)
         LK_TRY_ALLOC(o->stats_json, strlen(stats_json) + 1);
     }
     if (o->source.labels && count_classes(o->train.label, o->train.n) == 0)
-        return LK_FAIL(LK_ERR_DATA, "%s: every label is %d, which counts for nothing", o->train.path, LK_LABEL_IGNORED);
+        return LK_FAIL(LK_ERR_DATA, "%s: every label is %d, which counts for nothing", o->train.path,
+                       LK_LABEL_IGNORED);
     return LK_OK;
 }
 
@@ -256,8 +261,8 @@ static lk_status new_stats(const lk_data_spec *spec, const char *stats_json, lk_
     if (!stats_json) return lk_stats_new(spec->kind, out);
     LK_TRY(lk_stats_read(stats_json, out));
     if ((*out)->kind != spec->kind)
-        return LK_FAIL(LK_ERR_USAGE, "data.kind is %s, but the statistics of training are of %s", kinds[spec->kind].word,
-                       kinds[(*out)->kind].word);
+        return LK_FAIL(LK_ERR_USAGE, "data.kind is %s, but the statistics of training are of %s",
+                       kinds[spec->kind].word, kinds[(*out)->kind].word);
     return LK_OK;
 }
 
@@ -295,7 +300,8 @@ lk_status lk_dataset_open_file(const lk_data_spec *spec, lk_loss_kind loss, cons
 
     *out = NULL;
     if (!kinds[spec->kind].has_files)
-        return LK_FAIL(LK_ERR_USAGE, "data.kind %s is generated; it has no files like %s", kinds[spec->kind].word, file);
+        return LK_FAIL(LK_ERR_USAGE, "data.kind %s is generated; it has no files like %s", kinds[spec->kind].word,
+                       file);
     if (!stats_json) return LK_FAIL(LK_ERR_USAGE, "%s cannot be read without the statistics of training", file);
     lk_status status = new_stats(spec, stats_json, &o.stats);
     if (status == LK_OK) status = kinds[spec->kind].read(spec, &o.source, o.stats, &o.train);
@@ -310,7 +316,10 @@ lk_status lk_dataset_open_file(const lk_data_spec *spec, lk_loss_kind loss, cons
 int64_t lk_dataset_n(const lk_dataset *dataset) { return dataset->n; }
 size_t lk_dataset_n_input(const lk_dataset *dataset) { return dataset->n_input; }
 size_t lk_dataset_n_output(const lk_dataset *dataset) { return dataset->n_output; }
-void lk_dataset_image(const lk_dataset *dataset, int64_t image[3]) { memcpy(image, dataset->image, sizeof dataset->image); }
+void lk_dataset_image(const lk_dataset *dataset, int64_t image[3])
+{
+    memcpy(image, dataset->image, sizeof dataset->image);
+}
 bool lk_dataset_has_labels(const lk_dataset *dataset) { return dataset->has_labels; }
 const char *lk_dataset_stats(const lk_dataset *dataset) { return dataset->stats_json; }
 

@@ -2,13 +2,13 @@
  * The loader: from a data set to this worker's lanes of one batch after another.
  *
  * Batch b of epoch e is positions [b * batch, min((b + 1) * batch, N)) of the epoch's order, a keyed bijection of
- * (seed, e, N); lane l of it is lk_part_rows(n, l, lanes).  So a batch is a function of (e, b) alone: the workers need
- * no agreement, and a seek is an assignment.
+ * (seed, e, N); lane l of it is lk_part_rows(n, l, lanes).  So a batch is a function of (e, b) alone: the workers
+ * need no agreement, and a seek is an assignment.
  *
- * A batch is put together in a slot whose storage is taken once.  A thread keeps DEPTH slots filled ahead; but where a
- * batch is only a few kilobytes of copying, handing it from thread to thread costs more than making it, and a thread
- * would take a core from a worker, so then there is one slot and lk_loader_next() fills it.  Which of the two is decided
- * from sizes at creation.  Every lane begins on a cache line, whatever lanes a worker owns.
+ * A batch is put together in a slot whose storage is taken once.  A thread keeps DEPTH slots filled ahead; but
+ * where a batch is only a few kilobytes of copying, handing it from thread to thread costs more than making it,
+ * and a thread would take a core from a worker, so then there is one slot and lk_loader_next() fills it.  Which
+ * of the two is decided from sizes at creation.  Every lane begins on a cache line, whatever lanes a worker owns.
  */
 #include <assert.h>
 #include <pthread.h>
@@ -114,7 +114,8 @@ static lk_status fill_lane(const lk_loader *l, slot *s, int i, int64_t begin, in
         float *target = s->target + (size_t)i * l->target_stride;
         const size_t n_output = data->n_output;
         for (int64_t k = 0; k < lane->n; k++)
-            memcpy(target + (size_t)k * n_output, data->target + (size_t)sample[k] * n_output, n_output * sizeof *target);
+            memcpy(target + (size_t)k * n_output, data->target + (size_t)sample[k] * n_output,
+                   n_output * sizeof *target);
         lane->target = target;
     }
     return LK_OK;
@@ -126,7 +127,8 @@ static lk_status fill_lanes(lk_loader *l, slot *s, int64_t epoch, int64_t index)
     const int64_t n = batch_size(l, index);
     int64_t begin = 0, end = 0, own_begin, own_end = 0, unused;
 
-    s->batch = (lk_batch){.epoch = epoch, .index = index, .n = n, .last = index == l->n_batches - 1, .lane = s->lane};
+    s->batch =
+        (lk_batch){.epoch = epoch, .index = index, .n = n, .last = index == l->n_batches - 1, .lane = s->lane};
     if (l->counts_labels || l->n_lanes == 0) {
         own_begin = 0;
         own_end = l->counts_labels ? n : 0;
@@ -249,8 +251,8 @@ lk_status lk_loader_seek(lk_loader *loader, int64_t epoch, int64_t index)
 static lk_status check_spec(const lk_dataset *data, const lk_loader_spec *spec)
 {
     if (spec->batch < 1 || spec->lanes < 1)
-        return LK_FAIL(LK_ERR_USAGE, "train.batch is %lld and train.lanes %d; both must be at least 1", (long long)spec->batch,
-                       spec->lanes);
+        return LK_FAIL(LK_ERR_USAGE, "train.batch is %lld and train.lanes %d; both must be at least 1",
+                       (long long)spec->batch, spec->lanes);
     if (spec->lane_begin < 0 || spec->lane_begin > spec->lane_end || spec->lane_end > spec->lanes)
         return LK_FAIL(LK_ERR_USAGE, "lanes [%d, %d) are not among the %d lanes", spec->lane_begin, spec->lane_end,
                        spec->lanes);

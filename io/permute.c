@@ -2,8 +2,8 @@
  * A keyed bijection on [0, n): every epoch has its own order of samples, any position of it is computed at once, and
  * nothing is stored.  So each worker finds its own samples alone, and a resumed run starts in the middle.
  *
- * The order is a variable-width Philox: a generalised Feistel network on the smallest 2^bits >= n, whose round is one
- * multiplication,
+ * The order is a variable-width Philox: a generalised Feistel network on the smallest 2^bits >= n, whose round is
+ * one multiplication,
  *
  *     (hi, lo) = M * left,    left' = hi ^ key[round] ^ right,    right' = lo,
  *

@@ -12,7 +12,8 @@ typedef struct lk_permutation {
     uint32_t key[LK_PERMUTE_ROUNDS];
 } lk_permutation;
 
-/* The permutation of [0, n) that (seed, purpose, sub) names; n >= 1.  For an epoch: LK_PURPOSE_SHUFFLE and its number. */
+/* The permutation of [0, n) that (seed, purpose, sub) names; n >= 1.  For an epoch: LK_PURPOSE_SHUFFLE and its
+ * number. */
 void lk_permutation_init(lk_permutation *permutation, uint64_t seed, lk_purpose purpose, uint32_t sub, int64_t n);
 /* out[i] = where position begin + i goes, for i in [0, count); begin + count <= n. */
 void lk_permutation_range(const lk_permutation *permutation, int64_t begin, int64_t count, int64_t *out);

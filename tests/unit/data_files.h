@@ -35,7 +35,10 @@ static inline char *write_test_file(const char *name, const void *bytes, size_t 
     return path;
 }
 
-static inline char *write_test_text(const char *name, const char *text) { return write_test_file(name, text, strlen(text)); }
+static inline char *write_test_text(const char *name, const char *text)
+{
+    return write_test_file(name, text, strlen(text));
+}
 
 static inline void remove_test_files(void)
 {
@@ -48,8 +51,8 @@ static inline lk_data_spec plain_spec(lk_data_kind kind)
     return (lk_data_spec){.kind = kind, .header = true, .shuffle = true, .pixel_std = 1.0, .seed = 1};
 }
 
-/* A file among the real data sets: under LOCKSTEP_DATA, or ../shared/data beside the sources.  Where it is not, the test is
- * skipped, saying so. */
+/* A file among the real data sets: under LOCKSTEP_DATA, or ../shared/data beside the sources.  Where it is not,
+ * the test is skipped, saying so. */
 static inline const char *real_data(const char *name)
 {
     static char path[TEST_PATH_BYTES];

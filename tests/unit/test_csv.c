@@ -83,7 +83,7 @@ Test(csv, quotes_line_ends_marks_and_blanks_are_read_as_spreadsheets_write_them)
         "a,y\n1,2\n3,4",
         "a,y\r\n1,2\r\n3,4\r\n",
         "a,y\r\n1,2\r\n3,4\r\n\r\n  \r\n",
-        "\xEF\xBB\xBF" "a,y\n1,2\n3,4\n",
+        "\xEF\xBB\xBF\x61,y\n1,2\n3,4\n", /* a byte order mark, and `a` so that it is not read as hexadecimal */
         "\"a\",\"y\"\n\"1\",\"2\"\r\n\"3\",4\n",
         " a , y \n 1 , 2\n\t3 ,\"4\" \n",
     };
@@ -100,7 +100,8 @@ Test(csv, quotes_line_ends_marks_and_blanks_are_read_as_spreadsheets_write_them)
 
 Test(csv, quoted_cells_hold_delimiters_quotes_and_line_ends)
 {
-    lk_data_spec spec = csv_spec(write_test_text("t.csv", "\"the \"\"a\"\", in\nmetres\",c,y\n1,\"x, \"\"y\"\"\",2\n3,\"l1\nl2\",4\n"));
+    lk_data_spec spec = csv_spec(
+        write_test_text("t.csv", "\"the \"\"a\"\", in\nmetres\",c,y\n1,\"x, \"\"y\"\"\",2\n3,\"l1\nl2\",4\n"));
     spec.categorical = words(1, "c");
     lk_dataset *d = open_train(&spec, LK_LOSS_MSE);
 
@@ -190,7 +191,8 @@ Test(csv, labels_are_whole_numbers_and_the_ignored_one)
 
     cr_expect(lk_dataset_has_labels(d));
     cr_expect_eq(lk_dataset_n_output(d), 5, "classes: got %zu, want 5", lk_dataset_n_output(d));
-    for (int i = 0; i < 4; i++) cr_expect_eq(d->label[i], want[i], "label %d: got %d, want %d", i, d->label[i], want[i]);
+    for (int i = 0; i < 4; i++)
+        cr_expect_eq(d->label[i], want[i], "label %d: got %d, want %d", i, d->label[i], want[i]);
     lk_dataset_free(&d);
 }
 
@@ -200,7 +202,8 @@ Test(csv, classes_count_the_labels_of_validation_too)
     lk_dataset *train, *validation;
     spec.validation = write_test_text("v.csv", "a,y\n1,6\n");
 
-    cr_assert_eq(lk_dataset_open(&spec, LK_LOSS_CROSS_ENTROPY, NULL, &train, &validation), LK_OK, "%s", lk_error_message());
+    cr_assert_eq(lk_dataset_open(&spec, LK_LOSS_CROSS_ENTROPY, NULL, &train, &validation), LK_OK, "%s",
+                 lk_error_message());
     cr_expect_eq(lk_dataset_n_output(train), 7);
     cr_expect_eq(lk_dataset_n_output(validation), 7);
     lk_dataset_free(&train);
@@ -210,7 +213,8 @@ Test(csv, classes_count_the_labels_of_validation_too)
 /* Two roundings, by way of double, would give 1 + 2^-23. */
 Test(csv, numbers_are_rounded_once)
 {
-    lk_data_spec spec = csv_spec(write_test_text("t.csv", "a,y\n1.00000005960464477540,0\n1.00000005960464477538,0\n"));
+    lk_data_spec spec =
+        csv_spec(write_test_text("t.csv", "a,y\n1.00000005960464477540,0\n1.00000005960464477538,0\n"));
     lk_dataset *d = open_train(&spec, LK_LOSS_MSE);
 
     expect_values("x", d->x, (float[]){1.0f + 0x1p-23f, 1.0f}, 2);
@@ -230,17 +234,19 @@ Test(csv, later_files_are_matched_by_name)
     expect_values("y", validation->target, (float[]){30}, 1);
 
     char *unlabelled = write_test_text("p.csv", "b,a\n200,100\n");
-    cr_assert_eq(lk_dataset_open_file(&spec, LK_LOSS_MSE, lk_dataset_stats(train), unlabelled, NULL, false, &file), LK_OK,
-                 "%s", lk_error_message());
+    cr_assert_eq(lk_dataset_open_file(&spec, LK_LOSS_MSE, lk_dataset_stats(train), unlabelled, NULL, false, &file),
+                 LK_OK, "%s", lk_error_message());
     expect_values("x", file->x, (float[]){100, 200}, 2);
     cr_expect_null(file->target);
     cr_expect_eq(lk_dataset_n_output(file), 1);
     lk_dataset_free(&file);
 
-    cr_expect_eq(lk_dataset_open_file(&spec, LK_LOSS_MSE, lk_dataset_stats(train), unlabelled, NULL, true, &file), LK_ERR_DATA);
+    cr_expect_eq(lk_dataset_open_file(&spec, LK_LOSS_MSE, lk_dataset_stats(train), unlabelled, NULL, true, &file),
+                 LK_ERR_DATA);
     cr_expect(strstr(lk_error_message(), "has no column y (data.target)"), "%s", lk_error_message());
-    cr_expect_eq(lk_dataset_open_file(&spec, LK_LOSS_MSE, lk_dataset_stats(train), write_test_text("q.csv", "a,y\n1,2\n"), NULL,
-                                      false, &file), LK_ERR_DATA);
+    cr_expect_eq(lk_dataset_open_file(&spec, LK_LOSS_MSE, lk_dataset_stats(train),
+                                      write_test_text("q.csv", "a,y\n1,2\n"), NULL, false, &file),
+                 LK_ERR_DATA);
     cr_expect(strstr(lk_error_message(), "has no column b (of the training data)"), "%s", lk_error_message());
     lk_dataset_free(&train);
     lk_dataset_free(&validation);
@@ -254,12 +260,14 @@ Test(csv, a_headerless_file_to_predict_may_lack_the_target)
     spec.target = "1";
     lk_dataset *train = open_train(&spec, LK_LOSS_MSE);
 
-    cr_assert_eq(lk_dataset_open_file(&spec, LK_LOSS_MSE, lk_dataset_stats(train), write_test_text("p.csv", "7,9\n"), NULL, false,
-                                      &file), LK_OK, "%s", lk_error_message());
+    cr_assert_eq(lk_dataset_open_file(&spec, LK_LOSS_MSE, lk_dataset_stats(train),
+                                      write_test_text("p.csv", "7,9\n"), NULL, false, &file),
+                 LK_OK, "%s", lk_error_message());
     expect_values("x", file->x, (float[]){7, 9}, 2);
     lk_dataset_free(&file);
-    cr_expect_eq(lk_dataset_open_file(&spec, LK_LOSS_MSE, lk_dataset_stats(train), write_test_text("q.csv", "1,2,3,4\n"), NULL, false,
-                                      &file), LK_ERR_DATA);
+    cr_expect_eq(lk_dataset_open_file(&spec, LK_LOSS_MSE, lk_dataset_stats(train),
+                                      write_test_text("q.csv", "1,2,3,4\n"), NULL, false, &file),
+                 LK_ERR_DATA);
     cr_expect(strstr(lk_error_message(), "has 4 columns, the training file had 3"), "%s", lk_error_message());
     lk_dataset_free(&train);
 }
@@ -272,7 +280,8 @@ Test(csv, an_unseen_category_is_an_error_that_names_it)
     spec.validation = write_test_text("w.csv", "c,y\nu,1\nw,2\n");
 
     cr_expect_eq(lk_dataset_open(&spec, LK_LOSS_MSE, NULL, &train, &validation), LK_ERR_DATA);
-    cr_expect(strstr(lk_error_message(), "w.csv:3: column c: `w` does not occur in the training part, which has 2 values: u, v"),
+    cr_expect(strstr(lk_error_message(),
+                     "w.csv:3: column c: `w` does not occur in the training part, which has 2 values: u, v"),
               "%s", lk_error_message());
 }
 
@@ -284,12 +293,15 @@ Test(csv, a_row_to_predict_is_never_dropped)
     lk_dataset *train = open_train(&spec, LK_LOSS_MSE);
 
     cr_assert_eq(lk_dataset_n(train), 2);
-    cr_expect_eq(lk_dataset_open_file(&spec, LK_LOSS_MSE, lk_dataset_stats(train), write_test_text("p.csv", "a\n1\n2\n \n"), NULL, false,
-                                      &file), LK_OK, "%s", lk_error_message());
+    cr_expect_eq(lk_dataset_open_file(&spec, LK_LOSS_MSE, lk_dataset_stats(train),
+                                      write_test_text("p.csv", "a\n1\n2\n \n"), NULL, false, &file),
+                 LK_OK, "%s", lk_error_message());
     lk_dataset_free(&file);
-    cr_expect_eq(lk_dataset_open_file(&spec, LK_LOSS_MSE, lk_dataset_stats(train), write_test_text("q.csv", "a,y\n1,\n,\n"), NULL,
-                                      false, &file), LK_ERR_DATA);
-    cr_expect(strstr(lk_error_message(), "q.csv:3: a is empty; a row to predict is never dropped"), "%s", lk_error_message());
+    cr_expect_eq(lk_dataset_open_file(&spec, LK_LOSS_MSE, lk_dataset_stats(train),
+                                      write_test_text("q.csv", "a,y\n1,\n,\n"), NULL, false, &file),
+                 LK_ERR_DATA);
+    cr_expect(strstr(lk_error_message(), "q.csv:3: a is empty; a row to predict is never dropped"), "%s",
+              lk_error_message());
     lk_dataset_free(&train);
 }
 
@@ -298,24 +310,32 @@ Test(csv, a_row_to_predict_is_never_dropped)
 Test(csv, bad_cells_are_named_with_line_and_column)
 {
     lk_data_spec spec = csv_spec(NULL);
-    const struct { const char *text, *want; } cases[] = {
-        {"x3,y\n1,2\nabc,3\n", "FILE:3: column x3: `abc` is not a number; name the column in data.categorical or data.ignore, "
-                               "or the spelling in data.missing_values"},
-        {"x3,y\n1.5.2,3\n", "FILE:2: column x3: `1.5.2` is not a number; name the column in data.categorical or data.ignore, "
-                            "or the spelling in data.missing_values"},
-        {"x3,y\n0x10,3\n", "FILE:2: column x3: `0x10` is not a number; name the column in data.categorical or data.ignore, "
-                           "or the spelling in data.missing_values"},
-        {"x3,y\nnan,3\n", "FILE:2: column x3: `nan` is not a number; name the column in data.categorical or data.ignore, "
-                          "or the spelling in data.missing_values"},
-        {"x3,y\n-inf,3\n", "FILE:2: column x3: `-inf` is not a number; name the column in data.categorical or data.ignore, "
-                           "or the spelling in data.missing_values"},
-        {"x3,y\n1,abc\n", "FILE:2: column y: `abc` is not a number; the target must be a number; if this means a missing one, "
-                          "name it in data.missing_values"},
+    const struct { const char *text, *want;
+    } cases[] = {
+        {"x3,y\n1,2\nabc,3\n",
+         "FILE:3: column x3: `abc` is not a number; name the column in data.categorical or data.ignore, "
+         "or the spelling in data.missing_values"},
+        {"x3,y\n1.5.2,3\n",
+         "FILE:2: column x3: `1.5.2` is not a number; name the column in data.categorical or data.ignore, "
+         "or the spelling in data.missing_values"},
+        {"x3,y\n0x10,3\n",
+         "FILE:2: column x3: `0x10` is not a number; name the column in data.categorical or data.ignore, "
+         "or the spelling in data.missing_values"},
+        {"x3,y\nnan,3\n",
+         "FILE:2: column x3: `nan` is not a number; name the column in data.categorical or data.ignore, "
+         "or the spelling in data.missing_values"},
+        {"x3,y\n-inf,3\n",
+         "FILE:2: column x3: `-inf` is not a number; name the column in data.categorical or data.ignore, "
+         "or the spelling in data.missing_values"},
+        {"x3,y\n1,abc\n",
+         "FILE:2: column y: `abc` is not a number; the target must be a number; if this means a missing one, "
+         "name it in data.missing_values"},
         {"x3,y\n1e39,3\n", "FILE:2: column x3: `1e39` is too large for fp32"},
         {"x3,y\n1,2\n,3\n", "FILE:3: x3 is empty; set data.missing to drop, mean, median or zero"},
         {"x3,y\n1,\n", "FILE:2: y is empty; a target is never filled: set data.missing to drop"},
-        {"x3,z,y\n1,\"a\nb\",2\n1,2\n", "FILE:2: column z: `a\nb` is not a number; name the column in data.categorical or "
-                                        "data.ignore, or the spelling in data.missing_values"},
+        {"x3,z,y\n1,\"a\nb\",2\n1,2\n",
+         "FILE:2: column z: `a\nb` is not a number; name the column in data.categorical or "
+         "data.ignore, or the spelling in data.missing_values"},
         {"x3,y\n1,2\n1,2,3\n", "FILE:3: 3 cells, but the header has 2; is data.delimiter right?"},
         {"x3,y\n1,2\n1\n", "FILE:3: 1 cells, but the header has 2; is data.delimiter right?"},
         {"x3,y\n1,2\n\n1,2\n", "FILE:3: a blank line between records"},
@@ -329,13 +349,15 @@ Test(csv, bad_cells_are_named_with_line_and_column)
 Test(csv, bad_files_and_headers_are_named)
 {
     lk_data_spec spec = csv_spec(NULL);
-    const struct { const char *text, *want; } cases[] = {
+    const struct { const char *text, *want;
+    } cases[] = {
         {"", "FILE is empty"},
         {"\xEF\xBB\xBF\n \n", "FILE is empty"},
         {"a,y\n", "FILE has no rows below its header"},
         {"a,ys\n1,2\n", "FILE has no column y (data.target)"},
         {"a,a,y\n1,2,3\n", "FILE:1: two columns are named a"},
-        {",a,y\n0,2,3\n", "FILE:1: column 0 has no name (a row index?): name it, or leave it out with data.ignore: [0]"},
+        {",a,y\n0,2,3\n",
+         "FILE:1: column 0 has no name (a row index?): name it, or leave it out with data.ignore: [0]"},
         {"caf\xE9,y\n0,2\n", "FILE:1: the name of column 0 is not UTF-8"},
         {"y\n1\n", "FILE has no column left beside the target"},
     };
@@ -349,7 +371,8 @@ Test(csv, keys_that_name_no_column_suggest_the_nearest)
     const char *text = "price,rooms,median_value\n1,2,3\n";
 
     spec.target = "median_valu";
-    expect_message(&spec, LK_LOSS_MSE, text, "FILE has no column median_valu (data.target); did you mean median_value?");
+    expect_message(&spec, LK_LOSS_MSE, text,
+                   "FILE has no column median_valu (data.target); did you mean median_value?");
     spec.target = "median_value";
     spec.ignore = words(1, "prices");
     expect_message(&spec, LK_LOSS_MSE, text, "FILE has no column prices (data.ignore); did you mean price?");
@@ -358,8 +381,9 @@ Test(csv, keys_that_name_no_column_suggest_the_nearest)
     expect_message(&spec, LK_LOSS_MSE, text, "FILE has no column room (data.categorical); did you mean rooms?");
     spec.categorical = (lk_words){0};
     spec.header = false;
-    expect_message(&spec, LK_LOSS_MSE, text, "FILE has no column median_value (data.target); with data.header: false columns are "
-                                             "numbered 0 to 2");
+    expect_message(&spec, LK_LOSS_MSE, text,
+                   "FILE has no column median_value (data.target); with data.header: false columns are "
+                   "numbered 0 to 2");
 }
 
 Test(csv, missing_spellings_and_bad_words_are_named)
@@ -367,7 +391,8 @@ Test(csv, missing_spellings_and_bad_words_are_named)
     lk_data_spec spec = csv_spec(NULL);
 
     spec.missing_values = words(1, "NA");
-    expect_message(&spec, LK_LOSS_MSE, "a,y\nNA,1\n", "FILE:2: a is missing (`NA`); set data.missing to drop, mean, median or zero");
+    expect_message(&spec, LK_LOSS_MSE, "a,y\nNA,1\n",
+                   "FILE:2: a is missing (`NA`); set data.missing to drop, mean, median or zero");
     spec.missing = LK_MISSING_MEAN;
     expect_message(&spec, LK_LOSS_MSE, "a,b,y\nNA,1,1\n,2,1\n",
                    "FILE: column a has no value in the training part; add it to data.ignore");
@@ -387,11 +412,13 @@ Test(csv, bad_labels_are_named)
                    "FILE:2: column y: 1.5 is not a label; labels are whole numbers from 0 (or -100: ignored)");
     expect_message(&spec, LK_LOSS_CROSS_ENTROPY, "a,y\n1,-1\n",
                    "FILE:2: column y: -1 is not a label; labels are whole numbers from 0 (or -100: ignored)");
-    expect_message(&spec, LK_LOSS_CROSS_ENTROPY, "a,y\n1,2147483647\n",
-                   "FILE:2: column y: 2.14748365e+09 is not a label; labels are whole numbers from 0 (or -100: ignored)");
+    expect_message(
+        &spec, LK_LOSS_CROSS_ENTROPY, "a,y\n1,2147483647\n",
+        "FILE:2: column y: 2.14748365e+09 is not a label; labels are whole numbers from 0 (or -100: ignored)");
     expect_message(&spec, LK_LOSS_CROSS_ENTROPY, "a,y\n1,cat\n",
                    "FILE:2: column y: `cat` is not a label; labels are whole numbers from 0");
-    expect_message(&spec, LK_LOSS_CROSS_ENTROPY, "a,y\n1,-100\n", "FILE: every label is -100, which counts for nothing");
+    expect_message(&spec, LK_LOSS_CROSS_ENTROPY, "a,y\n1,-100\n",
+                   "FILE: every label is -100, which counts for nothing");
 }
 
 Test(csv, a_file_with_nul_bytes_is_no_text)
@@ -410,8 +437,10 @@ Test(csv, an_absent_file_is_named_and_where_paths_start)
     lk_dataset *train, *validation;
 
     cr_expect_eq(lk_dataset_open(&spec, LK_LOSS_MSE, NULL, &train, &validation), LK_ERR_DATA);
-    cr_expect_str_eq(lk_error_message(), "cannot open /nowhere/train.csv: No such file or directory; paths are relative to the recipe's "
-                                         "folder");
+    cr_expect_str_eq(
+        lk_error_message(),
+        "cannot open /nowhere/train.csv: No such file or directory; paths are relative to the recipe's "
+        "folder");
     spec.train = "/";
     cr_expect_eq(lk_dataset_open(&spec, LK_LOSS_MSE, NULL, &train, &validation), LK_ERR_DATA);
     cr_expect_str_eq(lk_error_message(), "cannot read /: Is a directory");

@@ -55,7 +55,8 @@ Test(idx, images_stay_bytes_and_come_out_scaled_as_torchvision_does)
     spec.pixel_mean = 0.2860;
     spec.pixel_std = 0.3530;
 
-    cr_assert_eq(lk_dataset_open(&spec, LK_LOSS_CROSS_ENTROPY, NULL, &train, &validation), LK_OK, "%s", lk_error_message());
+    cr_assert_eq(lk_dataset_open(&spec, LK_LOSS_CROSS_ENTROPY, NULL, &train, &validation), LK_OK, "%s",
+                 lk_error_message());
     cr_expect_null(validation);
     lk_dataset_image(train, image);
     cr_expect(image[0] == 1 && image[1] == ROWS && image[2] == COLUMNS);
@@ -80,7 +81,8 @@ Test(idx, a_fraction_is_set_aside_with_its_labels)
     bool seen[N] = {false};
     spec.validation_fraction = 0.4;
 
-    cr_assert_eq(lk_dataset_open(&spec, LK_LOSS_CROSS_ENTROPY, NULL, &part[0], &part[1]), LK_OK, "%s", lk_error_message());
+    cr_assert_eq(lk_dataset_open(&spec, LK_LOSS_CROSS_ENTROPY, NULL, &part[0], &part[1]), LK_OK, "%s",
+                 lk_error_message());
     cr_assert_not_null(part[1]);
     cr_expect_eq(lk_dataset_n(part[0]), 3);
     cr_expect_eq(lk_dataset_n(part[1]), 2);
@@ -100,9 +102,11 @@ Test(idx, a_prediction_needs_no_labels_and_keeps_the_classes_of_training)
     lk_data_spec spec = idx_spec();
     lk_dataset *train, *validation, *file;
 
-    cr_assert_eq(lk_dataset_open(&spec, LK_LOSS_CROSS_ENTROPY, NULL, &train, &validation), LK_OK, "%s", lk_error_message());
-    cr_assert_eq(lk_dataset_open_file(&spec, LK_LOSS_CROSS_ENTROPY, lk_dataset_stats(train), spec.train, NULL, false, &file), LK_OK,
-                 "%s", lk_error_message());
+    cr_assert_eq(lk_dataset_open(&spec, LK_LOSS_CROSS_ENTROPY, NULL, &train, &validation), LK_OK, "%s",
+                 lk_error_message());
+    cr_assert_eq(
+        lk_dataset_open_file(&spec, LK_LOSS_CROSS_ENTROPY, lk_dataset_stats(train), spec.train, NULL, false, &file),
+        LK_OK, "%s", lk_error_message());
     cr_expect_null(file->label);
     cr_expect_eq(lk_dataset_n_output(file), 256);
     lk_dataset_free(&file);
@@ -116,18 +120,23 @@ Test(idx, damaged_files_are_named_with_their_numbers)
     lk_data_spec spec = idx_spec(), bad = spec;
 
     bad.train = write_test_file("short", images, n_images - 1);
-    expect_message(&bad, LK_LOSS_CROSS_ENTROPY, LK_ERR_DATA, "short holds 45 bytes, but its header (5 images) makes 46: it is cut short");
+    expect_message(&bad, LK_LOSS_CROSS_ENTROPY, LK_ERR_DATA,
+                   "short holds 45 bytes, but its header (5 images) makes 46: it is cut short");
     bad.train = write_test_file("long", images, n_images + 2);
-    expect_message(&bad, LK_LOSS_CROSS_ENTROPY, LK_ERR_DATA, "long holds 48 bytes, but its header (5 images) makes 46: it is too long");
+    expect_message(&bad, LK_LOSS_CROSS_ENTROPY, LK_ERR_DATA,
+                   "long holds 48 bytes, but its header (5 images) makes 46: it is too long");
     bad.train = write_test_file("stub", images, 15);
-    expect_message(&bad, LK_LOSS_CROSS_ENTROPY, LK_ERR_DATA, "stub holds 15 bytes; the header of an idx file of images alone has 16");
+    expect_message(&bad, LK_LOSS_CROSS_ENTROPY, LK_ERR_DATA,
+                   "stub holds 15 bytes; the header of an idx file of images alone has 16");
     bad.train = spec.train_labels;
-    expect_message(&bad, LK_LOSS_CROSS_ENTROPY, LK_ERR_DATA, "holds 13 bytes; the header of an idx file of images alone has 16");
+    expect_message(&bad, LK_LOSS_CROSS_ENTROPY, LK_ERR_DATA,
+                   "holds 13 bytes; the header of an idx file of images alone has 16");
     bad.train = write_test_file("gz", "\x1F\x8B\x08\0\0\0\0\0", 8);
     expect_message(&bad, LK_LOSS_CROSS_ENTROPY, LK_ERR_DATA, "gz is packed (gzip); unpack it first");
     put(images, 0x804);
     bad.train = write_test_file("magic", images, n_images);
-    expect_message(&bad, LK_LOSS_CROSS_ENTROPY, LK_ERR_DATA, "magic begins with 0x00000804; an idx file of images begins with 0x00000803");
+    expect_message(&bad, LK_LOSS_CROSS_ENTROPY, LK_ERR_DATA,
+                   "magic begins with 0x00000804; an idx file of images begins with 0x00000803");
     put(images, 0x803), put(images + 4, 0xFFFFFFFF), put(images + 8, 0xFFFFFFFF), put(images + 12, 0xFFFFFFFF);
     bad.train = write_test_file("huge", images, n_images);
     expect_message(&bad, LK_LOSS_CROSS_ENTROPY, LK_ERR_DATA, "it is cut short");
@@ -140,18 +149,21 @@ Test(idx, damaged_files_are_named_with_their_numbers)
     bad.train_labels = write_test_file("fewer", labels, n_labels - 1);
     expect_message(&bad, LK_LOSS_CROSS_ENTROPY, LK_ERR_DATA, "holds 4 labels, but ");
     bad.train_labels = write_test_file("cut", labels, n_labels - 2);
-    expect_message(&bad, LK_LOSS_CROSS_ENTROPY, LK_ERR_DATA, "cut holds 11 bytes, but its header (4 labels) makes 12: it is cut short");
+    expect_message(&bad, LK_LOSS_CROSS_ENTROPY, LK_ERR_DATA,
+                   "cut holds 11 bytes, but its header (4 labels) makes 12: it is cut short");
 }
 
 Test(idx, what_the_recipe_lacks_is_a_usage_error)
 {
     lk_data_spec spec = idx_spec();
 
-    expect_message(&spec, LK_LOSS_MSE, LK_ERR_USAGE, "data.kind idx has class labels; set loss.kind to cross_entropy");
+    expect_message(&spec, LK_LOSS_MSE, LK_ERR_USAGE,
+                   "data.kind idx has class labels; set loss.kind to cross_entropy");
     spec.pixel_std = 0.0;
     expect_message(&spec, LK_LOSS_CROSS_ENTROPY, LK_ERR_USAGE, "both must be finite, the second not 0");
     spec.train_labels = NULL;
-    expect_message(&spec, LK_LOSS_CROSS_ENTROPY, LK_ERR_USAGE, "data.train_labels is missing: the file of labels that belongs to");
+    expect_message(&spec, LK_LOSS_CROSS_ENTROPY, LK_ERR_USAGE,
+                   "data.train_labels is missing: the file of labels that belongs to");
 }
 
 Test(idx, images_of_another_size_do_not_validate)
@@ -163,5 +175,6 @@ Test(idx, images_of_another_size_do_not_validate)
     put(images + 8, COLUMNS), put(images + 12, ROWS);
     spec.validation = write_test_file("turned", images, n_images);
     spec.validation_labels = spec.train_labels;
-    expect_message(&spec, LK_LOSS_CROSS_ENTROPY, LK_ERR_DATA, "turned has images of 3 x 2, the training file of 2 x 3");
+    expect_message(&spec, LK_LOSS_CROSS_ENTROPY, LK_ERR_DATA,
+                   "turned has images of 3 x 2, the training file of 2 x 3");
 }

@@ -1,6 +1,6 @@
 /*
- * The loader gives the same batches to any number of workers, starts anywhere, and allocates nothing once made; both when
- * it fills batches itself (a few kilobytes) and when a thread reads ahead (more).
+ * The loader gives the same batches to any number of workers, starts anywhere, and allocates nothing once made;
+ * both when it fills batches itself (a few kilobytes) and when a thread reads ahead (more).
  */
 #include <stdatomic.h>
 #include <time.h>
@@ -64,7 +64,8 @@ static lk_dataset *make_data(int64_t n, int64_t n_features)
 
 static lk_loader_spec worker(int r, int n_workers)
 {
-    lk_loader_spec spec = {.batch = BATCH, .lanes = LANES, .shuffle = true, .seed = 42, .ignore_index = -100, .n_output = 1};
+    lk_loader_spec spec = {
+        .batch = BATCH, .lanes = LANES, .shuffle = true, .seed = 42, .ignore_index = -100, .n_output = 1};
     int64_t begin, end;
     cr_assert_eq(lk_part_rows(LANES, r, n_workers, &begin, &end), LK_OK);
     spec.lane_begin = (int)begin;
@@ -101,9 +102,10 @@ static void expect_contents(const lk_dataset *data, const lk_batch *batch, int n
         for (int64_t k = 0; k < batch->lane[i].n; k++) {
             const int64_t s = batch->lane[i].sample[k];
             cr_assert(s >= 0 && s < data->n, "sample %ld", (long)s);
-            cr_expect_eq(memcmp(batch->lane[i].x + (size_t)k * n_input, data->x + (size_t)s * n_input, n_input * sizeof(float)), 0,
-                         "epoch %ld batch %ld lane %d row %ld: x is not sample %ld's", (long)batch->epoch, (long)batch->index, i,
-                         (long)k, (long)s);
+            cr_expect_eq(memcmp(batch->lane[i].x + (size_t)k * n_input, data->x + (size_t)s * n_input,
+                                n_input * sizeof(float)),
+                         0, "epoch %ld batch %ld lane %d row %ld: x is not sample %ld's", (long)batch->epoch,
+                         (long)batch->index, i, (long)k, (long)s);
             if (data->target) cr_expect_eq(batch->lane[i].target[k], data->target[s]);
             if (data->label) cr_expect_eq(batch->lane[i].label[k], data->label[s]);
         }
@@ -135,7 +137,8 @@ static void expect_same_batches(int64_t n_features)
                     cr_assert_eq(batch.last, b == N / BATCH);
                     for (int i = 0; i < spec.lane_end - spec.lane_begin; i++)
                         for (int64_t k = 0; k < batch.lane[i].n; k++, row++)
-                            cr_assert_eq(batch.lane[i].sample[k], want[row], "%d workers, batch %ld, row %ld", n_workers, (long)b, (long)row);
+                            cr_assert_eq(batch.lane[i].sample[k], want[row], "%d workers, batch %ld, row %ld",
+                                         n_workers, (long)b, (long)row);
                     expect_contents(data, &batch, spec.lane_end - spec.lane_begin);
                 }
                 cr_assert_eq(row, n);
@@ -200,18 +203,21 @@ static void expect_seek_equals_walking(int64_t n_features)
             for (int64_t i = 0; i < b % 3; i++) next(seeker);
             cr_assert_eq(lk_loader_seek(seeker, epoch, b), LK_OK);
             const lk_batch got = next(seeker);
-            cr_assert(got.epoch == want.epoch && got.index == want.index && got.n == want.n && got.last == want.last,
-                      "got batch %ld of %ld, want %ld of %ld", (long)got.index, (long)got.epoch, (long)want.index, (long)want.epoch);
+            cr_assert(got.epoch == want.epoch && got.index == want.index && got.n == want.n &&
+                          got.last == want.last,
+                      "got batch %ld of %ld, want %ld of %ld", (long)got.index, (long)got.epoch, (long)want.index,
+                      (long)want.epoch);
             for (int i = 0; i < n_lanes; i++) {
                 cr_assert_eq(got.lane[i].n, want.lane[i].n);
-                cr_expect_eq(memcmp(got.lane[i].sample, want.lane[i].sample, (size_t)want.lane[i].n * sizeof(int64_t)), 0);
+                cr_expect_eq(
+                    memcmp(got.lane[i].sample, want.lane[i].sample, (size_t)want.lane[i].n * sizeof(int64_t)), 0);
             }
             expect_contents(data, &got, n_lanes);
         }
     cr_assert_eq(lk_loader_seek(seeker, 4, n_batches), LK_OK);
     const lk_batch batch = next(seeker);
-    cr_expect(batch.epoch == 5 && batch.index == 0, "the end of epoch 4 is the start of 5; got %ld of %ld", (long)batch.index,
-              (long)batch.epoch);
+    cr_expect(batch.epoch == 5 && batch.index == 0, "the end of epoch 4 is the start of 5; got %ld of %ld",
+              (long)batch.index, (long)batch.epoch);
     cr_expect_eq(lk_loader_seek(seeker, 0, n_batches + 1), LK_ERR_USAGE);
     cr_expect_eq(lk_loader_seek(seeker, -1, 0), LK_ERR_USAGE);
     lk_loader_free(&walker);
@@ -253,7 +259,8 @@ Test(loader, the_last_batch_is_smaller_or_dropped)
     lk_batch batch = next(loader);
     cr_expect(batch.n == 7 && batch.last && batch.lane[0].n == 2 && batch.lane[3].n == 1);
     cr_assert_eq(lk_loader_lane_sizes(loader, sizes), 3);
-    cr_expect(sizes[0] == 4 && sizes[1] == 2 && sizes[2] == 1, "%ld %ld %ld", (long)sizes[0], (long)sizes[1], (long)sizes[2]);
+    cr_expect(sizes[0] == 4 && sizes[1] == 2 && sizes[2] == 1, "%ld %ld %ld", (long)sizes[0], (long)sizes[1],
+              (long)sizes[2]);
     lk_loader_free(&loader);
 
     spec.drop_last = true;
@@ -351,7 +358,8 @@ Test(loader, every_lane_begins_on_a_cache_line)
     lk_loader *loader = make_loader(data, &spec);
 
     const lk_batch batch = next(loader);
-    for (int i = 0; i < LANES; i++) cr_expect_eq((uintptr_t)batch.lane[i].x % 64, 0, "lane %d at %p", i, (const void *)batch.lane[i].x);
+    for (int i = 0; i < LANES; i++)
+        cr_expect_eq((uintptr_t)batch.lane[i].x % 64, 0, "lane %d at %p", i, (const void *)batch.lane[i].x);
     lk_loader_free(&loader);
     lk_dataset_free(&data);
 }

@@ -43,7 +43,8 @@ Test(permute, any_range_equals_the_same_part_of_the_whole)
     for (int64_t begin = 0; begin < N; begin += 37)
         for (int64_t count = 0; count <= N - begin; count += 41) {
             permute(1, 2, N, begin, count, part);
-            cr_assert_eq(memcmp(part, whole + begin, (size_t)count * sizeof *part), 0, "[%ld, +%ld)", (long)begin, (long)count);
+            cr_assert_eq(memcmp(part, whole + begin, (size_t)count * sizeof *part), 0, "[%ld, +%ld)", (long)begin,
+                         (long)count);
         }
 }
 
@@ -54,7 +55,8 @@ Test(permute, the_order_of_a_seed_and_epoch_never_changes)
     int64_t got[8];
 
     permute(42, 5, 1600, 0, 8, got);
-    for (int i = 0; i < 8; i++) cr_expect_eq(got[i], want[i], "position %d: got %ld, want %ld", i, (long)got[i], (long)want[i]);
+    for (int i = 0; i < 8; i++)
+        cr_expect_eq(got[i], want[i], "position %d: got %ld, want %ld", i, (long)got[i], (long)want[i]);
 }
 
 Test(permute, epochs_and_seeds_have_orders_of_their_own)
@@ -84,7 +86,8 @@ Test(permute, every_value_is_equally_likely_at_every_position)
         for (int i = 0; i < SMALL; i++) count[i][at[i]]++;
     }
     for (int i = 0; i < SMALL; i++)
-        for (int v = 0; v < SMALL; v++) chi_square += pow(count[i][v] - (double)SEEDS / SMALL, 2) / ((double)SEEDS / SMALL);
+        for (int v = 0; v < SMALL; v++)
+            chi_square += pow(count[i][v] - (double)SEEDS / SMALL, 2) / ((double)SEEDS / SMALL);
     cr_expect_lt(chi_square, 150.0, "chi-square is %g, want about 81", chi_square);
 }
 

@@ -29,12 +29,15 @@ Test(real_data, california_housing_says_what_it_needs)
     lk_dataset *train, *validation;
 
     cr_expect_eq(lk_dataset_open(&spec, LK_LOSS_MSE, NULL, &train, &validation), LK_ERR_DATA);
-    cr_expect(strstr(lk_error_message(), "housing.csv:292: total_bedrooms is empty; set data.missing to drop, mean, median or zero"),
+    cr_expect(strstr(lk_error_message(),
+                     "housing.csv:292: total_bedrooms is empty; set data.missing to drop, mean, median or zero"),
               "%s", lk_error_message());
     spec.categorical.n = 0;
     cr_expect_eq(lk_dataset_open(&spec, LK_LOSS_MSE, NULL, &train, &validation), LK_ERR_DATA);
-    cr_expect(strstr(lk_error_message(), "housing.csv:2: column ocean_proximity: `NEAR BAY` is not a number; name the column in "
-                                         "data.categorical or data.ignore"), "%s", lk_error_message());
+    cr_expect(strstr(lk_error_message(),
+                     "housing.csv:2: column ocean_proximity: `NEAR BAY` is not a number; name the column in "
+                     "data.categorical or data.ignore"),
+              "%s", lk_error_message());
 }
 
 Test(real_data, california_housing_is_filled_coded_and_standardised)
@@ -56,7 +59,8 @@ Test(real_data, california_housing_is_filled_coded_and_standardised)
     cr_expect(fabs(income->scale.mean - 3.8706710030346416) < 1e-6, "%.17g", income->scale.mean);
     cr_expect(fabs(income->scale.deviation - 1.8997756949935611) < 1e-6, "%.17g", income->scale.deviation);
     cr_expect(fabs(d->stats->target[0].mean - 206855.81690891474) < 1e-6, "%.17g", d->stats->target[0].mean);
-    cr_expect(fabs(d->stats->target[0].deviation - 115392.82040412253) < 1e-6, "%.17g", d->stats->target[0].deviation);
+    cr_expect(fabs(d->stats->target[0].deviation - 115392.82040412253) < 1e-6, "%.17g",
+              d->stats->target[0].deviation);
     cr_assert_eq(place->n_categories, 5);
     for (int c = 0; c < 5; c++) cr_expect_str_eq(place->category[c], categories[c]);
     cr_expect_eq(d->x[8 + 3], 1.0f, "the first block is NEAR BAY");

@@ -46,8 +46,11 @@ Test(standardize, columns_get_mean_0_and_population_deviation_1)
 
 Test(standardize, the_key_chooses_features_target_or_neither)
 {
-    const struct { lk_standardize key; float x, y; } cases[] = {
-        {LK_STANDARDIZE_NONE, 1, 10}, {LK_STANDARDIZE_FEATURES, -1, 10}, {LK_STANDARDIZE_TARGET, 1, -1}, {LK_STANDARDIZE_ALL, -1, -1}};
+    const struct { lk_standardize key; float x, y;
+    } cases[] = {{LK_STANDARDIZE_NONE, 1, 10},
+                 {LK_STANDARDIZE_FEATURES, -1, 10},
+                 {LK_STANDARDIZE_TARGET, 1, -1},
+                 {LK_STANDARDIZE_ALL, -1, -1}};
     lk_data_spec spec = table_spec(write_test_text("t.csv", "a,y\n1,10\n3,30\n"));
 
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -140,7 +143,8 @@ Test(standardize, statistics_come_back_from_json_bit_by_bit)
     lk_dataset *first, *again, *none;
     lk_data_stats *stats;
     for (int i = 0; i < 50; i++)
-        snprintf(text + strlen(text), 64, "%.9g,%s,w\"%d,%.9g\n", sin(i) * 1e-7, i % 7 ? "0.3" : "", i % 3, cos(i) * 1e9);
+        snprintf(text + strlen(text), 64, "%.9g,%s,w\"%d,%.9g\n", sin(i) * 1e-7, i % 7 ? "0.3" : "", i % 3,
+                 cos(i) * 1e9);
     lk_data_spec spec = table_spec(write_test_text("t.csv", text));
     spec.categorical = (lk_words){c_word, 1};
     spec.missing = LK_MISSING_MEDIAN;
@@ -230,7 +234,8 @@ Test(standardize, labels_are_left_alone)
 
 Test(standardize, statistics_of_another_kind_or_none_are_refused)
 {
-    lk_data_spec spec = table_spec(write_test_text("t.csv", "a,y\n1,10\n3,30\n")), generated = plain_spec(LK_DATA_POLYNOMIAL);
+    lk_data_spec spec = table_spec(write_test_text("t.csv", "a,y\n1,10\n3,30\n")),
+                 generated = plain_spec(LK_DATA_POLYNOMIAL);
     lk_dataset *train, *d, *none;
     double weight = 1.0;
     open_parts(&spec, NULL, &train, &none);
@@ -243,7 +248,8 @@ Test(standardize, statistics_of_another_kind_or_none_are_refused)
     cr_expect_eq(lk_dataset_open(&spec, LK_LOSS_MSE, "{\"kind\": \"csv\"}", &d, &none), LK_ERR_DATA);
     cr_expect(strstr(lk_error_message(), "lack a key"), "%s", lk_error_message());
     cr_expect_eq(lk_dataset_open_file(&spec, LK_LOSS_MSE, NULL, spec.train, NULL, true, &d), LK_ERR_USAGE);
-    cr_expect(strstr(lk_error_message(), "cannot be read without the statistics of training"), "%s", lk_error_message());
+    cr_expect(strstr(lk_error_message(), "cannot be read without the statistics of training"), "%s",
+              lk_error_message());
     lk_dataset_free(&train);
 }
 
@@ -254,8 +260,10 @@ Test(standardize, a_value_that_training_had_no_fill_for_is_an_error)
     open_parts(&spec, NULL, &train, &none);
     spec.missing = LK_MISSING_MEAN;
 
-    cr_expect_eq(lk_dataset_open_file(&spec, LK_LOSS_MSE, lk_dataset_stats(train), write_test_text("p.csv", "a,y\n,1\n"), NULL, true, &d),
+    cr_expect_eq(lk_dataset_open_file(&spec, LK_LOSS_MSE, lk_dataset_stats(train),
+                                      write_test_text("p.csv", "a,y\n,1\n"), NULL, true, &d),
                  LK_ERR_DATA);
-    cr_expect(strstr(lk_error_message(), "p.csv:2: a is missing, and training made no fill value for it"), "%s", lk_error_message());
+    cr_expect(strstr(lk_error_message(), "p.csv:2: a is missing, and training made no fill value for it"), "%s",
+              lk_error_message());
     lk_dataset_free(&train);
 }
