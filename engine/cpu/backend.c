@@ -1,4 +1,4 @@
-/* The CPU backend's table.  Memory is the host's, so read and write are copies, and kernels finish before they return. */
+/* The CPU backend's table.  Memory is the host's, so read and write are copies; kernels finish before they return. */
 #include "engine/cpu/cpu.h"
 #include "engine/cpu/dnnl.h"
 

@@ -1,5 +1,5 @@
 /*
- * The one file that speaks to oneDNN.
+ * The one file that speaks to oneDNN, of either version (dnnl_versions.h).
  *
  * Weights are offered in the layout `any`: oneDNN names the one it likes for the shape, and where that is not
  * PyTorch's fp32 layout a reorder goes between: before FORWARD and GRAD_X when the parameters have changed, after
@@ -7,170 +7,13 @@
  *
  * Memory is taken here, once: packed weights and scratchpads (scratchpad mode `user`; the library would otherwise
  * allocate in its own time).  A run sets those addresses that moved and executes.
- *
- * oneDNN 2 describes an operation by a struct and then makes a primitive descriptor of it; oneDNN 3 makes the
- * descriptor at once and hides memory descriptors behind pointers.  The first part of this file is that difference.
  */
-#include "engine/cpu/dnnl.h"
+#include "engine/cpu/dnnl_versions.h"
 
-#include <oneapi/dnnl/dnnl.h>
-#include <oneapi/dnnl/dnnl_debug.h>
 #include <assert.h>
 
 #ifdef _OPENMP
 #include <omp.h>
-#endif
-
-#define LK_DNNL(call)                                                                                       \
-    do {                                                                                                    \
-        const dnnl_status_t lk_dnnl_ = (call);                                                              \
-        if (lk_dnnl_ != dnnl_success)                                                                       \
-            return LK_FAIL(LK_ERR_SYSTEM, "oneDNN: %s in %s", dnnl_status2str(lk_dnnl_), #call);            \
-    } while (0)
-
-/* ------------------------------------------------ what differs in oneDNN 2 and 3 */
-
-#if DNNL_VERSION_MAJOR >= 3
-
-typedef dnnl_memory_desc_t layout;              /* owned pointer */
-typedef const_dnnl_memory_desc_t layout_view;   /* borrowed */
-
-static layout_view view(const layout *l) { return *l; }
-
-static lk_status layout_new(layout *out, int ndims, const dnnl_dims_t dims, dnnl_data_type_t type,
-                            dnnl_format_tag_t tag)
-{
-    LK_DNNL(dnnl_memory_desc_create_with_tag(out, ndims, dims, type, tag));
-    return LK_OK;
-}
-
-static void layout_free(layout *l)
-{
-    if (*l) dnnl_memory_desc_destroy(*l);
-    *l = NULL;
-}
-
-#else
-
-typedef dnnl_memory_desc_t layout;              /* a value */
-typedef const dnnl_memory_desc_t *layout_view;
-
-static layout_view view(const layout *l) { return l; }
-
-static lk_status layout_new(layout *out, int ndims, const dnnl_dims_t dims, dnnl_data_type_t type,
-                            dnnl_format_tag_t tag)
-{
-    LK_DNNL(dnnl_memory_desc_init_by_tag(out, ndims, dims, type, tag));
-    return LK_OK;
-}
-
-static void layout_free(layout *l) { (void)l; }
-
-#endif
-
-/* The tensors of one product as oneDNN is told about them. */
-typedef struct product_layouts {
-    layout x, w, b, y;
-    bool conv, bias;
-    dnnl_dims_t strides, dilates, padding;
-} product_layouts;
-
-#if DNNL_VERSION_MAJOR >= 3
-
-static dnnl_status_t describe_conv(const product_layouts *l, cpu_pass pass, const_dnnl_primitive_attr_t attr,
-                                   dnnl_engine_t engine, const_dnnl_primitive_desc_t forward,
-                                   dnnl_primitive_desc_t *out)
-{
-    const layout_view b = l->bias ? view(&l->b) : NULL;
-
-    switch (pass) {
-    case CPU_FORWARD:
-        return dnnl_convolution_forward_primitive_desc_create(
-            out, engine, dnnl_forward_training, dnnl_convolution_direct, view(&l->x), view(&l->w), b, view(&l->y),
-            l->strides, l->dilates, l->padding, l->padding, attr);
-    case CPU_GRAD_X:
-        return dnnl_convolution_backward_data_primitive_desc_create(
-            out, engine, dnnl_convolution_direct, view(&l->x), view(&l->w), view(&l->y), l->strides, l->dilates,
-            l->padding, l->padding, forward, attr);
-    case CPU_GRAD_W:
-        return dnnl_convolution_backward_weights_primitive_desc_create(
-            out, engine, dnnl_convolution_direct, view(&l->x), view(&l->w), b, view(&l->y), l->strides, l->dilates,
-            l->padding, l->padding, forward, attr);
-    }
-    return dnnl_invalid_arguments;
-}
-
-static dnnl_status_t describe_matrix(const product_layouts *l, cpu_pass pass, const_dnnl_primitive_attr_t attr,
-                                     dnnl_engine_t engine, const_dnnl_primitive_desc_t forward,
-                                     dnnl_primitive_desc_t *out)
-{
-    const layout_view b = l->bias ? view(&l->b) : NULL;
-
-    switch (pass) {
-    case CPU_FORWARD:
-        return dnnl_inner_product_forward_primitive_desc_create(out, engine, dnnl_forward_training, view(&l->x),
-                                                                view(&l->w), b, view(&l->y), attr);
-    case CPU_GRAD_X:
-        return dnnl_inner_product_backward_data_primitive_desc_create(out, engine, view(&l->x), view(&l->w),
-                                                                      view(&l->y), forward, attr);
-    case CPU_GRAD_W:
-        return dnnl_inner_product_backward_weights_primitive_desc_create(out, engine, view(&l->x), view(&l->w), b,
-                                                                         view(&l->y), forward, attr);
-    }
-    return dnnl_invalid_arguments;
-}
-
-#else
-
-static dnnl_status_t describe_conv(const product_layouts *l, cpu_pass pass, const_dnnl_primitive_attr_t attr,
-                                   dnnl_engine_t engine, const_dnnl_primitive_desc_t forward,
-                                   dnnl_primitive_desc_t *out)
-{
-    const layout_view b = l->bias ? view(&l->b) : NULL;
-    dnnl_convolution_desc_t op;
-    dnnl_status_t status = dnnl_invalid_arguments;
-
-    switch (pass) {
-    case CPU_FORWARD:
-        status = dnnl_dilated_convolution_forward_desc_init(&op, dnnl_forward_training, dnnl_convolution_direct,
-                                                            &l->x, &l->w, b, &l->y, l->strides, l->dilates,
-                                                            l->padding, l->padding);
-        break;
-    case CPU_GRAD_X:
-        status = dnnl_dilated_convolution_backward_data_desc_init(&op, dnnl_convolution_direct, &l->x, &l->w, &l->y,
-                                                                  l->strides, l->dilates, l->padding, l->padding);
-        break;
-    case CPU_GRAD_W:
-        status = dnnl_dilated_convolution_backward_weights_desc_init(&op, dnnl_convolution_direct, &l->x, &l->w, b,
-                                                                     &l->y, l->strides, l->dilates, l->padding,
-                                                                     l->padding);
-        break;
-    }
-    return status != dnnl_success ? status : dnnl_primitive_desc_create(out, &op, attr, engine, forward);
-}
-
-static dnnl_status_t describe_matrix(const product_layouts *l, cpu_pass pass, const_dnnl_primitive_attr_t attr,
-                                     dnnl_engine_t engine, const_dnnl_primitive_desc_t forward,
-                                     dnnl_primitive_desc_t *out)
-{
-    const layout_view b = l->bias ? view(&l->b) : NULL;
-    dnnl_inner_product_desc_t op;
-    dnnl_status_t status = dnnl_invalid_arguments;
-
-    switch (pass) {
-    case CPU_FORWARD:
-        status = dnnl_inner_product_forward_desc_init(&op, dnnl_forward_training, &l->x, &l->w, b, &l->y);
-        break;
-    case CPU_GRAD_X:
-        status = dnnl_inner_product_backward_data_desc_init(&op, &l->x, &l->w, &l->y);
-        break;
-    case CPU_GRAD_W:
-        status = dnnl_inner_product_backward_weights_desc_init(&op, &l->x, &l->w, b, &l->y);
-        break;
-    }
-    return status != dnnl_success ? status : dnnl_primitive_desc_create(out, &op, attr, engine, forward);
-}
-
 #endif
 
 /* ---------------------------------------------------------- engine and stream */
@@ -313,11 +156,17 @@ struct cpu_dnnl_product {
     size_t packed_nbytes;
 };
 
-static dnnl_status_t describe(const cpu_dnnl_product *p, cpu_pass pass, const_dnnl_primitive_desc_t forward,
-                              dnnl_primitive_desc_t *out)
+static lk_status describe(const cpu_dnnl_product *p, const cpu_dnnl_spec *spec, const_dnnl_primitive_desc_t forward,
+                          dnnl_primitive_desc_t *out)
 {
-    return (p->layouts.conv ? describe_conv : describe_matrix)(&p->layouts, pass, p->dnnl->attr, p->dnnl->engine,
-                                                               forward, out);
+    const dnnl_status_t status = (spec->conv ? describe_conv : describe_matrix)(&p->layouts, p->pass, p->dnnl->attr,
+                                                                                p->dnnl->engine, forward, out);
+
+    if (status == dnnl_unimplemented && spec->dtype == LK_DTYPE_BF16)
+        return LK_FAIL(LK_ERR_USAGE, "oneDNN %d.%d cannot compute in bf16 on this processor; use engine.precision=fp32",
+                       DNNL_VERSION_MAJOR, DNNL_VERSION_MINOR);
+    LK_DNNL(status);
+    return LK_OK;
 }
 
 static lk_status conv_layouts(product_layouts *l, layout *plain, const cpu_dnnl_spec *s, dnnl_data_type_t type,
@@ -354,7 +203,6 @@ static lk_status make_layouts(cpu_dnnl_product *p, const cpu_dnnl_spec *spec)
     const dnnl_data_type_t type = spec->dtype == LK_DTYPE_BF16 ? dnnl_bf16 : dnnl_f32;
     const dnnl_dims_t b = {spec->o};
 
-    p->layouts.conv = spec->conv;
     p->layouts.bias = spec->bias;
     LK_TRY((spec->conv ? conv_layouts : matrix_layouts)(&p->layouts, &p->plain, spec, type,
                                                         p->pass == CPU_GRAD_W ? dnnl_f32 : type));
@@ -368,8 +216,7 @@ static lk_status make_forward_hint(cpu_dnnl_product *p, const cpu_dnnl_spec *spe
     cpu_dnnl_product hint = {.dnnl = p->dnnl, .pass = CPU_FORWARD};
     lk_status status = make_layouts(&hint, spec);
 
-    if (status == LK_OK && describe(&hint, CPU_FORWARD, NULL, &p->forward) != dnnl_success)
-        status = LK_FAIL(LK_ERR_SYSTEM, "oneDNN has no forward pass for this shape");
+    if (status == LK_OK) status = describe(&hint, spec, NULL, &p->forward);
     layout *const all[] = {&hint.layouts.x, &hint.layouts.w, &hint.layouts.b, &hint.layouts.y, &hint.plain};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) layout_free(all[i]);
     return status;
@@ -399,7 +246,7 @@ static lk_status make_product(cpu_dnnl_product *p, const cpu_dnnl_spec *spec)
 
     LK_TRY(make_layouts(p, spec));
     if (p->pass != CPU_FORWARD) LK_TRY(make_forward_hint(p, spec));
-    LK_DNNL(describe(p, p->pass, p->forward, &p->main.desc));
+    LK_TRY(describe(p, spec, p->forward, &p->main.desc));
     LK_TRY(ready_op_make(&p->main, p->dnnl));
 
     const layout_view preferred = dnnl_primitive_desc_query_md(p->main.desc, w_query, 0);

@@ -1,6 +1,6 @@
 /*
  * oneDNN as the CPU backend uses it: one kind of thing, the product of activations with weights, in its three passes.
- * Only dnnl.c includes oneDNN's header and knows which of its versions is there.
+ * Only dnnl.c includes oneDNN's headers.
  *
  *     FORWARD  y = x * w + b          GRAD_X  dx from dy and w          GRAD_W  dw, db from dy and x
  *
@@ -31,7 +31,7 @@ lk_status cpu_dnnl_open(int threads, cpu_dnnl **out);
 void      cpu_dnnl_close(cpu_dnnl **dnnl);
 
 /* Chooses implementation and weight layout by shape, and takes all the memory the product will ever need.  dnnl is
- * borrowed and must outlive it.  Errors: LK_ERR_SYSTEM. */
+ * borrowed and must outlive it.  Errors: LK_ERR_USAGE (bf16 on a processor without it), LK_ERR_SYSTEM. */
 lk_status cpu_dnnl_product_new(cpu_dnnl *dnnl, const cpu_dnnl_spec *spec, cpu_pass pass, cpu_dnnl_product **out);
 void      cpu_dnnl_product_free(cpu_dnnl_product **product);
 /* Bytes it keeps for weights in the preferred layout and for scratch. */

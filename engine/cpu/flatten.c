@@ -41,10 +41,12 @@ static void flatten_samples(void *arg, size_t begin, size_t end)
     const size_t sample = s->rows * s->cols;
 
     for (size_t n = begin; n < end; n++) {
+        const size_t at = n * sample;
+
         if (s->size == sizeof(float))
-            transpose_float((float *)r->to + n * sample, (const float *)r->from + n * sample, s->rows, s->cols);
+            transpose_float((float *)r->to + at, (const float *)r->from + at, s->rows, s->cols);
         else
-            transpose_uint16_t((uint16_t *)r->to + n * sample, (const uint16_t *)r->from + n * sample, s->rows, s->cols);
+            transpose_uint16_t((uint16_t *)r->to + at, (const uint16_t *)r->from + at, s->rows, s->cols);
     }
 }
 

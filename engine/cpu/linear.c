@@ -1,9 +1,9 @@
 /*
  * Linear layer: small fp32 products by our own loops, all others on oneDNN.  The choice looks at the shape alone.
  *
- * The loops want the matrix on the right with contiguous rows.  In grad_x that is w as it lies, in grad_w it is x; for
- * the forward pass w is transposed once per change of the parameters, which costs about as much as four samples and
- * less than the reorder that oneDNN would need.
+ * The loops want the matrix on the right with contiguous rows.  In grad_x that is w as it lies, in grad_w it is x.
+ * For the forward pass w is transposed once per change of the parameters, which costs about as much as fifteen
+ * samples and half of the reorder that oneDNN would need.
  */
 #include "engine/cpu/product.h"
 #include "engine/cpu/small_gemm.h"
@@ -20,8 +20,8 @@
  *     128,  256, 256     238     247
  *     128,  512, 512    1087     982
  *
- * So up to 128 * 256 * 256 multiply-adds; weights that do not stay in the second-level cache leave earlier, because the
- * loops read them once for every eight samples.
+ * So up to 128 * 256 * 256 multiply-adds; weights that do not stay in the second-level cache leave earlier, because
+ * the loops read them once for every eight samples.
  */
 enum { SMALL_MULTIPLY_ADDS = 1 << 23, SMALL_WEIGHTS = 1 << 18 };
 
@@ -47,8 +47,8 @@ static void forward_rows(void *arg, size_t begin, size_t end)
     const small_run *r = arg;
     const small_linear *s = r->s;
 
-    small_gemm(r->y + begin * s->o, s->o, (small_matrix){r->x + begin * s->i, s->i, 1}, s->w_t, s->o, r->b, end - begin,
-               s->o, s->i);
+    small_gemm(r->y + begin * s->o, s->o, (small_matrix){r->x + begin * s->i, s->i, 1}, s->w_t, s->o, r->b,
+               end - begin, s->o, s->i);
 }
 
 static void grad_x_rows(void *arg, size_t begin, size_t end)

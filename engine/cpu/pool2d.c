@@ -1,9 +1,9 @@
 /*
  * Max and average pooling over (N, H, W, C), forward and backward.
  *
- * All four gather: an output element reads everything that contributes to it, in a fixed order (rows, then columns), so
- * threads may share the rows of the result and no sum depends on how.  Backward that means: for each pixel the windows
- * that cover it, with P, Q counting windows down and across.  Channels are innermost in memory; they are taken in
+ * All four gather: an output element reads everything that contributes to it, in a fixed order (rows, then columns),
+ * so threads may share the rows of the result and no sum depends on how.  Backward that means: for each pixel the
+ * windows that cover it, with P, Q counting windows down and across.  Channels are innermost in memory; they are taken in
  * chunks whose running maxima or sums, in fp32 for either type, stay in registers.
  *
  * NaN and equal maxima: as PyTorch, a later pixel wins if it is greater or NaN.
@@ -43,7 +43,7 @@ static range pixels_of(const pool_state *s, int64_t p, int64_t size)
     return (range){begin > 0 ? begin : 0, end < size ? end : size};
 }
 
-/* Moves from the windows that cover an earlier pixel to those, of n along a side, that cover pixel h; may be empty. */
+/* From the windows that cover an earlier pixel to those, of n along a side, that cover pixel h; may be empty. */
 static range advance(const pool_state *s, range windows, int64_t h, int64_t n)
 {
     while (windows.begin < n && windows.begin * s->stride - s->padding + s->kernel <= h) windows.begin++;

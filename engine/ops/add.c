@@ -3,8 +3,8 @@
  *
  *     y = a + b,    da = db = dy
  *
- * so the gradient of an activation is dy itself, not a copy.  A parameter's must lie in the gradient arena; it is copied
- * there.
+ * so the gradient of an activation is dy itself, not a copy.  A parameter's must lie in the gradient arena; it is
+ * copied there.
  */
 #include "engine/ops/ops.h"
 #include "engine/ops/rules.h"

@@ -3,8 +3,8 @@
  *
  *     y[n,p,q,o] = b[o] + sum_{i,r,s} x[n, p*stride - padding + r, q*stride - padding + s, i] * w[o,i,r,s]
  *
- * x outside the image is zero; H' = (H + 2 padding - KH) / stride + 1, rounded down, and W' alike.  (It is a
- * correlation; the field says convolution, and PyTorch's weights mean this.)  x (N,H,W,I), w (O,I,KH,KW), y (N,H',W',O).
+ * x (N,H,W,I), w (O,I,KH,KW), y (N,H',W',O).  x outside the image is zero; H' = (H + 2 padding - KH) / stride + 1,
+ * rounded down, and W' alike.  It is a correlation; the field says convolution, and PyTorch's weights mean this.
  */
 #include "engine/ops/ops.h"
 #include "engine/ops/product.h"
@@ -27,7 +27,7 @@ static lk_status check(const char *path, const lk_tensor *x, const lk_tensor *w,
         return LK_FAIL(LK_ERR_USAGE, "%s: the bias must have %lld elements in fp32, got %zu in %s", path,
                        (long long)w->shape[0], b->n_elem, lk_dtype_name(b->dtype));
     if (stride < 1 || padding < 0)
-        return LK_FAIL(LK_ERR_USAGE, "%s: stride %lld and padding %lld; stride must be at least 1, padding at least 0",
+        return LK_FAIL(LK_ERR_USAGE, "%s: stride %lld, padding %lld; stride must be at least 1, padding at least 0",
                        path, (long long)stride, (long long)padding);
     for (int side = 0; side < 2; side++) {
         const int64_t size = x->shape[1 + side], kernel = w->shape[2 + side];

@@ -1,7 +1,7 @@
 /*
  * Pooling of images by square windows: shape rules, gradient rules, cost.
  *
- *     max:  y[n,p,q,c] = max over the window's pixels inside the image of x; the first of equal maxima wins, a NaN wins
+ *     max:  y[n,p,q,c] = max over the window's pixels inside the image of x; a NaN wins, else the first of equals
  *     avg:  y[n,p,q,c] = sum over the window's pixels of x / kernel^2; outside the image x is zero but counts
  *
  * as torch.nn.MaxPool2d and AvgPool2d by default.  Max pooling keeps, per output, the winner's place in its window

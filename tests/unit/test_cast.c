@@ -58,9 +58,9 @@ static void check_cast(int threads)
     for (size_t i = 0; i < LONG; i++) {
         const float want = cpu_bf16_to_f32(cpu_bf16_from_f32(sinf((float)i)));
         const float want_d = cpu_bf16_to_f32(cpu_bf16_from_f32(cosf((float)i)));
-        cr_expect_eq(op_get_one(&h, z, i), want, "%zu: got %.9g, want %.9g", i, (double)op_get_one(&h, z, i), (double)want);
-        cr_expect_eq(op_get_one(&h, dx, i), want_d, "d %zu: got %.9g, want %.9g", i, (double)op_get_one(&h, dx, i),
-                     (double)want_d);
+        const float got = op_get_one(&h, z, i), got_d = op_get_one(&h, dx, i);
+        cr_expect_eq(got, want, "%zu: got %.9g, want %.9g", i, (double)got, (double)want);
+        cr_expect_eq(got_d, want_d, "d %zu: got %.9g, want %.9g", i, (double)got_d, (double)want_d);
     }
     op_close(&h);
 }

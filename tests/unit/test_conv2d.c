@@ -131,7 +131,8 @@ Test(conv2d, results_repeat_when_memory_moves)
     op_close(&t.h);
 }
 
-static void expect_refused(int64_t side, int64_t channels, int64_t bias, int64_t stride, int64_t padding, const char *part)
+static void expect_refused(int64_t side, int64_t channels, int64_t bias, int64_t stride, int64_t padding,
+                           const char *part)
 {
     op_harness h;
     int y;
