@@ -9,7 +9,7 @@
  *
  * (Chan, Golub and LeVeque, 1979), in double and in order.  x is thus read twice: once for both sums, once for y.
  *
- * Few channels make short loops.  So as many rows as give about NORM_WIDTH elements are taken as one row of W = k C
+ * Few channels make short loops.  So as many rows as give about CPU_NORM_WIDTH elements are taken as one row of W = k C
  * channels: they are contiguous, sums are folded to C at a block's end, and what a pass needs per channel is repeated
  * k times.
  */
@@ -18,21 +18,21 @@
 #include <math.h>
 
 typedef struct job {
-    const norm_state *s;
+    const cpu_norm_state *s;
     const void *x, *dy;
-    void *to;                               /* y or dx */
-    const float *mean, *a0, *a1, *a2;       /* (W): the mean, and what the pass needs */
+    void *to;                         /* y or dx */
+    const float *mean, *a0, *a1, *a2; /* (W): the mean, and what the pass needs */
 } job;
 
 /* to (W) = from (C), repeated. */
-static void repeat(const norm_state *s, float *restrict to, const float *restrict from)
+static void repeat(const cpu_norm_state *s, float *restrict to, const float *restrict from)
 {
     for (size_t first = 0; first < s->width; first += s->n_channels)
         for (size_t c = 0; c < s->n_channels; c++) to[first + c] = from[c];
 }
 
 /* sum (C) = the k parts of wide (W), added in order; they may be the same array when k is 1. */
-static void fold(const norm_state *s, float *sum, const float *wide)
+static void fold(const cpu_norm_state *s, float *sum, const float *wide)
 {
     const size_t C = s->n_channels;
 
@@ -59,12 +59,12 @@ CPU_INLINE void add_rows(float *restrict sum, const void *restrict x, const floa
 }
 
 /* mean (C) and m2 (C) of rows [begin, end). */
-CPU_INLINE void block_stats(const norm_state *s, const void *x, size_t begin, size_t end, float *mean, float *m2,
+CPU_INLINE void block_stats(const cpu_norm_state *s, const void *x, size_t begin, size_t end, float *mean, float *m2,
                             lk_dtype dtype)
 {
     const size_t C = s->n_channels, W = s->width;
     const float inv_n = 1.0f / (float)(end - begin);
-    float wide_mean[NORM_WIDTH], wide_sum[NORM_WIDTH];
+    float wide_mean[CPU_NORM_WIDTH], wide_sum[CPU_NORM_WIDTH];
 
     add_rows(W > C ? wide_sum : mean, x, NULL, begin * C, end * C, W, dtype);
     if (W > C) fold(s, mean, wide_sum);
@@ -77,11 +77,11 @@ CPU_INLINE void block_stats(const norm_state *s, const void *x, size_t begin, si
 static void stats_part(void *arg, size_t begin, size_t end)
 {
     const job *j = arg;
-    const norm_state *s = j->s;
+    const cpu_norm_state *s = j->s;
 
     for (size_t block = begin; block < end; block++) {
-        const size_t first = norm_block_begin(s, block), last = norm_block_end(s, block);
-        float *mean = norm_partial(s, block), *m2 = mean + s->n_channels;
+        const size_t first = cpu_norm_block_begin(s, block), last = cpu_norm_block_end(s, block);
+        float *mean = cpu_norm_partial(s, block), *m2 = mean + s->n_channels;
 
         if (s->dtype == LK_DTYPE_BF16)
             block_stats(s, j->x, first, last, mean, m2, LK_DTYPE_BF16);
@@ -91,16 +91,16 @@ static void stats_part(void *arg, size_t begin, size_t end)
 }
 
 /* total = (mean, m2) of all rows. */
-static void merge_blocks(const norm_state *s)
+static void merge_blocks(const cpu_norm_state *s)
 {
     const size_t C = s->n_channels;
     double *restrict mean = s->total, *restrict m2 = s->total + C;
 
     for (size_t c = 0; c < C; c++) mean[c] = (double)s->partial[c], m2[c] = (double)s->partial[C + c];
     for (size_t block = 1; block < s->n_blocks; block++) {
-        const double na = (double)norm_block_begin(s, block), nb = (double)norm_block_end(s, block) - na;
+        const double na = (double)cpu_norm_block_begin(s, block), nb = (double)cpu_norm_block_end(s, block) - na;
         const double share = nb / (na + nb), weight = na * share;
-        const float *restrict mean_b = norm_partial(s, block), *restrict m2_b = mean_b + C;
+        const float *restrict mean_b = cpu_norm_partial(s, block), *restrict m2_b = mean_b + C;
 
         for (size_t c = 0; c < C; c++) {
             const double d = (double)mean_b[c] - mean[c];
@@ -110,7 +110,7 @@ static void merge_blocks(const norm_state *s)
     }
 }
 
-static void store_stats(const norm_state *s, float *restrict mean, float *restrict rstd, float *restrict stat_mean,
+static void store_stats(const cpu_norm_state *s, float *restrict mean, float *restrict rstd, float *restrict stat_mean,
                         float *restrict stat_var)
 {
     const size_t C = s->n_channels;
@@ -143,8 +143,9 @@ CPU_INLINE void normalise_rows(void *restrict y, const void *restrict x, const f
 static void normalise_part(void *arg, size_t begin, size_t end)
 {
     const job *j = arg;
-    const norm_state *s = j->s;
-    const size_t first = norm_block_begin(s, begin) * s->n_channels, last = norm_block_end(s, end - 1) * s->n_channels;
+    const cpu_norm_state *s = j->s;
+    const size_t first = cpu_norm_block_begin(s, begin) * s->n_channels;
+    const size_t last = cpu_norm_block_end(s, end - 1) * s->n_channels;
 
     if (s->dtype == LK_DTYPE_BF16)
         normalise_rows(j->to, j->x, j->mean, j->a0, j->a1, first, last, s->width, LK_DTYPE_BF16);
@@ -153,7 +154,7 @@ static void normalise_part(void *arg, size_t begin, size_t end)
 }
 
 /* mean, rstd (C) -> y. */
-static void normalise(const norm_state *s, const lk_run *run, const float *mean, const float *rstd)
+static void normalise(const cpu_norm_state *s, const lk_run *run, const float *mean, const float *rstd)
 {
     const size_t C = s->n_channels, W = s->width;
     const float *g = cpu_at(run, s->g), *b = cpu_at(run, s->b);
@@ -164,16 +165,16 @@ static void normalise(const norm_state *s, const lk_run *run, const float *mean,
     repeat(s, factor, product);
     repeat(s, wide_mean, mean);
     repeat(s, wide_b, b);
-    cpu_split(s->threads, s->n_blocks, NORM_GRAIN, normalise_part, &j);
+    cpu_split(s->threads, s->n_blocks, CPU_NORM_GRAIN, normalise_part, &j);
 }
 
 static lk_status run_train(void *state, const lk_run *run)
 {
-    const norm_state *s = state;
+    const cpu_norm_state *s = state;
     float *mean = cpu_at(run, s->mean), *rstd = cpu_at(run, s->rstd);
     job j = {.s = s, .x = cpu_at(run, s->x)};
 
-    cpu_split(s->threads, s->n_blocks, NORM_GRAIN, stats_part, &j);
+    cpu_split(s->threads, s->n_blocks, CPU_NORM_GRAIN, stats_part, &j);
     merge_blocks(s);
     store_stats(s, mean, rstd, cpu_at(run, s->stat_mean), cpu_at(run, s->stat_var));
     normalise(s, run, mean, rstd);
@@ -183,7 +184,7 @@ static lk_status run_train(void *state, const lk_run *run)
 /* mean and rstd hold the places of the running mean and variance. */
 static lk_status run_eval(void *state, const lk_run *run)
 {
-    const norm_state *s = state;
+    const cpu_norm_state *s = state;
     const float *running_var = cpu_at(run, s->rstd);
     float *rstd = s->partial; /* unused otherwise: there are no sums */
 
@@ -213,11 +214,11 @@ CPU_INLINE void add_grad_rows(float *restrict sum_dy, float *restrict sum_dyd, c
 
 CPU_INLINE void block_sums(const job *j, size_t block, lk_dtype dtype)
 {
-    const norm_state *s = j->s;
+    const cpu_norm_state *s = j->s;
     const size_t C = s->n_channels, W = s->width;
-    const size_t first = norm_block_begin(s, block) * C, last = norm_block_end(s, block) * C;
-    float *sum_dy = norm_partial(s, block), *sum_dyd = sum_dy + C;
-    float wide_dy[NORM_WIDTH], wide_dyd[NORM_WIDTH];
+    const size_t first = cpu_norm_block_begin(s, block) * C, last = cpu_norm_block_end(s, block) * C;
+    float *sum_dy = cpu_norm_partial(s, block), *sum_dyd = sum_dy + C;
+    float wide_dy[CPU_NORM_WIDTH], wide_dyd[CPU_NORM_WIDTH];
 
     if (W == C) {
         add_grad_rows(sum_dy, sum_dyd, j->dy, j->x, j->mean, first, last, W, dtype);
@@ -257,8 +258,9 @@ CPU_INLINE void dx_rows(void *restrict dx, const void *restrict dy, const void *
 static void dx_part(void *arg, size_t begin, size_t end)
 {
     const job *j = arg;
-    const norm_state *s = j->s;
-    const size_t first = norm_block_begin(s, begin) * s->n_channels, last = norm_block_end(s, end - 1) * s->n_channels;
+    const cpu_norm_state *s = j->s;
+    const size_t first = cpu_norm_block_begin(s, begin) * s->n_channels;
+    const size_t last = cpu_norm_block_end(s, end - 1) * s->n_channels;
 
     if (s->dtype == LK_DTYPE_BF16)
         dx_rows(j->to, j->dy, j->x, j->mean, j->a0, j->a1, j->a2, first, last, s->width, LK_DTYPE_BF16);
@@ -267,7 +269,7 @@ static void dx_part(void *arg, size_t begin, size_t end)
 }
 
 /* What dx needs per channel: a0 = g rstd, a1 = db / R, a2 = rstd dg / R. */
-static void dx_factors(const norm_state *s, const float *g, const float *rstd, float *a0, float *a1, float *a2)
+static void dx_factors(const cpu_norm_state *s, const float *g, const float *rstd, float *a0, float *a1, float *a2)
 {
     const size_t C = s->n_channels;
     const double inv_n = 1.0 / (double)s->n_rows;
@@ -287,7 +289,7 @@ static void dx_factors(const norm_state *s, const float *g, const float *rstd, f
 
 static lk_status run_grad(void *state, const lk_run *run)
 {
-    const norm_state *s = state;
+    const cpu_norm_state *s = state;
     const size_t C = s->n_channels, W = s->width;
     const float *rstd = cpu_at(run, s->rstd);
     float *wide_mean = s->factor, *a0 = wide_mean + W, *a1 = a0 + W, *a2 = a1 + W;
@@ -295,13 +297,13 @@ static lk_status run_grad(void *state, const lk_run *run)
              .a0 = a0, .a1 = a1, .a2 = a2};
 
     repeat(s, wide_mean, cpu_at(run, s->mean));
-    cpu_split(s->threads, s->n_blocks, NORM_GRAIN, sums_part, &j);
-    norm_add_blocks(s);
+    cpu_split(s->threads, s->n_blocks, CPU_NORM_GRAIN, sums_part, &j);
+    cpu_norm_add_blocks(s);
     for (size_t c = 0; c < C; c++) s->total[C + c] *= (double)rstd[c]; /* h = (x - mean) rstd */
-    norm_store_grads(s, cpu_at(run, s->dg), cpu_at(run, s->db));
+    cpu_norm_store_grads(s, cpu_at(run, s->dg), cpu_at(run, s->db));
     if (!j.to) return LK_OK;
     dx_factors(s, cpu_at(run, s->g), rstd, a0, a1, a2);
-    cpu_split(s->threads, s->n_blocks, NORM_GRAIN, dx_part, &j);
+    cpu_split(s->threads, s->n_blocks, CPU_NORM_GRAIN, dx_part, &j);
     return LK_OK;
 }
 
@@ -309,7 +311,7 @@ static lk_status run_grad(void *state, const lk_run *run)
 
 lk_status cpu_bind_batch_norm(const cpu_ctx *ctx, const lk_graph *graph, const lk_node *node, lk_kernel *out)
 {
-    norm_state s = {
+    cpu_norm_state s = {
         .x = cpu_place_of(graph, node->in[0]),
         .g = cpu_place_of(graph, node->in[1]),
         .b = cpu_place_of(graph, node->in[2]),
@@ -321,12 +323,12 @@ lk_status cpu_bind_batch_norm(const cpu_ctx *ctx, const lk_graph *graph, const l
         .eps = node->attrs.norm.eps,
     };
 
-    return norm_keep(ctx, cpu_in(graph, node, 0), run_train, &s, out);
+    return cpu_norm_keep(ctx, cpu_in(graph, node, 0), run_train, &s, out);
 }
 
 lk_status cpu_bind_batch_norm_grad(const cpu_ctx *ctx, const lk_graph *graph, const lk_node *node, lk_kernel *out)
 {
-    norm_state s = {
+    cpu_norm_state s = {
         .dy = cpu_place_of(graph, node->in[0]),
         .x = cpu_place_of(graph, node->in[1]),
         .g = cpu_place_of(graph, node->in[2]),
@@ -337,12 +339,12 @@ lk_status cpu_bind_batch_norm_grad(const cpu_ctx *ctx, const lk_graph *graph, co
         .db = cpu_place_of(graph, node->out[2]),
     };
 
-    return norm_keep(ctx, cpu_in(graph, node, 1), run_grad, &s, out);
+    return cpu_norm_keep(ctx, cpu_in(graph, node, 1), run_grad, &s, out);
 }
 
 lk_status cpu_bind_batch_norm_eval(const cpu_ctx *ctx, const lk_graph *graph, const lk_node *node, lk_kernel *out)
 {
-    norm_state s = {
+    cpu_norm_state s = {
         .x = cpu_place_of(graph, node->in[0]),
         .g = cpu_place_of(graph, node->in[1]),
         .b = cpu_place_of(graph, node->in[2]),
@@ -352,5 +354,5 @@ lk_status cpu_bind_batch_norm_eval(const cpu_ctx *ctx, const lk_graph *graph, co
         .eps = node->attrs.norm.eps,
     };
 
-    return norm_keep(ctx, cpu_in(graph, node, 0), run_eval, &s, out);
+    return cpu_norm_keep(ctx, cpu_in(graph, node, 0), run_eval, &s, out);
 }

@@ -2,9 +2,10 @@
  * Sums and maxima along a row in an order of our own.  Private to engine/cpu/.
  *
  * The compiler may not reorder a plain float sum, and one that it may reorder would depend on how it vectorises.  So
- * element c of a row goes to partial sum c % CPU_LANES, and the partial sums go down a fixed tree.  CPU_LANES is more
- * than the 16 steps that gcc unrolls before it looks for vectors, and two vectors of 512 bits hide the latency of an
- * addition.
+ * element c of a row goes to partial sum c % CPU_LANES, and the partial sums go down a fixed tree.
+ *
+ * gcc unrolls loops of up to 16 steps before it looks for vectors, and then finds none.  So CPU_LANES is 32, and the
+ * tree's shorter loops say `omp simd`, which here only postpones the unrolling.
  */
 #ifndef LK_CPU_LANES_H
 #define LK_CPU_LANES_H
@@ -14,11 +15,13 @@
 enum { CPU_LANES = 32 };
 
 /* Result of combining the lanes pairwise, at distance 16, 8, 4, 2, 1. */
-#define CPU_FOLD(type, lane, combine)                                                                         \
-    type fold_a[CPU_LANES / 2], fold_b[CPU_LANES / 4];                                                        \
-    _Pragma("omp simd") for (size_t k = 0; k < CPU_LANES / 2; k++) fold_a[k] = combine(lane[k], lane[k + CPU_LANES / 2]);         \
-    _Pragma("omp simd") for (size_t k = 0; k < CPU_LANES / 4; k++) fold_b[k] = combine(fold_a[k], fold_a[k + CPU_LANES / 4]);     \
-    return combine(combine(combine(fold_b[0], fold_b[4]), combine(fold_b[2], fold_b[6])),                     \
+#define CPU_FOLD(type, lane, combine)                                                                     \
+    type fold_a[CPU_LANES / 2], fold_b[CPU_LANES / 4];                                                    \
+    _Pragma("omp simd")                                                                                   \
+    for (size_t k = 0; k < CPU_LANES / 2; k++) fold_a[k] = combine(lane[k], lane[k + CPU_LANES / 2]);     \
+    _Pragma("omp simd")                                                                                   \
+    for (size_t k = 0; k < CPU_LANES / 4; k++) fold_b[k] = combine(fold_a[k], fold_a[k + CPU_LANES / 4]); \
+    return combine(combine(combine(fold_b[0], fold_b[4]), combine(fold_b[2], fold_b[6])),                 \
                    combine(combine(fold_b[1], fold_b[5]), combine(fold_b[3], fold_b[7])))
 
 #define CPU_PLUS(a, b) ((a) + (b))

@@ -8,7 +8,7 @@
 #include <math.h>
 
 typedef struct job {
-    const norm_state *s;
+    const cpu_norm_state *s;
     const void *x, *dy;
     void *to; /* y or dx */
     const float *g, *b;
@@ -66,7 +66,7 @@ CPU_INLINE void forward_rows(const job *j, size_t begin, size_t end, lk_dtype dt
 static void forward_part(void *arg, size_t begin, size_t end)
 {
     const job *j = arg;
-    const size_t first = norm_block_begin(j->s, begin), last = norm_block_end(j->s, end - 1);
+    const size_t first = cpu_norm_block_begin(j->s, begin), last = cpu_norm_block_end(j->s, end - 1);
 
     if (j->s->dtype == LK_DTYPE_BF16)
         forward_rows(j, first, last, LK_DTYPE_BF16);
@@ -76,11 +76,11 @@ static void forward_part(void *arg, size_t begin, size_t end)
 
 static lk_status run_forward(void *state, const lk_run *run)
 {
-    const norm_state *s = state;
+    const cpu_norm_state *s = state;
     job j = {.s = s, .x = cpu_at(run, s->x), .to = cpu_at(run, s->y), .g = cpu_at(run, s->g), .b = cpu_at(run, s->b),
              .mean = cpu_at(run, s->mean), .rstd = cpu_at(run, s->rstd)};
 
-    cpu_split(s->threads, s->n_blocks, NORM_GRAIN, forward_part, &j);
+    cpu_split(s->threads, s->n_blocks, CPU_NORM_GRAIN, forward_part, &j);
     return LK_OK;
 }
 
@@ -122,10 +122,10 @@ CPU_INLINE void backward_row(const job *j, size_t n, void *restrict dx, float *r
 CPU_INLINE void backward_block(const job *j, size_t block, lk_dtype dtype)
 {
     const size_t C = j->s->n_channels;
-    float *sum_dy = norm_partial(j->s, block), *sum_dyh = sum_dy + C;
+    float *sum_dy = cpu_norm_partial(j->s, block), *sum_dyh = sum_dy + C;
 
     for (size_t c = 0; c < C; c++) sum_dy[c] = sum_dyh[c] = 0.0f;
-    for (size_t n = norm_block_begin(j->s, block); n < norm_block_end(j->s, block); n++)
+    for (size_t n = cpu_norm_block_begin(j->s, block); n < cpu_norm_block_end(j->s, block); n++)
         backward_row(j, n, j->to, sum_dy, sum_dyh, dtype);
 }
 
@@ -142,19 +142,19 @@ static void backward_part(void *arg, size_t begin, size_t end)
 
 static lk_status run_backward(void *state, const lk_run *run)
 {
-    const norm_state *s = state;
+    const cpu_norm_state *s = state;
     job j = {.s = s, .x = cpu_at(run, s->x), .dy = cpu_at(run, s->dy), .to = cpu_at(run, s->dx),
              .g = cpu_at(run, s->g), .mean = cpu_at(run, s->mean), .rstd = cpu_at(run, s->rstd)};
 
-    cpu_split(s->threads, s->n_blocks, NORM_GRAIN, backward_part, &j);
-    norm_add_blocks(s);
-    norm_store_grads(s, cpu_at(run, s->dg), cpu_at(run, s->db));
+    cpu_split(s->threads, s->n_blocks, CPU_NORM_GRAIN, backward_part, &j);
+    cpu_norm_add_blocks(s);
+    cpu_norm_store_grads(s, cpu_at(run, s->dg), cpu_at(run, s->db));
     return LK_OK;
 }
 
 lk_status cpu_bind_layer_norm(const cpu_ctx *ctx, const lk_graph *graph, const lk_node *node, lk_kernel *out)
 {
-    norm_state s = {
+    cpu_norm_state s = {
         .x = cpu_place_of(graph, node->in[0]),
         .g = cpu_place_of(graph, node->in[1]),
         .b = cpu_place_of(graph, node->in[2]),
@@ -164,12 +164,12 @@ lk_status cpu_bind_layer_norm(const cpu_ctx *ctx, const lk_graph *graph, const l
         .eps = node->attrs.norm.eps,
     };
 
-    return norm_keep(ctx, cpu_in(graph, node, 0), run_forward, &s, out);
+    return cpu_norm_keep(ctx, cpu_in(graph, node, 0), run_forward, &s, out);
 }
 
 lk_status cpu_bind_layer_norm_grad(const cpu_ctx *ctx, const lk_graph *graph, const lk_node *node, lk_kernel *out)
 {
-    norm_state s = {
+    cpu_norm_state s = {
         .dy = cpu_place_of(graph, node->in[0]),
         .x = cpu_place_of(graph, node->in[1]),
         .g = cpu_place_of(graph, node->in[2]),
@@ -180,5 +180,5 @@ lk_status cpu_bind_layer_norm_grad(const cpu_ctx *ctx, const lk_graph *graph, co
         .db = cpu_place_of(graph, node->out[2]),
     };
 
-    return norm_keep(ctx, cpu_in(graph, node, 1), run_backward, &s, out);
+    return cpu_norm_keep(ctx, cpu_in(graph, node, 1), run_backward, &s, out);
 }

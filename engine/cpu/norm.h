@@ -12,40 +12,43 @@
 #include "engine/cpu/cpu.h"
 
 enum {
-    NORM_WIDTH = 128,        /* elements that a loop over channels should have */
-    NORM_BLOCK_ELEMS = 8192, /* 32 KiB of fp32: a second pass over a block finds it in cache */
-    NORM_BLOCK_ROWS = 16,    /* the least: a block's own sums (2 C) stay small against its rows */
-    NORM_GRAIN = 4,          /* blocks below which a second thread costs more than it saves */
+    CPU_NORM_WIDTH = 128,        /* elements that a loop over channels should have; fits a stack */
+    CPU_NORM_BLOCK_ELEMS = 8192, /* 32 KiB of fp32: a second pass over a block finds it in cache */
+    CPU_NORM_BLOCK_ROWS = 16,    /* the least: a block's own sums (2 C) stay small against its rows */
+    CPU_NORM_GRAIN = 4,          /* blocks below which a second thread costs more than it saves */
 };
 
 /* The places of a node's tensors (each op names those it has), its sizes, and scratch for sums. */
-typedef struct norm_state {
+typedef struct cpu_norm_state {
     cpu_place x, g, b, y, dy, dx, dg, db, mean, rstd, stat_mean, stat_var;
     size_t n_rows, n_channels, block_rows, n_blocks;
-    size_t width;      /* batch norm: C times the rows that are taken as one, at least NORM_WIDTH or one row */
+    size_t width;   /* batch norm: C times the rows that are taken as one; more than C only up to CPU_NORM_WIDTH */
     float eps;
     lk_dtype dtype;
     int threads;
-    float *partial;    /* (n_blocks, 2, C), owned */
-    double *total;     /* (2, C), owned */
-    float *factor;     /* (4, width), owned: what a pass needs per channel, repeated */
-} norm_state;
+    float *partial; /* (n_blocks, 2, C), owned */
+    double *total;  /* (2, C), owned */
+    float *factor;  /* (4, width), owned: what a pass needs per channel, repeated */
+} cpu_norm_state;
 
 /* Sizes and scratch for x (..., C); the rest of *state is kept.  On success *out owns a copy of it. */
-lk_status norm_keep(const cpu_ctx *ctx, const lk_tensor *x, lk_status (*run)(void *state, const lk_run *run),
-                    norm_state *state, lk_kernel *out);
+lk_status cpu_norm_keep(const cpu_ctx *ctx, const lk_tensor *x, lk_status (*run)(void *state, const lk_run *run),
+                        cpu_norm_state *state, lk_kernel *out);
 
-static inline size_t norm_block_begin(const norm_state *s, size_t block) { return block * s->block_rows; }
-static inline size_t norm_block_end(const norm_state *s, size_t block)
+static inline size_t cpu_norm_block_begin(const cpu_norm_state *s, size_t block) { return block * s->block_rows; }
+static inline size_t cpu_norm_block_end(const cpu_norm_state *s, size_t block)
 {
     return block + 1 < s->n_blocks ? (block + 1) * s->block_rows : s->n_rows;
 }
-static inline float *norm_partial(const norm_state *s, size_t block) { return s->partial + block * 2 * s->n_channels; }
+static inline float *cpu_norm_partial(const cpu_norm_state *s, size_t block)
+{
+    return s->partial + block * 2 * s->n_channels;
+}
 
 /* total (2, C) = the sum of all blocks' partial sums, in order. */
-void norm_add_blocks(const norm_state *s);
+void cpu_norm_add_blocks(const cpu_norm_state *s);
 
 /* db and dg (either may be NULL), the first and second row of total. */
-void norm_store_grads(const norm_state *s, float *dg, float *db);
+void cpu_norm_store_grads(const cpu_norm_state *s, float *dg, float *db);
 
 #endif

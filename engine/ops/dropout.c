@@ -22,8 +22,8 @@ lk_status lk_op_dropout(lk_graph *graph, const char *path, double p, uint32_t la
     if (!(p >= 0.0 && p < 1.0)) return LK_FAIL(LK_ERR_USAGE, "%s: dropout is %g; it must be in [0, 1)", path, p);
     if (graph->mode != LK_TRAIN || p == 0.0) return LK_OK;
     if (!lk_is_float(in.dtype) || in.ndim < 1 || in.shape[0] != graph->n)
-        return LK_FAIL(LK_ERR_USAGE, "%s: dropout of %s numbers %s; expected fp32 or bf16, one row for each of %lld samples",
-                       path, lk_dtype_name(in.dtype), lk_shape_of(&in).text, (long long)graph->n);
+        return LK_FAIL(LK_ERR_USAGE, "%s: dropout of %s numbers %s; expected fp32 or bf16 and a row for each of %lld "
+                       "samples", path, lk_dtype_name(in.dtype), lk_shape_of(&in).text, (long long)graph->n);
 
     LK_TRY(lk_graph_act(graph, path, in.dtype, in.ndim, in.shape, &out[0]));
     LK_TRY(lk_graph_saved(graph, path, "mask", LK_DTYPE_U8, in.ndim, in.shape, &out[1]));

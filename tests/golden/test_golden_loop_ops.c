@@ -191,7 +191,8 @@ static void check_loss_in(const json_t *item, lk_mode mode, lk_dtype dtype)
                                : tensor(&h, item, "target", LK_ARENA_TARGET, LK_DTYPE_F32);
     const int slot = op_tensor(&h, "slot", LK_ARENA_GRADS, LK_DTYPE_F32, 1, (int64_t[]){1});
     const int sums = op_tensor(&h, "sums", LK_ARENA_SUMS, LK_DTYPE_F64, 1, (int64_t[]){LK_N_SUMS});
-    op_ok(lk_op_loss(&h.graph, "loss", &spec, x, target, train ? slot : LK_NO_TENSOR, train ? LK_NO_TENSOR : sums, &dx));
+    op_ok(lk_op_loss(&h.graph, "loss", &spec, x, target, train ? slot : LK_NO_TENSOR, train ? LK_NO_TENSOR : sums,
+                     &dx));
     op_bind(&h);
     fill(&h, x, item, "x");
     fill(&h, target, item, classes ? "label" : "target");

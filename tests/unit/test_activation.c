@@ -97,7 +97,8 @@ Test(activation, slopes_of_the_twins_are_their_derivatives)
 
     for (int k = 0; k < N_KINDS; k++)
         for (double x = -5.01; x < 5.0; x += 0.1) {
-            const double want = (twin_activation(kinds[k], x + step) - twin_activation(kinds[k], x - step)) / (2 * step);
+            const double rise = twin_activation(kinds[k], x + step) - twin_activation(kinds[k], x - step);
+            const double want = rise / (2.0 * step);
             const double got = twin_activation_slope(kinds[k], x);
             cr_expect_float_eq(got, want, 1e-8, "kind %d at %g: got %.12g, want %.12g", (int)kinds[k], x, got, want);
         }

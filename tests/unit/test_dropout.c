@@ -56,8 +56,8 @@ static void expect_formula(int64_t n, int64_t width, lk_dtype dtype, int threads
         const float dx = op_get_one(&t.h, op_gradient(&t.h, t.x), i);
         const float scale = (float)(1.0 / (1.0 - p));
 
-        cr_expect_eq(mask, (float)want, "%ld x %ld, element %zu: got %g, want %d", (long)n, (long)width, i, (double)mask,
-                     want);
+        cr_expect_eq(mask, (float)want, "%ld x %ld, element %zu: got %g, want %d", (long)n, (long)width, i,
+                     (double)mask, want);
         cr_expect_float_eq(y, want ? scale : 0.0f, 0x1p-8, "y[%zu]: got %g", i, (double)y);
         cr_expect_float_eq(dx, want ? 3.0f * scale : 0.0f, 0x1p-6, "dx[%zu]: got %g", i, (double)dx);
     }
@@ -101,7 +101,7 @@ Test(dropout, masks_do_not_depend_on_how_samples_are_cut_into_lanes)
     draw_masks(whole, N, WIDTH, 70, 1, 5);
     for (int i = 0; i + 1 < (int)(sizeof cuts / sizeof *cuts); i++)
         draw_masks(parts + cuts[i] * WIDTH, cuts[i + 1] - cuts[i], WIDTH, 70 + cuts[i], 1, 5);
-    cr_expect_eq(memcmp(whole, parts, sizeof whole), 0, "lanes of 1, 5, 2 and 5 samples draw other masks than one of 13");
+    cr_expect_eq(memcmp(whole, parts, sizeof whole), 0, "lanes of 1, 5, 2 and 5 samples draw other masks than one");
 }
 
 /* How many of `n` bytes agree; for independent fair masks n / 2 with a deviation of sqrt(n) / 2. */

@@ -122,7 +122,8 @@ Test(formulas, every_element_of_a_sample_has_its_own_word)
 Test(formulas, high_parts_of_step_and_sample_reach_the_counter)
 {
     const int64_t big = (int64_t)1 << 32;
-    const uint32_t none = lk_dropout_high(5, 7), step = lk_dropout_high(5 + big, 7), sample = lk_dropout_high(5, 7 + big);
+    const uint32_t none = lk_dropout_high(5, 7);
+    const uint32_t step = lk_dropout_high(5 + big, 7), sample = lk_dropout_high(5, 7 + big);
 
     cr_expect(none != step && none != sample && step != sample, "%x, %x, %x", none, step, sample);
 }

@@ -277,7 +277,8 @@ Test(loss, lanes_add_up_to_the_batch)
         op_run(&lane.h);
         sum += op_get_one(&lane.h, lane.slot, 0);
         for (size_t i = 0; i < n; i++)
-            cr_expect_eq(op_get_one(&lane.h, lane.dx, i), op_get_one(&batch.h, batch.dx, first + i), "dx[%zu]", first + i);
+            cr_expect_eq(op_get_one(&lane.h, lane.dx, i), op_get_one(&batch.h, batch.dx, first + i), "dx[%zu]",
+                         first + i);
         op_close(&lane.h);
     }
     const float want = op_get_one(&batch.h, batch.slot, 0);
