@@ -24,7 +24,7 @@
 
 #include "dist/watchdog.h"
 
-enum { CACHE_LINE = 64, PHASE_WORDS = 4, PHASE_BYTES = PHASE_WORDS * 8 };
+enum { PADDING_BYTES = 64, PHASE_WORDS = 4, PHASE_BYTES = PHASE_WORDS * 8 };
 
 static const double TICK_S = 0.5;         /* between beats, less for short timeouts */
 static const double TICKS_A_TIMEOUT = 10; /* at least */
@@ -34,13 +34,14 @@ static const double STALE = 0.5;          /* of the timeout without a beat: stop
 /* One worker's stand.  Written by that worker alone, read by all of its host; each field is atomic by itself, so a
  * phase caught while it changes can only spoil a word in a message. */
 typedef struct stand {
-    _Alignas(CACHE_LINE) _Atomic int64_t step;
+    _Atomic int64_t step;
     _Atomic double since;              /* clock when progress was last told, or waiting began or ended */
     _Atomic double beat;               /* clock of the watchdog's last beat, 0 when it is off */
     _Atomic uint64_t phase[PHASE_WORDS];
     _Atomic int waiting;
     _Atomic int rank;
     _Atomic int spoken;                /* in the first stand: a worker of this host is ending the job */
+    char padding[PADDING_BYTES];       /* a worker's stores do not disturb its neighbour; MPI's memory begins anywhere */
 } stand;
 
 struct lk_watchdog {

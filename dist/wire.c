@@ -2,8 +2,8 @@
  * Messages of the reduction.
  *
  * In the foreground MPI waits as it likes best.  In the background it must not: MPI waits by spinning, and the core is
- * the backward pass's.  So the communication thread looks, sleeps for a moment, and looks again; once the main thread
- * is waiting for it, it only gives way.
+ * the backward pass's.  So the communication thread looks a few times (each look moves long messages on), sleeps for a
+ * moment, and looks again; once the main thread is waiting for it, it only gives way.
  */
 #include "dist/wire.h"
 
@@ -11,7 +11,7 @@
 #include <sched.h>
 #include <time.h>
 
-enum { TAG_GRADIENTS = 1, NAP_NS = 20000 };
+enum { TAG_GRADIENTS = 1, LOOKS_A_NAP = 16, NAP_NS = 20000 };
 
 lk_status lk_wire_reserve(lk_wire *wire, int messages)
 {
@@ -50,14 +50,14 @@ static lk_status poll_until_done(lk_wire *wire)
 {
     const struct timespec nap = {0, NAP_NS};
 
-    for (;;) {
+    for (int look = 1;; look++) {
         int done = 0;
 
         LK_MPI(wire->world, MPI_Testall(wire->n, wire->request, &done, MPI_STATUSES_IGNORE));
         if (done) return LK_OK;
         if (atomic_load_explicit(&wire->hurry, memory_order_relaxed))
             sched_yield();
-        else
+        else if (look % LOOKS_A_NAP == 0)
             nanosleep(&nap, NULL);
     }
 }
