@@ -232,8 +232,20 @@ static double now_s(void)
 static lk_status sum_all(lk_adder *adder)
 {
     if (adder->background) return lk_background_wait(adder->background, adder->n_buckets);
-    for (size_t i = 0; adder->state && i < adder->n_buckets; i++) LK_TRY(sum_bucket(adder, i));
+    for (size_t i = 0; i < adder->n_buckets; i++) LK_TRY(sum_bucket(adder, i));
     return LK_OK;
+}
+
+/* The same, timed and under the watchdog's eyes. */
+static lk_status wait_for_sum(lk_adder *adder)
+{
+    const double start = now_s();
+
+    lk_wait_begin(adder->world);
+    const lk_status status = sum_all(adder);
+    lk_wait_end(adder->world);
+    adder->seconds_waited += now_s() - start;
+    return status;
 }
 
 lk_status lk_adder_finish(lk_adder *adder, const float **sum)
@@ -241,14 +253,8 @@ lk_status lk_adder_finish(lk_adder *adder, const float **sum)
     close_lane(adder);
     assert(adder->lane == adder->run.end && adder->n_complete == adder->n_buckets);
     adder->lane = adder->run.begin;
-
-    const double start = now_s();
-    lk_wait_begin(adder->world);
-    const lk_status status = sum_all(adder);
-    lk_wait_end(adder->world);
-    adder->seconds_waited += now_s() - start;
     *sum = adder->arena[0];
-    return status;
+    return adder->state ? wait_for_sum(adder) : LK_OK;
 }
 
 void lk_adder_get_stats(const lk_adder *adder, lk_reducer_stats *out)

@@ -52,13 +52,18 @@ lk_status lk_world_gather(lk_world *world, const void *mine, size_t nbytes, void
  * elsewhere.  Collective. */
 lk_status lk_world_gather_text(lk_world *world, const char *mine, char ***all);
 
-/* Tells the watchdog where this worker is.  phase is a string constant.  Local, a few stores. */
+/* Tells the watchdog where this worker is: progress, so to be called at least once a timeout.  phase is a string
+ * constant, of which messages show 31 characters.  Inside a Collective call a worker counts as waiting for others
+ * by itself, whatever its phase.  Local, a few stores.
+ *
+ * A worker that has shown no progress for the timeout looks for the one on its host that is stuck (stopped, or late in
+ * its own work), names it with step, phase and seconds on stderr and ends the job with exit status 6. */
 void lk_world_progress(lk_world *world, int64_t step, const char *phase);
 
 /* -------------------------------------------------------------------- lanes */
 
-/* Lanes [*begin, *end) of this worker; empty when there are more workers than lanes.  Local.
- * Errors: LK_ERR_USAGE (lanes < 1; more workers than lanes). */
+/* Lanes [*begin, *end) of this worker, at least one.  Local.
+ * Errors, the same on every worker: LK_ERR_USAGE (lanes < 1; more workers than lanes). */
 lk_status lk_world_lanes(const lk_world *world, int lanes, int *begin, int *end);
 /* Sums `n` doubles per lane over all lanes in the tree; mine is (own lanes, n), sum (n) on every worker.  Collective. */
 lk_status lk_world_sum_lanes(lk_world *world, int lanes, const double *mine, size_t n, double *sum);
@@ -83,7 +88,7 @@ lk_status lk_reducer_new(lk_world *world, lk_engine *engine, const lk_model *mod
 void      lk_reducer_free(lk_reducer **reducer);
 /* Begins one of this worker's lanes, in order; *grads is where its gradients go (lk_lane.grads).  Local. */
 lk_status lk_reducer_lane(lk_reducer *reducer, int lane, float **grads);
-/* Says that the lane had no samples: it counts as zeros.  Local. */
+/* Says that the lane begun last had no samples: it counts as zeros.  Local. */
 lk_status lk_reducer_empty_lane(lk_reducer *reducer);
 /* An lk_ready_fn whose arg is the reducer: [begin, end) of the current lane's arena is final.  Local. */
 void      lk_reducer_ready(void *reducer, size_t begin, size_t end);

@@ -24,7 +24,7 @@
 
 #include "dist/watchdog.h"
 
-enum { PADDING_BYTES = 64, PHASE_WORDS = 4, PHASE_BYTES = PHASE_WORDS * 8 };
+enum { PADDING_BYTES = 64, PHASE_WORDS = 4, PHASE_BYTES = PHASE_WORDS * 8, LINE_BYTES = 512 };
 
 static const double TICK_S = 0.5;         /* between beats, less for short timeouts */
 static const double TICKS_A_TIMEOUT = 10; /* at least */
@@ -165,26 +165,23 @@ static void look(const lk_watchdog *dog, double now, double floor, lk_sight *out
 
 /* ---------------------------------------------------------------- ending */
 
+/* Straight to the descriptor: the main thread may be stuck with stdio's lock in its hands. */
 static void print_verdict(const lk_watchdog *dog, lk_verdict verdict)
 {
     const stand *s = &dog->table[verdict.culprit];
     const lk_sight *seen = &dog->sight[verdict.culprit];
     const int rank = atomic_load(&s->rank);
-    const char *host = dog->world->hosts[rank];
-    const long long step = (long long)seen->step;
-    char phase[PHASE_BYTES];
+    char phase[PHASE_BYTES], line[LINE_BYTES];
+    const char *why = "";
 
+    if (verdict.kind == LK_VERDICT_STOPPED) why = ": its process is stopped or dead";
+    if (verdict.kind == LK_VERDICT_ELSEWHERE)
+        why = dog->world->n_hosts > 1 ? " for workers of other hosts, or the network" : " for workers that all wait as well";
     get_phase(s, phase);
-    if (verdict.kind == LK_VERDICT_STOPPED)
-        fprintf(stderr, "lockstep: rank %d (%s) is stuck at step %lld in `%s` for %.0f s: its process is stopped or dead; "
-                "ending the job\n", rank, host, step, phase, seen->age);
-    else if (verdict.kind == LK_VERDICT_STUCK)
-        fprintf(stderr, "lockstep: rank %d (%s) is stuck at step %lld in `%s` for %.0f s; ending the job\n", rank, host, step,
-                phase, seen->age);
-    else
-        fprintf(stderr, "lockstep: rank %d (%s) has waited at step %lld in `%s` for %.0f s for %s; ending the job\n", rank,
-                host, step, phase, seen->age,
-                dog->world->n_hosts > 1 ? "workers of other hosts, or the network" : "workers that all wait as well");
+    snprintf(line, sizeof line, "lockstep: rank %d (%s) %s at step %lld in `%s` for %.0f s%s; ending the job\n", rank,
+             dog->world->hosts[rank], verdict.kind == LK_VERDICT_ELSEWHERE ? "has waited" : "is stuck",
+             (long long)seen->step, phase, seen->age, why);
+    if (write(STDERR_FILENO, line, strlen(line)) < 0) return; /* nobody reads: the exit status says it too */
 }
 
 static void pause_s(double seconds)

@@ -163,7 +163,6 @@ static void end_now(int signal_number)
 
 void lk_world_end(lk_world *world, int exit_status)
 {
-    fflush(NULL);
     if (world->mpi) {
         sigset_t alarms;
 
@@ -181,6 +180,7 @@ void lk_world_end(lk_world *world, int exit_status)
 
 void lk_world_abort(lk_world *world, lk_status status, const char *message)
 {
+    fflush(NULL);
     if (world->size > 1)
         fprintf(stderr, "lockstep: rank %d (%s): %s\n", world->rank, world->hosts[world->rank], message);
     else

@@ -80,7 +80,8 @@ void      lk_watchdog_place(const lk_world *world, int64_t *step, char *phase, s
 void lk_wait_begin(lk_world *world);
 void lk_wait_end(lk_world *world);
 
-/* Ends the job with this exit status; does not return. */
+/* Ends the job with this exit status, without a word and without flushing: also for threads that must not wait for
+ * another's lock.  Does not return. */
 void lk_world_end(lk_world *world, int exit_status) __attribute__((noreturn));
 
 #endif
