@@ -1,9 +1,9 @@
 /*
  * Opening, verifying and reading a checkpoint.
  *
- * Opening reads every file once and compares it with its checksum; only then does HDF5 see it.  Reading asks for rows of
- * a tensor, whoever wrote them: the parts that wrote a tensor are known from its number of rows, so rows are looked up
- * by arithmetic.  Files of shards are opened when they are first needed and a few stay open.
+ * Opening reads every file once and compares it with its checksum; only then does HDF5 see it.  Reading asks for
+ * rows of a tensor, whoever wrote them: the parts that wrote a tensor are known from its number of rows, so rows
+ * are looked up by arithmetic.  Files of shards are opened when they are first needed and a few stay open.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -37,8 +37,8 @@ static bool exists(const char *dir, const char *name)
     return lk_ckpt_path(path, dir, name) == LK_OK && access(path, F_OK) == 0;
 }
 
-/* The folder behind the path of a step, of `latest`, of a folder of checkpoints, or of a run.  Links are followed once, here:
- * `latest` may move on while the checkpoint is read. */
+/* The folder behind the path of a step, of `latest`, of a folder of checkpoints, or of a run.  Links are followed
+ * once, here: `latest` may move on while the checkpoint is read. */
 static lk_status find_folder(const char *path, char **out)
 {
     char inside[LK_CKPT_PATH_BYTES];
@@ -54,37 +54,50 @@ static lk_status find_folder(const char *path, char **out)
     return LK_OK;
 }
 
-static lk_status read_index(lk_checkpoint *checkpoint)
+/* Tensors in a file: the shared ones in every shard, the leader's in the last file. */
+static size_t tensors_in(const lk_manifest *manifest, int number, const lk_ckpt_tensor **first)
 {
-    lk_seal seal;
+    const bool of_leader = number == manifest->parts;
 
-    LK_TRY(lk_sealed_verify(checkpoint->path, LK_INDEX_FILE, NULL, &seal));
-    LK_TRY(lk_manifest_read(checkpoint->path, &checkpoint->manifest));
-    if (seal.step != checkpoint->manifest.step)
-        return LK_FAIL(LK_ERR_CHECKPOINT, "%s/" LK_INDEX_FILE " is damaged: it is of step %lld by its first bytes and "
-                       "of step %lld by the rest: " LK_CKPT_ADVICE, checkpoint->path, (long long)seal.step,
-                       (long long)checkpoint->manifest.step);
-    return LK_OK;
+    *first = manifest->layout.tensor + (of_leader ? manifest->n_shared : 0);
+    return of_leader ? manifest->layout.n - manifest->n_shared : manifest->n_shared;
 }
 
 static lk_status verify(const lk_checkpoint *checkpoint)
 {
     const lk_manifest *manifest = &checkpoint->manifest;
-    lk_seal seal;
 
-    for (int f = 0; f <= manifest->parts; f++)
-        LK_TRY(lk_sealed_verify(checkpoint->path, manifest->seal[f].file, &manifest->seal[f], &seal));
+    for (int f = 0; f <= manifest->parts; f++) {
+        const lk_ckpt_tensor *tensors;
+        const size_t n = tensors_in(manifest, f, &tensors);
+
+        LK_TRY(lk_sealed_verify(checkpoint->path, manifest->seal[f].file, &manifest->seal[f], tensors, n));
+    }
+    return LK_OK;
+}
+
+static lk_status file_of(lk_checkpoint *checkpoint, int number, const lk_shard_reader **out)
+{
+    const lk_manifest *manifest = &checkpoint->manifest;
+    open_file *open = &checkpoint->open[number % OPEN_FILES];
+    const lk_ckpt_tensor *tensors;
+
+    if (open->reader.file < 0 || open->number != number) {
+        lk_shard_close(&open->reader);
+        LK_TRY(lk_shard_open(checkpoint->path, manifest->seal[number].file, tensors_in(manifest, number, &tensors),
+                             &open->reader));
+        open->number = number;
+    }
+    *out = &open->reader;
     return LK_OK;
 }
 
 static lk_status read_notes(lk_checkpoint *checkpoint)
 {
-    lk_shard_reader leader = {.file = H5I_INVALID_HID};
+    const lk_shard_reader *leader = NULL;
 
-    LK_TRY(lk_shard_open(checkpoint->path, LK_LEADER_FILE, &leader));
-    const lk_status status = lk_shard_read_notes(&leader, &checkpoint->notes);
-    lk_shard_close(&leader);
-    LK_TRY(status);
+    LK_TRY(file_of(checkpoint, checkpoint->manifest.parts, &leader));
+    LK_TRY(lk_shard_read_notes(leader, &checkpoint->notes));
     return LK_OK;
 }
 
@@ -92,7 +105,8 @@ static lk_status open_folder(const char *path, lk_checkpoint *checkpoint)
 {
     for (int i = 0; i < OPEN_FILES; i++) checkpoint->open[i].reader.file = H5I_INVALID_HID;
     LK_TRY(find_folder(path, &checkpoint->path));
-    LK_TRY(read_index(checkpoint));
+    LK_TRY(lk_sealed_verify(checkpoint->path, LK_INDEX_FILE, NULL, NULL, 0));
+    LK_TRY(lk_manifest_read(checkpoint->path, &checkpoint->manifest));
     LK_TRY(verify(checkpoint));
     LK_TRY(read_notes(checkpoint));
     return LK_OK;
@@ -124,10 +138,10 @@ void lk_checkpoint_free(lk_checkpoint **checkpoint)
 
 /* ------------------------------------------------------------------- newest */
 
-static lk_status newest_of(const char *dir, const int64_t *steps, size_t n, void (*warn)(void *arg, const char *message),
-                           void *arg, lk_checkpoint **out)
+static lk_status newest_of(const char *dir, const int64_t *steps, size_t n,
+                           void (*warn)(void *arg, const char *message), void *arg, lk_checkpoint **out)
 {
-    char path[LK_CKPT_PATH_BYTES], name[LK_FILE_NAME_BYTES], message[MESSAGE_BYTES];
+    char path[LK_CKPT_PATH_BYTES], name[LK_FILE_NAME_BYTES], message[MESSAGE_BYTES], first[MESSAGE_BYTES] = "";
 
     for (size_t i = n; i-- > 0;) {
         lk_step_name(name, steps[i], "");
@@ -138,10 +152,11 @@ static lk_status newest_of(const char *dir, const int64_t *steps, size_t n, void
         if (status != LK_ERR_CHECKPOINT) return lk_trace(status, __FILE__, __LINE__);
         /* The caller may use this thread's message itself. */
         snprintf(message, sizeof message, "%s", lk_error_message());
+        if (i + 1 == n) memcpy(first, message, sizeof first);
         if (warn) warn(arg, message);
     }
     if (n == 0) return LK_OK;
-    return LK_FAIL(LK_ERR_CHECKPOINT, "none of the %zu checkpoints under %s is good; the oldest: %s", n, dir, message);
+    return LK_FAIL(LK_ERR_CHECKPOINT, "none of the %zu checkpoints under %s is good; the newest: %s", n, dir, first);
 }
 
 lk_status lk_checkpoint_newest(const char *dir, void (*warn)(void *arg, const char *message), void *arg,
@@ -182,29 +197,15 @@ static lk_status find_tensor(const lk_checkpoint *checkpoint, const char *path, 
     return LK_FAIL(LK_ERR_CHECKPOINT, "%s has no tensor %s", checkpoint->path, path);
 }
 
-static lk_status file_of(lk_checkpoint *checkpoint, int number, const lk_shard_reader **out)
-{
-    open_file *open = &checkpoint->open[number % OPEN_FILES];
-
-    if (open->reader.file < 0 || open->number != number) {
-        lk_shard_close(&open->reader);
-        LK_TRY(lk_shard_open(checkpoint->path, checkpoint->manifest.seal[number].file, &open->reader));
-        open->number = number;
-    }
-    *out = &open->reader;
-    return LK_OK;
-}
-
-/* Rows [begin, end) of the part of tensor i that one file holds: rows [first, last) of it. */
-static lk_status read_piece(lk_checkpoint *checkpoint, size_t i, int number, int64_t first, int64_t last, int64_t begin,
-                            int64_t end, float *out)
+/* Rows [begin, end) of tensor i, all of them in one file. */
+static lk_status read_piece(lk_checkpoint *checkpoint, size_t i, int number, int64_t begin, int64_t end, float *out)
 {
     const lk_manifest *manifest = &checkpoint->manifest;
     const size_t in_file = i < manifest->n_shared ? i : i - manifest->n_shared;
     const lk_shard_reader *reader = NULL;
 
     LK_TRY(file_of(checkpoint, number, &reader));
-    LK_TRY(lk_shard_read(reader, in_file, &manifest->layout.tensor[i], first, last, begin, end, out));
+    LK_TRY(lk_shard_read(reader, in_file, &manifest->layout.tensor[i], begin, end, out));
     return LK_OK;
 }
 
@@ -220,14 +221,14 @@ static lk_status read_rows(lk_checkpoint *checkpoint, size_t i, int64_t begin, i
         return LK_FAIL(LK_ERR_CHECKPOINT, "%s: %s has %lld rows, there is no [%lld, %lld)", checkpoint->path,
                        tensor->path, (long long)n_rows, (long long)begin, (long long)end);
     if (begin == end || row_elems == 0) return LK_OK;
-    if (of_leader) return read_piece(checkpoint, i, manifest->parts, 0, n_rows, begin, end, out);
+    if (of_leader) return read_piece(checkpoint, i, manifest->parts, begin, end, out);
     for (int r = 0; r < manifest->parts; r++) {
         int64_t first, last;
 
         LK_TRY(lk_part_rows(n_rows, r, manifest->parts, &first, &last));
         const int64_t from = first > begin ? first : begin, to = last < end ? last : end;
         if (from < to)
-            LK_TRY(read_piece(checkpoint, i, r, first, last, from, to, out + (size_t)(from - begin) * row_elems));
+            LK_TRY(read_piece(checkpoint, i, r, from, to, out + (size_t)(from - begin) * row_elems));
     }
     return LK_OK;
 }

@@ -8,14 +8,15 @@
  *     checkpoint.c  open, read, newest                   digest.c   checksums and digests
  *     damage.c      which tensor of a damaged file
  *
- * A file of a checkpoint is an HDF5 file behind a user block, which holds the file's seal: its name, step, length and
- * the XXH3-128 of everything behind the user block, as text (`head -5 shard-00000-of-00004.h5`).  So each file can be
- * verified by itself, and index.h5 repeats all seals: what is intact but of another checkpoint is told apart from what
- * is damaged.  A seal is compared with HDF5's bytes before HDF5 sees them.
+ * A file of a checkpoint is an HDF5 file behind a user block, which holds the file's seal: its name, step, length
+ * and XXH3-128, as text (`head -6 shard-00000-of-00004.h5`).  So each file can be verified by itself, and
+ * index.h5 repeats all seals: what is intact but of another checkpoint is told apart from what is damaged.  HDF5
+ * sees only files that were found whole; on damaged ones it can leak or crash.
  */
 #ifndef LK_IO_CKPT_H
 #define LK_IO_CKPT_H
 
+#include <sys/types.h>
 #include <xxhash.h>
 
 #include "io/h5.h"
@@ -33,8 +34,7 @@ enum { LK_NO_DIM = -1 }; /* in the table of shapes */
 
 /* Where the files keep what they say of themselves; shard.c and index.c explain. */
 #define LK_AT_PATH "lockstep/path"
-#define LK_AT_ROWS "lockstep/rows"
-#define LK_AT_CHECKSUM "lockstep/checksum"
+#define LK_AT_PIECE "lockstep/piece"
 #define LK_AT_NOTE "lockstep/note"
 #define LK_AT_FORMAT "lockstep/format"
 #define LK_AT_STEP "lockstep/step"
@@ -81,37 +81,48 @@ typedef struct lk_seal {
     char file[LK_FILE_NAME_BYTES];
     int64_t step;
     size_t nbytes;                        /* of the whole file */
-    char checksum[LK_CHECKSUM_CHARS + 1]; /* of the bytes from LK_SEAL_BYTES on */
+    size_t pieces;                        /* first byte of its table of pieces, 0 when it has none */
+    char checksum[LK_CHECKSUM_CHARS + 1]; /* of the whole file with zeros for these digits */
 } lk_seal;
 
+void lk_seal_print(const lk_seal *seal, unsigned char block[LK_SEAL_BYTES]);
 /* False: these bytes are no seal, or a damaged one. */
 bool lk_seal_parse(const unsigned char block[LK_SEAL_BYTES], lk_seal *out);
+/* The same seal before its checksum was known. */
+lk_seal lk_seal_unsigned(const lk_seal *seal);
 /* Seals the image and writes it to DIR/FILE, to the disk.  A file that could not be written is removed.
  * Errors: LK_ERR_CHECKPOINT with the path, the bytes written and the system's reason. */
-lk_status lk_sealed_write(const char *dir, const char *file, int64_t step, lk_h5_image *image);
+lk_status lk_sealed_write(const char *dir, const char *file, int64_t step, size_t pieces, lk_h5_image *image);
 
 /* ------------------------------------------------------------------- verify */
 
 /* The seal of a file just written, which must be of that name, step and length.  Its bytes are not read. */
 lk_status lk_sealed_peek(const char *dir, const char *file, int64_t step, lk_seal *out);
-/* Reads the whole file and returns its seal.  expected NULL: the file is verified by its own seal alone, in which the
- * step is then not verified.  Errors: LK_ERR_CHECKPOINT: it is missing, cut, damaged (naming the tensor), or intact but
- * of another checkpoint. */
-lk_status lk_sealed_verify(const char *dir, const char *file, const lk_seal *expected, lk_seal *out);
-#define LK_CKPT_ADVICE "restore it or resume from an older checkpoint"
+/* Reads the whole file.  expected NULL: the file is verified by its own seal.  tensors: those of the file, to name
+ * the damaged one.  Errors: LK_ERR_CHECKPOINT: it is missing, cut, damaged, or intact but of another checkpoint. */
+lk_status lk_sealed_verify(const char *dir, const char *file, const lk_seal *expected, const lk_ckpt_tensor *tensors,
+                           size_t n);
+/* Up to nbytes from a place of a file, fewer at its end; -1 with errno set on failure. */
+ssize_t lk_read_at(int fd, void *out, size_t nbytes, size_t place);
 
 /* -------------------------------------------------------------------- shard */
+
+/* What a file holds of a tensor, as in its table of pieces. */
+typedef struct lk_piece {
+    int64_t offset;     /* first byte in the file, 0 for none */
+    int64_t begin, end; /* rows */
+    char xxh3[LK_CHECKSUM_CHARS];
+} lk_piece;
+_Static_assert(sizeof(lk_piece) == 3 * sizeof(int64_t) + LK_CHECKSUM_CHARS, "pieces go into files as they are");
+
+size_t lk_piece_bytes(const lk_piece *piece, const lk_ckpt_tensor *tensor);
 
 /* One file of tensors in memory: part r of n of the shared ones, or the leader's, whole. */
 typedef struct lk_shard {
     lk_h5_image image;
     lk_layout layout;
-    struct lk_piece {
-        int64_t begin, end; /* rows */
-        size_t nbytes;      /* 0: not in this file */
-        size_t offset;      /* in the image */
-    } *piece;               /* owned, one a tensor */
-    size_t checksum_offset; /* of the table of the pieces' checksums in the image */
+    lk_piece *piece;      /* owned, one a tensor */
+    size_t pieces_offset; /* of the table of pieces in the image */
 } lk_shard;
 
 void      lk_shard_name(char out[LK_FILE_NAME_BYTES], int r, int n);
@@ -127,20 +138,21 @@ void      lk_shard_free(lk_shard *shard);
 /* A file of tensors open for reading. */
 typedef struct lk_shard_reader {
     hid_t file;
-    char **checksum; /* owned, one a tensor */
-    size_t n;
+    lk_piece *piece; /* owned, one a tensor */
 } lk_shard_reader;
 
-lk_status lk_shard_open(const char *dir, const char *file, lk_shard_reader *out);
+/* n: tensors in the file. */
+lk_status lk_shard_open(const char *dir, const char *file, size_t n, lk_shard_reader *out);
 void      lk_shard_close(lk_shard_reader *reader);
-/* Rows [begin, end) of tensor i, of which the file holds [first, last).  A piece that is read whole is compared with
- * its checksum. */
-lk_status lk_shard_read(const lk_shard_reader *reader, size_t i, const lk_ckpt_tensor *tensor, int64_t first,
-                        int64_t last, int64_t begin, int64_t end, float *out);
+/* Rows [begin, end) of the whole tensor, the file's tensor i.  A piece that is read whole is compared with its
+ * checksum. */
+lk_status lk_shard_read(const lk_shard_reader *reader, size_t i, const lk_ckpt_tensor *tensor, int64_t begin,
+                        int64_t end, float *out);
 lk_status lk_shard_read_notes(const lk_shard_reader *reader, lk_notes **out);
-/* Describes the first tensor whose bytes do not have their checksum; false when there is none or the file's
- * structure cannot be read. */
-bool      lk_shard_find_damage(const char *dir, const char *file, char *out, size_t nbytes);
+/* Describes the first of a damaged file's n tensors whose bytes do not have their checksum; false when none can be
+ * told. */
+bool      lk_shard_find_damage(int fd, const lk_seal *seal, size_t file_bytes, const lk_ckpt_tensor *tensors,
+                               size_t n, char *out, size_t out_bytes);
 
 /* -------------------------------------------------------------------- index */
 
@@ -153,8 +165,8 @@ typedef struct lk_index {
     size_t *scalar_offset;  /* owned; shared then leader: the value of a tensor without dimensions, else 0 */
 } lk_index;
 
-lk_status lk_index_build(lk_index *index, const lk_ckpt_tensor *shared, size_t n_shared, const lk_ckpt_tensor *leader,
-                         size_t n_leader, int parts);
+lk_status lk_index_build(lk_index *index, const lk_ckpt_tensor *shared, size_t n_shared,
+                         const lk_ckpt_tensor *leader, size_t n_leader, int parts);
 /* Copies the values of tensors without dimensions. */
 void      lk_index_fill(lk_index *index, const lk_ckpt_tensor *shared, const lk_ckpt_tensor *leader);
 /* seals: of the shards, then of leader.h5. */

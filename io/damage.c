@@ -1,6 +1,7 @@
 /*
- * Which tensor of a damaged file is damaged?  Every piece is read and compared with its checksum.  What is read here is
- * not to be trusted: a failure of any step only means that no tensor can be named.
+ * Which tensor of a damaged file is damaged?  The seal tells where the table of pieces is, the table where each
+ * piece is and what its checksum was.  The table may be damaged itself, so nothing in it is believed that does
+ * not fit the tensors; then no tensor is named.
  */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -8,69 +9,50 @@
 
 #include "io/ckpt.h"
 
-/* The bytes of a data set of fp32 as they are in the file; LK_ERR_CHECKPOINT when they cannot be had. */
-static lk_status checksum_of_set(hid_t set, size_t file_bytes, char out[LK_CHECKSUM_CHARS])
+static bool fits(const lk_piece *piece, const lk_ckpt_tensor *tensor, size_t file_bytes)
 {
-    hsize_t dims[H5S_MAX_RANK];
-    size_t n_elem = 1;
-    int ndim;
+    if (piece->begin < 0 || piece->begin > piece->end || piece->end > lk_tensor_rows(tensor)) return false;
+    const size_t nbytes = lk_piece_bytes(piece, tensor);
 
-    LK_TRY(lk_h5_shape(LK_ERR_CHECKPOINT, set, LK_MAX_DIMS, &ndim, dims));
-    for (int d = 0; d < ndim && n_elem > 0; d++) {
-        if (dims[d] > file_bytes / sizeof(float) / n_elem)
-            return LK_FAIL(LK_ERR_CHECKPOINT, "a data set is larger than its file");
-        n_elem *= (size_t)dims[d];
-    }
-    float *data = malloc(n_elem * sizeof *data + 1);
-    LK_TRY_ALLOC(data, n_elem * sizeof *data);
-    const bool read = H5Dread(set, H5T_NATIVE_FLOAT, H5S_ALL, H5S_ALL, H5P_DEFAULT, data) >= 0;
-    if (read) lk_checksum(data, n_elem * sizeof *data, out);
-    free(data);
-    return read ? LK_OK : LK_FAIL(LK_ERR_CHECKPOINT, "a data set cannot be read");
+    return piece->offset >= 0 && nbytes <= file_bytes && (size_t)piece->offset <= file_bytes - nbytes;
 }
 
-/* A damaged table names no data set; then nothing is said about it. */
-static bool set_is_damaged(const lk_shard_reader *reader, const char *path, const char *expected)
+static bool is_damaged(int fd, const lk_piece *piece, size_t nbytes)
 {
     char checksum[LK_CHECKSUM_CHARS];
-    hsize_t file_bytes = 0;
-    LK_H5_ID set = H5I_INVALID_HID;
+    void *bytes = malloc(nbytes + 1);
+    bool damaged = false;
 
-    if (H5Fget_filesize(reader->file, &file_bytes) < 0) return false;
-    if (lk_h5_open_set(LK_ERR_CHECKPOINT, reader->file, path, &set) != LK_OK) return false;
-    return checksum_of_set(set, (size_t)file_bytes, checksum) != LK_OK ||
-           memcmp(checksum, expected, sizeof checksum) != 0;
-}
-
-static bool find_in(const lk_shard_reader *reader, char **path, size_t n, char *out, size_t nbytes)
-{
-    int64_t(*rows)[2] = calloc(n + 1, sizeof *rows);
-    bool found = false;
-
-    if (!rows || n != reader->n ||
-        lk_h5_read(LK_ERR_CHECKPOINT, reader->file, LK_AT_ROWS, H5T_NATIVE_INT64, 2 * n, rows) != LK_OK)
-        n = 0;
-    for (size_t i = 0; i < n && !found; i++) {
-        if (rows[i][0] == rows[i][1]) continue;
-        found = set_is_damaged(reader, path[i], reader->checksum[i]);
-        if (found)
-            snprintf(out, nbytes, "/%s rows %" PRId64 "..%" PRId64, path[i], rows[i][0], rows[i][1] - 1);
+    if (bytes && lk_read_at(fd, bytes, nbytes, (size_t)piece->offset) == (ssize_t)nbytes) {
+        lk_checksum(bytes, nbytes, checksum);
+        damaged = memcmp(checksum, piece->xxh3, sizeof checksum) != 0;
     }
-    free(rows);
-    return found;
+    free(bytes);
+    return damaged;
 }
 
-bool lk_shard_find_damage(const char *dir, const char *file, char *out, size_t nbytes)
+static bool find(int fd, const lk_piece *pieces, size_t file_bytes, const lk_ckpt_tensor *tensors, size_t n,
+                 char *out, size_t out_bytes)
 {
-    lk_shard_reader reader = {.file = H5I_INVALID_HID};
-    char **tensor = NULL;
-    size_t n = 0;
-    bool found = false;
+    for (size_t i = 0; i < n; i++) {
+        const lk_piece *piece = &pieces[i];
 
-    if (lk_shard_open(dir, file, &reader) == LK_OK &&
-        lk_h5_read_texts(LK_ERR_CHECKPOINT, reader.file, LK_AT_PATH, &tensor, &n) == LK_OK)
-        found = find_in(&reader, tensor, n, out, nbytes);
-    free(tensor);
-    lk_shard_close(&reader);
+        if (!fits(piece, &tensors[i], file_bytes)) return false;
+        if (!is_damaged(fd, piece, lk_piece_bytes(piece, &tensors[i]))) continue;
+        snprintf(out, out_bytes, "/%s rows %" PRId64 "..%" PRId64, tensors[i].path, piece->begin, piece->end - 1);
+        return true;
+    }
+    return false;
+}
+
+bool lk_shard_find_damage(int fd, const lk_seal *seal, size_t file_bytes, const lk_ckpt_tensor *tensors,
+                          size_t n, char *out, size_t out_bytes)
+{
+    lk_piece *pieces = calloc(n + 1, sizeof *pieces);
+    const size_t nbytes = n * sizeof *pieces;
+    const bool found = pieces && lk_read_at(fd, pieces, nbytes, seal->pieces) == (ssize_t)nbytes &&
+                       find(fd, pieces, file_bytes, tensors, n, out, out_bytes);
+
+    free(pieces);
     return found;
 }

@@ -1,9 +1,9 @@
 /*
  * Checksums of bytes and digests of tensors, both XXH3-128 (https://xxhash.com) in canonical (big-endian) order.
  *
- * The digest of tensors is the hash of, for each tensor in the order of its path: the path without the prefix and a
- * NUL; the number of dimensions and the extents as little-endian int64; the elements as little-endian fp32.  So it does
- * not depend on how tensors were ordered, cut or stored.
+ * The digest of tensors is the hash of, for each tensor in the order of its path: the path without the prefix and
+ * a NUL; the number of dimensions and the extents as little-endian int64; the elements as little-endian fp32.  So
+ * it does not depend on how tensors were ordered, cut or stored.
  */
 #include "io/ckpt.h"
 

@@ -244,8 +244,8 @@ static lk_status early_properties(hid_t *out)
     return LK_OK;
 }
 
-lk_status lk_h5_write(hid_t where, const char *path, hid_t file_type, hid_t memory_type, int ndim, const int64_t *shape,
-                      const void *data, hid_t *set)
+lk_status lk_h5_write(hid_t where, const char *path, hid_t file_type, hid_t memory_type, int ndim,
+                      const int64_t *shape, const void *data, hid_t *set)
 {
     hsize_t dims[H5S_MAX_RANK] = {0};
     LK_H5_ID links = H5I_INVALID_HID;

@@ -2,11 +2,12 @@
  * The boundary to HDF5.  Every call of the library goes through LK_H5, which turns a failure into a status whose
  * message ends with HDF5's own innermost description; the library's printing of errors is off.
  *
- * Ids close themselves: an LK_H5_ID is released at the end of its scope, so LK_H5 and LK_TRY may leave in the middle.
- * That is safe because files are only ever read here, or made in memory (lk_h5_image): nothing is flushed by a close.
+ * Ids close themselves: an LK_H5_ID is released at the end of its scope, so LK_H5 and LK_TRY may leave in the
+ * middle. That is safe because files are only ever read here, or made in memory (lk_h5_image): nothing is flushed
+ * by a close.
  *
- * Files are opened without HDF5's file locking, which fails on NFS and Lustre, and made within a fixed range of format
- * versions, whose metadata carries checksums.
+ * Files are opened without HDF5's file locking, which fails on NFS and Lustre, and made within a fixed range of
+ * format versions, whose metadata carries checksums.
  */
 #ifndef LK_IO_H5_H
 #define LK_IO_H5_H
@@ -19,13 +20,14 @@
 extern "C" {
 #endif
 
-/* An id of any kind that is closed at the end of its scope.  It must be set where it is declared, H5I_INVALID_HID if to
- * nothing else. */
+/* An id of any kind that is closed at the end of its scope.  It must be set where it is declared, H5I_INVALID_HID
+ * if to nothing else. */
 #define LK_H5_ID __attribute__((cleanup(lk_h5_close))) hid_t
 void lk_h5_close(hid_t *id); /* accepts what is no id, leaves H5I_INVALID_HID */
 
-/* Runs `call`, whose result is negative when it failed; then this function returns `status` with the message (printf
- * form) and HDF5's reason.  `call` may be an assignment: LK_H5(LK_ERR_DATA, set = H5Dopen2(...), "%s: ...", path). */
+/* Runs `call`, whose result is negative when it failed; then this function returns `status` with the message
+ * (printf form) and HDF5's reason.  `call` may be an assignment: LK_H5(LK_ERR_DATA, set = H5Dopen2(...), "%s:
+ * ...", path). */
 #define LK_H5(status, call, ...)                                                          \
     do {                                                                                  \
         lk_h5_quiet();                                                                    \
@@ -58,10 +60,11 @@ lk_status lk_h5_read_texts(lk_status status, hid_t where, const char *path, char
 
 /* ------------------------------------------------------------------ writing */
 
-/* Groups on the way to `path` are made.  ndim 0 is a scalar.  `set` may be NULL; otherwise it gets the data set, which
- * the caller closes.  data NULL leaves the contents to the caller: contiguous space that lk_h5_offset() finds. */
-lk_status lk_h5_write(hid_t where, const char *path, hid_t file_type, hid_t memory_type, int ndim, const int64_t *shape,
-                      const void *data, hid_t *set);
+/* Groups on the way to `path` are made.  ndim 0 is a scalar.  `set` may be NULL; otherwise it gets the data set,
+ * which the caller closes.  data NULL leaves the contents to the caller: contiguous space that lk_h5_offset()
+ * finds. */
+lk_status lk_h5_write(hid_t where, const char *path, hid_t file_type, hid_t memory_type, int ndim,
+                      const int64_t *shape, const void *data, hid_t *set);
 lk_status lk_h5_write_text(hid_t where, const char *path, const char *text);
 /* An array of n strings of one fixed length, the longest's. */
 lk_status lk_h5_write_texts(hid_t where, const char *path, const char *const *texts, size_t n);

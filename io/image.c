@@ -1,6 +1,6 @@
 /*
- * An HDF5 file in memory, by HDF5's core driver.  The driver asks callbacks for its memory, so the buffer is ours: it
- * outlives the file, is used again for the next one, and no second copy of the file is ever made.
+ * An HDF5 file in memory, by HDF5's core driver.  The driver asks callbacks for its memory, so the buffer is
+ * ours: it outlives the file, is used again for the next one, and no second copy of the file is ever made.
  */
 #include "io/h5.h"
 
@@ -78,8 +78,8 @@ lk_status lk_h5_image_begin(lk_h5_image *image, const char *name, size_t user_bl
     return LK_OK;
 }
 
-/* Length of the file by its superblock (HDF5 File Format Specification 3.0, II.A, versions 2 and 3): the driver's own
- * length is rounded up, and H5Fget_file_image() forgets the user block. */
+/* Length of the file by its superblock (HDF5 File Format Specification 3.0, II.A, versions 2 and 3): the driver's
+ * own length is rounded up, and H5Fget_file_image() forgets the user block. */
 static size_t stored_length(const lk_h5_image *image)
 {
     enum { END_OF_FILE = 28 };
@@ -102,8 +102,8 @@ lk_status lk_h5_image_end(lk_h5_image *image, hid_t *file)
     *file = H5I_INVALID_HID;
     image->nbytes = stored_length(image);
     if (image->nbytes == 0)
-        return LK_FAIL(LK_ERR_SYSTEM, "a file made in memory has no length: this program does not know the HDF5 format "
-                       "that the library wrote");
+        return LK_FAIL(LK_ERR_SYSTEM, "a file made in memory has no length: this program does not know the HDF5 "
+                       "format that the library wrote");
     return LK_OK;
 }
 

@@ -3,13 +3,13 @@
  *
  *     /model/NAME, /optimizer/..., /ema/NAME     virtual data sets over the shards and leader.h5
  *     /lockstep/format, step, parts, version
- *     /lockstep/path, shape, shared              tables of tensors in the order they were saved, extents that a tensor
- *                                                does not have -1; how many are shared, the rest being the leader's
+ *     /lockstep/path, shape, shared              tables of tensors in the order they were saved, with -1 for extents
+ *                                                they do not have; how many are shared, the rest the leader's
  *     /lockstep/file, file_bytes, file_xxh3      tables of files: the shards, then leader.h5
  *
- * Files are named relative to the folder, so it can be moved.  A tensor without dimensions cannot be virtual; its value
- * is in index.h5 itself.  The virtual view is for people and other programs: where a file is missing it reads zeros
- * without an error, so nothing here ever reads through it.
+ * Files are named relative to the folder, so it can be moved.  A tensor without dimensions cannot be virtual; its
+ * value is in index.h5 itself.  The virtual view is for people and other programs: where a file is missing it
+ * reads zeros without an error, so nothing here ever reads through it.
  *
  * As with shards, HDF5 lays the file out once; a later save patches the step, the tables of files and the scalars.
  */
@@ -19,8 +19,8 @@
 #include "io/ckpt.h"
 
 /* Rows of the virtual data set come from one file, where they are a data set of the same path. */
-static lk_status map_rows(hid_t properties, hid_t space, const lk_ckpt_tensor *tensor, const char *file, int64_t begin,
-                          int64_t end)
+static lk_status map_rows(hid_t properties, hid_t space, const lk_ckpt_tensor *tensor, const char *file,
+                          int64_t begin, int64_t end)
 {
     hsize_t start[LK_MAX_DIMS] = {0}, count[LK_MAX_DIMS];
     char source[LK_CKPT_PATH_BYTES];
@@ -62,18 +62,21 @@ static lk_status add_virtual(hid_t index, const lk_ckpt_tensor *tensor, int part
     if (of_leader) LK_TRY(map_rows(properties, space, tensor, LK_LEADER_FILE, 0, lk_tensor_rows(tensor)));
     LK_H5(LK_ERR_SYSTEM, H5Sselect_all(space), "cannot select all of %s", tensor->path);
     LK_TRY(lk_h5_link_properties(&links));
-    LK_H5(LK_ERR_SYSTEM, set = H5Dcreate2(index, tensor->path, H5T_IEEE_F32LE, space, links, properties, H5P_DEFAULT),
+    LK_H5(LK_ERR_SYSTEM,
+          set = H5Dcreate2(index, tensor->path, H5T_IEEE_F32LE, space, links, properties, H5P_DEFAULT),
           "cannot make virtual data set \"%s\"", tensor->path);
     return LK_OK;
 }
 
-static lk_status add_tensor(hid_t file, const lk_ckpt_tensor *tensor, int parts, bool of_leader, size_t *scalar_offset)
+static lk_status add_tensor(hid_t file, const lk_ckpt_tensor *tensor, int parts, bool of_leader,
+                            size_t *scalar_offset)
 {
     LK_H5_ID set = H5I_INVALID_HID;
 
     /* Without elements there are no rows to map, and HDF5 takes no virtual data set without a mapping. */
     if (tensor->n_elem > 0 && tensor->ndim > 0) return add_virtual(file, tensor, parts, of_leader);
-    LK_TRY(lk_h5_write(file, tensor->path, H5T_IEEE_F32LE, H5T_NATIVE_FLOAT, tensor->ndim, tensor->shape, NULL, &set));
+    LK_TRY(lk_h5_write(file, tensor->path, H5T_IEEE_F32LE, H5T_NATIVE_FLOAT, tensor->ndim, tensor->shape, NULL,
+                       &set));
     if (tensor->ndim == 0) LK_TRY(lk_h5_offset(set, scalar_offset));
     return LK_OK;
 }
@@ -105,7 +108,8 @@ static lk_status add_tensor_tables(hid_t file, const lk_index *index)
     lk_status status = path && shape ? LK_OK : LK_FAIL(LK_ERR_SYSTEM, "out of memory: a table of %zu tensors", n);
 
     for (size_t i = 0; i < n && status == LK_OK; i++)
-        table_entry(i < n_shared ? &index->shared.tensor[i] : &index->leader.tensor[i - n_shared], &path[i], shape[i]);
+        table_entry(i < n_shared ? &index->shared.tensor[i] : &index->leader.tensor[i - n_shared], &path[i],
+                    shape[i]);
     if (status == LK_OK) status = lk_h5_write_texts(file, LK_AT_PATH, path, n);
     if (status == LK_OK)
         status = lk_h5_write(file, LK_AT_SHAPE, H5T_STD_I64LE, H5T_NATIVE_INT64, 2, table_shape, shape, NULL);
@@ -176,8 +180,8 @@ static void forget_structure(lk_index *index)
     lk_layout_free(&index->shared);
 }
 
-static lk_status lay_out(lk_index *index, const lk_ckpt_tensor *shared, size_t n_shared, const lk_ckpt_tensor *leader,
-                         size_t n_leader, int parts)
+static lk_status lay_out(lk_index *index, const lk_ckpt_tensor *shared, size_t n_shared,
+                         const lk_ckpt_tensor *leader, size_t n_leader, int parts)
 {
     LK_H5_ID file = H5I_INVALID_HID;
 
@@ -193,8 +197,8 @@ static lk_status lay_out(lk_index *index, const lk_ckpt_tensor *shared, size_t n
     return LK_OK;
 }
 
-lk_status lk_index_build(lk_index *index, const lk_ckpt_tensor *shared, size_t n_shared, const lk_ckpt_tensor *leader,
-                         size_t n_leader, int parts)
+lk_status lk_index_build(lk_index *index, const lk_ckpt_tensor *shared, size_t n_shared,
+                         const lk_ckpt_tensor *leader, size_t n_leader, int parts)
 {
     forget_structure(index);
     const lk_status status = lay_out(index, shared, n_shared, leader, n_leader, parts);

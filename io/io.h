@@ -212,9 +212,9 @@ typedef struct lk_saver lk_saver;
 /* Writes checkpoints of one run as part r of n.  dir is RUN/checkpoints, made if it is absent.
  *
  * One save goes: lk_saver_begin() on every part copies its rows (and on part 0 what the leader alone owns) and returns; a
- * thread writes shard-R-of-N.h5 into step-N.partial/ and fsyncs it; lk_saver_poll() tells when that is done.  When
- * every part is done, part 0 calls lk_saver_publish(): leader.h5, index.h5, fsync, rename, `latest`, and removal of
- * what `keep` no longer keeps.  Until then the older checkpoints are all that exist. */
+ * thread writes shard-R-of-N.h5 (on part 0 also leader.h5) into step-N.partial/ and fsyncs it; lk_saver_poll() tells when
+ * that is done.  When every part is done, part 0 calls lk_saver_publish(): index.h5, fsync, rename, `latest`, and removal
+ * of what `keep` no longer keeps.  Until then the older checkpoints are all that exist. */
 lk_status lk_saver_new(const char *dir, int r, int n, int keep, lk_saver **out);
 void      lk_saver_free(lk_saver **saver); /* waits for the thread; an unpublished save stays .partial */
 /* shared: tensors every worker holds alike, cut by rows over the parts.  leader: tensors of part 0 alone (n_leader 0
@@ -227,7 +227,8 @@ lk_status lk_saver_poll(lk_saver *saver, bool *done);
 lk_status lk_saver_wait(lk_saver *saver);                      /* the same, blocking */
 /* Part 0, when all parts are done.  best: this one is kept as the best so far, and `best` links to it. */
 lk_status lk_saver_publish(lk_saver *saver, bool best);
-/* Other parts, when part 0 publishes: forget the finished save. */
+/* Other parts, when part 0 publishes: forget the finished save.  Every part, when a part's writing failed: give the save
+ * up; part 0 removes its folder. */
 lk_status lk_saver_finish(lk_saver *saver);
 
 typedef struct lk_checkpoint lk_checkpoint;

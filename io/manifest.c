@@ -1,5 +1,5 @@
-/* What index.h5 says: step, parts, tensors, files.  It is read only after its seal was found good, so what is checked here
- * is that this program understands it. */
+/* What index.h5 says: step, parts, tensors, files.  It is read only after its seal was found good, so what is
+ * checked here is that this program understands it. */
 #include <stdlib.h>
 
 #include "io/ckpt.h"

@@ -1,9 +1,10 @@
 /*
- * From step-N.partial, in which every worker has written its file, to step-N: index.h5 last, then one rename, then the
- * links, then the removal of what `keep` no longer keeps.  A crash at any moment leaves the older checkpoints, and this
- * one whole or not at all.
+ * From step-N.partial, in which every worker has written its file, to step-N: index.h5 last, then one rename,
+ * then the links, then the removal of what `keep` no longer keeps.  A crash at any moment leaves the older
+ * checkpoints, and this one whole or not at all.
  *
- * Steps after the one published are of an earlier try that came further; they neither count for `keep` nor are removed.
+ * Steps after the one published are of an earlier try that came further; they neither count for `keep` nor are
+ * removed.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -36,7 +37,7 @@ static lk_status write_index(const char *partial, int64_t step, int parts, lk_in
     lk_status status = collect_seals(partial, step, parts, seals);
     if (status == LK_OK) {
         lk_index_complete(index, step, seals);
-        status = lk_sealed_write(partial, LK_INDEX_FILE, step, &index->image);
+        status = lk_sealed_write(partial, LK_INDEX_FILE, step, 0, &index->image);
     }
     free(seals);
     LK_TRY(status);

@@ -3,9 +3,10 @@
  *
  *     idle --begin--> writing --poll, wait--> written --publish (part 0), finish--> idle
  *
- * lk_saver_begin() copies rows into the images of the files, which are laid out by the first save and used again as long
- * as the tensors stay the same; the thread of the save takes checksums and writes.  It calls no HDF5, so the library need
- * not be thread-safe.  leader.h5 is written by part 0's thread too, so that publishing is short: index.h5 and names.
+ * lk_saver_begin() copies rows into the images of the files, which are laid out by the first save and used again
+ * as long as the tensors stay the same; the thread of the save takes checksums and writes.  It calls no HDF5, so
+ * the library need not be thread-safe.  leader.h5 is written by part 0's thread too, so that publishing is short:
+ * index.h5 and names.
  *
  * Memory: one copy of this part's rows; on part 0 also one of the leader's tensors.
  */
@@ -71,10 +72,11 @@ static lk_status write_files(lk_saver *saver)
         return LK_FAIL(LK_ERR_CHECKPOINT, "cannot make the folder %s: %s", saver->partial, strerror(errno));
     lk_shard_name(name, saver->r, saver->n);
     lk_shard_check(&saver->shard);
-    LK_TRY(lk_sealed_write(saver->partial, name, saver->step, &saver->shard.image));
+    LK_TRY(lk_sealed_write(saver->partial, name, saver->step, saver->shard.pieces_offset, &saver->shard.image));
     if (saver->r == 0) {
         lk_shard_check(&saver->leader);
-        LK_TRY(lk_sealed_write(saver->partial, LK_LEADER_FILE, saver->step, &saver->leader.image));
+        LK_TRY(lk_sealed_write(saver->partial, LK_LEADER_FILE, saver->step, saver->leader.pieces_offset,
+                               &saver->leader.image));
     }
     LK_TRY(lk_sync_dir(saver->partial));
     return LK_OK;

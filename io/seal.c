@@ -1,9 +1,9 @@
 /*
- * The seal of a file: five lines of text in HDF5's user block, and the writing of sealed files.
+ * The seal of a file: six lines of text in HDF5's user block, and the writing of sealed files.
  *
- * A seal is good only if it is exactly what would be written for the values it holds, so a flipped bit anywhere in the
- * block is found.  Files are written with write(2) from memory: a full disk, a limit or a dead disk is an errno here,
- * and HDF5 never sees it.
+ * A seal is good only if it is exactly what would be written for the values it holds, so a flipped bit anywhere
+ * in the block is found.  Files are written with write(2) from memory: a full disk, a limit or a dead disk is an
+ * errno here, and HDF5 never sees it.
  */
 #include "io/ckpt.h"
 
@@ -21,18 +21,21 @@ static const mode_t FILE_MODE = 0666; /* the umask takes away what it should */
     "file %s\n"                                               \
     "step %" PRId64 "\n"                                      \
     "bytes %zu\n"                                             \
-    "xxh3-128 of byte 512 and on: %s\n"
+    "table of pieces at byte %zu\n"                           \
+    "xxh3-128 of all this with zeros here: %s\n"
 #define SEAL_SCAN                                             \
     "Lockstep checkpoint: HDF5 starts at byte 512\n"          \
     "file %63s\n"                                             \
     "step %" SCNd64 "\n"                                      \
     "bytes %zu\n"                                             \
-    "xxh3-128 of byte 512 and on: %32s\n"
+    "table of pieces at byte %zu\n"                           \
+    "xxh3-128 of all this with zeros here: %32s\n"
 
-static void seal_print(const lk_seal *seal, unsigned char block[LK_SEAL_BYTES])
+void lk_seal_print(const lk_seal *seal, unsigned char block[LK_SEAL_BYTES])
 {
     memset(block, 0, LK_SEAL_BYTES);
-    snprintf((char *)block, LK_SEAL_BYTES, SEAL_FORM, seal->file, seal->step, seal->nbytes, seal->checksum);
+    snprintf((char *)block, LK_SEAL_BYTES, SEAL_FORM, seal->file, seal->step, seal->nbytes,
+             seal->pieces, seal->checksum);
 }
 
 bool lk_seal_parse(const unsigned char block[LK_SEAL_BYTES], lk_seal *out)
@@ -42,8 +45,8 @@ bool lk_seal_parse(const unsigned char block[LK_SEAL_BYTES], lk_seal *out)
 
     memcpy(text, block, LK_SEAL_BYTES);
     *out = (lk_seal){0};
-    if (sscanf(text, SEAL_SCAN, out->file, &out->step, &out->nbytes, out->checksum) != 4) return false;
-    seal_print(out, again);
+    if (sscanf(text, SEAL_SCAN, out->file, &out->step, &out->nbytes, &out->pieces, out->checksum) != 5) return false;
+    lk_seal_print(out, again);
     return memcmp(block, again, LK_SEAL_BYTES) == 0;
 }
 
@@ -78,15 +81,26 @@ static lk_status write_file(const char *path, const lk_h5_image *image)
                    image->nbytes, why == ENOSPC || why == EDQUOT ? ": make room, or keep fewer checkpoints" : "");
 }
 
-lk_status lk_sealed_write(const char *dir, const char *file, int64_t step, lk_h5_image *image)
+lk_seal lk_seal_unsigned(const lk_seal *seal)
 {
-    lk_seal seal = {.step = step, .nbytes = image->nbytes};
+    lk_seal copy = *seal;
+
+    memset(copy.checksum, '0', LK_CHECKSUM_CHARS);
+    copy.checksum[LK_CHECKSUM_CHARS] = '\0';
+    return copy;
+}
+
+lk_status lk_sealed_write(const char *dir, const char *file, int64_t step, size_t pieces, lk_h5_image *image)
+{
+    lk_seal seal = {.step = step, .nbytes = image->nbytes, .pieces = pieces};
     char path[LK_CKPT_PATH_BYTES];
 
-    snprintf(seal.file, sizeof seal.file, "%s", file);
-    lk_checksum(image->bytes + LK_SEAL_BYTES, image->nbytes - LK_SEAL_BYTES, seal.checksum);
-    seal_print(&seal, image->bytes);
     LK_TRY(lk_ckpt_path(path, dir, file));
+    snprintf(seal.file, sizeof seal.file, "%s", file);
+    seal = lk_seal_unsigned(&seal);
+    lk_seal_print(&seal, image->bytes);
+    lk_checksum(image->bytes, image->nbytes, seal.checksum);
+    lk_seal_print(&seal, image->bytes);
     LK_TRY(write_file(path, image));
     return LK_OK;
 }

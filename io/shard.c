@@ -2,14 +2,16 @@
  * One file of tensors: its structure and contents in memory, and reading it back.
  *
  *     /model/NAME, /optimizer/...   rows [begin, end) of each tensor; attributes `rows` and `shape` (of the whole)
- *     /lockstep/path, rows, checksum    the same as tables, one entry a tensor, and the XXH3-128 of each piece
- *     /lockstep/note, /schedule/best, ...    leader.h5: the notes' paths in their order, and their values
+ *     /lockstep/path                the tensors in the order they were saved
+ *     /lockstep/piece               for each: its first byte in the file, its rows, and the XXH3-128 of these
+ *     /lockstep/note                leader.h5: paths of the notes in their order, their values being at these paths
  *
- * HDF5 lays the file out once.  A later save of the same tensors copies rows to the places HDF5 gave them and patches the
- * table of checksums, which is a plain array for that reason, not attributes in headers that carry checksums of their own.
- * So the thread that saves calls no HDF5, and a save holds one copy of what it saves.
+ * HDF5 lays the file out once.  A later save of the same tensors copies rows to the places HDF5 gave them and
+ * patches the checksums, which are in a table for that reason, not in attributes, whose headers carry checksums
+ * of HDF5's own.  So the thread that saves calls no HDF5, and a save holds one copy of what it saves.
  */
 #include <inttypes.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,53 +25,70 @@ void lk_shard_name(char out[LK_FILE_NAME_BYTES], int r, int n)
 
 /* ------------------------------------------------------------------ writing */
 
-static lk_status add_piece(hid_t file, const lk_ckpt_tensor *tensor, struct lk_piece *piece)
+size_t lk_piece_bytes(const lk_piece *piece, const lk_ckpt_tensor *tensor)
+{
+    return (size_t)(piece->end - piece->begin) * lk_tensor_row_elems(tensor) * sizeof(float);
+}
+
+static lk_status add_tensor(hid_t file, const lk_ckpt_tensor *tensor, lk_piece *piece)
 {
     const int64_t rows[2] = {piece->begin, piece->end};
     int64_t shape[LK_MAX_DIMS];
+    size_t offset;
     LK_H5_ID set = H5I_INVALID_HID;
 
-    if (piece->nbytes == 0) return LK_OK;
+    if (lk_piece_bytes(piece, tensor) == 0) return LK_OK;
     memcpy(shape, tensor->shape, sizeof shape);
     shape[0] = piece->end - piece->begin;
     LK_TRY(lk_h5_write(file, tensor->path, H5T_IEEE_F32LE, H5T_NATIVE_FLOAT, tensor->ndim, shape, NULL, &set));
-    LK_TRY(lk_h5_offset(set, &piece->offset));
+    LK_TRY(lk_h5_offset(set, &offset));
     LK_TRY(lk_h5_set_attribute(set, "rows", rows, 2));
     LK_TRY(lk_h5_set_attribute(set, "shape", tensor->shape, (size_t)tensor->ndim));
+    piece->offset = (int64_t)offset;
     return LK_OK;
 }
 
-static lk_status add_checksums(hid_t file, size_t n, size_t *offset)
+/* lk_piece as HDF5 sees it, in memory and in files. */
+static lk_status piece_type(hid_t *out)
 {
-    const int64_t shape[1] = {(int64_t)n};
+    LK_H5_ID text = H5I_INVALID_HID;
+    LK_H5_ID type = H5I_INVALID_HID;
+
+    LK_TRY(lk_h5_text_type(LK_CHECKSUM_CHARS, &text));
+    LK_H5(LK_ERR_SYSTEM, type = H5Tcreate(H5T_COMPOUND, sizeof(lk_piece)), "cannot make the type of a piece");
+    if (H5Tinsert(type, "offset", offsetof(lk_piece, offset), H5T_STD_I64LE) < 0 ||
+        H5Tinsert(type, "begin", offsetof(lk_piece, begin), H5T_STD_I64LE) < 0 ||
+        H5Tinsert(type, "end", offsetof(lk_piece, end), H5T_STD_I64LE) < 0 ||
+        H5Tinsert(type, "xxh3", offsetof(lk_piece, xxh3), text) < 0)
+        return lk_h5_fail(LK_ERR_SYSTEM, __FILE__, __LINE__, "cannot make the type of a piece");
+    *out = type;
+    type = H5I_INVALID_HID;
+    return LK_OK;
+}
+
+static lk_status add_pieces(hid_t file, lk_shard *shard)
+{
+    const int64_t n[1] = {(int64_t)shard->layout.n};
     LK_H5_ID type = H5I_INVALID_HID;
     LK_H5_ID set = H5I_INVALID_HID;
 
-    LK_TRY(lk_h5_text_type(LK_CHECKSUM_CHARS, &type));
-    LK_TRY(lk_h5_write(file, LK_AT_CHECKSUM, type, type, 1, shape, NULL, &set));
-    if (n > 0) LK_TRY(lk_h5_offset(set, offset));
+    LK_TRY(piece_type(&type));
+    LK_TRY(lk_h5_write(file, LK_AT_PIECE, type, type, 1, n, NULL, &set));
+    shard->pieces_offset = 0;
+    if (shard->layout.n > 0) LK_TRY(lk_h5_offset(set, &shard->pieces_offset));
     return LK_OK;
 }
 
-static lk_status add_paths_and_rows(hid_t file, const lk_shard *shard)
+static lk_status add_paths(hid_t file, const lk_layout *layout)
 {
-    const size_t n = shard->layout.n;
-    const int64_t shape[2] = {(int64_t)n, 2};
-    const char **path = calloc(n + 1, sizeof *path);
-    int64_t(*rows)[2] = calloc(n + 1, sizeof *rows);
-    lk_status status = path && rows ? LK_OK : LK_FAIL(LK_ERR_SYSTEM, "out of memory: a table of %zu tensors", n);
+    const char **path = calloc(layout->n + 1, sizeof *path);
 
-    for (size_t i = 0; i < n && status == LK_OK; i++) {
-        path[i] = shard->layout.tensor[i].path;
-        rows[i][0] = shard->piece[i].begin;
-        rows[i][1] = shard->piece[i].end;
-    }
-    if (status == LK_OK) status = lk_h5_write_texts(file, LK_AT_PATH, path, n);
-    if (status == LK_OK)
-        status = lk_h5_write(file, LK_AT_ROWS, H5T_STD_I64LE, H5T_NATIVE_INT64, 2, shape, rows, NULL);
-    free(rows);
+    LK_TRY_ALLOC(path, layout->n * sizeof *path);
+    for (size_t i = 0; i < layout->n; i++) path[i] = layout->tensor[i].path;
+    const lk_status status = lk_h5_write_texts(file, LK_AT_PATH, path, layout->n);
     free(path);
-    return status;
+    LK_TRY(status);
+    return LK_OK;
 }
 
 static lk_status add_note(hid_t file, const lk_notes *notes, size_t i)
@@ -114,11 +133,9 @@ static lk_status cut(lk_shard *shard, int r, int n)
     shard->piece = calloc(shard->layout.n + 1, sizeof *shard->piece);
     LK_TRY_ALLOC(shard->piece, shard->layout.n * sizeof *shard->piece);
     for (size_t i = 0; i < shard->layout.n; i++) {
-        const lk_ckpt_tensor *tensor = &shard->layout.tensor[i];
-        struct lk_piece *piece = &shard->piece[i];
+        lk_piece *piece = &shard->piece[i];
 
-        LK_TRY(lk_part_rows(lk_tensor_rows(tensor), r, n, &piece->begin, &piece->end));
-        piece->nbytes = (size_t)(piece->end - piece->begin) * lk_tensor_row_elems(tensor) * sizeof(float);
+        LK_TRY(lk_part_rows(lk_tensor_rows(&shard->layout.tensor[i]), r, n, &piece->begin, &piece->end));
     }
     return LK_OK;
 }
@@ -131,17 +148,17 @@ static void forget_structure(lk_shard *shard)
     lk_layout_free(&shard->layout);
 }
 
-static lk_status lay_out(lk_shard *shard, const char *file_name, const lk_ckpt_tensor *tensors, size_t n_tensors, int r,
-                         int n, const lk_notes *notes)
+static lk_status lay_out(lk_shard *shard, const char *file_name, const lk_ckpt_tensor *tensors, size_t n_tensors,
+                         int r, int n, const lk_notes *notes)
 {
     LK_H5_ID file = H5I_INVALID_HID;
 
     LK_TRY(lk_layout_copy(tensors, n_tensors, &shard->layout));
     LK_TRY(cut(shard, r, n));
     LK_TRY(lk_h5_image_begin(&shard->image, file_name, LK_SEAL_BYTES, &file));
-    for (size_t i = 0; i < n_tensors; i++) LK_TRY(add_piece(file, &tensors[i], &shard->piece[i]));
-    LK_TRY(add_paths_and_rows(file, shard));
-    LK_TRY(add_checksums(file, n_tensors, &shard->checksum_offset));
+    for (size_t i = 0; i < n_tensors; i++) LK_TRY(add_tensor(file, &tensors[i], &shard->piece[i]));
+    LK_TRY(add_paths(file, &shard->layout));
+    LK_TRY(add_pieces(file, shard));
     LK_TRY(add_notes(file, notes));
     LK_TRY(lk_h5_image_end(&shard->image, &file));
     return LK_OK;
@@ -162,19 +179,23 @@ lk_status lk_shard_build(lk_shard *shard, const char *file_name, const lk_ckpt_t
 void lk_shard_fill(lk_shard *shard, const lk_ckpt_tensor *tensors)
 {
     for (size_t i = 0; i < shard->layout.n; i++) {
-        const struct lk_piece *piece = &shard->piece[i];
+        const lk_piece *piece = &shard->piece[i];
+        const size_t nbytes = lk_piece_bytes(piece, &tensors[i]);
 
-        if (piece->nbytes == 0) continue;
+        if (nbytes == 0) continue;
         memcpy(shard->image.bytes + piece->offset,
-               tensors[i].data + (size_t)piece->begin * lk_tensor_row_elems(&tensors[i]), piece->nbytes);
+               tensors[i].data + (size_t)piece->begin * lk_tensor_row_elems(&tensors[i]), nbytes);
     }
 }
 
 void lk_shard_check(lk_shard *shard)
 {
-    for (size_t i = 0; i < shard->layout.n; i++)
-        lk_checksum(shard->image.bytes + shard->piece[i].offset, shard->piece[i].nbytes,
-                    (char *)shard->image.bytes + shard->checksum_offset + i * LK_CHECKSUM_CHARS);
+    const size_t n = shard->layout.n;
+
+    for (size_t i = 0; i < n; i++)
+        lk_checksum(shard->image.bytes + shard->piece[i].offset,
+                    lk_piece_bytes(&shard->piece[i], &shard->layout.tensor[i]), shard->piece[i].xxh3);
+    if (n > 0) memcpy(shard->image.bytes + shard->pieces_offset, shard->piece, n * sizeof *shard->piece);
 }
 
 void lk_shard_free(lk_shard *shard)
@@ -186,15 +207,30 @@ void lk_shard_free(lk_shard *shard)
 
 /* ------------------------------------------------------------------ reading */
 
-lk_status lk_shard_open(const char *dir, const char *file_name, lk_shard_reader *out)
+static lk_status read_pieces(hid_t file, size_t n, lk_piece *out)
+{
+    LK_H5_ID type = H5I_INVALID_HID;
+
+    LK_TRY(piece_type(&type));
+    LK_TRY(lk_h5_read(LK_ERR_CHECKPOINT, file, LK_AT_PIECE, type, n, out));
+    return LK_OK;
+}
+
+lk_status lk_shard_open(const char *dir, const char *file_name, size_t n, lk_shard_reader *out)
 {
     char path[LK_CKPT_PATH_BYTES];
     LK_H5_ID file = H5I_INVALID_HID;
 
     LK_TRY(lk_ckpt_path(path, dir, file_name));
     LK_TRY(lk_h5_open(LK_ERR_CHECKPOINT, path, &file));
-    LK_TRY(lk_h5_read_texts(LK_ERR_CHECKPOINT, file, LK_AT_CHECKSUM, &out->checksum, &out->n));
-    out->file = file;
+    lk_piece *piece = calloc(n + 1, sizeof *piece);
+    LK_TRY_ALLOC(piece, n * sizeof *piece);
+    const lk_status status = read_pieces(file, n, piece);
+    if (status != LK_OK) {
+        free(piece);
+        return lk_trace(status, __FILE__, __LINE__);
+    }
+    *out = (lk_shard_reader){.file = file, .piece = piece};
     file = H5I_INVALID_HID;
     return LK_OK;
 }
@@ -202,21 +238,22 @@ lk_status lk_shard_open(const char *dir, const char *file_name, lk_shard_reader 
 void lk_shard_close(lk_shard_reader *reader)
 {
     lk_h5_close(&reader->file);
-    free(reader->checksum);
-    *reader = (lk_shard_reader){.file = H5I_INVALID_HID};
+    free(reader->piece);
+    reader->piece = NULL;
 }
 
-lk_status lk_shard_read(const lk_shard_reader *reader, size_t i, const lk_ckpt_tensor *tensor, int64_t first,
-                        int64_t last, int64_t begin, int64_t end, float *out)
+lk_status lk_shard_read(const lk_shard_reader *reader, size_t i, const lk_ckpt_tensor *tensor, int64_t begin,
+                        int64_t end, float *out)
 {
+    const lk_piece *piece = &reader->piece[i];
     char place[LK_H5_PLACE_BYTES], checksum[LK_CHECKSUM_CHARS];
     LK_H5_ID set = H5I_INVALID_HID;
 
     LK_TRY(lk_h5_open_set(LK_ERR_CHECKPOINT, reader->file, tensor->path, &set));
-    LK_TRY(lk_h5_read_rows(LK_ERR_CHECKPOINT, set, H5T_NATIVE_FLOAT, begin - first, end - first, out));
-    if (begin != first || end != last) return LK_OK;
-    lk_checksum(out, (size_t)(end - begin) * lk_tensor_row_elems(tensor) * sizeof *out, checksum);
-    if (i >= reader->n || memcmp(checksum, reader->checksum[i], sizeof checksum) != 0)
+    LK_TRY(lk_h5_read_rows(LK_ERR_CHECKPOINT, set, H5T_NATIVE_FLOAT, begin - piece->begin, end - piece->begin, out));
+    if (begin != piece->begin || end != piece->end) return LK_OK;
+    lk_checksum(out, lk_piece_bytes(piece, tensor), checksum);
+    if (memcmp(checksum, piece->xxh3, sizeof checksum) != 0)
         return LK_FAIL(LK_ERR_CHECKPOINT, "%s rows %" PRId64 "..%" PRId64 " is damaged (checksum): it was good when "
                        "this checkpoint was opened", lk_h5_place(set, place), begin, end - 1);
     return LK_OK;

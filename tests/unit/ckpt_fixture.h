@@ -86,7 +86,8 @@ static inline void begin_all(lk_saver **savers, int n, int64_t step, int salt)
 
     fixture_set(&f, salt);
     for (int r = 0; r < n; r++)
-        OK(lk_saver_begin(savers[r], step, f.shared, N_SHARED, f.leader, r == 0 ? N_LEADER : 0, r == 0 ? notes : NULL));
+        OK(lk_saver_begin(savers[r], step, f.shared, N_SHARED, f.leader, r == 0 ? N_LEADER : 0,
+                          r == 0 ? notes : NULL));
     lk_notes_free(&notes);
 }
 

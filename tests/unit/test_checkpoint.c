@@ -1,4 +1,5 @@
-/* What was saved by any number of parts is read back by any other, to the bit; digests do not depend on the parts. */
+/* What was saved by any number of parts is read back by any other, to the bit; digests do not depend on the
+ * parts. */
 #include <unistd.h>
 
 #include "ckpt_fixture.h"
@@ -217,7 +218,8 @@ Test(checkpoint, the_digest_of_a_large_tensor_is_that_of_its_memory)
 Test(checkpoint, another_shape_or_an_absent_tensor_is_named)
 {
     float data[MOST_ELEMS];
-    const lk_ckpt_tensor shape = {"model/0.weight", 2, {5, 7}, 35, data}, absent = {"model/9.weight", 1, {1}, 1, data};
+    const lk_ckpt_tensor shape = {"model/0.weight", 2, {5, 7}, 35, data};
+    const lk_ckpt_tensor absent = {"model/9.weight", 1, {1}, 1, data};
     lk_checkpoint *checkpoint;
 
     save(dir, 2, 1, 1);

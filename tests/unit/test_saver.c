@@ -1,4 +1,5 @@
-/* A save is of the moment it began, one at a time; `keep`, `latest` and `best` say what stays; crashes leave nothing. */
+/* A save is of the moment it began, one at a time; `keep`, `latest` and `best` say what stays; crashes leave
+ * nothing. */
 #include <signal.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -118,7 +119,8 @@ Test(saver, a_second_save_in_flight_is_refused_and_the_first_goes_on)
     begin_all(&saver, 1, 1, 1);
     cr_expect(lk_saver_busy(saver));
     cr_expect_eq(lk_saver_begin(saver, 2, f.shared, N_SHARED, NULL, 0, NULL), LK_ERR_CHECKPOINT);
-    cr_expect(strstr(lk_error_message(), "the save of step 1 is still in flight"), "message: %s", lk_error_message());
+    cr_expect(strstr(lk_error_message(), "the save of step 1 is still in flight"), "message: %s",
+              lk_error_message());
     OK(lk_saver_wait(saver));
     cr_expect(lk_saver_busy(saver), "written but not published is still in flight");
     OK(lk_saver_publish(saver, false));
