@@ -239,6 +239,9 @@ typedef struct lk_engine lk_engine;
 lk_status lk_engine_new(const lk_engine_options *options, const lk_model *model, lk_engine **out);
 void      lk_engine_free(lk_engine **engine);
 const char *lk_engine_name(const lk_engine *engine); /* "cpu" */
+/* For doctor: what an engine of this kind would run on ("oneDNN 2.6.3, AVX-512, 1 thread"), or why there is none;
+ * writes at most nbytes. */
+void lk_engine_describe(lk_engine_kind kind, char *text, size_t nbytes);
 
 typedef enum lk_mode {
     LK_TRAIN,   /* forward with dropout and batch statistics, loss, backward */

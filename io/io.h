@@ -261,6 +261,9 @@ lk_status lk_checkpoint_digest(lk_checkpoint *checkpoint, const char *prefix, ch
 typedef struct lk_ckpt_entry { char name[64]; int64_t step; int64_t nbytes; bool latest, best; } lk_ckpt_entry;
 lk_status lk_checkpoint_list(const char *dir, lk_ckpt_entry **entries, size_t *n); /* release with free() */
 
+/* For doctor: "HDF5 1.10.8, thread-safe"; writes at most nbytes. */
+void lk_checkpoint_describe(char *text, size_t nbytes);
+
 /* ------------------------------------------------ metrics, journal, progress */
 
 /* RUN/metrics.csv: one line an evaluation, columns fixed by the first call of lk_metrics_open.  `resume_step` >= 0

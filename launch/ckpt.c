@@ -1,0 +1,193 @@
+/* lockstep ckpt list|show|verify|digest|diff: what is in checkpoints, whether it is whole, and how two differ. */
+#include "launch/launch.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+enum { PATH_BYTES = 4096 };
+
+typedef lk_status verb_fn(const options *opt);
+
+/* RUN means RUN/checkpoints/latest. */
+static lk_status open_path(const char *path, lk_checkpoint **out)
+{
+    char latest[PATH_BYTES];
+    struct stat info;
+
+    snprintf(latest, sizeof latest, "%s/checkpoints/latest", path);
+    return lk_checkpoint_open(stat(latest, &info) == 0 ? latest : path, out);
+}
+
+static lk_status verb_list(const options *opt)
+{
+    char dir[PATH_BYTES];
+    struct stat info;
+    lk_ckpt_entry *entries;
+    size_t n;
+
+    snprintf(dir, sizeof dir, "%s/checkpoints", opt->positional[1]);
+    LK_TRY(lk_checkpoint_list(stat(dir, &info) == 0 ? dir : opt->positional[1], &entries, &n));
+    for (size_t i = 0; i < n; i++)
+        printf("%-16s step %10" PRId64 " %12" PRId64 " bytes%s%s\n", entries[i].name, entries[i].step, entries[i].nbytes,
+               entries[i].latest ? "  latest" : "", entries[i].best ? "  best" : "");
+    if (n == 0) printf("no checkpoints in %s\n", opt->positional[1]);
+    free(entries);
+    return LK_OK;
+}
+
+/* Notes of one line each; long texts (the recipe, the data's statistics) stand below by themselves. */
+static void print_note(const lk_notes *notes, const char *path)
+{
+    const char *text;
+    int64_t integer;
+    double real;
+
+    if (lk_notes_get_int(notes, path, &integer) == LK_OK) printf("  %-36s %" PRId64 "\n", path, integer);
+    else if (lk_notes_get_real(notes, path, &real) == LK_OK) printf("  %-36s %.9g\n", path, real);
+    else if (lk_notes_get_text(notes, path, &text) == LK_OK && !strchr(text, '\n') && strlen(text) < 80)
+        printf("  %-36s %s\n", path, text);
+}
+
+static lk_status verb_show(const options *opt)
+{
+    lk_checkpoint *ckpt = NULL;
+    const char *recipe;
+
+    LK_TRY(open_path(opt->positional[1], &ckpt));
+    const lk_notes *notes = lk_checkpoint_notes(ckpt);
+    printf("%s\n", lk_checkpoint_path(ckpt));
+    for (size_t i = 0; i < lk_notes_n(notes); i++) print_note(notes, lk_notes_path(notes, i));
+    for (size_t i = 0; i < lk_checkpoint_n_tensors(ckpt); i++) {
+        const lk_ckpt_tensor *t = lk_checkpoint_tensor(ckpt, i);
+
+        printf("  %-44s (", t->path);
+        for (int d = 0; d < t->ndim; d++) printf("%s%" PRId64, d ? ", " : "", t->shape[d]);
+        printf(")\n");
+    }
+    if (lk_notes_get_text(notes, "run/recipe", &recipe) == LK_OK) printf("\n%s", recipe);
+    lk_checkpoint_free(&ckpt);
+    return LK_OK;
+}
+
+static lk_status verb_verify(const options *opt)
+{
+    lk_checkpoint *ckpt = NULL;
+
+    LK_TRY(open_path(opt->positional[1], &ckpt));
+    printf("%s: every file, size and checksum is right; %zu tensors\n", lk_checkpoint_path(ckpt),
+           lk_checkpoint_n_tensors(ckpt));
+    lk_checkpoint_free(&ckpt);
+    return LK_OK;
+}
+
+static lk_status verb_digest(const options *opt)
+{
+    lk_checkpoint *ckpt = NULL;
+    char digest[33];
+
+    LK_TRY(open_path(opt->positional[1], &ckpt));
+    const lk_status status = lk_checkpoint_digest(ckpt, opt->ema ? "ema/" : "model/", digest);
+    if (status == LK_OK) printf("%s\n", digest);
+    lk_checkpoint_free(&ckpt);
+    return status;
+}
+
+/* --------------------------------------------------------------------- diff */
+
+static const lk_ckpt_tensor *find_tensor(const lk_checkpoint *ckpt, const char *path)
+{
+    for (size_t i = 0; i < lk_checkpoint_n_tensors(ckpt); i++)
+        if (strcmp(lk_checkpoint_tensor(ckpt, i)->path, path) == 0) return lk_checkpoint_tensor(ckpt, i);
+    return NULL;
+}
+
+static bool same_shape(const lk_ckpt_tensor *a, const lk_ckpt_tensor *b)
+{
+    return a->ndim == b->ndim && memcmp(a->shape, b->shape, (size_t)a->ndim * sizeof a->shape[0]) == 0;
+}
+
+static lk_status read_whole(lk_checkpoint *ckpt, const lk_ckpt_tensor *t, float **out)
+{
+    *out = lk_alloc(t->n_elem * sizeof **out);
+    LK_TRY_ALLOC(*out, t->n_elem * sizeof **out);
+    return lk_checkpoint_read(ckpt, t->path, 0, t->ndim ? t->shape[0] : 1, *out);
+}
+
+static lk_status compare_tensor(lk_checkpoint *a, lk_checkpoint *b, const lk_ckpt_tensor *t, size_t *n_different)
+{
+    float *va = NULL, *vb = NULL;
+    size_t count = 0;
+    double largest = 0.0;
+
+    lk_status status = read_whole(a, t, &va);
+    if (status == LK_OK) status = read_whole(b, t, &vb);
+    for (size_t i = 0; status == LK_OK && i < t->n_elem; i++) {
+        if (memcmp(&va[i], &vb[i], sizeof va[i]) == 0) continue;
+        count++;
+        if (!(fabs((double)va[i] - vb[i]) <= largest)) largest = fabs((double)va[i] - vb[i]);
+    }
+    if (count) printf("  %-44s %zu of %zu elements differ, by up to %.6g\n", t->path, count, t->n_elem, largest);
+    *n_different += count != 0;
+    lk_free(&va);
+    lk_free(&vb);
+    return status;
+}
+
+static lk_status compare(lk_checkpoint *a, lk_checkpoint *b)
+{
+    size_t n_different = 0, n_same = 0;
+
+    for (size_t i = 0; i < lk_checkpoint_n_tensors(a); i++) {
+        const lk_ckpt_tensor *t = lk_checkpoint_tensor(a, i), *other = find_tensor(b, t->path);
+        const size_t before = n_different;
+
+        if (!other || !same_shape(t, other)) {
+            printf("  %-44s %s\n", t->path, other ? "shapes differ" : "only in the first");
+            n_different++;
+            continue;
+        }
+        LK_TRY(compare_tensor(a, b, t, &n_different));
+        n_same += n_different == before;
+    }
+    for (size_t i = 0; i < lk_checkpoint_n_tensors(b); i++)
+        if (!find_tensor(a, lk_checkpoint_tensor(b, i)->path)) {
+            printf("  %-44s only in the second\n", lk_checkpoint_tensor(b, i)->path);
+            n_different++;
+        }
+    printf("%zu tensors have the same bits, %zu differ\n", n_same, n_different);
+    return LK_OK;
+}
+
+static lk_status verb_diff(const options *opt)
+{
+    lk_checkpoint *a = NULL, *b = NULL;
+
+    if (opt->n_positional != 3)
+        return LK_FAIL(LK_ERR_USAGE, "lockstep ckpt diff needs two checkpoints: lockstep ckpt diff PATH PATH");
+    lk_status status = open_path(opt->positional[1], &a);
+    if (status == LK_OK) status = open_path(opt->positional[2], &b);
+    if (status == LK_OK) status = compare(a, b);
+    lk_checkpoint_free(&b);
+    lk_checkpoint_free(&a);
+    return status;
+}
+
+static const struct { const char *name; verb_fn *run; } verbs[] = {
+    {"list", verb_list}, {"show", verb_show}, {"verify", verb_verify}, {"digest", verb_digest}, {"diff", verb_diff},
+};
+
+enum { N_VERBS = sizeof verbs / sizeof verbs[0] };
+
+lk_status command_ckpt(job *j, const options *opt)
+{
+    (void)j;
+    if (opt->n_positional < 2)
+        return LK_FAIL(LK_ERR_USAGE, "lockstep ckpt needs a verb and a path: lockstep ckpt list|show|verify|digest|diff PATH");
+    for (int i = 0; i < N_VERBS; i++)
+        if (strcmp(verbs[i].name, opt->positional[0]) == 0) return verbs[i].run(opt);
+    return LK_FAIL(LK_ERR_USAGE, "lockstep ckpt %s: no such verb; there are list, show, verify, digest, diff",
+                   opt->positional[0]);
+}

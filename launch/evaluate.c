@@ -1,0 +1,77 @@
+/*
+ * Evaluation by all workers.  Each lane adds up its own sums over the batches in double precision, in order; at the
+ * end the lanes are summed in the tree.  So the metrics, too, are the same bits for any number of workers.
+ */
+#include "launch/launch.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+static lk_status add_batch(job *j, const lk_batch *batch, const float *params, uint64_t version, double *lanes)
+{
+    for (int l = 0; l < j->lane_end - j->lane_begin; l++) {
+        const lk_batch_lane *own = &batch->lane[l];
+        double sums[LK_N_SUMS];
+        const lk_lane lane = {
+            .mode = LK_EVAL,
+            .n = own->n,
+            .x = own->x,
+            .target = own->target,
+            .label = own->label,
+            .params = params,
+            .params_version = version,
+            .sums = sums,
+        };
+
+        if (own->n == 0) continue;
+        LK_TRY(lk_engine_run(j->engine, &lane));
+        for (int k = 0; k < LK_N_SUMS; k++) lanes[l * LK_N_SUMS + k] += sums[k];
+    }
+    return LK_OK;
+}
+
+static void put_metrics(job *j, const lk_dataset *dataset, const double *sum, const char *prefix)
+{
+    const double count = sum[LK_SUM_COUNT];
+
+    metrics_put2(&j->metrics, prefix, "loss", sum[LK_SUM_LOSS] / count);
+    if (j->recipe->model.loss.kind == LK_LOSS_CROSS_ENTROPY) {
+        metrics_put2(&j->metrics, prefix, "accuracy", sum[LK_SUM_CORRECT] / count);
+        return;
+    }
+    metrics_put2(&j->metrics, prefix, "mse", sum[LK_SUM_SQUARED] / count);
+    metrics_put2(&j->metrics, prefix, "mae", sum[LK_SUM_ABS] / count);
+    metrics_put2(&j->metrics, prefix, "r2", 1.0 - sum[LK_SUM_SQUARED] / lk_dataset_target_spread(dataset));
+}
+
+lk_status evaluate(job *j, const lk_dataset *dataset, lk_loader *loader, const float *params, uint64_t version,
+                   const char *prefix)
+{
+    const size_t own = (size_t)(j->lane_end - j->lane_begin);
+    double sum[LK_N_SUMS];
+    double *lanes = calloc(own ? own : 1, LK_N_SUMS * sizeof *lanes);
+    lk_status status = LK_OK;
+    lk_batch batch = {0};
+
+    LK_TRY_ALLOC(lanes, own * LK_N_SUMS * sizeof *lanes);
+    lk_world_progress(j->world, j->step, "evaluate");
+    while (status == LK_OK && !batch.last) {
+        status = lk_loader_next(loader, &batch);
+        if (status == LK_OK) status = add_batch(j, &batch, params, version, lanes);
+        lk_world_progress(j->world, j->step, "evaluate");
+    }
+    status = job_agree(j, status);
+    if (status == LK_OK) status = lk_world_sum_lanes(j->world, j->lanes, lanes, LK_N_SUMS, sum);
+    if (status == LK_OK) put_metrics(j, dataset, sum, prefix);
+    free(lanes);
+    return status;
+}
+
+lk_status spread_ema(job *j)
+{
+    const size_t nbytes = lk_model_n_elem(j->model) * sizeof(float);
+
+    if (j->leader) LK_TRY(lk_engine_read(j->engine, j->host, lk_ema_params(j->ema), nbytes));
+    LK_TRY(lk_world_broadcast(j->world, j->host, nbytes));
+    return lk_engine_write(j->engine, j->ema_view, j->host, nbytes);
+}

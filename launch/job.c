@@ -1,0 +1,302 @@
+/*
+ * From a recipe to a ready worker: recipe, checkpoint, data, model, engine, then what only training needs.  Every
+ * step that can fail on one worker is agreed on by all before the next, so nobody waits for a worker that has left.
+ */
+#include "launch/launch.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+lk_status job_agree(job *j, lk_status mine)
+{
+    const lk_status all = lk_world_agree(j->world, mine);
+
+    if (all != LK_OK) j->agreed = true;
+    return all;
+}
+
+/* The leader's string on every worker; *text is owned by the caller. */
+static lk_status share_text(job *j, const char *mine, char **text)
+{
+    int64_t nbytes = mine ? (int64_t)strlen(mine) + 1 : 0;
+
+    *text = NULL;
+    LK_TRY(lk_world_broadcast(j->world, &nbytes, sizeof nbytes));
+    if (nbytes == 0) return LK_OK;
+    *text = malloc((size_t)nbytes);
+    LK_TRY_ALLOC(*text, nbytes);
+    if (j->leader) memcpy(*text, mine, (size_t)nbytes);
+    return lk_world_broadcast(j->world, *text, (size_t)nbytes);
+}
+
+/* ------------------------------------------------------------------- recipe */
+
+/* A run keeps its recipe in RUN/recipe.yaml; anything else is a recipe itself. */
+static void recipe_path(const char *given, char *path, size_t nbytes)
+{
+    struct stat info;
+
+    if (stat(given, &info) == 0 && S_ISDIR(info.st_mode)) snprintf(path, nbytes, "%s/recipe.yaml", given);
+    else snprintf(path, nbytes, "%s", given);
+}
+
+static lk_status read_as_leader(job *j, const options *opt)
+{
+    const char *overrides[MAX_OVERRIDES + 1];
+    char path[4096], engine[64];
+    size_t n = 0;
+
+    if (opt->n_positional < 1)
+        return LK_FAIL(LK_ERR_USAGE, "lockstep %s needs a recipe: lockstep %s RECIPE.yaml [key=value ...]",
+                       opt->command, opt->command);
+    if (opt->n_positional > 1)
+        return LK_FAIL(LK_ERR_USAGE, "`%s` is neither an option nor an override key=value", opt->positional[1]);
+    recipe_path(opt->positional[0], path, sizeof path);
+    for (int i = 0; i < opt->n_overrides; i++) overrides[n++] = opt->overrides[i];
+    if (opt->engine) {
+        snprintf(engine, sizeof engine, "engine.kind=%s", opt->engine);
+        overrides[n++] = engine;
+    }
+    return lk_recipe_read(path, overrides, n, &j->recipe);
+}
+
+lk_status job_read_recipe(job *j, const options *opt)
+{
+    char *text = NULL, *path = NULL;
+
+    LK_TRY(job_agree(j, j->leader ? read_as_leader(j, opt) : LK_OK));
+    LK_TRY(share_text(j, j->leader ? j->recipe->text : NULL, &text));
+    lk_status status = share_text(j, j->leader ? j->recipe->path : NULL, &path);
+    if (status == LK_OK && !j->leader) status = lk_recipe_parse(text, path, NULL, 0, &j->recipe);
+    free(text);
+    free(path);
+    LK_TRY(job_agree(j, status));
+    return lk_world_set_timeout(j->world, j->recipe->dist.timeout);
+}
+
+/* --------------------------------------------------------------- checkpoint */
+
+static void warn(void *arg, const char *message)
+{
+    (void)arg;
+    fprintf(stderr, "lockstep: warning: %s\n", message);
+}
+
+static lk_status find_as_leader(job *j, const char *path)
+{
+    char inside[4096];
+    struct stat info;
+
+    snprintf(inside, sizeof inside, "%s/checkpoints", path);
+    if (stat(inside, &info) == 0 && S_ISDIR(info.st_mode))
+        return lk_checkpoint_newest(inside, warn, NULL, &j->checkpoint);
+    if (stat(path, &info) != 0) return LK_OK;
+    return lk_checkpoint_open(path, &j->checkpoint);
+}
+
+lk_status job_open_checkpoint(job *j, const char *path)
+{
+    char *found = NULL;
+
+    LK_TRY(job_agree(j, j->leader ? find_as_leader(j, path) : LK_OK));
+    LK_TRY(share_text(j, j->leader && j->checkpoint ? lk_checkpoint_path(j->checkpoint) : NULL, &found));
+    lk_status status = LK_OK;
+    if (found && !j->leader) status = lk_checkpoint_open(found, &j->checkpoint);
+    free(found);
+    return job_agree(j, status);
+}
+
+lk_status job_load_model(job *j)
+{
+    lk_ckpt_tensor *tensors = NULL;
+    size_t n = 0;
+
+    lk_status status = list_tensors(j->model, "model", LK_ROLE_BUFFER, j->host, &tensors, &n);
+    if (status == LK_OK) status = lk_checkpoint_load(j->checkpoint, tensors, n);
+    if (status == LK_OK)
+        status = lk_engine_write(j->engine, j->params, j->host, lk_model_n_elem(j->model) * sizeof(float));
+    j->params_version = ++j->last_version;
+    free_tensors(&tensors, n);
+    return job_agree(j, status);
+}
+
+/* ----------------------------------------------------------- data and model */
+
+static lk_status open_data(job *j)
+{
+    const char *stats = NULL;
+
+    if (j->checkpoint) LK_TRY(lk_notes_get_text(lk_checkpoint_notes(j->checkpoint), "data/stats", &stats));
+    return lk_dataset_open(&j->recipe->data, j->recipe->model.loss.kind, stats, &j->train, &j->validation);
+}
+
+static lk_status fit_mlp(const job *j, lk_model_spec *spec)
+{
+    const int64_t inputs = (int64_t)lk_dataset_n_input(j->train), outputs = (int64_t)lk_dataset_n_output(j->train);
+    const int64_t last = spec->layers[spec->n_layers - 1];
+    const int line = lk_recipe_line(j->recipe, "model.layers");
+
+    if (spec->layers[0] != inputs)
+        return LK_FAIL(LK_ERR_USAGE, "%s:%d: model.layers: the first is %lld, but a sample has %lld inputs",
+                       j->recipe->path, line, (long long)spec->layers[0], (long long)inputs);
+    if (lk_dataset_has_labels(j->train) ? last < outputs : last != outputs)
+        return LK_FAIL(LK_ERR_USAGE, "%s:%d: model.layers: the last is %lld, but the data has %lld %s",
+                       j->recipe->path, line, (long long)last, (long long)outputs,
+                       lk_dataset_has_labels(j->train) ? "classes" : "targets a sample");
+    return LK_OK;
+}
+
+static lk_status fit_cnn(const job *j, lk_model_spec *spec)
+{
+    int64_t image[3];
+    const int64_t classes = (int64_t)lk_dataset_n_output(j->train);
+
+    lk_dataset_image(j->train, image);
+    if (image[0] == 0)
+        return LK_FAIL(LK_ERR_USAGE, "%s:%d: model.kind: a cnn needs images, and this data set has none",
+                       j->recipe->path, lk_recipe_line(j->recipe, "model.kind"));
+    if (spec->image[0] == 0) memcpy(spec->image, image, sizeof image);
+    if (memcmp(spec->image, image, sizeof image) != 0)
+        return LK_FAIL(LK_ERR_USAGE, "%s:%d: model.image: the recipe says %lld x %lld x %lld, the data %lld x %lld x %lld",
+                       j->recipe->path, lk_recipe_line(j->recipe, "model.image"), (long long)spec->image[0],
+                       (long long)spec->image[1], (long long)spec->image[2], (long long)image[0],
+                       (long long)image[1], (long long)image[2]);
+    if (spec->classes == 0) spec->classes = classes;
+    if (lk_dataset_has_labels(j->train) ? spec->classes < classes : spec->classes != classes)
+        return LK_FAIL(LK_ERR_USAGE, "%s:%d: model.classes: the recipe says %lld, the data has %lld",
+                       j->recipe->path, lk_recipe_line(j->recipe, "model.classes"), (long long)spec->classes,
+                       (long long)classes);
+    return LK_OK;
+}
+
+static lk_status make_model(job *j)
+{
+    lk_model_spec *spec = &j->recipe->model;
+    const lk_engine_options engine = {
+        .kind = j->recipe->engine.kind,
+        .precision = j->recipe->engine.precision,
+        .threads = j->recipe->engine.threads,
+        .seed = j->recipe->run.seed,
+    };
+
+    LK_TRY(spec->kind == LK_MODEL_CNN ? fit_cnn(j, spec) : fit_mlp(j, spec));
+    LK_TRY(lk_model_new(spec, &j->model));
+    LK_TRY(lk_engine_new(&engine, j->model, &j->engine));
+
+    const size_t nbytes = lk_model_n_elem(j->model) * sizeof(float);
+    LK_TRY(lk_engine_alloc(j->engine, nbytes, (void **)&j->params));
+    if (j->recipe->has_ema) LK_TRY(lk_engine_alloc(j->engine, nbytes, (void **)&j->ema_view));
+    j->host = lk_alloc(nbytes);
+    LK_TRY_ALLOC(j->host, nbytes);
+    lk_model_init(j->model, j->recipe->run.seed, j->host);
+    j->params_version = ++j->last_version;
+    return lk_engine_write(j->engine, j->params, j->host, nbytes);
+}
+
+/* Lanes are a property of the run: the checkpoint's, else the recipe's, else one a worker. */
+static lk_status choose_lanes(job *j)
+{
+    const int asked = j->recipe->train.lanes;
+
+    j->lanes = asked ? asked : lk_world_size(j->world);
+    if (j->checkpoint) {
+        int64_t saved;
+
+        LK_TRY(lk_notes_get_int(lk_checkpoint_notes(j->checkpoint), "run/lanes", &saved));
+        if (asked && asked != saved)
+            return LK_FAIL(LK_ERR_USAGE, "%s:%d: train.lanes: the checkpoint was trained in %lld lanes, the recipe says %d; "
+                           "lanes decide the bits, so keep them or start a new run",
+                           j->recipe->path, lk_recipe_line(j->recipe, "train.lanes"), (long long)saved, asked);
+        j->lanes = (int)saved;
+    }
+    if (j->recipe->train.batch < j->lanes)
+        return LK_FAIL(LK_ERR_USAGE, "%s:%d: train.batch: %lld samples cannot be cut into %d lanes: at least one a lane",
+                       j->recipe->path, lk_recipe_line(j->recipe, "train.batch"),
+                       (long long)j->recipe->train.batch, j->lanes);
+    return lk_world_lanes(j->world, j->lanes, &j->lane_begin, &j->lane_end);
+}
+
+lk_status job_make_loader(job *j, const lk_dataset *dataset, bool training, lk_loader **out)
+{
+    const lk_recipe *r = j->recipe;
+    const lk_loader_spec spec = {
+        .batch = !training && r->train.evaluate_batch ? r->train.evaluate_batch : r->train.batch,
+        .lanes = j->lanes,
+        .lane_begin = j->lane_begin,
+        .lane_end = j->lane_end,
+        .shuffle = training && r->data.shuffle,
+        .drop_last = training && r->data.drop_last,
+        .seed = r->run.seed,
+        .ignore_index = r->model.loss.ignore_index,
+        .n_output = lk_model_n_output(j->model),
+    };
+    return lk_loader_new(dataset, &spec, out);
+}
+
+static lk_status compile_plans(job *j, const lk_loader *loader, lk_mode mode)
+{
+    int64_t sizes[4];
+    const int n = lk_loader_lane_sizes(loader, sizes);
+
+    for (int i = 0; i < n; i++) LK_TRY(lk_engine_compile(j->engine, mode, sizes[i]));
+    return LK_OK;
+}
+
+static lk_status make_validation_loader(job *j)
+{
+    if (!j->validation) return LK_OK;
+    LK_TRY(job_make_loader(j, j->validation, false, &j->validation_loader));
+    return compile_plans(j, j->validation_loader, LK_EVAL);
+}
+
+lk_status job_open(job *j)
+{
+    LK_TRY(job_agree(j, open_data(j)));
+    LK_TRY(job_agree(j, make_model(j)));
+    LK_TRY(job_agree(j, choose_lanes(j)));
+    metrics_init(&j->metrics, j->recipe->model.loss.kind, j->validation != NULL, j->recipe->has_ema);
+    return job_agree(j, make_validation_loader(j));
+}
+
+/* ----------------------------------------------------------------- training */
+
+static lk_status make_training(job *j)
+{
+    LK_TRY(job_make_loader(j, j->train, true, &j->loader));
+    LK_TRY(compile_plans(j, j->loader, LK_TRAIN));
+    LK_TRY(lk_optimizer_new(j->engine, &j->recipe->optimizer, &j->optimizer));
+    if (j->recipe->has_ema && j->leader)
+        LK_TRY(lk_ema_new(j->engine, &j->recipe->ema.spec, j->params, &j->ema));
+    return LK_OK;
+}
+
+lk_status job_open_training(job *j)
+{
+    LK_TRY(job_agree(j, make_training(j)));
+    /* Collective, and the same on all. */
+    const lk_status status = lk_reducer_new(j->world, j->engine, j->model, (lk_reduction)j->recipe->dist.reduction,
+                                            j->lanes, (size_t)j->recipe->dist.bucket_bytes, &j->reducer);
+    if (status != LK_OK) j->agreed = true;
+    return status;
+}
+
+void job_close(job *j)
+{
+    lk_reducer_free(&j->reducer);
+    lk_ema_free(&j->ema);
+    lk_optimizer_free(&j->optimizer);
+    lk_loader_free(&j->validation_loader);
+    lk_loader_free(&j->loader);
+    lk_free(&j->host);
+    if (j->engine) {
+        lk_engine_release(j->engine, &j->ema_view);
+        lk_engine_release(j->engine, &j->params);
+    }
+    lk_engine_free(&j->engine);
+    lk_model_free(&j->model);
+    lk_dataset_free(&j->validation);
+    lk_dataset_free(&j->train);
+    lk_checkpoint_free(&j->checkpoint);
+    lk_recipe_free(&j->recipe);
+}

@@ -1,0 +1,132 @@
+/* What the files of launch/ share: options, the job, commands.  Only launch/ exits and prints. */
+#ifndef LK_LAUNCH_H
+#define LK_LAUNCH_H
+
+#include "dist/dist.h"
+#include "engine/engine.h"
+#include "io/io.h"
+
+/* ------------------------------------------------------------------ options */
+
+/* Every option once: field, kind, spelling, argument, help.  Kinds: FLAG bool, TEXT const char *, COUNT int64_t. */
+#define OPTION_LIST(X)                                                                                     \
+    X(resume, FLAG, "--resume", NULL, "train: continue the newest good checkpoint, on any number of workers") \
+    X(engine, TEXT, "--engine", "KIND", "auto, cpu or cuda; the same as engine.kind=KIND")                 \
+    X(checkpoint, TEXT, "--checkpoint", "PATH", "eval, predict: this checkpoint instead of the latest")    \
+    X(data, TEXT, "--data", "FILE", "eval, predict: this file instead of the recipe's validation part")    \
+    X(labels, TEXT, "--labels", "FILE", "eval: labels that belong to --data (idx)")                        \
+    X(out, TEXT, "--out", "FILE", "predict: CSV file to write instead of standard output")                 \
+    X(ema, FLAG, "--ema", NULL, "predict, ckpt digest: the EMA's weights")                                 \
+    X(count, COUNT, "--count", "N", "lr: how many values (default: the run's)")                            \
+    X(csv, FLAG, "--csv", NULL, "lr: print step,epoch,lr")                                                 \
+    X(metric, TEXT, "--metric", "FILE", "lr: what a plateau observes, one number a line")                  \
+    X(nodes, FLAG, "--nodes", NULL, "plan: every node of the training plan")                               \
+    X(trace, FLAG, "--trace", NULL, "on an error, also say where in the source it arose")                  \
+    X(help, FLAG, "--help", NULL, "this text")                                                             \
+    X(version, FLAG, "--version", NULL, "the version")
+
+typedef bool OPTION_FLAG;
+typedef const char *OPTION_TEXT;
+typedef int64_t OPTION_COUNT;
+
+enum { MAX_POSITIONAL = 8, MAX_OVERRIDES = 128 };
+
+typedef struct options {
+    const char *command;
+    const char *positional[MAX_POSITIONAL]; /* behind the command */
+    int n_positional;
+    const char *overrides[MAX_OVERRIDES];   /* "a.b=value" */
+    int n_overrides;
+#define OPTION_FIELD(field, kind, spelling, argument, help) OPTION_##kind field;
+    OPTION_LIST(OPTION_FIELD)
+#undef OPTION_FIELD
+} options;
+
+lk_status options_parse(int argc, char **argv, options *out);
+void      options_help(FILE *stream);
+
+/* ------------------------------------------------------------------ metrics */
+
+enum { MAX_METRICS = 24, METRIC_NAME_BYTES = 48 };
+
+/* The run's metrics in a fixed order: last and best values by name. */
+typedef struct metrics {
+    int n;
+    char name[MAX_METRICS][METRIC_NAME_BYTES];
+    double last[MAX_METRICS], best[MAX_METRICS];
+} metrics;
+
+/* Names that a run with this loss computes. */
+void metrics_init(metrics *set, lk_loss_kind loss, bool validation, bool ema);
+int  metrics_find(const metrics *set, const char *name); /* -1: none */
+void metrics_put(metrics *set, const char *name, double value);
+/* The same with the name in two parts: "ema.validation." and "loss". */
+void metrics_put2(metrics *set, const char *prefix, const char *name, double value);
+
+/* ---------------------------------------------------------------------- job */
+
+/* One worker's part of one run: what the recipe asked for, made. */
+typedef struct job {
+    lk_world *world;            /* borrowed */
+    bool leader;
+    bool agreed;                /* the last failure is known to all workers */
+    lk_recipe *recipe;          /* all below owned */
+    lk_checkpoint *checkpoint;  /* what to start from, or NULL */
+    lk_dataset *train, *validation;
+    lk_model *model;
+    lk_engine *engine;
+    float *params;              /* engine memory, (lk_model_n_elem) */
+    uint64_t params_version;    /* of the current contents of params */
+    uint64_t last_version;      /* newest version given to any contents */
+    int64_t step;               /* training steps done; the watchdog is told */
+    float *ema_view;            /* engine memory: the leader's EMA while it is evaluated; NULL without EMA */
+    float *host;                /* host memory, (lk_model_n_elem): on its way to or from the engine */
+    lk_optimizer *optimizer;    /* train only, like all below */
+    lk_ema *ema;                /* leader alone */
+    lk_reducer *reducer;
+    lk_loader *loader, *validation_loader;
+    int lanes, lane_begin, lane_end;
+    metrics metrics;
+} job;
+
+/* LK_OK if every worker passes LK_OK; marks the job's failure as known to all.  Collective. */
+lk_status job_agree(job *j, lk_status mine);
+/* Reads the recipe (or a run's own) on the leader, gives it to all.  Collective. */
+lk_status job_read_recipe(job *j, const options *opt);
+/* Data, model, engine, parameters; loaders over the validation part.  Uses j->checkpoint for the lanes and the data's
+ * statistics when there is one.  Collective. */
+lk_status job_open(job *j);
+/* A loader of this worker's lanes: shuffled training batches, or evaluation batches in order.  Local. */
+lk_status job_make_loader(job *j, const lk_dataset *dataset, bool training, lk_loader **out);
+/* What only training needs: optimizer, EMA, reducer, loader.  Collective. */
+lk_status job_open_training(job *j);
+void      job_close(job *j);
+
+/* Finds and opens a checkpoint on all workers: `path` may be a checkpoint or a run.  Collective. */
+lk_status job_open_checkpoint(job *j, const char *path);
+/* Loads "model/" of j->checkpoint into params.  Collective. */
+lk_status job_load_model(job *j);
+
+/* Metrics of the validation part (or of `loader`'s data set) under these parameters, by all workers, into
+ * j->metrics as prefix + name.  Collective. */
+lk_status evaluate(job *j, const lk_dataset *dataset, lk_loader *loader, const float *params, uint64_t version,
+                   const char *prefix);
+/* The EMA's weights on every worker, in j->ema_view (on the leader from its EMA).  Collective. */
+lk_status spread_ema(job *j);
+
+/* Tensors of the model as a checkpoint names them: prefix + "/" + name, pointing into `base` (host memory).  The
+ * paths are owned by the result; release with free_tensors(). */
+lk_status list_tensors(const lk_model *model, const char *prefix, lk_role last_role, float *base,
+                       lk_ckpt_tensor **tensors, size_t *n);
+void      free_tensors(lk_ckpt_tensor **tensors, size_t n);
+
+/* ------------------------------------------------------------------ commands */
+
+typedef lk_status command_fn(job *j, const options *opt);
+command_fn command_train, command_eval, command_predict, command_plan, command_lr, command_ckpt, command_doctor;
+
+/* Set by SIGTERM, SIGUSR1 and SIGINT once signals_install() was called: finish the step, checkpoint, leave with 75. */
+void signals_install(void);
+bool signals_stop_requested(void);
+
+#endif

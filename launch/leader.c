@@ -1,0 +1,289 @@
+/*
+ * The leader's decisions: the learning rate and flags of every step, what an evaluation means for plateau, early
+ * stopping and the best weights.  Each decision goes, with its reason, to the run's journal.
+ */
+#include "launch/trainer.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { PATH_BYTES = 4096, N_COLUMNS_BEFORE = 1 /* lr */ };
+
+/* A metric that the recipe names must be one that this run computes. */
+static lk_status check_metric(const job *j, const char *key, const char *name)
+{
+    const char *known[MAX_METRICS];
+    char list[MAX_METRICS * METRIC_NAME_BYTES] = "";
+
+    if (!name || metrics_find(&j->metrics, name) >= 0) return LK_OK;
+    for (int i = 0; i < j->metrics.n; i++) {
+        known[i] = j->metrics.name[i];
+        snprintf(list + strlen(list), sizeof list - strlen(list), "%s%s", i ? ", " : "", known[i]);
+    }
+    const char *near = lk_nearest(name, known, (size_t)j->metrics.n);
+    return LK_FAIL(LK_ERR_USAGE, "%s:%d: %s: this run does not compute `%s`%s%s; it computes %s", j->recipe->path,
+                   lk_recipe_line(j->recipe, key), key, name, near ? "; did you mean " : "", near ? near : "", list);
+}
+
+static lk_status check_metrics(const job *j)
+{
+    const lk_recipe *r = j->recipe;
+
+    if (r->scheduler.spec.kind == LK_SCHEDULE_PLATEAU)
+        LK_TRY(check_metric(j, "scheduler.metric", r->scheduler.metric));
+    if (r->train.has_early_stop) LK_TRY(check_metric(j, "train.early_stop.metric", r->train.early_stop.metric));
+    return check_metric(j, "train.best_metric", r->train.best_metric);
+}
+
+static lk_status open_csv(trainer *t, int64_t resume_step)
+{
+    const metrics *set = &t->j->metrics;
+    const char *columns[MAX_METRICS + N_COLUMNS_BEFORE] = {"lr"};
+    char path[PATH_BYTES];
+
+    for (int i = 0; i < set->n; i++) columns[N_COLUMNS_BEFORE + i] = set->name[i];
+    snprintf(path, sizeof path, "%s/metrics.csv", t->j->recipe->run.dir);
+    return lk_metrics_open(path, columns, (size_t)set->n + N_COLUMNS_BEFORE, resume_step, &t->csv);
+}
+
+static int64_t total_steps(const job *j)
+{
+    const int64_t by_epochs = j->recipe->train.epochs * lk_loader_batches(j->loader);
+    const int64_t cap = j->recipe->train.steps;
+
+    return cap && cap < by_epochs ? cap : by_epochs;
+}
+
+lk_status leader_open(trainer *t, int64_t resume_step)
+{
+    job *j = t->j;
+    char path[PATH_BYTES];
+
+    LK_TRY(check_metrics(j));
+    if (!t->schedule) LK_TRY(lk_schedule_new(&j->recipe->scheduler.spec, j->recipe->optimizer.lr, &t->schedule));
+    LK_TRY(open_csv(t, resume_step));
+    snprintf(path, sizeof path, "%s/journal.jsonl", j->recipe->run.dir);
+    LK_TRY(lk_journal_open(path, resume_step >= 0, &t->journal));
+    LK_TRY(lk_journal_write(t->journal, j->step, resume_step >= 0 ? "resume" : "start",
+                            "%d workers on %d hosts, %d lanes, %s engine, epoch %" PRId64 " batch %" PRId64,
+                            lk_world_size(j->world), lk_world_n_hosts(j->world), j->lanes,
+                            lk_engine_name(j->engine), t->epoch, t->index));
+    if (j->recipe->dist.reduction != LK_REDUCE_TREE) {
+        fprintf(stderr, "lockstep: dist.reduction is not tree: the bits depend on the number of workers\n");
+        LK_TRY(lk_journal_write(t->journal, j->step, "reduction", "not tree: bits depend on the number of workers"));
+    }
+    return lk_progress_new(stderr, total_steps(j), j->step, &t->progress);
+}
+
+void leader_close(trainer *t)
+{
+    lk_progress_free(&t->progress);
+    lk_journal_free(&t->journal);
+    lk_metrics_free(&t->csv);
+    lk_schedule_free(&t->schedule);
+}
+
+/* -------------------------------------------------------------------- orders */
+
+static bool is_due(int64_t count, int64_t every) { return every > 0 && count % every == 0; }
+
+static uint32_t order_flags(const trainer *t, const lk_batch *batch)
+{
+    const lk_recipe *r = t->j->recipe;
+    const int64_t next_step = t->j->step + 1, next_epoch = batch->epoch + 1;
+    const bool over = (r->train.steps && next_step >= r->train.steps) || (batch->last && next_epoch >= r->train.epochs);
+    uint32_t flags = 0;
+
+    if (over) flags |= LK_ORDER_STOP | LK_ORDER_EVALUATE;
+    if (batch->last && is_due(next_epoch, r->train.evaluate_every)) flags |= LK_ORDER_EVALUATE;
+    if (r->checkpoint.unit == LK_UNIT_EPOCH ? batch->last && is_due(next_epoch, r->checkpoint.every)
+                                            : is_due(next_step, r->checkpoint.every))
+        flags |= LK_ORDER_CHECKPOINT;
+    if (t->all_written && lk_saver_busy(t->saver)) flags |= LK_ORDER_PUBLISH;
+    if (t->stop_voted) flags |= LK_ORDER_STOP | LK_ORDER_REQUEUE;
+    if (over) flags &= ~(uint32_t)LK_ORDER_REQUEUE; /* it is finished anyway */
+    return flags;
+}
+
+lk_status leader_order(trainer *t, const lk_batch *batch)
+{
+    double lr;
+
+    LK_TRY(lk_schedule_lr(t->schedule, t->j->step, batch->epoch, &lr));
+    if (lr != t->lr_journalled && (batch->index == 0 || t->j->recipe->scheduler.spec.every == LK_EVERY_EPOCH)) {
+        LK_TRY(lk_journal_write(t->journal, t->j->step, "lr", "%.17g from epoch %" PRId64 " on", lr, batch->epoch));
+        t->lr_journalled = lr;
+    }
+    t->order = (lk_order){
+        .step = t->j->step,
+        .epoch = (int32_t)batch->epoch,
+        .flags = order_flags(t, batch),
+        .n_groups = 1,
+        .lr = {lr},
+    };
+    if (t->order.flags & LK_ORDER_REQUEUE)
+        return lk_journal_write(t->journal, t->j->step, "stop", "a signal asks to stop after this step");
+    return LK_OK;
+}
+
+/* ---------------------------------------------------------------- judgement */
+
+static double metric_value(const trainer *t, const char *name)
+{
+    return t->j->metrics.last[metrics_find(&t->j->metrics, name)];
+}
+
+static lk_status judge_plateau(trainer *t)
+{
+    const char *name = t->j->recipe->scheduler.metric;
+    bool reduced = false;
+    lk_schedule_state state;
+
+    if (t->j->recipe->scheduler.spec.kind != LK_SCHEDULE_PLATEAU) return LK_OK;
+    lk_schedule_observe(t->schedule, metric_value(t, name), &reduced);
+    if (!reduced) return LK_OK;
+    lk_schedule_get(t->schedule, &state);
+    return lk_journal_write(t->journal, t->j->step, "plateau", "%s is %.6g, best %.6g: the learning rate falls to %.6g",
+                            name, metric_value(t, name), state.best, state.lr);
+}
+
+static lk_status judge_early_stop(trainer *t, uint32_t *flags)
+{
+    const lk_recipe *r = t->j->recipe;
+    const char *name = r->train.early_stop.metric;
+
+    if (!r->train.has_early_stop) return LK_OK;
+    if (!lk_early_stop_observe(&r->train.early_stop.spec, &t->early_stop, metric_value(t, name))) return LK_OK;
+    *flags |= LK_ORDER_STOP | LK_ORDER_EARLY;
+    return lk_journal_write(t->journal, t->j->step, "early_stop",
+                            "%s has not improved on %.6g for %" PRId64 " evaluations", name, t->early_stop.best,
+                            t->early_stop.num_bad);
+}
+
+/* Only weights that are saved can be the best ones kept, so the question is asked where a checkpoint follows. */
+static lk_status judge_best(trainer *t, uint32_t flags)
+{
+    const lk_recipe *r = t->j->recipe;
+
+    t->next_best = false;
+    if (!r->checkpoint.best || !((t->order.flags | flags) & (LK_ORDER_CHECKPOINT | LK_ORDER_STOP))) return LK_OK;
+    const double value = metric_value(t, r->train.best_metric);
+    if (isnan(value)) return LK_OK;
+    if (!isnan(t->best) && !(r->train.best_mode == LK_MAX ? value > t->best : value < t->best)) return LK_OK;
+    t->best = value;
+    t->next_best = true;
+    return lk_journal_write(t->journal, t->j->step, "best", "%s is %.6g: this checkpoint has the best weights saved",
+                            r->train.best_metric, value);
+}
+
+static lk_status record(trainer *t)
+{
+    const metrics *set = &t->j->metrics;
+    double values[MAX_METRICS + N_COLUMNS_BEFORE] = {t->order.lr[0]};
+    char text[160];
+    int used;
+
+    memcpy(values + N_COLUMNS_BEFORE, set->last, (size_t)set->n * sizeof *values);
+    LK_TRY(lk_metrics_write(t->csv, t->j->step, t->epoch, values));
+    used = snprintf(text, sizeof text, "epoch %" PRId64, t->epoch);
+    for (int i = 0; i < set->n && used < (int)sizeof text; i++)
+        if (strstr(set->name[i], "loss"))
+            used += snprintf(text + used, sizeof text - (size_t)used, "  %s %.4g", set->name[i], set->last[i]);
+    lk_progress_update(t->progress, t->j->step, t->samples, text);
+    return LK_OK;
+}
+
+lk_status leader_judge(trainer *t, uint32_t *flags)
+{
+    LK_TRY(record(t));
+    /* With evaluate_every, plateau and early stop count evaluations, as PyTorch's loops do. */
+    LK_TRY(judge_plateau(t));
+    LK_TRY(judge_early_stop(t, flags));
+    return judge_best(t, *flags);
+}
+
+/* ------------------------------------------------------------------ summary */
+
+static lk_status put_digest(trainer *t, const char *key, const float *device, lk_notes *notes)
+{
+    job *j = t->j;
+    lk_ckpt_tensor *tensors = NULL;
+    size_t n = 0;
+    char digest[33];
+
+    LK_TRY(lk_engine_read(j->engine, j->host, device, lk_model_n_elem(j->model) * sizeof(float)));
+    lk_status status = list_tensors(j->model, "model", LK_ROLE_BUFFER, j->host, &tensors, &n);
+    if (status == LK_OK) status = lk_digest(tensors, n, "model/", digest);
+    if (status == LK_OK) status = lk_notes_set_text(notes, key, digest);
+    free_tensors(&tensors, n);
+    return status;
+}
+
+static lk_status put_metric_values(const metrics *set, const char *group, const double *values, lk_notes *notes)
+{
+    char path[METRIC_NAME_BYTES + 16];
+
+    for (int i = 0; i < set->n; i++) {
+        snprintf(path, sizeof path, "%s/%s", group, set->name[i]);
+        LK_TRY(lk_notes_set_real(notes, path, values[i]));
+    }
+    return LK_OK;
+}
+
+static lk_status fill_summary(trainer *t, lk_notes *notes)
+{
+    job *j = t->j;
+    lk_reducer_stats reduction;
+
+    LK_TRY(lk_notes_set_text(notes, "name", j->recipe->run.name));
+    LK_TRY(lk_notes_set_int(notes, "epochs", t->epoch));
+    LK_TRY(lk_notes_set_int(notes, "steps", j->step));
+    LK_TRY(lk_notes_set_text(notes, "stopped", t->stopped));
+    LK_TRY(lk_notes_set_int(notes, "workers", lk_world_size(j->world)));
+    LK_TRY(lk_notes_set_int(notes, "lanes", j->lanes));
+    LK_TRY(lk_notes_set_text(notes, "engine", lk_engine_name(j->engine)));
+    LK_TRY(lk_notes_set_int(notes, "samples", t->samples));
+    LK_TRY(lk_notes_set_real(notes, "seconds", clock_seconds() - t->started));
+    LK_TRY(lk_notes_set_real(notes, "samples_per_second", (double)t->samples / t->train_seconds));
+    lk_reducer_get_stats(j->reducer, &reduction);
+    LK_TRY(lk_notes_set_real(notes, "seconds_waiting_for_reduction", reduction.seconds_waited));
+    LK_TRY(put_digest(t, "digest", j->params, notes));
+    if (j->ema) LK_TRY(put_digest(t, "ema_digest", lk_ema_params(j->ema), notes));
+    LK_TRY(put_metric_values(&j->metrics, "metrics", j->metrics.last, notes));
+    return put_metric_values(&j->metrics, "best", j->metrics.best, notes);
+}
+
+static void say_summary(const trainer *t, const char *path)
+{
+    const metrics *set = &t->j->metrics;
+
+    printf("%s: stopped by %s after %" PRId64 " epochs, %" PRId64 " steps; %.0f samples/s\n", t->j->recipe->run.name,
+           t->stopped, t->epoch, t->j->step, (double)t->samples / t->train_seconds);
+    for (int i = 0; i < set->n; i++)
+        if (!isnan(set->last[i])) printf("  %-24s %-12.6g best %.6g\n", set->name[i], set->last[i], set->best[i]);
+    printf("  %s\n", path);
+    fflush(stdout);
+}
+
+lk_status leader_summary(trainer *t)
+{
+    lk_notes *notes = NULL;
+    char path[PATH_BYTES];
+
+    snprintf(path, sizeof path, "%s/summary.json", t->j->recipe->run.dir);
+    lk_progress_free(&t->progress);
+    if (t->samples == 0 && access(path, F_OK) == 0) {
+        printf("%s: nothing left to do: stopped by %s after %" PRId64 " epochs; see %s\n", t->j->recipe->run.name,
+               t->stopped, t->epoch, path);
+        return LK_OK;
+    }
+    LK_TRY(lk_journal_write(t->journal, t->j->step, "end", "stopped by %s", t->stopped));
+    LK_TRY(lk_notes_new(&notes));
+    lk_status status = fill_summary(t, notes);
+    if (status == LK_OK) status = lk_summary_write(path, notes);
+    if (status == LK_OK) say_summary(t, path);
+    lk_notes_free(&notes);
+    return status;
+}

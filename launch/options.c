@@ -1,0 +1,118 @@
+/* The command line: one command, its arguments, overrides "a.b=value" and options, all from OPTION_LIST. */
+#include "launch/launch.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef enum option_kind { FLAG, TEXT, COUNT } option_kind;
+
+typedef struct option {
+    size_t offset;
+    option_kind kind;
+    const char *spelling, *argument, *help;
+} option;
+
+static const option option_table[] = {
+#define OPTION_ROW(field, kind, spelling, argument, help) {offsetof(options, field), kind, spelling, argument, help},
+    OPTION_LIST(OPTION_ROW)
+#undef OPTION_ROW
+};
+
+enum { N_OPTIONS = sizeof option_table / sizeof option_table[0], HELP_COLUMN = 22 };
+
+void options_help(FILE *stream)
+{
+    fprintf(stream, "\noptions:\n");
+    for (int i = 0; i < N_OPTIONS; i++) {
+        const option *o = &option_table[i];
+        const int used = fprintf(stream, "  %s %s", o->spelling, o->argument ? o->argument : "");
+        fprintf(stream, "%*s%s\n", used < HELP_COLUMN ? HELP_COLUMN - used : 1, "", o->help);
+    }
+}
+
+/* "section.key=value": a dotted word of letters, digits and underscores before the first equals sign. */
+static bool is_override(const char *argument)
+{
+    const char *equals = strchr(argument, '=');
+
+    if (!equals || equals == argument) return false;
+    for (const char *c = argument; c < equals; c++)
+        if (!isalnum((unsigned char)*c) && *c != '_' && *c != '.') return false;
+    return true;
+}
+
+static lk_status unknown_option(const char *argument)
+{
+    const char *known[N_OPTIONS];
+
+    for (int i = 0; i < N_OPTIONS; i++) known[i] = option_table[i].spelling;
+    const char *near = lk_nearest(argument, known, N_OPTIONS);
+    return LK_FAIL(LK_ERR_USAGE, "%s: no such option%s%s; see lockstep --help", argument,
+                   near ? "; did you mean " : "", near ? near : "");
+}
+
+static lk_status set_option(options *out, const option *o, const char *value)
+{
+    void *field = (char *)out + o->offset;
+
+    if (o->kind == FLAG) {
+        if (value) return LK_FAIL(LK_ERR_USAGE, "%s takes no value, got `%s`", o->spelling, value);
+        *(bool *)field = true;
+        return LK_OK;
+    }
+    if (!value) return LK_FAIL(LK_ERR_USAGE, "%s needs a value: %s", o->spelling, o->argument);
+    if (o->kind == TEXT) {
+        *(const char **)field = value;
+        return LK_OK;
+    }
+    char *end;
+    errno = 0;
+    const long long count = strtoll(value, &end, 10);
+    if (errno || *end || end == value || count < 1)
+        return LK_FAIL(LK_ERR_USAGE, "%s: `%s` is not a whole number of at least 1", o->spelling, value);
+    *(int64_t *)field = count;
+    return LK_OK;
+}
+
+/* "--name value" or "--name=value"; *i is left on the last argument used. */
+static lk_status parse_option(int argc, char **argv, int *i, options *out)
+{
+    const char *argument = argv[*i];
+    const char *equals = strchr(argument, '=');
+    const size_t length = equals ? (size_t)(equals - argument) : strlen(argument);
+
+    for (int k = 0; k < N_OPTIONS; k++) {
+        const option *o = &option_table[k];
+
+        if (strlen(o->spelling) != length || strncmp(o->spelling, argument, length) != 0) continue;
+        const char *value = equals ? equals + 1 : NULL;
+        if (!value && o->kind != FLAG && *i + 1 < argc) value = argv[++*i];
+        return set_option(out, o, value);
+    }
+    return unknown_option(argument);
+}
+
+lk_status options_parse(int argc, char **argv, options *out)
+{
+    memset(out, 0, sizeof *out);
+    for (int i = 1; i < argc; i++) {
+        const char *argument = argv[i];
+
+        if (argument[0] == '-' && argument[1] == '-') {
+            LK_TRY(parse_option(argc, argv, &i, out));
+        } else if (!out->command) {
+            out->command = argument;
+        } else if (is_override(argument)) {
+            if (out->n_overrides == MAX_OVERRIDES)
+                return LK_FAIL(LK_ERR_USAGE, "more than %d overrides: put them into the recipe", MAX_OVERRIDES);
+            out->overrides[out->n_overrides++] = argument;
+        } else {
+            if (out->n_positional == MAX_POSITIONAL)
+                return LK_FAIL(LK_ERR_USAGE, "too many arguments, from `%s` on", argument);
+            out->positional[out->n_positional++] = argument;
+        }
+    }
+    return LK_OK;
+}

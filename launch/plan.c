@@ -1,0 +1,76 @@
+/* lockstep plan: what each worker will hold and do, before anything is trained. */
+#include "launch/launch.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+static void print_bytes(const char *what, double nbytes, const char *note)
+{
+    static const char *const unit[] = {"B", "KiB", "MiB", "GiB", "TiB"};
+    enum { N_UNITS = sizeof unit / sizeof unit[0] };
+    int u = 0;
+
+    while (nbytes >= 1024.0 && u + 1 < N_UNITS) nbytes /= 1024.0, u++;
+    printf("  %-22s %10.4g %-4s %s\n", what, nbytes, unit[u], note);
+}
+
+static void put_line(void *arg, const char *line)
+{
+    (void)arg;
+    printf("  %s\n", line);
+}
+
+static void print_tensors(const lk_model *model)
+{
+    printf("\ntensors (name, shape, elements, place in the arena)\n");
+    for (size_t i = 0; i < lk_model_n_tensors(model); i++) {
+        const lk_tensor_info *t = lk_model_tensor(model, i);
+        char shape[96] = "()";
+
+        for (int d = 0, used = 0; d < t->ndim; d++)
+            used += snprintf(shape + used, sizeof shape - (size_t)used, "%s%" PRId64 "%s", d ? ", " : "(", t->shape[d],
+                             d + 1 == t->ndim ? ")" : "");
+        printf("  %-36s %-20s %10zu %10zu%s\n", t->name, shape, t->n_elem, t->offset,
+               t->role == LK_ROLE_BUFFER ? "  buffer" : "");
+    }
+}
+
+static lk_status print_plan(job *j, const options *opt)
+{
+    lk_plan_stats train;
+    int64_t sizes[4];
+    const int n_sizes = lk_loader_lane_sizes(j->loader, sizes);
+    const int own = j->lane_end - j->lane_begin;
+    const size_t trained = lk_model_n_trained(j->model) * sizeof(float);
+
+    LK_TRY(lk_engine_plan_stats(j->engine, LK_TRAIN, sizes[0], &train));
+    printf("%s: %zu trained elements, engine %s; %" PRId64 " samples a batch in %d lanes over %d workers\n",
+           j->recipe->run.name, lk_model_n_trained(j->model), lk_engine_name(j->engine), j->recipe->train.batch, j->lanes,
+           lk_world_size(j->world));
+    printf("\na worker of %d lane%s holds\n", own, own == 1 ? "" : "s");
+    print_bytes("parameters", (double)train.param_bytes, "fp32, buffers included");
+    print_bytes("gradients", (double)train.grad_bytes, "a lane; lanes of a worker need log2(lanes) + 2 of them");
+    print_bytes("optimizer", (double)trained * lk_optimizer_n_states(j->optimizer), "");
+    if (j->recipe->has_ema) print_bytes("EMA", (double)train.param_bytes, "the leader's, and a view of it to evaluate");
+    print_bytes("activations", (double)train.activation_bytes, "shared by liveness");
+    print_bytes("  unshared", (double)train.activation_bytes_unshared, "what they would take without");
+    print_bytes("prepared weights", (double)train.prepared_bytes, "layouts the kernels prefer, and scratch");
+    printf("\na training step of a lane\n");
+    for (int i = 0; i < n_sizes; i++) {
+        LK_TRY(lk_engine_plan_stats(j->engine, LK_TRAIN, sizes[i], &train));
+        printf("  %" PRId64 " samples: %zu nodes, %.4g MFLOP, %.4g MB moved\n", sizes[i], train.n_nodes, train.flops / 1e6,
+               train.bytes_moved / 1e6);
+    }
+    print_tensors(j->model);
+    if (!opt->nodes) return LK_OK;
+    printf("\nnodes of the training plan for %" PRId64 " samples\n", sizes[0]);
+    return lk_engine_plan_print(j->engine, LK_TRAIN, sizes[0], put_line, NULL);
+}
+
+lk_status command_plan(job *j, const options *opt)
+{
+    LK_TRY(job_read_recipe(j, opt));
+    LK_TRY(job_open(j));
+    LK_TRY(job_open_training(j));
+    return job_agree(j, j->leader ? print_plan(j, opt) : LK_OK);
+}

@@ -1,0 +1,320 @@
+/*
+ * Saving and restoring a run.  Every worker writes its rows of what all hold alike (weights, optimizer states); the
+ * leader adds the EMA and everything that warms up: schedule, early stop, position in the data, metrics.
+ *
+ * A save overlaps the steps after it.  When every worker's vote says that its part is on disk, the leader's next order
+ * publishes it; a save that is still in flight when the next is due is waited for.
+ */
+#include "launch/trainer.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { PATH_BYTES = 4096, MAX_LISTS = 8 };
+
+/* -------------------------------------------------------------------- notes */
+
+static lk_status put_metrics(const metrics *set, lk_notes *notes)
+{
+    char path[METRIC_NAME_BYTES + 32];
+
+    for (int i = 0; i < set->n; i++) {
+        snprintf(path, sizeof path, "metrics/last/%s", set->name[i]);
+        LK_TRY(lk_notes_set_real(notes, path, set->last[i]));
+        snprintf(path, sizeof path, "metrics/best/%s", set->name[i]);
+        LK_TRY(lk_notes_set_real(notes, path, set->best[i]));
+    }
+    return LK_OK;
+}
+
+/* A metric the earlier run did not compute stays unknown. */
+static void get_metrics(metrics *set, const lk_notes *notes)
+{
+    char path[METRIC_NAME_BYTES + 32];
+
+    for (int i = 0; i < set->n; i++) {
+        snprintf(path, sizeof path, "metrics/last/%s", set->name[i]);
+        if (lk_notes_get_real(notes, path, &set->last[i]) != LK_OK) set->last[i] = NAN;
+        snprintf(path, sizeof path, "metrics/best/%s", set->name[i]);
+        if (lk_notes_get_real(notes, path, &set->best[i]) != LK_OK) set->best[i] = NAN;
+    }
+}
+
+static lk_status put_run(const trainer *t, lk_notes *notes)
+{
+    const job *j = t->j;
+    const lk_recipe *r = j->recipe;
+
+    LK_TRY(lk_notes_set_text(notes, "run/recipe", r->text));
+    LK_TRY(lk_notes_set_text(notes, "run/version", LK_VERSION));
+    LK_TRY(lk_notes_set_int(notes, "run/seed", (int64_t)r->run.seed));
+    LK_TRY(lk_notes_set_int(notes, "run/lanes", j->lanes));
+    LK_TRY(lk_notes_set_int(notes, "run/batch", r->train.batch));
+    LK_TRY(lk_notes_set_int(notes, "run/step", j->step));
+    LK_TRY(lk_notes_set_text(notes, "run/stopped", t->order.flags & LK_ORDER_EARLY ? "early_stop" : ""));
+    LK_TRY(lk_notes_set_text(notes, "data/stats", lk_dataset_stats(j->train)));
+    LK_TRY(lk_notes_set_int(notes, "loader/epoch", t->epoch));
+    LK_TRY(lk_notes_set_int(notes, "loader/batch", t->index));
+    LK_TRY(lk_notes_set_real(notes, "loader/loss_sum", t->loss_sum));
+    LK_TRY(lk_notes_set_real(notes, "loader/loss_terms", t->loss_terms));
+    return put_metrics(&j->metrics, notes);
+}
+
+static lk_status put_state(const trainer *t, lk_notes *notes)
+{
+    const job *j = t->j;
+    lk_schedule_state schedule;
+
+    LK_TRY(lk_notes_set_int(notes, "optimizer/step", lk_optimizer_step(j->optimizer)));
+    if (j->ema) {
+        LK_TRY(lk_notes_set_int(notes, "averaging/step", lk_ema_step(j->ema)));
+        LK_TRY(lk_notes_set_int(notes, "averaging/started", lk_ema_started(j->ema)));
+    }
+    lk_schedule_get(t->schedule, &schedule);
+    LK_TRY(lk_notes_set_real(notes, "schedule/lr", schedule.lr));
+    LK_TRY(lk_notes_set_real(notes, "schedule/best", schedule.best));
+    LK_TRY(lk_notes_set_int(notes, "schedule/num_bad", schedule.num_bad));
+    LK_TRY(lk_notes_set_int(notes, "schedule/cooldown_counter", schedule.cooldown_counter));
+    LK_TRY(lk_notes_set_real(notes, "early_stop/best", t->early_stop.best));
+    LK_TRY(lk_notes_set_int(notes, "early_stop/num_bad", t->early_stop.num_bad));
+    return lk_notes_set_real(notes, "best/value", t->best);
+}
+
+/* ------------------------------------------------------------------ tensors */
+
+/* Lists of tensors that belong together in a save, with what they own. */
+typedef struct tensor_lists {
+    lk_ckpt_tensor *all;
+    size_t n;
+    struct { lk_ckpt_tensor *tensors; size_t n; } list[MAX_LISTS];
+    int n_lists;
+    float *staged[MAX_LISTS]; /* copies of engine memory that the host cannot see; NULL where it can */
+} tensor_lists;
+
+static void free_lists(tensor_lists *lists)
+{
+    for (int i = 0; i < lists->n_lists; i++) {
+        free_tensors(&lists->list[i].tensors, lists->list[i].n);
+        lk_free(&lists->staged[i]);
+    }
+    free(lists->all);
+}
+
+/* Adds the tensors of one arena; read: its contents are wanted, not only room for them. */
+static lk_status add_list(job *j, tensor_lists *lists, const char *prefix, lk_role last_role, float *device, bool read)
+{
+    const int i = lists->n_lists;
+    const size_t n_elem = last_role == LK_ROLE_PARAM ? lk_model_n_trained(j->model) : lk_model_n_elem(j->model);
+    float *base = device;
+
+    lists->n_lists++;
+    if (strcmp(lk_engine_name(j->engine), "cpu") != 0) {
+        base = lists->staged[i] = lk_alloc(n_elem * sizeof *base);
+        LK_TRY_ALLOC(base, n_elem * sizeof *base);
+        if (read) LK_TRY(lk_engine_read(j->engine, base, device, n_elem * sizeof *base));
+    }
+    LK_TRY(list_tensors(j->model, prefix, last_role, base, &lists->list[i].tensors, &lists->list[i].n));
+    const size_t added = lists->list[i].n;
+    lk_ckpt_tensor *grown = realloc(lists->all, (lists->n + added) * sizeof *grown);
+    LK_TRY_ALLOC(grown, (lists->n + added) * sizeof *grown);
+    memcpy(grown + lists->n, lists->list[i].tensors, added * sizeof *grown);
+    lists->all = grown;
+    lists->n += added;
+    return LK_OK;
+}
+
+static lk_status add_optimizer(job *j, tensor_lists *lists, bool read)
+{
+    char prefix[64];
+
+    for (int s = 0; s < lk_optimizer_n_states(j->optimizer); s++) {
+        snprintf(prefix, sizeof prefix, "optimizer/%s", lk_optimizer_state_name(j->optimizer, s));
+        LK_TRY(add_list(j, lists, prefix, LK_ROLE_PARAM, lk_optimizer_state(j->optimizer, s), read));
+    }
+    return LK_OK;
+}
+
+static lk_status list_shared(job *j, tensor_lists *lists, bool read)
+{
+    LK_TRY(add_list(j, lists, "model", LK_ROLE_BUFFER, j->params, read));
+    return add_optimizer(j, lists, read);
+}
+
+static lk_status list_leader(job *j, tensor_lists *lists, bool read)
+{
+    return j->ema ? add_list(j, lists, "ema", LK_ROLE_BUFFER, lk_ema_params(j->ema), read) : LK_OK;
+}
+
+/* After loading: staged copies go to the engine. */
+static lk_status upload(job *j, const tensor_lists *lists, int i, float *device, size_t n_elem)
+{
+    if (!lists->staged[i]) return LK_OK;
+    return lk_engine_write(j->engine, device, lists->staged[i], n_elem * sizeof(float));
+}
+
+/* --------------------------------------------------------------------- save */
+
+lk_status saving_open(trainer *t)
+{
+    char dir[PATH_BYTES];
+    job *j = t->j;
+
+    snprintf(dir, sizeof dir, "%s/checkpoints", j->recipe->run.dir);
+    return job_agree(j, lk_saver_new(dir, lk_world_rank(j->world), lk_world_size(j->world), j->recipe->checkpoint.keep,
+                                     &t->saver));
+}
+
+static lk_status begin(trainer *t)
+{
+    job *j = t->j;
+    tensor_lists shared = {0}, leader = {0};
+    lk_notes *notes = NULL;
+
+    lk_status status = list_shared(j, &shared, true);
+    if (status == LK_OK && j->leader) {
+        status = list_leader(j, &leader, true);
+        if (status == LK_OK) status = lk_notes_new(&notes);
+        if (status == LK_OK) status = put_run(t, notes);
+        if (status == LK_OK) status = put_state(t, notes);
+    }
+    if (status == LK_OK)
+        status = lk_saver_begin(t->saver, j->step, shared.all, shared.n, leader.all, leader.n, notes);
+    lk_notes_free(&notes);
+    free_lists(&leader);
+    free_lists(&shared);
+    return status;
+}
+
+lk_status saving_begin(trainer *t)
+{
+    if (t->saved) return LK_OK;
+    LK_TRY(saving_settle(t));
+    t->saving_best = t->next_best;
+    t->next_best = false;
+    lk_world_progress(t->j->world, t->j->step, "checkpoint");
+    LK_TRY(job_agree(t->j, begin(t)));
+    t->saved = true;
+    return LK_OK;
+}
+
+lk_status saving_publish(trainer *t)
+{
+    job *j = t->j;
+
+    lk_world_progress(j->world, j->step, "publish checkpoint");
+    LK_TRY(job_agree(j, j->leader ? lk_saver_publish(t->saver, t->saving_best) : lk_saver_finish(t->saver)));
+    if (!j->leader) return LK_OK;
+    return lk_journal_write(t->journal, j->step, "checkpoint", "published%s", t->saving_best ? ", the best so far" : "");
+}
+
+lk_status saving_settle(trainer *t)
+{
+    if (!lk_saver_busy(t->saver)) return LK_OK;
+    lk_world_progress(t->j->world, t->j->step, "write checkpoint");
+    LK_TRY(job_agree(t->j, lk_saver_wait(t->saver)));
+    return saving_publish(t);
+}
+
+/* ------------------------------------------------------------------ restore */
+
+static lk_status same(const trainer *t, const lk_notes *notes, const char *path, const char *key, int64_t now)
+{
+    const lk_recipe *r = t->j->recipe;
+    int64_t saved;
+
+    LK_TRY(lk_notes_get_int(notes, path, &saved));
+    if (saved == now) return LK_OK;
+    return LK_FAIL(LK_ERR_USAGE, "%s:%d: %s: the checkpoint was trained with %lld, the recipe says %lld; "
+                   "restore it, or start a new run without --resume", r->path, lk_recipe_line(r, key), key,
+                   (long long)saved, (long long)now);
+}
+
+static lk_status restore_position(trainer *t, const lk_notes *notes)
+{
+    const char *stopped;
+
+    LK_TRY(lk_notes_get_int(notes, "run/step", &t->j->step));
+    LK_TRY(lk_notes_get_int(notes, "loader/epoch", &t->epoch));
+    LK_TRY(lk_notes_get_int(notes, "loader/batch", &t->index));
+    LK_TRY(lk_notes_get_real(notes, "loader/loss_sum", &t->loss_sum));
+    LK_TRY(lk_notes_get_real(notes, "loader/loss_terms", &t->loss_terms));
+    LK_TRY(lk_notes_get_text(notes, "run/stopped", &stopped));
+    if (stopped[0]) t->stopped = "early_stop";
+    LK_TRY(same(t, notes, "run/seed", "run.seed", (int64_t)t->j->recipe->run.seed));
+    /* Between epochs another batch size only means other steps; inside one it would mean other samples. */
+    if (t->index) LK_TRY(same(t, notes, "run/batch", "train.batch", t->j->recipe->train.batch));
+    get_metrics(&t->j->metrics, notes);
+    return LK_OK;
+}
+
+static lk_status restore_leader(trainer *t, const lk_notes *notes)
+{
+    job *j = t->j;
+    lk_schedule_state schedule;
+    int64_t ema_step, ema_started;
+
+    LK_TRY(lk_schedule_new(&j->recipe->scheduler.spec, j->recipe->optimizer.lr, &t->schedule));
+    LK_TRY(lk_notes_get_real(notes, "schedule/lr", &schedule.lr));
+    LK_TRY(lk_notes_get_real(notes, "schedule/best", &schedule.best));
+    LK_TRY(lk_notes_get_int(notes, "schedule/num_bad", &schedule.num_bad));
+    LK_TRY(lk_notes_get_int(notes, "schedule/cooldown_counter", &schedule.cooldown_counter));
+    lk_schedule_set(t->schedule, &schedule);
+    LK_TRY(lk_notes_get_real(notes, "early_stop/best", &t->early_stop.best));
+    LK_TRY(lk_notes_get_int(notes, "early_stop/num_bad", &t->early_stop.num_bad));
+    LK_TRY(lk_notes_get_real(notes, "best/value", &t->best));
+    if (!j->ema) return LK_OK;
+    LK_TRY(lk_notes_get_int(notes, "averaging/step", &ema_step));
+    LK_TRY(lk_notes_get_int(notes, "averaging/started", &ema_started));
+    lk_ema_set(j->ema, ema_step, ema_started != 0);
+    return LK_OK;
+}
+
+static lk_status load_shared(trainer *t)
+{
+    job *j = t->j;
+    tensor_lists lists = {0};
+
+    lk_status status = list_shared(j, &lists, false);
+    if (status == LK_OK) status = lk_checkpoint_load(j->checkpoint, lists.all, lists.n);
+    if (status == LK_OK) status = upload(j, &lists, 0, j->params, lk_model_n_elem(j->model));
+    for (int s = 0; status == LK_OK && s < lk_optimizer_n_states(j->optimizer); s++)
+        status = upload(j, &lists, 1 + s, lk_optimizer_state(j->optimizer, s), lk_model_n_trained(j->model));
+    free_lists(&lists);
+    return status;
+}
+
+static lk_status load_leader(trainer *t)
+{
+    job *j = t->j;
+    tensor_lists lists = {0};
+
+    if (!j->ema) return LK_OK;
+    lk_status status = list_leader(j, &lists, false);
+    if (status == LK_OK) status = lk_checkpoint_load(j->checkpoint, lists.all, lists.n);
+    if (status == LK_OK) status = upload(j, &lists, 0, lk_ema_params(j->ema), lk_model_n_elem(j->model));
+    free_lists(&lists);
+    return status;
+}
+
+static lk_status restore(trainer *t)
+{
+    job *j = t->j;
+    const lk_notes *notes = lk_checkpoint_notes(j->checkpoint);
+    int64_t optimizer_step;
+
+    LK_TRY(restore_position(t, notes));
+    LK_TRY(load_shared(t));
+    LK_TRY(lk_notes_get_int(notes, "optimizer/step", &optimizer_step));
+    lk_optimizer_set_step(j->optimizer, optimizer_step);
+    j->params_version = ++j->last_version;
+    if (!j->leader) return LK_OK;
+    LK_TRY(load_leader(t));
+    return restore_leader(t, notes);
+}
+
+lk_status saving_restore(trainer *t)
+{
+    t->saved = true;
+    return job_agree(t->j, restore(t));
+}

@@ -1,0 +1,38 @@
+/* The model's tensors under the paths that checkpoints use: "model/NAME", "optimizer/exp_avg/NAME", "ema/NAME". */
+#include "launch/launch.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+lk_status list_tensors(const lk_model *model, const char *prefix, lk_role last_role, float *base,
+                       lk_ckpt_tensor **tensors, size_t *n)
+{
+    const size_t all = lk_model_n_tensors(model);
+
+    *n = 0;
+    *tensors = calloc(all ? all : 1, sizeof **tensors);
+    LK_TRY_ALLOC(*tensors, all * sizeof **tensors);
+    for (size_t i = 0; i < all; i++) {
+        const lk_tensor_info *info = lk_model_tensor(model, i);
+        char *path;
+
+        if (info->role > last_role) continue;
+        if (asprintf(&path, "%s/%s", prefix, info->name) < 0)
+            return LK_FAIL(LK_ERR_SYSTEM, "out of memory for the name of %s", info->name);
+        lk_ckpt_tensor *t = &(*tensors)[(*n)++];
+        t->path = path;
+        t->ndim = info->ndim;
+        memcpy(t->shape, info->shape, sizeof t->shape);
+        t->n_elem = info->n_elem;
+        t->data = base + info->offset;
+    }
+    return LK_OK;
+}
+
+void free_tensors(lk_ckpt_tensor **tensors, size_t n)
+{
+    if (!*tensors) return;
+    for (size_t i = 0; i < n; i++) free((char *)(*tensors)[i].path);
+    free(*tensors);
+    *tensors = NULL;
+}

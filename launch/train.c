@@ -1,0 +1,291 @@
+/*
+ * lockstep train: the loop that ties data, engine, reduction and leader together.
+ *
+ * A step, the same on every worker: take the batch; the leader's order starts on its way; each own lane runs forward
+ * and backward while finished buckets are being reduced; the sum is inspected, applied, and the order obeyed.
+ */
+#include "launch/trainer.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+
+double clock_seconds(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+/* --------------------------------------------------------------------- step */
+
+static void cast_votes(trainer *t)
+{
+    bool done = false;
+    const bool failed = lk_saver_busy(t->saver) && lk_saver_poll(t->saver, &done) != LK_OK;
+
+    t->votes[VOTE_STOP] = signals_stop_requested();
+    t->votes[VOTE_WRITTEN] = done && !failed;
+    t->votes[VOTE_FAILED] = failed;
+}
+
+/* Forward and backward of this worker's lanes; its votes ride in its first lane that has samples. */
+static lk_status run_lanes(trainer *t, const lk_batch *batch)
+{
+    job *j = t->j;
+    const float *votes = t->votes;
+
+    for (int l = j->lane_begin; l < j->lane_end; l++) {
+        const lk_batch_lane *own = &batch->lane[l - j->lane_begin];
+        lk_lane lane = {
+            .mode = LK_TRAIN,
+            .n = own->n,
+            .x = own->x,
+            .target = own->target,
+            .label = own->label,
+            .sample = own->sample,
+            .step = j->step,
+            .inv_count = batch->n_terms ? 1.0f / (float)batch->n_terms : 0.0f,
+            .params = j->params,
+            .params_version = j->params_version,
+            .votes = votes,
+            .ready = lk_reducer_ready,
+            .ready_arg = j->reducer,
+        };
+
+        LK_TRY(lk_reducer_lane(j->reducer, l, &lane.grads));
+        if (own->n == 0) {
+            LK_TRY(lk_reducer_empty_lane(j->reducer));
+            continue;
+        }
+        LK_TRY(lk_engine_run(j->engine, &lane));
+        votes = NULL;
+    }
+    return LK_OK;
+}
+
+static void count_votes(trainer *t, const float *sum, bool *failed)
+{
+    const float *votes = sum + lk_model_slot(t->j->model, LK_SLOT_VOTES);
+
+    t->stop_voted = votes[VOTE_STOP] > 0.0f;
+    t->all_written = (int)votes[VOTE_WRITTEN] == lk_world_size(t->j->world);
+    *failed = votes[VOTE_FAILED] > 0.0f;
+}
+
+/* All workers see the same sum, so all come to the same end without asking. */
+static lk_status refuse_nonfinite(trainer *t, float loss)
+{
+    job *j = t->j;
+
+    if (j->recipe->train.on_nonfinite == LK_NONFINITE_SKIP) {
+        if (!j->leader) return LK_OK;
+        lk_progress_say(t->progress, "step %lld: loss %g, gradients not finite: the step is skipped",
+                        (long long)j->step, loss);
+        return lk_journal_write(t->journal, j->step, "skip", "loss %g or a gradient is not finite", loss);
+    }
+    j->agreed = true;
+    return LK_FAIL(LK_ERR_NUMBERS, "step %lld: the loss is %g%s; lower optimizer.lr, set optimizer.clip_norm, or pass over "
+                   "such steps with train.on_nonfinite: skip", (long long)j->step, loss,
+                   isfinite(loss) ? " but a gradient is not finite" : "");
+}
+
+static lk_status apply(trainer *t, const lk_batch *batch, const float *sum)
+{
+    job *j = t->j;
+    const float loss = sum[lk_model_slot(j->model, LK_SLOT_LOSS)];
+    lk_grad_report report;
+
+    LK_TRY(lk_optimizer_inspect(j->optimizer, sum, j->recipe->train.check_finite, &report));
+    if (!report.finite) return refuse_nonfinite(t, loss);
+    LK_TRY(lk_engine_update_stats(j->engine, j->params, sum));
+    LK_TRY(lk_optimizer_update(j->optimizer, j->params, sum, t->order.lr[0], &report, j->ema));
+    j->params_version = ++j->last_version;
+    t->loss_sum += (double)loss * (double)batch->n_terms;
+    t->loss_terms += (double)batch->n_terms;
+    return LK_OK;
+}
+
+static lk_status step(trainer *t, lk_batch *batch)
+{
+    job *j = t->j;
+    const float *sum;
+    bool failed;
+
+    lk_world_progress(j->world, j->step, "data");
+    LK_TRY(lk_loader_next(j->loader, batch));
+    if (j->leader) LK_TRY(leader_order(t, batch));
+    LK_TRY(lk_order_begin(j->world, &t->order));
+
+    cast_votes(t);
+    lk_world_progress(j->world, j->step, "forward and backward");
+    LK_TRY(run_lanes(t, batch));
+    LK_TRY(lk_reducer_finish(j->reducer, &sum));
+    LK_TRY(lk_order_wait(j->world, j->step));
+
+    count_votes(t, sum, &failed);
+    if (failed) return job_agree(j, t->votes[VOTE_FAILED] > 0.0f ? lk_saver_wait(t->saver) : LK_OK);
+    lk_world_progress(j->world, j->step, "update");
+    LK_TRY(apply(t, batch, sum));
+    j->step++;
+    t->samples += batch->n;
+    t->epoch = batch->last ? batch->epoch + 1 : batch->epoch;
+    t->index = batch->last ? 0 : batch->index + 1;
+    t->saved = false;
+    return LK_OK;
+}
+
+/* -------------------------------------------------------------------- orders */
+
+static lk_status evaluate_all(trainer *t)
+{
+    job *j = t->j;
+    uint32_t flags = 0;
+
+    metrics_put(&j->metrics, "train.loss", t->loss_sum / t->loss_terms);
+    if (j->validation) {
+        LK_TRY(evaluate(j, j->validation, j->validation_loader, j->params, j->params_version, "validation."));
+        if (j->recipe->has_ema) {
+            LK_TRY(spread_ema(j));
+            LK_TRY(evaluate(j, j->validation, j->validation_loader, j->ema_view, ++j->last_version,
+                            "ema.validation."));
+        }
+    }
+    LK_TRY(job_agree(j, j->leader ? leader_judge(t, &flags) : LK_OK));
+    LK_TRY(lk_world_broadcast(j->world, &flags, sizeof flags));
+    t->order.flags |= flags;
+    return LK_OK;
+}
+
+static lk_status check_replicas(trainer *t)
+{
+    job *j = t->j;
+    const lk_status status = lk_world_check_replicas(j->world, j->engine, j->model, j->params, j->step);
+
+    if (status == LK_ERR_NUMBERS) j->agreed = true;
+    return status;
+}
+
+static const char *reason(uint32_t flags, const lk_recipe *recipe)
+{
+    if (flags & LK_ORDER_REQUEUE) return "signal";
+    if (flags & LK_ORDER_EARLY) return "early_stop";
+    return recipe->train.steps ? "steps" : "epochs";
+}
+
+/* What the order asks for after the step. */
+static lk_status obey(trainer *t, const lk_batch *batch)
+{
+    job *j = t->j;
+    const int64_t every = j->recipe->dist.check_every;
+
+    if (every && j->step % every == 0) LK_TRY(check_replicas(t));
+    if (t->order.flags & LK_ORDER_PUBLISH) LK_TRY(saving_publish(t));
+    if (t->order.flags & LK_ORDER_EVALUATE) LK_TRY(evaluate_all(t));
+    if (batch->last) t->loss_sum = t->loss_terms = 0.0;
+    if (t->order.flags & LK_ORDER_STOP) t->stopped = reason(t->order.flags, j->recipe);
+    if (t->order.flags & (LK_ORDER_CHECKPOINT | LK_ORDER_STOP)) {
+        LK_TRY(check_replicas(t));
+        LK_TRY(saving_begin(t));
+    }
+    return LK_OK;
+}
+
+static lk_status loop(trainer *t)
+{
+    t->started = clock_seconds();
+    while (!t->stopped) {
+        lk_batch batch;
+        const double begin = clock_seconds();
+
+        LK_TRY(step(t, &batch));
+        t->train_seconds += clock_seconds() - begin;
+        if (t->order.flags || batch.last || t->j->recipe->dist.check_every) LK_TRY(obey(t, &batch));
+        if (t->j->leader) lk_progress_update(t->progress, t->j->step, t->samples, NULL);
+    }
+    return saving_settle(t);
+}
+
+/* ---------------------------------------------------------------------- run */
+
+/* A folder that already holds a run is kept beside the new one as NAME.1, NAME.2, ...: nothing is overwritten. */
+static lk_status clear_run_dir(const char *dir)
+{
+    struct stat info;
+    char kept[4096];
+
+    if (stat(dir, &info) != 0) return LK_OK;
+    for (int i = 1;; i++) {
+        if (snprintf(kept, sizeof kept, "%s.%d", dir, i) >= (int)sizeof kept)
+            return LK_FAIL(LK_ERR_USAGE, "run.dir: %s is too long a path", dir);
+        if (stat(kept, &info) != 0) break;
+    }
+    if (rename(dir, kept) != 0)
+        return LK_FAIL(LK_ERR_USAGE, "run.dir: %s holds an earlier run and cannot be renamed to %s: %m", dir, kept);
+    fprintf(stderr, "lockstep: %s held an earlier run: kept as %s (--resume would continue it)\n", dir, kept);
+    return LK_OK;
+}
+
+static lk_status write_recipe(const char *dir, const char *text)
+{
+    char path[4096];
+
+    snprintf(path, sizeof path, "%s/recipe.yaml", dir);
+    FILE *file = fopen(path, "w");
+    if (!file) return LK_FAIL(LK_ERR_USAGE, "run.dir: cannot write %s: %m", path);
+    const bool written = fputs(text, file) >= 0;
+    if (fclose(file) != 0 || !written) return LK_FAIL(LK_ERR_SYSTEM, "cannot write %s: %m", path);
+    return LK_OK;
+}
+
+static lk_status prepare_run_dir(job *j, bool resume)
+{
+    const char *dir = j->recipe->run.dir;
+
+    if (!resume) LK_TRY(clear_run_dir(dir));
+    LK_TRY(lk_make_dirs(dir));
+    return write_recipe(dir, j->recipe->text);
+}
+
+static bool nothing_left(const trainer *t)
+{
+    const lk_recipe *r = t->j->recipe;
+
+    return t->epoch >= r->train.epochs || (r->train.steps && t->j->step >= r->train.steps);
+}
+
+static lk_status train(trainer *t)
+{
+    job *j = t->j;
+    const bool resuming = j->checkpoint != NULL;
+
+    LK_TRY(job_agree(j, j->leader ? prepare_run_dir(j, resuming) : LK_OK));
+    LK_TRY(saving_open(t));
+    if (resuming) LK_TRY(saving_restore(t));
+    lk_checkpoint_free(&j->checkpoint);
+    LK_TRY(job_agree(j, j->leader ? leader_open(t, resuming ? j->step : -1) : LK_OK));
+    LK_TRY(job_agree(j, lk_loader_seek(j->loader, t->epoch, t->index)));
+    if (!t->stopped && nothing_left(t)) t->stopped = reason(0, j->recipe);
+    LK_TRY(loop(t));
+    return job_agree(j, j->leader ? leader_summary(t) : LK_OK);
+}
+
+lk_status command_train(job *j, const options *opt)
+{
+    trainer t = {.j = j, .best = NAN};
+
+    LK_TRY(job_read_recipe(j, opt));
+    if (opt->resume) LK_TRY(job_open_checkpoint(j, j->recipe->run.dir));
+    LK_TRY(job_open(j));
+    LK_TRY(job_open_training(j));
+    if (j->recipe->train.has_early_stop) lk_early_stop_init(&j->recipe->train.early_stop.spec, &t.early_stop);
+    signals_install();
+    lk_status status = train(&t);
+    if (status == LK_OK && t.stopped && strcmp(t.stopped, "signal") == 0) status = LK_STOPPED;
+    leader_close(&t);
+    lk_saver_free(&t.saver);
+    return status;
+}

@@ -1,0 +1,65 @@
+/* One training run: what the files of `lockstep train` share. */
+#ifndef LK_TRAINER_H
+#define LK_TRAINER_H
+
+#include "launch/launch.h"
+
+/* What workers add to a step's reduction beside gradients. */
+typedef enum vote {
+    VOTE_STOP,    /* a signal asked this worker to stop */
+    VOTE_WRITTEN, /* its part of the checkpoint in flight is on disk */
+    VOTE_FAILED,  /* its part could not be written */
+} vote;
+
+typedef struct trainer {
+    job *j;                      /* borrowed */
+    int64_t epoch, index;        /* where the data is: the next batch */
+    double loss_sum, loss_terms; /* of the epoch so far */
+    lk_order order;              /* of this step */
+    float votes[LK_N_VOTES];     /* this worker's */
+    bool stop_voted, all_written; /* what the last reduction said */
+
+    lk_saver *saver;
+    bool next_best;              /* the leader's: what is saved next has the best weights so far */
+    bool saving_best;            /* the checkpoint in flight has them */
+    bool saved;                  /* the current step has been saved */
+
+    /* the leader's */
+    lk_schedule *schedule;
+    lk_early_stop early_stop;
+    double best;                 /* of train.best_metric at a checkpoint; NaN: none yet */
+    lk_metrics *csv;
+    lk_journal *journal;
+    lk_progress *progress;
+    double lr_journalled;
+
+    const char *stopped;         /* why the run ended, NULL while it goes on */
+    int64_t samples;             /* trained on by this process start, all workers */
+    double train_seconds;        /* spent in training steps, evaluation and saving left out */
+    double started;              /* clock */
+} trainer;
+
+/* Seconds of a clock that only goes forward. */
+double clock_seconds(void);
+
+/* leader.c: decisions, on the leader alone unless said. */
+lk_status leader_open(trainer *t, int64_t resume_step);
+void      leader_close(trainer *t);
+lk_status leader_order(trainer *t, const lk_batch *batch);
+/* After an evaluation: plateau, early stop, best; metrics.csv and the journal.  *flags gets LK_ORDER_STOP |
+ * LK_ORDER_EARLY when the run shall end. */
+lk_status leader_judge(trainer *t, uint32_t *flags);
+lk_status leader_summary(trainer *t);
+
+/* saving.c */
+lk_status saving_open(trainer *t);
+/* Writes and publishes what is in flight, then begins to save the current state.  Collective. */
+lk_status saving_begin(trainer *t);
+/* Publishes the finished save in flight: the leader's part and everybody's bookkeeping.  Collective. */
+lk_status saving_publish(trainer *t);
+/* Waits for and publishes the save in flight, if any.  Collective. */
+lk_status saving_settle(trainer *t);
+/* Restores everything from j->checkpoint.  Collective. */
+lk_status saving_restore(trainer *t);
+
+#endif
