@@ -50,6 +50,8 @@ typedef struct lk_update {
 typedef struct lk_backend lk_backend;
 struct lk_backend {
     const char *name;
+    /* What it would run on, in words, for doctor; writes at most nbytes. */
+    void (*describe)(char *text, size_t nbytes);
     /* Device state; threads >= 1.  *ctx is passed to every other entry. */
     lk_status (*open)(int threads, void **ctx);
     void (*close)(void *ctx);

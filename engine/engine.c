@@ -8,6 +8,7 @@
 #include "engine/plan.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -88,6 +89,14 @@ void lk_engine_free(lk_engine **engine)
     e->backend->close(e->ctx);
     free(e);
     *engine = NULL;
+}
+
+void lk_engine_describe(lk_engine_kind kind, char *text, size_t nbytes)
+{
+    const lk_backend *backend;
+
+    if (find_backend(kind, &backend) == LK_OK) backend->describe(text, nbytes);
+    else snprintf(text, nbytes, "not in this build");
 }
 
 const char *lk_engine_name(const lk_engine *engine) { return engine->backend->name; }

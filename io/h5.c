@@ -1,5 +1,6 @@
 /* The boundary to HDF5: failures become messages, ids close themselves, small readers and writers of data sets. */
 #include "io/h5.h"
+#include "io/io.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -18,6 +19,17 @@ void lk_h5_quiet(void)
     if (quiet) return;
     H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
     quiet = true;
+}
+
+void lk_checkpoint_describe(char *text, size_t nbytes)
+{
+    unsigned major, minor, release;
+    hbool_t threadsafe = false;
+
+    H5get_libversion(&major, &minor, &release);
+    H5is_library_threadsafe(&threadsafe);
+    snprintf(text, nbytes, "HDF5 %u.%u.%u, %s", major, minor, release,
+             threadsafe ? "thread-safe" : "not thread-safe: checkpoints are written while training waits");
 }
 
 void lk_h5_close(hid_t *id)

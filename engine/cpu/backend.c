@@ -53,6 +53,7 @@ static lk_status cpu_copy(void *ctx, void *to, const void *from, size_t nbytes)
 
 const lk_backend lk_cpu_backend = {
     .name = "cpu",
+    .describe = cpu_dnnl_describe,
     .open = cpu_open,
     .close = cpu_close,
     .alloc = cpu_alloc,

@@ -11,6 +11,7 @@
 #include "engine/cpu/dnnl_versions.h"
 
 #include <assert.h>
+#include <stdio.h>
 
 #ifdef _OPENMP
 #include <omp.h>
@@ -42,6 +43,26 @@ static lk_status open_parts(cpu_dnnl *dnnl)
     LK_DNNL(dnnl_primitive_attr_create(&dnnl->attr));
     LK_DNNL(dnnl_primitive_attr_set_scratchpad_mode(dnnl->attr, dnnl_scratchpad_mode_user));
     return LK_OK;
+}
+
+void cpu_dnnl_describe(char *text, size_t nbytes)
+{
+    static const struct { dnnl_cpu_isa_t isa; const char *name; } known[] = {
+        {dnnl_cpu_isa_sse41, "sse4.1"},
+        {dnnl_cpu_isa_avx, "avx"},
+        {dnnl_cpu_isa_avx2, "avx2"},
+        {dnnl_cpu_isa_avx512_core, "avx512_core"},
+        {dnnl_cpu_isa_avx512_core_vnni, "avx512_core_vnni"},
+        {dnnl_cpu_isa_avx512_core_bf16, "avx512_core_bf16"},
+        {dnnl_cpu_isa_avx512_core_amx, "avx512_core_amx"},
+    };
+    const dnnl_version_t *version = dnnl_version();
+    const dnnl_cpu_isa_t isa = dnnl_get_effective_cpu_isa();
+    const char *name = "an instruction set newer than this list";
+
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (known[i].isa == isa) name = known[i].name;
+    snprintf(text, nbytes, "oneDNN %d.%d.%d, %s", version->major, version->minor, version->patch, name);
 }
 
 lk_status cpu_dnnl_open(int threads, cpu_dnnl **out)

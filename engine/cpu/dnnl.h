@@ -26,6 +26,8 @@ typedef struct cpu_dnnl_spec {
     int64_t stride, padding;
 } cpu_dnnl_spec;
 
+/* "oneDNN 2.6.3, avx512_core_bf16"; writes at most nbytes. */
+void      cpu_dnnl_describe(char *text, size_t nbytes);
 /* threads: of every primitive made with it.  Errors: LK_ERR_SYSTEM. */
 lk_status cpu_dnnl_open(int threads, cpu_dnnl **out);
 void      cpu_dnnl_close(cpu_dnnl **dnnl);
