@@ -239,7 +239,16 @@ static lk_status compile_plans(job *j, const lk_loader *loader, lk_mode mode)
     int64_t sizes[4];
     const int n = lk_loader_lane_sizes(loader, sizes);
 
-    for (int i = 0; i < n; i++) LK_TRY(lk_engine_compile(j->engine, mode, sizes[i]));
+    for (int i = 0; i < n; i++) {
+        const lk_status status = lk_engine_compile(j->engine, mode, sizes[i]);
+
+        if (status == LK_ERR_USAGE)
+            return LK_FAIL(LK_ERR_USAGE, "%s:%d: train.batch: batches of %lld over %lld samples in %d lanes make a lane of "
+                           "%lld; layer %s; another train.batch or train.lanes helps, or data.drop_last: true",
+                           j->recipe->path, lk_recipe_line(j->recipe, "train.batch"), (long long)j->recipe->train.batch,
+                           (long long)lk_dataset_n(j->train), j->lanes, (long long)sizes[i], lk_error_message());
+        LK_TRY(status);
+    }
     return LK_OK;
 }
 

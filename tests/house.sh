@@ -1,0 +1,41 @@
+#!/bin/sh
+# The arrows of the house: launch -> {io, dist} -> engine.  Fails when an include runs against them, when a room
+# reaches into another's private headers, or when the top level grows a room.
+set -u
+cd "$(dirname "$0")/.."
+n_failed=0
+
+forbid() { # room, pattern of includes it may not have, why
+    hits=$(grep -rnE "#[[:space:]]*include[[:space:]]*[<\"]($2)" "$1" --include='*.[ch]' --include='*.cu' --include='*.cuh')
+    [ -z "$hits" ] && return
+    echo "FAILED: $1 $3:"
+    echo "$hits"
+    n_failed=$((n_failed + 1))
+}
+
+forbid engine 'mpi|nccl|hdf5|H5|cyaml|yaml|dist/|io/|launch/' 'knows no MPI, no files, no recipes and no other room'
+forbid dist 'hdf5|H5|cyaml|yaml|io/|launch/' 'knows no files and no recipes'
+forbid io 'mpi|nccl|dist/|launch/' 'knows no MPI: it is told part r of n'
+forbid launch 'mpi|nccl|hdf5|H5|cyaml|yaml|oneapi|dnnl' 'goes through the rooms'
+forbid launch 'engine/(cpu|ops|nn|optim|graph|backend)|dist/[^d]|io/[^i]' 'sees public headers alone'
+for room in dist io; do forbid $room 'engine/(cpu|ops|nn|optim|graph|backend)' 'sees public headers alone'; done
+
+others=$(ls -A | grep -vE '^(\..*|dist|engine|io|launch|tests|CMakeLists\.txt|README\.md|LICENSE|CHANGELOG\.md|build.*|runs)$')
+if [ -n "$others" ]; then
+    echo "FAILED: the top level holds more than the house: $others"
+    n_failed=$((n_failed + 1))
+fi
+
+# The test itself must notice: an include against the arrows, in a copy of its own.
+if [ -z "${LK_HOUSE_SELF_TEST:-}" ]; then
+    copy=$(mktemp -d)
+    cp -r dist engine io launch tests "$copy"
+    echo '#include <mpi.h>' >"$copy/engine/wrong.c"
+    if LK_HOUSE_SELF_TEST=1 sh "$copy/tests/house.sh" >/dev/null; then
+        echo "FAILED: an engine that includes mpi.h was not noticed"
+        n_failed=$((n_failed + 1))
+    fi
+    rm -rf "$copy"
+fi
+[ "$n_failed" = 0 ] && echo "ok: no include runs against the arrows"
+exit "$n_failed"

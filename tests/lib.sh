@@ -1,0 +1,78 @@
+# Shared by the tests that run the program: sourced, not run.  Gives $lockstep, $here, $recipes, $work (the current folder, removed at the end), and the
+# functions below.  LOCKSTEP is the program; CTest sets it.
+
+lockstep=${LOCKSTEP:?set LOCKSTEP to the program to test}
+here=$(cd "$(dirname "$0")" && pwd)
+recipes=$here/../../launch/recipes
+work=$(mktemp -d "${TMPDIR:-/tmp}/lockstep-test.XXXXXX")
+trap 'rm -rf "$work"' EXIT
+cd "$work" || exit 1
+n_failed=0
+
+[ "$(id -u)" = 0 ] && export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+[ -x "$lockstep" ] || { echo "$lockstep is not a program"; exit 1; }
+
+# alone ARGS..., workers N ARGS...: the program, without and with mpirun.  A hang becomes status 124.
+alone() { timeout 120 "$lockstep" "$@"; }
+workers() {
+    n_workers=$1
+    shift
+    timeout 120 mpirun --oversubscribe -n "$n_workers" "$lockstep" "$@"
+}
+
+# same WHAT GOT WANT
+same() {
+    if [ "$2" = "$3" ]; then
+        echo "ok: $1: $2"
+    else
+        echo "FAILED: $1: got $2, want $3"
+        n_failed=$((n_failed + 1))
+    fi
+}
+
+# status WANT COMMAND...: its exit status; what it printed is in out.txt.
+status() {
+    want_status=$1
+    shift
+    got_status=0
+    "$@" >out.txt 2>&1 || got_status=$?
+    if [ "$got_status" != "$want_status" ]; then
+        echo "FAILED: exit status $got_status, want $want_status: $*"
+        cat out.txt
+        n_failed=$((n_failed + 1))
+    fi
+}
+
+# says PATTERN: the last command's output has a line that matches.
+says() {
+    if grep -qE -- "$1" out.txt; then
+        echo "ok: says: $(grep -E -m1 -- "$1" out.txt)"
+    else
+        echo "FAILED: no line matches: $1"
+        cat out.txt
+        n_failed=$((n_failed + 1))
+    fi
+}
+
+# digests RUN: of weights and EMA, in one word.
+digests() { echo "$("$lockstep" ckpt digest "$1"):$("$lockstep" ckpt digest "$1" --ema)"; }
+
+# wait_for PATH: until it is there; $job is the background job that will make it.
+wait_for() {
+    while [ ! -e "$1" ]; do
+        if ! kill -0 "$job" 2>/dev/null; then
+            echo "FAILED: the job ended before $1 was there"
+            n_failed=$((n_failed + 1))
+            return 1
+        fi
+        sleep 0.02
+    done
+}
+
+# worker_of RUN: the process of one worker whose command line names the run; not mpirun itself.
+worker_of() { pgrep -f "^$lockstep .*run.dir=$1" | tail -n 1; }
+
+finish() {
+    [ "$n_failed" = 0 ] || { echo "$n_failed failed"; exit 1; }
+    exit 0
+}
