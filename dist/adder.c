@@ -147,7 +147,10 @@ void lk_adder_set_arenas(lk_adder *adder, float *const *arena)
 
 /* ----------------------------------------------------------------------- lanes */
 
-static float *arena_of_lane(const lk_adder *adder) { return adder->arena[adder->run.buffer[adder->lane - adder->run.begin]]; }
+static float *arena_of_lane(const lk_adder *adder)
+{
+    return adder->arena[adder->run.buffer[adder->lane - adder->run.begin]];
+}
 
 static bool is_last_lane(const lk_adder *adder) { return adder->lane == adder->run.end - 1; }
 

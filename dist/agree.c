@@ -1,5 +1,6 @@
 /*
- * Agreement: what failed on one worker becomes the same failure on all, before anybody enters a call that could block.
+ * Agreement: what failed on one worker becomes the same failure on all, before anybody enters a call that could
+ * block.
  *
  * One all-reduce of one int while all is well: the lowest failing rank, or none.  Only then does that rank send its
  * status and message to everybody.
@@ -24,7 +25,8 @@ static void write_verdict(lk_world *world, lk_status mine, verdict *out)
     if (strcmp(message, world->agreed) == 0)
         snprintf(out->message, sizeof out->message, "%s", message);
     else
-        snprintf(out->message, sizeof out->message, "rank %d (%s): %s", world->rank, world->hosts[world->rank], message);
+        snprintf(out->message, sizeof out->message, "rank %d (%s): %s", world->rank, world->hosts[world->rank],
+                 message);
 }
 
 lk_status lk_world_agree(lk_world *world, lk_status mine)

@@ -1,4 +1,4 @@
-/* The communication thread: sleeps on a condition while there is nothing to do, so it costs the backward pass nothing. */
+/* The communication thread: asleep while there is nothing to do, so it costs the backward pass nothing. */
 #include "dist/background.h"
 
 #include <pthread.h>

@@ -91,7 +91,8 @@ static lk_status gather_texts(lk_world *world, const char *mine, texts *t)
         memcpy(t->text, mine, length);
         return LK_OK;
     }
-    LK_MPI_WAIT(world, MPI_Gatherv(mine, (int)length, MPI_CHAR, t->text, t->length, t->place, MPI_CHAR, 0, world->comm));
+    LK_MPI_WAIT(world, MPI_Gatherv(mine, (int)length, MPI_CHAR, t->text, t->length, t->place, MPI_CHAR, 0,
+                                   world->comm));
     return LK_OK;
 }
 

@@ -11,8 +11,8 @@ lk_status lk_world_lanes(const lk_world *world, int lanes, int *begin, int *end)
 
     if (lanes < 1) return LK_FAIL(LK_ERR_USAGE, "%d lanes: train.lanes must be 1 or more", lanes);
     if (world->size > lanes)
-        return LK_FAIL(LK_ERR_USAGE, "%d workers for %d lanes: start at most %d workers, or set train.lanes=%d", world->size,
-                       lanes, lanes, world->size);
+        return LK_FAIL(LK_ERR_USAGE, "%d workers for %d lanes: start at most %d workers, or set train.lanes=%d",
+                       world->size, lanes, lanes, world->size);
     LK_TRY(lk_part_rows(lanes, world->rank, world->size, &from, &to));
     *begin = (int)from;
     *end = (int)to;

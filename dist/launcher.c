@@ -34,14 +34,26 @@ lk_launch lk_launch_find(void)
     return (lk_launch){getenv("PMIX_RANK") ? "a launcher that speaks PMIx" : NULL, 0};
 }
 
-void lk_launch_tune(void)
+/* Workers that share cores must give way while they wait.  mpirun sees to it where it counted the cores itself (then it
+ * has bound the workers); under cpusets and other launchers nobody does. */
+static bool cores_are_shared(void)
 {
     cpu_set_t cores;
 
-    /* Workers that share cores must give way while they wait.  mpirun sees to it where it counted the cores itself
-     * (then it has bound the workers); under cpusets and other launchers nobody does. */
-    if (getenv("OMPI_MCA_orte_bound_at_launch") || sched_getaffinity(0, sizeof cores, &cores) != 0) return;
-    if (count_in("OMPI_COMM_WORLD_LOCAL_SIZE") > CPU_COUNT(&cores)) setenv("OMPI_MCA_mpi_yield_when_idle", "1", 0);
+    if (getenv("OMPI_MCA_orte_bound_at_launch") || sched_getaffinity(0, sizeof cores, &cores) != 0) return false;
+    return count_in("OMPI_COMM_WORLD_LOCAL_SIZE") > CPU_COUNT(&cores);
+}
+
+/* What the user has set stays.
+ *
+ * Between workers of a host Open MPI sends up to 4 kB at once, and asks the receiver first for more: a round trip, and
+ * on shared cores a wait for its turn.  32 kB (the size of its fragments) cover the short buckets: 14 kB on 4 workers
+ * of 2 cores take 15 us instead of 55, on 2 workers 1.1 instead of 3.7.  vader is called sm from Open MPI 5 on. */
+void lk_launch_tune(void)
+{
+    setenv("OMPI_MCA_btl_vader_eager_limit", "32768", 0);
+    setenv("OMPI_MCA_btl_sm_eager_limit", "32768", 0);
+    if (cores_are_shared()) setenv("OMPI_MCA_mpi_yield_when_idle", "1", 0);
 }
 
 void lk_mpi_library(char *text, size_t nbytes)

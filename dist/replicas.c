@@ -80,7 +80,8 @@ static void name_ranks(const lk_world *world, const poll *p, const uint64_t *rig
             more++;
             continue;
         }
-        used += (size_t)snprintf(text + used, TEXT_BYTES - used, "%srank %d (%s)", named ? ", " : "", r, world->hosts[r]);
+        used += (size_t)snprintf(text + used, TEXT_BYTES - used, "%srank %d (%s)", named ? ", " : "", r,
+                                 world->hosts[r]);
         named++;
     }
     if (more) snprintf(text + used, TEXT_BYTES - used, " and %d more", more);
@@ -94,14 +95,16 @@ static lk_status say_difference(const lk_world *world, const poll *p, const char
 
     name_ranks(world, p, decided ? &right : NULL, who);
     if (decided)
-        return LK_FAIL(LK_ERR_NUMBERS, "step %lld: the weights of %s differ from those of the other workers, first in `%s`; "
-                       "look for broken memory or other libraries there", (long long)step, who, tensor);
-    return LK_FAIL(LK_ERR_NUMBERS, "step %lld: the weights of %s differ, first in `%s`, and no majority says which are right; "
-                   "look for broken memory or other libraries", (long long)step, who, tensor);
+        return LK_FAIL(LK_ERR_NUMBERS,
+                       "step %lld: the weights of %s differ from those of the other workers, first in `%s`; look for "
+                       "broken memory or other libraries there", (long long)step, who, tensor);
+    return LK_FAIL(LK_ERR_NUMBERS,
+                   "step %lld: the weights of %s differ, first in `%s`, and no majority says which are right; look for "
+                   "broken memory or other libraries", (long long)step, who, tensor);
 }
 
-/* hashes: (size, n), n - 1 tensors and then the whole arena.  The tensors are in arena order; if all agree, what differs
- * lies between them. */
+/* hashes: (size, n), n - 1 tensors in arena order and then the whole arena.  If all tensors agree, what differs lies
+ * between them. */
 static lk_status judge(const lk_world *world, const lk_model *model, const uint64_t *hashes, size_t n, int64_t step)
 {
     for (size_t i = 0; i + 1 < n; i++) {

@@ -3,7 +3,8 @@
  *
  * Everything is made by one stack: push nodes from left to right, and while the two on top are siblings, replace them
  * by their parent.  Over a worker's lanes this leaves the largest nodes that it can add up alone; over the roots of all
- * workers it leaves the whole tree.  The additions it makes on the way are written down once and followed in every step.
+ * workers it leaves the whole tree.  The additions it makes on the way are written down once and followed in every
+ * step.
  */
 #include "dist/tree.h"
 

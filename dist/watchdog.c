@@ -4,13 +4,13 @@
  * Every worker keeps a stand (step, phase, when, waiting or not) in a table that the workers of its host share, and a
  * thread that beats in the same table.  The thread acts when its own main thread has shown no progress for the timeout:
  *
- *     no beat from a worker for half that time    it is stopped (SIGSTOP, a dead core): that one
- *     a worker that does not wait, and is late    it is stuck in its own work: the one at the lowest step, stalest first
- *     a worker that moved within the timeout      the others wait for it with reason: no alarm
- *     all wait                                    the culprit is on another host: let that host speak first, then end
+ *     no beat from a worker for half that time   it is stopped (SIGSTOP, a dead core): that one
+ *     a worker that does not wait, and is late   it is stuck in its own work: lowest step first, then the stalest
+ *     a worker that moved within the timeout     the others wait for it with reason: no alarm
+ *     all wait                                   the culprit is on another host: let that host speak first, then end
  *
- * Collectives of dist/ mark their worker as waiting by themselves, so a phase is only a word for people.  A process that was
- * suspended as a whole (a laptop's lid, a scheduler) sees the gap between its own beats and starts counting anew.
+ * Collectives of dist/ mark their worker as waiting by themselves, so a phase is only a word for people.  A process
+ * that was suspended as a whole (a laptop's lid, a scheduler) sees the gap between its own beats and counts anew.
  */
 #include "dist/world.h"
 
@@ -41,7 +41,7 @@ typedef struct stand {
     _Atomic int waiting;
     _Atomic int rank;
     _Atomic int spoken;                /* in the first stand: a worker of this host is ending the job */
-    char padding[PADDING_BYTES];       /* a worker's stores do not disturb its neighbour; MPI's memory begins anywhere */
+    char padding[PADDING_BYTES];       /* keeps neighbours out of each other's cache lines, wherever MPI begins */
 } stand;
 
 struct lk_watchdog {
@@ -176,7 +176,8 @@ static void print_verdict(const lk_watchdog *dog, lk_verdict verdict)
 
     if (verdict.kind == LK_VERDICT_STOPPED) why = ": its process is stopped or dead";
     if (verdict.kind == LK_VERDICT_ELSEWHERE)
-        why = dog->world->n_hosts > 1 ? " for workers of other hosts, or the network" : " for workers that all wait as well";
+        why = dog->world->n_hosts > 1 ? " for workers of other hosts, or the network"
+                                      : " for workers that all wait as well";
     get_phase(s, phase);
     snprintf(line, sizeof line, "lockstep: rank %d (%s) %s at step %lld in `%s` for %.0f s%s; ending the job\n", rank,
              dog->world->hosts[rank], verdict.kind == LK_VERDICT_ELSEWHERE ? "has waited" : "is stuck",

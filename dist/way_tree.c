@@ -97,8 +97,8 @@ static void close_way(void *state)
 
 /* ---------------------------------------------------------- direct and slices */
 
-/* One round: every worker gets from every other `own` (of each root), and sends it slice_for(it).  Afterwards leaf[i]
- * is root i of all in that slice.  Neighbours first, so that not all talk to rank zero at once. */
+/* One round: every worker gets from every other its roots, the whole bucket or the slice this worker owns.  Afterwards
+ * leaf[i] is where root i begins.  Neighbours first, so that not all talk to rank zero at once. */
 static lk_status exchange_roots(tree_way *way, float *const *root, lk_slice bucket, bool whole)
 {
     const lk_slice own = whole ? bucket : slice_of(way, bucket, way->rank);

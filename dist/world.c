@@ -67,8 +67,9 @@ static lk_status join(lk_world *world, const lk_launch *launch)
     if (world->size == 1 && launch->n_workers > 1) {
         char library[LK_HOST_BYTES];
         lk_mpi_library(library, sizeof library);
-        return LK_FAIL(LK_ERR_PEER, "%s started %d workers but MPI sees one: the launcher does not belong to %s; use its "
-                       "mpirun, or srun --mpi=pmix", launch->launcher, launch->n_workers, library);
+        return LK_FAIL(LK_ERR_PEER,
+                       "%s started %d workers but MPI sees one: the launcher does not belong to %s; use its mpirun, or "
+                       "srun --mpi=pmix", launch->launcher, launch->n_workers, library);
     }
     LK_TRY(copy_comm(world, &world->comm));
     LK_TRY(copy_comm(world, &world->reduce_comm));

@@ -63,7 +63,7 @@ int main(void)
 {
     check_start(60);
     start_engine();
-    check(lk_world_check_replicas(world, engine, model, params, 119) == LK_OK, "equal replicas: '%s'", lk_error_message());
+    check(lk_world_check_replicas(world, engine, model, params, 119) == LK_OK, "equal: '%s'", lk_error_message());
     one_flipped_bit_is_named();
     check(lk_world_check_replicas(world, engine, model, params, 121) == LK_OK, "repaired: '%s'", lk_error_message());
 

@@ -1,10 +1,14 @@
 /*
  * A job that gets stuck in the way its argument says; the watchdog must end it.  Run by stuck.sh.
  *
- *     stopped   the last rank stops itself (SIGSTOP) in its own work       stopped-waiting  ... in a collective's turn
- *     asleep    the last rank sleeps in its own work                       fine             nobody; it ends well
- *     slow      the last rank is slow but tells progress; it ends well     abort            the last rank aborts, status 5
- *     crossed   the last rank calls another collective than the rest       alone            a world of one sleeps
+ *     fine             nobody is stuck; the job ends well
+ *     slow             the last rank is slow but tells progress; the job ends well
+ *     stopped          the last rank is stopped (SIGSTOP) in its own work
+ *     stopped-waiting  the last rank is stopped while it waits in a collective
+ *     asleep           the last rank sleeps in its own work
+ *     crossed          the last rank calls another collective than the rest
+ *     abort            the last rank ends the job with status 5
+ *     alone            a world of one sleeps
  */
 #include <signal.h>
 #include <stdio.h>

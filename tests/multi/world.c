@@ -35,7 +35,8 @@ static void collectives_move_what_they_say(void)
 
     for (int i = 0; i < N; i++) buffer[i] = rank == 0 ? 3 * i : -1;
     MUST(lk_world_broadcast(world, buffer, sizeof buffer));
-    for (int i = 0; i < N; i++) check(buffer[i] == 3 * i, "broadcast, element %d: got %d, want %d", i, buffer[i], 3 * i);
+    for (int i = 0; i < N; i++)
+        check(buffer[i] == 3 * i, "broadcast, element %d: got %d, want %d", i, buffer[i], 3 * i);
 
     for (int i = 0; i < N; i++) buffer[i] = 1000 * rank + i;
     MUST(lk_world_gather(world, buffer, sizeof buffer, all));
@@ -86,7 +87,7 @@ static void more_workers_than_lanes_is_the_same_error_on_all(void)
 
     check(lk_world_lanes(world, 0, &begin, &end) == LK_ERR_USAGE, "no lanes: an error");
     if (size == 1) return;
-    check(lk_world_lanes(world, size - 1, &begin, &end) == LK_ERR_USAGE, "fewer lanes than workers: an error on this rank");
+    check(lk_world_lanes(world, size - 1, &begin, &end) == LK_ERR_USAGE, "fewer lanes than workers: an error");
     check_say("too few lanes: '%s'\n", lk_error_message());
 }
 
@@ -97,12 +98,12 @@ static void orders_reach_everybody_while_they_compute(void)
     for (int step = 0; step < 100; step++) {
         memset(&order, 0, sizeof order);
         if (lk_world_rank(world) == 0)
-            order = (lk_order){.step = step, .epoch = 3, .flags = LK_ORDER_STOP, .n_groups = 1, .lr = {0.5 / (step + 1)}};
+            order = (lk_order){.step = step, .flags = LK_ORDER_STOP, .n_groups = 1, .lr = {0.5 / (step + 1)}};
         MUST(lk_order_begin(world, &order));
         lk_world_progress(world, step, "forward");
         MUST(lk_order_wait(world, step));
-        check(order.lr[0] == 0.5 / (step + 1) && order.flags == LK_ORDER_STOP, "order of step %d: got lr %g, want %g", step,
-              order.lr[0], 0.5 / (step + 1));
+        check(order.lr[0] == 0.5 / (step + 1) && order.flags == LK_ORDER_STOP, "order of step %d: got lr %g, want %g",
+              step, order.lr[0], 0.5 / (step + 1));
     }
     order.step = 7;
     MUST(lk_order_begin(world, &order));

@@ -55,8 +55,8 @@ static void expect_same_bits(int lanes, int workers, const float *sum)
 {
     for (int i = 0; i < N_ELEM; i++) {
         const float want = direct_sum(lanes, i);
-        cr_expect(memcmp(&sum[i], &want, sizeof want) == 0, "%d lanes, %d workers, element %d: got %.9g, want %.9g", lanes,
-                  workers, i, (double)sum[i], (double)want);
+        cr_expect(memcmp(&sum[i], &want, sizeof want) == 0, "%d lanes, %d workers, element %d: got %.9g, want %.9g",
+                  lanes, workers, i, (double)sum[i], (double)want);
     }
 }
 
@@ -77,8 +77,8 @@ Test(tree, any_number_of_workers_gives_the_bits_of_the_direct_tree)
 
                 cr_assert_eq(lk_part_rows(lanes, r, workers, &begin, &end), LK_OK);
                 run_worker(lanes, (int)begin, (int)end, buffer, &n_roots);
-                cr_assert_eq(n_roots, join.first[r + 1] - join.first[r], "worker %d of %d has %d roots, the join says %d", r,
-                             workers, n_roots, join.first[r + 1] - join.first[r]);
+                cr_assert_eq(n_roots, join.first[r + 1] - join.first[r], "worker %d of %d: %d roots, the join says %d",
+                             r, workers, n_roots, join.first[r + 1] - join.first[r]);
                 memcpy(root[join.first[r]], buffer, (size_t)n_roots * sizeof buffer[0]);
             }
             for (int i = 0; i < join.first[workers]; i++) pointer[i] = root[i];
