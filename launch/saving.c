@@ -194,6 +194,7 @@ lk_status saving_begin(trainer *t)
     t->next_best = false;
     lk_world_progress(t->j->world, t->j->step, "checkpoint");
     LK_TRY(job_agree(t->j, begin(t)));
+    t->all_written = false; /* the votes of this step spoke of the save before */
     t->saved = true;
     return LK_OK;
 }
