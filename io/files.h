@@ -2,14 +2,11 @@
 #ifndef LK_IO_FILES_H
 #define LK_IO_FILES_H
 
-#include "engine/engine.h"
+#include "io/io.h"
 
 /* Writes what the system still holds of a file, or of a folder's entries, to the disk.  Errors: LK_ERR_SYSTEM. */
 lk_status lk_sync_file(const char *path);
 lk_status lk_sync_dir(const char *path);
-/* Writes nbytes to a temporary name beside `path`, syncs it, renames it and syncs the folder: at every moment `path`
- * is the old file or the new one.  Errors: LK_ERR_SYSTEM; the temporary file is then removed. */
-lk_status lk_write_file_atomic(const char *path, const char *text, size_t nbytes);
 /* The whole of a file with a NUL behind it; release with free().  nbytes may be NULL.  Errors: LK_ERR_SYSTEM. */
 lk_status lk_read_file(const char *path, char **text, size_t *nbytes);
 /* Folder of a path: all before its last '/', "." for a bare name, "/" for the root.  Release with free(); NULL when

@@ -266,6 +266,14 @@ void lk_checkpoint_describe(char *text, size_t nbytes);
 
 /* ------------------------------------------------ metrics, journal, progress */
 
+/* Names of what a run with this loss measures, in their order: train.loss, then validation's, then those of the EMA's
+ * weights; returns how many. */
+enum { LK_MOST_METRICS = 12 };
+size_t lk_metric_names(lk_loss_kind loss, bool validation, bool ema, const char *names[LK_MOST_METRICS]);
+bool   lk_metric_needs_ema(const char *name);
+bool   lk_metric_needs_validation(const char *name);
+bool   lk_metric_larger_is_better(const char *name); /* accuracy and r2 */
+
 /* RUN/metrics.csv: one line an evaluation, columns fixed by the first call of lk_metrics_open.  `resume_step` >= 0
  * drops lines after that step (an earlier try's), -1 starts afresh. */
 typedef struct lk_metrics lk_metrics;
@@ -300,6 +308,9 @@ lk_status lk_summary_write(const char *path, const lk_notes *notes);
 
 /* Makes a folder and its parents, as mkdir -p.  Errors: LK_ERR_SYSTEM. */
 lk_status lk_make_dirs(const char *path);
+/* Writes nbytes to a temporary name beside `path`, syncs it, renames it and syncs the folder: at every moment `path`
+ * is the old file or the new one.  Errors: LK_ERR_SYSTEM; the temporary file is then removed. */
+lk_status lk_write_file_atomic(const char *path, const char *text, size_t nbytes);
 
 #ifdef __cplusplus
 }

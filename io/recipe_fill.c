@@ -64,43 +64,34 @@ static double number_at(lk_yaml *yaml, const char *path)
 
 /* ----------------------------------------------------------------- metrics */
 
-enum { MOST_METRICS = 16 };
-
 static bool has_validation(lk_yaml *yaml)
 {
     return lk_yaml_at(yaml, "data.validation") || number_at(yaml, "data.validation_fraction") > 0 ||
            number_at(yaml, "data.validation_samples") > 0;
 }
 
-/* What a run of this recipe measures, in the order of preference for `best`. */
-static size_t list_metrics(lk_yaml *yaml, const char *metrics[MOST_METRICS])
+/* What a run of this recipe measures. */
+static size_t list_metrics(lk_yaml *yaml, const char *metrics[LK_MOST_METRICS])
 {
-    static const char *const regression[] = {"ema.validation.loss", "ema.validation.mse", "ema.validation.mae",
-                                             "ema.validation.r2", "validation.loss", "validation.mse",
-                                             "validation.mae", "validation.r2", "train.loss", NULL};
-    static const char *const classification[] = {"ema.validation.loss", "ema.validation.accuracy", "validation.loss",
-                                                 "validation.accuracy", "train.loss", NULL};
-    const bool ema = lk_yaml_at(yaml, "ema"), validation = has_validation(yaml);
-    size_t n = 0;
+    const lk_loss_kind loss = is(yaml, "loss.kind", "cross_entropy") ? LK_LOSS_CROSS_ENTROPY : LK_LOSS_MSE;
 
-    for (const char *const *m = is(yaml, "loss.kind", "cross_entropy") ? classification : regression; *m; m++) {
-        if (strncmp(*m, "ema.", 4) == 0 && !ema) continue;
-        if (strstr(*m, "validation.") && !validation) continue;
-        metrics[n++] = *m;
-    }
-    return n;
+    return lk_metric_names(loss, has_validation(yaml), lk_yaml_at(yaml, "ema"), metrics);
 }
 
-/* accuracy and r2 are better when larger. */
-static const char *mode_of(const char *metric)
+/* The loss that says most: of the EMA on validation data, of the weights on it, of training. */
+static const char *preferred_metric(lk_yaml *yaml)
 {
-    const char *dot = strrchr(metric, '.'), *word = dot ? dot + 1 : metric;
-    return strcmp(word, "accuracy") == 0 || strcmp(word, "r2") == 0 ? "max" : "min";
+    const bool validation = has_validation(yaml);
+
+    if (validation && lk_yaml_at(yaml, "ema")) return "ema.validation.loss";
+    return validation ? "validation.loss" : "train.loss";
 }
+
+static const char *mode_of(const char *metric) { return lk_metric_larger_is_better(metric) ? "max" : "min"; }
 
 static lk_status check_metric(lk_yaml *yaml, const char *path)
 {
-    const char *metrics[MOST_METRICS], *text = lk_yaml_text_at(yaml, path);
+    const char *metrics[LK_MOST_METRICS], *text = lk_yaml_text_at(yaml, path);
     const size_t n = list_metrics(yaml, metrics);
     char list[512];
     size_t used = 0;
@@ -110,28 +101,29 @@ static lk_status check_metric(lk_yaml *yaml, const char *path)
         if (strcmp(metrics[i], text) == 0) return LK_OK;
         used += (size_t)snprintf(list + used, sizeof list - used, "%s%s", i ? ", " : "", metrics[i]);
     }
-    if (strncmp(text, "ema.", 4) == 0 && !lk_yaml_at(yaml, "ema"))
+    if (lk_metric_needs_ema(text) && !lk_yaml_at(yaml, "ema"))
         return lk_yaml_fail(yaml, lk_yaml_at(yaml, path), path, "`%s` needs the section ema", text);
-    if (strstr(text, "validation.") && !has_validation(yaml))
+    if (lk_metric_needs_validation(text) && !has_validation(yaml))
         return lk_yaml_fail(yaml, lk_yaml_at(yaml, path), path, "`%s` needs validation data", text);
-    return lk_yaml_fail(yaml, lk_yaml_at(yaml, path), path, "`%s` is not measured; measured are %s", text, list);
+    const char *near = lk_nearest(text, metrics, n);
+    return lk_yaml_fail(yaml, lk_yaml_at(yaml, path), path, "`%s` is not measured%s%s%s measured are %s", text,
+                        near ? "; did you mean `" : "", near ? near : "", near ? "`?" : ";", list);
 }
 
 /* ----------------------------------------------------------------- derived */
 
 static lk_status derive_metrics(lk_yaml *yaml)
 {
-    const char *metrics[MOST_METRICS];
+    const char *preferred = preferred_metric(yaml);
 
-    list_metrics(yaml, metrics);
     if (is(yaml, "scheduler.kind", "reduce_on_plateau")) {
-        LK_TRY(default_to(yaml, "scheduler", "metric", metrics[0]));
+        LK_TRY(default_to(yaml, "scheduler", "metric", preferred));
         LK_TRY(default_to(yaml, "scheduler", "mode", mode_of(lk_yaml_text_at(yaml, "scheduler.metric"))));
     }
-    LK_TRY(default_to(yaml, "train.early_stop", "metric", metrics[0]));
+    LK_TRY(default_to(yaml, "train.early_stop", "metric", preferred));
     const char *stop = lk_yaml_text_at(yaml, "train.early_stop.metric");
     if (stop) LK_TRY(default_to(yaml, "train.early_stop", "mode", mode_of(stop)));
-    LK_TRY(default_to(yaml, "train", "best_metric", stop ? stop : metrics[0]));
+    LK_TRY(default_to(yaml, "train", "best_metric", stop ? stop : preferred));
     return default_to(yaml, "train", "best_mode", mode_of(lk_yaml_text_at(yaml, "train.best_metric")));
 }
 

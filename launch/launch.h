@@ -47,13 +47,13 @@ void      options_help(FILE *stream);
 
 /* ------------------------------------------------------------------ metrics */
 
-enum { MAX_METRICS = 24, METRIC_NAME_BYTES = 48 };
+enum { METRIC_NAME_BYTES = 48 };
 
 /* The run's metrics in a fixed order: last and best values by name. */
 typedef struct metrics {
     int n;
-    char name[MAX_METRICS][METRIC_NAME_BYTES];
-    double last[MAX_METRICS], best[MAX_METRICS];
+    const char *name[LK_MOST_METRICS]; /* borrowed from io's list */
+    double last[LK_MOST_METRICS], best[LK_MOST_METRICS];
 } metrics;
 
 /* Names that a run with this loss computes. */
@@ -102,8 +102,10 @@ lk_status job_make_loader(job *j, const lk_dataset *dataset, bool training, lk_l
 lk_status job_open_training(job *j);
 void      job_close(job *j);
 
-/* Finds and opens a checkpoint on all workers: `path` may be a checkpoint or a run.  Collective. */
+/* Opens a checkpoint on all workers: `path` may be a checkpoint or a run.  Collective. */
 lk_status job_open_checkpoint(job *j, const char *path);
+/* The newest good one of the recipe's run; j->checkpoint stays NULL when the run has none.  Collective. */
+lk_status job_open_newest(job *j);
 /* Loads "model/" of j->checkpoint into params.  Collective. */
 lk_status job_load_model(job *j);
 

@@ -11,36 +11,10 @@
 
 enum { PATH_BYTES = 4096, N_COLUMNS_BEFORE = 1 /* lr */ };
 
-/* A metric that the recipe names must be one that this run computes. */
-static lk_status check_metric(const job *j, const char *key, const char *name)
-{
-    const char *known[MAX_METRICS];
-    char list[MAX_METRICS * METRIC_NAME_BYTES] = "";
-
-    if (!name || metrics_find(&j->metrics, name) >= 0) return LK_OK;
-    for (int i = 0; i < j->metrics.n; i++) {
-        known[i] = j->metrics.name[i];
-        snprintf(list + strlen(list), sizeof list - strlen(list), "%s%s", i ? ", " : "", known[i]);
-    }
-    const char *near = lk_nearest(name, known, (size_t)j->metrics.n);
-    return LK_FAIL(LK_ERR_USAGE, "%s:%d: %s: this run does not compute `%s`%s%s; it computes %s", j->recipe->path,
-                   lk_recipe_line(j->recipe, key), key, name, near ? "; did you mean " : "", near ? near : "", list);
-}
-
-static lk_status check_metrics(const job *j)
-{
-    const lk_recipe *r = j->recipe;
-
-    if (r->scheduler.spec.kind == LK_SCHEDULE_PLATEAU)
-        LK_TRY(check_metric(j, "scheduler.metric", r->scheduler.metric));
-    if (r->train.has_early_stop) LK_TRY(check_metric(j, "train.early_stop.metric", r->train.early_stop.metric));
-    return check_metric(j, "train.best_metric", r->train.best_metric);
-}
-
 static lk_status open_csv(trainer *t, int64_t resume_step)
 {
     const metrics *set = &t->j->metrics;
-    const char *columns[MAX_METRICS + N_COLUMNS_BEFORE] = {"lr"};
+    const char *columns[LK_MOST_METRICS + N_COLUMNS_BEFORE] = {"lr"};
     char path[PATH_BYTES];
 
     for (int i = 0; i < set->n; i++) columns[N_COLUMNS_BEFORE + i] = set->name[i];
@@ -61,7 +35,6 @@ lk_status leader_open(trainer *t, int64_t resume_step)
     job *j = t->j;
     char path[PATH_BYTES];
 
-    LK_TRY(check_metrics(j));
     if (!t->schedule) LK_TRY(lk_schedule_new(&j->recipe->scheduler.spec, j->recipe->optimizer.lr, &t->schedule));
     LK_TRY(open_csv(t, resume_step));
     snprintf(path, sizeof path, "%s/journal.jsonl", j->recipe->run.dir);
@@ -70,6 +43,7 @@ lk_status leader_open(trainer *t, int64_t resume_step)
                             "%d workers on %d hosts, %d lanes, %s engine, epoch %" PRId64 " batch %" PRId64,
                             lk_world_size(j->world), lk_world_n_hosts(j->world), j->lanes,
                             lk_engine_name(j->engine), t->epoch, t->index));
+    if (t->recipe_changed) LK_TRY(lk_journal_write(t->journal, j->step, "recipe", "changed since this checkpoint was saved"));
     if (j->recipe->dist.reduction != LK_REDUCE_TREE) {
         fprintf(stderr, "lockstep: dist.reduction is not tree: the bits depend on the number of workers\n");
         LK_TRY(lk_journal_write(t->journal, j->step, "reduction", "not tree: bits depend on the number of workers"));
@@ -181,7 +155,7 @@ static lk_status judge_best(trainer *t, uint32_t flags)
 static lk_status record(trainer *t)
 {
     const metrics *set = &t->j->metrics;
-    double values[MAX_METRICS + N_COLUMNS_BEFORE] = {t->order.lr[0]};
+    double values[LK_MOST_METRICS + N_COLUMNS_BEFORE] = {t->order.lr[0]};
     char text[160];
     int used;
 
@@ -195,12 +169,17 @@ static lk_status record(trainer *t)
     return LK_OK;
 }
 
+/* Plateau and early stop count evaluations, as PyTorch's loops do: the regular ones.  One made only because the run
+ * ends leaves them alone, so a run that is continued goes on as if it had not ended. */
 lk_status leader_judge(trainer *t, uint32_t *flags)
 {
+    const bool regular = t->index == 0 && is_due(t->epoch, t->j->recipe->train.evaluate_every);
+
     LK_TRY(record(t));
-    /* With evaluate_every, plateau and early stop count evaluations, as PyTorch's loops do. */
-    LK_TRY(judge_plateau(t));
-    LK_TRY(judge_early_stop(t, flags));
+    if (regular) {
+        LK_TRY(judge_plateau(t));
+        LK_TRY(judge_early_stop(t, flags));
+    }
     return judge_best(t, *flags);
 }
 
@@ -232,6 +211,11 @@ static lk_status put_metric_values(const metrics *set, const char *group, const 
     return LK_OK;
 }
 
+static double samples_per_second(const trainer *t)
+{
+    return t->samples ? (double)t->samples / t->train_seconds : 0.0;
+}
+
 static lk_status fill_summary(trainer *t, lk_notes *notes)
 {
     job *j = t->j;
@@ -246,7 +230,7 @@ static lk_status fill_summary(trainer *t, lk_notes *notes)
     LK_TRY(lk_notes_set_text(notes, "engine", lk_engine_name(j->engine)));
     LK_TRY(lk_notes_set_int(notes, "samples", t->samples));
     LK_TRY(lk_notes_set_real(notes, "seconds", clock_seconds() - t->started));
-    LK_TRY(lk_notes_set_real(notes, "samples_per_second", (double)t->samples / t->train_seconds));
+    LK_TRY(lk_notes_set_real(notes, "samples_per_second", samples_per_second(t)));
     lk_reducer_get_stats(j->reducer, &reduction);
     LK_TRY(lk_notes_set_real(notes, "seconds_waiting_for_reduction", reduction.seconds_waited));
     LK_TRY(put_digest(t, "digest", j->params, notes));
@@ -260,7 +244,7 @@ static void say_summary(const trainer *t, const char *path)
     const metrics *set = &t->j->metrics;
 
     printf("%s: stopped by %s after %" PRId64 " epochs, %" PRId64 " steps; %.0f samples/s\n", t->j->recipe->run.name,
-           t->stopped, t->epoch, t->j->step, (double)t->samples / t->train_seconds);
+           t->stopped, t->epoch, t->j->step, samples_per_second(t));
     for (int i = 0; i < set->n; i++)
         if (!isnan(set->last[i])) printf("  %-24s %-12.6g best %.6g\n", set->name[i], set->last[i], set->best[i]);
     printf("  %s\n", path);

@@ -7,31 +7,10 @@
 #include <math.h>
 #include <string.h>
 
-static void add(metrics *set, const char *prefix, const char *name)
-{
-    snprintf(set->name[set->n], METRIC_NAME_BYTES, "%s%s", prefix, name);
-    set->last[set->n] = set->best[set->n] = NAN;
-    set->n++;
-}
-
-static void add_part(metrics *set, lk_loss_kind loss, const char *prefix)
-{
-    add(set, prefix, "loss");
-    if (loss == LK_LOSS_CROSS_ENTROPY) {
-        add(set, prefix, "accuracy");
-        return;
-    }
-    add(set, prefix, "mse");
-    add(set, prefix, "mae");
-    add(set, prefix, "r2");
-}
-
 void metrics_init(metrics *set, lk_loss_kind loss, bool validation, bool ema)
 {
-    memset(set, 0, sizeof *set);
-    add(set, "train.", "loss");
-    if (validation) add_part(set, loss, "validation.");
-    if (validation && ema) add_part(set, loss, "ema.validation.");
+    set->n = (int)lk_metric_names(loss, validation, ema, set->name);
+    for (int i = 0; i < set->n; i++) set->last[i] = set->best[i] = NAN;
 }
 
 int metrics_find(const metrics *set, const char *name)
@@ -41,15 +20,6 @@ int metrics_find(const metrics *set, const char *name)
     return -1;
 }
 
-/* Accuracy and r2 are better when larger. */
-static bool larger_is_better(const char *name)
-{
-    const char *last = strrchr(name, '.');
-
-    last = last ? last + 1 : name;
-    return strcmp(last, "accuracy") == 0 || strcmp(last, "r2") == 0;
-}
-
 void metrics_put(metrics *set, const char *name, double value)
 {
     const int i = metrics_find(set, name);
@@ -57,7 +27,7 @@ void metrics_put(metrics *set, const char *name, double value)
     if (i < 0) return;
     const double best = set->best[i];
     set->last[i] = value;
-    if (isnan(best) || (larger_is_better(name) ? value > best : value < best)) set->best[i] = value;
+    if (isnan(best) || (lk_metric_larger_is_better(name) ? value > best : value < best)) set->best[i] = value;
 }
 
 void metrics_put2(metrics *set, const char *prefix, const char *name, double value)

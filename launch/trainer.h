@@ -32,6 +32,8 @@ typedef struct trainer {
     lk_journal *journal;
     lk_progress *progress;
     double lr_journalled;
+    bool recipe_changed;         /* since the checkpoint that is resumed */
+    int run_dir_lock;            /* -1: none */
 
     const char *stopped;         /* why the run ended, NULL while it goes on */
     int64_t samples;             /* trained on by this process start, all workers */
@@ -50,6 +52,14 @@ lk_status leader_order(trainer *t, const lk_batch *batch);
  * LK_ORDER_EARLY when the run shall end. */
 lk_status leader_judge(trainer *t, uint32_t *flags);
 lk_status leader_summary(trainer *t);
+
+/* run_dir.c, on the leader alone.  Opens the run's folder for this process: an earlier run in it is set aside unless
+ * it is resumed.  *lock, -1 before, is held until run_dir_close().  Errors: LK_ERR_USAGE (another process trains in it). */
+lk_status run_dir_open(const char *dir, bool resume, int *lock);
+void      run_dir_close(int *lock);
+lk_status run_dir_write_recipe(const char *dir, const char *text);
+/* A run that goes on has not ended as its summary says. */
+lk_status run_dir_forget_summary(const char *dir);
 
 /* saving.c */
 lk_status saving_open(trainer *t);

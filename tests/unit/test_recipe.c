@@ -106,8 +106,8 @@ static const mistake in_line_7[] = {
      "r.yaml:7: scheduler.expr: kind reduce_on_plateau does not take it: it is for lambda"},
     {"scheduler: {factor: 0.5}", "r.yaml:7: scheduler.factor: kind none does not take it: it is for reduce_on_plateau"},
     {"scheduler: {kind: reduce_on_plateau, metric: validation.los}",
-     "r.yaml:7: scheduler.metric: `validation.los` is not measured; measured are validation.loss, validation.mse, "
-     "validation.mae, validation.r2, train.loss"},
+     "r.yaml:7: scheduler.metric: `validation.los` is not measured; did you mean `validation.loss`? measured are "
+     "train.loss, validation.loss, validation.mse, validation.mae, validation.r2"},
     {"scheduler: {kind: reduce_on_plateau, metric: ema.validation.loss}",
      "r.yaml:7: scheduler.metric: `ema.validation.loss` needs the section ema"},
     {"engine: {threads: 0}", "r.yaml:7: engine.threads: 0 is out of range: at least 1"},
@@ -166,8 +166,8 @@ static const mistake in_overrides[] = {
      "data={kind: idx, train: a, train_labels: b, validation: c}: data.validation_labels: is missing: data.validation "
      "needs it"},
     {"train.early_stop.metric=validation.accuracy",
-     "train.early_stop.metric=validation.accuracy: `validation.accuracy` is not measured; measured are "
-     "validation.loss, validation.mse, validation.mae, validation.r2, train.loss"},
+     "train.early_stop.metric=validation.accuracy: `validation.accuracy` is not measured; did you mean `validation.mae`? "
+     "measured are train.loss, validation.loss, validation.mse, validation.mae, validation.r2"},
 };
 
 Test(recipe, a_mistake_in_an_override_names_the_override)
