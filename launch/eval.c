@@ -8,7 +8,7 @@
 /* The checkpoint to look at: the one asked for, else the run's newest good one.  Collective. */
 static lk_status open_checkpoint(job *j, const options *opt)
 {
-    LK_TRY(job_open_checkpoint(j, opt->checkpoint ? opt->checkpoint : j->recipe->run.dir));
+    LK_TRY(opt->checkpoint ? job_open_checkpoint(j, opt->checkpoint) : job_open_newest(j));
     if (j->checkpoint) return LK_OK;
     j->agreed = true;
     return LK_FAIL(LK_ERR_CHECKPOINT, "no checkpoint in %s: train first, or name one with --checkpoint",

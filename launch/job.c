@@ -32,19 +32,18 @@ static lk_status share_text(job *j, const char *mine, char **text)
 
 /* ------------------------------------------------------------------- recipe */
 
-/* A run keeps its recipe in RUN/recipe.yaml; anything else is a recipe itself. */
-static void recipe_path(const char *given, char *path, size_t nbytes)
+static bool is_dir(const char *path)
 {
     struct stat info;
 
-    if (stat(given, &info) == 0 && S_ISDIR(info.st_mode)) snprintf(path, nbytes, "%s/recipe.yaml", given);
-    else snprintf(path, nbytes, "%s", given);
+    return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
 }
 
+/* A run keeps its recipe in RUN/recipe.yaml, and is where it is now; anything else is a recipe itself. */
 static lk_status read_as_leader(job *j, const options *opt)
 {
-    const char *overrides[MAX_OVERRIDES + 1];
-    char path[4096], engine[64];
+    const char *overrides[MAX_OVERRIDES + 2], *given = opt->positional[0];
+    char path[4096], dir[4096 + 16], engine[64];
     size_t n = 0;
 
     if (opt->n_positional < 1)
@@ -52,7 +51,11 @@ static lk_status read_as_leader(job *j, const options *opt)
                        opt->command, opt->command);
     if (opt->n_positional > 1)
         return LK_FAIL(LK_ERR_USAGE, "`%s` is neither an option nor an override key=value", opt->positional[1]);
-    recipe_path(opt->positional[0], path, sizeof path);
+    snprintf(path, sizeof path, is_dir(given) ? "%s/recipe.yaml" : "%s", given);
+    if (is_dir(given)) {
+        snprintf(dir, sizeof dir, "run.dir=%s", given);
+        overrides[n++] = dir;
+    }
     for (int i = 0; i < opt->n_overrides; i++) overrides[n++] = opt->overrides[i];
     if (opt->engine) {
         snprintf(engine, sizeof engine, "engine.kind=%s", opt->engine);
@@ -83,28 +86,41 @@ static void warn(void *arg, const char *message)
     fprintf(stderr, "lockstep: warning: %s\n", message);
 }
 
-static lk_status find_as_leader(job *j, const char *path)
+static lk_status newest_of_run(const char *dir, lk_checkpoint **out)
 {
     char inside[4096];
-    struct stat info;
 
-    snprintf(inside, sizeof inside, "%s/checkpoints", path);
-    if (stat(inside, &info) == 0 && S_ISDIR(info.st_mode))
-        return lk_checkpoint_newest(inside, warn, NULL, &j->checkpoint);
-    if (stat(path, &info) != 0) return LK_OK;
-    return lk_checkpoint_open(path, &j->checkpoint);
+    snprintf(inside, sizeof inside, "%s/checkpoints", dir);
+    return is_dir(inside) ? lk_checkpoint_newest(inside, warn, NULL, out) : LK_OK;
 }
 
-lk_status job_open_checkpoint(job *j, const char *path)
+/* What the leader found, opened by all. */
+static lk_status share_checkpoint(job *j, lk_status mine)
 {
     char *found = NULL;
 
-    LK_TRY(job_agree(j, j->leader ? find_as_leader(j, path) : LK_OK));
+    LK_TRY(job_agree(j, mine));
     LK_TRY(share_text(j, j->leader && j->checkpoint ? lk_checkpoint_path(j->checkpoint) : NULL, &found));
     lk_status status = LK_OK;
     if (found && !j->leader) status = lk_checkpoint_open(found, &j->checkpoint);
     free(found);
     return job_agree(j, status);
+}
+
+lk_status job_open_newest(job *j)
+{
+    return share_checkpoint(j, j->leader ? newest_of_run(j->recipe->run.dir, &j->checkpoint) : LK_OK);
+}
+
+lk_status job_open_checkpoint(job *j, const char *path)
+{
+    char inside[4096];
+    lk_status status = LK_OK;
+
+    snprintf(inside, sizeof inside, "%s/checkpoints", path);
+    if (j->leader)
+        status = is_dir(inside) ? newest_of_run(path, &j->checkpoint) : lk_checkpoint_open(path, &j->checkpoint);
+    return share_checkpoint(j, status);
 }
 
 lk_status job_load_model(job *j)

@@ -54,6 +54,7 @@ static lk_status put_run(const trainer *t, lk_notes *notes)
     LK_TRY(lk_notes_set_int(notes, "run/step", j->step));
     LK_TRY(lk_notes_set_text(notes, "run/stopped", t->order.flags & LK_ORDER_EARLY ? "early_stop" : ""));
     LK_TRY(lk_notes_set_text(notes, "data/stats", lk_dataset_stats(j->train)));
+    LK_TRY(lk_notes_set_int(notes, "data/samples", lk_dataset_n(j->train)));
     LK_TRY(lk_notes_set_int(notes, "loader/epoch", t->epoch));
     LK_TRY(lk_notes_set_int(notes, "loader/batch", t->index));
     LK_TRY(lk_notes_set_real(notes, "loader/loss_sum", t->loss_sum));
@@ -61,9 +62,21 @@ static lk_status put_run(const trainer *t, lk_notes *notes)
     return put_metrics(&j->metrics, notes);
 }
 
+/* What the schedule, early stopping and `best` look at: their state means nothing for another metric. */
+static const char *plateau_metric(const lk_recipe *r)
+{
+    return r->scheduler.spec.kind == LK_SCHEDULE_PLATEAU ? r->scheduler.metric : "";
+}
+
+static const char *early_stop_metric(const lk_recipe *r)
+{
+    return r->train.has_early_stop ? r->train.early_stop.metric : "";
+}
+
 static lk_status put_state(const trainer *t, lk_notes *notes)
 {
     const job *j = t->j;
+    const lk_recipe *r = j->recipe;
     lk_schedule_state schedule;
 
     LK_TRY(lk_notes_set_int(notes, "optimizer/step", lk_optimizer_step(j->optimizer)));
@@ -72,12 +85,16 @@ static lk_status put_state(const trainer *t, lk_notes *notes)
         LK_TRY(lk_notes_set_int(notes, "averaging/started", lk_ema_started(j->ema)));
     }
     lk_schedule_get(t->schedule, &schedule);
+    LK_TRY(lk_notes_set_text(notes, "schedule/metric", plateau_metric(r)));
+    LK_TRY(lk_notes_set_real(notes, "schedule/base_lr", r->optimizer.lr));
     LK_TRY(lk_notes_set_real(notes, "schedule/lr", schedule.lr));
     LK_TRY(lk_notes_set_real(notes, "schedule/best", schedule.best));
     LK_TRY(lk_notes_set_int(notes, "schedule/num_bad", schedule.num_bad));
     LK_TRY(lk_notes_set_int(notes, "schedule/cooldown_counter", schedule.cooldown_counter));
+    LK_TRY(lk_notes_set_text(notes, "early_stop/metric", early_stop_metric(r)));
     LK_TRY(lk_notes_set_real(notes, "early_stop/best", t->early_stop.best));
     LK_TRY(lk_notes_set_int(notes, "early_stop/num_bad", t->early_stop.num_bad));
+    LK_TRY(lk_notes_set_text(notes, "best/metric", r->train.best_metric));
     return lk_notes_set_real(notes, "best/value", t->best);
 }
 
@@ -231,39 +248,71 @@ static lk_status same(const trainer *t, const lk_notes *notes, const char *path,
                    (long long)saved, (long long)now);
 }
 
+static bool says(const lk_notes *notes, const char *path, const char *text)
+{
+    const char *saved;
+
+    return lk_notes_get_text(notes, path, &saved) == LK_OK && strcmp(saved, text) == 0;
+}
+
+/* A run that stopped early goes on when the recipe no longer asks for that: with more patience, or without. */
+static lk_status restore_early_stop(trainer *t, const lk_notes *notes)
+{
+    const lk_recipe *r = t->j->recipe;
+
+    if (!r->train.has_early_stop || !says(notes, "early_stop/metric", r->train.early_stop.metric)) return LK_OK;
+    LK_TRY(lk_notes_get_real(notes, "early_stop/best", &t->early_stop.best));
+    LK_TRY(lk_notes_get_int(notes, "early_stop/num_bad", &t->early_stop.num_bad));
+    if (says(notes, "run/stopped", "early_stop") && t->early_stop.num_bad >= r->train.early_stop.spec.patience)
+        t->stopped = "early_stop";
+    return LK_OK;
+}
+
 static lk_status restore_position(trainer *t, const lk_notes *notes)
 {
-    const char *stopped;
-
     LK_TRY(lk_notes_get_int(notes, "run/step", &t->j->step));
     LK_TRY(lk_notes_get_int(notes, "loader/epoch", &t->epoch));
     LK_TRY(lk_notes_get_int(notes, "loader/batch", &t->index));
     LK_TRY(lk_notes_get_real(notes, "loader/loss_sum", &t->loss_sum));
     LK_TRY(lk_notes_get_real(notes, "loader/loss_terms", &t->loss_terms));
-    LK_TRY(lk_notes_get_text(notes, "run/stopped", &stopped));
-    if (stopped[0]) t->stopped = "early_stop";
     LK_TRY(same(t, notes, "run/seed", "run.seed", (int64_t)t->j->recipe->run.seed));
-    /* Between epochs another batch size only means other steps; inside one it would mean other samples. */
-    if (t->index) LK_TRY(same(t, notes, "run/batch", "train.batch", t->j->recipe->train.batch));
+    if (t->index) { /* between epochs these only mean other steps; inside one they would mean other samples */
+        LK_TRY(same(t, notes, "run/batch", "train.batch", t->j->recipe->train.batch));
+        LK_TRY(same(t, notes, "data/samples", "data.train", lk_dataset_n(t->j->train)));
+    }
+    LK_TRY(restore_early_stop(t, notes));
     get_metrics(&t->j->metrics, notes);
+    return LK_OK;
+}
+
+/* A plateau goes on where it was, at the rate it had come to; an optimizer.lr that was changed since is the new rate.
+ * Other schedules are functions of step and epoch. */
+static lk_status restore_schedule(trainer *t, const lk_notes *notes)
+{
+    const lk_recipe *r = t->j->recipe;
+    lk_schedule_state schedule;
+    double base_lr;
+
+    LK_TRY(lk_schedule_new(&r->scheduler.spec, r->optimizer.lr, &t->schedule));
+    if (r->scheduler.spec.kind != LK_SCHEDULE_PLATEAU || !says(notes, "schedule/metric", r->scheduler.metric)) return LK_OK;
+    LK_TRY(lk_notes_get_real(notes, "schedule/base_lr", &base_lr));
+    LK_TRY(lk_notes_get_real(notes, "schedule/lr", &schedule.lr));
+    LK_TRY(lk_notes_get_real(notes, "schedule/best", &schedule.best));
+    LK_TRY(lk_notes_get_int(notes, "schedule/num_bad", &schedule.num_bad));
+    LK_TRY(lk_notes_get_int(notes, "schedule/cooldown_counter", &schedule.cooldown_counter));
+    if (base_lr != r->optimizer.lr) schedule.lr = r->optimizer.lr;
+    lk_schedule_set(t->schedule, &schedule);
     return LK_OK;
 }
 
 static lk_status restore_leader(trainer *t, const lk_notes *notes)
 {
     job *j = t->j;
-    lk_schedule_state schedule;
     int64_t ema_step, ema_started;
 
-    LK_TRY(lk_schedule_new(&j->recipe->scheduler.spec, j->recipe->optimizer.lr, &t->schedule));
-    LK_TRY(lk_notes_get_real(notes, "schedule/lr", &schedule.lr));
-    LK_TRY(lk_notes_get_real(notes, "schedule/best", &schedule.best));
-    LK_TRY(lk_notes_get_int(notes, "schedule/num_bad", &schedule.num_bad));
-    LK_TRY(lk_notes_get_int(notes, "schedule/cooldown_counter", &schedule.cooldown_counter));
-    lk_schedule_set(t->schedule, &schedule);
-    LK_TRY(lk_notes_get_real(notes, "early_stop/best", &t->early_stop.best));
-    LK_TRY(lk_notes_get_int(notes, "early_stop/num_bad", &t->early_stop.num_bad));
-    LK_TRY(lk_notes_get_real(notes, "best/value", &t->best));
+    t->recipe_changed = !says(notes, "run/recipe", j->recipe->text);
+    LK_TRY(restore_schedule(t, notes));
+    if (says(notes, "best/metric", j->recipe->train.best_metric)) LK_TRY(lk_notes_get_real(notes, "best/value", &t->best));
     if (!j->ema) return LK_OK;
     LK_TRY(lk_notes_get_int(notes, "averaging/step", &ema_step));
     LK_TRY(lk_notes_get_int(notes, "averaging/started", &ema_started));
@@ -305,6 +354,9 @@ static lk_status restore(trainer *t)
     int64_t optimizer_step;
 
     LK_TRY(restore_position(t, notes));
+    if (j->recipe->has_ema && lk_notes_get_int(notes, "averaging/step", &optimizer_step) != LK_OK)
+        return LK_FAIL(LK_ERR_USAGE, "%s:%d: ema: the checkpoint was trained without; leave the section out, or start a "
+                       "new run without --resume", j->recipe->path, lk_recipe_line(j->recipe, "ema"));
     LK_TRY(load_shared(t));
     LK_TRY(lk_notes_get_int(notes, "optimizer/step", &optimizer_step));
     lk_optimizer_set_step(j->optimizer, optimizer_step);

@@ -9,7 +9,6 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
 
 double clock_seconds(void)
@@ -80,17 +79,20 @@ static void count_votes(trainer *t, const float *sum, bool *failed)
 static lk_status refuse_nonfinite(trainer *t, float loss)
 {
     job *j = t->j;
+    const bool skip = j->recipe->train.on_nonfinite == LK_NONFINITE_SKIP;
+    char what[96];
 
-    if (j->recipe->train.on_nonfinite == LK_NONFINITE_SKIP) {
-        if (!j->leader) return LK_OK;
-        lk_progress_say(t->progress, "step %lld: loss %g, gradients not finite: the step is skipped",
-                        (long long)j->step, loss);
-        return lk_journal_write(t->journal, j->step, "skip", "loss %g or a gradient is not finite", loss);
+    /* The sign of a NaN says nothing. */
+    snprintf(what, sizeof what, "the loss is %g%s", isnan(loss) ? (double)NAN : loss,
+             isfinite(loss) ? " but a gradient is not finite" : "");
+    if (j->leader) LK_TRY(lk_journal_write(t->journal, j->step, skip ? "skip" : "nonfinite", "%s", what));
+    if (skip) {
+        if (j->leader) lk_progress_say(t->progress, "step %lld: %s: the step is skipped", (long long)j->step, what);
+        return LK_OK;
     }
     j->agreed = true;
-    return LK_FAIL(LK_ERR_NUMBERS, "step %lld: the loss is %g%s; lower optimizer.lr, set optimizer.clip_norm, or pass over "
-                   "such steps with train.on_nonfinite: skip", (long long)j->step, loss,
-                   isfinite(loss) ? " but a gradient is not finite" : "");
+    return LK_FAIL(LK_ERR_NUMBERS, "step %lld: %s; lower optimizer.lr, set optimizer.clip_norm, or pass over such steps "
+                   "with train.on_nonfinite: skip", (long long)j->step, what);
 }
 
 static lk_status apply(trainer *t, const lk_batch *batch, const float *sum)
@@ -145,7 +147,7 @@ static lk_status evaluate_all(trainer *t)
     job *j = t->j;
     uint32_t flags = 0;
 
-    metrics_put(&j->metrics, "train.loss", t->loss_sum / t->loss_terms);
+    metrics_put(&j->metrics, "train.loss", t->loss_terms > 0 ? t->loss_sum / t->loss_terms : NAN); /* NaN: all skipped */
     if (j->validation) {
         LK_TRY(evaluate(j, j->validation, j->validation_loader, j->params, j->params_version, "validation."));
         if (j->recipe->has_ema) {
@@ -169,11 +171,11 @@ static lk_status check_replicas(trainer *t)
     return status;
 }
 
-static const char *reason(uint32_t flags, const lk_recipe *recipe)
+static const char *reason(const trainer *t, uint32_t flags)
 {
     if (flags & LK_ORDER_REQUEUE) return "signal";
     if (flags & LK_ORDER_EARLY) return "early_stop";
-    return recipe->train.steps ? "steps" : "epochs";
+    return t->epoch >= t->j->recipe->train.epochs ? "epochs" : "steps";
 }
 
 /* What the order asks for after the step. */
@@ -186,7 +188,7 @@ static lk_status obey(trainer *t, const lk_batch *batch)
     if (t->order.flags & LK_ORDER_PUBLISH) LK_TRY(saving_publish(t));
     if (t->order.flags & LK_ORDER_EVALUATE) LK_TRY(evaluate_all(t));
     if (batch->last) t->loss_sum = t->loss_terms = 0.0;
-    if (t->order.flags & LK_ORDER_STOP) t->stopped = reason(t->order.flags, j->recipe);
+    if (t->order.flags & LK_ORDER_STOP) t->stopped = reason(t, t->order.flags);
     if (t->order.flags & (LK_ORDER_CHECKPOINT | LK_ORDER_STOP)) {
         LK_TRY(check_replicas(t));
         LK_TRY(saving_begin(t));
@@ -211,45 +213,6 @@ static lk_status loop(trainer *t)
 
 /* ---------------------------------------------------------------------- run */
 
-/* A folder that already holds a run is kept beside the new one as NAME.1, NAME.2, ...: nothing is overwritten. */
-static lk_status clear_run_dir(const char *dir)
-{
-    struct stat info;
-    char kept[4096];
-
-    if (stat(dir, &info) != 0) return LK_OK;
-    for (int i = 1;; i++) {
-        if (snprintf(kept, sizeof kept, "%s.%d", dir, i) >= (int)sizeof kept)
-            return LK_FAIL(LK_ERR_USAGE, "run.dir: %s is too long a path", dir);
-        if (stat(kept, &info) != 0) break;
-    }
-    if (rename(dir, kept) != 0)
-        return LK_FAIL(LK_ERR_USAGE, "run.dir: %s holds an earlier run and cannot be renamed to %s: %m", dir, kept);
-    fprintf(stderr, "lockstep: %s held an earlier run: kept as %s (--resume would continue it)\n", dir, kept);
-    return LK_OK;
-}
-
-static lk_status write_recipe(const char *dir, const char *text)
-{
-    char path[4096];
-
-    snprintf(path, sizeof path, "%s/recipe.yaml", dir);
-    FILE *file = fopen(path, "w");
-    if (!file) return LK_FAIL(LK_ERR_USAGE, "run.dir: cannot write %s: %m", path);
-    const bool written = fputs(text, file) >= 0;
-    if (fclose(file) != 0 || !written) return LK_FAIL(LK_ERR_SYSTEM, "cannot write %s: %m", path);
-    return LK_OK;
-}
-
-static lk_status prepare_run_dir(job *j, bool resume)
-{
-    const char *dir = j->recipe->run.dir;
-
-    if (!resume) LK_TRY(clear_run_dir(dir));
-    LK_TRY(lk_make_dirs(dir));
-    return write_recipe(dir, j->recipe->text);
-}
-
 static bool nothing_left(const trainer *t)
 {
     const lk_recipe *r = t->j->recipe;
@@ -257,28 +220,40 @@ static bool nothing_left(const trainer *t)
     return t->epoch >= r->train.epochs || (r->train.steps && t->j->step >= r->train.steps);
 }
 
+/* What is there is changed only once it is sure that the run can go on. */
+static lk_status start_as_leader(trainer *t, bool resuming)
+{
+    const lk_recipe *r = t->j->recipe;
+
+    LK_TRY(run_dir_write_recipe(r->run.dir, r->text));
+    if (!t->stopped) LK_TRY(run_dir_forget_summary(r->run.dir));
+    return leader_open(t, resuming ? t->j->step : -1);
+}
+
 static lk_status train(trainer *t)
 {
     job *j = t->j;
     const bool resuming = j->checkpoint != NULL;
 
-    LK_TRY(job_agree(j, j->leader ? prepare_run_dir(j, resuming) : LK_OK));
+    LK_TRY(job_agree(j, j->leader ? run_dir_open(j->recipe->run.dir, resuming, &t->run_dir_lock) : LK_OK));
     LK_TRY(saving_open(t));
     if (resuming) LK_TRY(saving_restore(t));
     lk_checkpoint_free(&j->checkpoint);
-    LK_TRY(job_agree(j, j->leader ? leader_open(t, resuming ? j->step : -1) : LK_OK));
+    if (!t->stopped && nothing_left(t)) t->stopped = reason(t, 0);
     LK_TRY(job_agree(j, lk_loader_seek(j->loader, t->epoch, t->index)));
-    if (!t->stopped && nothing_left(t)) t->stopped = reason(0, j->recipe);
+    LK_TRY(job_agree(j, j->leader ? start_as_leader(t, resuming) : LK_OK));
     LK_TRY(loop(t));
     return job_agree(j, j->leader ? leader_summary(t) : LK_OK);
 }
 
 lk_status command_train(job *j, const options *opt)
 {
-    trainer t = {.j = j, .best = NAN};
+    trainer t = {.j = j, .best = NAN, .run_dir_lock = -1};
 
     LK_TRY(job_read_recipe(j, opt));
-    if (opt->resume) LK_TRY(job_open_checkpoint(j, j->recipe->run.dir));
+    if (opt->resume) LK_TRY(job_open_newest(j));
+    if (opt->resume && !j->checkpoint && j->leader)
+        fprintf(stderr, "lockstep: no checkpoint in %s to resume: starting from the beginning\n", j->recipe->run.dir);
     LK_TRY(job_open(j));
     LK_TRY(job_open_training(j));
     if (j->recipe->train.has_early_stop) lk_early_stop_init(&j->recipe->train.early_stop.spec, &t.early_stop);
@@ -287,5 +262,6 @@ lk_status command_train(job *j, const options *opt)
     if (status == LK_OK && t.stopped && strcmp(t.stopped, "signal") == 0) status = LK_STOPPED;
     leader_close(&t);
     lk_saver_free(&t.saver);
+    run_dir_close(&t.run_dir_lock);
     return status;
 }
