@@ -84,6 +84,7 @@ lk_status command_doctor(job *j, const options *opt)
     char **all;
     int n_groups = 0;
 
+    j->agreed = opt->n_positional > 0; /* all workers have the same words */
     if (opt->n_positional)
         return LK_FAIL(LK_ERR_USAGE, "lockstep doctor takes no argument, got `%s`", opt->positional[0]);
     fill(j, &mine);

@@ -8,22 +8,23 @@
 
 /* ------------------------------------------------------------------ options */
 
-/* Every option once: field, kind, spelling, argument, help.  Kinds: FLAG bool, TEXT const char *, COUNT int64_t. */
-#define OPTION_LIST(X)                                                                                     \
-    X(resume, FLAG, "--resume", NULL, "train: continue the newest good checkpoint, on any number of workers") \
-    X(engine, TEXT, "--engine", "KIND", "auto, cpu or cuda; the same as engine.kind=KIND")                 \
-    X(checkpoint, TEXT, "--checkpoint", "PATH", "eval, predict: this checkpoint instead of the latest")    \
-    X(data, TEXT, "--data", "FILE", "eval, predict: this file instead of the recipe's validation part")    \
-    X(labels, TEXT, "--labels", "FILE", "eval: labels that belong to --data (idx)")                        \
-    X(out, TEXT, "--out", "FILE", "predict: CSV file to write instead of standard output")                 \
-    X(ema, FLAG, "--ema", NULL, "predict, ckpt digest: the EMA's weights")                                 \
-    X(count, COUNT, "--count", "N", "lr: how many values (default: the run's)")                            \
-    X(csv, FLAG, "--csv", NULL, "lr: print step,epoch,lr")                                                 \
-    X(metric, TEXT, "--metric", "FILE", "lr: what a plateau observes, one number a line")                  \
-    X(nodes, FLAG, "--nodes", NULL, "plan: every node of the training plan")                               \
-    X(trace, FLAG, "--trace", NULL, "on an error, also say where in the source it arose")                  \
-    X(help, FLAG, "--help", NULL, "this text")                                                             \
-    X(version, FLAG, "--version", NULL, "the version")
+/* Every option once: field, kind, spelling, argument, commands that take it ("" all), help.  Kinds: FLAG bool, TEXT
+ * const char *, COUNT int64_t. */
+#define OPTION_LIST(X)                                                                                            \
+    X(resume, FLAG, "--resume", NULL, "train", "continue the newest good checkpoint, on any number of workers")    \
+    X(engine, TEXT, "--engine", "KIND", "train eval predict plan", "auto, cpu or cuda; the same as engine.kind=KIND") \
+    X(checkpoint, TEXT, "--checkpoint", "PATH", "eval predict", "this checkpoint instead of the newest good one")  \
+    X(data, TEXT, "--data", "FILE", "eval predict", "this file instead of the recipe's validation part")           \
+    X(labels, TEXT, "--labels", "FILE", "eval predict", "labels that belong to --data (idx)")                      \
+    X(out, TEXT, "--out", "FILE", "predict", "CSV file to write instead of standard output")                       \
+    X(ema, FLAG, "--ema", NULL, "predict ckpt", "the EMA's weights")                                               \
+    X(count, COUNT, "--count", "N", "lr", "how many values (default: the run's)")                                  \
+    X(csv, FLAG, "--csv", NULL, "lr", "print step,epoch,lr")                                                       \
+    X(metric, TEXT, "--metric", "FILE", "lr", "what a plateau observes, one number a line")                        \
+    X(nodes, FLAG, "--nodes", NULL, "plan", "every node of the training plan")                                     \
+    X(trace, FLAG, "--trace", NULL, "", "on an error, also say where in the source it arose")                      \
+    X(help, FLAG, "--help", NULL, "", "this text")                                                                 \
+    X(version, FLAG, "--version", NULL, "", "the version")
 
 typedef bool OPTION_FLAG;
 typedef const char *OPTION_TEXT;
@@ -37,12 +38,14 @@ typedef struct options {
     int n_positional;
     const char *overrides[MAX_OVERRIDES];   /* "a.b=value" */
     int n_overrides;
-#define OPTION_FIELD(field, kind, spelling, argument, help) OPTION_##kind field;
+#define OPTION_FIELD(field, kind, spelling, argument, commands, help) OPTION_##kind field;
     OPTION_LIST(OPTION_FIELD)
 #undef OPTION_FIELD
 } options;
 
 lk_status options_parse(int argc, char **argv, options *out);
+/* An option that its command does not take is an error, not ignored. */
+lk_status options_check(const options *opt);
 void      options_help(FILE *stream);
 
 /* ------------------------------------------------------------------ metrics */

@@ -4,7 +4,6 @@
  */
 #include "launch/launch.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 typedef struct command {
@@ -63,16 +62,11 @@ static void say_failure(const options *opt)
 }
 
 /* A failure that all know is told by the leader; one that a worker has alone ends the job, for others may be waiting. */
-static lk_status run_command(const command *found, const options *opt)
+static lk_status run_command(const command *found, const options *opt, lk_world *world)
 {
-    lk_world *world = NULL;
-    lk_status status = lk_world_new(0.0, &world);
-
-    if (status != LK_OK) {
-        say_failure(opt);
-        return status;
-    }
     job j = {.world = world, .leader = lk_world_rank(world) == 0};
+    lk_status status = LK_OK;
+
     if (!found->single || j.leader) status = found->run(&j, opt);
     if (status != LK_OK && status != LK_STOPPED) {
         if (!found->single && !j.agreed && lk_world_size(world) > 1) {
@@ -82,28 +76,41 @@ static lk_status run_command(const command *found, const options *opt)
         if (j.leader) say_failure(opt);
     }
     job_close(&j);
-    lk_world_free(&world);
     return status;
+}
+
+/* What the words on the command line ask for.  They are the same on every worker, so one speaks for all. */
+static lk_status obey(int argc, char **argv, options *opt, bool leader, const command **found)
+{
+    LK_TRY(options_parse(argc, argv, opt));
+    if (opt->version || opt->help) {
+        if (leader && opt->version) printf("lockstep %s\n", LK_VERSION);
+        else if (leader) print_help(stdout);
+        return LK_OK;
+    }
+    if (!opt->command) {
+        if (leader) print_help(stderr);
+        return LK_FAIL(LK_ERR_USAGE, "lockstep needs a command");
+    }
+    *found = find_command(opt->command);
+    return *found ? options_check(opt) : unknown_command(opt->command);
 }
 
 int main(int argc, char **argv)
 {
-    options opt;
+    options opt = {.command = NULL};
+    lk_world *world = NULL;
+    const command *found = NULL;
+    lk_status status = lk_world_new(0.0, &world);
 
-    if (options_parse(argc, argv, &opt) != LK_OK) {
+    if (status != LK_OK) {
         say_failure(&opt);
-        return LK_ERR_USAGE;
+        return status;
     }
-    if (opt.version) return printf("lockstep %s\n", LK_VERSION) > 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-    if (opt.help || !opt.command) {
-        print_help(opt.help ? stdout : stderr);
-        return opt.help ? EXIT_SUCCESS : LK_ERR_USAGE;
-    }
-    const command *found = find_command(opt.command);
-    if (!found) {
-        unknown_command(opt.command);
-        say_failure(&opt);
-        return LK_ERR_USAGE;
-    }
-    return run_command(found, &opt);
+    const bool leader = lk_world_rank(world) == 0;
+    status = obey(argc, argv, &opt, leader, &found);
+    if (status != LK_OK && leader) say_failure(&opt);
+    if (status == LK_OK && found) status = run_command(found, &opt, world);
+    lk_world_free(&world);
+    return status;
 }

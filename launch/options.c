@@ -11,11 +11,12 @@ typedef enum option_kind { FLAG, TEXT, COUNT } option_kind;
 typedef struct option {
     size_t offset;
     option_kind kind;
-    const char *spelling, *argument, *help;
+    const char *spelling, *argument, *commands, *help;
 } option;
 
 static const option option_table[] = {
-#define OPTION_ROW(field, kind, spelling, argument, help) {offsetof(options, field), kind, spelling, argument, help},
+#define OPTION_ROW(field, kind, spelling, argument, commands, help) \
+    {offsetof(options, field), kind, spelling, argument, commands, help},
     OPTION_LIST(OPTION_ROW)
 #undef OPTION_ROW
 };
@@ -28,7 +29,8 @@ void options_help(FILE *stream)
     for (int i = 0; i < N_OPTIONS; i++) {
         const option *o = &option_table[i];
         const int used = fprintf(stream, "  %s %s", o->spelling, o->argument ? o->argument : "");
-        fprintf(stream, "%*s%s\n", used < HELP_COLUMN ? HELP_COLUMN - used : 1, "", o->help);
+        fprintf(stream, "%*s%s%s%s\n", used < HELP_COLUMN ? HELP_COLUMN - used : 1, "", o->commands,
+                *o->commands ? ": " : "", o->help);
     }
 }
 
@@ -76,6 +78,39 @@ static lk_status set_option(options *out, const option *o, const char *value)
     return LK_OK;
 }
 
+static bool is_given(const options *opt, const option *o)
+{
+    const void *field = (const char *)opt + o->offset;
+
+    switch (o->kind) {
+    case FLAG: return *(const bool *)field;
+    case TEXT: return *(const char *const *)field != NULL;
+    case COUNT: return *(const int64_t *)field != 0;
+    }
+    return false;
+}
+
+static bool has_word(const char *words, const char *word)
+{
+    const size_t n = strlen(word);
+
+    for (const char *at = words; (at = strstr(at, word)); at += n)
+        if ((at == words || at[-1] == ' ') && (at[n] == ' ' || at[n] == '\0')) return true;
+    return false;
+}
+
+lk_status options_check(const options *opt)
+{
+    for (int i = 0; i < N_OPTIONS; i++) {
+        const option *o = &option_table[i];
+
+        if (*o->commands && is_given(opt, o) && !has_word(o->commands, opt->command))
+            return LK_FAIL(LK_ERR_USAGE, "lockstep %s does not take %s; it is for: %s", opt->command, o->spelling,
+                           o->commands);
+    }
+    return LK_OK;
+}
+
 /* "--name value" or "--name=value"; *i is left on the last argument used. */
 static lk_status parse_option(int argc, char **argv, int *i, options *out)
 {
@@ -100,7 +135,9 @@ lk_status options_parse(int argc, char **argv, options *out)
     for (int i = 1; i < argc; i++) {
         const char *argument = argv[i];
 
-        if (argument[0] == '-' && argument[1] == '-') {
+        if (strcmp(argument, "-h") == 0) {
+            out->help = true;
+        } else if (argument[0] == '-' && argument[1]) {
             LK_TRY(parse_option(argc, argv, &i, out));
         } else if (!out->command) {
             out->command = argument;

@@ -21,6 +21,14 @@ for n in 1 3; do
     says 'nowhere.yaml'
     status 2 workers $n trian nowhere.yaml
     says 'train'
+    same "one message" "$(grep -c '^lockstep: ' out.txt)" 1
+    status 2 workers $n train "$recipes/ema-regression.yaml" --resum
+    says '^lockstep: --resum: no such option; did you mean --resume'
+    same "one message" "$(grep -c '^lockstep: ' out.txt)" 1
+    status 2 workers $n train "$recipes/ema-regression.yaml" --checkpoint x
+    says 'lockstep train does not take --checkpoint; it is for: eval predict'
+    status 2 workers $n doctor x
+    same "one message" "$(grep -c '^lockstep: ' out.txt)" 1
     status 2 workers $n train "$recipes/ema-regression.yaml" train.lanes=2 train.batch=1
     says 'train.batch: 1 samples cannot be cut into 2 lanes'
     status 2 workers $n train "$recipes/ema-regression.yaml" 'scheduler={kind: reduce_on_plateau, metric: ema.validation.los}'
@@ -37,7 +45,7 @@ for n in 1 3; do
     status 3 workers $n train "$recipes/ema-regression.yaml" 'data={kind: csv, train: absent.csv, target: y, validation_fraction: 0.5}'
     says 'absent.csv'
     status 5 workers $n train "$recipes/ema-regression.yaml" optimizer.lr=1e30 train.epochs=3 run.dir="nan-$n"
-    says 'step [0-9]+: the loss is'
+    says 'step [0-9]+: the loss is (nan|inf)'
     same "no worker message twice" "$(grep -c 'the loss is' out.txt)" 1
 done
 
