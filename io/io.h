@@ -63,7 +63,8 @@ typedef struct lk_data_spec {
 } lk_data_spec;
 
 /* A recipe: every section with its defaults filled in.  Field names are the recipe's keys where they are plain. */
-typedef struct lk_recipe {
+typedef struct lk_recipe lk_recipe;
+struct lk_recipe {
     struct { char *name; uint64_t seed; char *dir; } run;         /* dir default runs/NAME */
     struct { lk_engine_kind kind; lk_precision precision; int threads; } engine;
     lk_data_spec data;
@@ -83,15 +84,22 @@ typedef struct lk_recipe {
         int on_nonfinite;              /* lk_on_nonfinite */
         bool has_early_stop;
         struct { char *metric; lk_early_stop_spec spec; } early_stop;
+        lk_words freeze, unfreeze;     /* patterns of tensor names; see lk_recipe_frozen() */
+        int norm;                      /* lk_frozen_norm: batch norms whose gain and bias are frozen */
         char *best_metric;             /* what `best` means; default: early stop's metric, else ema.validation.loss or validation.loss or train.loss */
         lk_extremum best_mode;
     } train;
     struct { int64_t every; lk_unit unit; int keep; bool best; } checkpoint; /* every 0: only at the end; keep >= 1 */
     struct { int reduction; int64_t check_every; double timeout; int64_t bucket_bytes; } dist; /* reduction: index in dist's list of words: tree, mpi, nccl */
+    char *stage;        /* name of the stage that the sections describe; NULL: the recipe has no stages */
+    unsigned n_stages;  /* >= 1 */
+    lk_recipe **stages; /* (n_stages), each a whole recipe with its stage's keys; the first is this one */
     char *text;   /* the recipe with its overrides and absolute paths, without defaults, as YAML: what checkpoints keep */
     char *path;   /* the file it came from */
-} lk_recipe;
+};
 
+#define LK_FROZEN_NORM_LIST(X) X(LK_FROZEN_NORM_EVAL, "eval") X(LK_FROZEN_NORM_TRAIN, "train")
+typedef enum lk_frozen_norm { LK_FROZEN_NORM_LIST(LK_WORD_ENUM) } lk_frozen_norm;
 #define LK_ON_NONFINITE_LIST(X) X(LK_NONFINITE_STOP, "stop") X(LK_NONFINITE_SKIP, "skip")
 typedef enum lk_on_nonfinite { LK_ON_NONFINITE_LIST(LK_WORD_ENUM) } lk_on_nonfinite;
 
@@ -102,6 +110,15 @@ lk_status lk_recipe_read(const char *path, const char *const *overrides, size_t 
 lk_status lk_recipe_parse(const char *text, const char *path, const char *const *overrides, size_t n_overrides,
                           lk_recipe **out);
 void      lk_recipe_free(lk_recipe **recipe);
+/* Whether a tensor is frozen in stage `stage`: each stage begins with the frozen set of the one before it (the first with
+ * none), freezes what its `freeze` matches, then unfreezes what its `unfreeze` matches.  A pattern that begins with !
+ * takes its matches out of its list again. */
+bool lk_recipe_frozen(const lk_recipe *recipe, unsigned stage, const char *name);
+/* Whether a list of patterns selects a name: the last pattern that matches it decides. */
+bool lk_words_select(const lk_words *patterns, const char *name);
+/* Every pattern of freeze and unfreeze must match one of the names.  Errors: LK_ERR_USAGE with line, pattern and near
+ * names. */
+lk_status lk_recipe_check_patterns(const lk_recipe *recipe, const char *const *names, size_t n);
 /* Line of the recipe's file that holds a key ("train.batch"), 0 if it does not: for messages of later checks. */
 int       lk_recipe_line(const lk_recipe *recipe, const char *key);
 

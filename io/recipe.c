@@ -32,6 +32,9 @@ static void free_places(lk_recipe_places *places)
 void lk_recipe_free(lk_recipe **recipe)
 {
     if (!recipe || !*recipe) return;
+    for (unsigned i = 1; i < (*recipe)->n_stages; i++) lk_recipe_free(&(*recipe)->stages[i]);
+    free((*recipe)->stages);
+    free((*recipe)->stage);
     free((*recipe)->text);
     free((*recipe)->path);
     free_places(&((loaded *)*recipe)->places);
@@ -97,34 +100,71 @@ static lk_status settle_all(lk_yaml *yaml, const char *path, size_t n_overrides)
     return status;
 }
 
-static lk_status build(lk_yaml *yaml, const char *path, size_t n_overrides, lk_recipe_places *places, char **text,
-                       lk_recipe **out)
+/* What one pass over the text makes of it: the recipe of one stage. */
+typedef struct pass {
+    const char *path;
+    size_t n_overrides;
+    unsigned stage, n_stages;
+    char *name;              /* owned: the stage's */
+    char *text;              /* owned: what is kept */
+    lk_recipe_places places; /* owned */
+} pass;
+
+static lk_status build(lk_yaml *yaml, pass *p, lk_recipe **out)
 {
-    yaml->last_node = calloc(n_overrides + 1, sizeof *yaml->last_node);
-    LK_TRY_ALLOC(yaml->last_node, (n_overrides + 1) * sizeof *yaml->last_node);
+    yaml->last_node = calloc(p->n_overrides + 1, sizeof *yaml->last_node);
+    LK_TRY_ALLOC(yaml->last_node, (p->n_overrides + 1) * sizeof *yaml->last_node);
     yaml->last_node[0] = (int)(yaml->document.nodes.top - yaml->document.nodes.start);
-    LK_TRY(settle_all(yaml, path, n_overrides));
-    LK_TRY(lk_recipe_check(yaml, places));
-    LK_TRY(lk_yaml_emit(yaml, text));
+    LK_TRY(settle_all(yaml, p->path, p->n_overrides));
+    LK_TRY(lk_recipe_count_stages(yaml, &p->n_stages));
+    if (p->n_stages > 1 || lk_yaml_at(yaml, "stages")) {
+        LK_TRY(lk_yaml_emit(yaml, &p->text));
+        LK_TRY(lk_recipe_take_stage(yaml, p->stage, &p->name));
+    }
+    LK_TRY(lk_recipe_check(yaml, &p->places));
+    if (!p->text) LK_TRY(lk_yaml_emit(yaml, &p->text)); /* after the check, which spells truth alike */
     LK_TRY(lk_recipe_fill(yaml));
-    return load(yaml, text, path, places, out);
+    LK_TRY(load(yaml, &p->text, p->path, &p->places, out));
+    (*out)->stage = p->name;
+    p->name = NULL;
+    return LK_OK;
 }
 
-lk_status lk_recipe_parse(const char *text, const char *path, const char *const *overrides, size_t n_overrides,
-                          lk_recipe **out)
+static lk_status parse_stage(const char *text, const char *path, const char *const *overrides, size_t n_overrides,
+                             unsigned stage, unsigned *n_stages, lk_recipe **out)
 {
-    lk_recipe_places places = {0};
-    char *kept = NULL;
+    pass p = {.path = path, .n_overrides = n_overrides, .stage = stage};
     lk_yaml yaml;
 
     *out = NULL;
     lk_status status = lk_yaml_load(text, path, true, &yaml);
     yaml.overrides = overrides;
-    if (status == LK_OK) status = build(&yaml, path, n_overrides, &places, &kept, out);
+    if (status == LK_OK) status = build(&yaml, &p, out);
+    *n_stages = p.n_stages;
     if (status != LK_OK) lk_recipe_free(out);
     lk_yaml_close(&yaml);
-    free_places(&places);
-    free(kept);
+    free_places(&p.places);
+    free(p.text);
+    free(p.name);
+    return status;
+}
+
+lk_status lk_recipe_parse(const char *text, const char *path, const char *const *overrides, size_t n_overrides,
+                          lk_recipe **out)
+{
+    unsigned n_stages;
+
+    LK_TRY(parse_stage(text, path, overrides, n_overrides, 0, &n_stages, out));
+    lk_recipe *first = *out;
+    first->stages = calloc(n_stages, sizeof(lk_recipe *));
+    lk_status status = first->stages ? LK_OK : LK_FAIL(LK_ERR_SYSTEM, "out of memory: %u stages", n_stages);
+    if (status == LK_OK) {
+        first->stages[0] = first;
+        first->n_stages = n_stages;
+    }
+    for (unsigned i = 1, n; status == LK_OK && i < n_stages; i++)
+        status = parse_stage(text, path, overrides, n_overrides, i, &n, &first->stages[i]);
+    if (status != LK_OK) lk_recipe_free(out);
     return status;
 }
 

@@ -316,7 +316,8 @@ static lk_status check_pair(check *c, const char *prefix, const cyaml_schema_fie
     if (!lk_rule_takes(&rules[row], kind))
         return lk_yaml_fail(c->yaml, pair.value, path, "kind %s does not take it: it is for %s", kind,
                             list_kinds(rules[row].only, list));
-    LK_TRY(keep_place(c, path, pair.key));
+    /* A key that a stage brought has no line of its own; what it says has. */
+    LK_TRY(keep_place(c, path, lk_yaml_line(c->yaml, pair.key) ? pair.key : pair.value));
     return check_value(c, path, &fields[row].value, &rules[row], pair.value);
 }
 

@@ -148,9 +148,19 @@ static lk_status derive_data(lk_yaml *yaml)
     return LK_OK;
 }
 
+/* A run (or a stage) ends by epochs, or by steps alone. */
+static lk_status derive_epochs(lk_yaml *yaml)
+{
+    if (lk_yaml_at(yaml, "train.epochs")) return LK_OK;
+    if (number_at(yaml, "train.steps") > 0) return default_to(yaml, "train", "epochs", "1073741824"); /* no end: 2^30 */
+    return lk_yaml_fail(yaml, lk_yaml_at(yaml, "train"), "train.epochs", "is missing: give epochs, or steps");
+}
+
 static lk_status derive(lk_yaml *yaml)
 {
     char *dir;
+
+    LK_TRY(derive_epochs(yaml));
 
     if (asprintf(&dir, "runs/%s", lk_yaml_text_at(yaml, "run.name")) < 0)
         return LK_FAIL(LK_ERR_SYSTEM, "out of memory: the name of the run's folder");

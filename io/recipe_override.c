@@ -110,9 +110,9 @@ static lk_status fail_unknown(const char *override, const char *key)
 }
 
 /* The section that holds the last key of `path`, made where it is missing; *last is that key. */
-static lk_status section_of(lk_yaml *yaml, const char *path, int *section, const char **last)
+static lk_status section_of(lk_yaml *yaml, int from, const char *path, int *section, const char **last)
 {
-    *section = 1;
+    *section = from;
     *last = strrchr(path, '.') ? strrchr(path, '.') + 1 : path;
     for (const char *dot; (dot = strchr(path, '.')); path = dot + 1) {
         char key[LK_RECIPE_PATH_BYTES];
@@ -150,18 +150,26 @@ static lk_status add_value(lk_yaml *yaml, const char *override, const char *valu
 lk_status lk_recipe_override(lk_yaml *yaml)
 {
     const char *override = yaml->overrides[yaml->n_overrides], *equals = strchr(override, '='), *last = NULL;
-    char path[LK_RECIPE_PATH_BYTES];
-    int section, value;
+    char path[LK_RECIPE_PATH_BYTES], section_path[LK_RECIPE_PATH_BYTES];
+    int section, value, stage;
 
     if (!equals || equals == override)
         return LK_FAIL(LK_ERR_USAGE, "%s: an override is written section.key=value", override);
     snprintf(path, sizeof path, "%.*s", (int)(equals - override), override);
-    const cyaml_schema_field_t *field = lk_recipe_field(path, NULL);
-    if (!field) return fail_unknown(override, path);
+    snprintf(section_path, sizeof section_path, "%s", path);
+    LK_TRY(lk_recipe_stage_path(yaml, override, path, &stage, section_path));
+    const cyaml_schema_field_t *field = lk_recipe_field(section_path, NULL);
+    if (!field) return fail_unknown(override, stage ? section_path : path);
 
     if (is_literal(field, equals + 1)) LK_TRY(lk_yaml_add_text(yaml, equals + 1, &value));
     else LK_TRY(add_value(yaml, override, equals + 1, &value));
-    LK_TRY(section_of(yaml, path, &section, &last));
+    if (stage) {
+        const char *in_stage = strchr(strchr(path, '.') + 1, '.') + 1;
+        LK_TRY(section_of(yaml, stage, in_stage, &section, &last));
+    } else {
+        LK_TRY(section_of(yaml, 1, path, &section, &last));
+        lk_recipe_override_stages(yaml, path, value);
+    }
     LK_TRY(lk_yaml_set(yaml, section, last, value));
     yaml->n_overrides++;
     yaml->last_node[yaml->n_overrides] = (int)(yaml->document.nodes.top - yaml->document.nodes.start);

@@ -3,6 +3,7 @@
  *
  *   recipe_yaml.c      text -> a libyaml document whose nodes know the line or the override they come from
  *   recipe_override.c  "a.b=value" into the document; names of files made absolute
+ *   recipe_stages.c    one of the recipe's stages merged into the sections
  *   recipe_check.c     the document against the schema: keys, types, words, ranges
  *   recipe_fill.c      defaults into the document; checks between keys
  *   recipe.c           the document -> lk_recipe, by libcyaml and the same schema
@@ -86,6 +87,18 @@ lk_status lk_yaml_fail(const lk_yaml *yaml, int node, const char *path, const ch
 lk_status lk_recipe_settle(lk_yaml *yaml, const char *folder);
 /* Applies the next override. */
 lk_status lk_recipe_override(lk_yaml *yaml);
+
+/* Number of stages; 1 when the recipe has none.  Errors: LK_ERR_USAGE (`stages` is not a list of sections). */
+lk_status lk_recipe_count_stages(lk_yaml *yaml, unsigned *n);
+/* Makes the document that of stage i alone: what the stage names replaces what the sections say, `stages` goes.
+ * *name (owned by the caller) is the stage's, NULL without stages. */
+lk_status lk_recipe_take_stage(lk_yaml *yaml, unsigned i, char **name);
+/* An override of a key in one stage, "stages.NAME.key" (NAME may be a number from 0): the path of the key in the
+ * sections, and the mapping that it starts from.  *mapping is 0 when `path` is none of these. */
+lk_status lk_recipe_stage_path(lk_yaml *yaml, const char *override, const char *path, int *mapping,
+                               char section_path[LK_RECIPE_PATH_BYTES]);
+/* After an override of a section's key: stages that name the same key get the value too. */
+void lk_recipe_override_stages(lk_yaml *yaml, const char *section_path, int value);
 
 /* Where the file has its keys, for lk_recipe_line(). */
 typedef struct lk_recipe_place { char *path; int line; } lk_recipe_place;

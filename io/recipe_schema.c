@@ -35,6 +35,7 @@ static const cyaml_strval_t every_words[] = WORDS(LK_EVERY_LIST);
 static const cyaml_strval_t extremum_words[] = WORDS(LK_EXTREMUM_LIST);
 static const cyaml_strval_t threshold_words[] = WORDS(LK_THRESHOLD_LIST);
 static const cyaml_strval_t nonfinite_words[] = WORDS(LK_ON_NONFINITE_LIST);
+static const cyaml_strval_t frozen_norm_words[] = WORDS(LK_FROZEN_NORM_LIST);
 static const cyaml_strval_t unit_words[] = WORDS(LK_UNIT_LIST);
 /* dist's list, which io may not see; test_recipe.c holds the two together. */
 static const cyaml_strval_t reduction_words[] = {{"tree", 0}, {"mpi", 1}, {"nccl", 2}};
@@ -199,7 +200,7 @@ _Static_assert(offsetof(lk_optimizer_spec, beta2) == offsetof(lk_optimizer_spec,
     X("mode", WORD(train.early_stop.spec.mode, extremum_words))
 
 #define TRAIN_KEYS(X)                                                                       \
-    X("epochs", WHOLE(train.epochs), A_SIZE, NEEDED)                                        \
+    X("epochs", WHOLE(train.epochs), A_SIZE)                                                \
     X("steps", WHOLE(train.steps), AT_LEAST(0), DEFAULT("0"))                               \
     X("batch", WHOLE(train.batch), A_SIZE, DEFAULT("32"))                                   \
     X("lanes", WHOLE(train.lanes), FROM_TO(0, MOST_LANES), DEFAULT("0"))                    \
@@ -207,6 +208,9 @@ _Static_assert(offsetof(lk_optimizer_spec, beta2) == offsetof(lk_optimizer_spec,
     X("evaluate_batch", WHOLE(train.evaluate_batch), FROM_TO(0, 1 << 30), DEFAULT("0"))     \
     X("check_finite", TRUTH(train.check_finite), DEFAULT("true"))                           \
     X("on_nonfinite", WORD(train.on_nonfinite, nonfinite_words), DEFAULT("stop"))           \
+    X("freeze", TEXTS(train.freeze))                                                        \
+    X("unfreeze", TEXTS(train.unfreeze))                                                    \
+    X("norm", WORD(train.norm, frozen_norm_words), DEFAULT("eval"))                         \
     X("early_stop", KEYS(early_stop_fields), .rules = early_stop_rules)                     \
     X("best_metric", TEXT(train.best_metric))                                               \
     X("best_mode", WORD(train.best_mode, extremum_words))
