@@ -300,6 +300,19 @@ void      lk_metrics_free(lk_metrics **metrics);
 /* values[i] NaN is an empty cell.  Each line is flushed. */
 lk_status lk_metrics_write(lk_metrics *metrics, int64_t step, int64_t epoch, const double *values);
 
+/* A metrics.csv as it stands, column by column. */
+typedef struct lk_metrics_table {
+    size_t n_rows, n_columns;
+    char **name;     /* of columns: step, epoch, lr, train.loss, ...; owned, as is all here */
+    double **column; /* column[c][row]; NaN: an empty cell */
+} lk_metrics_table;
+/* A last line that has no end yet is left out: the run may be writing it.  Errors: LK_ERR_SYSTEM (no such
+ * file), LK_ERR_DATA with file and line. */
+lk_status lk_metrics_read(const char *path, lk_metrics_table **out);
+void      lk_metrics_table_free(lk_metrics_table **table);
+/* A column's values by its name, NULL if there is none. */
+const double *lk_metrics_column(const lk_metrics_table *table, const char *name);
+
 /* RUN/journal.jsonl: one JSON object a line with time, step, event and reason. */
 typedef struct lk_journal lk_journal;
 lk_status lk_journal_open(const char *path, bool append, lk_journal **out);
