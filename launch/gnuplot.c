@@ -18,6 +18,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+enum { SHARPNESS = 2 /* dots of the file a dot of the drawing: it stays sharp in print */ };
+
 struct gnuplot {
     FILE *script;  /* owned */
     char *path;    /* owned: the picture */
@@ -66,16 +68,16 @@ static void set_style(gnuplot *plot, int width, int height)
     FILE *f = plot->script;
 
     fprintf(f, "set encoding utf8\n");
-    fprintf(f, "set terminal pngcairo size %d,%d enhanced font 'DejaVu Sans,13' background '#FFFFFF'\n", width, height);
+    fprintf(f, "set terminal pngcairo size %d,%d enhanced font 'DejaVu Sans,10' fontscale %d linewidth %d pointscale %d "
+               "background '#FFFFFF'\n", width * SHARPNESS, height * SHARPNESS, SHARPNESS, SHARPNESS, SHARPNESS);
     fprintf(f, "set output ");
     gnuplot_quote(plot, plot->partial);
     fprintf(f, "\nset border 3 linewidth 1 linecolor '#404040'\n");
     fprintf(f, "set tics out nomirror scale 0.6 textcolor '#202020'\n");
     fprintf(f, "set grid linetype 1 linewidth 0.6 linecolor '#E4E4E4'\n");
     fprintf(f, "set key noenhanced\n");
-
     for (int i = 0; i < GNUPLOT_N_COLOURS; i++)
-        fprintf(f, "set linetype %d linecolor '%s' linewidth 2 pointtype 7 pointsize 0.6\n", i + 1, colours[i]);
+        fprintf(f, "set linetype %d linecolor '%s' linewidth 1.6 pointtype 7 pointsize 0.4\n", i + 1, colours[i]);
 }
 
 static lk_status check_writable(const gnuplot *plot)

@@ -8,8 +8,9 @@
 
 typedef struct gnuplot gnuplot;
 
-/* Begins a PNG of that many pixels at `path`: terminal, fonts, borders, grid and line types 1 .. GNUPLOT_N_COLOURS are
- * set.  Nothing is run yet.  Errors: LK_ERR_USAGE (path cannot be written), LK_ERR_SYSTEM. */
+/* Begins a PNG at `path`: terminal, fonts, borders, grid and line types 1 .. GNUPLOT_N_COLOURS are set.  Width and
+ * height are in points at 72 to the inch; the file has two pixels for each, and text is of 10 points.  Nothing is run
+ * yet.  Errors: LK_ERR_USAGE (path cannot be written), LK_ERR_SYSTEM. */
 lk_status gnuplot_new(const char *path, int width, int height, gnuplot **out);
 void      gnuplot_free(gnuplot **plot);
 /* Where the script goes, by fprintf; owned by the plot. */

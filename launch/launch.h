@@ -16,7 +16,7 @@
     X(checkpoint, TEXT, "--checkpoint", "PATH", "eval predict", "this checkpoint instead of the newest good one")  \
     X(data, TEXT, "--data", "FILE", "eval predict", "this file instead of the recipe's validation part")           \
     X(labels, TEXT, "--labels", "FILE", "eval predict", "labels that belong to --data (idx)")                      \
-    X(out, TEXT, "--out", "FILE", "predict", "CSV file to write instead of standard output")                       \
+    X(out, TEXT, "--out", "FILE", "predict plot", "the file to write (predict: default is standard output); also -o FILE") \
     X(ema, FLAG, "--ema", NULL, "predict ckpt", "the EMA's weights")                                               \
     X(count, COUNT, "--count", "N", "lr", "how many values (default: the run's)")                                  \
     X(csv, FLAG, "--csv", NULL, "lr", "print step,epoch,lr")                                                       \
@@ -128,7 +128,8 @@ void      free_tensors(lk_ckpt_tensor **tensors, size_t n);
 /* ------------------------------------------------------------------ commands */
 
 typedef lk_status command_fn(job *j, const options *opt);
-command_fn command_train, command_eval, command_predict, command_plan, command_lr, command_ckpt, command_doctor;
+command_fn command_train, command_eval, command_predict, command_plan, command_lr, command_plot, command_ckpt,
+             command_doctor;
 
 /* Set by SIGTERM, SIGUSR1 and SIGINT once signals_install() was called: finish the step, checkpoint, leave with 75. */
 void signals_install(void);

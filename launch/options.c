@@ -21,6 +21,8 @@ static const option option_table[] = {
 #undef OPTION_ROW
 };
 
+static const char short_out[] = "-o"; /* the one short spelling */
+
 enum { N_OPTIONS = sizeof option_table / sizeof option_table[0], HELP_COLUMN = 22 };
 
 void options_help(FILE *stream)
@@ -111,10 +113,10 @@ lk_status options_check(const options *opt)
     return LK_OK;
 }
 
-/* "--name value" or "--name=value"; *i is left on the last argument used. */
+/* "--name value", "--name=value" or "-o value"; *i is left on the last argument used. */
 static lk_status parse_option(int argc, char **argv, int *i, options *out)
 {
-    const char *argument = argv[*i];
+    const char *argument = strcmp(argv[*i], short_out) == 0 ? "--out" : argv[*i];
     const char *equals = strchr(argument, '=');
     const size_t length = equals ? (size_t)(equals - argument) : strlen(argument);
 
