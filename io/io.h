@@ -90,6 +90,7 @@ struct lk_recipe {
         lk_extremum best_mode;
     } train;
     struct { int64_t every; lk_unit unit; int keep; bool best; } checkpoint; /* every 0: only at the end; keep >= 1 */
+    struct { bool tensorboard; int64_t every, histograms; } metrics; /* every: steps; histograms: evaluations, 0: none */
     struct { int reduction; int64_t check_every; double timeout; int64_t bucket_bytes; } dist; /* reduction: index in dist's list of words: tree, mpi, nccl */
     char *stage;        /* name of the stage that the sections describe; NULL: the recipe has no stages */
     unsigned n_stages;  /* >= 1 */
@@ -320,6 +321,22 @@ void      lk_journal_free(lk_journal **journal);
 /* event is a word ("lr", "best", "stop", "checkpoint", "resume", "start"); reason is printf form. */
 lk_status lk_journal_write(lk_journal *journal, int64_t step, const char *event, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
+
+/* RUN/tensorboard/events.out.tfevents.TIME.HOST.PID: what TensorBoard shows.  Nothing is allocated by lk_events_scalars();
+ * what it writes reaches the file by lk_events_flush(), by time, or when some 64 KiB have gathered. */
+typedef struct lk_events lk_events;
+/* Starts a new file that sorts behind all in `dir` (made if it is absent).  first_step >= 0: the run was resumed, and
+ * what earlier files hold from that step on is void.  Errors: LK_ERR_SYSTEM. */
+lk_status lk_events_open(const char *dir, int64_t first_step, lk_events **out);
+/* Flushes; LK_ERR_SYSTEM when that fails. */
+lk_status lk_events_close(lk_events **events);
+/* n values at one step; NaN: no value.  A tag "epoch/train.loss" stands in the group `epoch`. */
+lk_status lk_events_scalars(lk_events *events, int64_t step, const char *const *tags, const double *values, size_t n);
+/* A text shown as it is, in lines. */
+lk_status lk_events_text(lk_events *events, int64_t step, const char *tag, const char *text);
+/* The distribution of those of the values that are finite. */
+lk_status lk_events_histogram(lk_events *events, int64_t step, const char *tag, const float *values, size_t n);
+lk_status lk_events_flush(lk_events *events);
 
 /* A bar with rate and time left on a terminal, a plain line now and then elsewhere. */
 typedef struct lk_progress lk_progress;

@@ -221,6 +221,11 @@ _Static_assert(offsetof(lk_optimizer_spec, beta2) == offsetof(lk_optimizer_spec,
     X("keep", WHOLE(checkpoint.keep), AT_LEAST(1), DEFAULT("3"))                \
     X("best", TRUTH(checkpoint.best), DEFAULT("true"))
 
+#define METRICS_KEYS(X)                                                     \
+    X("tensorboard", TRUTH(metrics.tensorboard), DEFAULT("false"))          \
+    X("every", WHOLE(metrics.every), AT_LEAST(1), DEFAULT("10"))            \
+    X("histograms", WHOLE(metrics.histograms), AT_LEAST(0), DEFAULT("0"))
+
 #define DIST_KEYS(X)                                                                \
     X("reduction", WORD(dist.reduction, reduction_words), DEFAULT("tree"))          \
     X("check_every", WHOLE(dist.check_every), AT_LEAST(0), DEFAULT("100"))          \
@@ -238,6 +243,7 @@ _Static_assert(offsetof(lk_optimizer_spec, beta2) == offsetof(lk_optimizer_spec,
     X("ema", KEYS(ema_fields), .rules = ema_rules)                                       \
     X("train", KEYS(train_fields), NEEDED, .rules = train_rules)                         \
     X("checkpoint", KEYS(checkpoint_fields), DEFAULT("{}"), .rules = checkpoint_rules)   \
+    X("metrics", KEYS(metrics_fields), DEFAULT("{}"), .rules = metrics_rules)            \
     X("dist", KEYS(dist_fields), DEFAULT("{}"), .rules = dist_rules)
 
 #define AS_FIELD(key_, value_, ...) {.key = key_, value_},
@@ -257,6 +263,7 @@ TABLES(ema, EMA_KEYS)
 TABLES(early_stop, EARLY_STOP_KEYS)
 TABLES(train, TRAIN_KEYS)
 TABLES(checkpoint, CHECKPOINT_KEYS)
+TABLES(metrics, METRICS_KEYS)
 TABLES(dist, DIST_KEYS)
 const cyaml_schema_field_t lk_recipe_fields[] = {SECTIONS(AS_FIELD) CYAML_FIELD_END};
 const lk_rule lk_recipe_rules[] = {SECTIONS(AS_RULE)};

@@ -37,6 +37,7 @@ lk_status leader_open(trainer *t, int64_t resume_step)
 
     if (!t->schedule) LK_TRY(lk_schedule_new(&j->recipe->scheduler.spec, j->recipe->optimizer.lr, &t->schedule));
     LK_TRY(open_csv(t, resume_step));
+    LK_TRY(events_open(t, resume_step));
     snprintf(path, sizeof path, "%s/journal.jsonl", j->recipe->run.dir);
     LK_TRY(lk_journal_open(path, resume_step >= 0, &t->journal));
     LK_TRY(lk_journal_write(t->journal, j->step, resume_step >= 0 ? "resume" : "start",
@@ -53,6 +54,7 @@ lk_status leader_open(trainer *t, int64_t resume_step)
 
 void leader_close(trainer *t)
 {
+    events_close(t);
     lk_progress_free(&t->progress);
     lk_journal_free(&t->journal);
     lk_metrics_free(&t->csv);
@@ -161,6 +163,7 @@ static lk_status record(trainer *t)
 
     memcpy(values + N_COLUMNS_BEFORE, set->last, (size_t)set->n * sizeof *values);
     LK_TRY(lk_metrics_write(t->csv, t->j->step, t->epoch, values));
+    events_evaluation(t);
     used = snprintf(text, sizeof text, "epoch %" PRId64, t->epoch);
     for (int i = 0; i < set->n && used < (int)sizeof text; i++)
         if (strstr(set->name[i], "loss"))

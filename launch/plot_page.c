@@ -154,8 +154,16 @@ static bool is_staircase(const page *p, int run, const panel *m, int curve)
     return changes < n / 4;
 }
 
+static bool all_are_short(const page *p)
+{
+    for (int run = 0; run < p->n_runs; run++)
+        if (p->run[run].table->n_rows > FEW_ROWS) return false;
+    return true;
+}
+
 static lk_status draw_panel(gnuplot *plot, const page *p, const grid *g, int i)
 {
+    const bool points = all_are_short(p);
     FILE *f = gnuplot_script(plot);
     const panel *m = &p->panel[i];
     const char *separator = "plot";
@@ -169,12 +177,12 @@ static lk_status draw_panel(gnuplot *plot, const page *p, const grid *g, int i)
     set_axes(plot, p, g, i);
     /* Groups of the learning rate are told apart in their own panel. */
     const bool groups = strcmp(m->metric, "lr") == 0 && m->n_curves > 1;
-    if (groups) fprintf(f, "set key top right vertical samplen 2 width 0\n");
+    if (groups) fprintf(f, "set key inside right top vertical samplen 2 width 0\n");
     for (int run = 0; run < p->n_runs; run++)
         for (int c = 0; c < m->n_curves; c++) {
             if (!has_curve(p, run, m, c)) continue;
             fprintf(f, "%s $panel%d_run%d_curve%d using 1:2 with %s", separator, i, run, c,
-                    is_staircase(p, run, m, c) ? "fsteps" : p->run[run].table->n_rows <= FEW_ROWS ? "linespoints" : "lines");
+                    is_staircase(p, run, m, c) ? "fsteps" : points ? "linespoints" : "lines");
             write_style(plot, p, run, m, c);
             fprintf(f, groups && run == 0 ? " title " : " notitle");
             if (groups && run == 0) gnuplot_quote(plot, m->column[c]);

@@ -101,6 +101,8 @@ static lk_status apply(trainer *t, const lk_batch *batch, const float *sum)
     const float loss = sum[lk_model_slot(j->model, LK_SLOT_LOSS)];
     lk_grad_report report;
 
+    t->loss = loss;
+    t->grads = sum;
     LK_TRY(lk_optimizer_inspect(j->optimizer, sum, j->recipe->train.check_finite, &report));
     if (!report.finite) return refuse_nonfinite(t, loss);
     LK_TRY(lk_engine_update_stats(j->engine, j->params, sum));
@@ -137,6 +139,7 @@ static lk_status step(trainer *t, lk_batch *batch)
     t->epoch = batch->last ? batch->epoch + 1 : batch->epoch;
     t->index = batch->last ? 0 : batch->index + 1;
     t->saved = false;
+    if (t->events) events_step(t);
     return LK_OK;
 }
 

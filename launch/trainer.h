@@ -15,6 +15,8 @@ typedef struct trainer {
     job *j;                      /* borrowed */
     int64_t epoch, index;        /* where the data is: the next batch */
     double loss_sum, loss_terms; /* of the epoch so far */
+    float loss;                  /* of the last step */
+    const float *grads;          /* borrowed: the last step's sum, valid until the next step's first lane */
     lk_order order;              /* of this step */
     float votes[LK_N_VOTES];     /* this worker's */
     bool stop_voted, all_written; /* what the last reduction said */
@@ -31,6 +33,7 @@ typedef struct trainer {
     lk_metrics *csv;
     lk_journal *journal;
     lk_progress *progress;
+    lk_events *events;           /* NULL: metrics.tensorboard is false */
     double lr_journalled;
     bool recipe_changed;         /* since the checkpoint that is resumed */
     int run_dir_lock;            /* -1: none */
@@ -60,6 +63,15 @@ void      run_dir_close(int *lock);
 lk_status run_dir_write_recipe(const char *dir, const char *text);
 /* A run that goes on has not ended as its summary says. */
 lk_status run_dir_forget_summary(const char *dir);
+
+/* events.c: what TensorBoard shows.  A file that can no longer be written is told once and given up: it is no reason to
+ * stop a run. */
+lk_status events_open(trainer *t, int64_t resume_step);
+void      events_close(trainer *t);
+/* Loss and learning rate of the last step, every metrics.every steps. */
+void      events_step(trainer *t);
+/* The metrics of the last evaluation; every metrics.histograms evaluations, weights and gradients too. */
+void      events_evaluation(trainer *t);
 
 /* saving.c */
 lk_status saving_open(trainer *t);

@@ -1,0 +1,109 @@
+/*
+ * What a run tells TensorBoard: loss and learning rate every few steps, the metrics of each evaluation, the recipe, and
+ * on request the distributions of weights and gradients.
+ *
+ * The x axis of all is the number of steps trained.  A step's tags and values are ready arrays, so that a training step
+ * allocates nothing for them.
+ */
+#include "launch/trainer.h"
+
+#include <string.h>
+
+enum { PATH_BYTES = 4096, TAG_BYTES = 128, N_BEFORE_LR = 1 /* the loss */ };
+
+static const char *const step_tags[N_BEFORE_LR + LK_MAX_GROUPS] = {
+    "step/train.loss", "step/lr",    "step/lr.1",  "step/lr.2",  "step/lr.3",  "step/lr.4",
+    "step/lr.5",       "step/lr.6",  "step/lr.7",  "step/lr.8",  "step/lr.9",  "step/lr.10",
+    "step/lr.11",      "step/lr.12", "step/lr.13", "step/lr.14", "step/lr.15",
+};
+
+static void give_up(trainer *t)
+{
+    lk_progress_say(t->progress, "lockstep: warning: %s; the run goes on without TensorBoard", lk_error_message());
+    lk_events_close(&t->events);
+}
+
+lk_status events_open(trainer *t, int64_t resume_step)
+{
+    const lk_recipe *r = t->j->recipe;
+    char dir[PATH_BYTES];
+
+    if (!r->metrics.tensorboard) return LK_OK;
+    snprintf(dir, sizeof dir, "%s/tensorboard", r->run.dir);
+    /* Steps are counted when they are done: the checkpoint's own is not trained again. */
+    LK_TRY(lk_events_open(dir, resume_step >= 0 ? resume_step + 1 : -1, &t->events));
+    return lk_events_text(t->events, t->j->step, "recipe", r->text);
+}
+
+void events_close(trainer *t)
+{
+    if (lk_events_close(&t->events) != LK_OK) fprintf(stderr, "lockstep: warning: %s\n", lk_error_message());
+}
+
+void events_step(trainer *t)
+{
+    const job *j = t->j;
+    double values[N_BEFORE_LR + LK_MAX_GROUPS] = {(double)t->loss};
+    const size_t n_groups = (size_t)t->order.n_groups;
+
+    if (j->step % j->recipe->metrics.every != 0) return;
+    for (size_t g = 0; g < n_groups; g++) values[N_BEFORE_LR + g] = t->order.lr[g];
+    if (lk_events_scalars(t->events, j->step, step_tags, values, N_BEFORE_LR + n_groups) != LK_OK) give_up(t);
+}
+
+/* --------------------------------------------------------------- evaluation */
+
+static lk_status put_metrics(trainer *t)
+{
+    const metrics *set = &t->j->metrics;
+    char text[LK_MOST_METRICS][TAG_BYTES];
+    const char *tags[LK_MOST_METRICS];
+
+    for (int i = 0; i < set->n; i++) {
+        snprintf(text[i], TAG_BYTES, "epoch/%s", set->name[i]);
+        tags[i] = text[i];
+    }
+    return lk_events_scalars(t->events, t->j->step, tags, set->last, (size_t)set->n);
+}
+
+/* A histogram for each tensor of an arena up to the given role. */
+static lk_status put_arena(trainer *t, const char *group, const float *device, size_t n_elem, lk_role last_role)
+{
+    job *j = t->j;
+    char tag[TAG_BYTES];
+
+    LK_TRY(lk_engine_read(j->engine, j->host, device, n_elem * sizeof *j->host));
+    for (size_t i = 0; i < lk_model_n_tensors(j->model); i++) {
+        const lk_tensor_info *info = lk_model_tensor(j->model, i);
+
+        if (info->role > last_role) continue;
+        snprintf(tag, sizeof tag, "%s/%s", group, info->name);
+        LK_TRY(lk_events_histogram(t->events, j->step, tag, j->host + info->offset, info->n_elem));
+    }
+    return LK_OK;
+}
+
+/* Counted in evaluations since the run's first step, so that a resumed run draws the same ones. */
+static bool histograms_are_due(const trainer *t)
+{
+    const lk_recipe *r = t->j->recipe;
+
+    return r->metrics.histograms && t->grads && t->epoch / r->train.evaluate_every % r->metrics.histograms == 0;
+}
+
+static lk_status put_evaluation(trainer *t)
+{
+    const job *j = t->j;
+
+    LK_TRY(put_metrics(t));
+    if (histograms_are_due(t)) {
+        LK_TRY(put_arena(t, "weights", j->params, lk_model_n_elem(j->model), LK_ROLE_BUFFER));
+        LK_TRY(put_arena(t, "gradients", t->grads, lk_model_n_trained(j->model), LK_ROLE_PARAM));
+    }
+    return lk_events_flush(t->events);
+}
+
+void events_evaluation(trainer *t)
+{
+    if (t->events && put_evaluation(t) != LK_OK) give_up(t);
+}
