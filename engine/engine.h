@@ -220,6 +220,52 @@ typedef enum lk_slot {
 size_t lk_model_n_grads(const lk_model *model);    /* elements of a gradient arena */
 size_t lk_model_slot(const lk_model *model, lk_slot slot); /* place of a scalar in it */
 
+/* --------------------------------------------------------------- trained set */
+
+/* Which parameters train now, and in which groups; one stage of a run has one set.
+ *
+ * The trained tensors are packed: in the order of the parameter arena, one behind the other (each padded to 16
+ * elements, as there), they make the index space [0, lk_trained_n_elem()) of gradients and optimizer states.  So these
+ * arrays are as long as what trains, whatever is frozen. */
+typedef struct lk_trained lk_trained;
+
+typedef struct lk_trained_spec {
+    const bool *trains;     /* (lk_model_n_tensors), read for parameters; NULL: all train */
+    const int *group;       /* (lk_model_n_tensors), read for trained parameters: 0 .. n_groups-1; NULL: all 0 */
+    int n_groups;           /* >= 1; a group may be left without tensors */
+    bool frozen_norm_eval;  /* a batch norm whose gain and bias are frozen normalises by its running statistics in
+                             * training too and leaves them as they are; false: by the lane's, and they go on */
+} lk_trained_spec;
+
+/* Neighbours in the parameter arena that train in one group: [param, param + n_elem) there is
+ * [grad, grad + n_elem) of gradients and states.  Padding is included. */
+typedef struct lk_trained_run {
+    size_t param, grad, n_elem;
+    int group;
+} lk_trained_run;
+
+/* model is borrowed and must outlive the set; the arrays of spec are copied.  spec NULL: everything, one group.
+ * Errors: LK_ERR_USAGE (no tensor is left to train; a group that does not exist). */
+lk_status lk_trained_new(const lk_model *model, const lk_trained_spec *spec, lk_trained **out);
+void      lk_trained_free(lk_trained **trained);
+const lk_model *lk_trained_model(const lk_trained *trained);
+/* Tensor i of the model trains. */
+bool   lk_trained_has(const lk_trained *trained, size_t i);
+int    lk_trained_group(const lk_trained *trained, size_t i); /* of a tensor that trains */
+int    lk_trained_n_groups(const lk_trained *trained);
+/* Place in the gradient arena of tensor i's gradient, or of its statistic where it is a buffer of a batch norm that
+ * collects them; SIZE_MAX where it has none.  A trained tensor's is also its place in optimizer states. */
+size_t lk_trained_offset(const lk_trained *trained, size_t i);
+/* Elements of the packed gradients, padding included; and of the tensors that train, without it. */
+size_t lk_trained_n_elem(const lk_trained *trained);
+size_t lk_trained_n_weights(const lk_trained *trained);
+/* Runs in order of both arenas, the fewest that will do. */
+size_t lk_trained_n_runs(const lk_trained *trained);
+const lk_trained_run *lk_trained_get_run(const lk_trained *trained, size_t r);
+
+size_t lk_trained_n_grads(const lk_trained *trained);            /* elements of a gradient arena */
+size_t lk_trained_slot(const lk_trained *trained, lk_slot slot); /* place of a scalar in it */
+
 /* -------------------------------------------------------------------- engine */
 
 #define LK_ENGINE_LIST(X) X(LK_ENGINE_AUTO, "auto") X(LK_ENGINE_CPU, "cpu") X(LK_ENGINE_CUDA, "cuda")
@@ -334,6 +380,13 @@ typedef struct lk_optimizer_spec {
 
 typedef struct lk_optimizer lk_optimizer;
 typedef struct lk_ema lk_ema;
+
+/* What a schedule may set for a group in each update; NAN: the group's spec. */
+typedef struct lk_group_rates {
+    double lr;
+    double momentum;     /* sgd: momentum; adam, adamw: beta1 */
+    double weight_decay;
+} lk_group_rates;
 
 /* State arrays are flat, at the parameters' offsets, n_trained long.  Errors: LK_ERR_USAGE naming the key. */
 lk_status lk_optimizer_new(lk_engine *engine, const lk_optimizer_spec *spec, lk_optimizer **out);
