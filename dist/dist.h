@@ -124,6 +124,7 @@ typedef struct lk_order {
     int32_t n_groups;
     int32_t reserved;
     double lr[LK_MAX_GROUPS];
+    double momentum[LK_MAX_GROUPS]; /* SGD's, or Adam's beta1; NaN: the optimizer's own */
 } lk_order;
 
 /* Starts sending the leader's order (read on the leader, written elsewhere by lk_order_wait); non-blocking, so that it

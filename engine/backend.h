@@ -41,6 +41,7 @@ typedef struct lk_update {
     size_t begin, end;
     int64_t step;           /* this update's number from 1, PyTorch's `step` after the increment */
     double lr;
+    double momentum;        /* sgd: momentum; adam: beta1 */
     float grad_scale;       /* clip_grad_norm_'s coefficient, 1 when it does not clip */
     float *ema;             /* NULL: no EMA in this pass */
     lk_ema_mode ema_mode;

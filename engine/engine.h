@@ -406,10 +406,11 @@ typedef struct lk_grad_report {
  * is looked at and norm is NaN. */
 lk_status lk_optimizer_inspect(lk_optimizer *optimizer, const float *grads, bool check, lk_grad_report *out);
 /* One update of [0, n_trained): clip (by the report), weight decay, rule, and, where ema is not NULL, the EMA in the
- * same pass.  params is (lk_model_n_elem).  With ema its buffers are averaged too, so call it after
+ * same pass.  momentum is SGD's, or Adam's beta1, in this update; NaN: the spec's.  SGD made
+ * with momentum 0 has no buffer and takes no other.  params is (lk_model_n_elem).  With ema its buffers are averaged too, so call it after
  * lk_engine_update_stats(). */
 lk_status lk_optimizer_update(lk_optimizer *optimizer, float *params, const float *grads, double lr,
-                              const lk_grad_report *report, lk_ema *ema);
+                              double momentum, const lk_grad_report *report, lk_ema *ema);
 
 /* ----------------------------------------------------------------------- EMA */
 

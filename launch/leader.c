@@ -98,6 +98,7 @@ lk_status leader_order(trainer *t, const lk_batch *batch)
         .flags = order_flags(t, batch),
         .n_groups = 1,
         .lr = {lr},
+        .momentum = {NAN},
     };
     if (t->order.flags & LK_ORDER_REQUEUE)
         return lk_journal_write(t->journal, t->j->step, "stop", "a signal asks to stop after this step");

@@ -106,7 +106,7 @@ static lk_status apply(trainer *t, const lk_batch *batch, const float *sum)
     LK_TRY(lk_optimizer_inspect(j->optimizer, sum, j->recipe->train.check_finite, &report));
     if (!report.finite) return refuse_nonfinite(t, loss);
     LK_TRY(lk_engine_update_stats(j->engine, j->params, sum));
-    LK_TRY(lk_optimizer_update(j->optimizer, j->params, sum, t->order.lr[0], &report, j->ema));
+    LK_TRY(lk_optimizer_update(j->optimizer, j->params, sum, t->order.lr[0], t->order.momentum[0], &report, j->ema));
     j->params_version = ++j->last_version;
     t->loss_sum += (double)loss * (double)batch->n_terms;
     t->loss_terms += (double)batch->n_terms;

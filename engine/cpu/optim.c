@@ -78,10 +78,11 @@ SGD_RULE_LIST(SGD_RULE)
     static void adam_##name##_amsgrad(RULE_PARAMS) { adam_loop(p, g, s0, s1, s2, n, c, decay, true); }
 ADAM_RULE_LIST(ADAM_RULE)
 
-static rule_fn *sgd_rule(const lk_optimizer_spec *spec, int64_t step)
+static rule_fn *sgd_rule(const lk_update *update)
 {
+    const lk_optimizer_spec *spec = update->spec;
     const bool has_decay = lk_decay_of(spec) != LK_DECAY_NONE;
-    const bool has_momentum = spec->momentum != 0.0, is_first = step == 1;
+    const bool has_momentum = update->momentum != 0.0, is_first = update->step == 1;
 
 #define SGD_PICK(name, momentum, first, nesterov_)                                                        \
     if (has_momentum == momentum && (!momentum || (is_first == first && spec->nesterov == nesterov_)))    \
@@ -155,7 +156,7 @@ lk_status cpu_update(void *ctx, const lk_update *update)
     const bool is_sgd = spec->kind == LK_SGD;
     update_pass pass = {
         .u = update,
-        .rule = is_sgd ? sgd_rule(spec, update->step) : adam_rule(spec),
+        .rule = is_sgd ? sgd_rule(update) : adam_rule(spec),
         .clip = spec->clip_value > 0.0 || update->grad_scale != 1.0f,
         .limit = spec->clip_value > 0.0 ? (float)spec->clip_value : INFINITY,
     };

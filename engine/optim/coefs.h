@@ -20,7 +20,7 @@ static inline lk_sgd_coefs lk_sgd_coefs_of(const lk_update *update)
 
     return (lk_sgd_coefs){
         .weight_decay = (float)spec->weight_decay,
-        .momentum = (float)spec->momentum,
+        .momentum = (float)update->momentum,
         .one_minus_dampening = (float)(1.0 - spec->dampening),
         .minus_lr = (float)-update->lr,
     };
@@ -30,13 +30,13 @@ static inline lk_adam_coefs lk_adam_coefs_of(const lk_update *update)
 {
     const lk_optimizer_spec *spec = update->spec;
     const double step = (double)update->step;
-    const double bias_correction1 = 1.0 - pow(spec->beta1, step);
+    const double bias_correction1 = 1.0 - pow(update->momentum, step);
     const double bias_correction2 = 1.0 - pow(spec->beta2, step);
 
     return (lk_adam_coefs){
         .weight_decay = (float)spec->weight_decay,
         .keep = (float)(1.0 - update->lr * spec->weight_decay),
-        .one_minus_beta1 = (float)(1.0 - spec->beta1),
+        .one_minus_beta1 = (float)(1.0 - update->momentum),
         .beta2 = (float)spec->beta2,
         .one_minus_beta2 = (float)(1.0 - spec->beta2),
         .bias_correction2_sqrt = (float)sqrt(bias_correction2),

@@ -173,6 +173,12 @@ static float clip_scale(const lk_optimizer_spec *spec, double norm)
     return scale > 1.0 ? 1.0f : (float)scale;
 }
 
+/* What a schedule of momentum drives: PyTorch cycles Adam's beta1 in its place. */
+static double own_momentum(const lk_optimizer_spec *spec)
+{
+    return spec->kind == LK_SGD ? spec->momentum : spec->beta1;
+}
+
 /* One span, run by run of the EMA's turn; a single pass when all tensors are treated alike. */
 static lk_status update_span(const lk_optimizer *optimizer, lk_update update, float *ema, const lk_ema_turn *turn,
                              span s)
@@ -190,14 +196,17 @@ static lk_status update_span(const lk_optimizer *optimizer, lk_update update, fl
 }
 
 lk_status lk_optimizer_update(lk_optimizer *optimizer, float *params, const float *grads, double lr,
-                              const lk_grad_report *report, lk_ema *ema)
+                              double momentum, const lk_grad_report *report, lk_ema *ema)
 {
     const lk_optimizer_spec *spec = &optimizer->spec;
     const lk_ema_run alone = {.end = optimizer->n_trained, .mode = LK_EMA_OFF};
     const lk_ema_turn turn = ema ? lk_ema_next(ema) : (lk_ema_turn){.runs = &alone, .n_runs = 1};
     lk_update update = {.spec = spec, .params = params, .grads = grads, .step = optimizer->step + 1, .lr = lr,
-                        .grad_scale = 1.0f, .ema_decay = turn.decay};
+                        .momentum = isnan(momentum) ? own_momentum(spec) : momentum, .grad_scale = 1.0f, .ema_decay = turn.decay};
 
+    if (spec->kind == LK_SGD && update.momentum != 0.0 && optimizer->n_states == 0)
+        return LK_FAIL(LK_ERR_USAGE, "optimizer.momentum: an optimizer made with momentum 0 keeps no buffer for momentum %g",
+                       update.momentum);
     if (spec->clip_norm > 0.0) {
         if (!report) return LK_FAIL(LK_ERR_USAGE, "optimizer.clip_norm: an update needs the report of its gradients");
         update.grad_scale = clip_scale(spec, report->norm);

@@ -127,7 +127,7 @@ static void run_optimizer(const json_t *c)
 
         fill(grads, step, LK_ROLE_PARAM);
         cr_assert_eq(lk_optimizer_inspect(optimizer, grads, false, &report), LK_OK);
-        cr_assert_eq(lk_optimizer_update(optimizer, params, grads, spec.lr, &report, NULL), LK_OK);
+        cr_assert_eq(lk_optimizer_update(optimizer, params, grads, spec.lr, NAN, &report, NULL), LK_OK);
         if (spec.clip_norm > 0) {
             const double want = json_number_value(json_array_get(norms, (size_t)step - 1));
             /* PyTorch sums in fp32. */

@@ -204,8 +204,8 @@ static void expect_fused_equals_apart(lk_ema_spec spec)
     for (uint32_t step = 0; step < 12; step++) {
         random_grads(step);
         for (size_t i = lk_model_n_trained(model); i < n; i++) params[i] = other[i] = (float)step; /* buffers */
-        cr_assert_eq(lk_optimizer_update(a, params, grads, 0.1, NULL, fused), LK_OK);
-        cr_assert_eq(lk_optimizer_update(b, other, grads, 0.1, NULL, NULL), LK_OK);
+        cr_assert_eq(lk_optimizer_update(a, params, grads, 0.1, NAN, NULL, fused), LK_OK);
+        cr_assert_eq(lk_optimizer_update(b, other, grads, 0.1, NAN, NULL, NULL), LK_OK);
         cr_assert_eq(lk_ema_update(apart, other), LK_OK);
         cr_expect_eq(lk_ema_step(fused), lk_ema_step(apart));
         for (size_t i = 0; i < n; i++)

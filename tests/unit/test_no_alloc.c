@@ -3,6 +3,7 @@
  * statistics, optimizer with EMA), counted at malloc's door after a few steps to warm up.
  */
 #include <criterion/criterion.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -109,7 +110,7 @@ static lk_status step(rig *r, int64_t number)
     LK_TRY(lk_reducer_finish(r->reducer, &sum));
     LK_TRY(lk_optimizer_inspect(r->optimizer, sum, true, &report));
     LK_TRY(lk_engine_update_stats(r->engine, r->params, sum));
-    LK_TRY(lk_optimizer_update(r->optimizer, r->params, sum, 1e-3, &report, r->ema));
+    LK_TRY(lk_optimizer_update(r->optimizer, r->params, sum, 1e-3, NAN, &report, r->ema));
     r->version++;
     return LK_OK;
 }

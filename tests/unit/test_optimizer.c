@@ -88,7 +88,7 @@ static lk_update update_of(const lk_optimizer_spec *spec, arenas *a, int64_t ste
 {
     return (lk_update){.spec = spec, .params = a->params, .grads = a->grads,
                        .state = {a->state[0], a->state[1], a->state[2]}, .end = a->n, .step = step, .lr = LR,
-                       .grad_scale = 1.0f, .ema = a->ema, .ema_mode = LK_EMA_BLEND, .ema_decay = 0.75f};
+                       .momentum = spec->kind == LK_SGD ? spec->momentum : spec->beta1, .grad_scale = 1.0f, .ema = a->ema, .ema_mode = LK_EMA_BLEND, .ema_decay = 0.75f};
 }
 
 static void expect_same_bits(const char *what, const char *name, const float *got, const float *want, size_t n)

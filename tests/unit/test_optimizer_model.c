@@ -131,13 +131,13 @@ Test(optimizer_model, an_update_resumed_from_state_and_step_gives_the_same_bits,
     float *resumed = lk_alloc(lk_model_n_elem(model) * sizeof(float));
 
     fill_grads(0.5f);
-    for (int i = 0; i < 3; i++) cr_assert_eq(lk_optimizer_update(a, params, grads, 0.1, NULL, NULL), LK_OK);
+    for (int i = 0; i < 3; i++) cr_assert_eq(lk_optimizer_update(a, params, grads, 0.1, NAN, NULL, NULL), LK_OK);
     memcpy(resumed, params, lk_model_n_elem(model) * sizeof(float));
     for (int i = 0; i < 3; i++) memcpy(lk_optimizer_state(b, i), lk_optimizer_state(a, i), nbytes);
     lk_optimizer_set_step(b, lk_optimizer_step(a));
     fill_grads(-0.25f);
-    cr_assert_eq(lk_optimizer_update(a, params, grads, 0.1, NULL, NULL), LK_OK);
-    cr_assert_eq(lk_optimizer_update(b, resumed, grads, 0.1, NULL, NULL), LK_OK);
+    cr_assert_eq(lk_optimizer_update(a, params, grads, 0.1, NAN, NULL, NULL), LK_OK);
+    cr_assert_eq(lk_optimizer_update(b, resumed, grads, 0.1, NAN, NULL, NULL), LK_OK);
     cr_expect_eq(lk_optimizer_step(b), 4);
     for (size_t i = 0; i < n; i++)
         cr_expect_eq(resumed[i], params[i], "element %zu: got %.9g, want %.9g", i, resumed[i], params[i]);
@@ -150,10 +150,49 @@ Test(optimizer_model, the_momentum_buffer_starts_undampened_only_at_the_first_st
     lk_optimizer *optimizer = optimizer_of(WITH(sgd, s.momentum = 0.5, s.dampening = 0.75));
 
     fill_grads(1);
-    cr_assert_eq(lk_optimizer_update(optimizer, params, grads, 0.1, NULL, NULL), LK_OK);
+    cr_assert_eq(lk_optimizer_update(optimizer, params, grads, 0.1, NAN, NULL, NULL), LK_OK);
     cr_expect_eq(lk_optimizer_state(optimizer, 0)[0], 1.0f, "got %g", lk_optimizer_state(optimizer, 0)[0]);
-    cr_assert_eq(lk_optimizer_update(optimizer, params, grads, 0.1, NULL, NULL), LK_OK);
+    cr_assert_eq(lk_optimizer_update(optimizer, params, grads, 0.1, NAN, NULL, NULL), LK_OK);
     cr_expect_eq(lk_optimizer_state(optimizer, 0)[0], 0.75f, "got %g", lk_optimizer_state(optimizer, 0)[0]);
+    lk_optimizer_free(&optimizer);
+}
+
+/* A schedule may drive SGD's momentum and Adam's beta1: an update with another one is that of an optimizer made with it
+ * whose state is the same. */
+Test(optimizer_model, an_update_takes_the_momentum_it_is_given, .init = set_up, .fini = tear_down)
+{
+    const struct { lk_optimizer_spec made, wanted; } cases[] = {
+        {WITH(sgd, s.momentum = 0.9), WITH(sgd, s.momentum = 0.5)},
+        {WITH(adam, s.beta1 = 0.9), WITH(adam, s.beta1 = 0.5)},
+    };
+    const size_t n = lk_model_n_trained(model), nbytes = n * sizeof(float);
+
+    for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
+        lk_optimizer *made = optimizer_of(cases[c].made), *wanted = optimizer_of(cases[c].wanted);
+        float *want = lk_alloc(lk_model_n_elem(model) * sizeof(float));
+
+        fill_grads(0.5f);
+        cr_assert_eq(lk_optimizer_update(made, params, grads, 0.1, NAN, NULL, NULL), LK_OK);
+        memcpy(want, params, lk_model_n_elem(model) * sizeof(float));
+        for (int i = 0; i < lk_optimizer_n_states(made); i++)
+            memcpy(lk_optimizer_state(wanted, i), lk_optimizer_state(made, i), nbytes);
+        lk_optimizer_set_step(wanted, 1);
+        cr_assert_eq(lk_optimizer_update(made, params, grads, 0.1, 0.5, NULL, NULL), LK_OK);
+        cr_assert_eq(lk_optimizer_update(wanted, want, grads, 0.1, NAN, NULL, NULL), LK_OK);
+        for (size_t i = 0; i < n; i++)
+            cr_expect_eq(params[i], want[i], "case %zu, element %zu: got %.9g, want %.9g", c, i, params[i], want[i]);
+        lk_free(&want);
+        lk_optimizer_free(&made), lk_optimizer_free(&wanted);
+    }
+}
+
+Test(optimizer_model, sgd_made_without_momentum_takes_none_later, .init = set_up, .fini = tear_down)
+{
+    lk_optimizer *optimizer = optimizer_of(sgd);
+
+    fill_grads(1);
+    cr_expect_eq(lk_optimizer_update(optimizer, params, grads, 0.1, 0.9, NULL, NULL), LK_ERR_USAGE);
+    cr_expect_eq(lk_optimizer_update(optimizer, params, grads, 0.1, 0.0, NULL, NULL), LK_OK, "%s", lk_error_message());
     lk_optimizer_free(&optimizer);
 }
 
@@ -201,7 +240,7 @@ static void expect_step(lk_optimizer_spec spec, float g, double norm, float want
 
     fill_grads(g);
     params[0] = 0;
-    cr_assert_eq(lk_optimizer_update(optimizer, params, grads, 1, &report, NULL), LK_OK);
+    cr_assert_eq(lk_optimizer_update(optimizer, params, grads, 1, NAN, &report, NULL), LK_OK);
     cr_expect(params[0] == -want || (isnan(want) && isnan(params[0])), "g %g, norm %g: got %.9g, want %.9g", g, norm,
               params[0], -want);
     lk_optimizer_free(&optimizer);
@@ -221,7 +260,7 @@ Test(optimizer_model, clipping_by_norm_without_a_report_is_a_usage_error, .init 
 {
     lk_optimizer *optimizer = optimizer_of(WITH(sgd, s.clip_norm = 2));
 
-    cr_expect_eq(lk_optimizer_update(optimizer, params, grads, 1, NULL, NULL), LK_ERR_USAGE);
+    cr_expect_eq(lk_optimizer_update(optimizer, params, grads, 1, NAN, NULL, NULL), LK_ERR_USAGE);
     cr_expect_eq(lk_optimizer_step(optimizer), 0);
     lk_optimizer_free(&optimizer);
 }
@@ -240,7 +279,7 @@ Test(optimizer_model, padding_and_buffers_stay_as_they_are, .init = set_up, .fin
     }
     memcpy(before, params, n * sizeof *before);
     fill_grads(1);
-    for (int k = 0; k < 3; k++) cr_assert_eq(lk_optimizer_update(optimizer, params, grads, 0.1, NULL, NULL), LK_OK);
+    for (int k = 0; k < 3; k++) cr_assert_eq(lk_optimizer_update(optimizer, params, grads, 0.1, NAN, NULL, NULL), LK_OK);
     for (size_t i = 0; i < n; i++)
         cr_expect((params[i] == before[i]) == !is_weight[i] && isfinite(params[i]), "element %zu: was %g, is %g", i,
                   before[i], params[i]);
