@@ -75,15 +75,16 @@ typedef enum lk_reduction { LK_REDUCTION_LIST(LK_WORD_ENUM) } lk_reduction;
 
 typedef struct lk_reducer lk_reducer;
 
-/* Sums gradient arenas of all lanes of all workers.  Buckets are slices of the arena cut at tensors, reduced in the
- * order in which the backward pass finishes them; with several buckets and workers a communication thread reduces
- * while the backward pass goes on.  Memory is allocated here and never in a step.
+/* Sums gradient arenas of all lanes of all workers.  Buckets are slices of the arena cut at the tensors that train,
+ * reduced in the order in which the backward pass finishes them; with several buckets and workers a communication
+ * thread reduces while the backward pass goes on.  Memory is allocated here and never in a step.
  *
- *   engine, model  borrowed
- *   bucket_bytes   size at which a bucket is closed, > 0
+ *   engine        borrowed
+ *   trained       the set whose gradient arenas are summed; read here only
+ *   bucket_bytes  size at which a bucket is closed, > 0
  *
  * Collective.  Errors, the same on every worker: LK_ERR_USAGE (nccl in a build or engine without it), LK_ERR_PEER. */
-lk_status lk_reducer_new(lk_world *world, lk_engine *engine, const lk_model *model, lk_reduction kind, int lanes,
+lk_status lk_reducer_new(lk_world *world, lk_engine *engine, const lk_trained *trained, lk_reduction kind, int lanes,
                          size_t bucket_bytes, lk_reducer **out);
 void      lk_reducer_free(lk_reducer **reducer);
 /* Begins one of this worker's lanes, in order; *grads is where its gradients go (lk_lane.grads).  Local. */
@@ -125,6 +126,7 @@ typedef struct lk_order {
     int32_t reserved;
     double lr[LK_MAX_GROUPS];
     double momentum[LK_MAX_GROUPS]; /* SGD's, or Adam's beta1; NaN: the optimizer's own */
+    double weight_decay[LK_MAX_GROUPS]; /* NaN: the optimizer's own */
 } lk_order;
 
 /* Starts sending the leader's order (read on the leader, written elsewhere by lk_order_wait); non-blocking, so that it

@@ -26,7 +26,7 @@ static lk_status add_into_arena(lk_graph *graph, const lk_tensor *param, int a, 
     const int in[] = {a, b};
 
     LK_TRY(lk_graph_tensor(graph, graph->tensors[a].name, param->dtype, param->ndim, param->shape, LK_ARENA_GRADS,
-                           param->offset, sum));
+                           param->grad_offset, sum));
     return lk_graph_node(graph, LK_OP_ADD, param->name, 2, in, 1, sum, NULL, NULL);
 }
 

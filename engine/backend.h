@@ -31,15 +31,15 @@ typedef struct lk_kernel {
     size_t nbytes;    /* memory the kernel keeps for itself: prepared weights, scratch */
 } lk_kernel;
 
-/* The optimizer's pass over one run [begin, end) of the arenas; every array is indexed from the arena's start. */
+/* The optimizer's pass over one run of the arenas; every array begins at the run's first element. */
 typedef enum lk_ema_mode { LK_EMA_OFF, LK_EMA_COPY, LK_EMA_BLEND } lk_ema_mode;
 typedef struct lk_update {
-    const lk_optimizer_spec *spec;
+    const lk_optimizer_spec *spec; /* with this update's weight_decay */
     float *params;
     const float *grads;
     float *state[3];        /* sgd: momentum_buffer; adam: exp_avg, exp_avg_sq, max_exp_avg_sq */
-    size_t begin, end;
-    int64_t step;           /* this update's number from 1, PyTorch's `step` after the increment */
+    size_t n_elem;
+    int64_t step;           /* these elements' updates with this one, PyTorch's `step` after the increment */
     double lr;
     double momentum;        /* sgd: momentum; adam: beta1 */
     float grad_scale;       /* clip_grad_norm_'s coefficient, 1 when it does not clip */
@@ -68,7 +68,7 @@ struct lk_backend {
     lk_status (*update)(void *ctx, const lk_update *update);
     /* sqrt(sum of clamp(g, +-clip_value)^2) (clip_value 0: no clamp); *finite false if any is not. */
     lk_status (*grad_norm)(void *ctx, const float *grads, size_t n_elem, float clip_value, double *norm, bool *finite);
-    /* ema over [begin, end) by mode, as in lk_update. */
+    /* ema over [begin, end) by mode, as in lk_update; both arrays are whole. */
     lk_status (*ema)(void *ctx, float *ema, const float *params, size_t begin, size_t end, lk_ema_mode mode,
                      float decay);
     /* running[i] += momentum * (stat[i] / lanes - running[i]) */

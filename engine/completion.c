@@ -7,17 +7,17 @@
  * does not lead to the loss) is listed to be zeroed.
  */
 #include "engine/plan.h"
+#include "engine/trained.h"
 
-#include <assert.h>
 #include <stdlib.h>
 
 enum { NOBODY = -1 };
 
 /* writer[i]: the node that writes model tensor i's gradient or statistic, NOBODY if none does. *last: the last node
  * that writes behind the gradients. */
-static void find_writers(const lk_graph *graph, const lk_model *model, int *writer, int *last)
+static void find_writers(const lk_graph *graph, const lk_trained *trained, int *writer, int *last)
 {
-    const size_t n_tensors = lk_model_n_tensors(model), behind = lk_model_n_trained(model) * sizeof(float);
+    const size_t n_tensors = lk_model_n_tensors(graph->model), behind = lk_trained_n_elem(trained) * sizeof(float);
 
     *last = 0;
     for (size_t i = 0; i < n_tensors; i++) writer[i] = NOBODY;
@@ -27,22 +27,26 @@ static void find_writers(const lk_graph *graph, const lk_model *model, int *writ
         if (tensor->arena != LK_ARENA_GRADS || tensor->producer < 0) continue;
         if (tensor->offset >= behind && tensor->producer > *last) *last = tensor->producer;
         for (size_t i = 0; i < n_tensors; i++)
-            if (lk_model_tensor(model, i)->offset * sizeof(float) == tensor->offset) writer[i] = tensor->producer;
+            if (lk_trained_offset(trained, i) == tensor->offset / sizeof(float)) writer[i] = tensor->producer;
     }
 }
 
-static size_t end_of(const lk_model *model, size_t i)
+/* The part of the gradient arena that tensor i has, padding included. */
+static lk_range part_of(const lk_trained *trained, size_t i)
 {
-    return i + 1 < lk_model_n_tensors(model) ? lk_model_tensor(model, i + 1)->offset : lk_model_n_elem(model);
+    const size_t begin = lk_trained_offset(trained, i);
+
+    return (lk_range){begin, begin + lk_round_up(lk_model_tensor(lk_trained_model(trained), i)->n_elem)};
 }
 
-static void list_unwritten(lk_plan *plan, const lk_model *model, const int *writer)
+static void list_unwritten(lk_plan *plan, const lk_trained *trained, const int *writer)
 {
-    for (size_t i = 0; i < lk_model_n_tensors(model); i++) {
-        const lk_tensor_info *info = lk_model_tensor(model, i);
-        const size_t begin = writer[i] == NOBODY ? info->offset : info->offset + info->n_elem;
+    for (size_t i = 0; i < lk_model_n_tensors(plan->graph.model); i++) {
+        if (lk_trained_offset(trained, i) == SIZE_MAX) continue;
+        lk_range part = part_of(trained, i);
 
-        if (begin < end_of(model, i)) plan->unwritten[plan->n_unwritten++] = (lk_range){begin, end_of(model, i)};
+        if (writer[i] != NOBODY) part.begin += lk_model_tensor(plan->graph.model, i)->n_elem;
+        if (part.begin < part.end) plan->unwritten[plan->n_unwritten++] = part;
     }
 }
 
@@ -70,21 +74,22 @@ static void merge_neighbours(lk_plan *plan)
     plan->n_completions = n;
 }
 
-static void list_completions(lk_plan *plan, const lk_model *model, const int *writer, int last)
+static void list_completions(lk_plan *plan, const lk_trained *trained, const int *writer, int last)
 {
-    const size_t n_trained = lk_model_n_trained(model);
+    const lk_range behind = {lk_trained_n_elem(trained), lk_trained_n_grads(trained)};
 
-    for (size_t i = 0; i < lk_model_n_tensors(model) && lk_model_tensor(model, i)->offset < n_trained; i++)
-        plan->completions[plan->n_completions++] =
-            (lk_completion){writer[i] == NOBODY ? 0 : writer[i], {lk_model_tensor(model, i)->offset, end_of(model, i)}};
-    plan->completions[plan->n_completions++] = (lk_completion){last, {n_trained, lk_model_n_grads(model)}};
+    for (size_t i = 0; i < lk_model_n_tensors(plan->graph.model); i++)
+        if (lk_trained_has(trained, i))
+            plan->completions[plan->n_completions++] =
+                (lk_completion){writer[i] == NOBODY ? 0 : writer[i], part_of(trained, i)};
+    plan->completions[plan->n_completions++] = (lk_completion){last, behind};
     qsort(plan->completions, (size_t)plan->n_completions, sizeof *plan->completions, by_node);
     merge_neighbours(plan);
 }
 
-lk_status lk_plan_map_gradients(lk_plan *plan, const lk_model *model)
+lk_status lk_plan_map_gradients(lk_plan *plan, const lk_trained *trained)
 {
-    const size_t n = lk_model_n_tensors(model) + 1;
+    const size_t n = lk_model_n_tensors(plan->graph.model) + 1;
     int *writer = malloc(n * sizeof *writer), last;
 
     LK_TRY_ALLOC(writer, n * sizeof *writer);
@@ -94,9 +99,9 @@ lk_status lk_plan_map_gradients(lk_plan *plan, const lk_model *model)
         free(writer);
         return LK_FAIL(LK_ERR_SYSTEM, "out of memory: mapping the gradients of %zu tensors", n);
     }
-    find_writers(&plan->graph, model, writer, &last);
-    list_unwritten(plan, model, writer);
-    list_completions(plan, model, writer, last);
+    find_writers(&plan->graph, trained, writer, &last);
+    list_unwritten(plan, trained, writer);
+    list_completions(plan, trained, writer, last);
     free(writer);
     return LK_OK;
 }

@@ -1,11 +1,13 @@
 /*
  * The engine: one backend, the plans of one model on it, and the memory they share.
  *
- * Plans are found by (mode, lane size); a run has two or three of them, so the search is a glance.  Only one plan runs
- * at a time, so all use one arena for activations, as large as the largest needs.
+ * Plans are found by (mode, lane size); a run has two or three of them, so the search is a glance.  Training plans
+ * belong to the set in use and go when another comes.  Only one plan runs at a time, so all use one arena for
+ * activations, as large as the largest needs.
  */
 #include "engine/nn/nn.h"
 #include "engine/plan.h"
+#include "engine/trained.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -16,6 +18,9 @@ struct lk_engine {
     const lk_backend *backend;
     void *ctx;
     const lk_model *model;    /* borrowed */
+    lk_trained *everything;   /* owned; the set in use before any other */
+    const lk_trained *trained; /* the set in use */
+    uint64_t trained_id;      /* its; plans of training are made for it */
     lk_precision precision;
     uint64_t seed;
     lk_plan **plans;          /* owned */
@@ -67,11 +72,14 @@ lk_status lk_engine_new(const lk_engine_options *options, const lk_model *model,
     lk_engine *engine = calloc(1, sizeof *engine);
     LK_TRY_ALLOC(engine, sizeof *engine);
     *engine = (lk_engine){.backend = backend, .model = model, .precision = options->precision, .seed = options->seed};
-    const lk_status status = backend->open(options->threads, &engine->ctx);
+    lk_status status = lk_trained_new(model, NULL, &engine->everything);
+    if (status == LK_OK) status = backend->open(options->threads, &engine->ctx);
     if (status != LK_OK) {
+        lk_trained_free(&engine->everything);
         free(engine);
         return lk_trace(status, __FILE__, __LINE__);
     }
+    lk_engine_use(engine, engine->everything);
     *out = engine;
     return LK_OK;
 }
@@ -87,6 +95,7 @@ void lk_engine_free(lk_engine **engine)
     lk_engine_release(e, &e->output);
     lk_engine_release(e, &e->act);
     e->backend->close(e->ctx);
+    lk_trained_free(&e->everything);
     free(e);
     *engine = NULL;
 }
@@ -101,6 +110,7 @@ void lk_engine_describe(lk_engine_kind kind, char *text, size_t nbytes)
 
 const char *lk_engine_name(const lk_engine *engine) { return engine->backend->name; }
 const lk_model *lk_engine_model(const lk_engine *engine) { return engine->model; }
+const lk_trained *lk_engine_trained(const lk_engine *engine) { return engine->trained; }
 
 const lk_backend *lk_engine_backend(const lk_engine *engine, void **ctx)
 {
@@ -155,6 +165,21 @@ static lk_plan *find_plan(const lk_engine *engine, lk_mode mode, int64_t n)
     return NULL;
 }
 
+void lk_engine_use(lk_engine *engine, const lk_trained *trained)
+{
+    int kept = 0;
+
+    assert(lk_trained_model(trained) == engine->model);
+    engine->trained = trained;
+    if (engine->trained_id == lk_trained_id(trained)) return;
+    engine->trained_id = lk_trained_id(trained);
+    for (int i = 0; i < engine->n_plans; i++) {
+        if (engine->plans[i]->graph.mode == LK_TRAIN) lk_plan_free(&engine->plans[i]);
+        else engine->plans[kept++] = engine->plans[i];
+    }
+    engine->n_plans = kept;
+}
+
 static lk_status make_zeros(lk_engine *engine, const lk_plan *plan)
 {
     size_t n_elem = 0;
@@ -194,7 +219,7 @@ static lk_status get_plan(lk_engine *engine, lk_mode mode, int64_t n, lk_plan **
     if (*out) return LK_OK;
     if (n < 1) return LK_FAIL(LK_ERR_USAGE, "a lane of %lld samples cannot run; it needs at least 1", (long long)n);
 
-    LK_TRY(lk_plan_new(engine->backend, engine->ctx, engine->model, mode, engine->precision, n, out));
+    LK_TRY(lk_plan_new(engine->backend, engine->ctx, engine->trained, mode, engine->precision, n, out));
     const lk_status status = adopt_plan(engine, *out);
     if (status != LK_OK) lk_plan_free(out);
     return status;
@@ -211,7 +236,8 @@ lk_status lk_engine_compile(lk_engine *engine, lk_mode mode, int64_t n)
 /* What no node writes: padding and the scalars of this lane.  The loss node overwrites its slot later. */
 static lk_status begin_gradients(lk_engine *engine, const lk_plan *plan, const lk_lane *lane)
 {
-    const size_t n_elem = lk_model_n_elem(engine->model), n_slots = lk_model_n_grads(engine->model) - n_elem;
+    const size_t first = lk_trained_slot(engine->trained, (lk_slot)0);
+    const size_t n_slots = lk_trained_n_grads(engine->trained) - first;
     float slots[2 * LK_N_SLOTS] = {[LK_SLOT_LANES] = 1.0f};
 
     assert(n_slots <= sizeof slots / sizeof *slots);
@@ -220,7 +246,7 @@ static lk_status begin_gradients(lk_engine *engine, const lk_plan *plan, const l
         LK_TRY(lk_engine_write(engine, lane->grads + r.begin, engine->zeros, (r.end - r.begin) * sizeof(float)));
     }
     if (lane->votes) memcpy(slots + LK_SLOT_VOTES, lane->votes, LK_N_VOTES * sizeof(float));
-    return lk_engine_write(engine, lane->grads + n_elem, slots, n_slots * sizeof(float));
+    return lk_engine_write(engine, lane->grads + first, slots, n_slots * sizeof(float));
 }
 
 static const void *target_of(const lk_engine *engine, const lk_lane *lane)
@@ -255,18 +281,24 @@ lk_status lk_engine_run(lk_engine *engine, const lk_lane *lane)
     return LK_OK;
 }
 
-/* Buffers and their statistics have the same index space, so all batch norms are one pass. */
+/* Where all batch norms collect, they are one run and so one pass. */
 lk_status lk_engine_update_stats(lk_engine *engine, float *params, const float *grads)
 {
-    const size_t begin = lk_model_n_trained(engine->model), n_elem = lk_model_n_elem(engine->model) - begin;
+    const lk_trained *trained = engine->trained;
     float lanes;
 
-    if (n_elem == 0) return LK_OK;
-    LK_TRY(lk_engine_read(engine, &lanes, grads + lk_model_slot(engine->model, LK_SLOT_LANES), sizeof lanes));
+    if (lk_trained_n_stat_runs(trained) == 0) return LK_OK;
+    LK_TRY(lk_engine_read(engine, &lanes, grads + lk_trained_slot(trained, LK_SLOT_LANES), sizeof lanes));
     if (!(lanes >= 1.0f))
         return LK_FAIL(LK_ERR_NUMBERS, "batch statistics of %g lanes cannot be averaged: the gradients were not summed "
                        "over lanes that ran", (double)lanes);
-    return engine->backend->running(engine->ctx, params + begin, grads + begin, n_elem, LK_BATCH_NORM_MOMENTUM, lanes);
+    for (size_t r = 0; r < lk_trained_n_stat_runs(trained); r++) {
+        const lk_trained_run *run = lk_trained_get_stat_run(trained, r);
+
+        LK_TRY(engine->backend->running(engine->ctx, params + run->param, grads + run->grad, run->n_elem,
+                                        LK_BATCH_NORM_MOMENTUM, lanes));
+    }
+    return LK_OK;
 }
 
 /* --------------------------------------------------------------- inspection */
@@ -276,7 +308,7 @@ lk_status lk_engine_plan_stats(lk_engine *engine, lk_mode mode, int64_t n, lk_pl
     lk_plan *plan;
 
     LK_TRY(get_plan(engine, mode, n, &plan));
-    lk_plan_get_stats(plan, engine->model, out);
+    lk_plan_get_stats(plan, engine->trained, out);
     return LK_OK;
 }
 

@@ -5,6 +5,7 @@
  * compiles a plan (build, differentiate, order, place, bind) once and then runs it; nothing is allocated in a run.
  *
  *     lk_model_new()   shapes, names and places of all tensors        lk_model_init()  first values
+ *     lk_trained_new() what of it trains, in which groups             lk_engine_use()  says so to the engine
  *     lk_engine_new()  a backend for the model                        lk_engine_run()  one lane: forward, backward
  *     lk_optimizer_update()  gradients -> parameters (and EMA), one pass over the arenas
  *
@@ -171,7 +172,7 @@ typedef struct lk_model_spec {
 } lk_model_spec;
 
 typedef enum lk_role {
-    LK_ROLE_PARAM,  /* trained by the optimizer */
+    LK_ROLE_PARAM,  /* trained by the optimizer, or frozen */
     LK_ROLE_BUFFER, /* batch norm's running_mean, running_var */
 } lk_role;
 
@@ -195,30 +196,15 @@ size_t                lk_model_n_tensors(const lk_model *model);
 const lk_tensor_info *lk_model_tensor(const lk_model *model, size_t i); /* in arena order */
 /* Index of a tensor by name, -1 if there is none. */
 ptrdiff_t lk_model_find(const lk_model *model, const char *name);
-/* Elements of the parameter arena (padding included) and of its trained part, which is [0, n_trained). */
+/* Elements of the parameter arena (padding included) and of the parameters in it, [0, n_params): buffers lie behind. */
 size_t lk_model_n_elem(const lk_model *model);
-size_t lk_model_n_trained(const lk_model *model);
+size_t lk_model_n_params(const lk_model *model);
 /* Elements of one sample's input (H, W, C for images) and of its output. */
 size_t lk_model_n_input(const lk_model *model);
 size_t lk_model_n_output(const lk_model *model);
 bool   lk_model_has_batch_norm(const lk_model *model);
 /* First values of all tensors, a function of seed, name and shape alone.  params: (lk_model_n_elem), host. */
 void lk_model_init(const lk_model *model, uint64_t seed, float *params);
-
-/* ------------------------------------------------------------ gradient arena */
-
-/* One flat fp32 array: [0, n_trained) gradients at their parameters' offsets; then for each element of the buffers
- * (same order, same padding) the lane's batch statistic; then LK_N_SLOTS scalars.  All of it is summed over lanes. */
-typedef enum lk_slot {
-    LK_SLOT_LOSS,  /* sum of loss terms / global count: over lanes it adds up to the batch's mean loss */
-    LK_SLOT_LANES, /* 1: over lanes it adds up to the number of lanes that had samples */
-    LK_SLOT_VOTES, /* first of LK_N_VOTES numbers of the caller */
-    LK_N_VOTES = 6,
-    LK_N_SLOTS = LK_SLOT_VOTES + LK_N_VOTES,
-} lk_slot;
-
-size_t lk_model_n_grads(const lk_model *model);    /* elements of a gradient arena */
-size_t lk_model_slot(const lk_model *model, lk_slot slot); /* place of a scalar in it */
 
 /* --------------------------------------------------------------- trained set */
 
@@ -263,6 +249,17 @@ size_t lk_trained_n_weights(const lk_trained *trained);
 size_t lk_trained_n_runs(const lk_trained *trained);
 const lk_trained_run *lk_trained_get_run(const lk_trained *trained, size_t r);
 
+/* The gradient arena of a set, one flat fp32 array, all of it summed over lanes: the packed gradients; the lane's
+ * batch statistics, for the buffers of each batch norm that collects them (in order, padded alike); LK_N_SLOTS
+ * scalars. */
+typedef enum lk_slot {
+    LK_SLOT_LOSS,  /* sum of loss terms / global count: over lanes it adds up to the batch's mean loss */
+    LK_SLOT_LANES, /* 1: over lanes it adds up to the number of lanes that had samples */
+    LK_SLOT_VOTES, /* first of LK_N_VOTES numbers of the caller */
+    LK_N_VOTES = 6,
+    LK_N_SLOTS = LK_SLOT_VOTES + LK_N_VOTES,
+} lk_slot;
+
 size_t lk_trained_n_grads(const lk_trained *trained);            /* elements of a gradient arena */
 size_t lk_trained_slot(const lk_trained *trained, lk_slot slot); /* place of a scalar in it */
 
@@ -285,6 +282,11 @@ typedef struct lk_engine lk_engine;
 lk_status lk_engine_new(const lk_engine_options *options, const lk_model *model, lk_engine **out);
 void      lk_engine_free(lk_engine **engine);
 const char *lk_engine_name(const lk_engine *engine); /* "cpu" */
+/* What training trains from now on; borrowed, and must stay until another set is used or the engine is freed.  Plans for
+ * training under another set are dropped, those of other modes stay.  An engine begins with a set of its own:
+ * everything, in one group. */
+void lk_engine_use(lk_engine *engine, const lk_trained *trained);
+const lk_trained *lk_engine_trained(const lk_engine *engine);
 /* For doctor: what an engine of this kind would run on ("oneDNN 2.6.3, AVX-512, 1 thread"), or why there is none;
  * writes at most nbytes. */
 void lk_engine_describe(lk_engine_kind kind, char *text, size_t nbytes);
@@ -319,7 +321,7 @@ typedef struct lk_lane {
     float inv_count;        /* TRAIN: 1 / loss terms in the whole global batch */
     const float *params;    /* (lk_model_n_elem), engine memory */
     uint64_t params_version; /* differs whenever the contents of params differ; never 0 */
-    float *grads;           /* TRAIN: (lk_model_n_grads), engine memory, overwritten whole */
+    float *grads;           /* TRAIN: (lk_trained_n_grads) of the set in use, engine memory, overwritten whole */
     const float *votes;     /* TRAIN: (LK_N_VOTES) copied into the slots; NULL: zeros */
     lk_ready_fn *ready;     /* TRAIN: may be NULL; called on the caller's thread, ranges cover the arena once */
     void *ready_arg;
@@ -334,7 +336,7 @@ lk_status lk_engine_compile(lk_engine *engine, lk_mode mode, int64_t n);
 lk_status lk_engine_run(lk_engine *engine, const lk_lane *lane);
 
 /* After the reduction: running = (1 - momentum) * running + momentum * (summed statistic / lanes), for every
- * batch norm; PyTorch's rule with the mean over lanes as the batch's statistic. */
+ * batch norm that collects statistics; PyTorch's rule with the mean over lanes as the batch's statistic. */
 lk_status lk_engine_update_stats(lk_engine *engine, float *params, const float *grads);
 
 /* Memory the engine computes in (host memory on CPU), zeroed.  Release with lk_engine_release(). */
@@ -347,7 +349,7 @@ lk_status lk_engine_write(lk_engine *engine, void *device, const void *host, siz
 
 typedef struct lk_plan_stats {
     size_t n_nodes;
-    size_t param_bytes, grad_bytes;   /* arenas of the model */
+    size_t param_bytes, grad_bytes;   /* arenas of the model and of the set in use */
     size_t activation_bytes;          /* the arena after placement */
     size_t activation_bytes_unshared; /* had every activation its own place */
     size_t prepared_bytes;            /* weights in the layouts the kernels prefer, and their scratch */
@@ -388,29 +390,37 @@ typedef struct lk_group_rates {
     double weight_decay;
 } lk_group_rates;
 
-/* State arrays are flat, at the parameters' offsets, n_trained long.  Errors: LK_ERR_USAGE naming the key. */
-lk_status lk_optimizer_new(lk_engine *engine, const lk_optimizer_spec *spec, lk_optimizer **out);
+/* An optimizer of what `trained` (borrowed, must outlive it) trains, each group by its own spec: specs is
+ * (lk_trained_n_groups), copied.  All groups have the same kind, amsgrad, clip_norm and clip_value.
+ * Errors: LK_ERR_USAGE naming the key. */
+lk_status lk_optimizer_new(lk_engine *engine, const lk_trained *trained, const lk_optimizer_spec *specs,
+                           lk_optimizer **out);
 void      lk_optimizer_free(lk_optimizer **optimizer);
+/* Goes on from another optimizer of the same model, as after add_param_group: tensors that both train keep their
+ * states and steps; those new to `to` start afresh, as everything does when the kinds keep other states. */
+lk_status lk_optimizer_carry(lk_optimizer *to, lk_optimizer *from);
 int         lk_optimizer_n_states(const lk_optimizer *optimizer);
 const char *lk_optimizer_state_name(const lk_optimizer *optimizer, int i); /* "exp_avg", PyTorch's names */
-float      *lk_optimizer_state(lk_optimizer *optimizer, int i);            /* engine memory */
-int64_t     lk_optimizer_step(const lk_optimizer *optimizer);              /* updates done */
-void        lk_optimizer_set_step(lk_optimizer *optimizer, int64_t step);
+/* State i of a tensor that trains: as many elements as it has, engine memory.  States of all tensors are one array,
+ * (lk_trained_n_elem), in which each lies at lk_trained_offset(). */
+float      *lk_optimizer_state(lk_optimizer *optimizer, int i, size_t tensor);
+/* Updates of a tensor that trains, PyTorch's `step`: a tensor that joined later has done fewer. */
+int64_t     lk_optimizer_step(const lk_optimizer *optimizer, size_t tensor);
+void        lk_optimizer_set_step(lk_optimizer *optimizer, size_t tensor, int64_t step);
 
 /* What a gradient arena says before it is applied, by sums in a fixed order. */
 typedef struct lk_grad_report {
-    double norm;     /* global 2-norm over [0, n_trained), after clip_value */
+    double norm;     /* global 2-norm of the set's gradients, after clip_value */
     bool finite;     /* loss slot and all gradients are finite */
 } lk_grad_report;
 /* Takes one pass over the gradients only if clipping asks for the norm or check is true; else the loss slot alone
  * is looked at and norm is NaN. */
 lk_status lk_optimizer_inspect(lk_optimizer *optimizer, const float *grads, bool check, lk_grad_report *out);
-/* One update of [0, n_trained): clip (by the report), weight decay, rule, and, where ema is not NULL, the EMA in the
- * same pass.  momentum is SGD's, or Adam's beta1, in this update; NaN: the spec's.  SGD made
- * with momentum 0 has no buffer and takes no other.  params is (lk_model_n_elem).  With ema its buffers are averaged too, so call it after
- * lk_engine_update_stats(). */
-lk_status lk_optimizer_update(lk_optimizer *optimizer, float *params, const float *grads, double lr,
-                              double momentum, const lk_grad_report *report, lk_ema *ema);
+/* One update of what trains: clip (by the report), weight decay, rule, and, where ema is not NULL, the EMA in the same
+ * pass; the EMA of what is frozen and of buffers follows by itself, so call it after lk_engine_update_stats().
+ * params is (lk_model_n_elem), rates (lk_trained_n_groups). */
+lk_status lk_optimizer_update(lk_optimizer *optimizer, float *params, const float *grads, const lk_group_rates *rates,
+                              const lk_grad_report *report, lk_ema *ema);
 
 /* ----------------------------------------------------------------------- EMA */
 

@@ -88,7 +88,7 @@ lk_status lk_graph_tensor(lk_graph *graph, const char *name, lk_dtype dtype, int
     *out = LK_NO_TENSOR;
     LK_TRY(count_elements(name, dtype, ndim, shape, &n_elem));
     lk_tensor made = {.dtype = dtype, .ndim = ndim, .n_elem = n_elem, .nbytes = n_elem * lk_dtype_size(dtype),
-                      .arena = arena, .offset = offset, .producer = -1, .info = -1};
+                      .arena = arena, .offset = offset, .grad_offset = offset, .producer = -1, .info = -1};
     for (int d = 0; d < ndim; d++) made.shape[d] = shape[d]; /* before growing: shape may be another tensor's */
     LK_TRY(grow(&graph->tensors, graph->n_tensors, &graph->cap_tensors, sizeof *graph->tensors));
     made.name = strdup(name);
@@ -161,7 +161,6 @@ lk_status lk_graph_grad(lk_graph *graph, int tensor, int *out)
     char name[256] = "d ";
 
     strncat(name, of.name, sizeof name - strlen(name) - 1);
-    /* A gradient lies at its parameter's offset. */
     return lk_graph_tensor(graph, name, of.dtype, of.ndim, of.shape, final ? LK_ARENA_GRADS : LK_ARENA_ACT,
-                           final ? of.offset : 0, out);
+                           final ? of.grad_offset : 0, out);
 }

@@ -36,6 +36,7 @@ typedef struct lk_tensor {
     size_t n_elem, nbytes;
     lk_arena arena;
     size_t offset;              /* bytes; for LK_ARENA_ACT set by placement */
+    size_t grad_offset;         /* bytes; of a trained parameter: where in LK_ARENA_GRADS its gradient lies */
     int producer;               /* node, or -1 */
     bool needs_grad;            /* a trained parameter, or computed from one */
     int info;                   /* index in the model's tensors, or -1 */
@@ -50,6 +51,7 @@ typedef struct lk_tensor {
     X(CONV2D, "conv2d")                     /* x (N,H,W,I), w (O,I,kh,kw), [b] -> y (N,H',W',O) */    \
     X(CONV2D_GRAD_X, "conv2d_grad_x")       /* dy, w -> dx */                                         \
     X(CONV2D_GRAD_W, "conv2d_grad_w")       /* dy, x -> dw, [db] */                                   \
+    X(BIAS_GRAD, "bias_grad")               /* dy (..., O) -> db (O), where linear's or conv2d's w is frozen */ \
     X(MAX_POOL2D, "max_pool2d")             /* x -> y, winner (u8: place of the maximum in its window) */ \
     X(MAX_POOL2D_GRAD, "max_pool2d_grad")   /* dy, winner -> dx */                                    \
     X(AVG_POOL2D, "avg_pool2d")             /* x -> y */                                              \
@@ -63,6 +65,7 @@ typedef struct lk_tensor {
     X(BATCH_NORM, "batch_norm")             /* TRAIN: x, g, b -> y, mean, rstd, stat_mean, stat_var (C each; stats in GRADS) */ \
     X(BATCH_NORM_GRAD, "batch_norm_grad")   /* dy, x, g, mean, rstd -> dx, dg, db */                  \
     X(BATCH_NORM_EVAL, "batch_norm_eval")   /* x, g, b, running_mean, running_var -> y */             \
+    X(BATCH_NORM_EVAL_GRAD, "batch_norm_eval_grad") /* dy, g, running_var -> dx; g and b are frozen */ \
     X(LAYER_NORM, "layer_norm")             /* x (N,C), g, b -> y, mean (N), rstd (N) */              \
     X(LAYER_NORM_GRAD, "layer_norm_grad")   /* dy, x, g, mean, rstd -> dx, dg, db */                  \
     X(ADD, "add")                           /* a, b -> y */                                           \
@@ -98,6 +101,7 @@ typedef struct lk_node {
 
 typedef struct lk_graph {
     const lk_model *model;      /* borrowed; where parameters are.  NULL in tests of single ops */
+    const lk_trained *trained;  /* borrowed while the graph is built; TRAIN with a model: what needs gradients */
     lk_mode mode;
     lk_precision precision;
     int64_t n;                  /* samples */
@@ -111,7 +115,7 @@ typedef struct lk_graph {
 void lk_graph_init(lk_graph *graph, const lk_model *model, lk_mode mode, lk_precision precision, int64_t n);
 void lk_graph_clear(lk_graph *graph);
 
-/* Appends a tensor; name is copied. */
+/* Appends a tensor; name is copied, and grad_offset is offset until somebody sets it. */
 lk_status lk_graph_tensor(lk_graph *graph, const char *name, lk_dtype dtype, int ndim, const int64_t *shape,
                           lk_arena arena, size_t offset, int *out);
 /* Appends an activation (LK_ARENA_ACT). */
@@ -124,8 +128,8 @@ lk_status lk_graph_node(lk_graph *graph, lk_op_id op, const char *path, int n_in
 /* A gradient rule.  dout[o] is the gradient of output o or LK_NO_TENSOR; the rule appends backward nodes and sets
  * din[i] for each input i whose needs_grad is set.  It makes the tensor for din[i] with lk_graph_grad(). */
 typedef lk_status lk_gradient_fn(lk_graph *graph, int node, const int *dout, int *din);
-/* A new tensor to hold the gradient of `tensor`: in LK_ARENA_GRADS for a parameter read by one node only, otherwise
- * an activation.  Autodiff sums what several readers contribute. */
+/* A new tensor to hold the gradient of `tensor`: at its grad_offset in LK_ARENA_GRADS for a parameter read by one node
+ * only, otherwise an activation.  Autodiff sums what several readers contribute. */
 lk_status lk_graph_grad(lk_graph *graph, int tensor, int *out);
 
 typedef struct lk_op {

@@ -20,23 +20,25 @@ static lk_status bind_nodes(lk_plan *plan, const lk_backend *backend, void *ctx)
     return LK_OK;
 }
 
-static lk_status make(lk_plan *plan, const lk_backend *backend, void *ctx, const lk_model *model)
+static lk_status make(lk_plan *plan, const lk_backend *backend, void *ctx, const lk_trained *trained)
 {
-    LK_TRY(lk_model_build(model, &plan->graph));
+    plan->graph.trained = trained;
+    LK_TRY(lk_model_build(plan->graph.model, &plan->graph));
+    plan->graph.trained = NULL;
     LK_TRY(lk_graph_place(&plan->graph));
-    if (plan->graph.mode == LK_TRAIN) LK_TRY(lk_plan_map_gradients(plan, model));
+    if (plan->graph.mode == LK_TRAIN) LK_TRY(lk_plan_map_gradients(plan, trained));
     return bind_nodes(plan, backend, ctx);
 }
 
-lk_status lk_plan_new(const lk_backend *backend, void *ctx, const lk_model *model, lk_mode mode,
+lk_status lk_plan_new(const lk_backend *backend, void *ctx, const lk_trained *trained, lk_mode mode,
                       lk_precision precision, int64_t n, lk_plan **out)
 {
     lk_plan *plan = calloc(1, sizeof *plan);
 
     *out = NULL;
     LK_TRY_ALLOC(plan, sizeof *plan);
-    lk_graph_init(&plan->graph, model, mode, precision, n);
-    const lk_status status = make(plan, backend, ctx, model);
+    lk_graph_init(&plan->graph, lk_trained_model(trained), mode, precision, n);
+    const lk_status status = make(plan, backend, ctx, trained);
     if (status != LK_OK) {
         lk_plan_free(&plan);
         return lk_trace(status, __FILE__, __LINE__);

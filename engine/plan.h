@@ -27,19 +27,20 @@ typedef struct lk_plan {
     uint64_t prepared_version;    /* params_version of the last run, 0 before the first */
 } lk_plan;
 
-/* Builds, differentiates, places and binds.  backend and ctx are borrowed and must outlive the plan. */
-lk_status lk_plan_new(const lk_backend *backend, void *ctx, const lk_model *model, lk_mode mode,
+/* Builds, differentiates, places and binds.  backend, ctx and the model of `trained` are borrowed and must outlive the
+ * plan; the set itself is read here only, and by training plans alone. */
+lk_status lk_plan_new(const lk_backend *backend, void *ctx, const lk_trained *trained, lk_mode mode,
                       lk_precision precision, int64_t n, lk_plan **out);
 void lk_plan_free(lk_plan **plan);
 
 /* Fills completions and unwritten of a placed training graph. */
-lk_status lk_plan_map_gradients(lk_plan *plan, const lk_model *model);
+lk_status lk_plan_map_gradients(lk_plan *plan, const lk_trained *trained);
 
 /* Runs all kernels in order; ready may be NULL. */
 lk_status lk_plan_run(const lk_plan *plan, const lk_backend *backend, void *ctx, const lk_run *run,
                       lk_ready_fn *ready, void *ready_arg);
 
-void lk_plan_get_stats(const lk_plan *plan, const lk_model *model, lk_plan_stats *out);
+void lk_plan_get_stats(const lk_plan *plan, const lk_trained *trained, lk_plan_stats *out);
 void lk_plan_print(const lk_plan *plan, void (*put)(void *arg, const char *line), void *arg);
 
 #endif

@@ -38,7 +38,7 @@ static lk_status load_ema(job *j)
     lk_ckpt_tensor *tensors = NULL;
     size_t n = 0;
 
-    lk_status status = list_tensors(j->model, "ema", LK_ROLE_BUFFER, j->host, &tensors, &n);
+    lk_status status = list_tensors(j->model, "ema", NULL, j->host, &tensors, &n);
     if (status == LK_OK) status = lk_checkpoint_load(j->checkpoint, tensors, n);
     if (status == LK_OK)
         status = lk_engine_write(j->engine, j->params, j->host, lk_model_n_elem(j->model) * sizeof(float));

@@ -66,20 +66,33 @@ static lk_status put_metrics(trainer *t)
     return lk_events_scalars(t->events, t->j->step, tags, set->last, (size_t)set->n);
 }
 
-/* A histogram for each tensor of an arena up to the given role. */
-static lk_status put_arena(trainer *t, const char *group, const float *device, size_t n_elem, lk_role last_role)
+/* A histogram of one tensor, which is at `offset` of j->host. */
+static lk_status put_tensor(trainer *t, const char *group, size_t i, size_t offset)
 {
-    job *j = t->j;
+    const lk_tensor_info *info = lk_model_tensor(t->j->model, i);
     char tag[TAG_BYTES];
 
-    LK_TRY(lk_engine_read(j->engine, j->host, device, n_elem * sizeof *j->host));
-    for (size_t i = 0; i < lk_model_n_tensors(j->model); i++) {
-        const lk_tensor_info *info = lk_model_tensor(j->model, i);
+    snprintf(tag, sizeof tag, "%s/%s", group, info->name);
+    return lk_events_histogram(t->events, t->j->step, tag, t->j->host + offset, info->n_elem);
+}
 
-        if (info->role > last_role) continue;
-        snprintf(tag, sizeof tag, "%s/%s", group, info->name);
-        LK_TRY(lk_events_histogram(t->events, j->step, tag, j->host + info->offset, info->n_elem));
-    }
+static lk_status put_weights(trainer *t)
+{
+    job *j = t->j;
+
+    LK_TRY(lk_engine_read(j->engine, j->host, j->params, lk_model_n_elem(j->model) * sizeof *j->host));
+    for (size_t i = 0; i < lk_model_n_tensors(j->model); i++)
+        LK_TRY(put_tensor(t, "weights", i, lk_model_tensor(j->model, i)->offset));
+    return LK_OK;
+}
+
+static lk_status put_gradients(trainer *t)
+{
+    job *j = t->j;
+
+    LK_TRY(lk_engine_read(j->engine, j->host, t->grads, lk_trained_n_elem(j->trained) * sizeof *j->host));
+    for (size_t i = 0; i < lk_model_n_tensors(j->model); i++)
+        if (lk_trained_has(j->trained, i)) LK_TRY(put_tensor(t, "gradients", i, lk_trained_offset(j->trained, i)));
     return LK_OK;
 }
 
@@ -93,12 +106,10 @@ static bool histograms_are_due(const trainer *t)
 
 static lk_status put_evaluation(trainer *t)
 {
-    const job *j = t->j;
-
     LK_TRY(put_metrics(t));
     if (histograms_are_due(t)) {
-        LK_TRY(put_arena(t, "weights", j->params, lk_model_n_elem(j->model), LK_ROLE_BUFFER));
-        LK_TRY(put_arena(t, "gradients", t->grads, lk_model_n_trained(j->model), LK_ROLE_PARAM));
+        LK_TRY(put_weights(t));
+        LK_TRY(put_gradients(t));
     }
     return lk_events_flush(t->events);
 }

@@ -128,7 +128,7 @@ lk_status job_load_model(job *j)
     lk_ckpt_tensor *tensors = NULL;
     size_t n = 0;
 
-    lk_status status = list_tensors(j->model, "model", LK_ROLE_BUFFER, j->host, &tensors, &n);
+    lk_status status = list_tensors(j->model, "model", NULL, j->host, &tensors, &n);
     if (status == LK_OK) status = lk_checkpoint_load(j->checkpoint, tensors, n);
     if (status == LK_OK)
         status = lk_engine_write(j->engine, j->params, j->host, lk_model_n_elem(j->model) * sizeof(float));
@@ -289,8 +289,6 @@ lk_status job_open(job *j)
 static lk_status make_training(job *j)
 {
     LK_TRY(job_make_loader(j, j->train, true, &j->loader));
-    LK_TRY(compile_plans(j, j->loader, LK_TRAIN));
-    LK_TRY(lk_optimizer_new(j->engine, &j->recipe->optimizer, &j->optimizer));
     if (j->recipe->has_ema && j->leader)
         LK_TRY(lk_ema_new(j->engine, &j->recipe->ema.spec, j->params, &j->ema));
     return LK_OK;
@@ -299,8 +297,33 @@ static lk_status make_training(job *j)
 lk_status job_open_training(job *j)
 {
     LK_TRY(job_agree(j, make_training(j)));
+    return job_set_trained(j, NULL, &j->recipe->optimizer);
+}
+
+/* The engine turns to the new set before the old one goes; an optimizer needs its set to the end. */
+static lk_status change_set(job *j, const lk_trained_spec *spec, const lk_optimizer_spec *specs)
+{
+    lk_trained *trained;
+    lk_optimizer *optimizer = NULL;
+
+    LK_TRY(lk_trained_new(j->model, spec, &trained));
+    lk_engine_use(j->engine, trained);
+    lk_status status = lk_optimizer_new(j->engine, trained, specs, &optimizer);
+    if (status == LK_OK && j->optimizer) status = lk_optimizer_carry(optimizer, j->optimizer);
+    lk_optimizer_free(&j->optimizer);
+    lk_trained_free(&j->trained);
+    j->trained = trained;
+    j->optimizer = optimizer;
+    LK_TRY(status);
+    return compile_plans(j, j->loader, LK_TRAIN);
+}
+
+lk_status job_set_trained(job *j, const lk_trained_spec *spec, const lk_optimizer_spec *specs)
+{
+    lk_reducer_free(&j->reducer); /* first: two sets of gradient arenas need not fit side by side */
+    LK_TRY(job_agree(j, change_set(j, spec, specs)));
     /* Collective, and the same on all. */
-    const lk_status status = lk_reducer_new(j->world, j->engine, j->model, (lk_reduction)j->recipe->dist.reduction,
+    const lk_status status = lk_reducer_new(j->world, j->engine, j->trained, (lk_reduction)j->recipe->dist.reduction,
                                             j->lanes, (size_t)j->recipe->dist.bucket_bytes, &j->reducer);
     if (status != LK_OK) j->agreed = true;
     return status;
@@ -319,6 +342,7 @@ void job_close(job *j)
         lk_engine_release(j->engine, &j->params);
     }
     lk_engine_free(&j->engine);
+    lk_trained_free(&j->trained);
     lk_model_free(&j->model);
     lk_dataset_free(&j->validation);
     lk_dataset_free(&j->train);

@@ -84,9 +84,10 @@ typedef struct job {
     int64_t step;               /* training steps done; the watchdog is told */
     float *ema_view;            /* engine memory: the leader's EMA while it is evaluated; NULL without EMA */
     float *host;                /* host memory, (lk_model_n_elem): on its way to or from the engine */
-    lk_optimizer *optimizer;    /* train only, like all below */
+    lk_trained *trained;        /* what trains now; train only, like all below */
+    lk_optimizer *optimizer;    /* over the set */
     lk_ema *ema;                /* leader alone */
-    lk_reducer *reducer;
+    lk_reducer *reducer;        /* over the set */
     lk_loader *loader, *validation_loader;
     int lanes, lane_begin, lane_end;
     metrics metrics;
@@ -101,8 +102,11 @@ lk_status job_read_recipe(job *j, const options *opt);
 lk_status job_open(job *j);
 /* A loader of this worker's lanes: shuffled training batches, or evaluation batches in order.  Local. */
 lk_status job_make_loader(job *j, const lk_dataset *dataset, bool training, lk_loader **out);
-/* What only training needs: optimizer, EMA, reducer, loader.  Collective. */
+/* What only training needs: loader, EMA, and everything in one group as the set that trains.  Collective. */
 lk_status job_open_training(job *j);
+/* Makes this the set that trains, with its plans, optimizer and reducer; spec NULL: everything, one group.  specs: one
+ * a group.  Where a set trained before, tensors in both keep their optimizer states and steps.  Collective. */
+lk_status job_set_trained(job *j, const lk_trained_spec *spec, const lk_optimizer_spec *specs);
 void      job_close(job *j);
 
 /* Opens a checkpoint on all workers: `path` may be a checkpoint or a run.  Collective. */
@@ -119,9 +123,10 @@ lk_status evaluate(job *j, const lk_dataset *dataset, lk_loader *loader, const f
 /* The EMA's weights on every worker, in j->ema_view (on the leader from its EMA).  Collective. */
 lk_status spread_ema(job *j);
 
-/* Tensors of the model as a checkpoint names them: prefix + "/" + name, pointing into `base` (host memory).  The
- * paths are owned by the result; release with free_tensors(). */
-lk_status list_tensors(const lk_model *model, const char *prefix, lk_role last_role, float *base,
+/* Tensors of the model as a checkpoint names them: prefix + "/" + name, pointing into `base` (host memory): at their
+ * places in the parameter arena, or, with a set, those that train at their places in its packed arrays.  The paths are
+ * owned by the result; release with free_tensors(). */
+lk_status list_tensors(const lk_model *model, const char *prefix, const lk_trained *trained, float *base,
                        lk_ckpt_tensor **tensors, size_t *n);
 void      free_tensors(lk_ckpt_tensor **tensors, size_t n);
 

@@ -99,6 +99,7 @@ lk_status leader_order(trainer *t, const lk_batch *batch)
         .n_groups = 1,
         .lr = {lr},
         .momentum = {NAN},
+        .weight_decay = {NAN},
     };
     if (t->order.flags & LK_ORDER_REQUEUE)
         return lk_journal_write(t->journal, t->j->step, "stop", "a signal asks to stop after this step");
@@ -197,7 +198,7 @@ static lk_status put_digest(trainer *t, const char *key, const float *device, lk
     char digest[33];
 
     LK_TRY(lk_engine_read(j->engine, j->host, device, lk_model_n_elem(j->model) * sizeof(float)));
-    lk_status status = list_tensors(j->model, "model", LK_ROLE_BUFFER, j->host, &tensors, &n);
+    lk_status status = list_tensors(j->model, "model", NULL, j->host, &tensors, &n);
     if (status == LK_OK) status = lk_digest(tensors, n, "model/", digest);
     if (status == LK_OK) status = lk_notes_set_text(notes, key, digest);
     free_tensors(&tensors, n);

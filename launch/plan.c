@@ -20,7 +20,18 @@ static void put_line(void *arg, const char *line)
     printf("  %s\n", line);
 }
 
-static void print_tensors(const lk_model *model)
+/* "buffer", "frozen", or with several groups the one it trains in. */
+static void print_role(const lk_model *model, const lk_trained *trained, size_t i)
+{
+    if (lk_model_tensor(model, i)->role == LK_ROLE_BUFFER)
+        printf(lk_trained_offset(trained, i) == SIZE_MAX ? "  buffer, stays" : "  buffer");
+    else if (!lk_trained_has(trained, i))
+        printf("  frozen");
+    else if (lk_trained_n_groups(trained) > 1)
+        printf("  group %d", lk_trained_group(trained, i));
+}
+
+static void print_tensors(const lk_model *model, const lk_trained *trained)
 {
     printf("\ntensors (name, shape, elements, place in the arena)\n");
     for (size_t i = 0; i < lk_model_n_tensors(model); i++) {
@@ -30,23 +41,31 @@ static void print_tensors(const lk_model *model)
         for (int d = 0, used = 0; d < t->ndim; d++)
             used += snprintf(shape + used, sizeof shape - (size_t)used, "%s%" PRId64 "%s", d ? ", " : "(", t->shape[d],
                              d + 1 == t->ndim ? ")" : "");
-        printf("  %-36s %-20s %10zu %10zu%s\n", t->name, shape, t->n_elem, t->offset,
-               t->role == LK_ROLE_BUFFER ? "  buffer" : "");
+        printf("  %-36s %-20s %10zu %10zu", t->name, shape, t->n_elem, t->offset);
+        print_role(model, trained, i);
+        printf("\n");
     }
 }
 
-static lk_status print_plan(job *j, const options *opt)
+static size_t n_weights(const lk_model *model)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < lk_model_n_tensors(model); i++)
+        if (lk_model_tensor(model, i)->role == LK_ROLE_PARAM) n += lk_model_tensor(model, i)->n_elem;
+    return n;
+}
+
+/* What depends on the set that trains: memory, and the work of a step. */
+static lk_status print_set(job *j)
 {
     lk_plan_stats train;
     int64_t sizes[4];
     const int n_sizes = lk_loader_lane_sizes(j->loader, sizes);
     const int own = j->lane_end - j->lane_begin;
-    const size_t trained = lk_model_n_trained(j->model) * sizeof(float);
+    const size_t trained = lk_trained_n_elem(j->trained) * sizeof(float);
 
     LK_TRY(lk_engine_plan_stats(j->engine, LK_TRAIN, sizes[0], &train));
-    printf("%s: %zu trained elements, engine %s; %" PRId64 " samples a batch in %d lanes over %d workers\n",
-           j->recipe->run.name, lk_model_n_trained(j->model), lk_engine_name(j->engine), j->recipe->train.batch, j->lanes,
-           lk_world_size(j->world));
     printf("\na worker of %d lane%s holds\n", own, own == 1 ? "" : "s");
     print_bytes("parameters", (double)train.param_bytes, "fp32, buffers included");
     print_bytes("gradients", (double)train.grad_bytes, "a lane; lanes of a worker need log2(lanes) + 2 of them");
@@ -61,8 +80,20 @@ static lk_status print_plan(job *j, const options *opt)
         printf("  %" PRId64 " samples: %zu nodes, %.4g MFLOP, %.4g MB moved\n", sizes[i], train.n_nodes, train.flops / 1e6,
                train.bytes_moved / 1e6);
     }
-    print_tensors(j->model);
+    return LK_OK;
+}
+
+static lk_status print_plan(job *j, const options *opt)
+{
+    int64_t sizes[4];
+
+    printf("%s: %zu of %zu weights train, engine %s; %" PRId64 " samples a batch in %d lanes over %d workers\n",
+           j->recipe->run.name, lk_trained_n_weights(j->trained), n_weights(j->model), lk_engine_name(j->engine),
+           j->recipe->train.batch, j->lanes, lk_world_size(j->world));
+    LK_TRY(print_set(j));
+    print_tensors(j->model, j->trained);
     if (!opt->nodes) return LK_OK;
+    lk_loader_lane_sizes(j->loader, sizes);
     printf("\nnodes of the training plan for %" PRId64 " samples\n", sizes[0]);
     return lk_engine_plan_print(j->engine, LK_TRAIN, sizes[0], put_line, NULL);
 }

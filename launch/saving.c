@@ -73,13 +73,40 @@ static const char *early_stop_metric(const lk_recipe *r)
     return r->train.has_early_stop ? r->train.early_stop.metric : "";
 }
 
+/* Steps of the tensors that train, so a resumed run finds those that joined later. */
+static lk_status put_optimizer_steps(const job *j, lk_notes *notes)
+{
+    char path[PATH_BYTES];
+
+    for (size_t i = 0; i < lk_model_n_tensors(j->model); i++) {
+        if (!lk_trained_has(j->trained, i)) continue;
+        snprintf(path, sizeof path, "optimizer/step/%s", lk_model_tensor(j->model, i)->name);
+        LK_TRY(lk_notes_set_int(notes, path, lk_optimizer_step(j->optimizer, i)));
+    }
+    return LK_OK;
+}
+
+static lk_status get_optimizer_steps(job *j, const lk_notes *notes)
+{
+    char path[PATH_BYTES];
+    int64_t step;
+
+    for (size_t i = 0; i < lk_model_n_tensors(j->model); i++) {
+        if (!lk_trained_has(j->trained, i)) continue;
+        snprintf(path, sizeof path, "optimizer/step/%s", lk_model_tensor(j->model, i)->name);
+        LK_TRY(lk_notes_get_int(notes, path, &step));
+        lk_optimizer_set_step(j->optimizer, i, step);
+    }
+    return LK_OK;
+}
+
 static lk_status put_state(const trainer *t, lk_notes *notes)
 {
     const job *j = t->j;
     const lk_recipe *r = j->recipe;
     lk_schedule_state schedule;
 
-    LK_TRY(lk_notes_set_int(notes, "optimizer/step", lk_optimizer_step(j->optimizer)));
+    LK_TRY(put_optimizer_steps(j, notes));
     if (j->ema) {
         LK_TRY(lk_notes_set_int(notes, "averaging/step", lk_ema_step(j->ema)));
         LK_TRY(lk_notes_set_int(notes, "averaging/started", lk_ema_started(j->ema)));
@@ -118,11 +145,13 @@ static void free_lists(tensor_lists *lists)
     free(lists->all);
 }
 
-/* Adds the tensors of one arena; read: its contents are wanted, not only room for them. */
-static lk_status add_list(job *j, tensor_lists *lists, const char *prefix, lk_role last_role, float *device, bool read)
+/* Adds the tensors of one arena, or, with a set, of one of its packed arrays; read: its contents are wanted, not only
+ * room for them. */
+static lk_status add_list(job *j, tensor_lists *lists, const char *prefix, const lk_trained *trained, float *device,
+                          bool read)
 {
     const int i = lists->n_lists;
-    const size_t n_elem = last_role == LK_ROLE_PARAM ? lk_model_n_trained(j->model) : lk_model_n_elem(j->model);
+    const size_t n_elem = trained ? lk_trained_n_elem(trained) : lk_model_n_elem(j->model);
     float *base = device;
 
     lists->n_lists++;
@@ -131,7 +160,7 @@ static lk_status add_list(job *j, tensor_lists *lists, const char *prefix, lk_ro
         LK_TRY_ALLOC(base, n_elem * sizeof *base);
         if (read) LK_TRY(lk_engine_read(j->engine, base, device, n_elem * sizeof *base));
     }
-    LK_TRY(list_tensors(j->model, prefix, last_role, base, &lists->list[i].tensors, &lists->list[i].n));
+    LK_TRY(list_tensors(j->model, prefix, trained, base, &lists->list[i].tensors, &lists->list[i].n));
     const size_t added = lists->list[i].n;
     lk_ckpt_tensor *grown = realloc(lists->all, (lists->n + added) * sizeof *grown);
     LK_TRY_ALLOC(grown, (lists->n + added) * sizeof *grown);
@@ -141,26 +170,35 @@ static lk_status add_list(job *j, tensor_lists *lists, const char *prefix, lk_ro
     return LK_OK;
 }
 
+/* The whole array of a state. */
+static float *state_array(const job *j, int s)
+{
+    size_t first = 0;
+
+    while (!lk_trained_has(j->trained, first)) first++; /* the first tensor that trains lies at its beginning */
+    return lk_optimizer_state(j->optimizer, s, first);
+}
+
 static lk_status add_optimizer(job *j, tensor_lists *lists, bool read)
 {
     char prefix[64];
 
     for (int s = 0; s < lk_optimizer_n_states(j->optimizer); s++) {
         snprintf(prefix, sizeof prefix, "optimizer/%s", lk_optimizer_state_name(j->optimizer, s));
-        LK_TRY(add_list(j, lists, prefix, LK_ROLE_PARAM, lk_optimizer_state(j->optimizer, s), read));
+        LK_TRY(add_list(j, lists, prefix, j->trained, state_array(j, s), read));
     }
     return LK_OK;
 }
 
 static lk_status list_shared(job *j, tensor_lists *lists, bool read)
 {
-    LK_TRY(add_list(j, lists, "model", LK_ROLE_BUFFER, j->params, read));
+    LK_TRY(add_list(j, lists, "model", NULL, j->params, read));
     return add_optimizer(j, lists, read);
 }
 
 static lk_status list_leader(job *j, tensor_lists *lists, bool read)
 {
-    return j->ema ? add_list(j, lists, "ema", LK_ROLE_BUFFER, lk_ema_params(j->ema), read) : LK_OK;
+    return j->ema ? add_list(j, lists, "ema", NULL, lk_ema_params(j->ema), read) : LK_OK;
 }
 
 /* After loading: staged copies go to the engine. */
@@ -329,7 +367,7 @@ static lk_status load_shared(trainer *t)
     if (status == LK_OK) status = lk_checkpoint_load(j->checkpoint, lists.all, lists.n);
     if (status == LK_OK) status = upload(j, &lists, 0, j->params, lk_model_n_elem(j->model));
     for (int s = 0; status == LK_OK && s < lk_optimizer_n_states(j->optimizer); s++)
-        status = upload(j, &lists, 1 + s, lk_optimizer_state(j->optimizer, s), lk_model_n_trained(j->model));
+        status = upload(j, &lists, 1 + s, state_array(j, s), lk_trained_n_elem(j->trained));
     free_lists(&lists);
     return status;
 }
@@ -351,15 +389,13 @@ static lk_status restore(trainer *t)
 {
     job *j = t->j;
     const lk_notes *notes = lk_checkpoint_notes(j->checkpoint);
-    int64_t optimizer_step;
 
     LK_TRY(restore_position(t, notes));
-    if (j->recipe->has_ema && lk_notes_get_int(notes, "averaging/step", &optimizer_step) != LK_OK)
+    if (j->recipe->has_ema && !lk_notes_has(notes, "averaging/step"))
         return LK_FAIL(LK_ERR_USAGE, "%s:%d: ema: the checkpoint was trained without; leave the section out, or start a "
                        "new run without --resume", j->recipe->path, lk_recipe_line(j->recipe, "ema"));
     LK_TRY(load_shared(t));
-    LK_TRY(lk_notes_get_int(notes, "optimizer/step", &optimizer_step));
-    lk_optimizer_set_step(j->optimizer, optimizer_step);
+    LK_TRY(get_optimizer_steps(j, notes));
     j->params_version = ++j->last_version;
     if (!j->leader) return LK_OK;
     LK_TRY(load_leader(t));

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-lk_status list_tensors(const lk_model *model, const char *prefix, lk_role last_role, float *base,
+lk_status list_tensors(const lk_model *model, const char *prefix, const lk_trained *trained, float *base,
                        lk_ckpt_tensor **tensors, size_t *n)
 {
     const size_t all = lk_model_n_tensors(model);
@@ -16,7 +16,7 @@ lk_status list_tensors(const lk_model *model, const char *prefix, lk_role last_r
         const lk_tensor_info *info = lk_model_tensor(model, i);
         char *path;
 
-        if (info->role > last_role) continue;
+        if (trained && !lk_trained_has(trained, i)) continue;
         if (asprintf(&path, "%s/%s", prefix, info->name) < 0)
             return LK_FAIL(LK_ERR_SYSTEM, "out of memory for the name of %s", info->name);
         lk_ckpt_tensor *t = &(*tensors)[(*n)++];
@@ -24,7 +24,7 @@ lk_status list_tensors(const lk_model *model, const char *prefix, lk_role last_r
         t->ndim = info->ndim;
         memcpy(t->shape, info->shape, sizeof t->shape);
         t->n_elem = info->n_elem;
-        t->data = base + info->offset;
+        t->data = base + (trained ? lk_trained_offset(trained, i) : info->offset);
     }
     return LK_OK;
 }

@@ -68,7 +68,7 @@ static lk_status run_lanes(trainer *t, const lk_batch *batch)
 
 static void count_votes(trainer *t, const float *sum, bool *failed)
 {
-    const float *votes = sum + lk_model_slot(t->j->model, LK_SLOT_VOTES);
+    const float *votes = sum + lk_trained_slot(t->j->trained, LK_SLOT_VOTES);
 
     t->stop_voted = votes[VOTE_STOP] > 0.0f;
     t->all_written = (int)votes[VOTE_WRITTEN] == lk_world_size(t->j->world);
@@ -98,15 +98,19 @@ static lk_status refuse_nonfinite(trainer *t, float loss)
 static lk_status apply(trainer *t, const lk_batch *batch, const float *sum)
 {
     job *j = t->j;
-    const float loss = sum[lk_model_slot(j->model, LK_SLOT_LOSS)];
+    const float loss = sum[lk_trained_slot(j->trained, LK_SLOT_LOSS)];
+    lk_group_rates rates[LK_MAX_GROUPS];
     lk_grad_report report;
 
     t->loss = loss;
     t->grads = sum;
+    for (int g = 0; g < t->order.n_groups; g++)
+        rates[g] = (lk_group_rates){.lr = t->order.lr[g], .momentum = t->order.momentum[g],
+                                    .weight_decay = t->order.weight_decay[g]};
     LK_TRY(lk_optimizer_inspect(j->optimizer, sum, j->recipe->train.check_finite, &report));
     if (!report.finite) return refuse_nonfinite(t, loss);
     LK_TRY(lk_engine_update_stats(j->engine, j->params, sum));
-    LK_TRY(lk_optimizer_update(j->optimizer, j->params, sum, t->order.lr[0], t->order.momentum[0], &report, j->ema));
+    LK_TRY(lk_optimizer_update(j->optimizer, j->params, sum, rates, &report, j->ema));
     j->params_version = ++j->last_version;
     t->loss_sum += (double)loss * (double)batch->n_terms;
     t->loss_terms += (double)batch->n_terms;

@@ -1,5 +1,5 @@
 /*
- * Batch norm over the last axis of x (R, C): training, its gradient, evaluation.  The formulas are in
+ * Batch norm over the last axis of x (R, C): training, evaluation, the gradients of both.  The formulas are in
  * engine/ops/batch_norm.c.
  *
  * The variance is taken in two passes (mean first, then squares of differences), so it does not cancel; both passes
@@ -307,6 +307,46 @@ static lk_status run_grad(void *state, const lk_run *run)
     return LK_OK;
 }
 
+/* ------------------------------------------- gradient under running statistics */
+
+/* dx = dy a0 over elements [begin, end), whole rows. */
+CPU_INLINE void scale_rows(void *restrict dx, const void *restrict dy, const float *restrict a0, size_t begin,
+                           size_t end, size_t W, lk_dtype dtype)
+{
+    for (size_t first = begin; first < end; first += W) {
+        const size_t n = end - first < W ? end - first : W;
+
+        for (size_t w = 0; w < n; w++) cpu_store(dx, first + w, a0[w] * cpu_load(dy, first + w, dtype), dtype);
+    }
+}
+
+static void scale_part(void *arg, size_t begin, size_t end)
+{
+    const job *j = arg;
+    const cpu_norm_state *s = j->s;
+    const size_t first = cpu_norm_block_begin(s, begin) * s->n_channels;
+    const size_t last = cpu_norm_block_end(s, end - 1) * s->n_channels;
+
+    if (s->dtype == LK_DTYPE_BF16)
+        scale_rows(j->to, j->dy, j->a0, first, last, s->width, LK_DTYPE_BF16);
+    else
+        scale_rows(j->to, j->dy, j->a0, first, last, s->width, LK_DTYPE_F32);
+}
+
+/* rstd holds the place of the running variance. */
+static lk_status run_eval_grad(void *state, const lk_run *run)
+{
+    const cpu_norm_state *s = state;
+    const float *g = cpu_at(run, s->g), *running_var = cpu_at(run, s->rstd);
+    float *factor = s->partial; /* unused otherwise: there are no sums */
+    job j = {.s = s, .dy = cpu_at(run, s->dy), .to = cpu_at(run, s->dx), .a0 = s->factor};
+
+    for (size_t c = 0; c < s->n_channels; c++) factor[c] = g[c] * (1.0f / sqrtf(running_var[c] + s->eps));
+    repeat(s, s->factor, factor);
+    cpu_split(s->threads, s->n_blocks, CPU_NORM_GRAIN, scale_part, &j);
+    return LK_OK;
+}
+
 /* ----------------------------------------------------------------- binders */
 
 lk_status cpu_bind_batch_norm(const cpu_ctx *ctx, const lk_graph *graph, const lk_node *node, lk_kernel *out)
@@ -355,4 +395,17 @@ lk_status cpu_bind_batch_norm_eval(const cpu_ctx *ctx, const lk_graph *graph, co
     };
 
     return cpu_norm_keep(ctx, cpu_in(graph, node, 0), run_eval, &s, out);
+}
+
+lk_status cpu_bind_batch_norm_eval_grad(const cpu_ctx *ctx, const lk_graph *graph, const lk_node *node, lk_kernel *out)
+{
+    cpu_norm_state s = {
+        .dy = cpu_place_of(graph, node->in[0]),
+        .g = cpu_place_of(graph, node->in[1]),
+        .rstd = cpu_place_of(graph, node->in[2]),
+        .dx = cpu_place_of(graph, node->out[0]),
+        .eps = node->attrs.norm.eps,
+    };
+
+    return cpu_norm_keep(ctx, cpu_in(graph, node, 0), run_eval_grad, &s, out);
 }

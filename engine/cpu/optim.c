@@ -143,10 +143,8 @@ static void update_block(const update_pass *pass, size_t at, size_t n)
 static void update_range(void *arg, size_t begin, size_t end)
 {
     const update_pass *pass = arg;
-    const size_t first = pass->u->begin;
 
-    for (size_t at = begin; at < end; at += BLOCK)
-        update_block(pass, first + at, end - at < BLOCK ? end - at : BLOCK);
+    for (size_t at = begin; at < end; at += BLOCK) update_block(pass, at, end - at < BLOCK ? end - at : BLOCK);
 }
 
 lk_status cpu_update(void *ctx, const lk_update *update)
@@ -161,10 +159,10 @@ lk_status cpu_update(void *ctx, const lk_update *update)
         .limit = spec->clip_value > 0.0 ? (float)spec->clip_value : INFINITY,
     };
 
-    assert(pass.rule && update->begin <= update->end);
+    assert(pass.rule);
     if (is_sgd) pass.c.sgd = lk_sgd_coefs_of(update);
     else        pass.c.adam = lk_adam_coefs_of(update);
-    cpu_split(cpu->threads, update->end - update->begin, GRAIN, update_range, &pass);
+    cpu_split(cpu->threads, update->n_elem, GRAIN, update_range, &pass);
     return LK_OK;
 }
 

@@ -26,6 +26,17 @@ typedef struct layer_tensor {
     int64_t fan_in, fan_out;
 } layer_tensor;
 
+/* Once the model is laid out: what the graph's tensor `id` is of model tensor `info`, and whether it trains. */
+static void identify(lk_graph *graph, int id, size_t info)
+{
+    lk_tensor *tensor = &graph->tensors[id];
+
+    tensor->info = (int)info;
+    if (graph->mode != LK_TRAIN || !lk_trained_has(graph->trained, info)) return;
+    tensor->needs_grad = true;
+    tensor->grad_offset = lk_trained_offset(graph->trained, info) * sizeof(float);
+}
+
 /* The layer's tensor in the graph, at its place in the parameter arena once the model is laid out. */
 static lk_status parameter(lk_builder *builder, const char *path, const layer_tensor *want, int *out)
 {
@@ -44,8 +55,7 @@ static lk_status parameter(lk_builder *builder, const char *path, const layer_te
         offset = lk_model_tensor(graph->model, (size_t)info)->offset * sizeof(float);
     }
     LK_TRY(lk_graph_tensor(graph, name, LK_DTYPE_F32, want->ndim, want->shape, LK_ARENA_PARAMS, offset, out));
-    graph->tensors[*out].info = (int)info;
-    graph->tensors[*out].needs_grad = graph->mode == LK_TRAIN && want->role == LK_ROLE_PARAM;
+    if (info >= 0) identify(graph, *out, (size_t)info);
     return LK_OK;
 }
 
@@ -92,14 +102,19 @@ static lk_status vector(lk_builder *builder, const char *path, const char *leaf,
                      out);
 }
 
-/* The place of a buffer's statistic in the gradient arena: where the buffer itself is in the parameter arena. */
+/* The place of a buffer's statistic in the gradient arena; LK_NO_TENSOR where the set in use collects none. */
 static lk_status statistic(lk_builder *builder, int buffer, int *out)
 {
-    const lk_tensor of = builder->graph->tensors[buffer];
+    const lk_graph *graph = builder->graph;
+    const lk_tensor of = graph->tensors[buffer];
+    const size_t offset = builder->registering ? 0 : lk_trained_offset(graph->trained, (size_t)of.info);
     char name[2 * LK_MAX_NAME + 8];
 
+    *out = LK_NO_TENSOR;
+    if (offset == SIZE_MAX) return LK_OK;
     snprintf(name, sizeof name, "lane's %s", of.name);
-    return lk_graph_tensor(builder->graph, name, of.dtype, of.ndim, of.shape, LK_ARENA_GRADS, of.offset, out);
+    return lk_graph_tensor(builder->graph, name, of.dtype, of.ndim, of.shape, LK_ARENA_GRADS, offset * sizeof(float),
+                           out);
 }
 
 static lk_status batch_norm(lk_builder *builder, const char *path, int x, int g, int b, int *y)

@@ -6,13 +6,13 @@
  * and no two tensors share a line.
  */
 #include "engine/nn/nn.h"
+#include "engine/trained.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { ALIGN_ELEM = 16, FIRST_CAPACITY = 32, REGISTER_SAMPLES = 2 };
-
-static size_t round_up(size_t n_elem) { return (n_elem + ALIGN_ELEM - 1) / ALIGN_ELEM * ALIGN_ELEM; }
+enum { FIRST_CAPACITY = 32, REGISTER_SAMPLES = 2 };
 
 /* ---------------------------------------------------------------- networks */
 
@@ -54,9 +54,10 @@ static lk_status build_training(const lk_model *model, lk_graph *graph, int y)
 {
     int target, slot, dy;
 
+    assert(graph->trained);
     LK_TRY(add_target(&model->spec, graph, y, &target));
     LK_TRY(lk_graph_tensor(graph, "loss", LK_DTYPE_F32, 0, NULL, LK_ARENA_GRADS,
-                           lk_model_slot(model, LK_SLOT_LOSS) * sizeof(float), &slot));
+                           lk_trained_slot(graph->trained, LK_SLOT_LOSS) * sizeof(float), &slot));
     LK_TRY(lk_op_loss(graph, "loss", &model->spec.loss, y, target, slot, LK_NO_TENSOR, &dy));
     return lk_graph_differentiate(graph, y, dy);
 }
@@ -122,9 +123,9 @@ static lk_status lay_out(lk_model *model)
             if ((int)model->entries[i].info.role != role) continue;
             sorted[n] = model->entries[i];
             sorted[n].info.offset = model->n_elem;
-            model->n_elem += round_up(sorted[n++].info.n_elem);
+            model->n_elem += lk_round_up(sorted[n++].info.n_elem);
         }
-        if (role == LK_ROLE_PARAM) model->n_trained = model->n_elem;
+        if (role == LK_ROLE_PARAM) model->n_params = model->n_elem;
     }
     free(model->entries);
     model->entries = sorted;
@@ -203,11 +204,7 @@ ptrdiff_t lk_model_find(const lk_model *model, const char *name)
 }
 
 size_t lk_model_n_elem(const lk_model *model) { return model->n_elem; }
-size_t lk_model_n_trained(const lk_model *model) { return model->n_trained; }
+size_t lk_model_n_params(const lk_model *model) { return model->n_params; }
 size_t lk_model_n_input(const lk_model *model) { return model->n_input; }
 size_t lk_model_n_output(const lk_model *model) { return model->n_output; }
-bool lk_model_has_batch_norm(const lk_model *model) { return model->n_elem > model->n_trained; }
-
-/* Statistics mirror the buffers, so the gradient arena is the parameter arena's index space and the slots. */
-size_t lk_model_n_grads(const lk_model *model) { return model->n_elem + round_up(LK_N_SLOTS); }
-size_t lk_model_slot(const lk_model *model, lk_slot slot) { return model->n_elem + (size_t)slot; }
+bool lk_model_has_batch_norm(const lk_model *model) { return model->n_elem > model->n_params; }

@@ -26,7 +26,7 @@ struct lk_model {
     lk_model_spec spec;
     lk_model_entry *entries; /* owned; parameters, then buffers */
     size_t n_entries, cap_entries;
-    size_t n_trained, n_elem;
+    size_t n_params, n_elem;
     size_t n_input, n_output; /* elements of one sample */
 };
 
@@ -65,7 +65,8 @@ lk_status lk_cnn_build(lk_builder *builder, const lk_model_spec *spec, int x, in
 lk_status lk_model_register(lk_model *model, const char *name, lk_role role, int ndim, const int64_t *shape,
                             lk_fill fill, int64_t fan_in, int64_t fan_out);
 
-/* The whole graph of a plan in graph's mode and precision: input, network, loss, backward pass; not yet placed. */
+/* The whole graph of a plan in graph's mode and precision: input, network, loss, backward pass; not yet placed.  For
+ * training graph->trained must be there. */
 lk_status lk_model_build(const lk_model *model, lk_graph *graph);
 
 #endif

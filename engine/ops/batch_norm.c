@@ -8,13 +8,20 @@
  *
  * In training, mean and var are those of the lane.  What the running averages need (mean, and the unbiased variance
  * var R / (R - 1)) goes to the gradient arena and is summed over lanes there.  The gradient reads its own copy of the
- * mean, because the reduction may already have begun on the arena's.  Outside training the running statistics stand
- * in for mean and var, and nothing needs a gradient.
+ * mean, because the reduction may already have begun on the arena's.
+ *
+ * Outside training the running statistics stand in for mean and var; so they do in training where the norm is frozen
+ * and asked not to follow the batches.  They are constants there, and so are g and b:
+ *
+ *     dx[r,c] = g[c] rstd[c] dy[r,c]
+ *
  * Source: Ioffe and Szegedy, 2015, arXiv:1502.03167.
  */
 #include "engine/ops/ops.h"
 #include "engine/ops/rules.h"
 #include "engine/ops/shapes.h"
+
+#include <assert.h>
 
 static lk_status check_vector(const lk_graph *graph, const char *path, const char *what, int tensor, int64_t n_channels)
 {
@@ -70,7 +77,7 @@ lk_status lk_op_batch_norm(lk_graph *graph, const char *path, int x, int g, int 
                        lk_dtype_name(in.dtype), lk_shape_of(&in).text);
     LK_TRY(check_vector(graph, path, "weight", g, lk_last_dim(&in)));
     LK_TRY(check_vector(graph, path, "bias", b, lk_last_dim(&in)));
-    if (graph->mode == LK_TRAIN)
+    if (graph->mode == LK_TRAIN && stat_mean != LK_NO_TENSOR)
         return batch_norm_train(graph, path, x, g, b, stat_mean, stat_var, &attrs, y);
     return batch_norm_eval(graph, path, x, g, b, running_mean, running_var, &attrs, y);
 }
@@ -82,6 +89,16 @@ lk_status lk_gradient_batch_norm(lk_graph *graph, int node, const int *dout, int
 
     for (int i = 0; i < of.n_in; i++) LK_TRY(lk_graph_grad_if_needed(graph, of.in[i], &din[i]));
     return lk_graph_node(graph, LK_OP_BATCH_NORM_GRAD, of.path, 5, in, 3, din, &of.attrs, NULL);
+}
+
+lk_status lk_gradient_batch_norm_eval(lk_graph *graph, int node, const int *dout, int *din)
+{
+    const lk_node of = graph->nodes[node];
+    const int in[] = {dout[0], of.in[1], of.in[4]};
+
+    assert(!graph->tensors[of.in[1]].needs_grad && !graph->tensors[of.in[2]].needs_grad);
+    LK_TRY(lk_graph_grad(graph, of.in[0], &din[0]));
+    return lk_graph_node(graph, LK_OP_BATCH_NORM_EVAL_GRAD, of.path, 3, in, 1, &din[0], &of.attrs, NULL);
 }
 
 /* Per element: 1 for the mean, 3 for the variance, 3 to normalise. */

@@ -5,7 +5,7 @@
 #include "engine/graph.h"
 
 /* The gradient rule of a node with inputs x, w, b.  Appends grad_x (dy, w -> dx) if x needs its gradient and grad_w
- * (dy, x -> dw, [db]) if w or b does; sets din. */
+ * (dy, x -> dw, [db]) if w does, or a sum of dy alone if only b does; sets din. */
 lk_status lk_gradient_product(lk_graph *graph, int node, lk_op_id grad_x, lk_op_id grad_w, int dy, int *din);
 
 #endif

@@ -14,6 +14,7 @@ lk_status lk_gradient_flatten(lk_graph *graph, int node, const int *dout, int *d
 lk_status lk_gradient_activation(lk_graph *graph, int node, const int *dout, int *din);
 lk_status lk_gradient_dropout(lk_graph *graph, int node, const int *dout, int *din);
 lk_status lk_gradient_batch_norm(lk_graph *graph, int node, const int *dout, int *din);
+lk_status lk_gradient_batch_norm_eval(lk_graph *graph, int node, const int *dout, int *din);
 lk_status lk_gradient_layer_norm(lk_graph *graph, int node, const int *dout, int *din);
 lk_status lk_gradient_add(lk_graph *graph, int node, const int *dout, int *din);
 lk_status lk_gradient_cast(lk_graph *graph, int node, const int *dout, int *din);
@@ -25,6 +26,7 @@ double lk_flops_linear_grad_w(const lk_graph *graph, const lk_node *node);
 double lk_flops_conv2d(const lk_graph *graph, const lk_node *node);
 double lk_flops_conv2d_grad_x(const lk_graph *graph, const lk_node *node);
 double lk_flops_conv2d_grad_w(const lk_graph *graph, const lk_node *node);
+double lk_flops_bias_grad(const lk_graph *graph, const lk_node *node);
 double lk_flops_pool2d(const lk_graph *graph, const lk_node *node); /* both kinds and their gradients */
 double lk_flops_batch_norm(const lk_graph *graph, const lk_node *node);
 double lk_flops_batch_norm_grad(const lk_graph *graph, const lk_node *node);

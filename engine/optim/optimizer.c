@@ -1,32 +1,46 @@
 /*
- * SGD, Adam and AdamW over flat arenas: parameters' ranges, the states, clipping by the report, one fused pass with
- * the EMA.  PyTorch's names, ranges and rules; the arithmetic is in formulas.h, the loops in the backend.
+ * SGD, Adam and AdamW over what a set trains: the states, clipping by the report, one fused pass with the EMA.
+ * PyTorch's names, ranges and rules; the arithmetic is in formulas.h, the loops in the backend.
+ *
+ * An update goes piece by piece: a piece is a stretch of neighbouring tensors of one group that have done equally many
+ * updates, because rates and bias corrections are the same for all of it.  Everything trained in one group is one
+ * piece; a layer that joined later makes one more.  Steps are kept as differences to the optimizer's own count of
+ * updates, so counting costs nothing.
  *
  * Arenas pad each tensor to a multiple of 16 elements.  The padding holds zeros and an update keeps them zero, so one
- * pass over everything is right, unless eps is 0: there Adam divides 0 by 0, so it visits the tensors one by one.
+ * pass over a whole piece is right, unless eps is 0: there Adam divides 0 by 0, so a piece is one tensor without its
+ * padding.
  */
 #include "engine/optim/ema.h"
+#include "engine/trained.h"
 
+#include <assert.h>
 #include <math.h>
+#include <string.h>
 
 enum { MAX_STATES = 3 };
 /* torch.nn.utils.clip_grad_norm_ adds it to the norm it divides by. */
 static const double CLIP_EPS = 1e-6;
 
-typedef struct span {
-    size_t begin, end;
-} span;
+typedef struct piece {
+    size_t param, grad, n_elem;
+    int group;
+    int64_t joined; /* updates of the optimizer before the first of these elements */
+} piece;
 
 struct lk_optimizer {
-    lk_optimizer_spec spec;
+    const lk_trained *trained; /* borrowed */
     const lk_backend *backend; /* borrowed, as its state */
     void *ctx;
-    size_t n_trained, loss_slot;
+    lk_optimizer_spec *specs;  /* owned, one a group */
+    lk_optimizer_spec common;  /* what all groups share: kind, amsgrad, clip_norm, clip_value */
     int n_states;
-    float *state[MAX_STATES];  /* owned, in the backend's memory; (n_trained) each */
-    span *spans;               /* owned; what an update visits, in order */
-    size_t n_spans;
-    int64_t step;
+    float *state[MAX_STATES];  /* owned, in the backend's memory; (lk_trained_n_elem) each */
+    int64_t updates;           /* done by this optimizer */
+    int64_t *joined;           /* owned, by tensor of the model */
+    piece *pieces;             /* owned; what an update visits, in order, room for every tensor */
+    size_t n_pieces;
+    bool pieces_stale;         /* a step was set since they were made */
 };
 
 static const char *const adam_states[] = {"exp_avg", "exp_avg_sq", "max_exp_avg_sq"};
@@ -70,57 +84,99 @@ static lk_status check_spec(const lk_optimizer_spec *spec)
     return spec->kind == LK_SGD ? check_sgd(spec) : check_adam(spec);
 }
 
-static int count_states(const lk_optimizer_spec *spec)
+/* One gradient is clipped for all groups, and one array keeps a state of all. */
+static lk_status check_groups(const lk_optimizer_spec *specs, int n_groups)
 {
-    if (spec->kind == LK_SGD) return spec->momentum != 0.0 ? 1 : 0;
-    return spec->amsgrad ? 3 : 2;
+    const lk_optimizer_spec *first = &specs[0];
+
+    for (int g = 0; g < n_groups; g++) {
+        const lk_optimizer_spec *s = &specs[g];
+
+        LK_TRY(check_spec(s));
+        if (s->kind != first->kind || (s->kind != LK_SGD && s->amsgrad != first->amsgrad))
+            return LK_FAIL(LK_ERR_USAGE, "optimizer.kind, optimizer.amsgrad: group %d has others than group 0; all "
+                           "groups share them", g);
+        if (s->clip_norm != first->clip_norm || s->clip_value != first->clip_value)
+            return LK_FAIL(LK_ERR_USAGE, "optimizer.clip_norm, optimizer.clip_value: group %d has %g and %g, group 0 "
+                           "%g and %g; gradients are clipped over all groups together", g, s->clip_norm,
+                           s->clip_value, first->clip_norm, first->clip_value);
+    }
+    return LK_OK;
+}
+
+/* Momentum keeps a buffer where any group has some. */
+static int count_states(const lk_optimizer_spec *specs, int n_groups)
+{
+    if (specs[0].kind != LK_SGD) return specs[0].amsgrad ? 3 : 2;
+    for (int g = 0; g < n_groups; g++)
+        if (specs[g].momentum != 0.0) return 1;
+    return 0;
+}
+
+/* ------------------------------------------------------------------ pieces */
+
+static bool continues(const piece *last, const piece *next)
+{
+    return last->group == next->group && last->joined == next->joined && last->param + last->n_elem == next->param &&
+           last->grad + last->n_elem == next->grad;
+}
+
+/* Tensors with their padding join where they may. */
+static void make_pieces(lk_optimizer *optimizer)
+{
+    const lk_trained *trained = optimizer->trained;
+    const lk_model *model = lk_trained_model(trained);
+
+    optimizer->n_pieces = 0;
+    optimizer->pieces_stale = false;
+    for (size_t t = 0; t < lk_model_n_tensors(model); t++) {
+        if (!lk_trained_has(trained, t)) continue;
+        const lk_tensor_info *info = lk_model_tensor(model, t);
+        const int group = lk_trained_group(trained, t);
+        const bool alone = optimizer->common.kind != LK_SGD && optimizer->specs[group].eps == 0.0;
+        const piece next = {.param = info->offset, .grad = lk_trained_offset(trained, t),
+                            .n_elem = alone ? info->n_elem : lk_round_up(info->n_elem), .group = group,
+                            .joined = optimizer->joined[t]};
+        piece *last = optimizer->n_pieces ? &optimizer->pieces[optimizer->n_pieces - 1] : NULL;
+
+        if (last && !alone && continues(last, &next)) last->n_elem += next.n_elem;
+        else optimizer->pieces[optimizer->n_pieces++] = next;
+    }
 }
 
 /* ------------------------------------------------------------- life, state */
 
-static lk_status make_spans(lk_optimizer *optimizer, const lk_model *model)
+static lk_status fill(lk_optimizer *optimizer, const lk_optimizer_spec *specs)
 {
-    const bool by_tensor = optimizer->spec.kind != LK_SGD && optimizer->spec.eps == 0.0;
-    const size_t most = by_tensor ? lk_model_n_tensors(model) : 1;
+    const int n_groups = lk_trained_n_groups(optimizer->trained);
+    const size_t n_tensors = lk_model_n_tensors(lk_trained_model(optimizer->trained));
+    const size_t state_nbytes = lk_trained_n_elem(optimizer->trained) * sizeof(float);
 
-    optimizer->spans = lk_alloc(most * sizeof *optimizer->spans);
-    LK_TRY_ALLOC(optimizer->spans, most * sizeof *optimizer->spans);
-    if (!by_tensor) {
-        optimizer->spans[optimizer->n_spans++] = (span){0, optimizer->n_trained};
-        return LK_OK;
-    }
-    for (size_t t = 0; t < most; t++) {
-        const lk_tensor_info *info = lk_model_tensor(model, t);
-        if (info->role == LK_ROLE_PARAM)
-            optimizer->spans[optimizer->n_spans++] = (span){info->offset, info->offset + info->n_elem};
-    }
-    return LK_OK;
-}
-
-static lk_status fill(lk_optimizer *optimizer, const lk_model *model)
-{
-    const size_t nbytes = optimizer->n_trained * sizeof(float);
-
-    LK_TRY(make_spans(optimizer, model));
+    optimizer->specs = lk_alloc((size_t)n_groups * sizeof *specs);
+    LK_TRY_ALLOC(optimizer->specs, (size_t)n_groups * sizeof *specs);
+    memcpy(optimizer->specs, specs, (size_t)n_groups * sizeof *specs);
+    optimizer->joined = lk_alloc(n_tensors * sizeof *optimizer->joined);
+    LK_TRY_ALLOC(optimizer->joined, n_tensors * sizeof *optimizer->joined);
+    optimizer->pieces = lk_alloc(n_tensors * sizeof *optimizer->pieces);
+    LK_TRY_ALLOC(optimizer->pieces, n_tensors * sizeof *optimizer->pieces);
+    make_pieces(optimizer);
     for (int i = 0; i < optimizer->n_states; i++)
-        LK_TRY(optimizer->backend->alloc(optimizer->ctx, nbytes, (void **)&optimizer->state[i]));
+        LK_TRY(optimizer->backend->alloc(optimizer->ctx, state_nbytes, (void **)&optimizer->state[i]));
     return LK_OK;
 }
 
-lk_status lk_optimizer_new(lk_engine *engine, const lk_optimizer_spec *spec, lk_optimizer **out)
+lk_status lk_optimizer_new(lk_engine *engine, const lk_trained *trained, const lk_optimizer_spec *specs,
+                           lk_optimizer **out)
 {
-    const lk_model *model = lk_engine_model(engine);
-
     *out = NULL;
-    LK_TRY(check_spec(spec));
+    LK_TRY(check_groups(specs, lk_trained_n_groups(trained)));
     lk_optimizer *optimizer = lk_alloc(sizeof *optimizer);
     LK_TRY_ALLOC(optimizer, sizeof *optimizer);
-    optimizer->spec = *spec;
+    optimizer->trained = trained;
+    optimizer->common = specs[0];
     optimizer->backend = lk_engine_backend(engine, &optimizer->ctx);
-    optimizer->n_trained = lk_model_n_trained(model);
-    optimizer->loss_slot = lk_model_slot(model, LK_SLOT_LOSS);
-    optimizer->n_states = count_states(spec);
-    const lk_status status = fill(optimizer, model);
+    optimizer->n_states = count_states(specs, lk_trained_n_groups(trained));
+    const lk_status status = fill(optimizer, specs);
     if (status != LK_OK) lk_optimizer_free(&optimizer);
     LK_TRY(status);
     *out = optimizer;
@@ -132,38 +188,93 @@ void lk_optimizer_free(lk_optimizer **optimizer)
     if (!optimizer || !*optimizer) return;
     for (int i = (*optimizer)->n_states - 1; i >= 0; i--)
         if ((*optimizer)->state[i]) (*optimizer)->backend->release((*optimizer)->ctx, (*optimizer)->state[i]);
-    lk_free(&(*optimizer)->spans);
+    lk_free(&(*optimizer)->pieces);
+    lk_free(&(*optimizer)->joined);
+    lk_free(&(*optimizer)->specs);
     lk_free(optimizer);
+}
+
+/* The pass that copies an EMA copies anything, on any backend. */
+static lk_status copy(const lk_optimizer *optimizer, float *to, const float *from, size_t n_elem)
+{
+    return optimizer->backend->ema(optimizer->ctx, to, from, 0, n_elem, LK_EMA_COPY, 0.0f);
+}
+
+static int shared_states(const lk_optimizer *a, const lk_optimizer *b)
+{
+    if ((a->common.kind == LK_SGD) != (b->common.kind == LK_SGD)) return 0;
+    return a->n_states < b->n_states ? a->n_states : b->n_states;
+}
+
+lk_status lk_optimizer_carry(lk_optimizer *to, lk_optimizer *from)
+{
+    const lk_model *model = lk_trained_model(to->trained);
+    const int n_states = shared_states(to, from);
+
+    if (lk_trained_model(from->trained) != model)
+        return LK_FAIL(LK_ERR_USAGE, "an optimizer's states can only go on with the same model");
+    if (n_states == 0) return LK_OK;
+    for (size_t t = 0; t < lk_model_n_tensors(model); t++) {
+        if (!lk_trained_has(to->trained, t) || !lk_trained_has(from->trained, t)) continue;
+        for (int i = 0; i < n_states; i++)
+            LK_TRY(copy(to, lk_optimizer_state(to, i, t), lk_optimizer_state(from, i, t),
+                        lk_model_tensor(model, t)->n_elem));
+        lk_optimizer_set_step(to, t, lk_optimizer_step(from, t));
+    }
+    return LK_OK;
 }
 
 int lk_optimizer_n_states(const lk_optimizer *optimizer) { return optimizer->n_states; }
 
 const char *lk_optimizer_state_name(const lk_optimizer *optimizer, int i)
 {
-    return optimizer->spec.kind == LK_SGD ? sgd_states[i] : adam_states[i];
+    return optimizer->common.kind == LK_SGD ? sgd_states[i] : adam_states[i];
 }
 
-float *lk_optimizer_state(lk_optimizer *optimizer, int i) { return optimizer->state[i]; }
-int64_t lk_optimizer_step(const lk_optimizer *optimizer) { return optimizer->step; }
-void lk_optimizer_set_step(lk_optimizer *optimizer, int64_t step) { optimizer->step = step; }
+float *lk_optimizer_state(lk_optimizer *optimizer, int i, size_t tensor)
+{
+    assert(lk_trained_has(optimizer->trained, tensor));
+    return optimizer->state[i] + lk_trained_offset(optimizer->trained, tensor);
+}
+
+int64_t lk_optimizer_step(const lk_optimizer *optimizer, size_t tensor)
+{
+    return optimizer->updates - optimizer->joined[tensor];
+}
+
+void lk_optimizer_set_step(lk_optimizer *optimizer, size_t tensor, int64_t step)
+{
+    optimizer->joined[tensor] = optimizer->updates - step;
+    optimizer->pieces_stale = true;
+}
 
 /* ----------------------------------------------------------------- inspect */
 
 lk_status lk_optimizer_inspect(lk_optimizer *optimizer, const float *grads, bool check_all, lk_grad_report *out)
 {
     const lk_backend *backend = optimizer->backend;
+    const lk_trained *trained = optimizer->trained;
     float loss;
 
-    LK_TRY(backend->read(optimizer->ctx, &loss, grads + optimizer->loss_slot, sizeof loss));
+    LK_TRY(backend->read(optimizer->ctx, &loss, grads + lk_trained_slot(trained, LK_SLOT_LOSS), sizeof loss));
     *out = (lk_grad_report){.norm = NAN, .finite = true};
-    if (check_all || optimizer->spec.clip_norm > 0.0)
-        LK_TRY(backend->grad_norm(optimizer->ctx, grads, optimizer->n_trained, (float)optimizer->spec.clip_value,
-                                  &out->norm, &out->finite));
+    if (check_all || optimizer->common.clip_norm > 0.0)
+        LK_TRY(backend->grad_norm(optimizer->ctx, grads, lk_trained_n_elem(trained),
+                                  (float)optimizer->common.clip_value, &out->norm, &out->finite));
     out->finite = out->finite && isfinite(loss);
     return LK_OK;
 }
 
 /* ------------------------------------------------------------------ update */
+
+/* What one update works with. */
+typedef struct update_call {
+    float *params, *ema;
+    const float *grads;
+    const lk_group_rates *rates;
+    lk_ema_turn turn;
+    float grad_scale;
+} update_call;
 
 /* clip_grad_norm_'s coefficient; a norm that is not a number makes the gradients so too, as there. */
 static float clip_scale(const lk_optimizer_spec *spec, double norm)
@@ -173,50 +284,92 @@ static float clip_scale(const lk_optimizer_spec *spec, double norm)
     return scale > 1.0 ? 1.0f : (float)scale;
 }
 
-/* What a schedule of momentum drives: PyTorch cycles Adam's beta1 in its place. */
-static double own_momentum(const lk_optimizer_spec *spec)
+/* The group's spec with the rates that schedules give, but for the momentum. */
+static lk_optimizer_spec spec_now(const lk_optimizer_spec *spec, const lk_group_rates *rates)
 {
+    lk_optimizer_spec now = *spec;
+
+    if (!isnan(rates->lr)) now.lr = rates->lr;
+    if (!isnan(rates->weight_decay)) now.weight_decay = rates->weight_decay;
+    return now;
+}
+
+/* PyTorch cycles Adam's beta1 where SGD has its momentum. */
+static double momentum_now(const lk_optimizer_spec *spec, const lk_group_rates *rates)
+{
+    if (!isnan(rates->momentum)) return rates->momentum;
     return spec->kind == LK_SGD ? spec->momentum : spec->beta1;
 }
 
-/* One span, run by run of the EMA's turn; a single pass when all tensors are treated alike. */
-static lk_status update_span(const lk_optimizer *optimizer, lk_update update, float *ema, const lk_ema_turn *turn,
-                             span s)
+/* One piece, run by run of the EMA's turn; a single pass when all tensors are treated alike. */
+static lk_status update_piece(const lk_optimizer *optimizer, const update_call *call, const piece *p)
 {
-    for (size_t r = 0; r < turn->n_runs; r++) {
-        const lk_ema_run *run = &turn->runs[r];
+    const lk_group_rates *rates = &call->rates[p->group];
+    const lk_optimizer_spec spec = spec_now(&optimizer->specs[p->group], rates);
+    const size_t p_end = p->param + p->n_elem;
 
-        update.begin = run->begin > s.begin ? run->begin : s.begin;
-        update.end = run->end < s.end ? run->end : s.end;
-        update.ema = run->mode == LK_EMA_OFF ? NULL : ema;
-        update.ema_mode = run->mode;
-        if (update.begin < update.end) LK_TRY(optimizer->backend->update(optimizer->ctx, &update));
+    for (size_t r = 0; r < call->turn.n_runs; r++) {
+        const lk_ema_run *run = &call->turn.runs[r];
+        const size_t begin = run->begin > p->param ? run->begin : p->param, end = run->end < p_end ? run->end : p_end;
+
+        if (begin >= end) continue;
+        const size_t packed = p->grad + (begin - p->param);
+        lk_update update = {
+            .spec = &spec, .params = call->params + begin, .grads = call->grads + packed, .n_elem = end - begin,
+            .step = optimizer->updates + 1 - p->joined, .lr = spec.lr,
+            .momentum = momentum_now(&spec, rates), .grad_scale = call->grad_scale,
+            .ema = run->mode == LK_EMA_OFF ? NULL : call->ema + begin, .ema_mode = run->mode,
+            .ema_decay = call->turn.decay,
+        };
+
+        for (int i = 0; i < optimizer->n_states; i++) update.state[i] = optimizer->state[i] + packed;
+        LK_TRY(optimizer->backend->update(optimizer->ctx, &update));
     }
     return LK_OK;
 }
 
-lk_status lk_optimizer_update(lk_optimizer *optimizer, float *params, const float *grads, double lr,
-                              double momentum, const lk_grad_report *report, lk_ema *ema)
+/* The EMA of what no run covers: frozen parameters and buffers. */
+static lk_status average_rest(const lk_optimizer *optimizer, lk_ema *ema, const update_call *call)
 {
-    const lk_optimizer_spec *spec = &optimizer->spec;
-    const lk_ema_run alone = {.end = optimizer->n_trained, .mode = LK_EMA_OFF};
-    const lk_ema_turn turn = ema ? lk_ema_next(ema) : (lk_ema_turn){.runs = &alone, .n_runs = 1};
-    lk_update update = {.spec = spec, .params = params, .grads = grads, .step = optimizer->step + 1, .lr = lr,
-                        .momentum = isnan(momentum) ? own_momentum(spec) : momentum, .grad_scale = 1.0f, .ema_decay = turn.decay};
+    size_t begin = 0;
 
-    if (spec->kind == LK_SGD && update.momentum != 0.0 && optimizer->n_states == 0)
-        return LK_FAIL(LK_ERR_USAGE, "optimizer.momentum: an optimizer made with momentum 0 keeps no buffer for momentum %g",
-                       update.momentum);
-    if (spec->clip_norm > 0.0) {
-        if (!report) return LK_FAIL(LK_ERR_USAGE, "optimizer.clip_norm: an update needs the report of its gradients");
-        update.grad_scale = clip_scale(spec, report->norm);
+    for (size_t r = 0; r < lk_trained_n_runs(optimizer->trained); r++) {
+        const lk_trained_run *run = lk_trained_get_run(optimizer->trained, r);
+
+        LK_TRY(lk_ema_take(ema, &call->turn, call->params, begin, run->param));
+        begin = run->param + run->n_elem;
     }
-    for (int i = 0; i < optimizer->n_states; i++) update.state[i] = optimizer->state[i];
-    for (size_t s = 0; s < optimizer->n_spans; s++)
-        LK_TRY(update_span(optimizer, update, ema ? lk_ema_params(ema) : NULL, &turn, optimizer->spans[s]));
-    optimizer->step++;
+    return lk_ema_take(ema, &call->turn, call->params, begin, SIZE_MAX);
+}
+
+static lk_status check_rates(const lk_optimizer *optimizer, const lk_group_rates *rates)
+{
+    for (int g = 0; g < lk_trained_n_groups(optimizer->trained); g++) {
+        if (optimizer->n_states > 0 || isnan(rates[g].momentum) || rates[g].momentum == 0.0) continue;
+        return LK_FAIL(LK_ERR_USAGE, "optimizer.momentum is 0, so there is no buffer for a scheduled momentum of %g; "
+                       "give the optimizer a momentum above 0", rates[g].momentum);
+    }
+    return LK_OK;
+}
+
+lk_status lk_optimizer_update(lk_optimizer *optimizer, float *params, const float *grads, const lk_group_rates *rates,
+                              const lk_grad_report *report, lk_ema *ema)
+{
+    const lk_ema_run off = {.end = SIZE_MAX, .mode = LK_EMA_OFF};
+    update_call call = {.params = params, .grads = grads, .rates = rates, .grad_scale = 1.0f,
+                        .ema = ema ? lk_ema_params(ema) : NULL,
+                        .turn = ema ? lk_ema_next(ema) : (lk_ema_turn){.runs = &off, .n_runs = 1}};
+
+    LK_TRY(check_rates(optimizer, rates));
+    if (optimizer->common.clip_norm > 0.0) {
+        if (!report) return LK_FAIL(LK_ERR_USAGE, "optimizer.clip_norm: an update needs the report of its gradients");
+        call.grad_scale = clip_scale(&optimizer->common, report->norm);
+    }
+    if (optimizer->pieces_stale) make_pieces(optimizer);
+    for (size_t i = 0; i < optimizer->n_pieces; i++) LK_TRY(update_piece(optimizer, &call, &optimizer->pieces[i]));
+    optimizer->updates++;
     if (!ema) return LK_OK;
-    LK_TRY(lk_ema_take(ema, &turn, params, optimizer->n_trained, SIZE_MAX));
+    LK_TRY(average_rest(optimizer, ema, &call));
     lk_ema_advance(ema);
     return LK_OK;
 }

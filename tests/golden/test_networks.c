@@ -101,7 +101,7 @@ static golden golden_new(const json_t *values)
     cr_assert_eq(lk_engine_new(&options, g.model, &g.engine), LK_OK, "%s", lk_error_message());
     const size_t n = (size_t)g.n, n_out = n * lk_model_n_output(g.model);
     g.params = lk_alloc(lk_model_n_elem(g.model) * sizeof(float));
-    g.grads = lk_alloc(lk_model_n_grads(g.model) * sizeof(float));
+    g.grads = lk_alloc(lk_trained_n_grads(lk_engine_trained(g.engine)) * sizeof(float));
     g.x = lk_alloc(n * lk_model_n_input(g.model) * sizeof(float));
     g.target = lk_alloc(n_out * sizeof(float));
     g.output = lk_alloc(n_out * sizeof(float));
@@ -159,7 +159,7 @@ static void expect_case(const json_t *values)
     golden g = golden_new(values);
 
     run(&g, LK_TRAIN, 1);
-    const double loss = (double)g.grads[lk_model_slot(g.model, LK_SLOT_LOSS)];
+    const double loss = (double)g.grads[lk_trained_slot(lk_engine_trained(g.engine), LK_SLOT_LOSS)];
     const double want = json_number_value(json_object_get(values, "loss"));
     cr_expect_float_eq(loss, want, TOLERANCE * fmax(1.0, want), "%s: loss: got %.9g, PyTorch %.9g", g.name, loss, want);
     expect_section(&g, "gradients", g.grads);

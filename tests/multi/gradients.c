@@ -38,7 +38,7 @@ static void set_up(void)
     MUST(lk_engine_new(&options, model, &engine));
     params = engine_floats(lk_model_n_elem(model));
     lk_model_init(model, 1, params);
-    for (int l = 0; l < LANES; l++) alone[l] = engine_floats(lk_model_n_grads(model));
+    for (int l = 0; l < LANES; l++) alone[l] = engine_floats(lk_trained_n_grads(lk_engine_trained(engine)));
     for (uint64_t i = 0; i < BATCH * N_INPUT; i++) (&x[0][0])[i] = (float)lk_normal(key, i);
     for (uint64_t i = 0; i < BATCH; i++) {
         target[i] = (float)lk_normal(key, BATCH * N_INPUT + i);
@@ -67,23 +67,23 @@ static void sum_alone(int64_t step)
     for (int l = 0; l < LANES; l++) run_lane(l, step, node[l] = alone[l], NULL);
     for (int n = LANES; n > 1; n = (n + 1) / 2)
         for (int i = 0; i < (n + 1) / 2; i++) {
-            if (2 * i + 1 < n) lk_add_f32(node[2 * i], node[2 * i + 1], lk_model_n_grads(model));
+            if (2 * i + 1 < n) lk_add_f32(node[2 * i], node[2 * i + 1], lk_trained_n_grads(lk_engine_trained(engine)));
             node[i] = node[2 * i];
         }
 }
 
 static void compare(const float *sum, int64_t step)
 {
+    const size_t loss = lk_trained_slot(lk_engine_trained(engine), LK_SLOT_LOSS);
     size_t n_wrong = 0, first = 0;
 
-    for (size_t i = 0; i < lk_model_n_grads(model); i++)
+    for (size_t i = 0; i < lk_trained_n_grads(lk_engine_trained(engine)); i++)
         if (memcmp(&sum[i], &alone[0][i], sizeof sum[i]) != 0 && n_wrong++ == 0) first = i;
     check(n_wrong == 0, "step %d: %zu elements differ; the first, %zu: got %.9g, want %.9g", (int)step, n_wrong, first,
           (double)sum[first], (double)alone[0][first]);
-    check(sum[lk_model_slot(model, LK_SLOT_LANES)] == LANES, "lanes counted: got %g, want %d",
-          (double)sum[lk_model_slot(model, LK_SLOT_LANES)], LANES);
-    check_say("step %d: mean loss %.9g, alone %.9g\n", (int)step, (double)sum[lk_model_slot(model, LK_SLOT_LOSS)],
-              (double)alone[0][lk_model_slot(model, LK_SLOT_LOSS)]);
+    check(sum[lk_trained_slot(lk_engine_trained(engine), LK_SLOT_LANES)] == LANES, "lanes counted: got %g, want %d",
+          (double)sum[lk_trained_slot(lk_engine_trained(engine), LK_SLOT_LANES)], LANES);
+    check_say("step %d: mean loss %.9g, alone %.9g\n", (int)step, (double)sum[loss], (double)alone[0][loss]);
 }
 
 static void reduce(size_t bucket_bytes)
@@ -92,7 +92,7 @@ static void reduce(size_t bucket_bytes)
     lk_reducer_stats stats;
     int begin, end;
 
-    MUST(lk_reducer_new(world, engine, model, LK_REDUCE_TREE, LANES, bucket_bytes, &reducer));
+    MUST(lk_reducer_new(world, engine, lk_engine_trained(engine), LK_REDUCE_TREE, LANES, bucket_bytes, &reducer));
     MUST(lk_world_lanes(world, LANES, &begin, &end));
     for (int64_t step = 0; step < N_STEPS; step++) {
         const float *sum;

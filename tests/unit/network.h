@@ -63,7 +63,8 @@ static network network_new(lk_model_spec spec, lk_precision precision, int64_t n
     cr_assert_eq(lk_engine_new(&options, net.model, &net.engine), LK_OK, "%s", lk_error_message());
     const size_t n_params = lk_model_n_elem(net.model), n_out = (size_t)n * lk_model_n_output(net.model);
     cr_assert_eq(lk_engine_alloc(net.engine, n_params * sizeof(float), (void **)&net.params), LK_OK);
-    cr_assert_eq(lk_engine_alloc(net.engine, lk_model_n_grads(net.model) * sizeof(float), (void **)&net.grads), LK_OK);
+    const size_t grads_nbytes = lk_trained_n_grads(lk_engine_trained(net.engine)) * sizeof(float);
+    cr_assert_eq(lk_engine_alloc(net.engine, grads_nbytes, (void **)&net.grads), LK_OK);
     first = lk_alloc(n_params * sizeof(float));
     lk_model_init(net.model, 5, first);
     cr_assert_eq(lk_engine_write(net.engine, net.params, first, n_params * sizeof(float)), LK_OK);
@@ -106,7 +107,7 @@ static void run_lane(network *net, lk_lane lane)
 static inline double train_loss(network *net)
 {
     run_lane(net, lane_of(net, LK_TRAIN));
-    return (double)net->grads[lk_model_slot(net->model, LK_SLOT_LOSS)];
+    return (double)net->grads[lk_trained_slot(lk_engine_trained(net->engine), LK_SLOT_LOSS)];
 }
 
 #endif

@@ -21,7 +21,8 @@ static void set_up(void)
     cr_assert_eq(lk_model_new(&mlp, &model), LK_OK, "%s", lk_error_message());
     cr_assert_eq(lk_engine_new(&options, model, &engine), LK_OK, "%s", lk_error_message());
     cr_assert_eq(lk_engine_alloc(engine, lk_model_n_elem(model) * sizeof *params, (void **)&params), LK_OK);
-    cr_assert_eq(lk_engine_alloc(engine, lk_model_n_grads(model) * sizeof *grads, (void **)&grads), LK_OK);
+    const size_t grads_nbytes = lk_trained_n_grads(lk_engine_trained(engine)) * sizeof *grads;
+    cr_assert_eq(lk_engine_alloc(engine, grads_nbytes, (void **)&grads), LK_OK);
     lk_model_init(model, 1, params);
 }
 
@@ -187,25 +188,26 @@ static void random_grads(uint32_t stream)
 {
     const lk_philox_key key = lk_philox_key_new(3, LK_PURPOSE_DATA, stream);
 
-    for (size_t i = 0; i < lk_model_n_trained(model); i++) grads[i] = (float)lk_normal(key, i);
+    for (size_t i = 0; i < lk_model_n_params(model); i++) grads[i] = (float)lk_normal(key, i);
 }
 
 static void expect_fused_equals_apart(lk_ema_spec spec)
 {
     const lk_optimizer_spec adam = {.kind = LK_ADAM, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8};
+    const lk_group_rates tenth = {0.1, NAN, NAN};
     const size_t n = lk_model_n_elem(model);
     lk_ema *fused = ema_of(spec), *apart = ema_of(spec);
     lk_optimizer *a, *b;
     float *other = lk_alloc(n * sizeof *other);
 
-    cr_assert_eq(lk_optimizer_new(engine, &adam, &a), LK_OK);
-    cr_assert_eq(lk_optimizer_new(engine, &adam, &b), LK_OK);
+    cr_assert_eq(lk_optimizer_new(engine, lk_engine_trained(engine), &adam, &a), LK_OK);
+    cr_assert_eq(lk_optimizer_new(engine, lk_engine_trained(engine), &adam, &b), LK_OK);
     memcpy(other, params, n * sizeof *other);
     for (uint32_t step = 0; step < 12; step++) {
         random_grads(step);
-        for (size_t i = lk_model_n_trained(model); i < n; i++) params[i] = other[i] = (float)step; /* buffers */
-        cr_assert_eq(lk_optimizer_update(a, params, grads, 0.1, NAN, NULL, fused), LK_OK);
-        cr_assert_eq(lk_optimizer_update(b, other, grads, 0.1, NAN, NULL, NULL), LK_OK);
+        for (size_t i = lk_model_n_params(model); i < n; i++) params[i] = other[i] = (float)step; /* buffers */
+        cr_assert_eq(lk_optimizer_update(a, params, grads, &tenth, NULL, fused), LK_OK);
+        cr_assert_eq(lk_optimizer_update(b, other, grads, &tenth, NULL, NULL), LK_OK);
         cr_assert_eq(lk_ema_update(apart, other), LK_OK);
         cr_expect_eq(lk_ema_step(fused), lk_ema_step(apart));
         for (size_t i = 0; i < n; i++)

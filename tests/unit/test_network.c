@@ -47,7 +47,7 @@ static void expect_slopes(const char *name, lk_model_spec spec)
     const bool kinked = spec.kind == LK_MODEL_CNN && spec.pool == LK_POOL_MAX;
     const double step = kinked ? KINKED_STEP : SMOOTH_STEP;
     network net = network_new(spec, LK_FP32, LANE);
-    const size_t n_trained = lk_model_n_trained(net.model);
+    const size_t n_trained = lk_model_n_params(net.model);
     float *grads = lk_alloc(n_trained * sizeof *grads), *sign = lk_alloc(n_trained * sizeof *sign);
     const lk_philox_key key = lk_philox_key_new(8, LK_PURPOSE_DATA, 1);
 
@@ -106,7 +106,7 @@ static double train_step(network *net, float lr)
 {
     const double loss = train_loss(net);
 
-    for (size_t i = 0; i < lk_model_n_trained(net->model); i++) net->params[i] -= lr * net->grads[i];
+    for (size_t i = 0; i < lk_model_n_params(net->model); i++) net->params[i] -= lr * net->grads[i];
     cr_assert_eq(lk_engine_update_stats(net->engine, net->params, net->grads), LK_OK, "%s", lk_error_message());
     net->version++;
     return loss;
@@ -175,7 +175,7 @@ Test(network, bf16_gradients_point_the_same_way)
 
     for (size_t s = 0; s < 2; s++) {
         network a = network_new(specs[s], LK_FP32, LANE), b = network_new(specs[s], LK_BF16, LANE);
-        const size_t n = lk_model_n_trained(a.model);
+        const size_t n = lk_model_n_params(a.model);
 
         train_loss(&a);
         train_loss(&b);

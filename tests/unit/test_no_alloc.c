@@ -70,9 +70,10 @@ static void set_up(rig *r, lk_precision precision)
     must(lk_engine_new(&options, r->model, &r->engine));
     must(lk_engine_alloc(r->engine, lk_model_n_elem(r->model) * sizeof(float), (void **)&r->params));
     lk_model_init(r->model, 1, r->params);
-    must(lk_optimizer_new(r->engine, &adam, &r->optimizer));
+    must(lk_optimizer_new(r->engine, lk_engine_trained(r->engine), &adam, &r->optimizer));
     must(lk_ema_new(r->engine, &ema, r->params, &r->ema));
-    must(lk_reducer_new(r->world, r->engine, r->model, LK_REDUCE_TREE, LANES, 1 << 12, &r->reducer));
+    must(lk_reducer_new(r->world, r->engine, lk_engine_trained(r->engine), LK_REDUCE_TREE, LANES, 1 << 12,
+                        &r->reducer));
     must(lk_loader_new(r->train, &loader, &r->loader));
     r->version = 1;
 }
@@ -95,6 +96,7 @@ static lk_status step(rig *r, int64_t number)
 {
     lk_batch batch;
     const float *sum;
+    const lk_group_rates rates = {1e-3, NAN, NAN};
     lk_grad_report report;
 
     LK_TRY(lk_loader_next(r->loader, &batch));
@@ -110,7 +112,7 @@ static lk_status step(rig *r, int64_t number)
     LK_TRY(lk_reducer_finish(r->reducer, &sum));
     LK_TRY(lk_optimizer_inspect(r->optimizer, sum, true, &report));
     LK_TRY(lk_engine_update_stats(r->engine, r->params, sum));
-    LK_TRY(lk_optimizer_update(r->optimizer, r->params, sum, 1e-3, NAN, &report, r->ema));
+    LK_TRY(lk_optimizer_update(r->optimizer, r->params, sum, &rates, &report, r->ema));
     r->version++;
     return LK_OK;
 }

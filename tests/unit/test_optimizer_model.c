@@ -9,6 +9,8 @@ static const lk_model_spec mlp = {.kind = LK_MODEL_MLP, .n_layers = 3, .layers =
 static const lk_optimizer_spec sgd = {.kind = LK_SGD, .lr = 0.1};
 static const lk_optimizer_spec adam = {.kind = LK_ADAM, .lr = 0.1, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8};
 
+static const lk_group_rates one = {1, NAN, NAN}, tenth = {0.1, NAN, NAN};
+
 static lk_model *model;
 static lk_engine *engine;
 static float *params, *grads;
@@ -20,7 +22,8 @@ static void set_up(void)
     cr_assert_eq(lk_model_new(&mlp, &model), LK_OK, "%s", lk_error_message());
     cr_assert_eq(lk_engine_new(&options, model, &engine), LK_OK, "%s", lk_error_message());
     cr_assert_eq(lk_engine_alloc(engine, lk_model_n_elem(model) * sizeof *params, (void **)&params), LK_OK);
-    cr_assert_eq(lk_engine_alloc(engine, lk_model_n_grads(model) * sizeof *grads, (void **)&grads), LK_OK);
+    const size_t grads_nbytes = lk_trained_n_grads(lk_engine_trained(engine)) * sizeof *grads;
+    cr_assert_eq(lk_engine_alloc(engine, grads_nbytes, (void **)&grads), LK_OK);
     lk_model_init(model, 1, params);
 }
 
@@ -55,8 +58,15 @@ static lk_optimizer *optimizer_of(lk_optimizer_spec spec)
 {
     lk_optimizer *optimizer;
 
-    cr_assert_eq(lk_optimizer_new(engine, &spec, &optimizer), LK_OK, "%s", lk_error_message());
+    cr_assert_eq(lk_optimizer_new(engine, lk_engine_trained(engine), &spec, &optimizer), LK_OK, "%s",
+                 lk_error_message());
     return optimizer;
+}
+
+static void set_steps(lk_optimizer *optimizer, int64_t step)
+{
+    for (size_t t = 0; t < lk_model_n_tensors(model); t++)
+        if (lk_model_tensor(model, t)->role == LK_ROLE_PARAM) lk_optimizer_set_step(optimizer, t, step);
 }
 
 /* -------------------------------------------------------------------- spec */
@@ -64,7 +74,7 @@ static lk_optimizer *optimizer_of(lk_optimizer_spec spec)
 static void expect_refused(lk_optimizer_spec spec, const char *key)
 {
     lk_optimizer *optimizer;
-    const lk_status status = lk_optimizer_new(engine, &spec, &optimizer);
+    const lk_status status = lk_optimizer_new(engine, lk_engine_trained(engine), &spec, &optimizer);
 
     cr_expect_eq(status, LK_ERR_USAGE, "%s: got status %d, want %d", key, status, LK_ERR_USAGE);
     cr_expect(strstr(lk_error_message(), key), "want %s in: %s", key, lk_error_message());
@@ -117,8 +127,8 @@ Test(optimizer_model, states_have_pytorchs_names, .init = set_up, .fini = tear_d
         cr_assert_eq(lk_optimizer_n_states(optimizer), cases[c].n);
         for (int i = 0; i < cases[c].n; i++) {
             cr_expect_str_eq(lk_optimizer_state_name(optimizer, i), cases[c].names[i]);
-            for (size_t e = 0; e < lk_model_n_trained(model); e++)
-                cr_expect_eq(lk_optimizer_state(optimizer, i)[e], 0.0f);
+            for (size_t e = 0; e < lk_model_n_params(model); e++)
+                cr_expect_eq(lk_optimizer_state(optimizer, i, 0)[e], 0.0f);
         }
         lk_optimizer_free(&optimizer);
     }
@@ -126,19 +136,19 @@ Test(optimizer_model, states_have_pytorchs_names, .init = set_up, .fini = tear_d
 
 Test(optimizer_model, an_update_resumed_from_state_and_step_gives_the_same_bits, .init = set_up, .fini = tear_down)
 {
-    const size_t n = lk_model_n_trained(model), nbytes = n * sizeof(float);
+    const size_t n = lk_model_n_params(model), nbytes = n * sizeof(float);
     lk_optimizer *a = optimizer_of(WITH(adam, s.amsgrad = true)), *b = optimizer_of(WITH(adam, s.amsgrad = true));
     float *resumed = lk_alloc(lk_model_n_elem(model) * sizeof(float));
 
     fill_grads(0.5f);
-    for (int i = 0; i < 3; i++) cr_assert_eq(lk_optimizer_update(a, params, grads, 0.1, NAN, NULL, NULL), LK_OK);
+    for (int i = 0; i < 3; i++) cr_assert_eq(lk_optimizer_update(a, params, grads, &tenth, NULL, NULL), LK_OK);
     memcpy(resumed, params, lk_model_n_elem(model) * sizeof(float));
-    for (int i = 0; i < 3; i++) memcpy(lk_optimizer_state(b, i), lk_optimizer_state(a, i), nbytes);
-    lk_optimizer_set_step(b, lk_optimizer_step(a));
+    for (int i = 0; i < 3; i++) memcpy(lk_optimizer_state(b, i, 0), lk_optimizer_state(a, i, 0), nbytes);
+    set_steps(b, lk_optimizer_step(a, 0));
     fill_grads(-0.25f);
-    cr_assert_eq(lk_optimizer_update(a, params, grads, 0.1, NAN, NULL, NULL), LK_OK);
-    cr_assert_eq(lk_optimizer_update(b, resumed, grads, 0.1, NAN, NULL, NULL), LK_OK);
-    cr_expect_eq(lk_optimizer_step(b), 4);
+    cr_assert_eq(lk_optimizer_update(a, params, grads, &tenth, NULL, NULL), LK_OK);
+    cr_assert_eq(lk_optimizer_update(b, resumed, grads, &tenth, NULL, NULL), LK_OK);
+    cr_expect_eq(lk_optimizer_step(b, 0), 4);
     for (size_t i = 0; i < n; i++)
         cr_expect_eq(resumed[i], params[i], "element %zu: got %.9g, want %.9g", i, resumed[i], params[i]);
     lk_free(&resumed);
@@ -150,10 +160,10 @@ Test(optimizer_model, the_momentum_buffer_starts_undampened_only_at_the_first_st
     lk_optimizer *optimizer = optimizer_of(WITH(sgd, s.momentum = 0.5, s.dampening = 0.75));
 
     fill_grads(1);
-    cr_assert_eq(lk_optimizer_update(optimizer, params, grads, 0.1, NAN, NULL, NULL), LK_OK);
-    cr_expect_eq(lk_optimizer_state(optimizer, 0)[0], 1.0f, "got %g", lk_optimizer_state(optimizer, 0)[0]);
-    cr_assert_eq(lk_optimizer_update(optimizer, params, grads, 0.1, NAN, NULL, NULL), LK_OK);
-    cr_expect_eq(lk_optimizer_state(optimizer, 0)[0], 0.75f, "got %g", lk_optimizer_state(optimizer, 0)[0]);
+    cr_assert_eq(lk_optimizer_update(optimizer, params, grads, &tenth, NULL, NULL), LK_OK);
+    cr_expect_eq(lk_optimizer_state(optimizer, 0, 0)[0], 1.0f, "got %g", lk_optimizer_state(optimizer, 0, 0)[0]);
+    cr_assert_eq(lk_optimizer_update(optimizer, params, grads, &tenth, NULL, NULL), LK_OK);
+    cr_expect_eq(lk_optimizer_state(optimizer, 0, 0)[0], 0.75f, "got %g", lk_optimizer_state(optimizer, 0, 0)[0]);
     lk_optimizer_free(&optimizer);
 }
 
@@ -165,20 +175,20 @@ Test(optimizer_model, an_update_takes_the_momentum_it_is_given, .init = set_up, 
         {WITH(sgd, s.momentum = 0.9), WITH(sgd, s.momentum = 0.5)},
         {WITH(adam, s.beta1 = 0.9), WITH(adam, s.beta1 = 0.5)},
     };
-    const size_t n = lk_model_n_trained(model), nbytes = n * sizeof(float);
+    const size_t n = lk_model_n_params(model), nbytes = n * sizeof(float);
 
     for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
         lk_optimizer *made = optimizer_of(cases[c].made), *wanted = optimizer_of(cases[c].wanted);
         float *want = lk_alloc(lk_model_n_elem(model) * sizeof(float));
 
         fill_grads(0.5f);
-        cr_assert_eq(lk_optimizer_update(made, params, grads, 0.1, NAN, NULL, NULL), LK_OK);
+        cr_assert_eq(lk_optimizer_update(made, params, grads, &tenth, NULL, NULL), LK_OK);
         memcpy(want, params, lk_model_n_elem(model) * sizeof(float));
         for (int i = 0; i < lk_optimizer_n_states(made); i++)
-            memcpy(lk_optimizer_state(wanted, i), lk_optimizer_state(made, i), nbytes);
-        lk_optimizer_set_step(wanted, 1);
-        cr_assert_eq(lk_optimizer_update(made, params, grads, 0.1, 0.5, NULL, NULL), LK_OK);
-        cr_assert_eq(lk_optimizer_update(wanted, want, grads, 0.1, NAN, NULL, NULL), LK_OK);
+            memcpy(lk_optimizer_state(wanted, i, 0), lk_optimizer_state(made, i, 0), nbytes);
+        set_steps(wanted, 1);
+        cr_assert_eq(lk_optimizer_update(made, params, grads, &(lk_group_rates){0.1, 0.5, NAN}, NULL, NULL), LK_OK);
+        cr_assert_eq(lk_optimizer_update(wanted, want, grads, &tenth, NULL, NULL), LK_OK);
         for (size_t i = 0; i < n; i++)
             cr_expect_eq(params[i], want[i], "case %zu, element %zu: got %.9g, want %.9g", c, i, params[i], want[i]);
         lk_free(&want);
@@ -188,11 +198,12 @@ Test(optimizer_model, an_update_takes_the_momentum_it_is_given, .init = set_up, 
 
 Test(optimizer_model, sgd_made_without_momentum_takes_none_later, .init = set_up, .fini = tear_down)
 {
+    const lk_group_rates on = {0.1, 0.9, NAN}, off = {0.1, 0, NAN};
     lk_optimizer *optimizer = optimizer_of(sgd);
 
     fill_grads(1);
-    cr_expect_eq(lk_optimizer_update(optimizer, params, grads, 0.1, 0.9, NULL, NULL), LK_ERR_USAGE);
-    cr_expect_eq(lk_optimizer_update(optimizer, params, grads, 0.1, 0.0, NULL, NULL), LK_OK, "%s", lk_error_message());
+    cr_expect_eq(lk_optimizer_update(optimizer, params, grads, &on, NULL, NULL), LK_ERR_USAGE);
+    cr_expect_eq(lk_optimizer_update(optimizer, params, grads, &off, NULL, NULL), LK_OK, "%s", lk_error_message());
     lk_optimizer_free(&optimizer);
 }
 
@@ -209,7 +220,7 @@ Test(optimizer_model, without_clipping_or_check_only_the_loss_is_looked_at, .ini
     cr_assert_eq(lk_optimizer_inspect(optimizer, grads, true, &report), LK_OK);
     cr_expect_not(report.finite);
     grads[0] = 0;
-    grads[lk_model_slot(model, LK_SLOT_LOSS)] = INFINITY;
+    grads[lk_trained_slot(lk_engine_trained(engine), LK_SLOT_LOSS)] = INFINITY;
     cr_assert_eq(lk_optimizer_inspect(optimizer, grads, false, &report), LK_OK);
     cr_expect_not(report.finite);
     lk_optimizer_free(&optimizer);
@@ -222,8 +233,8 @@ Test(optimizer_model, the_norm_is_that_of_the_trained_part_after_clip_value, .in
     lk_grad_report report;
 
     fill_grads(-3);
-    grads[lk_model_slot(model, LK_SLOT_LOSS)] = 100;
-    grads[lk_model_n_trained(model)] = 100; /* a batch statistic */
+    grads[lk_trained_slot(lk_engine_trained(engine), LK_SLOT_LOSS)] = 100;
+    grads[lk_model_n_params(model)] = 100; /* a batch statistic */
     cr_assert_eq(lk_optimizer_inspect(optimizer, grads, false, &report), LK_OK);
     cr_expect(report.finite);
     cr_expect_eq(report.norm, want, "got %.17g, want %.17g", report.norm, want);
@@ -240,7 +251,7 @@ static void expect_step(lk_optimizer_spec spec, float g, double norm, float want
 
     fill_grads(g);
     params[0] = 0;
-    cr_assert_eq(lk_optimizer_update(optimizer, params, grads, 1, NAN, &report, NULL), LK_OK);
+    cr_assert_eq(lk_optimizer_update(optimizer, params, grads, &one, &report, NULL), LK_OK);
     cr_expect(params[0] == -want || (isnan(want) && isnan(params[0])), "g %g, norm %g: got %.9g, want %.9g", g, norm,
               params[0], -want);
     lk_optimizer_free(&optimizer);
@@ -260,8 +271,8 @@ Test(optimizer_model, clipping_by_norm_without_a_report_is_a_usage_error, .init 
 {
     lk_optimizer *optimizer = optimizer_of(WITH(sgd, s.clip_norm = 2));
 
-    cr_expect_eq(lk_optimizer_update(optimizer, params, grads, 1, NAN, NULL, NULL), LK_ERR_USAGE);
-    cr_expect_eq(lk_optimizer_step(optimizer), 0);
+    cr_expect_eq(lk_optimizer_update(optimizer, params, grads, &one, NULL, NULL), LK_ERR_USAGE);
+    cr_expect_eq(lk_optimizer_step(optimizer, 0), 0);
     lk_optimizer_free(&optimizer);
 }
 
@@ -279,7 +290,7 @@ Test(optimizer_model, padding_and_buffers_stay_as_they_are, .init = set_up, .fin
     }
     memcpy(before, params, n * sizeof *before);
     fill_grads(1);
-    for (int k = 0; k < 3; k++) cr_assert_eq(lk_optimizer_update(optimizer, params, grads, 0.1, NAN, NULL, NULL), LK_OK);
+    for (int k = 0; k < 3; k++) cr_assert_eq(lk_optimizer_update(optimizer, params, grads, &tenth, NULL, NULL), LK_OK);
     for (size_t i = 0; i < n; i++)
         cr_expect((params[i] == before[i]) == !is_weight[i] && isfinite(params[i]), "element %zu: was %g, is %g", i,
                   before[i], params[i]);

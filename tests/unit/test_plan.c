@@ -23,6 +23,8 @@ static const struct network {
 };
 enum { N_NETWORKS = sizeof networks / sizeof *networks, LANE = 16 };
 
+static lk_trained *trained; /* of the plan: everything */
+
 /* A placed graph in plan, without kernels; release with drop(). */
 static lk_model *make(const lk_model_spec *spec, lk_mode mode, lk_precision precision, lk_plan *plan)
 {
@@ -30,7 +32,9 @@ static lk_model *make(const lk_model_spec *spec, lk_mode mode, lk_precision prec
 
     *plan = (lk_plan){0};
     cr_assert_eq(lk_model_new(spec, &model), LK_OK, "%s", lk_error_message());
+    cr_assert_eq(lk_trained_new(model, NULL, &trained), LK_OK, "%s", lk_error_message());
     lk_graph_init(&plan->graph, model, mode, precision, LANE);
+    plan->graph.trained = trained;
     cr_assert_eq(lk_model_build(model, &plan->graph), LK_OK, "%s", lk_error_message());
     cr_assert_eq(lk_graph_place(&plan->graph), LK_OK, "%s", lk_error_message());
     return model;
@@ -41,6 +45,7 @@ static void drop(lk_model **model, lk_plan *plan)
     free(plan->completions);
     free(plan->unwritten);
     lk_graph_clear(&plan->graph);
+    lk_trained_free(&trained);
     lk_model_free(model);
 }
 
@@ -212,9 +217,9 @@ Test(plan, no_gradient_of_the_input_is_computed)
 }
 
 /* Each element must be in one completion, and its writer, if it has one, not after it. */
-static void expect_covered_once(const char *name, const lk_plan *plan, const lk_model *model)
+static void expect_covered_once(const char *name, const lk_plan *plan)
 {
-    const size_t n = lk_model_n_grads(model);
+    const size_t n = lk_trained_n_grads(trained);
     int *times = calloc(n, sizeof *times), *after = calloc(n, sizeof *after);
 
     for (int c = 0; c < plan->n_completions; c++) {
@@ -237,9 +242,9 @@ static void expect_covered_once(const char *name, const lk_plan *plan, const lk_
 }
 
 /* Together, what nodes write, what is zeroed and the slots are the whole arena. */
-static void expect_written_once(const char *name, const lk_plan *plan, const lk_model *model)
+static void expect_written_once(const char *name, const lk_plan *plan)
 {
-    const size_t n = lk_model_n_elem(model);
+    const size_t n = lk_trained_slot(trained, LK_SLOT_LOSS);
     int *times = calloc(n, sizeof *times);
 
     for (int t = 0; t < plan->graph.n_tensors; t++) {
@@ -261,9 +266,9 @@ Test(plan, every_part_of_the_gradient_arena_is_written_and_completed_once)
             lk_plan plan;
             lk_model *model = make(&networks[i].spec, LK_TRAIN, (lk_precision)precision, &plan);
 
-            cr_assert_eq(lk_plan_map_gradients(&plan, model), LK_OK);
-            expect_covered_once(networks[i].name, &plan, model);
-            expect_written_once(networks[i].name, &plan, model);
+            cr_assert_eq(lk_plan_map_gradients(&plan, trained), LK_OK);
+            expect_covered_once(networks[i].name, &plan);
+            expect_written_once(networks[i].name, &plan);
             drop(&model, &plan);
         }
 }
@@ -274,9 +279,9 @@ Test(plan, statistics_and_last_layers_complete_before_first_layers)
     lk_plan plan;
     lk_model *model = make(&networks[1].spec, LK_TRAIN, LK_FP32, &plan);
 
-    cr_assert_eq(lk_plan_map_gradients(&plan, model), LK_OK);
-    cr_expect_eq(plan.completions[0].range.begin, lk_model_n_trained(model));
-    cr_expect_eq(plan.completions[0].range.end, lk_model_n_grads(model));
+    cr_assert_eq(lk_plan_map_gradients(&plan, trained), LK_OK);
+    cr_expect_eq(plan.completions[0].range.begin, lk_trained_n_elem(trained));
+    cr_expect_eq(plan.completions[0].range.end, lk_trained_n_grads(trained));
     cr_expect_eq(plan.completions[plan.n_completions - 1].range.begin, 0, "the first layer is not last: %zu",
                  plan.completions[plan.n_completions - 1].range.begin);
     drop(&model, &plan);
