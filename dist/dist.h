@@ -114,7 +114,8 @@ typedef enum lk_order_flag {
     LK_ORDER_PUBLISH = 1 << 2,    /* the checkpoint in flight is written everywhere: it is being published */
     LK_ORDER_STOP = 1 << 3,       /* after this step: the run ends */
     LK_ORDER_REQUEUE = 1 << 4,    /* with STOP: on a signal; exit status 75 */
-    LK_ORDER_EARLY = 1 << 5,      /* with STOP: early stopping */
+    LK_ORDER_EARLY = 1 << 5,      /* with STOP or STAGE: early stopping */
+    LK_ORDER_STAGE = 1 << 6,      /* after this step: the stage ends and the next one begins */
 } lk_order_flag;
 
 /* What the leader decides for one step; everybody obeys. */

@@ -120,8 +120,9 @@ bool lk_words_select(const lk_words *patterns, const char *name);
 /* Every pattern of freeze and unfreeze must match one of the names.  Errors: LK_ERR_USAGE with line, pattern and near
  * names. */
 lk_status lk_recipe_check_patterns(const lk_recipe *recipe, const char *const *names, size_t n);
-/* Line of the recipe's file that holds a key ("train.batch"), 0 if it does not: for messages of later checks. */
-int       lk_recipe_line(const lk_recipe *recipe, const char *key);
+/* "recipe.yaml:12", where its file holds a key ("train.batch"), or the file alone: for messages of later checks.  Valid
+ * until this thread's next call. */
+const char *lk_recipe_where(const lk_recipe *recipe, const char *key);
 
 /* --------------------------------------------------------------------- data */
 

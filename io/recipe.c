@@ -5,12 +5,15 @@
  * completed document by the same schema, owns what it allocates, and frees it in the end.
  */
 #include <dirent.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "io/files.h"
 #include "io/recipe_parts.h"
+
+enum { MOST_WHERE_BYTES = 4096 };
 
 /* A recipe and where its file has the keys.  libcyaml fills the first member. */
 typedef struct loaded {
@@ -42,13 +45,17 @@ void lk_recipe_free(lk_recipe **recipe)
     *recipe = NULL;
 }
 
-int lk_recipe_line(const lk_recipe *recipe, const char *key)
+const char *lk_recipe_where(const lk_recipe *recipe, const char *key)
 {
+    static _Thread_local char text[MOST_WHERE_BYTES];
     const lk_recipe_places *places = &((const loaded *)recipe)->places;
 
     for (size_t i = 0; i < places->n; i++)
-        if (strcmp(places->place[i].path, key) == 0) return places->place[i].line;
-    return 0;
+        if (strcmp(places->place[i].path, key) == 0) {
+            snprintf(text, sizeof text, "%s:%d", recipe->path, places->place[i].line);
+            return text;
+        }
+    return recipe->path;
 }
 
 /* What the schema does not fill: whether optional sections are there, and borrowed views. */

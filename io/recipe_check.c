@@ -316,8 +316,9 @@ static lk_status check_pair(check *c, const char *prefix, const cyaml_schema_fie
     if (!lk_rule_takes(&rules[row], kind))
         return lk_yaml_fail(c->yaml, pair.value, path, "kind %s does not take it: it is for %s", kind,
                             list_kinds(rules[row].only, list));
-    /* A key that a stage brought has no line of its own; what it says has. */
-    LK_TRY(keep_place(c, path, lk_yaml_line(c->yaml, pair.key) ? pair.key : pair.value));
+    /* What a stage says stands under the section's key, or under one without a line: the value tells where. */
+    const bool value_tells = lk_yaml_text(c->yaml, pair.value) || !lk_yaml_line(c->yaml, pair.key);
+    LK_TRY(keep_place(c, path, value_tells ? pair.value : pair.key));
     return check_value(c, path, &fields[row].value, &rules[row], pair.value);
 }
 

@@ -23,11 +23,15 @@ static bool is_null(const lk_yaml *yaml, int node)
     return false;
 }
 
+/* In a mapping and, by way of lists, in those below it (stages are a list of them). */
 static void drop_nulls(lk_yaml *yaml, int mapping)
 {
     const yaml_node_t *node = yaml->document.nodes.start + mapping - 1;
     yaml_node_pair_t *kept = node->data.mapping.pairs.start;
 
+    if (node->type == YAML_SEQUENCE_NODE)
+        for (const int *item = node->data.sequence.items.start; item < node->data.sequence.items.top; item++)
+            drop_nulls(yaml, *item);
     if (node->type != YAML_MAPPING_NODE) return;
     for (yaml_node_pair_t *pair = kept; pair < node->data.mapping.pairs.top; pair++) {
         if (is_null(yaml, pair->value)) continue;

@@ -100,7 +100,7 @@ lk_status lk_recipe_stage_path(lk_yaml *yaml, const char *override, const char *
 /* After an override of a section's key: stages that name the same key get the value too. */
 void lk_recipe_override_stages(lk_yaml *yaml, const char *section_path, int value);
 
-/* Where the file has its keys, for lk_recipe_line(). */
+/* Where the file has its keys, for lk_recipe_where(). */
 typedef struct lk_recipe_place { char *path; int line; } lk_recipe_place;
 typedef struct lk_recipe_places { lk_recipe_place *place; size_t n; } lk_recipe_places;
 

@@ -284,8 +284,8 @@ static lk_status check_list(const lk_recipe *stage, const char *key, const lk_wo
         for (size_t k = 0; k < n && !matches; k++) matches = lk_glob(pattern, names[k]);
         if (matches) continue;
         const char *near = lk_nearest(pattern, names, n);
-        return LK_FAIL(LK_ERR_USAGE, "%s:%d: train.%s%s%s: `%s` matches no tensor; %s%s", stage->path,
-                       lk_recipe_line(stage, key), key + strlen("train."), stage->stage ? " of stage " : "",
+        return LK_FAIL(LK_ERR_USAGE, "%s: train.%s%s%s: `%s` matches no tensor; %s%s",
+                       lk_recipe_where(stage, key), key + strlen("train."), stage->stage ? " of stage " : "",
                        stage->stage ? stage->stage : "", patterns->word[i],
                        near ? "did you mean " : "lockstep plan lists their names, the first is ", near ? near : names[0]);
     }

@@ -61,7 +61,7 @@ static lk_status read_as_leader(job *j, const options *opt)
         snprintf(engine, sizeof engine, "engine.kind=%s", opt->engine);
         overrides[n++] = engine;
     }
-    return lk_recipe_read(path, overrides, n, &j->recipe);
+    return lk_recipe_read(path, overrides, n, &j->whole);
 }
 
 lk_status job_read_recipe(job *j, const options *opt)
@@ -69,12 +69,13 @@ lk_status job_read_recipe(job *j, const options *opt)
     char *text = NULL, *path = NULL;
 
     LK_TRY(job_agree(j, j->leader ? read_as_leader(j, opt) : LK_OK));
-    LK_TRY(share_text(j, j->leader ? j->recipe->text : NULL, &text));
-    lk_status status = share_text(j, j->leader ? j->recipe->path : NULL, &path);
-    if (status == LK_OK && !j->leader) status = lk_recipe_parse(text, path, NULL, 0, &j->recipe);
+    LK_TRY(share_text(j, j->leader ? j->whole->text : NULL, &text));
+    lk_status status = share_text(j, j->leader ? j->whole->path : NULL, &path);
+    if (status == LK_OK && !j->leader) status = lk_recipe_parse(text, path, NULL, 0, &j->whole);
     free(text);
     free(path);
     LK_TRY(job_agree(j, status));
+    j->recipe = j->whole;
     return lk_world_set_timeout(j->world, j->recipe->dist.timeout);
 }
 
@@ -151,14 +152,14 @@ static lk_status fit_mlp(const job *j, lk_model_spec *spec)
 {
     const int64_t inputs = (int64_t)lk_dataset_n_input(j->train), outputs = (int64_t)lk_dataset_n_output(j->train);
     const int64_t last = spec->layers[spec->n_layers - 1];
-    const int line = lk_recipe_line(j->recipe, "model.layers");
+    const char *where = lk_recipe_where(j->recipe, "model.layers");
 
     if (spec->layers[0] != inputs)
-        return LK_FAIL(LK_ERR_USAGE, "%s:%d: model.layers: the first is %lld, but a sample has %lld inputs",
-                       j->recipe->path, line, (long long)spec->layers[0], (long long)inputs);
+        return LK_FAIL(LK_ERR_USAGE, "%s: model.layers: the first is %lld, but a sample has %lld inputs",
+                       where, (long long)spec->layers[0], (long long)inputs);
     if (lk_dataset_has_labels(j->train) ? last < outputs : last != outputs)
-        return LK_FAIL(LK_ERR_USAGE, "%s:%d: model.layers: the last is %lld, but the data has %lld %s",
-                       j->recipe->path, line, (long long)last, (long long)outputs,
+        return LK_FAIL(LK_ERR_USAGE, "%s: model.layers: the last is %lld, but the data has %lld %s",
+                       where, (long long)last, (long long)outputs,
                        lk_dataset_has_labels(j->train) ? "classes" : "targets a sample");
     return LK_OK;
 }
@@ -170,25 +171,25 @@ static lk_status fit_cnn(const job *j, lk_model_spec *spec)
 
     lk_dataset_image(j->train, image);
     if (image[0] == 0)
-        return LK_FAIL(LK_ERR_USAGE, "%s:%d: model.kind: a cnn needs images, and this data set has none",
-                       j->recipe->path, lk_recipe_line(j->recipe, "model.kind"));
+        return LK_FAIL(LK_ERR_USAGE, "%s: model.kind: a cnn needs images, and this data set has none",
+                       lk_recipe_where(j->recipe, "model.kind"));
     if (spec->image[0] == 0) memcpy(spec->image, image, sizeof image);
     if (memcmp(spec->image, image, sizeof image) != 0)
-        return LK_FAIL(LK_ERR_USAGE, "%s:%d: model.image: the recipe says %lld x %lld x %lld, the data %lld x %lld x %lld",
-                       j->recipe->path, lk_recipe_line(j->recipe, "model.image"), (long long)spec->image[0],
+        return LK_FAIL(LK_ERR_USAGE, "%s: model.image: the recipe says %lld x %lld x %lld, the data %lld x %lld x %lld",
+                       lk_recipe_where(j->recipe, "model.image"), (long long)spec->image[0],
                        (long long)spec->image[1], (long long)spec->image[2], (long long)image[0],
                        (long long)image[1], (long long)image[2]);
     if (spec->classes == 0) spec->classes = classes;
     if (lk_dataset_has_labels(j->train) ? spec->classes < classes : spec->classes != classes)
-        return LK_FAIL(LK_ERR_USAGE, "%s:%d: model.classes: the recipe says %lld, the data has %lld",
-                       j->recipe->path, lk_recipe_line(j->recipe, "model.classes"), (long long)spec->classes,
+        return LK_FAIL(LK_ERR_USAGE, "%s: model.classes: the recipe says %lld, the data has %lld",
+                       lk_recipe_where(j->recipe, "model.classes"), (long long)spec->classes,
                        (long long)classes);
     return LK_OK;
 }
 
 static lk_status make_model(job *j)
 {
-    lk_model_spec *spec = &j->recipe->model;
+    lk_model_spec *spec = &j->whole->model;
     const lk_engine_options engine = {
         .kind = j->recipe->engine.kind,
         .precision = j->recipe->engine.precision,
@@ -221,15 +222,18 @@ static lk_status choose_lanes(job *j)
 
         LK_TRY(lk_notes_get_int(lk_checkpoint_notes(j->checkpoint), "run/lanes", &saved));
         if (asked && asked != saved)
-            return LK_FAIL(LK_ERR_USAGE, "%s:%d: train.lanes: the checkpoint was trained in %lld lanes, the recipe says %d; "
+            return LK_FAIL(LK_ERR_USAGE, "%s: train.lanes: the checkpoint was trained in %lld lanes, the recipe says %d; "
                            "lanes decide the bits, so keep them or start a new run",
-                           j->recipe->path, lk_recipe_line(j->recipe, "train.lanes"), (long long)saved, asked);
+                           lk_recipe_where(j->recipe, "train.lanes"), (long long)saved, asked);
         j->lanes = (int)saved;
     }
-    if (j->recipe->train.batch < j->lanes)
-        return LK_FAIL(LK_ERR_USAGE, "%s:%d: train.batch: %lld samples cannot be cut into %d lanes: at least one a lane",
-                       j->recipe->path, lk_recipe_line(j->recipe, "train.batch"),
-                       (long long)j->recipe->train.batch, j->lanes);
+    for (unsigned s = 0; s < j->whole->n_stages; s++) {
+        const lk_recipe *r = j->whole->stages[s];
+
+        if (r->train.batch < j->lanes)
+            return LK_FAIL(LK_ERR_USAGE, "%s: train.batch: %lld samples cannot be cut into %d lanes: at least one a lane",
+                           lk_recipe_where(r, "train.batch"), (long long)r->train.batch, j->lanes);
+    }
     return lk_world_lanes(j->world, j->lanes, &j->lane_begin, &j->lane_end);
 }
 
@@ -250,7 +254,7 @@ lk_status job_make_loader(job *j, const lk_dataset *dataset, bool training, lk_l
     return lk_loader_new(dataset, &spec, out);
 }
 
-static lk_status compile_plans(job *j, const lk_loader *loader, lk_mode mode)
+lk_status job_compile(job *j, const lk_loader *loader, lk_mode mode)
 {
     int64_t sizes[4];
     const int n = lk_loader_lane_sizes(loader, sizes);
@@ -259,9 +263,9 @@ static lk_status compile_plans(job *j, const lk_loader *loader, lk_mode mode)
         const lk_status status = lk_engine_compile(j->engine, mode, sizes[i]);
 
         if (status == LK_ERR_USAGE)
-            return LK_FAIL(LK_ERR_USAGE, "%s:%d: train.batch: batches of %lld over %lld samples in %d lanes make a lane of "
+            return LK_FAIL(LK_ERR_USAGE, "%s: train.batch: batches of %lld over %lld samples in %d lanes make a lane of "
                            "%lld; layer %s; another train.batch or train.lanes helps, or data.drop_last: true",
-                           j->recipe->path, lk_recipe_line(j->recipe, "train.batch"), (long long)j->recipe->train.batch,
+                           lk_recipe_where(j->recipe, "train.batch"), (long long)j->recipe->train.batch,
                            (long long)lk_dataset_n(j->train), j->lanes, (long long)sizes[i], lk_error_message());
         LK_TRY(status);
     }
@@ -272,7 +276,7 @@ static lk_status make_validation_loader(job *j)
 {
     if (!j->validation) return LK_OK;
     LK_TRY(job_make_loader(j, j->validation, false, &j->validation_loader));
-    return compile_plans(j, j->validation_loader, LK_EVAL);
+    return job_compile(j, j->validation_loader, LK_EVAL);
 }
 
 lk_status job_open(job *j)
@@ -282,51 +286,6 @@ lk_status job_open(job *j)
     LK_TRY(job_agree(j, choose_lanes(j)));
     metrics_init(&j->metrics, j->recipe->model.loss.kind, j->validation != NULL, j->recipe->has_ema);
     return job_agree(j, make_validation_loader(j));
-}
-
-/* ----------------------------------------------------------------- training */
-
-static lk_status make_training(job *j)
-{
-    LK_TRY(job_make_loader(j, j->train, true, &j->loader));
-    if (j->recipe->has_ema && j->leader)
-        LK_TRY(lk_ema_new(j->engine, &j->recipe->ema.spec, j->params, &j->ema));
-    return LK_OK;
-}
-
-lk_status job_open_training(job *j)
-{
-    LK_TRY(job_agree(j, make_training(j)));
-    return job_set_trained(j, NULL, &j->recipe->optimizer);
-}
-
-/* The engine turns to the new set before the old one goes; an optimizer needs its set to the end. */
-static lk_status change_set(job *j, const lk_trained_spec *spec, const lk_optimizer_spec *specs)
-{
-    lk_trained *trained;
-    lk_optimizer *optimizer = NULL;
-
-    LK_TRY(lk_trained_new(j->model, spec, &trained));
-    lk_engine_use(j->engine, trained);
-    lk_status status = lk_optimizer_new(j->engine, trained, specs, &optimizer);
-    if (status == LK_OK && j->optimizer) status = lk_optimizer_carry(optimizer, j->optimizer);
-    lk_optimizer_free(&j->optimizer);
-    lk_trained_free(&j->trained);
-    j->trained = trained;
-    j->optimizer = optimizer;
-    LK_TRY(status);
-    return compile_plans(j, j->loader, LK_TRAIN);
-}
-
-lk_status job_set_trained(job *j, const lk_trained_spec *spec, const lk_optimizer_spec *specs)
-{
-    lk_reducer_free(&j->reducer); /* first: two sets of gradient arenas need not fit side by side */
-    LK_TRY(job_agree(j, change_set(j, spec, specs)));
-    /* Collective, and the same on all. */
-    const lk_status status = lk_reducer_new(j->world, j->engine, j->trained, (lk_reduction)j->recipe->dist.reduction,
-                                            j->lanes, (size_t)j->recipe->dist.bucket_bytes, &j->reducer);
-    if (status != LK_OK) j->agreed = true;
-    return status;
 }
 
 void job_close(job *j)
@@ -347,5 +306,5 @@ void job_close(job *j)
     lk_dataset_free(&j->validation);
     lk_dataset_free(&j->train);
     lk_checkpoint_free(&j->checkpoint);
-    lk_recipe_free(&j->recipe);
+    lk_recipe_free(&j->whole);
 }

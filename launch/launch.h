@@ -73,7 +73,9 @@ typedef struct job {
     lk_world *world;            /* borrowed */
     bool leader;
     bool agreed;                /* the last failure is known to all workers */
-    lk_recipe *recipe;          /* all below owned */
+    const lk_recipe *recipe;    /* of the current stage; one of whole->stages */
+    unsigned stage;
+    lk_recipe *whole;           /* all below owned */
     lk_checkpoint *checkpoint;  /* what to start from, or NULL */
     lk_dataset *train, *validation;
     lk_model *model;
@@ -102,11 +104,14 @@ lk_status job_read_recipe(job *j, const options *opt);
 lk_status job_open(job *j);
 /* A loader of this worker's lanes: shuffled training batches, or evaluation batches in order.  Local. */
 lk_status job_make_loader(job *j, const lk_dataset *dataset, bool training, lk_loader **out);
-/* What only training needs: loader, EMA, and everything in one group as the set that trains.  Collective. */
+/* Compiles the plans for every lane size of the loader, so that no step has to.  Local. */
+lk_status job_compile(job *j, const lk_loader *loader, lk_mode mode);
+/* What only training needs: EMA, and the current stage.  Every stage is made once, so that what is wrong with a later
+ * one is found before the first begins.  Collective. */
 lk_status job_open_training(job *j);
-/* Makes this the set that trains, with its plans, optimizer and reducer; spec NULL: everything, one group.  specs: one
- * a group.  Where a set trained before, tensors in both keep their optimizer states and steps.  Collective. */
-lk_status job_set_trained(job *j, const lk_trained_spec *spec, const lk_optimizer_spec *specs);
+/* Turns to a stage: its recipe, loader, set that trains, plans, optimizer and reducer.  Tensors that trained before and
+ * go on keep their optimizer states.  Collective. */
+lk_status job_enter_stage(job *j, unsigned stage);
 void      job_close(job *j);
 
 /* Opens a checkpoint on all workers: `path` may be a checkpoint or a run.  Collective. */

@@ -22,12 +22,38 @@ static lk_status open_csv(trainer *t, int64_t resume_step)
     return lk_metrics_open(path, columns, (size_t)set->n + N_COLUMNS_BEFORE, resume_step, &t->csv);
 }
 
+/* Of the whole run, if no stage stops early. */
 static int64_t total_steps(const job *j)
 {
-    const int64_t by_epochs = j->recipe->train.epochs * lk_loader_batches(j->loader);
-    const int64_t cap = j->recipe->train.steps;
+    const int64_t samples = lk_dataset_n(j->train);
+    int64_t total = 0;
 
-    return cap && cap < by_epochs ? cap : by_epochs;
+    for (unsigned s = 0; s < j->whole->n_stages; s++) {
+        const lk_recipe *r = j->whole->stages[s];
+        const int64_t batches = (samples + (r->data.drop_last ? 0 : r->train.batch - 1)) / r->train.batch;
+        const int64_t by_epochs = r->train.epochs * batches, cap = r->train.steps;
+
+        total += cap && cap < by_epochs ? cap : by_epochs;
+    }
+    return total;
+}
+
+static lk_status journal_stage(trainer *t)
+{
+    const job *j = t->j;
+
+    if (!j->recipe->stage) return LK_OK;
+    return lk_journal_write(t->journal, j->step, "stage", "%s: %zu weights train, batch %" PRId64 ", from epoch %" PRId64,
+                            j->recipe->stage, lk_trained_n_weights(j->trained), j->recipe->train.batch, t->stage_epoch);
+}
+
+lk_status leader_enter_stage(trainer *t)
+{
+    const lk_recipe *r = t->j->recipe;
+
+    lk_schedule_free(&t->schedule);
+    LK_TRY(lk_schedule_new(&r->scheduler.spec, r->optimizer.lr, &t->schedule));
+    return journal_stage(t);
 }
 
 lk_status leader_open(trainer *t, int64_t resume_step)
@@ -44,6 +70,7 @@ lk_status leader_open(trainer *t, int64_t resume_step)
                             "%d workers on %d hosts, %d lanes, %s engine, epoch %" PRId64 " batch %" PRId64,
                             lk_world_size(j->world), lk_world_n_hosts(j->world), j->lanes,
                             lk_engine_name(j->engine), t->epoch, t->index));
+    LK_TRY(journal_stage(t));
     if (t->recipe_changed) LK_TRY(lk_journal_write(t->journal, j->step, "recipe", "changed since this checkpoint was saved"));
     if (j->recipe->dist.reduction != LK_REDUCE_TREE) {
         fprintf(stderr, "lockstep: dist.reduction is not tree: the bits depend on the number of workers\n");
@@ -65,21 +92,29 @@ void leader_close(trainer *t)
 
 static bool is_due(int64_t count, int64_t every) { return every > 0 && count % every == 0; }
 
+/* What the end of the current stage means. */
+static uint32_t end_flag(const trainer *t)
+{
+    return t->j->stage + 1 < t->j->whole->n_stages ? LK_ORDER_STAGE : LK_ORDER_STOP;
+}
+
 static uint32_t order_flags(const trainer *t, const lk_batch *batch)
 {
     const lk_recipe *r = t->j->recipe;
     const int64_t next_step = t->j->step + 1, next_epoch = batch->epoch + 1;
-    const bool over = (r->train.steps && next_step >= r->train.steps) || (batch->last && next_epoch >= r->train.epochs);
+    const int64_t stage_steps = next_step - t->stage_step, stage_epochs = next_epoch - t->stage_epoch;
+    const bool over = (r->train.steps && stage_steps >= r->train.steps) ||
+                      (batch->last && stage_epochs >= r->train.epochs);
     uint32_t flags = 0;
 
-    if (over) flags |= LK_ORDER_STOP | LK_ORDER_EVALUATE;
-    if (batch->last && is_due(next_epoch, r->train.evaluate_every)) flags |= LK_ORDER_EVALUATE;
+    if (over) flags |= end_flag(t) | LK_ORDER_EVALUATE;
+    if (batch->last && is_due(stage_epochs, r->train.evaluate_every)) flags |= LK_ORDER_EVALUATE;
     if (r->checkpoint.unit == LK_UNIT_EPOCH ? batch->last && is_due(next_epoch, r->checkpoint.every)
                                             : is_due(next_step, r->checkpoint.every))
         flags |= LK_ORDER_CHECKPOINT;
     if (t->all_written && lk_saver_busy(t->saver)) flags |= LK_ORDER_PUBLISH;
     if (t->stop_voted) flags |= LK_ORDER_STOP | LK_ORDER_REQUEUE;
-    if (over) flags &= ~(uint32_t)LK_ORDER_REQUEUE; /* it is finished anyway */
+    if (over && end_flag(t) == LK_ORDER_STOP) flags &= ~(uint32_t)LK_ORDER_REQUEUE; /* it is finished anyway */
     return flags;
 }
 
@@ -87,7 +122,7 @@ lk_status leader_order(trainer *t, const lk_batch *batch)
 {
     double lr;
 
-    LK_TRY(lk_schedule_lr(t->schedule, t->j->step, batch->epoch, &lr));
+    LK_TRY(lk_schedule_lr(t->schedule, t->j->step - t->stage_step, batch->epoch - t->stage_epoch, &lr));
     if (lr != t->lr_journalled && (batch->index == 0 || t->j->recipe->scheduler.spec.every == LK_EVERY_EPOCH)) {
         LK_TRY(lk_journal_write(t->journal, t->j->step, "lr", "%.17g from epoch %" PRId64 " on", lr, batch->epoch));
         t->lr_journalled = lr;
@@ -134,7 +169,7 @@ static lk_status judge_early_stop(trainer *t, uint32_t *flags)
 
     if (!r->train.has_early_stop) return LK_OK;
     if (!lk_early_stop_observe(&r->train.early_stop.spec, &t->early_stop, metric_value(t, name))) return LK_OK;
-    *flags |= LK_ORDER_STOP | LK_ORDER_EARLY;
+    *flags |= end_flag(t) | LK_ORDER_EARLY;
     return lk_journal_write(t->journal, t->j->step, "early_stop",
                             "%s has not improved on %.6g for %" PRId64 " evaluations", name, t->early_stop.best,
                             t->early_stop.num_bad);
@@ -146,7 +181,8 @@ static lk_status judge_best(trainer *t, uint32_t flags)
     const lk_recipe *r = t->j->recipe;
 
     t->next_best = false;
-    if (!r->checkpoint.best || !((t->order.flags | flags) & (LK_ORDER_CHECKPOINT | LK_ORDER_STOP))) return LK_OK;
+    if (!r->checkpoint.best || !((t->order.flags | flags) & (LK_ORDER_CHECKPOINT | LK_ORDER_STOP | LK_ORDER_STAGE)))
+        return LK_OK;
     const double value = metric_value(t, r->train.best_metric);
     if (isnan(value)) return LK_OK;
     if (!isnan(t->best) && !(r->train.best_mode == LK_MAX ? value > t->best : value < t->best)) return LK_OK;

@@ -81,8 +81,8 @@ static lk_status count_steps(job *j, const options *opt, course *c)
     c->steps_per_epoch = r->data.drop_last ? samples / r->train.batch
                                            : (samples + r->train.batch - 1) / r->train.batch;
     if (c->steps_per_epoch == 0)
-        return LK_FAIL(LK_ERR_USAGE, "%s:%d: train.batch: larger than the data set of %" PRId64 " samples, and drop_last "
-                       "leaves nothing", r->path, lk_recipe_line(r, "train.batch"), samples);
+        return LK_FAIL(LK_ERR_USAGE, "%s: train.batch: larger than the data set of %" PRId64 " samples, and drop_last "
+                       "leaves nothing", lk_recipe_where(r, "train.batch"), samples);
     c->n = opt->count ? opt->count : by_step ? r->train.epochs * c->steps_per_epoch : r->train.epochs;
     c->lr = malloc((size_t)c->n * sizeof *c->lr);
     LK_TRY_ALLOC(c->lr, (size_t)c->n * sizeof *c->lr);
@@ -97,7 +97,8 @@ lk_status command_lr(job *j, const options *opt)
 
     if (opt->n_positional != 1)
         return LK_FAIL(LK_ERR_USAGE, "lockstep lr needs one recipe: lockstep lr RECIPE [--count N] [--csv]");
-    LK_TRY(lk_recipe_read(opt->positional[0], opt->overrides, (size_t)opt->n_overrides, &j->recipe));
+    LK_TRY(lk_recipe_read(opt->positional[0], opt->overrides, (size_t)opt->n_overrides, &j->whole));
+    j->recipe = j->whole;
     const lk_recipe *r = j->recipe;
     const bool by_step = r->scheduler.spec.every == LK_EVERY_STEP;
 

@@ -87,6 +87,7 @@ static lk_status print_plan(job *j, const options *opt)
 {
     int64_t sizes[4];
 
+    if (j->recipe->stage) printf("%s== stage %s\n", j->stage ? "\n" : "", j->recipe->stage);
     printf("%s: %zu of %zu weights train, engine %s; %" PRId64 " samples a batch in %d lanes over %d workers\n",
            j->recipe->run.name, lk_trained_n_weights(j->trained), n_weights(j->model), lk_engine_name(j->engine),
            j->recipe->train.batch, j->lanes, lk_world_size(j->world));
@@ -103,5 +104,9 @@ lk_status command_plan(job *j, const options *opt)
     LK_TRY(job_read_recipe(j, opt));
     LK_TRY(job_open(j));
     LK_TRY(job_open_training(j));
-    return job_agree(j, j->leader ? print_plan(j, opt) : LK_OK);
+    for (unsigned s = 0; s < j->whole->n_stages; s++) {
+        if (s > 0) LK_TRY(job_enter_stage(j, s));
+        LK_TRY(job_agree(j, j->leader ? print_plan(j, opt) : LK_OK));
+    }
+    return LK_OK;
 }

@@ -52,9 +52,14 @@ static lk_status put_run(const trainer *t, lk_notes *notes)
     LK_TRY(lk_notes_set_int(notes, "run/lanes", j->lanes));
     LK_TRY(lk_notes_set_int(notes, "run/batch", r->train.batch));
     LK_TRY(lk_notes_set_int(notes, "run/step", j->step));
-    LK_TRY(lk_notes_set_text(notes, "run/stopped", t->order.flags & LK_ORDER_EARLY ? "early_stop" : ""));
+    LK_TRY(lk_notes_set_text(notes, "run/stopped", t->stopped ? t->stopped : ""));
     LK_TRY(lk_notes_set_text(notes, "data/stats", lk_dataset_stats(j->train)));
     LK_TRY(lk_notes_set_int(notes, "data/samples", lk_dataset_n(j->train)));
+    LK_TRY(lk_notes_set_int(notes, "stage/index", j->stage));
+    LK_TRY(lk_notes_set_text(notes, "stage/name", r->stage ? r->stage : ""));
+    LK_TRY(lk_notes_set_int(notes, "stage/first_step", t->stage_step));
+    LK_TRY(lk_notes_set_int(notes, "stage/first_epoch", t->stage_epoch));
+    LK_TRY(lk_notes_set_int(notes, "stage/over", t->stage_over));
     LK_TRY(lk_notes_set_int(notes, "loader/epoch", t->epoch));
     LK_TRY(lk_notes_set_int(notes, "loader/batch", t->index));
     LK_TRY(lk_notes_set_real(notes, "loader/loss_sum", t->loss_sum));
@@ -281,8 +286,8 @@ static lk_status same(const trainer *t, const lk_notes *notes, const char *path,
 
     LK_TRY(lk_notes_get_int(notes, path, &saved));
     if (saved == now) return LK_OK;
-    return LK_FAIL(LK_ERR_USAGE, "%s:%d: %s: the checkpoint was trained with %lld, the recipe says %lld; "
-                   "restore it, or start a new run without --resume", r->path, lk_recipe_line(r, key), key,
+    return LK_FAIL(LK_ERR_USAGE, "%s: %s: the checkpoint was trained with %lld, the recipe says %lld; "
+                   "restore it, or start a new run without --resume", lk_recipe_where(r, key), key,
                    (long long)saved, (long long)now);
 }
 
@@ -306,8 +311,32 @@ static lk_status restore_early_stop(trainer *t, const lk_notes *notes)
     return LK_OK;
 }
 
+lk_status saving_find_stage(job *j)
+{
+    const lk_notes *notes = lk_checkpoint_notes(j->checkpoint);
+    const lk_recipe *whole = j->whole;
+    int64_t index;
+    const char *name;
+
+    LK_TRY(lk_notes_get_int(notes, "stage/index", &index));
+    LK_TRY(lk_notes_get_text(notes, "stage/name", &name));
+    if (index >= whole->n_stages || strcmp(name, whole->stages[index]->stage ? whole->stages[index]->stage : "") != 0)
+        return LK_FAIL(LK_ERR_USAGE, "%s: the checkpoint was saved in stage %lld%s%s, which the recipe no longer has there; "
+                       "restore it, or start a new run without --resume", whole->path, (long long)index, *name ? ", " : "",
+                       name);
+    j->stage = (unsigned)index;
+    j->recipe = whole->stages[index];
+    return LK_OK;
+}
+
 static lk_status restore_position(trainer *t, const lk_notes *notes)
 {
+    int64_t over;
+
+    LK_TRY(lk_notes_get_int(notes, "stage/first_step", &t->stage_step));
+    LK_TRY(lk_notes_get_int(notes, "stage/first_epoch", &t->stage_epoch));
+    LK_TRY(lk_notes_get_int(notes, "stage/over", &over));
+    t->stage_over = over != 0;
     LK_TRY(lk_notes_get_int(notes, "run/step", &t->j->step));
     LK_TRY(lk_notes_get_int(notes, "loader/epoch", &t->epoch));
     LK_TRY(lk_notes_get_int(notes, "loader/batch", &t->index));
@@ -392,8 +421,8 @@ static lk_status restore(trainer *t)
 
     LK_TRY(restore_position(t, notes));
     if (j->recipe->has_ema && !lk_notes_has(notes, "averaging/step"))
-        return LK_FAIL(LK_ERR_USAGE, "%s:%d: ema: the checkpoint was trained without; leave the section out, or start a "
-                       "new run without --resume", j->recipe->path, lk_recipe_line(j->recipe, "ema"));
+        return LK_FAIL(LK_ERR_USAGE, "%s: ema: the checkpoint was trained without; leave the section out, or start a "
+                       "new run without --resume", lk_recipe_where(j->recipe, "ema"));
     LK_TRY(load_shared(t));
     LK_TRY(get_optimizer_steps(j, notes));
     j->params_version = ++j->last_version;

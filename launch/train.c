@@ -117,6 +117,15 @@ static lk_status apply(trainer *t, const lk_batch *batch, const float *sum)
     return LK_OK;
 }
 
+/* Some worker could not write its part; all end with its message. */
+static lk_status give_up_saving(trainer *t)
+{
+    LK_TRY(job_agree(t->j, t->votes[VOTE_FAILED] > 0.0f ? lk_saver_wait(t->saver) : LK_OK));
+    t->j->agreed = true;
+    return LK_FAIL(LK_ERR_CHECKPOINT, "step %lld: a worker could not write its part of the checkpoint",
+                   (long long)t->j->step);
+}
+
 static lk_status step(trainer *t, lk_batch *batch)
 {
     job *j = t->j;
@@ -135,7 +144,7 @@ static lk_status step(trainer *t, lk_batch *batch)
     LK_TRY(lk_order_wait(j->world, j->step));
 
     count_votes(t, sum, &failed);
-    if (failed) return job_agree(j, t->votes[VOTE_FAILED] > 0.0f ? lk_saver_wait(t->saver) : LK_OK);
+    if (failed) return give_up_saving(t);
     lk_world_progress(j->world, j->step, "update");
     LK_TRY(apply(t, batch, sum));
     j->step++;
@@ -182,7 +191,7 @@ static const char *reason(const trainer *t, uint32_t flags)
 {
     if (flags & LK_ORDER_REQUEUE) return "signal";
     if (flags & LK_ORDER_EARLY) return "early_stop";
-    return t->epoch >= t->j->recipe->train.epochs ? "epochs" : "steps";
+    return t->epoch - t->stage_epoch >= t->j->recipe->train.epochs ? "epochs" : "steps";
 }
 
 /* What the order asks for after the step. */
@@ -196,11 +205,33 @@ static lk_status obey(trainer *t, const lk_batch *batch)
     if (t->order.flags & LK_ORDER_EVALUATE) LK_TRY(evaluate_all(t));
     if (batch->last) t->loss_sum = t->loss_terms = 0.0;
     if (t->order.flags & LK_ORDER_STOP) t->stopped = reason(t, t->order.flags);
-    if (t->order.flags & (LK_ORDER_CHECKPOINT | LK_ORDER_STOP)) {
+    t->stage_over = t->order.flags & LK_ORDER_STAGE;
+    if (t->order.flags & (LK_ORDER_CHECKPOINT | LK_ORDER_STOP | LK_ORDER_STAGE)) {
         LK_TRY(check_replicas(t));
         LK_TRY(saving_begin(t));
     }
     return LK_OK;
+}
+
+/* The next stage begins where this one ended; after an end in mid-epoch, with a new epoch.  Sizes in a save change
+ * with the set that trains, so it gets a saver of its own. */
+static lk_status next_stage(trainer *t)
+{
+    job *j = t->j;
+
+    LK_TRY(saving_settle(t));
+    lk_saver_free(&t->saver);
+    LK_TRY(job_enter_stage(j, j->stage + 1));
+    LK_TRY(saving_open(t));
+    t->epoch += t->index > 0;
+    t->index = 0;
+    t->loss_sum = t->loss_terms = 0.0;
+    t->stage_step = j->step;
+    t->stage_epoch = t->epoch;
+    t->stage_over = false;
+    if (j->recipe->train.has_early_stop) lk_early_stop_init(&j->recipe->train.early_stop.spec, &t->early_stop);
+    LK_TRY(job_agree(j, lk_loader_seek(j->loader, t->epoch, t->index)));
+    return job_agree(j, j->leader ? leader_enter_stage(t) : LK_OK);
 }
 
 static lk_status loop(trainer *t)
@@ -208,8 +239,9 @@ static lk_status loop(trainer *t)
     t->started = clock_seconds();
     while (!t->stopped) {
         lk_batch batch;
-        const double begin = clock_seconds();
 
+        if (t->stage_over) LK_TRY(next_stage(t));
+        const double begin = clock_seconds();
         LK_TRY(step(t, &batch));
         t->train_seconds += clock_seconds() - begin;
         if (t->order.flags || batch.last || t->j->recipe->dist.check_every) LK_TRY(obey(t, &batch));
@@ -224,7 +256,8 @@ static bool nothing_left(const trainer *t)
 {
     const lk_recipe *r = t->j->recipe;
 
-    return t->epoch >= r->train.epochs || (r->train.steps && t->j->step >= r->train.steps);
+    return t->epoch - t->stage_epoch >= r->train.epochs ||
+           (r->train.steps && t->j->step - t->stage_step >= r->train.steps);
 }
 
 /* What is there is changed only once it is sure that the run can go on. */
@@ -246,7 +279,9 @@ static lk_status train(trainer *t)
     LK_TRY(saving_open(t));
     if (resuming) LK_TRY(saving_restore(t));
     lk_checkpoint_free(&j->checkpoint);
-    if (!t->stopped && nothing_left(t)) t->stopped = reason(t, 0);
+    const bool last = j->stage + 1 == j->whole->n_stages;
+    if (!last && nothing_left(t)) t->stage_over = true;
+    if (last && !t->stopped && nothing_left(t)) t->stopped = reason(t, 0);
     LK_TRY(job_agree(j, lk_loader_seek(j->loader, t->epoch, t->index)));
     LK_TRY(job_agree(j, j->leader ? start_as_leader(t, resuming) : LK_OK));
     LK_TRY(loop(t));
@@ -262,6 +297,7 @@ lk_status command_train(job *j, const options *opt)
     if (opt->resume && !j->checkpoint && j->leader)
         fprintf(stderr, "lockstep: no checkpoint in %s to resume: starting from the beginning\n", j->recipe->run.dir);
     LK_TRY(job_open(j));
+    if (j->checkpoint) LK_TRY(job_agree(j, saving_find_stage(j)));
     LK_TRY(job_open_training(j));
     if (j->recipe->train.has_early_stop) lk_early_stop_init(&j->recipe->train.early_stop.spec, &t.early_stop);
     signals_install();

@@ -14,6 +14,8 @@ typedef enum vote {
 typedef struct trainer {
     job *j;                      /* borrowed */
     int64_t epoch, index;        /* where the data is: the next batch */
+    int64_t stage_step, stage_epoch; /* where the stage began: its schedule and its length count from there */
+    bool stage_over;             /* the stage has ended and another follows */
     double loss_sum, loss_terms; /* of the epoch so far */
     float loss;                  /* of the last step */
     const float *grads;          /* borrowed: the last step's sum, valid until the next step's first lane */
@@ -51,6 +53,8 @@ double clock_seconds(void);
 lk_status leader_open(trainer *t, int64_t resume_step);
 void      leader_close(trainer *t);
 lk_status leader_order(trainer *t, const lk_batch *batch);
+/* The schedule of the stage that begins, and a line in the journal. */
+lk_status leader_enter_stage(trainer *t);
 /* After an evaluation: plateau, early stop, best; metrics.csv and the journal.  *flags gets LK_ORDER_STOP |
  * LK_ORDER_EARLY when the run shall end. */
 lk_status leader_judge(trainer *t, uint32_t *flags);
@@ -81,6 +85,8 @@ lk_status saving_begin(trainer *t);
 lk_status saving_publish(trainer *t);
 /* Waits for and publishes the save in flight, if any.  Collective. */
 lk_status saving_settle(trainer *t);
+/* Turns j to the stage in which j->checkpoint was saved.  Local; the same on every worker. */
+lk_status saving_find_stage(job *j);
 /* Restores everything from j->checkpoint.  Collective. */
 lk_status saving_restore(trainer *t);
 

@@ -442,10 +442,10 @@ Test(recipe, lines_are_told_for_keys_of_the_file_alone)
 {
     lk_recipe *r = good(base, "train.batch=8");
 
-    cr_expect_eq(lk_recipe_line(r, "train"), 6);
-    cr_expect_eq(lk_recipe_line(r, "model.layers"), 3);
-    cr_expect_eq(lk_recipe_line(r, "train.batch"), 0);
-    cr_expect_eq(lk_recipe_line(r, "nothing"), 0);
+    cr_expect_str_eq(lk_recipe_where(r, "train"), "r.yaml:6");
+    cr_expect_str_eq(lk_recipe_where(r, "model.layers"), "r.yaml:3");
+    cr_expect_str_eq(lk_recipe_where(r, "train.batch"), "r.yaml");
+    cr_expect_str_eq(lk_recipe_where(r, "nothing"), "r.yaml");
     lk_recipe_free(&r);
 }
 

@@ -1,0 +1,102 @@
+/*
+ * Stages of a run: which tensors train in each, and turning from one to the next.  A stage is a whole recipe (io.h), so
+ * everything else reads its keys from j->recipe as if there were only one.
+ */
+#include "launch/launch.h"
+
+#include <stdlib.h>
+
+/* Which tensors train in the current stage. */
+static lk_status make_set(job *j, lk_trained **out)
+{
+    const size_t n = lk_model_n_tensors(j->model);
+    bool *trains = calloc(n, sizeof *trains);
+
+    LK_TRY_ALLOC(trains, n * sizeof *trains);
+    for (size_t i = 0; i < n; i++) trains[i] = !lk_recipe_frozen(j->whole, j->stage, lk_model_tensor(j->model, i)->name);
+    const lk_trained_spec spec = {
+        .trains = trains,
+        .n_groups = 1,
+        .frozen_norm_eval = j->recipe->train.norm == LK_FROZEN_NORM_EVAL,
+    };
+    lk_status status = lk_trained_new(j->model, &spec, out);
+    if (status == LK_ERR_USAGE)
+        status = LK_FAIL(LK_ERR_USAGE, "%s: %s: %s", lk_recipe_where(j->recipe, "train.freeze"),
+                         j->recipe->stage ? j->recipe->stage : "train.freeze", lk_error_message());
+    free(trains);
+    return status;
+}
+
+/* The engine turns to the new set before the old one goes; an optimizer needs its set to the end. */
+static lk_status change_set(job *j)
+{
+    lk_trained *trained;
+    lk_optimizer *optimizer = NULL;
+
+    LK_TRY(make_set(j, &trained));
+    lk_engine_use(j->engine, trained);
+    lk_status status = lk_optimizer_new(j->engine, trained, &j->recipe->optimizer, &optimizer);
+    if (status == LK_OK && j->optimizer) status = lk_optimizer_carry(optimizer, j->optimizer);
+    lk_optimizer_free(&j->optimizer);
+    lk_trained_free(&j->trained);
+    j->trained = trained;
+    j->optimizer = optimizer;
+    LK_TRY(status);
+    return job_compile(j, j->loader, LK_TRAIN);
+}
+
+static lk_status turn(job *j)
+{
+    lk_loader_free(&j->loader);
+    LK_TRY(job_make_loader(j, j->train, true, &j->loader));
+    return change_set(j);
+}
+
+lk_status job_enter_stage(job *j, unsigned stage)
+{
+    lk_reducer_free(&j->reducer); /* first: two sets of gradient arenas need not fit side by side */
+    j->stage = stage;
+    j->recipe = j->whole->stages[stage];
+    LK_TRY(job_agree(j, turn(j)));
+    /* Collective, and the same on all. */
+    const lk_status status = lk_reducer_new(j->world, j->engine, j->trained, (lk_reduction)j->recipe->dist.reduction,
+                                            j->lanes, (size_t)j->recipe->dist.bucket_bytes, &j->reducer);
+    if (status != LK_OK) j->agreed = true;
+    return status;
+}
+
+/* What can be wrong with a stage besides what entering it would show. */
+static lk_status check_stages(job *j)
+{
+    const size_t n = lk_model_n_tensors(j->model);
+    const char **names = calloc(n, sizeof *names);
+    lk_status status = LK_OK;
+
+    LK_TRY_ALLOC(names, n * sizeof *names);
+    for (size_t i = 0; i < n; i++) names[i] = lk_model_tensor(j->model, i)->name;
+    status = lk_recipe_check_patterns(j->whole, names, n);
+    free(names);
+    for (unsigned s = 0; status == LK_OK && s < j->whole->n_stages; s++) {
+        lk_schedule *schedule = NULL;
+        const lk_recipe *r = j->whole->stages[s];
+
+        status = lk_schedule_new(&r->scheduler.spec, r->optimizer.lr, &schedule);
+        lk_schedule_free(&schedule);
+    }
+    return status;
+}
+
+lk_status job_open_training(job *j)
+{
+    const unsigned first = j->stage;
+    lk_status status = check_stages(j);
+
+    if (status == LK_OK && j->recipe->has_ema && j->leader)
+        status = lk_ema_new(j->engine, &j->recipe->ema.spec, j->params, &j->ema);
+    LK_TRY(job_agree(j, status));
+    for (unsigned s = j->whole->n_stages; s-- > first;) {
+        lk_optimizer_free(&j->optimizer); /* a rehearsal hands nothing on */
+        LK_TRY(job_enter_stage(j, s));
+    }
+    return LK_OK;
+}

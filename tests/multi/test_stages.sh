@@ -1,0 +1,65 @@
+#!/bin/sh
+# Four stages that freeze, unfreeze, change batch, rate and schedule: the same bits on 1 to 4 workers, and when stopped
+# at every boundary and inside every stage and resumed on another number of workers.
+set -u
+. "$(dirname "$0")/../lib.sh"
+
+cat >staged.yaml <<'E2'
+run: {name: staged, seed: 3}
+data: {kind: regression, samples: 1008, validation_samples: 203, n_features: 20, noise: 0.1, standardize: true}
+model: {kind: mlp, layers: [20, 64, 32, 1], norm: batch, dropout: 0.2}
+loss: {kind: mse}
+optimizer: {kind: adam, lr: 1e-3}
+ema: {beta: 0.99, update_after_step: 10, update_every: 1}
+train: {epochs: 5, batch: 32, lanes: 4}
+stages:
+  - {name: pretrain, epochs: 3}
+  - {name: head, epochs: 2, freeze: ['*'], unfreeze: ['8.*'], optimizer: {lr: 1e-2},
+     scheduler: {kind: lambda, expr: 0.9^epoch}}
+  - {name: upper, steps: 50, unfreeze: ['4.*', '5.*'], batch: 50, norm: train}
+  - {name: all, unfreeze: ['*'], optimizer: {lr: 1e-4}, epochs: 8,
+     scheduler: {kind: reduce_on_plateau, metric: validation.loss, patience: 1},
+     early_stop: {metric: ema.validation.loss, patience: 2}}
+checkpoint: {every: 16, unit: step, keep: 100, best: false}
+E2
+
+status 0 alone train staged.yaml run.dir=whole
+want=$(digests whole)
+for n in 2 3 4; do
+    status 0 workers $n train staged.yaml run.dir=on-$n
+    same "$n workers: digests" "$(digests on-$n)" "$want"
+    same "$n workers: metrics" "$(cksum <on-$n/metrics.csv)" "$(cksum <whole/metrics.csv)"
+done
+
+# Goes back to step $1 of the whole run and resumes it from there on $2 workers.
+resume_from() {
+    rm -rf again
+    cp -a whole again
+    for step in again/checkpoints/step-*; do
+        [ "$(echo "${step##*-}" | sed "s/^0*//")" -gt "$1" ] && rm -r "$step"
+    done
+    [ -d "$(printf 'again/checkpoints/step-%08d' "$1")" ] || { same "a checkpoint of step $1" none one; return; }
+    rm -f again/checkpoints/latest again/summary.json
+    status 0 workers "$2" train staged.yaml run.dir=again --resume
+    same "resumed at step $1 on $2 workers: digests" "$(digests again)" "$want"
+    same "resumed at step $1 on $2 workers: metrics" "$(cksum <again/metrics.csv)" "$(cksum <whole/metrics.csv)"
+}
+
+# Batches of 32 over 1008 samples are 32 an epoch: the stages begin at steps 0, 96, 160 and 210.
+resume_from 48 2   # inside pretrain
+resume_from 96 3   # pretrain is over
+resume_from 112 1  # inside head
+resume_from 160 4  # head is over
+resume_from 176 3  # inside upper
+resume_from 210 2  # upper is over, in mid-epoch
+resume_from 240 1  # inside all
+
+status 2 alone train staged.yaml stages.head.freeze='["9.*"]' run.dir=bad
+says "freeze of stage head: .9... matches no tensor"
+status 2 alone train staged.yaml stages.head.unfreeze='["0.weigth"]' run.dir=bad
+says "unfreeze of stage head: .0.weigth. matches no tensor; did you mean 0.weight"
+status 2 alone train staged.yaml stages.head.freeze='["*"]' stages.head.unfreeze=null run.dir=bad
+says "head: .*no tensor is left to train"
+status 2 alone train staged.yaml stages.all.batch=3 run.dir=bad
+says "train.batch: 3 samples cannot be cut into 4 lanes"
+finish
