@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
-"""Golden values of whole networks: PyTorch's outputs, loss, gradients and running statistics, by state_dict name.
+"""Golden values of whole networks: PyTorch's outputs, loss, gradients and running statistics, by state_dict name; also
+with layers frozen (requires_grad_(False)), their batch norms in training or in evaluation mode.
 
 Writes networks.json beside this file.  Run: python3 tests/golden/make_networks.py
 """
+import fnmatch
 import json
 import pathlib
 
@@ -47,12 +49,25 @@ def values(tensor):
     return [float(f"{v:.9g}") for v in tensor.detach().float().flatten().tolist()]
 
 
-def case(name, net, spec, x, target, loss):
+def freeze(net, patterns, norm_eval):
+    """Freezes parameters by name; a batch norm frozen whole goes to evaluation mode if norm_eval."""
+    for k, p in net.named_parameters():
+        p.requires_grad_(not any(fnmatch.fnmatchcase(k, pattern) for pattern in patterns))
+    for module in net.modules():
+        if norm_eval and isinstance(module, nn.modules.batchnorm._BatchNorm):
+            module.train(module.weight.requires_grad or module.bias.requires_grad)
+
+
+def case(name, net, spec, x, target, loss, frozen=(), norm_eval=False):
     with torch.no_grad():
         for p in net.parameters():
             p.copy_(p + 0.3 * torch.randn_like(p))  # no weight of a norm stays 1
+        for k, b in net.named_buffers():
+            if frozen and "running" in k:  # statistics of an earlier training
+                b.copy_(b + 0.5 * torch.rand_like(b))
     first = {k: values(v) for k, v in net.state_dict().items() if "num_batches" not in k}
     net.train()
+    freeze(net, frozen, norm_eval)
     train_loss = loss(net(x), target)
     train_loss.backward()
     after = {k: values(v) for k, v in net.named_buffers() if "num_batches" not in k}
@@ -62,7 +77,8 @@ def case(name, net, spec, x, target, loss):
         "samples": SAMPLES,
         "x": values(x.permute(0, 2, 3, 1) if x.dim() == 4 else x),  # images are (N, H, W, C) in memory
         "target": values(target), "tensors": first, "loss": values(train_loss)[0],
-        "gradients": {k: values(p.grad) for k, p in net.named_parameters()},
+        "frozen": list(frozen), "norm_eval": norm_eval,
+        "gradients": {k: values(p.grad) for k, p in net.named_parameters() if p.requires_grad},
         "running": after, "output": values(net(x)),
     }
 
@@ -86,6 +102,19 @@ def main():
         case("cnn, batch norm", Cnn(True, nn.AvgPool2d), {"kind": "cnn", "norm": "batch", "pool": "avg"}, image,
              label, cross_entropy),
     ]
+    for norm_eval in (True, False):
+        mode = "eval" if norm_eval else "train"
+        for what, frozen in (("prefix", ["[01].*"]), ("middle", ["4.weight", "5.*"]), ("suffix", ["[58].*"]),
+                             ("weights", ["*.weight"])):
+            cases.append(case(f"mlp, frozen {what}, norm {mode}", mlp(nn.BatchNorm1d, "before", nn.ReLU),
+                              {"norm": "batch"}, x, y, nn.MSELoss(), frozen, norm_eval))
+        for what, frozen in (("prefix", ["features.[01].*"]), ("all but one layer", ["features.[145].*", "class*"]),
+                             ("head", ["classifier.*"])):
+            cases.append(case(f"cnn, frozen {what}, norm {mode}", Cnn(True, nn.MaxPool2d),
+                              {"kind": "cnn", "norm": "batch", "pool": "max"}, image, label, cross_entropy, frozen,
+                              norm_eval))
+    cases.append(case("cnn, only biases train", Cnn(False, nn.MaxPool2d), {"kind": "cnn", "norm": "none"}, image, label,
+                      cross_entropy, ["*.weight"]))
     out = pathlib.Path(__file__).with_name("networks.json")
     out.write_text(json.dumps({"torch": torch.__version__, "cases": cases}) + "\n")
 

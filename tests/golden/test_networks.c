@@ -1,4 +1,5 @@
-/* Whole networks give PyTorch's outputs, loss, gradients and running statistics, tensor by tensor of its state_dict. */
+/* Whole networks give PyTorch's outputs, loss, gradients and running statistics, tensor by tensor of its state_dict, with
+ * everything trained and with layers frozen. */
 #include <criterion/criterion.h>
 #include <jansson.h>
 #include <math.h>
@@ -11,11 +12,14 @@
  * numbers of about 1. */
 #define TOLERANCE 5e-6
 
+enum { MOST_TENSORS = 32 };
+
 typedef struct golden {
     const json_t *values; /* borrowed: one case */
     const char *name;
     lk_model *model;
     lk_engine *engine;
+    lk_trained *trained;
     float *params, *grads, *x, *target, *output;
     int32_t *label;
     int64_t *sample;
@@ -90,6 +94,25 @@ static void read_tensors(golden *g)
     cr_assert_eq(lk_model_n_tensors(g->model), json_object_size(json_object_get(g->values, "tensors")));
 }
 
+/* What the case freezes; nothing in most. */
+static void use_set(golden *g)
+{
+    const json_t *frozen = json_object_get(g->values, "frozen");
+    bool trains[MOST_TENSORS];
+
+    cr_assert_leq(lk_model_n_tensors(g->model), MOST_TENSORS);
+    for (size_t i = 0; i < lk_model_n_tensors(g->model); i++) {
+        trains[i] = true;
+        for (size_t k = 0; k < json_array_size(frozen); k++)
+            if (lk_glob(json_string_value(json_array_get(frozen, k)), lk_model_tensor(g->model, i)->name))
+                trains[i] = false;
+    }
+    const lk_trained_spec spec = {.trains = trains, .n_groups = 1,
+                                  .frozen_norm_eval = json_is_true(json_object_get(g->values, "norm_eval"))};
+    cr_assert_eq(lk_trained_new(g->model, &spec, &g->trained), LK_OK, "%s", lk_error_message());
+    lk_engine_use(g->engine, g->trained);
+}
+
 static golden golden_new(const json_t *values)
 {
     golden g = {.values = values, .name = json_string_value(json_object_get(values, "name")),
@@ -99,9 +122,10 @@ static golden golden_new(const json_t *values)
 
     cr_assert_eq(lk_model_new(&spec, &g.model), LK_OK, "%s", lk_error_message());
     cr_assert_eq(lk_engine_new(&options, g.model, &g.engine), LK_OK, "%s", lk_error_message());
+    use_set(&g);
     const size_t n = (size_t)g.n, n_out = n * lk_model_n_output(g.model);
     g.params = lk_alloc(lk_model_n_elem(g.model) * sizeof(float));
-    g.grads = lk_alloc(lk_trained_n_grads(lk_engine_trained(g.engine)) * sizeof(float));
+    g.grads = lk_alloc(lk_trained_n_grads(g.trained) * sizeof(float));
     g.x = lk_alloc(n * lk_model_n_input(g.model) * sizeof(float));
     g.target = lk_alloc(n_out * sizeof(float));
     g.output = lk_alloc(n_out * sizeof(float));
@@ -118,6 +142,7 @@ static void golden_free(golden *g)
     lk_free(&g->sample), lk_free(&g->label), lk_free(&g->output), lk_free(&g->target), lk_free(&g->x);
     lk_free(&g->grads), lk_free(&g->params);
     lk_engine_free(&g->engine);
+    lk_trained_free(&g->trained);
     lk_model_free(&g->model);
 }
 
@@ -139,8 +164,8 @@ static void expect_list(const golden *g, const char *what, const float *got, con
     }
 }
 
-/* Every tensor of a section, at its place in an arena. */
-static void expect_section(const golden *g, const char *section, const float *arena)
+/* Every tensor of a section, at its place in the parameter arena or, with a set, in its gradient arena. */
+static void expect_section(const golden *g, const char *section, const lk_trained *set, const float *arena)
 {
     const char *name;
     json_t *want;
@@ -150,7 +175,8 @@ static void expect_section(const golden *g, const char *section, const float *ar
         char what[128];
 
         snprintf(what, sizeof what, "%s %s", section, name);
-        expect_list(g, what, arena + lk_model_tensor(g->model, (size_t)i)->offset, want);
+        expect_list(g, what, arena + (set ? lk_trained_offset(set, (size_t)i)
+                                          : lk_model_tensor(g->model, (size_t)i)->offset), want);
     }
 }
 
@@ -159,12 +185,16 @@ static void expect_case(const json_t *values)
     golden g = golden_new(values);
 
     run(&g, LK_TRAIN, 1);
-    const double loss = (double)g.grads[lk_trained_slot(lk_engine_trained(g.engine), LK_SLOT_LOSS)];
+    const double loss = (double)g.grads[lk_trained_slot(g.trained, LK_SLOT_LOSS)];
     const double want = json_number_value(json_object_get(values, "loss"));
     cr_expect_float_eq(loss, want, TOLERANCE * fmax(1.0, want), "%s: loss: got %.9g, PyTorch %.9g", g.name, loss, want);
-    expect_section(&g, "gradients", g.grads);
+    expect_section(&g, "gradients", g.trained, g.grads);
+    size_t n_trained = 0;
+    for (size_t i = 0; i < lk_model_n_tensors(g.model); i++) n_trained += lk_trained_has(g.trained, i);
+    cr_expect_eq(n_trained, json_object_size(json_object_get(values, "gradients")), "%s: %zu tensors train", g.name,
+                 n_trained);
     cr_assert_eq(lk_engine_update_stats(g.engine, g.params, g.grads), LK_OK);
-    expect_section(&g, "running", g.params);
+    expect_section(&g, "running", NULL, g.params);
     run(&g, LK_EVAL, 2);
     expect_list(&g, "output", g.output, json_object_get(values, "output"));
     cr_expect_eq(g.sums[LK_SUM_COUNT], (double)g.terms, "%s: counted %g terms, want %ld", g.name, g.sums[LK_SUM_COUNT],
@@ -180,7 +210,7 @@ Test(networks, outputs_losses_gradients_and_statistics_are_those_of_pytorch)
     size_t i;
 
     cr_assert_not_null(root, "networks.json: %s at line %d", error.text, error.line);
-    cr_assert_geq(json_array_size(json_object_get(root, "cases")), 6);
+    cr_assert_geq(json_array_size(json_object_get(root, "cases")), 21);
     json_array_foreach(json_object_get(root, "cases"), i, values) expect_case(values);
     json_decref(root);
 }

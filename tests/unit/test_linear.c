@@ -173,7 +173,7 @@ Test(linear, only_wanted_gradients_are_computed)
     h.graph.tensors[w].needs_grad = false;
     op_ok(lk_op_linear(&h.graph, "fc", x, w, b, &y));
     const int dy = op_differentiate(&h, y);
-    cr_expect_eq(h.graph.n_nodes, 2, "got %d nodes, want linear and linear_grad_w", h.graph.n_nodes);
+    cr_expect_eq(h.graph.n_nodes, 2, "got %d nodes, want linear and bias_grad", h.graph.n_nodes);
     op_bind(&h);
     op_fill(&h, dy, 1);
     op_run(&h);
