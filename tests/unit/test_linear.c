@@ -185,6 +185,44 @@ Test(linear, only_wanted_gradients_are_computed)
     op_close(&h);
 }
 
+/* Sums of op_fill()'s values are exact in any order. */
+static void expect_bias_gradient(int64_t N, int64_t O, lk_dtype dtype, int threads)
+{
+    op_harness h;
+    int y;
+
+    op_open(&h, LK_TRAIN, threads);
+    const int x = op_tensor(&h, "x", LK_ARENA_X, dtype, 2, (int64_t[]){N, 3});
+    const int w = op_tensor(&h, "w", LK_ARENA_PARAMS, LK_DTYPE_F32, 2, (int64_t[]){O, 3});
+    const int b = op_tensor(&h, "b", LK_ARENA_PARAMS, LK_DTYPE_F32, 1, &O);
+    h.graph.tensors[w].needs_grad = false;
+    op_ok(lk_op_linear(&h.graph, "fc", x, w, b, &y));
+    const int dy = op_differentiate(&h, y);
+    op_bind(&h);
+    op_fill(&h, dy, 1);
+    op_run(&h);
+    for (size_t o = 0; o < (size_t)O; o++) {
+        const float got = op_get_one(&h, op_gradient(&h, b), o);
+        float want = 0.0f;
+
+        for (size_t n = 0; n < (size_t)N; n++) want += op_get_one(&h, dy, n * (size_t)O + o);
+        cr_expect_eq(got, want, "%ld rows, db[%zu] of %ld: got %g, want %g", (long)N, o, (long)O, (double)got,
+                     (double)want);
+    }
+    op_close(&h);
+}
+
+Test(linear, a_bias_alone_gets_the_sum_of_all_rows)
+{
+    const int64_t sizes[][2] = {{1, 1}, {2, 7}, {17, 130}, {5000, 3}, {3000, 64}};
+
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
+        for (int threads = 1; threads <= 2; threads++) {
+            expect_bias_gradient(sizes[i][0], sizes[i][1], LK_DTYPE_F32, threads);
+            expect_bias_gradient(sizes[i][0], sizes[i][1], LK_DTYPE_BF16, threads);
+        }
+}
+
 static void expect_refused(int ndim, int64_t features, lk_dtype dtype, int64_t bias, const char *part)
 {
     op_harness h;

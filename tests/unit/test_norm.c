@@ -317,6 +317,52 @@ Test(norm, evaluation_uses_the_running_statistics)
 
 /* ---------------------------------------------------------------- refusals */
 
+/* dx = g / sqrt(running_var + eps) dy, exactly the fp32 operations of the kernel in fp32, one rounding more in bf16. */
+static void expect_eval_gradient(const int64_t shape[4], lk_dtype dtype, int threads)
+{
+    op_harness h;
+    const int64_t channels = shape[3];
+    int y;
+
+    op_open(&h, LK_TRAIN, threads);
+    const int x = op_tensor(&h, "x", LK_ARENA_X, dtype, 4, shape);
+    const int g = op_tensor(&h, "g", LK_ARENA_PARAMS, LK_DTYPE_F32, 1, &channels);
+    const int b = op_tensor(&h, "b", LK_ARENA_PARAMS, LK_DTYPE_F32, 1, &channels);
+    const int mean = op_tensor(&h, "mean", LK_ARENA_PARAMS, LK_DTYPE_F32, 1, &channels);
+    const int var = op_tensor(&h, "var", LK_ARENA_PARAMS, LK_DTYPE_F32, 1, &channels);
+    const int constants[] = {g, b, mean, var};
+
+    for (int i = 0; i < 4; i++) h.graph.tensors[constants[i]].needs_grad = false;
+    h.graph.tensors[x].needs_grad = true;
+    op_ok(lk_op_batch_norm(&h.graph, "norm", x, g, b, mean, var, LK_NO_TENSOR, LK_NO_TENSOR, eps, 0.1f, &y));
+    const int dy = op_differentiate(&h, y);
+    cr_expect_eq(h.graph.n_nodes, 2, "got %d nodes, want the norm and its gradient", h.graph.n_nodes);
+    op_bind(&h);
+    op_fill(&h, g, 2), op_fill(&h, var, 3), op_fill(&h, dy, 4);
+    for (size_t c = 0; c < (size_t)channels; c++) op_set_one(&h, var, c, fabsf(op_get_one(&h, var, c)));
+    op_run(&h);
+    for (size_t i = 0; i < op_n_elem(&h, x); i++) {
+        const size_t c = i % (size_t)channels;
+        const float factor = op_get_one(&h, g, c) * (1.0f / sqrtf(op_get_one(&h, var, c) + eps));
+        const float want = factor * op_get_one(&h, dy, i), got = op_get_one(&h, op_gradient(&h, x), i);
+        const float most = dtype == LK_DTYPE_BF16 ? 0x1p-8f * fabsf(want) : 0.0f;
+
+        cr_expect(fabsf(got - want) <= most, "dx[%zu]: got %.9g, want %.9g", i, (double)got, (double)want);
+    }
+    op_close(&h);
+}
+
+Test(norm, under_running_statistics_the_gradient_is_a_factor)
+{
+    const int64_t sizes[][4] = {{5, 3, 2, 7}, {2, 1, 1, 1}, {9, 4, 4, 16}, {64, 8, 8, 130}};
+
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
+        for (int threads = 1; threads <= 2; threads++) {
+            expect_eval_gradient(sizes[i], LK_DTYPE_F32, threads);
+            expect_eval_gradient(sizes[i], LK_DTYPE_BF16, threads);
+        }
+}
+
 static void expect_refused(lk_status status, const char *part)
 {
     cr_expect_eq(status, LK_ERR_USAGE);

@@ -297,3 +297,105 @@ Test(optimizer_model, padding_and_buffers_stay_as_they_are, .init = set_up, .fin
     lk_free(&before), lk_free(&is_weight);
     lk_optimizer_free(&optimizer);
 }
+
+/* ------------------------------------------------------------------ groups */
+
+/* Biases are group 1, the first layer's weight is frozen. */
+static lk_trained *two_groups(void)
+{
+    bool trains[16];
+    int group[16];
+    lk_trained *trained;
+
+    for (size_t t = 0; t < lk_model_n_tensors(model); t++) {
+        trains[t] = t != 0;
+        group[t] = lk_glob("*.bias", lk_model_tensor(model, t)->name);
+    }
+    const lk_trained_spec spec = {.trains = trains, .group = group, .n_groups = 2};
+    cr_assert_eq(lk_trained_new(model, &spec, &trained), LK_OK, "%s", lk_error_message());
+    return trained;
+}
+
+Test(optimizer_model, groups_share_what_clips_and_keeps_state, .init = set_up, .fini = tear_down)
+{
+    const lk_optimizer_spec pairs[][2] = {
+        {sgd, adam}, {adam, WITH(adam, s.amsgrad = true)}, {sgd, WITH(sgd, s.clip_norm = 1)},
+        {sgd, WITH(sgd, s.clip_value = 1)}, {sgd, WITH(sgd, s.lr = -1)},
+    };
+    lk_trained *trained = two_groups();
+    lk_optimizer *optimizer;
+
+    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
+        cr_expect_eq(lk_optimizer_new(engine, trained, pairs[i], &optimizer), LK_ERR_USAGE, "pair %zu", i);
+        cr_expect(strstr(lk_error_message(), "optimizer."), "message: %s", lk_error_message());
+    }
+    lk_trained_free(&trained);
+}
+
+/* SGD moves by lr (g + weight_decay p): with p = 1 and g = 0.5 powers of two, so equality. */
+Test(optimizer_model, each_group_moves_by_its_own_rates, .init = set_up, .fini = tear_down)
+{
+    const lk_optimizer_spec specs[] = {WITH(sgd, s.weight_decay = 0.25), WITH(sgd, s.momentum = 0.5)};
+    const lk_group_rates rates[] = {{0.5, NAN, NAN}, {0.25, 0.0, 0.5}};
+    const float want[] = {1 - 0.5f * (0.5f + 0.25f), 1 - 0.25f * (0.5f + 0.5f)};
+    lk_trained *trained = two_groups();
+    lk_optimizer *optimizer;
+
+    cr_assert_eq(lk_optimizer_new(engine, trained, specs, &optimizer), LK_OK, "%s", lk_error_message());
+    for (size_t i = 0; i < lk_model_n_params(model); i++) params[i] = 1;
+    for (size_t i = 0; i < lk_trained_n_elem(trained); i++) grads[i] = 0.5f;
+    cr_assert_eq(lk_optimizer_update(optimizer, params, grads, rates, NULL, NULL), LK_OK, "%s", lk_error_message());
+    for (size_t t = 0; t < lk_model_n_tensors(model); t++) {
+        const lk_tensor_info *info = lk_model_tensor(model, t);
+        const float expected = lk_trained_has(trained, t) ? want[lk_trained_group(trained, t)] : 1.0f;
+
+        if (info->role != LK_ROLE_PARAM) continue;
+        for (size_t i = 0; i < info->n_elem; i++)
+            cr_expect_eq(params[info->offset + i], expected, "%s[%zu]: got %g, want %g", info->name, i,
+                         params[info->offset + i], expected);
+    }
+    lk_optimizer_free(&optimizer);
+    lk_trained_free(&trained);
+}
+
+/* A first update after joining is like a first update ever, whatever the others have done. */
+Test(optimizer_model, a_tensor_that_joins_has_a_count_of_its_own, .init = set_up, .fini = tear_down)
+{
+    const lk_optimizer_spec both[] = {adam, adam};
+    const lk_group_rates rates[] = {tenth, tenth};
+    lk_trained *part = two_groups();
+    lk_optimizer *first, *second = optimizer_of(adam);
+
+    cr_assert_eq(lk_optimizer_new(engine, part, both, &first), LK_OK, "%s", lk_error_message());
+    fill_grads(1);
+    for (int i = 0; i < 3; i++) cr_assert_eq(lk_optimizer_update(first, params, grads, rates, NULL, NULL), LK_OK);
+    cr_assert_eq(lk_optimizer_carry(second, first), LK_OK);
+    cr_expect_eq(lk_optimizer_step(second, 0), 0, "got %ld", (long)lk_optimizer_step(second, 0));
+    cr_expect_eq(lk_optimizer_step(second, 1), 3, "got %ld", (long)lk_optimizer_step(second, 1));
+    cr_expect_eq(lk_optimizer_state(second, 0, 0)[0], 0.0f);
+    cr_expect_eq(lk_optimizer_state(second, 0, 1)[0], lk_optimizer_state(first, 0, 1)[0]);
+    params[0] = 0;
+    cr_assert_eq(lk_optimizer_update(second, params, grads, &tenth, NULL, NULL), LK_OK);
+    /* m / sqrt(v) is 1 at the first step, but for eps and three roundings. */
+    cr_expect_float_eq(params[0], -0.1f, 1e-7, "got %.9g, want -0.1", params[0]);
+    cr_expect_eq(lk_optimizer_step(second, 0), 1);
+    cr_expect_eq(lk_optimizer_step(second, 1), 4);
+    lk_optimizer_free(&second), lk_optimizer_free(&first);
+    lk_trained_free(&part);
+}
+
+Test(optimizer_model, nothing_is_carried_between_kinds_that_keep_other_states, .init = set_up, .fini = tear_down)
+{
+    lk_optimizer *from = optimizer_of(adam), *to = optimizer_of(WITH(sgd, s.momentum = 0.9));
+    lk_optimizer *plain = optimizer_of(sgd);
+
+    fill_grads(1);
+    cr_assert_eq(lk_optimizer_update(from, params, grads, &tenth, NULL, NULL), LK_OK);
+    cr_assert_eq(lk_optimizer_update(plain, params, grads, &tenth, NULL, NULL), LK_OK);
+    cr_assert_eq(lk_optimizer_carry(to, from), LK_OK);
+    cr_expect_eq(lk_optimizer_step(to, 0), 0);
+    cr_expect_eq(lk_optimizer_state(to, 0, 0)[0], 0.0f);
+    cr_assert_eq(lk_optimizer_carry(to, plain), LK_OK);
+    cr_expect_eq(lk_optimizer_step(to, 0), 0, "a buffer that never was must start as the first gradient");
+    lk_optimizer_free(&from), lk_optimizer_free(&to), lk_optimizer_free(&plain);
+}
