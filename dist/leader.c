@@ -21,7 +21,12 @@ lk_status lk_order_wait(lk_world *world, int64_t step)
 
     assert(order);
     world->order = NULL;
-    if (world->size > 1) LK_MPI_WAIT(world, MPI_Wait(&world->order_request, MPI_STATUS_IGNORE));
+    if (world->size > 1) {
+        lk_wait_begin(world);
+        const lk_status status = lk_wait_all(world, 1, &world->order_request);
+        lk_wait_end(world);
+        LK_TRY(status);
+    }
     if (order->step != step)
         return LK_FAIL(LK_ERR_PEER, "rank %d (%s) is at step %lld but the leader's order is for step %lld", world->rank,
                        world->hosts[world->rank], (long long)step, (long long)order->step);

@@ -1,14 +1,13 @@
 /*
  * Messages of the reduction.
  *
- * In the foreground MPI waits as it likes best.  In the background it must not: MPI waits by spinning, and the core is
- * the backward pass's.  So the communication thread looks a few times (each look moves long messages on), sleeps for a
- * moment, and looks again; once the main thread is waiting for it, it only gives way.
+ * In the foreground they are waited for as everything is (wait.c).  In the background MPI must not wait: it spins, and
+ * the core is the backward pass's.  So the communication thread looks a few times (each look moves long messages on),
+ * sleeps for a moment, and looks again; once the main thread is waiting for it, it only gives way.
  */
 #include "dist/wire.h"
 
 #include <assert.h>
-#include <sched.h>
 #include <time.h>
 
 enum { TAG_GRADIENTS = 1, LOOKS_A_NAP = 16, NAP_NS = 20000 };
@@ -50,13 +49,13 @@ static lk_status poll_until_done(lk_wire *wire)
 {
     const struct timespec nap = {0, NAP_NS};
 
-    for (int look = 1;; look++) {
+    for (int look = 1, hurried = 0;; look++) {
         int done = 0;
 
         LK_MPI(wire->world, MPI_Testall(wire->n, wire->request, &done, MPI_STATUSES_IGNORE));
         if (done) return LK_OK;
         if (atomic_load_explicit(&wire->hurry, memory_order_relaxed))
-            sched_yield();
+            lk_give_way(wire->world, hurried++);
         else if (look % LOOKS_A_NAP == 0)
             nanosleep(&nap, NULL);
     }
@@ -67,7 +66,7 @@ lk_status lk_wire_complete(lk_wire *wire)
     if (wire->background)
         LK_TRY(poll_until_done(wire));
     else
-        LK_MPI(wire->world, MPI_Waitall(wire->n, wire->request, MPI_STATUSES_IGNORE));
+        LK_TRY(lk_wait_all(wire->world, wire->n, wire->request));
     wire->n = 0;
     return LK_OK;
 }
@@ -78,7 +77,7 @@ lk_status lk_wire_all_reduce(lk_wire *wire, float *values, size_t n_elem)
 
     assert(wire->n < wire->capacity && n_elem <= LK_WIRE_MAX_ELEM);
     atomic_fetch_add_explicit(&wire->bytes_sent, (int64_t)(n_elem * sizeof *values), memory_order_relaxed);
-    if (!wire->background) {
+    if (!wire->background && !world->shares_cores) {
         LK_MPI(world, MPI_Allreduce(MPI_IN_PLACE, values, (int)n_elem, MPI_FLOAT, MPI_SUM, world->reduce_comm));
         return LK_OK;
     }

@@ -58,6 +58,7 @@ static lk_status join(lk_world *world, const lk_launch *launch)
     int provided = MPI_THREAD_SINGLE;
 
     lk_launch_tune();
+    lk_wait_tune();
     LK_MPI(world, MPI_Init_thread(NULL, NULL, MPI_THREAD_SERIALIZED, &provided));
     world->mpi = true;
     world->threads = provided >= MPI_THREAD_SERIALIZED;
@@ -75,7 +76,8 @@ static lk_status join(lk_world *world, const lk_launch *launch)
     LK_TRY(copy_comm(world, &world->reduce_comm));
     world->hosts = lk_alloc((size_t)world->size * sizeof *world->hosts);
     LK_TRY_ALLOC(world->hosts, (size_t)world->size * sizeof *world->hosts);
-    return meet(world);
+    LK_TRY(meet(world));
+    return lk_wait_find_sharing(world);
 }
 
 static lk_status be_alone(lk_world *world)

@@ -22,6 +22,7 @@ struct lk_world {
     bool threads;                 /* MPI lets a second thread call it */
     int rank, size;
     int host_rank, host_size, n_hosts;
+    bool shares_cores;            /* this host has fewer cores than workers */
     MPI_Comm comm;                /* what the main thread says */
     MPI_Comm reduce_comm;         /* gradients, also from the communication thread */
     MPI_Comm host_comm;           /* workers of this host */
@@ -56,16 +57,33 @@ lk_status lk_mpi_fail(const lk_world *world, int code, const char *call, const c
         if (lk_mpi_ != MPI_SUCCESS) return lk_mpi_fail((world), lk_mpi_, #call, __FILE__, __LINE__); \
     } while (0)
 
-/* The same for calls that wait for other workers, by the main thread: the watchdog does not blame who waits. */
+/* The same for collectives that wait for other workers, by the main thread: the watchdog does not blame who waits, and
+ * where cores are shared the wait is for all to be there, so that the call itself is short. */
 #define LK_MPI_WAIT(world, call)                                                               \
     do {                                                                                       \
         lk_wait_begin(world);                                                                  \
-        pthread_mutex_lock(&(world)->door);                                                    \
-        const int lk_mpi_ = (call);                                                            \
-        pthread_mutex_unlock(&(world)->door);                                                  \
+        int lk_mpi_ = lk_wait_meet(world);                                                     \
+        if (lk_mpi_ == MPI_SUCCESS) {                                                          \
+            pthread_mutex_lock(&(world)->door);                                                \
+            lk_mpi_ = (call);                                                                  \
+            pthread_mutex_unlock(&(world)->door);                                              \
+        }                                                                                      \
         lk_wait_end(world);                                                                    \
         if (lk_mpi_ != MPI_SUCCESS) return lk_mpi_fail((world), lk_mpi_, #call, __FILE__, __LINE__); \
     } while (0)
+
+/* ----------------------------------------------------------------- waiting */
+
+/* Before MPI starts and before any thread, which inherit it. */
+void lk_wait_tune(void);
+/* Sets shares_cores.  Collective. */
+lk_status lk_wait_find_sharing(lk_world *world);
+/* After look number 0, 1, ... at something that is not done yet. */
+void lk_give_way(const lk_world *world, int look);
+/* Until all these requests are done. */
+lk_status lk_wait_all(lk_world *world, int n, MPI_Request *request);
+/* Where cores are shared: until every worker is here.  MPI's code. */
+int lk_wait_meet(lk_world *world);
 
 /* ---------------------------------------------------------------- watchdog */
 
