@@ -76,7 +76,7 @@ lk_status job_read_recipe(job *j, const options *opt)
     free(path);
     LK_TRY(job_agree(j, status));
     j->recipe = j->whole;
-    return lk_world_set_timeout(j->world, j->recipe->dist.timeout);
+    return LK_OK;
 }
 
 /* --------------------------------------------------------------- checkpoint */
@@ -124,12 +124,21 @@ lk_status job_open_checkpoint(job *j, const char *path)
     return share_checkpoint(j, status);
 }
 
-lk_status job_load_model(job *j)
+lk_status job_need_checkpoint(job *j, const options *opt)
+{
+    LK_TRY(opt->checkpoint ? job_open_checkpoint(j, opt->checkpoint) : job_open_newest(j));
+    if (j->checkpoint) return LK_OK;
+    j->agreed = true;
+    return LK_FAIL(LK_ERR_CHECKPOINT, "no checkpoint in %s: train first, or name one with --checkpoint",
+                   opt->checkpoint ? opt->checkpoint : j->recipe->run.dir);
+}
+
+lk_status job_load_model(job *j, const char *prefix)
 {
     lk_ckpt_tensor *tensors = NULL;
     size_t n = 0;
 
-    lk_status status = list_tensors(j->model, "model", NULL, j->host, &tensors, &n);
+    lk_status status = list_tensors(j->model, prefix, NULL, j->host, &tensors, &n);
     if (status == LK_OK) status = lk_checkpoint_load(j->checkpoint, tensors, n);
     if (status == LK_OK)
         status = lk_engine_write(j->engine, j->params, j->host, lk_model_n_elem(j->model) * sizeof(float));

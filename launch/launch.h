@@ -118,8 +118,11 @@ void      job_close(job *j);
 lk_status job_open_checkpoint(job *j, const char *path);
 /* The newest good one of the recipe's run; j->checkpoint stays NULL when the run has none.  Collective. */
 lk_status job_open_newest(job *j);
-/* Loads "model/" of j->checkpoint into params.  Collective. */
-lk_status job_load_model(job *j);
+/* What eval and predict look at: the checkpoint asked for, else the newest good one of the run.  Collective.
+ * Errors: LK_ERR_CHECKPOINT (there is none). */
+lk_status job_need_checkpoint(job *j, const options *opt);
+/* Loads the tensors "model" or "ema" of j->checkpoint into params.  Collective. */
+lk_status job_load_model(job *j, const char *prefix);
 
 /* Metrics of the validation part (or of `loader`'s data set) under these parameters, by all workers, into
  * j->metrics as prefix + name.  Collective. */

@@ -284,6 +284,8 @@ static lk_status train(trainer *t)
     if (last && !t->stopped && nothing_left(t)) t->stopped = reason(t, 0);
     LK_TRY(job_agree(j, lk_loader_seek(j->loader, t->epoch, t->index)));
     LK_TRY(job_agree(j, j->leader ? start_as_leader(t, resuming) : LK_OK));
+    /* From here on every worker has something to tell in short turns; reading data and compiling may take what they need. */
+    LK_TRY(job_agree(j, lk_world_set_timeout(j->world, j->recipe->dist.timeout)));
     LK_TRY(loop(t));
     return job_agree(j, j->leader ? leader_summary(t) : LK_OK);
 }

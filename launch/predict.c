@@ -1,0 +1,113 @@
+/*
+ * lockstep predict: what a checkpoint's weights, or its EMA's, say about a data set, as CSV with one line a sample.
+ *
+ *     regression      the outputs, in the units of the data: a column for each, named as the target is
+ *     classification  the likeliest class, named as the target is, then p0, p1, ...: the probability of every class
+ */
+#include "launch/launch.h"
+
+#include <inttypes.h>
+#include <math.h>
+
+static void print_header(FILE *file, const lk_dataset *dataset, bool classes, size_t n_output)
+{
+    const char *name = lk_dataset_target_name(dataset);
+
+    if (classes || n_output == 1) fprintf(file, "%s", name);
+    for (size_t k = 0; classes && k < n_output; k++) fprintf(file, ",p%zu", k);
+    for (size_t k = 0; !classes && n_output > 1 && k < n_output; k++) fprintf(file, "%s%s%zu", k ? "," : "", name, k);
+    fputc('\n', file);
+}
+
+static void print_outputs(FILE *file, const float *output, size_t n_output)
+{
+    for (size_t k = 0; k < n_output; k++) fprintf(file, "%s%.9g", k ? "," : "", output[k]);
+    fputc('\n', file);
+}
+
+/* p[k] = exp(z[k] - max) / sum of those. */
+static void print_class(FILE *file, const float *logit, size_t n_output)
+{
+    size_t best = 0;
+    double sum = 0.0;
+
+    for (size_t k = 1; k < n_output; k++)
+        if (logit[k] > logit[best]) best = k;
+    for (size_t k = 0; k < n_output; k++) sum += exp((double)logit[k] - logit[best]);
+    fprintf(file, "%zu", best);
+    for (size_t k = 0; k < n_output; k++) fprintf(file, ",%.6g", exp((double)logit[k] - logit[best]) / sum);
+    fputc('\n', file);
+}
+
+static lk_status predict_batch(job *j, const lk_dataset *dataset, const lk_batch *batch, float *output, FILE *file)
+{
+    const size_t n_output = lk_model_n_output(j->model);
+    const bool classes = j->recipe->model.loss.kind == LK_LOSS_CROSS_ENTROPY;
+    const lk_lane lane = {.mode = LK_PREDICT, .n = batch->n, .x = batch->lane[0].x, .params = j->params,
+                          .params_version = j->params_version, .output = output};
+
+    LK_TRY(lk_engine_run(j->engine, &lane));
+    if (!classes) lk_dataset_unstandardize(dataset, output, batch->n);
+    for (int64_t i = 0; i < batch->n; i++)
+        (classes ? print_class : print_outputs)(file, output + (size_t)i * n_output, n_output);
+    return LK_OK;
+}
+
+static lk_status predict_all(job *j, const lk_dataset *dataset, FILE *file)
+{
+    const size_t n_output = lk_model_n_output(j->model);
+    const int64_t batch = j->recipe->train.evaluate_batch ? j->recipe->train.evaluate_batch : j->recipe->train.batch;
+    const lk_loader_spec spec = {.batch = batch, .lanes = 1, .lane_begin = 0, .lane_end = 1, .n_output = n_output};
+    lk_loader *loader = NULL;
+    lk_batch one = {0};
+    float *output = lk_alloc((size_t)batch * n_output * sizeof *output);
+    lk_status status = output ? lk_loader_new(dataset, &spec, &loader)
+                              : LK_FAIL(LK_ERR_SYSTEM, "out of memory for %" PRId64 " predictions", batch);
+
+    print_header(file, dataset, j->recipe->model.loss.kind == LK_LOSS_CROSS_ENTROPY, n_output);
+    while (status == LK_OK && !one.last) {
+        status = lk_loader_next(loader, &one);
+        if (status == LK_OK) status = predict_batch(j, dataset, &one, output, file);
+    }
+    lk_loader_free(&loader);
+    lk_free(&output);
+    return status;
+}
+
+static lk_status write_file(job *j, const lk_dataset *dataset, const char *path)
+{
+    FILE *file = path ? fopen(path, "w") : stdout;
+
+    if (!file) return LK_FAIL(LK_ERR_USAGE, "--out: cannot write %s: %m", path);
+    const lk_status status = predict_all(j, dataset, file);
+    const bool failed = fflush(file) != 0 || ferror(file);
+    const bool unclosed = path && fclose(file) != 0;
+    LK_TRY(status);
+    return failed || unclosed ? LK_FAIL(LK_ERR_SYSTEM, "cannot write the predictions: %m") : LK_OK;
+}
+
+static lk_status write_predictions(job *j, const options *opt)
+{
+    lk_dataset *other = NULL;
+
+    if (!opt->data) return write_file(j, j->validation ? j->validation : j->train, opt->out);
+    LK_TRY(lk_dataset_open_file(&j->recipe->data, j->recipe->model.loss.kind, lk_dataset_stats(j->train), opt->data,
+                                opt->labels, false, &other));
+    const lk_status status = write_file(j, other, opt->out);
+    lk_dataset_free(&other);
+    return status;
+}
+
+/* The leader predicts; several workers would only wait for one file. */
+lk_status command_predict(job *j, const options *opt)
+{
+    LK_TRY(job_read_recipe(j, opt));
+    if (opt->ema && !j->recipe->has_ema) {
+        j->agreed = true;
+        return LK_FAIL(LK_ERR_USAGE, "--ema: %s keeps no EMA", j->recipe->path);
+    }
+    LK_TRY(job_need_checkpoint(j, opt));
+    LK_TRY(job_open(j));
+    LK_TRY(job_load_model(j, opt->ema ? "ema" : "model"));
+    return job_agree(j, j->leader ? write_predictions(j, opt) : LK_OK);
+}

@@ -1,0 +1,51 @@
+#!/bin/sh
+# lockstep predict: one line a sample; classes with probabilities that agree with eval's accuracy, regression outputs in the
+# units of the data, the same on any number of workers, of the run's validation part or of another file.
+set -u
+. "$(dirname "$0")/../lib.sh"
+
+points() { # seed, count
+    awk -v seed="$1" -v n="$2" 'BEGIN {
+        srand(seed); print "a,b,kind"
+        for (i = 0; i < n; i++) { a = rand() * 2 - 1; b = rand() * 2 - 1; print a "," b "," (a > 0) + (b > 0) }
+    }'
+}
+points 1 400 >train.csv
+points 2 100 >test.csv
+cat >kinds.yaml <<'RECIPE'
+run: {name: kinds}
+data: {kind: csv, train: train.csv, validation: test.csv, target: kind}
+model: {kind: mlp, layers: [2, 16, 3]}
+loss: {kind: cross_entropy}
+optimizer: {kind: adam, lr: 1e-2}
+train: {epochs: 20, batch: 32, lanes: 2}
+RECIPE
+status 0 workers 2 train kinds.yaml run.dir=kinds
+status 0 alone predict kinds --out p.csv
+same "header" "$(head -n 1 p.csv)" kind,p0,p1,p2
+same "lines" "$(wc -l <p.csv)" 101
+status 0 workers 2 predict kinds --data test.csv --out p2.csv
+same "another file, two workers" "$(cksum <p2.csv)" "$(cksum <p.csv)"
+hits=$(paste -d, p.csv test.csv | awk -F, 'NR > 1 { n += $1 == $7 } END { printf "%.9g", n / (NR - 1) }')
+status 0 alone eval kinds
+same "share of the likeliest class that is right" "$hits" "$(awk '/validation.accuracy/ { print $2 }' out.txt)"
+same "probabilities that do not add up to 1" \
+    "$(awk -F, 'NR > 1 && ($2 + $3 + $4 < 0.9999 || $2 + $3 + $4 > 1.0001)' p.csv | wc -l)" 0
+cut -d, -f1,2 test.csv >unlabelled.csv
+status 0 alone predict kinds --data unlabelled.csv --out p3.csv
+same "without labels" "$(cksum <p3.csv)" "$(cksum <p.csv)"
+
+# y = 1000 + 50 a: outputs are in these units though the network sees standardised ones.
+awk -F, 'BEGIN { print "a,y" } NR > 1 { print $1 "," 1000 + 50 * $1 }' train.csv >line.csv
+sed 's/kind: csv.*/kind: csv, train: line.csv, target: y, validation_fraction: 0.2, standardize: true}/
+     s/\[2, 16, 3\]/[1, 16, 1]/; s/cross_entropy/mse/; s/epochs: 20/epochs: 100/' kinds.yaml >line.yaml
+status 0 alone train line.yaml run.dir=line
+status 0 alone predict line --data line.csv --out y.csv
+same "header" "$(head -n 1 y.csv)" y
+same "predictions more than 5 off, of a range of 100" \
+    "$(paste -d, y.csv line.csv | awk -F, 'NR > 1 && ($1 - $3 > 5 || $3 - $1 > 5)' | wc -l)" 0
+status 2 alone predict line --ema
+says 'keeps no EMA'
+status 2 alone predict line --out nowhere/y.csv
+says 'cannot write nowhere/y.csv'
+finish
