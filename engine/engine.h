@@ -2,7 +2,8 @@
  * The engine: one worker's arithmetic.  It knows no MPI, no files and no recipes.
  *
  * A model is a static graph over one flat fp32 array of parameters.  For each lane size and mode the engine
- * compiles a plan (build, differentiate, order, place, bind) once and then runs it; nothing is allocated in a run.
+ * compiles a plan (build, differentiate, order, place, bind) once and then runs it.  A run allocates nothing of its own;
+ * oneDNN makes a small map in each call of one of its primitives (convolutions, bf16 and large products).
  *
  *     lk_model_new()   shapes, names and places of all tensors        lk_model_init()  first values
  *     lk_trained_new() what of it trains, in which groups             lk_engine_use()  says so to the engine
