@@ -74,8 +74,8 @@ CPU_INLINE void max_window(const pool_run *r, const spot *at, size_t c, size_t m
 {
     const pool_state *s = r->s;
     const size_t y0 = at_window(s, at->n, at->row, at->col) + c;
-    float best[CHUNK];
-    uint8_t winner[CHUNK];
+    float best[CHUNK] = {0}; /* compared, though not heeded, before the first pixel */
+    uint8_t winner[CHUNK] = {0};
 
     for (int64_t h = at->rows.begin; h < at->rows.end; h++) {
         for (int64_t w = at->cols.begin; w < at->cols.end; w++) {

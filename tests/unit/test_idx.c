@@ -115,7 +115,7 @@ Test(idx, a_prediction_needs_no_labels_and_keeps_the_classes_of_training)
 
 Test(idx, damaged_files_are_named_with_their_numbers)
 {
-    unsigned char images[MAX_BYTES], labels[MAX_BYTES];
+    unsigned char images[MAX_BYTES] = {0}, labels[MAX_BYTES] = {0};
     const size_t n_images = make_images(images), n_labels = make_labels(labels);
     lk_data_spec spec = idx_spec(), bad = spec;
 
