@@ -326,8 +326,8 @@ lk_status lk_journal_write(lk_journal *journal, int64_t step, const char *event,
 /* RUN/tensorboard/events.out.tfevents.TIME.HOST.PID: what TensorBoard shows.  Nothing is allocated by lk_events_scalars();
  * what it writes reaches the file by lk_events_flush(), by time, or when some 64 KiB have gathered. */
 typedef struct lk_events lk_events;
-/* Starts a new file that sorts behind all in `dir` (made if it is absent).  first_step >= 0: the run was resumed, and
- * what earlier files hold from that step on is void.  Errors: LK_ERR_SYSTEM. */
+/* Starts a new file that sorts behind all in `dir` (made if it is absent).  What earlier files hold from first_step on is
+ * void from now: a resumed run trains it again.  Errors: LK_ERR_SYSTEM. */
 lk_status lk_events_open(const char *dir, int64_t first_step, lk_events **out);
 /* Flushes; LK_ERR_SYSTEM when that fails. */
 lk_status lk_events_close(lk_events **events);

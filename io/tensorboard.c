@@ -3,9 +3,10 @@
  *
  * Messages are built on the stack from fixed arrays and packed into one scratch buffer, so a step's scalars allocate
  * nothing.  A reader goes through the files of a folder in the order of their names and never back, so a new file's
- * time is made later than that of any other.  The first event of a file tells the version; in a resumed run the second
- * is a SessionLog START at the first step to be trained again, on which readers drop what they hold from that step on
- * (tensorboard/backend/event_processing/event_accumulator.py, _CheckForRestartAndMaybePurge).
+ * time is made later than that of any other.  The first event of a file tells the version, the second is a SessionLog
+ * START at the first step that the file will hold: readers then drop what they have from that step on.  They do so from
+ * the second START that they see, so the first file of a run must have one too (tensorboard/backend/event_processing/
+ * plugin_event_accumulator.py, _CheckForRestartAndMaybePurge).
  */
 #include <dirent.h>
 #include <errno.h>
@@ -237,7 +238,6 @@ static lk_status write_begin(lk_events *events, int64_t first_step)
     version.what_case = LOCKSTEP__EVENT__WHAT_FILE_VERSION;
     version.file_version = (char *)"brain.Event:2";
     LK_TRY(write_event(events, &version));
-    if (first_step < 0) return LK_OK;
     session.status = LOCKSTEP__SESSION_LOG__STATUS__START;
     start.step = first_step;
     start.what_case = LOCKSTEP__EVENT__WHAT_SESSION_LOG;

@@ -23,16 +23,16 @@ static void give_up(trainer *t)
     lk_events_close(&t->events);
 }
 
-lk_status events_open(trainer *t, int64_t resume_step)
+lk_status events_open(trainer *t)
 {
     const lk_recipe *r = t->j->recipe;
     char dir[PATH_BYTES];
 
     if (!r->metrics.tensorboard) return LK_OK;
     snprintf(dir, sizeof dir, "%s/tensorboard", r->run.dir);
-    /* Steps are counted when they are done: the checkpoint's own is not trained again. */
-    LK_TRY(lk_events_open(dir, resume_step >= 0 ? resume_step + 1 : -1, &t->events));
-    return lk_events_text(t->events, t->j->step, "recipe", r->text);
+    /* Steps are counted when they are done: the next to be told is the one behind those of the checkpoint. */
+    LK_TRY(lk_events_open(dir, t->j->step + 1, &t->events));
+    return lk_events_text(t->events, t->j->step + 1, "recipe", r->text);
 }
 
 void events_close(trainer *t)

@@ -63,7 +63,7 @@ lk_status leader_open(trainer *t, int64_t resume_step)
 
     if (!t->schedule) LK_TRY(lk_schedule_new(&j->recipe->scheduler.spec, j->recipe->optimizer.lr, &t->schedule));
     LK_TRY(open_csv(t, resume_step));
-    LK_TRY(events_open(t, resume_step));
+    LK_TRY(events_open(t));
     snprintf(path, sizeof path, "%s/journal.jsonl", j->recipe->run.dir);
     LK_TRY(lk_journal_open(path, resume_step >= 0, &t->journal));
     LK_TRY(lk_journal_write(t->journal, j->step, resume_step >= 0 ? "resume" : "start",

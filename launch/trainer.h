@@ -70,7 +70,7 @@ lk_status run_dir_forget_summary(const char *dir);
 
 /* events.c: what TensorBoard shows.  A file that can no longer be written is told once and given up: it is no reason to
  * stop a run. */
-lk_status events_open(trainer *t, int64_t resume_step);
+lk_status events_open(trainer *t);
 void      events_close(trainer *t);
 /* Loss and learning rate of the last step, every metrics.every steps. */
 void      events_step(trainer *t);
