@@ -323,6 +323,17 @@ void      lk_journal_free(lk_journal **journal);
 lk_status lk_journal_write(lk_journal *journal, int64_t step, const char *event, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
+/* One line of a journal.  undone: a resume from an earlier step followed, so it no longer holds. */
+typedef struct lk_journal_entry {
+    int64_t step;
+    char *time, *event, *reason; /* owned */
+    bool undone;
+} lk_journal_entry;
+/* All lines in their order; a last one that has no end yet is left out.  Errors: LK_ERR_SYSTEM (no such file),
+ * LK_ERR_DATA with file and line. */
+lk_status lk_journal_read(const char *path, lk_journal_entry **entries, size_t *n);
+void      lk_journal_entries_free(lk_journal_entry **entries, size_t n);
+
 /* RUN/tensorboard/events.out.tfevents.TIME.HOST.PID: what TensorBoard shows.  Nothing is allocated by lk_events_scalars();
  * what it writes reaches the file by lk_events_flush(), by time, or when some 64 KiB have gathered. */
 typedef struct lk_events lk_events;

@@ -38,38 +38,14 @@ static lk_status verb_list(const options *opt)
     return LK_OK;
 }
 
-/* Notes of one line each; long texts (the recipe, the data's statistics) stand below by themselves. */
-static void print_note(const lk_notes *notes, const char *path)
-{
-    const char *text;
-    int64_t integer;
-    double real;
-
-    if (lk_notes_get_int(notes, path, &integer) == LK_OK) printf("  %-36s %" PRId64 "\n", path, integer);
-    else if (lk_notes_get_real(notes, path, &real) == LK_OK) printf("  %-36s %.9g\n", path, real);
-    else if (lk_notes_get_text(notes, path, &text) == LK_OK && !strchr(text, '\n') && strlen(text) < 80)
-        printf("  %-36s %s\n", path, text);
-}
-
 static lk_status verb_show(const options *opt)
 {
     lk_checkpoint *ckpt = NULL;
-    const char *recipe;
 
     LK_TRY(open_path(opt->positional[1], &ckpt));
-    const lk_notes *notes = lk_checkpoint_notes(ckpt);
-    printf("%s\n", lk_checkpoint_path(ckpt));
-    for (size_t i = 0; i < lk_notes_n(notes); i++) print_note(notes, lk_notes_path(notes, i));
-    for (size_t i = 0; i < lk_checkpoint_n_tensors(ckpt); i++) {
-        const lk_ckpt_tensor *t = lk_checkpoint_tensor(ckpt, i);
-
-        printf("  %-44s (", t->path);
-        for (int d = 0; d < t->ndim; d++) printf("%s%" PRId64, d ? ", " : "", t->shape[d]);
-        printf(")\n");
-    }
-    if (lk_notes_get_text(notes, "run/recipe", &recipe) == LK_OK) printf("\n%s", recipe);
+    const lk_status status = show_checkpoint(ckpt);
     lk_checkpoint_free(&ckpt);
-    return LK_OK;
+    return status;
 }
 
 static lk_status verb_verify(const options *opt)

@@ -138,6 +138,9 @@ lk_status list_tensors(const lk_model *model, const char *prefix, const lk_train
                        lk_ckpt_tensor **tensors, size_t *n);
 void      free_tensors(lk_ckpt_tensor **tensors, size_t n);
 
+/* What a checkpoint holds and why it is or is not the best: show.c, for lockstep ckpt show. */
+lk_status show_checkpoint(const lk_checkpoint *ckpt);
+
 /* ------------------------------------------------------------------ commands */
 
 typedef lk_status command_fn(job *j, const options *opt);
