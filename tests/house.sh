@@ -13,10 +13,10 @@ forbid() { # room, pattern of includes it may not have, why
     n_failed=$((n_failed + 1))
 }
 
-forbid engine 'mpi|nccl|hdf5|H5|cyaml|yaml|dist/|io/|launch/' 'knows no MPI, no files, no recipes and no other room'
-forbid dist 'hdf5|H5|cyaml|yaml|io/|launch/' 'knows no files and no recipes'
+forbid engine 'mpi|nccl|hdf5|H5|cyaml|yaml|protobuf|dist/|io/|launch/' 'knows no MPI, no files, no recipes and no other room'
+forbid dist 'hdf5|H5|cyaml|yaml|protobuf|io/|launch/' 'knows no files and no recipes'
 forbid io 'mpi|nccl|dist/|launch/' 'knows no MPI: it is told part r of n'
-forbid launch 'mpi|nccl|hdf5|H5|cyaml|yaml|oneapi|dnnl' 'goes through the rooms'
+forbid launch 'mpi|nccl|hdf5|H5|cyaml|yaml|protobuf|oneapi|dnnl' 'goes through the rooms'
 forbid launch 'engine/(cpu|ops|nn|optim|graph|backend)|dist/[^d]|io/[^i]' 'sees public headers alone'
 for room in dist io; do forbid $room 'engine/(cpu|ops|nn|optim|graph|backend)' 'sees public headers alone'; done
 

@@ -347,6 +347,21 @@ Test(recipe, reductions_are_numbered_as_in_dist)
     }
 }
 
+Test(recipe, event_files_are_off_until_asked_for)
+{
+    lk_recipe *r = good(base, "metrics={every: 7}");
+
+    cr_expect(!r->metrics.tensorboard);
+    cr_expect_eq(r->metrics.every, 7);
+    cr_expect_eq(r->metrics.histograms, 0);
+    lk_recipe_free(&r);
+    r = good(base, "metrics={tensorboard: true, histograms: 3}");
+    cr_expect(r->metrics.tensorboard);
+    cr_expect_eq(r->metrics.every, 10);
+    cr_expect_eq(r->metrics.histograms, 3);
+    lk_recipe_free(&r);
+}
+
 Test(recipe, polynomial_weights_arrive_in_order)
 {
     lk_recipe *r = good(base, "data={kind: polynomial, weights: [2, -1.5, 3e0], degree: 2, samples: 4}");
