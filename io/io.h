@@ -70,7 +70,7 @@ struct lk_recipe {
     lk_data_spec data;
     lk_model_spec model;                                          /* its loss filled from `loss` */
     lk_optimizer_spec optimizer;
-    struct { lk_schedule_spec spec; char *metric; } scheduler;    /* metric: reduce_on_plateau */
+    struct { lk_schedule_spec spec; } scheduler;
     bool has_ema;
     struct { lk_ema_spec spec; lk_words copy, ignore; } ema;
     struct {

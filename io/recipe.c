@@ -1,8 +1,8 @@
 /*
  * Recipes: from a file and overrides to lk_recipe.  The steps and their files are in recipe_parts.h.
  *
- * A person's mistakes are all found in the document, where lines are known; then libcyaml fills the struct from the
- * completed document by the same schema, owns what it allocates, and frees it in the end.
+ * A person's mistakes are all found in the document, where lines are known; then libcyaml fills the struct from
+ * the completed document by the same schema, owns what it allocates, and frees it in the end.
  */
 #include <dirent.h>
 #include <stdio.h>
@@ -14,6 +14,7 @@
 #include "io/recipe_parts.h"
 
 enum { MOST_WHERE_BYTES = 4096 };
+enum { FAIL_BYTES = 1024 };
 
 /* A recipe and where its file has the keys.  libcyaml fills the first member. */
 typedef struct loaded {
@@ -69,6 +70,22 @@ static void complete(lk_yaml *yaml, lk_recipe *recipe)
     recipe->ema.spec.n_ignore = recipe->ema.ignore.n;
 }
 
+/* The rest of what can be wrong with a schedule, its expressions above all, is found by making it.  The message
+ * begins with the key. */
+static lk_status check_schedule(const lk_recipe *recipe)
+{
+    lk_schedule *schedule;
+    char message[FAIL_BYTES], key[LK_RECIPE_PATH_BYTES];
+
+    if (lk_schedule_new("scheduler", &recipe->scheduler.spec, recipe->optimizer.lr, &schedule) == LK_OK) {
+        lk_schedule_free(&schedule);
+        return LK_OK;
+    }
+    snprintf(message, sizeof message, "%s", lk_error_message());
+    snprintf(key, sizeof key, "%.*s", (int)strcspn(message, ":"), message);
+    return LK_FAIL(LK_ERR_USAGE, "%s: %s", lk_recipe_where(recipe, key), message);
+}
+
 /* places move into the recipe. */
 static lk_status load(lk_yaml *yaml, char **text, const char *path, lk_recipe_places *places, lk_recipe **out)
 {
@@ -89,7 +106,7 @@ static lk_status load(lk_yaml *yaml, char **text, const char *path, lk_recipe_pl
     complete(yaml, *out);
     (*out)->path = strdup(path);
     LK_TRY_ALLOC((*out)->path, strlen(path) + 1);
-    return LK_OK;
+    return check_schedule(*out);
 }
 
 static lk_status settle_all(lk_yaml *yaml, const char *path, size_t n_overrides)

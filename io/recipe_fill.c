@@ -15,6 +15,19 @@
 
 static lk_status fill_section(lk_yaml *yaml, const cyaml_schema_field_t *fields, const lk_rule *rules, int section);
 
+/* A list of sections; its place moves when nodes are added. */
+static lk_status fill_list(lk_yaml *yaml, const cyaml_schema_field_t *field, const lk_rule *rule, int list)
+{
+    const yaml_node_t *node = yaml_document_get_node(&yaml->document, list);
+    const ptrdiff_t n = node->data.sequence.items.top - node->data.sequence.items.start;
+
+    for (ptrdiff_t i = 0; i < n; i++) {
+        const int item = yaml_document_get_node(&yaml->document, list)->data.sequence.items.start[i];
+        LK_TRY(fill_section(yaml, field->value.sequence.entry->mapping.fields, rule->rules, item));
+    }
+    return LK_OK;
+}
+
 static lk_status fill_key(lk_yaml *yaml, const cyaml_schema_field_t *field, const lk_rule *rule, int section)
 {
     int node = lk_yaml_get(yaml, section, field->key);
@@ -26,6 +39,8 @@ static lk_status fill_key(lk_yaml *yaml, const cyaml_schema_field_t *field, cons
     }
     if (node && field->value.type == CYAML_MAPPING)
         return fill_section(yaml, field->value.mapping.fields, rule->rules, node);
+    if (node && field->value.type == CYAML_SEQUENCE && field->value.sequence.entry->type == CYAML_MAPPING)
+        return fill_list(yaml, field, rule, node);
     return LK_OK;
 }
 
@@ -223,6 +238,7 @@ static lk_status check_betas(lk_yaml *yaml)
 
 lk_status lk_recipe_fill(lk_yaml *yaml)
 {
+    LK_TRY(lk_recipe_fill_schedule(yaml, "scheduler"));
     LK_TRY(fill_section(yaml, lk_recipe_fields, lk_recipe_rules, 1));
     LK_TRY(derive(yaml));
     LK_TRY(check_names(yaml));

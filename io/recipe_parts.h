@@ -6,6 +6,7 @@
  *   recipe_stages.c    one of the recipe's stages merged into the sections
  *   recipe_check.c     the document against the schema: keys, types, words, ranges
  *   recipe_fill.c      defaults into the document; checks between keys
+ *   recipe_schedule.c  the same for the section `scheduler`, whose keys are there too
  *   recipe.c           the document -> lk_recipe, by libcyaml and the same schema
  */
 #ifndef LK_IO_RECIPE_PARTS_H
@@ -32,6 +33,9 @@ typedef struct lk_rule {
 
 extern const cyaml_schema_field_t lk_recipe_fields[]; /* sections; ends with key NULL, as libcyaml wants it */
 extern const lk_rule lk_recipe_rules[];
+/* Keys of one lk_schedule_spec, in recipe_schedule.c. */
+extern const cyaml_schema_field_t lk_schedule_fields[];
+extern const lk_rule lk_schedule_rules[];
 
 /* Row of `key`, -1 if there is none. */
 int lk_recipe_row(const cyaml_schema_field_t *fields, const char *key);
@@ -106,6 +110,8 @@ typedef struct lk_recipe_places { lk_recipe_place *place; size_t n; } lk_recipe_
 
 /* Checks the document, spells booleans as true and false, and notes the places of keys. */
 lk_status lk_recipe_check(lk_yaml *yaml, lk_recipe_places *places);
+/* The same two for the schedule at `path`, before the rest. */
+lk_status lk_recipe_fill_schedule(lk_yaml *yaml, const char *path);
 /* Adds defaults and checks what concerns several keys. */
 lk_status lk_recipe_fill(lk_yaml *yaml);
 

@@ -5,17 +5,11 @@
  * which recipe_check.c and recipe_fill.c judge and complete what a person wrote.  Words of enumerations come from the
  * lists in engine.h and io.h.  Defaults are PyTorch's and ema-pytorch's where those have the thing.
  */
-#include <math.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "io/recipe_parts.h"
-
-#define AS_STRVAL(name, word) {word, name},
-#define WORDS(list) {list(AS_STRVAL)}
-#define N_OF(array) (sizeof(array) / sizeof *(array))
+#define LK_OWNER lk_recipe
+#include "io/recipe_keys.h"
 
 static const cyaml_strval_t engine_words[] = WORDS(LK_ENGINE_LIST);
 static const cyaml_strval_t precision_words[] = WORDS(LK_PRECISION_LIST);
@@ -30,63 +24,12 @@ static const cyaml_strval_t pool_words[] = WORDS(LK_POOL_LIST);
 static const cyaml_strval_t init_words[] = WORDS(LK_INIT_LIST);
 static const cyaml_strval_t loss_words[] = WORDS(LK_LOSS_LIST);
 static const cyaml_strval_t optimizer_words[] = WORDS(LK_OPTIMIZER_LIST);
-static const cyaml_strval_t schedule_words[] = WORDS(LK_SCHEDULE_LIST);
-static const cyaml_strval_t every_words[] = WORDS(LK_EVERY_LIST);
 static const cyaml_strval_t extremum_words[] = WORDS(LK_EXTREMUM_LIST);
-static const cyaml_strval_t threshold_words[] = WORDS(LK_THRESHOLD_LIST);
 static const cyaml_strval_t nonfinite_words[] = WORDS(LK_ON_NONFINITE_LIST);
 static const cyaml_strval_t frozen_norm_words[] = WORDS(LK_FROZEN_NORM_LIST);
 static const cyaml_strval_t unit_words[] = WORDS(LK_UNIT_LIST);
 /* dist's list, which io may not see; test_recipe.c holds the two together. */
 static const cyaml_strval_t reduction_words[] = {{"tree", 0}, {"mpi", 1}, {"nccl", 2}};
-
-static const cyaml_schema_value_t whole_entry = {.type = CYAML_INT, .data_size = sizeof(int64_t)};
-static const cyaml_schema_value_t real_entry = {.type = CYAML_FLOAT, .data_size = sizeof(double)};
-static const cyaml_schema_value_t text_entry = {
-    .type = CYAML_STRING, .flags = CYAML_FLAG_POINTER, .data_size = sizeof(char), .string = {1, UINT32_MAX}};
-
-/* Types.  Places are all counted from the start of lk_recipe, also in nested sections. */
-#define MEMBER(m) (((lk_recipe *)0)->m)
-#define VALUE(type_, flags_, m, ...)                    \
-    .data_offset = offsetof(lk_recipe, m),              \
-    .value = {.type = (type_), .flags = CYAML_FLAG_OPTIONAL | (flags_), .data_size = sizeof MEMBER(m), __VA_ARGS__}
-#define WHOLE(m) VALUE(CYAML_INT, 0, m)
-#define COUNTER(m) VALUE(CYAML_UINT, 0, m)
-#define REAL(m) VALUE(CYAML_FLOAT, 0, m)
-#define TRUTH(m) VALUE(CYAML_BOOL, 0, m)
-#define WORD(m, words) VALUE(CYAML_ENUM, CYAML_FLAG_STRICT, m, .enumeration = {words, N_OF(words)})
-#define TEXT(m)                            \
-    .data_offset = offsetof(lk_recipe, m), \
-    .value = {.type = CYAML_STRING, .flags = CYAML_FLAG_OPTIONAL | CYAML_FLAG_POINTER, .data_size = sizeof(char), \
-              .string = {1, UINT32_MAX}}
-#define COUNTED(flags_, m, n_, entry, least, most)                                                       \
-    .data_offset = offsetof(lk_recipe, m),                                                               \
-    .count_offset = offsetof(lk_recipe, n_), .count_size = sizeof MEMBER(n_),                            \
-    .value = {.type = CYAML_SEQUENCE, .flags = CYAML_FLAG_OPTIONAL | (flags_), .data_size = sizeof *MEMBER(m), \
-              .sequence = {&(entry), least, most}}
-#define WHOLES(m, n_, least) COUNTED(0, m, n_, whole_entry, least, LK_MAX_LAYERS)
-#define REALS(m, n_, least) COUNTED(CYAML_FLAG_POINTER, m, n_, real_entry, least, CYAML_UNLIMITED)
-#define TEXTS(m) COUNTED(CYAML_FLAG_POINTER, m.word, m.n, text_entry, 0, CYAML_UNLIMITED)
-#define FIXED(m, type_, entry, n_)         \
-    .data_offset = offsetof(lk_recipe, m), \
-    .value = {.type = CYAML_SEQUENCE_FIXED, .flags = CYAML_FLAG_OPTIONAL, .data_size = sizeof(type_), \
-              .sequence = {&(entry), n_, n_}}
-#define KEYS(fields_)                                                                                     \
-    .value = {.type = CYAML_MAPPING, .flags = CYAML_FLAG_OPTIONAL, .data_size = sizeof(lk_recipe),        \
-              .mapping = {fields_}}
-
-/* Rules. */
-#define ONLY(kinds) .only = (kinds)
-#define NEEDED .needed = true
-#define DEFAULT(text) .fallback = (text)
-#define A_PATH .is_path = true
-#define ANY .low = -HUGE_VAL, .high = HUGE_VAL
-#define AT_LEAST(a) .low = (a), .high = HUGE_VAL
-#define ABOVE(a) .low = (a), .high = HUGE_VAL, .above = true
-#define FROM_TO(a, b) .low = (a), .high = (b)
-#define FROM_BELOW(a, b) .low = (a), .high = (b), .below = true
-#define A_SIZE FROM_TO(1, 1 << 30) /* so that the product of two fits in 64 bits */
-#define A_LABEL FROM_TO(INT32_MIN, INT32_MAX)
 
 enum { MOST_THREADS = 1024, MOST_LANES = 1 << 16, MOST_DEGREE = 1000 };
 
@@ -168,21 +111,6 @@ enum { MOST_THREADS = 1024, MOST_LANES = 1 << 16, MOST_DEGREE = 1000 };
 _Static_assert(offsetof(lk_optimizer_spec, beta2) == offsetof(lk_optimizer_spec, beta1) + sizeof(double),
                "`betas` fills both");
 
-#define PLATEAU "reduce_on_plateau"
-#define SCHEDULER_KEYS(X)                                                                                    \
-    X("kind", WORD(scheduler.spec.kind, schedule_words), DEFAULT("none"))                                    \
-    X("expr", TEXT(scheduler.spec.expr), NEEDED, ONLY("lambda"))                                             \
-    X("every", WORD(scheduler.spec.every, every_words), DEFAULT("epoch"), ONLY("lambda"))                    \
-    X("metric", TEXT(scheduler.metric), ONLY(PLATEAU))                                                       \
-    X("mode", WORD(scheduler.spec.mode, extremum_words), ONLY(PLATEAU))                                      \
-    X("factor", REAL(scheduler.spec.factor), FROM_BELOW(0, 1), DEFAULT("0.1"), ONLY(PLATEAU))                \
-    X("patience", WHOLE(scheduler.spec.patience), AT_LEAST(0), DEFAULT("10"), ONLY(PLATEAU))                 \
-    X("threshold", REAL(scheduler.spec.threshold), AT_LEAST(0), DEFAULT("1e-4"), ONLY(PLATEAU))              \
-    X("threshold_mode", WORD(scheduler.spec.threshold_mode, threshold_words), DEFAULT("rel"), ONLY(PLATEAU)) \
-    X("cooldown", WHOLE(scheduler.spec.cooldown), AT_LEAST(0), DEFAULT("0"), ONLY(PLATEAU))                  \
-    X("min_lr", REAL(scheduler.spec.min_lr), AT_LEAST(0), DEFAULT("0"), ONLY(PLATEAU))                       \
-    X("eps", REAL(scheduler.spec.eps), AT_LEAST(0), DEFAULT("1e-8"), ONLY(PLATEAU))
-
 #define EMA_KEYS(X)                                                                      \
     X("beta", REAL(ema.spec.beta), FROM_TO(0, 1), DEFAULT("0.9999"))                     \
     X("update_after_step", WHOLE(ema.spec.update_after_step), AT_LEAST(0), DEFAULT("100")) \
@@ -239,18 +167,12 @@ _Static_assert(offsetof(lk_optimizer_spec, beta2) == offsetof(lk_optimizer_spec,
     X("model", KEYS(model_fields), NEEDED, .rules = model_rules)                         \
     X("loss", KEYS(loss_fields), NEEDED, .rules = loss_rules)                            \
     X("optimizer", KEYS(optimizer_fields), NEEDED, .rules = optimizer_rules)             \
-    X("scheduler", KEYS(scheduler_fields), DEFAULT("{}"), .rules = scheduler_rules)      \
+    X("scheduler", SECTION(scheduler.spec, lk_schedule_fields), DEFAULT("{}"), .rules = lk_schedule_rules) \
     X("ema", KEYS(ema_fields), .rules = ema_rules)                                       \
     X("train", KEYS(train_fields), NEEDED, .rules = train_rules)                         \
     X("checkpoint", KEYS(checkpoint_fields), DEFAULT("{}"), .rules = checkpoint_rules)   \
     X("metrics", KEYS(metrics_fields), DEFAULT("{}"), .rules = metrics_rules)            \
     X("dist", KEYS(dist_fields), DEFAULT("{}"), .rules = dist_rules)
-
-#define AS_FIELD(key_, value_, ...) {.key = key_, value_},
-#define AS_RULE(key_, value_, ...) {.key = key_, __VA_ARGS__},
-#define TABLES(name, list)                                                          \
-    static const cyaml_schema_field_t name##_fields[] = {list(AS_FIELD) CYAML_FIELD_END}; \
-    static const lk_rule name##_rules[] = {list(AS_RULE)};
 
 TABLES(run, RUN_KEYS)
 TABLES(engine, ENGINE_KEYS)
@@ -258,7 +180,6 @@ TABLES(data, DATA_KEYS)
 TABLES(model, MODEL_KEYS)
 TABLES(loss, LOSS_KEYS)
 TABLES(optimizer, OPTIMIZER_KEYS)
-TABLES(scheduler, SCHEDULER_KEYS)
 TABLES(ema, EMA_KEYS)
 TABLES(early_stop, EARLY_STOP_KEYS)
 TABLES(train, TRAIN_KEYS)

@@ -4,6 +4,7 @@
  */
 #include "launch/launch.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>

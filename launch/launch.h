@@ -19,7 +19,8 @@
     X(out, TEXT, "--out", "FILE", "predict plot", "the file to write (predict: default is standard output); also -o FILE") \
     X(ema, FLAG, "--ema", NULL, "predict ckpt", "the EMA's weights")                                               \
     X(count, COUNT, "--count", "N", "lr", "how many values (default: the run's)")                                  \
-    X(csv, FLAG, "--csv", NULL, "lr", "print step,epoch,lr")                                                       \
+    X(csv, FLAG, "--csv", NULL, "lr", "print step,epoch,lr (and momentum)")                                              \
+    X(plot, TEXT, "--plot", "FILE", "lr", "draw it as a PNG; several recipes over one another")                    \
     X(metric, TEXT, "--metric", "FILE", "lr", "what a plateau observes, one number a line")                        \
     X(nodes, FLAG, "--nodes", NULL, "plan", "every node of the training plan")                                     \
     X(trace, FLAG, "--trace", NULL, "", "on an error, also say where in the source it arose")                      \

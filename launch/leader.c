@@ -52,7 +52,7 @@ lk_status leader_enter_stage(trainer *t)
     const lk_recipe *r = t->j->recipe;
 
     lk_schedule_free(&t->schedule);
-    LK_TRY(lk_schedule_new(&r->scheduler.spec, r->optimizer.lr, &t->schedule));
+    LK_TRY(lk_schedule_new("scheduler", &r->scheduler.spec, r->optimizer.lr, &t->schedule));
     return journal_stage(t);
 }
 
@@ -61,7 +61,7 @@ lk_status leader_open(trainer *t, int64_t resume_step)
     job *j = t->j;
     char path[PATH_BYTES];
 
-    if (!t->schedule) LK_TRY(lk_schedule_new(&j->recipe->scheduler.spec, j->recipe->optimizer.lr, &t->schedule));
+    if (!t->schedule) LK_TRY(lk_schedule_new("scheduler", &j->recipe->scheduler.spec, j->recipe->optimizer.lr, &t->schedule));
     LK_TRY(open_csv(t, resume_step));
     LK_TRY(events_open(t));
     snprintf(path, sizeof path, "%s/journal.jsonl", j->recipe->run.dir);
@@ -120,9 +120,10 @@ static uint32_t order_flags(const trainer *t, const lk_batch *batch)
 
 lk_status leader_order(trainer *t, const lk_batch *batch)
 {
-    double lr;
+    const double epoch = (double)(batch->epoch - t->stage_epoch) + (double)batch->index / (double)lk_loader_batches(t->j->loader);
+    double lr, momentum;
 
-    LK_TRY(lk_schedule_lr(t->schedule, t->j->step - t->stage_step, batch->epoch - t->stage_epoch, &lr));
+    LK_TRY(lk_schedule_at(t->schedule, t->j->step - t->stage_step, epoch, &lr, &momentum));
     if (lr != t->lr_journalled && (batch->index == 0 || t->j->recipe->scheduler.spec.every == LK_EVERY_EPOCH)) {
         LK_TRY(lk_journal_write(t->journal, t->j->step, "lr", "%.17g from epoch %" PRId64 " on", lr, batch->epoch));
         t->lr_journalled = lr;
@@ -133,7 +134,7 @@ lk_status leader_order(trainer *t, const lk_batch *batch)
         .flags = order_flags(t, batch),
         .n_groups = 1,
         .lr = {lr},
-        .momentum = {NAN},
+        .momentum = {momentum},
         .weight_decay = {NAN},
     };
     if (t->order.flags & LK_ORDER_REQUEUE)
@@ -150,12 +151,12 @@ static double metric_value(const trainer *t, const char *name)
 
 static lk_status judge_plateau(trainer *t)
 {
-    const char *name = t->j->recipe->scheduler.metric;
+    const char *name = t->j->recipe->scheduler.spec.metric;
     bool reduced = false;
     lk_schedule_state state;
 
     if (t->j->recipe->scheduler.spec.kind != LK_SCHEDULE_PLATEAU) return LK_OK;
-    lk_schedule_observe(t->schedule, metric_value(t, name), &reduced);
+    lk_schedule_observe(t->schedule, t->j->step - t->stage_step, (double)(t->epoch - t->stage_epoch), metric_value(t, name), &reduced);
     if (!reduced) return LK_OK;
     lk_schedule_get(t->schedule, &state);
     return lk_journal_write(t->journal, t->j->step, "plateau", "%s is %.6g, best %.6g: the learning rate falls to %.6g",

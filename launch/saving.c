@@ -70,7 +70,7 @@ static lk_status put_run(const trainer *t, lk_notes *notes)
 /* What the schedule, early stopping and `best` look at: their state means nothing for another metric. */
 static const char *plateau_metric(const lk_recipe *r)
 {
-    return r->scheduler.spec.kind == LK_SCHEDULE_PLATEAU ? r->scheduler.metric : "";
+    return r->scheduler.spec.kind == LK_SCHEDULE_PLATEAU ? r->scheduler.spec.metric : "";
 }
 
 static const char *early_stop_metric(const lk_recipe *r)
@@ -360,8 +360,8 @@ static lk_status restore_schedule(trainer *t, const lk_notes *notes)
     lk_schedule_state schedule;
     double base_lr;
 
-    LK_TRY(lk_schedule_new(&r->scheduler.spec, r->optimizer.lr, &t->schedule));
-    if (r->scheduler.spec.kind != LK_SCHEDULE_PLATEAU || !says(notes, "schedule/metric", r->scheduler.metric)) return LK_OK;
+    LK_TRY(lk_schedule_new("scheduler", &r->scheduler.spec, r->optimizer.lr, &t->schedule));
+    if (r->scheduler.spec.kind != LK_SCHEDULE_PLATEAU || !says(notes, "schedule/metric", r->scheduler.spec.metric)) return LK_OK;
     LK_TRY(lk_notes_get_real(notes, "schedule/base_lr", &base_lr));
     LK_TRY(lk_notes_get_real(notes, "schedule/lr", &schedule.lr));
     LK_TRY(lk_notes_get_real(notes, "schedule/best", &schedule.best));

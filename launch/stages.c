@@ -4,6 +4,7 @@
  */
 #include "launch/launch.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 /* Which tensors train in the current stage. */
@@ -27,15 +28,33 @@ static lk_status make_set(job *j, lk_trained **out)
     return status;
 }
 
+/* A schedule that cycles momentum sets SGD's to its own first value, as PyTorch's does when it is made: so the buffer is
+ * there from the start. */
+static lk_status optimizer_spec(const job *j, lk_optimizer_spec *spec)
+{
+    lk_schedule *schedule;
+    double lr, momentum;
+
+    *spec = j->recipe->optimizer;
+    LK_TRY(lk_schedule_new("scheduler", &j->recipe->scheduler.spec, spec->lr, &schedule));
+    const lk_status status = lk_schedule_at(schedule, 0, 0.0, &lr, &momentum);
+    lk_schedule_free(&schedule);
+    LK_TRY(status);
+    if (spec->kind == LK_SGD && !isnan(momentum)) spec->momentum = momentum;
+    return LK_OK;
+}
+
 /* The engine turns to the new set before the old one goes; an optimizer needs its set to the end. */
 static lk_status change_set(job *j)
 {
     lk_trained *trained;
     lk_optimizer *optimizer = NULL;
+    lk_optimizer_spec spec;
 
+    LK_TRY(optimizer_spec(j, &spec));
     LK_TRY(make_set(j, &trained));
     lk_engine_use(j->engine, trained);
-    lk_status status = lk_optimizer_new(j->engine, trained, &j->recipe->optimizer, &optimizer);
+    lk_status status = lk_optimizer_new(j->engine, trained, &spec, &optimizer);
     if (status == LK_OK && j->optimizer) status = lk_optimizer_carry(optimizer, j->optimizer);
     lk_optimizer_free(&j->optimizer);
     lk_trained_free(&j->trained);
@@ -65,31 +84,23 @@ lk_status job_enter_stage(job *j, unsigned stage)
     return status;
 }
 
-/* What can be wrong with a stage besides what entering it would show. */
-static lk_status check_stages(job *j)
+/* What can be wrong with stages besides what entering them would show. */
+static lk_status check_patterns(job *j)
 {
     const size_t n = lk_model_n_tensors(j->model);
     const char **names = calloc(n, sizeof *names);
-    lk_status status = LK_OK;
 
     LK_TRY_ALLOC(names, n * sizeof *names);
     for (size_t i = 0; i < n; i++) names[i] = lk_model_tensor(j->model, i)->name;
-    status = lk_recipe_check_patterns(j->whole, names, n);
+    const lk_status status = lk_recipe_check_patterns(j->whole, names, n);
     free(names);
-    for (unsigned s = 0; status == LK_OK && s < j->whole->n_stages; s++) {
-        lk_schedule *schedule = NULL;
-        const lk_recipe *r = j->whole->stages[s];
-
-        status = lk_schedule_new(&r->scheduler.spec, r->optimizer.lr, &schedule);
-        lk_schedule_free(&schedule);
-    }
     return status;
 }
 
 lk_status job_open_training(job *j)
 {
     const unsigned first = j->stage;
-    lk_status status = check_stages(j);
+    lk_status status = check_patterns(j);
 
     if (status == LK_OK && j->recipe->has_ema && j->leader)
         status = lk_ema_new(j->engine, &j->recipe->ema.spec, j->params, &j->ema);

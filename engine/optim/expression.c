@@ -16,19 +16,22 @@
 /* Precedences of muParser's own `*` and `^`, and its code for a token it does not know; EOprtPrecedence and
  * EErrorCodes in muParserDef.h, which is C++. */
 enum { PRECEDENCE_MUL = 6, PRECEDENCE_POW = 7, UNKNOWN_TOKEN = 1 };
-enum { TOKEN_BYTES = 64, PROBLEM_BYTES = 256 };
+enum { TOKEN_BYTES = 64, PROBLEM_BYTES = 256, NAME_BYTES = 8, MOST_WORDS = 32 };
 
 struct lk_expression {
     muParserHandle_t parser; /* owned */
-    const char *key;         /* borrowed: a literal */
-    char *text;              /* owned */
-    double epoch, step;      /* muParser reads them where they are */
+    char *key, *text;        /* owned */
+    int n_variables;
+    char name[LK_MAX_VARIABLES][NAME_BYTES];
+    double value[LK_MAX_VARIABLES]; /* muParser reads them where they are */
 };
 
 static const char *const words[] = {
-    "epoch", "step", "pi",   "e",   "sin",   "cos",  "tan", "asin", "acos", "atan",  "sinh", "cosh", "tanh", "exp",
-    "ln",    "log",  "log2", "log10", "sqrt", "abs", "sign", "rint", "floor", "ceil", "min",  "max",  "sum",  "avg",
+    "pi",   "e",    "sin", "cos", "tan",  "asin",  "acos", "atan", "sinh", "cosh",  "tanh", "exp", "ln",
+    "log",  "log2", "log10", "sqrt", "abs", "sign", "rint", "floor", "ceil", "min", "max",  "sum", "avg",
 };
+enum { N_WORDS = sizeof words / sizeof *words };
+_Static_assert(N_WORDS + LK_MAX_VARIABLES <= MOST_WORDS, "all words and variables have room");
 
 /* As Python's: the result has the divisor's sign, so a cycle that starts before 0 is still a cycle. */
 static double floor_modulo(double a, double b)
@@ -40,8 +43,7 @@ static double floor_modulo(double a, double b)
 
 static void define_words(lk_expression *x)
 {
-    mupDefineVar(x->parser, "epoch", &x->epoch);
-    mupDefineVar(x->parser, "step", &x->step);
+    for (int i = 0; i < x->n_variables; i++) mupDefineVar(x->parser, x->name[i], &x->value[i]);
     mupDefineConst(x->parser, "pi", M_PI);
     mupDefineConst(x->parser, "e", M_E);
     mupDefineFun1(x->parser, "floor", floor, true);
@@ -72,6 +74,16 @@ static ptrdiff_t token_position(const char *text, const char *token, ptrdiff_t p
     return position;
 }
 
+static const char *nearest_word(const lk_expression *x, const char *token)
+{
+    const char *all[MOST_WORDS];
+    size_t n = 0;
+
+    for (int i = 0; i < x->n_variables; i++) all[n++] = x->name[i];
+    for (int i = 0; i < N_WORDS; i++) all[n++] = words[i];
+    return lk_nearest(token, all, n);
+}
+
 /* The parser's error in its own words, with the place and, for a word it does not know, the nearest it does. */
 static lk_status fail_parse(const lk_expression *x)
 {
@@ -80,8 +92,7 @@ static lk_status fail_parse(const lk_expression *x)
     /* Token and message come in one buffer inside muParser, so each is copied before the next is asked for. */
     snprintf(token, sizeof token, "%s", mupGetErrorToken(x->parser));
     snprintf(problem, sizeof problem, "%s", mupGetErrorMsg(x->parser));
-    const char *near = mupGetErrorCode(x->parser) == UNKNOWN_TOKEN
-                           ? lk_nearest(token, words, sizeof words / sizeof *words) : NULL;
+    const char *near = mupGetErrorCode(x->parser) == UNKNOWN_TOKEN ? nearest_word(x, token) : NULL;
     const size_t used = strlen(problem);
 
     if (near) snprintf(problem + used, sizeof problem - used, " Did you mean \"%s\"?", near);
@@ -114,18 +125,27 @@ static lk_status parse(lk_expression *x)
     return LK_OK;
 }
 
-lk_status lk_expression_new(const char *key, const char *text, lk_expression **out)
+static char *copy_text(const char *text)
+{
+    char *copy = lk_alloc(strlen(text) + 1);
+
+    return copy ? strcpy(copy, text) : NULL;
+}
+
+lk_status lk_expression_new(const char *key, const char *const *variables, int n_variables, const char *text,
+                            lk_expression **out)
 {
     lk_expression *x = lk_alloc(sizeof *x);
 
     *out = NULL;
     LK_TRY_ALLOC(x, sizeof *x);
-    x->key = key;
-    x->text = lk_alloc(strlen(text) + 1);
+    x->key = copy_text(key);
+    x->text = copy_text(text);
     x->parser = mupCreate(muBASETYPE_FLOAT);
+    x->n_variables = n_variables;
+    for (int i = 0; i < n_variables; i++) snprintf(x->name[i], NAME_BYTES, "%s", variables[i]);
     lk_status status = LK_OK;
-    if (x->text && x->parser) {
-        strcpy(x->text, text);
+    if (x->key && x->text && x->parser) {
         define_words(x);
         status = parse(x);
     } else {
@@ -142,17 +162,25 @@ void lk_expression_free(lk_expression **expression)
     if (!expression || !*expression) return;
     if ((*expression)->parser) mupRelease((*expression)->parser);
     lk_free(&(*expression)->text);
+    lk_free(&(*expression)->key);
     lk_free(expression);
 }
 
-lk_status lk_expression_eval(lk_expression *x, int64_t epoch, int64_t step, double *out)
+static lk_status fail_value(const lk_expression *x, double value)
 {
-    x->epoch = (double)epoch;
-    x->step = (double)step;
+    char where[128] = "";
+    size_t used = 0;
+
+    for (int i = 0; i < x->n_variables; i++)
+        used += (size_t)snprintf(where + used, sizeof where - used, "%s %s %.17g", i ? "," : " at", x->name[i],
+                                 x->value[i]);
+    return LK_FAIL(LK_ERR_USAGE, "%s: the value is %g%s\n    %s", x->key, value, where, x->text);
+}
+
+lk_status lk_expression_eval(lk_expression *x, const double *values, double *out)
+{
+    for (int i = 0; i < x->n_variables; i++) x->value[i] = values[i];
     *out = mupEval(x->parser);
     if (mupError(x->parser)) return fail_parse(x);
-    if (!isfinite(*out))
-        return LK_FAIL(LK_ERR_USAGE, "%s: the value is %g at epoch %lld, step %lld\n    %s", x->key, *out,
-                       (long long)epoch, (long long)step, x->text);
-    return LK_OK;
+    return isfinite(*out) ? LK_OK : fail_value(x, *out);
 }

@@ -11,24 +11,24 @@
 
 #include <math.h>
 
-static lk_status check(const char *key, double value, bool ok, const char *range)
+static lk_status check(const char *path, const char *key, double value, bool ok, const char *range)
 {
-    return ok ? LK_OK : LK_FAIL(LK_ERR_USAGE, "scheduler.%s: %g is out of range, want %s", key, value, range);
+    return ok ? LK_OK : LK_FAIL(LK_ERR_USAGE, "%s.%s: %g is out of range, want %s", path, key, value, range);
 }
 
-static lk_status check_not_negative(const char *key, double value)
+static lk_status check_not_negative(const char *path, const char *key, double value)
 {
-    return check(key, value, value >= 0.0 && isfinite(value), "0 or more");
+    return check(path, key, value, value >= 0.0 && isfinite(value), "0 or more");
 }
 
-lk_status lk_plateau_check(const lk_schedule_spec *spec)
+lk_status lk_plateau_check(const char *path, const lk_schedule_spec *spec)
 {
-    LK_TRY(check("factor", spec->factor, spec->factor >= 0.0 && spec->factor < 1.0, "0 to below 1"));
-    LK_TRY(check_not_negative("patience", (double)spec->patience));
-    LK_TRY(check_not_negative("threshold", spec->threshold));
-    LK_TRY(check_not_negative("cooldown", (double)spec->cooldown));
-    LK_TRY(check_not_negative("min_lr", spec->min_lr));
-    return check_not_negative("eps", spec->eps);
+    LK_TRY(check(path, "factor", spec->factor, spec->factor >= 0.0 && spec->factor < 1.0, "0 to below 1"));
+    LK_TRY(check_not_negative(path, "patience", (double)spec->patience));
+    LK_TRY(check_not_negative(path, "threshold", spec->threshold));
+    LK_TRY(check_not_negative(path, "cooldown", (double)spec->cooldown));
+    LK_TRY(check_not_negative(path, "min_lr", spec->min_lr));
+    return check_not_negative(path, "eps", spec->eps);
 }
 
 double lk_plateau_worst(const lk_schedule_spec *spec) { return spec->mode == LK_MIN ? INFINITY : -INFINITY; }

@@ -4,8 +4,8 @@
 
 #include "engine/engine.h"
 
-/* Errors: LK_ERR_USAGE naming the key. */
-lk_status lk_plateau_check(const lk_schedule_spec *spec);
+/* path: of the schedule, for messages.  Errors: LK_ERR_USAGE naming the key. */
+lk_status lk_plateau_check(const char *path, const lk_schedule_spec *spec);
 /* A best that any number beats. */
 double lk_plateau_worst(const lk_schedule_spec *spec);
 /* Feeds one metric; true if the learning rate fell. */

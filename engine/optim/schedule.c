@@ -1,52 +1,37 @@
 /*
- * Schedules of the learning rate, one dispatch over their kinds.
+ * Schedules: the course of a scalar over a run, from a base value.
  *
- *   none               base_lr
- *   lambda             base_lr * expr(epoch, step), as torch's LambdaLR; see expression.c
- *   reduce_on_plateau  see plateau.c
- *
- * An expression sees both the epoch and the training step as they are now, so its value is a function of the two and
- * nothing has to be remembered; `every` adds nothing to it.  `every` says which of them one observation of a plateau
- * is counted in, and the caller keeps that promise.
+ * Time is counted in scheduler steps: epochs, or training steps with `every: step`.  All kinds but
+ * reduce_on_plateau are functions of it (schedules.h); a plateau's value is its state (plateau.c), times the
+ * factor of its warmup.
  */
-#include "engine/optim/expression.h"
-#include "engine/optim/plateau.h"
+#include "engine/optim/schedules.h"
 
 #include <math.h>
 
 struct lk_schedule {
-    lk_schedule_spec spec;     /* expr is not kept */
-    double base_lr;
-    lk_expression *expression; /* owned; lambda */
+    lk_node root;
+    double start; /* what the root begins from */
     lk_schedule_state state;
 };
 
-static lk_status check_spec(const lk_schedule_spec *spec, double base_lr)
-{
-    if (!(base_lr >= 0.0 && isfinite(base_lr)))
-        return LK_FAIL(LK_ERR_USAGE, "optimizer.lr: %g is out of range, want 0 or more", base_lr);
-    if (spec->kind == LK_SCHEDULE_LAMBDA && !spec->expr)
-        return LK_FAIL(LK_ERR_USAGE, "scheduler.expr: lambda needs an expression in epoch and step, such as "
-                       "0.95^epoch");
-    return spec->kind == LK_SCHEDULE_PLATEAU ? lk_plateau_check(spec) : LK_OK;
-}
+static bool is_plateau(const lk_schedule *schedule) { return schedule->root.spec.kind == LK_SCHEDULE_PLATEAU; }
 
-lk_status lk_schedule_new(const lk_schedule_spec *spec, double base_lr, lk_schedule **out)
+lk_status lk_schedule_new(const char *path, const lk_schedule_spec *spec, double base, lk_schedule **out)
 {
-    lk_expression *expression = NULL;
+    double initial = NAN;
 
     *out = NULL;
-    LK_TRY(check_spec(spec, base_lr));
-    if (spec->kind == LK_SCHEDULE_LAMBDA) LK_TRY(lk_expression_new("scheduler.expr", spec->expr, &expression));
-
+    if (!(base >= 0.0 && isfinite(base)))
+        return LK_FAIL(LK_ERR_USAGE, "%s: begins from %g, want 0 or more", path, base);
+    LK_TRY(lk_schedule_check(path, spec, true));
     lk_schedule *schedule = lk_alloc(sizeof *schedule);
-    if (!schedule) lk_expression_free(&expression);
     LK_TRY_ALLOC(schedule, sizeof *schedule);
-    schedule->spec = *spec;
-    schedule->spec.expr = NULL;
-    schedule->base_lr = base_lr;
-    schedule->expression = expression;
-    schedule->state = (lk_schedule_state){.lr = base_lr, .best = lk_plateau_worst(spec)};
+    const lk_status status = lk_node_make(&schedule->root, path, spec, NULL, base, &initial);
+    if (status != LK_OK) lk_schedule_free(&schedule);
+    LK_TRY(status);
+    schedule->start = spec->kind == LK_SCHEDULE_CHAINED ? base : initial;
+    schedule->state = (lk_schedule_state){.lr = base, .best = lk_plateau_worst(spec)};
     *out = schedule;
     return LK_OK;
 }
@@ -54,26 +39,32 @@ lk_status lk_schedule_new(const lk_schedule_spec *spec, double base_lr, lk_sched
 void lk_schedule_free(lk_schedule **schedule)
 {
     if (!schedule || !*schedule) return;
-    lk_expression_free(&(*schedule)->expression);
+    lk_node_clear(&(*schedule)->root);
     lk_free(schedule);
 }
 
-lk_status lk_schedule_lr(lk_schedule *schedule, int64_t step, int64_t epoch, double *out)
-{
-    if (schedule->expression) {
-        double factor;
+bool lk_schedule_has_momentum(const lk_schedule *schedule) { return lk_node_has_momentum(&schedule->root); }
 
-        LK_TRY(lk_expression_eval(schedule->expression, epoch, step, &factor));
-        schedule->state.lr = schedule->base_lr * factor;
-    }
-    *out = schedule->state.lr;
-    return LK_OK;
+static lk_moment moment_of(const lk_schedule *schedule, int64_t step, double epoch)
+{
+    const bool by_step = schedule->root.spec.every == LK_EVERY_STEP;
+
+    return (lk_moment){.n = by_step ? (double)step : epoch, .step = step, .epoch = (int64_t)floor(epoch)};
 }
 
-void lk_schedule_observe(lk_schedule *schedule, double metric, bool *reduced)
+lk_status lk_schedule_at(lk_schedule *schedule, int64_t step, double epoch, double *value, double *momentum)
 {
-    *reduced = schedule->spec.kind == LK_SCHEDULE_PLATEAU &&
-               lk_plateau_observe(&schedule->spec, &schedule->state, metric);
+    const lk_moment moment = moment_of(schedule, step, epoch);
+
+    LK_TRY(lk_node_at(&schedule->root, &moment, is_plateau(schedule) ? schedule->state.lr : schedule->start, value));
+    return momentum ? lk_node_momentum(&schedule->root, &moment, momentum) : LK_OK;
+}
+
+void lk_schedule_observe(lk_schedule *schedule, int64_t step, double epoch, double metric, bool *reduced)
+{
+    const bool warm = moment_of(schedule, step, epoch).n >= (double)schedule->root.spec.warmup.total_iters;
+
+    *reduced = is_plateau(schedule) && warm && lk_plateau_observe(&schedule->root.spec, &schedule->state, metric);
 }
 
 void lk_schedule_get(const lk_schedule *schedule, lk_schedule_state *out) { *out = schedule->state; }

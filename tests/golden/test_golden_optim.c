@@ -236,14 +236,14 @@ static void run_plateau(const json_t *c)
     size_t i;
     json_t *row;
 
-    cr_assert_eq(lk_schedule_new(&spec, real(c, "lr"), &schedule), LK_OK, "%s", lk_error_message());
+    cr_assert_eq(lk_schedule_new("scheduler", &spec, real(c, "lr"), &schedule), LK_OK, "%s", lk_error_message());
     json_array_foreach(json_object_get(c, "rows"), i, row) {
         const json_t *metric = json_array_get(row, 0), *best = json_array_get(row, 2);
         const double lr = json_number_value(json_array_get(row, 1));
         lk_schedule_state state;
         bool reduced;
 
-        lk_schedule_observe(schedule, json_is_null(metric) ? NAN : json_number_value(metric), &reduced);
+        lk_schedule_observe(schedule, 0, 0, json_is_null(metric) ? NAN : json_number_value(metric), &reduced);
         lk_schedule_get(schedule, &state);
         cr_expect_eq(state.lr, lr, "%s, row %zu: lr %.17g, want %.17g", text(c, "name"), i, state.lr, lr);
         cr_expect(json_is_null(best) ? isinf(state.best) : state.best == json_number_value(best),
@@ -275,12 +275,12 @@ Test(golden_optim, lambdas_are_pytorchs, .init = open_plain, .fini = close_all)
         const lk_schedule_spec spec = {.kind = LK_SCHEDULE_LAMBDA, .expr = text(c, "expr")};
         lk_schedule *schedule;
 
-        cr_assert_eq(lk_schedule_new(&spec, real(c, "lr"), &schedule), LK_OK, "%s", lk_error_message());
+        cr_assert_eq(lk_schedule_new("scheduler", &spec, real(c, "lr"), &schedule), LK_OK, "%s", lk_error_message());
         json_array_foreach(json_object_get(c, "rates"), epoch, rate) {
             const double want = json_number_value(rate);
             double got;
 
-            cr_assert_eq(lk_schedule_lr(schedule, 0, (int64_t)epoch, &got), LK_OK, "%s", lk_error_message());
+            cr_assert_eq(lk_schedule_at(schedule, 0, (double)epoch, &got, NULL), LK_OK, "%s", lk_error_message());
             /* muParser multiplies small integer powers out, and pow() of another C library may differ in its last
              * digit. */
             cr_expect(fabs(got - want) <= 1e-15, "%s at epoch %zu: got %.17g, want %.17g", spec.expr, epoch, got,

@@ -103,8 +103,8 @@ static const mistake in_line_7[] = {
     {"checkpoint:\n  every: 1\n  keep: 0", "r.yaml:9: checkpoint.keep: 0 is out of range: at least 1"},
     {"scheduler: {kind: lambda}", "r.yaml:7: scheduler.expr: is missing: kind lambda needs it"},
     {"scheduler: {kind: reduce_on_plateau, expr: 1}",
-     "r.yaml:7: scheduler.expr: kind reduce_on_plateau does not take it: it is for lambda"},
-    {"scheduler: {factor: 0.5}", "r.yaml:7: scheduler.factor: kind none does not take it: it is for reduce_on_plateau"},
+     "r.yaml:7: scheduler.expr: kind reduce_on_plateau does not take it: it is for lambda, multiplicative"},
+    {"scheduler: {factor: 0.5}", "r.yaml:7: scheduler.factor: kind none does not take it: it is for reduce_on_plateau, constant"},
     {"scheduler: {kind: reduce_on_plateau, metric: validation.los}",
      "r.yaml:7: scheduler.metric: `validation.los` is not measured; did you mean `validation.loss`? measured are "
      "train.loss, validation.loss, validation.mse, validation.mae, validation.r2"},
@@ -390,12 +390,12 @@ Test(recipe, later_overrides_win_and_null_removes)
 
 Test(recipe, text_is_taken_as_typed)
 {
-    const char *const overrides[] = {"run.name=a: b #c", "scheduler.kind=lambda", "scheduler.expr=[epoch] % 4"};
+    const char *const overrides[] = {"run.name=a: b #c", "scheduler.kind=lambda", "scheduler.expr=epoch < 4 ? 1: 0.5"};
     lk_recipe *r = NULL;
 
     cr_assert_eq(lk_recipe_parse(base, "r.yaml", overrides, N_OF(overrides), &r), LK_OK, "%s", lk_error_message());
     cr_expect_str_eq(r->run.name, "a: b #c");
-    cr_expect_str_eq(r->scheduler.spec.expr, "[epoch] % 4");
+    cr_expect_str_eq(r->scheduler.spec.expr, "epoch < 4 ? 1: 0.5");
     lk_recipe_free(&r);
 }
 

@@ -16,7 +16,7 @@ static lk_schedule *schedule_of(lk_schedule_spec spec, double base_lr)
 {
     lk_schedule *schedule;
 
-    cr_assert_eq(lk_schedule_new(&spec, base_lr, &schedule), LK_OK, "%s", lk_error_message());
+    cr_assert_eq(lk_schedule_new("scheduler", &spec, base_lr, &schedule), LK_OK, "%s", lk_error_message());
     return schedule;
 }
 
@@ -29,7 +29,7 @@ static double lr_at(lk_schedule *schedule, int64_t step, int64_t epoch)
 {
     double lr = NAN;
 
-    cr_assert_eq(lk_schedule_lr(schedule, step, epoch, &lr), LK_OK, "%s", lk_error_message());
+    cr_assert_eq(lk_schedule_at(schedule, step, (double)epoch, &lr, NULL), LK_OK, "%s", lk_error_message());
     return lr;
 }
 
@@ -78,7 +78,7 @@ static void expect_refused(const char *expr, const char *words, int at)
     char caret[128];
 
     snprintf(caret, sizeof caret, "\n    %s\n    %*s^", expr, at, "");
-    cr_expect_eq(lk_schedule_new(&spec, 1, &schedule), LK_ERR_USAGE, "%s was taken", expr);
+    cr_expect_eq(lk_schedule_new("scheduler", &spec, 1, &schedule), LK_ERR_USAGE, "%s was taken", expr);
     cr_expect_null(schedule);
     cr_expect(strstr(lk_error_message(), words), "%s: want \"%s\" in: %s", expr, words, lk_error_message());
     if (at >= 0) cr_expect(strstr(lk_error_message(), caret), "%s: want%s\ngot %s", expr, caret, lk_error_message());
@@ -112,7 +112,7 @@ Test(schedule, a_value_that_is_not_finite_is_refused_when_it_comes)
     double lr;
 
     cr_expect_eq(lr_at(schedule, 0, 2), 1.0);
-    cr_expect_eq(lk_schedule_lr(schedule, 40, 3, &lr), LK_ERR_USAGE);
+    cr_expect_eq(lk_schedule_at(schedule, 40, 3, &lr, NULL), LK_ERR_USAGE);
     cr_expect(strstr(lk_error_message(), "epoch 3, step 40"), "%s", lk_error_message());
     cr_expect_eq(lr_at(schedule, 0, 4), -1.0);
     lk_schedule_free(&schedule);
@@ -129,7 +129,7 @@ static void expect_rates(lk_schedule_spec spec, int n, const double *metrics, co
     for (int i = 0; i < n; i++) {
         bool reduced;
 
-        lk_schedule_observe(schedule, metrics[i], &reduced);
+        lk_schedule_observe(schedule, i, i, metrics[i], &reduced);
         const double got = lr_at(schedule, i, i);
         cr_expect_eq(got, want[i], "observation %d: got %g, want %g", i, got, want[i]);
         cr_expect_eq(reduced, got < before, "observation %d: reduced %d, %g after %g", i, reduced, got, before);
@@ -188,7 +188,7 @@ Test(schedule, a_threshold_of_one_still_takes_the_first_metric)
     lk_schedule_state state;
     bool reduced;
 
-    lk_schedule_observe(schedule, 5, &reduced);
+    lk_schedule_observe(schedule, 0, 0, 5, &reduced);
     lk_schedule_get(schedule, &state);
     cr_expect_eq(state.best, 5.0, "got %g", state.best);
     lk_schedule_free(&schedule);
@@ -208,8 +208,8 @@ Test(schedule, the_state_survives_exactly)
         lk_schedule_free(&resumed);
         resumed = schedule_of(spec, 1.0);
         lk_schedule_set(resumed, &state);
-        lk_schedule_observe(through, i == 9 ? 0.5 : 1, &reduced_want);
-        lk_schedule_observe(resumed, i == 9 ? 0.5 : 1, &reduced);
+        lk_schedule_observe(through, i, i, i == 9 ? 0.5 : 1, &reduced_want);
+        lk_schedule_observe(resumed, i, i, i == 9 ? 0.5 : 1, &reduced);
         lk_schedule_get(through, &want);
         lk_schedule_get(resumed, &state);
         cr_expect_eq(reduced, reduced_want);
@@ -231,10 +231,10 @@ Test(schedule, values_out_of_range_are_refused_by_name)
     lk_schedule *schedule;
 
     for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
-        cr_expect_eq(lk_schedule_new(&cases[c].spec, 1, &schedule), LK_ERR_USAGE);
+        cr_expect_eq(lk_schedule_new("scheduler", &cases[c].spec, 1, &schedule), LK_ERR_USAGE);
         cr_expect(strstr(lk_error_message(), cases[c].key), "want %s in: %s", cases[c].key, lk_error_message());
     }
-    cr_expect_eq(lk_schedule_new(&plateau, -1, &schedule), LK_ERR_USAGE);
+    cr_expect_eq(lk_schedule_new("scheduler", &plateau, -1, &schedule), LK_ERR_USAGE);
 }
 
 Test(schedule, none_keeps_the_base_rate_and_ignores_metrics)
@@ -243,7 +243,7 @@ Test(schedule, none_keeps_the_base_rate_and_ignores_metrics)
     bool reduced = true;
 
     for (int i = 0; i < 30; i++) {
-        lk_schedule_observe(schedule, 1, &reduced);
+        lk_schedule_observe(schedule, i, i, 1, &reduced);
         cr_expect_not(reduced);
         cr_expect_eq(lr_at(schedule, i, i), 0.25);
     }
