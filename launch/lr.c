@@ -47,14 +47,12 @@ static void print_chart(const course *c)
 
 /* --------------------------------------------------------------------- plot */
 
-enum { WIDTH = 520, HEIGHT = 300, MOMENTUM_HEIGHT = 130 };
+enum { WIDTH = 560, HEIGHT = 320, HEIGHT_WITH_MOMENTUM = 460, KEYS_A_ROW = 3 };
 
-/* The value holds until the next step, so short courses are drawn as stairs. */
+/* A value holds until the next step, so short courses are drawn as stairs. */
 enum { MOST_STAIRS = 200 };
 
-static const char *line_style(const course *c) { return c->n <= MOST_STAIRS ? "steps" : "lines"; }
-
-/* Recipes that count alike keep their unit on the axis; epochs where they do not. */
+/* Recipes that all count steps keep steps on the axis; else it shows epochs. */
 static bool all_by_step(const course *courses, int n)
 {
     for (int i = 0; i < n; i++)
@@ -62,30 +60,36 @@ static bool all_by_step(const course *courses, int n)
     return true;
 }
 
-static lk_status add_block(gnuplot *plot, const course *c, const char *what, int i, const double *y, bool by_step)
+/* The points of a course, and one more where its last step ends. */
+static lk_status add_block(gnuplot *plot, const course *c, const char *what, int i, const double *values, bool by_step)
 {
-    double *x = malloc((size_t)c->n * sizeof *x);
+    const size_t n = (size_t)c->n + 1;
+    double *x = malloc(2 * n * sizeof *x), *y = x ? x + n : NULL;
     char name[32];
 
-    LK_TRY_ALLOC(x, (size_t)c->n * sizeof *x);
-    snprintf(name, sizeof name, "%s%d", what, i);
-    for (int64_t k = 0; k < c->n; k++)
+    LK_TRY_ALLOC(x, 2 * n * sizeof *x);
+    for (size_t k = 0; k < n; k++) {
         x[k] = c->by_step && !by_step ? (double)k / (double)c->steps_per_epoch : (double)k;
-    gnuplot_block(plot, name, x, y, (size_t)c->n);
+        y[k] = values[k + 1 < n ? k : k - 1];
+    }
+    snprintf(name, sizeof name, "%s%d", what, i);
+    gnuplot_block(plot, name, x, y, n);
     free(x);
     return LK_OK;
 }
 
-/* One panel: a line for each course that has `what`. */
-static void draw_panel(gnuplot *plot, const course *courses, int n, const char *what)
+/* One panel between two heights of the picture: a line for each course that has `what`. */
+static void draw_panel(gnuplot *plot, const course *courses, int n, const char *what, double bottom, double top)
 {
     FILE *f = gnuplot_script(plot);
     const bool is_lr = strcmp(what, "lr") == 0;
     const char *comma = "plot ";
 
+    fprintf(f, "set bmargin at screen %g\nset tmargin at screen %g\n", bottom, top);
     for (int i = 0; i < n; i++) {
         if (!is_lr && !courses[i].momentum) continue;
-        fprintf(f, "%s$%s%d using 1:2 with %s linetype %d ", comma, what, i, line_style(&courses[i]), i + 1);
+        fprintf(f, "%s$%s%d using 1:2 with %s linetype %d ", comma, what, i,
+                courses[i].n <= MOST_STAIRS ? "steps" : "lines", i % GNUPLOT_N_COLOURS + 1);
         if (is_lr && n > 1) {
             fprintf(f, "title ");
             gnuplot_quote(plot, courses[i].name);
@@ -104,26 +108,29 @@ static bool any_momentum(const course *courses, int n)
     return false;
 }
 
+/* Momentum, where there is one, has a panel of its own below. */
 static lk_status fill_plot(gnuplot *plot, const course *courses, int n)
 {
     FILE *f = gnuplot_script(plot);
     const bool by_step = all_by_step(courses, n), momentum = any_momentum(courses, n);
+    const int rows = n > 1 ? (n + KEYS_A_ROW - 1) / KEYS_A_ROW : 0;
+    const double row = momentum ? 0.05 : 0.07, top = 0.96 - row * rows, bottom = momentum ? 0.48 : 0.17;
+    char label[32];
 
     for (int i = 0; i < n; i++) {
         LK_TRY(add_block(plot, &courses[i], "lr", i, courses[i].lr, by_step));
         if (courses[i].momentum) LK_TRY(add_block(plot, &courses[i], "momentum", i, courses[i].momentum, by_step));
     }
-    fprintf(f, "set yrange [0:*]\nset offsets graph 0, graph 0, graph 0.04, 0\nset format y '%%g'\n"
-               "set key outside top center horizontal samplen 2\nset ylabel 'learning rate'\n");
-    if (momentum)
-        fprintf(f, "set multiplot layout 2,1 margins 0.13,0.97,0.14,%s spacing 0.09\n", n > 1 ? "0.90" : "0.97");
-    else
-        fprintf(f, "set xlabel '%s'\n", by_step ? "step" : "epoch");
-    draw_panel(plot, courses, n, "lr");
-    if (!momentum) return LK_OK;
-    fprintf(f, "set yrange [*:*]\nset offsets graph 0, graph 0, graph 0.08, graph 0.08\nset ylabel 'momentum'\n"
-               "set xlabel '%s'\n", by_step ? "step" : "epoch");
-    draw_panel(plot, courses, n, "momentum");
+    snprintf(label, sizeof label, "set xlabel '%s'\n", by_step ? "step" : "epoch");
+    fprintf(f, "set multiplot\nset lmargin at screen 0.12\nset rmargin at screen 0.96\nset format y '%%g'\n"
+               "set key at screen 0.54, 0.985 center top horizontal maxcols %d samplen 2\n"
+               "set yrange [0:*]\nset offsets 0, 0, graph 0.05, 0\nset ylabel 'learning rate' offset 0.5,0\n%s",
+            KEYS_A_ROW, momentum ? "" : label);
+    draw_panel(plot, courses, n, "lr", bottom, top);
+    if (momentum) {
+        fprintf(f, "set yrange [*:*]\nset offsets 0, 0, graph 0.08, graph 0.08\nset ylabel 'momentum'\n%s", label);
+        draw_panel(plot, courses, n, "momentum", 0.12, 0.38);
+    }
     fprintf(f, "unset multiplot\n");
     return LK_OK;
 }
@@ -132,7 +139,7 @@ static lk_status draw(const char *path, const course *courses, int n)
 {
     gnuplot *plot;
 
-    LK_TRY(gnuplot_new(path, WIDTH, HEIGHT + (any_momentum(courses, n) ? MOMENTUM_HEIGHT : 0), &plot));
+    LK_TRY(gnuplot_new(path, WIDTH, any_momentum(courses, n) ? HEIGHT_WITH_MOMENTUM : HEIGHT, &plot));
     lk_status status = fill_plot(plot, courses, n);
     if (status == LK_OK) status = gnuplot_draw(plot);
     gnuplot_free(&plot);

@@ -287,7 +287,7 @@ lk_status lk_node_at(lk_node *node, const lk_moment *moment, double start, doubl
 
     if (moment->n >= warm) return main_at(node, &own, start, out);
     LK_TRY(main_at(node, &zero, start, out));
-    *out *= warmth(&node->spec, floor(moment->n));
+    *out *= warmth(&node->spec, node->spec.fractional ? moment->n : floor(moment->n));
     return LK_OK;
 }
 

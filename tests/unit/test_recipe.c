@@ -110,6 +110,39 @@ static const mistake in_line_7[] = {
      "train.loss, validation.loss, validation.mse, validation.mae, validation.r2"},
     {"scheduler: {kind: reduce_on_plateau, metric: ema.validation.loss}",
      "r.yaml:7: scheduler.metric: `ema.validation.loss` needs the section ema"},
+    {"scheduler: {kind: exponential}", "r.yaml:7: scheduler.gamma: is missing: kind exponential needs it"},
+    {"scheduler: {kind: step, step_size: 0}", "r.yaml:7: scheduler.step_size: 0 is out of range: at least 1"},
+    {"scheduler: {kind: cosin, T_max: 3}",
+     "r.yaml:7: scheduler.kind: `cosin` is none of none, lambda, multiplicative, step, multistep, constant, linear, "
+     "exponential, polynomial, cosine, cosine_warm_restarts, cyclic, onecycle, reduce_on_plateau, swalr, inverse_sqrt, "
+     "wsd, sequential, chained; did you mean `cosine`?"},
+    {"scheduler: {kind: constant, factor: 0}", "r.yaml:7: scheduler.factor: 0 is out of range: above 0"},
+    {"scheduler: {kind: reduce_on_plateau, factor: 1}", "r.yaml:7: scheduler.factor: 1 is out of range: below 1"},
+    {"scheduler: {kind: reduce_on_plateau, mode: triangular}",
+     "r.yaml:7: scheduler.mode: `triangular` is none of min, max"},
+    {"scheduler: {kind: cyclic, base_lr: 0, max_lr: 1, mode: max}",
+     "r.yaml:7: scheduler.mode: `max` is none of triangular, triangular2, exp_range"},
+    {"scheduler: {kind: onecycle, max_lr: 1}",
+     "r.yaml:7: scheduler.total_steps: give total_steps, or epochs and steps_per_epoch"},
+    {"scheduler: {kind: onecycle, max_lr: 1, epochs: 2}",
+     "r.yaml:7: scheduler.steps_per_epoch: is missing: the other one is given"},
+    {"scheduler: {kind: cosine, T_max: 3, warmup: {start_factor: 0.1}}",
+     "r.yaml:7: scheduler.warmup.total_iters: is missing"},
+    {"scheduler: {kind: lambda, expr: 0.9^epohc}",
+     "r.yaml:7: scheduler.expr: Unexpected token \"epohc\" found at position 4. Did you mean \"epoch\"?\n    0.9^epohc\n"
+     "        ^"},
+    {"scheduler:\n  kind: chained\n  schedulers:\n    - {kind: none}\n    - {gamma: 0.9}",
+     "r.yaml:11: scheduler.schedulers[1].gamma: kind none does not take it: it is for step, multistep, exponential, cyclic"},
+    {"scheduler:\n  kind: chained\n  schedulers:\n    - {kind: none}\n    - {}",
+     "r.yaml:11: scheduler.schedulers[1].kind: is missing: each of several schedulers names its kind"},
+    {"scheduler:\n  kind: chained\n  schedulers:\n    - {kind: none, every: step}",
+     "r.yaml:10: scheduler.schedulers[0].every: belongs to the outermost scheduler: all in it count alike"},
+    {"scheduler:\n  kind: sequential\n  milestones: [4, 2]\n  schedulers: [{kind: none}, {kind: none}, {kind: none}]",
+     "r.yaml:9: scheduler.milestones: 2 comes after 4: they count up"},
+    {"scheduler:\n  kind: sequential\n  milestones: [4]\n  schedulers: [{kind: none}, {kind: none}, {kind: none}]",
+     "r.yaml:9: scheduler.milestones: a list of 1 for 3 schedulers: expected 2, one between each two"},
+    {"scheduler: {kind: sequential, milestones: [], schedulers: []}",
+     "r.yaml:7: scheduler.schedulers: a list of 0, expected at least 1"},
     {"engine: {threads: 0}", "r.yaml:7: engine.threads: 0 is out of range: at least 1"},
     {"engine: {kind: gpu}", "r.yaml:7: engine.kind: `gpu` is none of auto, cpu, cuda; did you mean `cpu`?"},
 };
@@ -329,6 +362,30 @@ Test(recipe, every_kind_of_value_arrives)
     cr_expect_eq(r->dist.bucket_bytes, 1024);
     cr_expect_eq(r->engine.precision, LK_BF16);
     cr_expect_eq(r->engine.threads, 2);
+    lk_recipe_free(&r);
+}
+
+Test(recipe, schedulers_arrive_one_inside_the_other)
+{
+    lk_recipe *r = good(base, "scheduler={kind: sequential, milestones: [4], every: step, schedulers: ["
+                        "{kind: chained, schedulers: [{kind: linear}, {kind: multistep, milestones: [9, 0]}]}, "
+                        "{kind: cyclic, base_lr: 0.1, max_lr: 1, step_size_up: 3, warmup: {total_iters: 2}}]}");
+    const lk_schedule_spec *outer = &r->scheduler.spec, *chained = &outer->schedulers[0], *cyclic = &outer->schedulers[1];
+
+    cr_assert_eq(outer->n_schedulers, 2);
+    cr_expect_eq(outer->milestones[0], 4);
+    cr_expect_eq(outer->every, LK_EVERY_STEP);
+    cr_assert_eq(chained->n_schedulers, 2);
+    cr_expect_eq(chained->schedulers[0].start_factor, 1.0 / 3.0);
+    cr_expect_eq(chained->schedulers[1].gamma, 0.1);
+    cr_expect_eq(chained->schedulers[1].n_milestones, 2);
+    cr_expect_eq(chained->warmup.total_iters, 0);
+    cr_expect_eq(cyclic->step_size_down, 3.0);
+    cr_expect_eq(cyclic->max_momentum, 0.9);
+    cr_expect(cyclic->cycle_momentum);
+    cr_expect_eq(cyclic->mode, LK_CYCLE_TRIANGULAR);
+    cr_expect_eq(cyclic->warmup.start_factor, 0.01);
+    cr_expect_str_eq(lk_recipe_where(r, "scheduler.kind"), "r.yaml:0");
     lk_recipe_free(&r);
 }
 

@@ -249,3 +249,176 @@ Test(schedule, none_keeps_the_base_rate_and_ignores_metrics)
     }
     lk_schedule_free(&schedule);
 }
+
+/* ---------------------------------------------- warmup and what PyTorch lacks */
+
+/* The value at each of n steps, within the rounding of a few operations. */
+static void expect_course(lk_schedule_spec spec, double base_lr, int n, const double *want)
+{
+    lk_schedule *schedule = schedule_of(spec, base_lr);
+
+    for (int i = 0; i < n; i++) {
+        const double got = lr_at(schedule, 100 * i, i);
+        cr_expect(fabs(got - want[i]) <= 1e-15 * fabs(want[i]), "step %d: got %.17g, want %.17g", i, got, want[i]);
+    }
+    lk_schedule_free(&schedule);
+}
+
+Test(schedule, a_warmup_leads_to_the_first_value_of_what_follows)
+{
+    const lk_schedule_spec by_line = {.kind = LK_SCHEDULE_EXPONENTIAL, .gamma = 0.5,
+                                      .warmup = {LK_WARMUP_LINEAR, 4, 0.2}};
+    const lk_schedule_spec by_power = {.kind = LK_SCHEDULE_NONE, .warmup = {LK_WARMUP_EXPONENTIAL, 2, 0.01}};
+    const lk_schedule_spec to_cyclic = {.kind = LK_SCHEDULE_CYCLIC, .base_lr = 8, .max_lr = 16, .step_size_up = 2,
+                                        .step_size_down = 2, .mode = LK_CYCLE_TRIANGULAR,
+                                        .warmup = {LK_WARMUP_LINEAR, 2, 0.5}};
+
+    expect_course(by_line, 10, 7, (double[]){2, 4, 6, 8, 10, 5, 2.5});
+    expect_course(by_power, 10, 4, (double[]){0.1, 1, 10, 10});
+    expect_course(to_cyclic, 1, 7, (double[]){4, 6, 8, 12, 16, 12, 8});
+}
+
+Test(schedule, a_plateau_does_not_observe_in_its_warmup)
+{
+    const lk_schedule_spec spec = WITH(s.patience = 0, s.warmup = (typeof(s.warmup)){LK_WARMUP_LINEAR, 3, 0.25});
+    lk_schedule *schedule = schedule_of(spec, 1.0);
+    const double want[] = {0.25, 0.5, 0.75, 1, 0.5, 0.25};
+    bool reduced;
+
+    for (int epoch = 0; epoch < 6; epoch++) {
+        const double got = lr_at(schedule, epoch, epoch);
+        cr_expect_eq(got, want[epoch], "epoch %d: got %g, want %g", epoch, got, want[epoch]);
+        lk_schedule_observe(schedule, epoch + 1, epoch + 1, 7, &reduced);
+        cr_expect_eq(reduced, epoch >= 3, "epoch %d: reduced %d", epoch, reduced);
+    }
+    lk_schedule_free(&schedule);
+}
+
+Test(schedule, inverse_sqrt_peaks_at_the_last_step_of_its_warmup)
+{
+    const lk_schedule_spec spec = {.kind = LK_SCHEDULE_INVERSE_SQRT, .warmup_steps = 4};
+
+    expect_course(spec, 8, 5, (double[]){2, 4, 6, 8, 8 * sqrt(4.0 / 5.0)});
+    lk_schedule *schedule = schedule_of(spec, 8);
+    cr_expect_eq(lr_at(schedule, 0, 15), 4.0, "got %.17g", lr_at(schedule, 0, 15));
+    lk_schedule_free(&schedule);
+}
+
+/* Vaswani et al., section 5.3: d_model^-0.5 * min(step^-0.5, step * warmup^-1.5), steps from 1. */
+Test(schedule, inverse_sqrt_with_d_model_is_the_transformers)
+{
+    const lk_schedule_spec spec = {.kind = LK_SCHEDULE_INVERSE_SQRT, .warmup_steps = 4000, .d_model = 512};
+    lk_schedule *schedule = schedule_of(spec, 1);
+
+    for (int i = 0; i < 100000; i += 37) {
+        const double step = i + 1, want = pow(512, -0.5) * fmin(pow(step, -0.5), step * pow(4000, -1.5));
+        const double got = lr_at(schedule, 0, i);
+        cr_expect(fabs(got - want) <= 1e-15 * want * 8, "step %d: got %.17g, want %.17g", i, got, want);
+    }
+    lk_schedule_free(&schedule);
+}
+
+Test(schedule, wsd_rises_stays_and_falls_to_eta_min)
+{
+    lk_schedule_spec spec = {.kind = LK_SCHEDULE_WSD, .warmup_steps = 2, .stable_steps = 2, .decay_steps = 4, .eta_min = 1};
+
+    expect_course(spec, 5, 10, (double[]){2.5, 5, 5, 5, 5, 4, 3, 2, 1, 1});
+    spec.decay_type = LK_DECAY_ONE_MINUS_SQRT;
+    expect_course(spec, 5, 9, (double[]){2.5, 5, 5, 5, 5, 3, 1 + 4 * (1 - sqrt(0.5)), 1 + 4 * (1 - sqrt(0.75)), 1});
+    spec.decay_type = LK_DECAY_COSINE;
+    expect_course(spec, 5, 9, (double[]){2.5, 5, 5, 5, 5, 1 + 4 * (1 + cos(M_PI / 4)) / 2, 3,
+                                         1 + 4 * (1 + cos(3 * M_PI / 4)) / 2, 1});
+}
+
+/* --------------------------------------------------------- right where PyTorch is not */
+
+Test(schedule, onecycle_stays_at_its_end)
+{
+    const lk_schedule_spec spec = {.kind = LK_SCHEDULE_ONECYCLE, .max_lr = 1, .total_steps = 10, .pct_start = 0.3,
+                                   .div_factor = 25, .final_div_factor = 1e4, .cycle_momentum = true,
+                                   .base_momentum = 0.85, .max_momentum = 0.95};
+    lk_schedule *schedule = schedule_of(spec, 1);
+    double last, value, momentum, last_momentum;
+
+    cr_assert_eq(lk_schedule_at(schedule, 0, 9, &last, &last_momentum), LK_OK);
+    cr_expect(fabs(last - 4e-6) <= 1e-18, "got %.17g", last);
+    for (int i = 10; i < 30; i++) {
+        cr_assert_eq(lk_schedule_at(schedule, 0, i, &value, &momentum), LK_OK);
+        cr_expect(value == last && momentum == last_momentum, "step %d: %.17g, %.17g", i, value, momentum);
+    }
+    lk_schedule_free(&schedule);
+}
+
+/* int(log(epoch / T_0 * (T_mult - 1) + 1, T_mult)) is one too small at some of these. */
+Test(schedule, a_restart_begins_exactly_where_the_cycle_before_ends)
+{
+    for (int64_t T_mult = 1; T_mult < 12; T_mult++) {
+        const lk_schedule_spec spec = {.kind = LK_SCHEDULE_WARM_RESTARTS, .T_0 = 3, .T_mult = T_mult, .fractional = true};
+        lk_schedule *schedule = schedule_of(spec, 1);
+        int64_t end = 3, T_i = 3;
+
+        for (int cycle = 0; cycle < 10; cycle++) {
+            double at, before;
+
+            cr_assert_eq(lk_schedule_at(schedule, 0, (double)end, &at, NULL), LK_OK);
+            cr_assert_eq(lk_schedule_at(schedule, 0, (double)end - 0.125, &before, NULL), LK_OK);
+            cr_expect_eq(at, 1.0, "T_mult %ld, epoch %ld: got %.17g", (long)T_mult, (long)end, at);
+            cr_expect_lt(before, 0.01, "T_mult %ld, before epoch %ld: got %.17g", (long)T_mult, (long)end, before);
+            end += T_i *= T_mult;
+        }
+        lk_schedule_free(&schedule);
+    }
+}
+
+Test(schedule, restarts_of_huge_periods_do_not_overflow)
+{
+    const lk_schedule_spec spec = {.kind = LK_SCHEDULE_WARM_RESTARTS, .T_0 = INT64_MAX / 2, .T_mult = INT64_MAX};
+    lk_schedule *schedule = schedule_of(spec, 1);
+
+    cr_expect(isfinite(lr_at(schedule, 0, INT64_MAX / 4)));
+    lk_schedule_free(&schedule);
+}
+
+/* ------------------------------------------------------------------- trees */
+
+Test(schedule, an_inner_expression_counts_from_where_it_begins)
+{
+    const lk_schedule_spec inner[] = {{.kind = LK_SCHEDULE_NONE}, {.kind = LK_SCHEDULE_LAMBDA, .expr = "1 + epoch"}};
+    const int64_t milestones[] = {3};
+    lk_schedule_spec spec = {.kind = LK_SCHEDULE_SEQUENTIAL, .schedulers = inner, .n_schedulers = 2,
+                             .milestones = milestones, .n_milestones = 1};
+    lk_schedule *schedule;
+
+    expect_course(spec, 1, 6, (double[]){1, 1, 1, 1, 2, 3});
+    spec.every = LK_EVERY_STEP;
+    cr_expect_eq(lk_schedule_new("scheduler", &spec, 1, &schedule), LK_ERR_USAGE);
+    cr_expect(strstr(lk_error_message(), "scheduler.schedulers[1].expr: "), "%s", lk_error_message());
+}
+
+Test(schedule, trees_that_make_no_sense_are_refused_by_name)
+{
+    const lk_schedule_spec leaf = {.kind = LK_SCHEDULE_NONE}, two[] = {leaf, leaf}, with_plateau[] = {leaf, plateau};
+    const int64_t back[] = {5, 3}, once[] = {5};
+    lk_schedule_spec deep[12] = {leaf};
+    lk_schedule *schedule;
+
+    for (int i = 1; i < 12; i++)
+        deep[i] = (lk_schedule_spec){.kind = LK_SCHEDULE_CHAINED, .schedulers = &deep[i - 1], .n_schedulers = 1};
+    const struct { lk_schedule_spec spec; const char *words; } cases[] = {
+        {{.kind = LK_SCHEDULE_CHAINED}, "scheduler.schedulers: "},
+        {{.kind = LK_SCHEDULE_SEQUENTIAL, .schedulers = two, .n_schedulers = 2}, "scheduler.milestones: a list of 0 for 2"},
+        {{.kind = LK_SCHEDULE_SEQUENTIAL, .schedulers = (lk_schedule_spec[]){leaf, leaf, leaf}, .n_schedulers = 3,
+          .milestones = back, .n_milestones = 2}, "scheduler.milestones[1]: 3 is out of order"},
+        {{.kind = LK_SCHEDULE_SEQUENTIAL, .schedulers = with_plateau, .n_schedulers = 2, .milestones = once,
+          .n_milestones = 1}, "scheduler.schedulers[1].kind: reduce_on_plateau"},
+        {{.kind = LK_SCHEDULE_ONECYCLE, .max_lr = 1, .div_factor = 1, .final_div_factor = 1},
+         "scheduler.total_steps: onecycle needs"},
+        {{.kind = LK_SCHEDULE_STEP, .gamma = 0.1}, "scheduler.step_size: 0 is out of range"},
+        {deep[11], "more than"},
+    };
+
+    for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
+        cr_expect_eq(lk_schedule_new("scheduler", &cases[c].spec, 1, &schedule), LK_ERR_USAGE, "case %zu was taken", c);
+        cr_expect(strstr(lk_error_message(), cases[c].words), "want %s in: %s", cases[c].words, lk_error_message());
+    }
+}

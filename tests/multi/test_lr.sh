@@ -1,0 +1,161 @@
+#!/bin/sh
+# lockstep lr: PyTorch's values through the recipe and the command, the warnings, the picture; and training under a
+# schedule that moves momentum, whose bits depend neither on workers nor on a stop in the middle.
+set -u
+. "$(dirname "$0")/../lib.sh"
+
+cat >base.yaml <<'X'
+run: {name: schedule}
+data: {kind: regression, samples: 800, validation_samples: 80, n_features: 4}
+model: {kind: mlp, layers: [4, 8, 1]}
+loss: {kind: mse}
+optimizer: {kind: sgd, lr: 0.05, momentum: 0.9}
+train: {epochs: 100, batch: 80}
+X
+
+# Each case of the golden file as a recipe: NAME.yaml, and NAME.csv with what lockstep lr must print.
+perl -MJSON::PP -e '
+    local $/;
+    open(my $f, "<", shift) or die;
+    my $golden = JSON::PP->new->decode(<$f>);
+    my $json = JSON::PP->new->canonical->allow_nonref;
+    open(my $b, "<", "base.yaml") or die;
+    my $base = <$b>;
+    my $i = 0;
+    for my $c (@{$golden->{cases}}) {
+        my $yaml = $base;
+        my $kind = $c->{optimizer} eq "adam" ? "{kind: adam, lr: $c->{lr}}" : "{kind: sgd, lr: $c->{lr}, momentum: 0.9}";
+        $yaml =~ s/optimizer: .*/optimizer: $kind/;
+        open(my $out, ">", sprintf("case%03d.yaml", $i)) or die;
+        print $out $yaml, "scheduler: ", $json->encode($c->{scheduler}), "\n";
+        open(my $want, ">", sprintf("case%03d.want", $i++)) or die;
+        my @kept = grep { $_ < $golden->{head} || $_ % $golden->{every} == 0 || $_ == $c->{n} - 1 } 0 .. $c->{n} - 1;
+        for my $k (0 .. $#kept) {
+            print $want join(",", $kept[$k], $kept[$k], $c->{values}[$k], $c->{momentum} ? $c->{momentum}[$k] : ()), "\n";
+        }
+        print "$c->{n} $c->{name}\n";
+    }' "$here/../golden/schedules.json" >cases.txt || exit 1
+
+# Compares what was printed with what PyTorch had; as in test_golden_schedules.c.
+compare() {
+    perl -e '
+        my ($got, $want) = @ARGV;
+        open(my $w, "<", $want) or die; my @want = <$w>;
+        open(my $g, "<", $got) or die; <$g>; my %got;
+        while (<$g>) { chomp; my @row = split /,/; $got{$row[0]} = \@row; }
+        my ($worst, $most) = (0, 0);
+        for (@want) { my @w = split /,/; $most = $w[2] if $w[2] > $most; }
+        for (@want) {
+            chomp; my @w = split /,/; my $row = $got{$w[0]} or die "no step $w[0]\n";
+            die "columns: @$row\n" if @$row != @w;
+            for my $k (1 .. $#w) {
+                my $room = 1e-12 * abs($w[$k]) + 1e-15 * ($k == 3 ? 1 : $most);
+                die "step $w[0], column $k: got $row->[$k], want $w[$k]\n" if abs($row->[$k] - $w[$k]) > $room;
+            }
+        }' "$1" "$2"
+}
+
+i=0
+while read -r n name; do
+    case=$(printf 'case%03d' $i)
+    i=$((i + 1))
+    if alone lr $case.yaml --csv --count "$n" >$case.csv 2>$case.err && compare $case.csv $case.want 2>why.txt; then
+        n_agree=$((${n_agree:-0} + 1))
+    else
+        echo "FAILED: $name: $(cat why.txt $case.err)"
+        n_failed=$((n_failed + 1))
+    fi
+done <cases.txt
+same "schedules that agree with PyTorch through the command" "$n_agree" "$i"
+
+# recipe NAME, the scheduler on standard input
+recipe() { { cat base.yaml; cat; } >"$1.yaml"; }
+
+recipe issue <<'X'
+scheduler:
+  kind: sequential
+  milestones: [10, 70]
+  schedulers:
+    - {kind: linear, start_factor: 0.1, end_factor: 1.0, total_iters: 10}
+    - {kind: cosine, T_max: 60, eta_min: 0.002}
+    - {kind: exponential, gamma: 0.9}
+X
+status 0 alone lr issue.yaml --csv
+same "header" "$(head -n 1 out.txt)" step,epoch,lr
+same "rows" "$(tail -n +2 out.txt | wc -l)" 100
+recipe once <<'X'
+scheduler: {kind: onecycle, every: step, max_lr: 0.1, total_steps: 1000}
+X
+status 0 alone lr once.yaml --csv
+same "header with momentum" "$(head -n 1 out.txt)" step,epoch,lr,momentum
+same "a row of step 25, in epoch 2" "$(grep -c '^25,2,' out.txt)" 1
+
+echo "traps"
+recipe rising <<'X'
+scheduler: {kind: cosine, T_max: 60}
+X
+status 0 alone lr rising.yaml
+says 'warning: schedule: the run ends with the learning rate rising.*set T_max: 99'
+status 0 alone lr rising.yaml scheduler.T_max=99
+same "no warning when it ends low" "$(grep -c warning out.txt)" 0
+status 0 alone lr once.yaml scheduler.every=epoch
+says 'onecycle is made for 1000 steps and has 100'
+status 0 alone lr issue.yaml train.epochs=40
+says 'the run ends before milestone 70'
+recipe plateau <<'X'
+scheduler: {kind: reduce_on_plateau, factor: 0.5, patience: 3, warmup: {total_iters: 4}}
+X
+status 0 alone lr plateau.yaml
+says 'warning: schedule: a plateau falls by what it observes'
+status 2 alone lr plateau.yaml scheduler.metric=validation.los
+says 'validation.los. is not measured'
+for k in $(seq 30); do echo 1; done >metric.txt
+status 0 alone lr plateau.yaml --metric metric.txt --csv
+# Observed from the end of epoch 3 on: the first is the best, four bad ones follow.
+same "epoch of the first fall" "$(awk -F, 'NR > 6 && $3 < 0.04 { print $2; exit }' out.txt)" 8
+echo word >>metric.txt
+status 3 alone lr plateau.yaml --metric metric.txt
+says 'metric.txt:31: not a number'
+
+echo "mistakes"
+recipe wrong <<'X'
+scheduler:
+  kind: sequential
+  milestones: [10]
+  schedulers:
+    - {kind: lambda, expr: 0.5^epohc}
+    - {kind: cosine, T_max: 60, eta_minn: 0}
+X
+status 2 alone lr wrong.yaml
+says 'wrong.yaml:12: scheduler.schedulers\[1\].eta_minn: no such key; did you mean .eta_min.'
+sed -i 's/eta_minn/eta_min/' wrong.yaml
+status 2 alone train wrong.yaml
+says 'wrong.yaml:11: scheduler.schedulers\[0\].expr: .*epohc.*Did you mean "epoch"'
+status 2 alone lr issue.yaml once.yaml
+says 'needs one recipe'
+
+echo "pictures"
+if command -v gnuplot >/dev/null; then
+    status 0 alone lr issue.yaml once.yaml --plot both.png
+    same "a PNG" "$(head -c 8 both.png | od -An -c | tr -d ' ')" '211PNG\r\n032\n'
+fi
+status 1 env PATH=/nowhere "$lockstep" lr issue.yaml --plot none.png
+says 'gnuplot, which is not installed: apt-get install gnuplot-nox'
+
+echo "training"
+set -- once.yaml data.standardize=true scheduler.max_lr=0.02 ema={} train.epochs=6 train.lanes=4 scheduler.total_steps=60 checkpoint.every=23 checkpoint.unit=step
+for optimizer in '{kind: sgd, lr: 0.05}' '{kind: adam, lr: 0.05}'; do
+    for n in 1 3; do
+        status 0 workers $n train "$@" optimizer="$optimizer" run.dir="w$n"
+        [ $n = 1 ] && want=$(digests w1)
+        same "$optimizer: digests on $n workers" "$(digests w$n)" "$want"
+    done
+    # A sum of momenta that were not scheduled gives other weights.
+    status 0 workers 1 train "$@" optimizer="$optimizer" scheduler.cycle_momentum=false run.dir=other
+    same "momentum changes the weights" "$([ "$(digests other)" = "$want" ] && echo no || echo yes)" yes
+    status 0 workers 2 train "$@" optimizer="$optimizer" run.dir=stopped train.steps=33
+    status 0 workers 3 train "$@" optimizer="$optimizer" run.dir=stopped --resume
+    same "$optimizer: resumed digests" "$(digests stopped)" "$want"
+    rm -rf w1 w3 other stopped
+done
+finish
