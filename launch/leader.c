@@ -120,11 +120,12 @@ static uint32_t order_flags(const trainer *t, const lk_batch *batch)
 
 lk_status leader_order(trainer *t, const lk_batch *batch)
 {
-    const double epoch = (double)(batch->epoch - t->stage_epoch) + (double)batch->index / (double)lk_loader_batches(t->j->loader);
+    const double within = (double)batch->index / (double)lk_loader_batches(t->j->loader);
+    const double epoch = (double)(batch->epoch - t->stage_epoch) + within;
     double lr, momentum;
 
     LK_TRY(lk_schedule_at(t->schedule, t->j->step - t->stage_step, epoch, &lr, &momentum));
-    if (lr != t->lr_journalled && (batch->index == 0 || t->j->recipe->scheduler.spec.every == LK_EVERY_EPOCH)) {
+    if (lr != t->lr_journalled && batch->index == 0) {
         LK_TRY(lk_journal_write(t->journal, t->j->step, "lr", "%.17g from epoch %" PRId64 " on", lr, batch->epoch));
         t->lr_journalled = lr;
     }

@@ -385,7 +385,7 @@ Test(recipe, schedulers_arrive_one_inside_the_other)
     cr_expect(cyclic->cycle_momentum);
     cr_expect_eq(cyclic->mode, LK_CYCLE_TRIANGULAR);
     cr_expect_eq(cyclic->warmup.start_factor, 0.01);
-    cr_expect_str_eq(lk_recipe_where(r, "scheduler.kind"), "r.yaml:0");
+    cr_expect_str_eq(lk_recipe_where(r, "scheduler.kind"), "r.yaml");
     lk_recipe_free(&r);
 }
 
