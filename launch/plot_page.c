@@ -151,7 +151,7 @@ static bool is_staircase(const page *p, int run, const panel *m, int curve)
 
     if (strcmp(m->metric, "lr") != 0) return false;
     for (size_t row = 1; row < n; row++) changes += y[row] != y[row - 1];
-    return changes < n / 4;
+    return changes < n / 2;
 }
 
 static bool all_are_short(const page *p)
