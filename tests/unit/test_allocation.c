@@ -1,6 +1,6 @@
 /*
  * A training step allocates nothing: the whole of it on one worker (loader, forward, backward, reduction, inspection,
- * statistics, optimizer with EMA), and the engine's part alone for every kind of layer.
+ * statistics, optimizer with EMA, TensorBoard's scalars), and the engine's part alone for every kind of layer.
  *
  * Every allocation of the process, libraries included, passes through the functions below, which count; one that is
  * called from this program's own code is counted as own too.  oneDNN makes a small map in each call of a primitive
@@ -143,6 +143,7 @@ typedef struct rig {
     lk_ema *ema;
     lk_reducer *reducer;
     lk_loader *loader;
+    lk_events *events;
     float *params;
     uint64_t version;
 } rig;
@@ -174,11 +175,15 @@ static void set_up(rig *r, lk_precision precision)
     must(lk_reducer_new(r->world, r->engine, lk_engine_trained(r->engine), LK_REDUCE_TREE, LANES, 1 << 12,
                         &r->reducer));
     must(lk_loader_new(r->train, &loader, &r->loader));
+    char dir[] = LK_BINARY_DIR "/tests/allocation-XXXXXX";
+    cr_assert(mkdtemp(dir));
+    must(lk_events_open(dir, 1, &r->events));
     r->version = 1;
 }
 
 static void tear_down(rig *r)
 {
+    must(lk_events_close(&r->events));
     lk_loader_free(&r->loader);
     lk_reducer_free(&r->reducer);
     lk_ema_free(&r->ema);
@@ -193,6 +198,7 @@ static void tear_down(rig *r)
 
 static lk_status whole_step(rig *r, int64_t number)
 {
+    static const char *const tags[] = {"step/train.loss", "step/lr"};
     lk_batch batch;
     const float *sum;
     const lk_group_rates rates = {1e-3, NAN, NAN};
@@ -213,7 +219,7 @@ static lk_status whole_step(rig *r, int64_t number)
     LK_TRY(lk_engine_update_stats(r->engine, r->params, sum));
     LK_TRY(lk_optimizer_update(r->optimizer, r->params, sum, &rates, &report, r->ema));
     r->version++;
-    return LK_OK;
+    return lk_events_scalars(r->events, number, tags, (double[]){0.5, 1e-3}, 2);
 }
 
 /* The first epochs compile the plans: also that of the last, smaller batch. */
