@@ -1,6 +1,6 @@
 #!/bin/sh
 # The arrows of the house: launch -> {io, dist} -> engine.  Fails when an include runs against them, when a room
-# reaches into another's private headers, or when the top level grows a room.
+# reaches into another's private headers, when the top level grows a room, or when a script does not parse.
 set -u
 cd "$(dirname "$0")/.."
 n_failed=0
@@ -26,6 +26,11 @@ if [ -n "$others" ]; then
     n_failed=$((n_failed + 1))
 fi
 
+for script in launch/quickstart launch/setup tests/run tests/house.sh; do
+    sh -n "$script" || n_failed=$((n_failed + 1))
+done
+bash -n launch/cluster/slurm.sh || n_failed=$((n_failed + 1))
+
 # The test itself must notice: an include against the arrows, in a copy of its own.
 if [ -z "${LK_HOUSE_SELF_TEST:-}" ]; then
     copy=$(mktemp -d)
@@ -37,5 +42,5 @@ if [ -z "${LK_HOUSE_SELF_TEST:-}" ]; then
     fi
     rm -rf "$copy"
 fi
-[ "$n_failed" = 0 ] && echo "ok: no include runs against the arrows"
+[ "$n_failed" = 0 ] && echo "ok: no include runs against the arrows, and the scripts parse"
 exit "$n_failed"
