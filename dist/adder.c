@@ -264,6 +264,7 @@ void lk_adder_get_stats(const lk_adder *adder, lk_reducer_stats *out)
 {
     *out = (lk_reducer_stats){
         .n_buckets = adder->n_buckets,
+        .n_arenas = adder->run.n_buffers,
         .bytes_sent = atomic_load(&adder->wire.bytes_sent),
         .seconds_waited = adder->seconds_waited,
     };

@@ -99,6 +99,7 @@ lk_status lk_reducer_finish(lk_reducer *reducer, const float **sum);
 
 typedef struct lk_reducer_stats {
     size_t n_buckets;
+    int n_arenas;              /* gradient arenas that this worker's lanes are added up in */
     int64_t bytes_sent;        /* by this worker since the start */
     double seconds_waited;     /* in lk_reducer_finish, so not hidden behind the backward pass */
 } lk_reducer_stats;

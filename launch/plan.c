@@ -64,11 +64,16 @@ static lk_status print_set(job *j)
     const int n_sizes = lk_loader_lane_sizes(j->loader, sizes);
     const int own = j->lane_end - j->lane_begin;
     const size_t trained = lk_trained_n_elem(j->trained) * sizeof(float);
+    lk_reducer_stats reduction;
+    char arenas[80];
 
+    lk_reducer_get_stats(j->reducer, &reduction);
     LK_TRY(lk_engine_plan_stats(j->engine, LK_TRAIN, sizes[0], &train));
     printf("\na worker of %d lane%s holds\n", own, own == 1 ? "" : "s");
     print_bytes("parameters", (double)train.param_bytes, "fp32, buffers included");
-    print_bytes("gradients", (double)train.grad_bytes, "a lane; lanes of a worker need log2(lanes) + 2 of them");
+    snprintf(arenas, sizeof arenas, "%d of %zu bytes, in which its lanes are added up", reduction.n_arenas,
+             train.grad_bytes);
+    print_bytes("gradients", (double)train.grad_bytes * reduction.n_arenas, arenas);
     print_bytes("optimizer", (double)trained * lk_optimizer_n_states(j->optimizer), "");
     if (j->recipe->has_ema) print_bytes("EMA", (double)train.param_bytes, "the leader's, and a view of it to evaluate");
     print_bytes("activations", (double)train.activation_bytes, "shared by liveness");
