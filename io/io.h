@@ -62,6 +62,8 @@ typedef struct lk_data_spec {
     bool shuffle;             /* default true */
 } lk_data_spec;
 
+enum { LK_MOST_GROUPS = 16 }; /* as dist's LK_MAX_GROUPS, which launch/ holds it to */
+
 /* A recipe: every section with its defaults filled in.  Field names are the recipe's keys where they are plain. */
 typedef struct lk_recipe lk_recipe;
 struct lk_recipe {
@@ -71,6 +73,7 @@ struct lk_recipe {
     lk_model_spec model;                                          /* its loss filled from `loss` */
     lk_optimizer_spec optimizer;
     struct { lk_schedule_spec spec; } scheduler;
+    struct { lk_schedule_spec spec; } momentum_scheduler, weight_decay_scheduler; /* no plateaus; kind none: constant */
     bool has_ema;
     struct { lk_ema_spec spec; lk_words copy, ignore; } ema;
     struct {
@@ -92,6 +95,10 @@ struct lk_recipe {
     struct { int64_t every; lk_unit unit; int keep; bool best; } checkpoint; /* every 0: only at the end; keep >= 1 */
     struct { bool tensorboard; int64_t every, histograms; } metrics; /* every: steps; histograms: evaluations, 0: none */
     struct { int reduction; int64_t check_every; double timeout; int64_t bucket_bytes; } dist; /* reduction: index in dist's list of words: tree, mpi, nccl */
+    char *group;        /* name of the parameter group that optimizer and schedulers describe; NULL: the one of the rest */
+    lk_words params;    /* patterns of the tensor names in it; empty: what no other group selects */
+    unsigned n_groups;  /* >= 1 */
+    lk_recipe **groups; /* (n_groups), each a whole recipe with its group's keys; the first is this one */
     char *stage;        /* name of the stage that the sections describe; NULL: the recipe has no stages */
     unsigned n_stages;  /* >= 1 */
     lk_recipe **stages; /* (n_stages), each a whole recipe with its stage's keys; the first is this one */
@@ -117,7 +124,11 @@ void      lk_recipe_free(lk_recipe **recipe);
 bool lk_recipe_frozen(const lk_recipe *recipe, unsigned stage, const char *name);
 /* Whether a list of patterns selects a name: the last pattern that matches it decides. */
 bool lk_words_select(const lk_words *patterns, const char *name);
-/* Every pattern of freeze and unfreeze must match one of the names.  Errors: LK_ERR_USAGE with line, pattern and near
+/* What momentum_scheduler starts from: SGD's momentum, or Adam's beta1. */
+double lk_recipe_momentum(const lk_recipe *recipe);
+/* Group of a tensor in this stage's recipe: the one whose params select it, else 0.  Errors: LK_ERR_USAGE (two do). */
+lk_status lk_recipe_group(const lk_recipe *recipe, const char *name, unsigned *group);
+/* Every pattern of freeze, unfreeze and params must match one of the names.  Errors: LK_ERR_USAGE with line, pattern and near
  * names. */
 lk_status lk_recipe_check_patterns(const lk_recipe *recipe, const char *const *names, size_t n);
 /* "recipe.yaml:12", where its file holds a key ("train.batch"), or the file alone: for messages of later checks.  Valid

@@ -37,8 +37,11 @@ void lk_recipe_free(lk_recipe **recipe)
 {
     if (!recipe || !*recipe) return;
     for (unsigned i = 1; i < (*recipe)->n_stages; i++) lk_recipe_free(&(*recipe)->stages[i]);
+    for (unsigned i = 1; i < (*recipe)->n_groups; i++) lk_recipe_free(&(*recipe)->groups[i]);
     free((*recipe)->stages);
+    free((*recipe)->groups);
     free((*recipe)->stage);
+    free((*recipe)->group);
     free((*recipe)->text);
     free((*recipe)->path);
     free_places(&((loaded *)*recipe)->places);
@@ -72,18 +75,25 @@ static void complete(lk_yaml *yaml, lk_recipe *recipe)
 
 /* The rest of what can be wrong with a schedule, its expressions above all, is found by making it.  The message
  * begins with the key. */
-static lk_status check_schedule(const lk_recipe *recipe)
+static lk_status check_schedule(const lk_recipe *recipe, const char *section, const lk_schedule_spec *spec, double base)
 {
     lk_schedule *schedule;
     char message[FAIL_BYTES], key[LK_RECIPE_PATH_BYTES];
 
-    if (lk_schedule_new("scheduler", &recipe->scheduler.spec, recipe->optimizer.lr, &schedule) == LK_OK) {
+    if (lk_schedule_new(section, spec, base, &schedule) == LK_OK) {
         lk_schedule_free(&schedule);
         return LK_OK;
     }
     snprintf(message, sizeof message, "%s", lk_error_message());
     snprintf(key, sizeof key, "%.*s", (int)strcspn(message, ":"), message);
     return LK_FAIL(LK_ERR_USAGE, "%s: %s", lk_recipe_where(recipe, key), message);
+}
+
+static lk_status check_schedules(const lk_recipe *r)
+{
+    LK_TRY(check_schedule(r, "scheduler", &r->scheduler.spec, r->optimizer.lr));
+    LK_TRY(check_schedule(r, "momentum_scheduler", &r->momentum_scheduler.spec, lk_recipe_momentum(r)));
+    return check_schedule(r, "weight_decay_scheduler", &r->weight_decay_scheduler.spec, r->optimizer.weight_decay);
 }
 
 /* places move into the recipe. */
@@ -106,7 +116,7 @@ static lk_status load(lk_yaml *yaml, char **text, const char *path, lk_recipe_pl
     complete(yaml, *out);
     (*out)->path = strdup(path);
     LK_TRY_ALLOC((*out)->path, strlen(path) + 1);
-    return check_schedule(*out);
+    return check_schedules(*out);
 }
 
 static lk_status settle_all(lk_yaml *yaml, const char *path, size_t n_overrides)
@@ -124,16 +134,22 @@ static lk_status settle_all(lk_yaml *yaml, const char *path, size_t n_overrides)
     return status;
 }
 
-/* What one pass over the text makes of it: the recipe of one stage. */
+double lk_recipe_momentum(const lk_recipe *recipe)
+{
+    return recipe->optimizer.kind == LK_SGD ? recipe->optimizer.momentum : recipe->optimizer.beta1;
+}
+
+/* What one pass over the text makes of it: the recipe of one stage and group. */
 typedef struct pass {
     const char *path;
     size_t n_overrides;
-    unsigned stage, n_stages;
-    char *name;              /* owned: the stage's */
-    char *text;              /* owned: what is kept */
-    lk_recipe_places places; /* owned */
+    unsigned stage, n_stages, group, n_groups;
+    char *stage_name, *group_name; /* owned */
+    char *text;                    /* owned: what is kept */
+    lk_recipe_places places;       /* owned */
 } pass;
 
+/* The text is kept as it was before stage and group went; else after the check, which spells truth alike. */
 static lk_status build(lk_yaml *yaml, pass *p, lk_recipe **out)
 {
     yaml->last_node = calloc(p->n_overrides + 1, sizeof *yaml->last_node);
@@ -141,53 +157,77 @@ static lk_status build(lk_yaml *yaml, pass *p, lk_recipe **out)
     yaml->last_node[0] = (int)(yaml->document.nodes.top - yaml->document.nodes.start);
     LK_TRY(settle_all(yaml, p->path, p->n_overrides));
     LK_TRY(lk_recipe_count_stages(yaml, &p->n_stages));
-    if (p->n_stages > 1 || lk_yaml_at(yaml, "stages")) {
-        LK_TRY(lk_yaml_emit(yaml, &p->text));
-        LK_TRY(lk_recipe_take_stage(yaml, p->stage, &p->name));
-    }
+    if (lk_yaml_at(yaml, "stages") || lk_yaml_at(yaml, "optimizer.groups")) LK_TRY(lk_yaml_emit(yaml, &p->text));
+    LK_TRY(lk_recipe_take_stage(yaml, p->stage, &p->stage_name));
+    LK_TRY(lk_recipe_count_groups(yaml, &p->n_groups));
+    LK_TRY(lk_recipe_take_group(yaml, p->group, &p->group_name));
     LK_TRY(lk_recipe_check(yaml, &p->places));
-    if (!p->text) LK_TRY(lk_yaml_emit(yaml, &p->text)); /* after the check, which spells truth alike */
+    if (!p->text) LK_TRY(lk_yaml_emit(yaml, &p->text));
     LK_TRY(lk_recipe_fill(yaml));
     LK_TRY(load(yaml, &p->text, p->path, &p->places, out));
-    (*out)->stage = p->name;
-    p->name = NULL;
+    (*out)->stage = p->stage_name;
+    (*out)->group = p->group_name;
+    p->stage_name = p->group_name = NULL;
     return LK_OK;
 }
 
-static lk_status parse_stage(const char *text, const char *path, const char *const *overrides, size_t n_overrides,
-                             unsigned stage, unsigned *n_stages, lk_recipe **out)
+/* The text, where it comes from, and what is applied to it. */
+typedef struct source { const char *text, *path; const char *const *overrides; size_t n_overrides; } source;
+
+static lk_status parse_part(const source *from, unsigned stage, unsigned group, pass *counts, lk_recipe **out)
 {
-    pass p = {.path = path, .n_overrides = n_overrides, .stage = stage};
+    pass p = {.path = from->path, .n_overrides = from->n_overrides, .stage = stage, .group = group};
     lk_yaml yaml;
 
     *out = NULL;
-    lk_status status = lk_yaml_load(text, path, true, &yaml);
-    yaml.overrides = overrides;
+    lk_status status = lk_yaml_load(from->text, from->path, true, &yaml);
+    yaml.overrides = from->overrides;
     if (status == LK_OK) status = build(&yaml, &p, out);
-    *n_stages = p.n_stages;
     if (status != LK_OK) lk_recipe_free(out);
     lk_yaml_close(&yaml);
     free_places(&p.places);
     free(p.text);
-    free(p.name);
+    free(p.stage_name);
+    free(p.group_name);
+    *counts = (pass){.n_stages = p.n_stages, .n_groups = p.n_groups};
+    return status;
+}
+
+/* Room for n recipes, of which the first is there. */
+static lk_status make_list(lk_recipe *first, unsigned n, lk_recipe ***list, unsigned *length)
+{
+    *list = calloc(n, sizeof **list);
+    LK_TRY_ALLOC(*list, n * sizeof **list);
+    (*list)[0] = first;
+    *length = n;
+    return LK_OK;
+}
+
+/* A stage's recipe with those of its groups. */
+static lk_status parse_stage(const source *from, unsigned stage, pass *counts, lk_recipe **out)
+{
+    pass unused;
+
+    LK_TRY(parse_part(from, stage, 0, counts, out));
+    lk_recipe *r = *out;
+    lk_status status = make_list(r, counts->n_groups, &r->groups, &r->n_groups);
+    for (unsigned g = 1; status == LK_OK && g < counts->n_groups; g++)
+        status = parse_part(from, stage, g, &unused, &r->groups[g]);
+    if (status != LK_OK) lk_recipe_free(out);
     return status;
 }
 
 lk_status lk_recipe_parse(const char *text, const char *path, const char *const *overrides, size_t n_overrides,
                           lk_recipe **out)
 {
-    unsigned n_stages;
+    const source from = {text, path, overrides, n_overrides};
+    pass counts, unused;
 
-    LK_TRY(parse_stage(text, path, overrides, n_overrides, 0, &n_stages, out));
+    LK_TRY(parse_stage(&from, 0, &counts, out));
     lk_recipe *first = *out;
-    first->stages = calloc(n_stages, sizeof(lk_recipe *));
-    lk_status status = first->stages ? LK_OK : LK_FAIL(LK_ERR_SYSTEM, "out of memory: %u stages", n_stages);
-    if (status == LK_OK) {
-        first->stages[0] = first;
-        first->n_stages = n_stages;
-    }
-    for (unsigned i = 1, n; status == LK_OK && i < n_stages; i++)
-        status = parse_stage(text, path, overrides, n_overrides, i, &n, &first->stages[i]);
+    lk_status status = make_list(first, counts.n_stages, &first->stages, &first->n_stages);
+    for (unsigned i = 1; status == LK_OK && i < counts.n_stages; i++)
+        status = parse_stage(&from, i, &unused, &first->stages[i]);
     if (status != LK_OK) lk_recipe_free(out);
     return status;
 }

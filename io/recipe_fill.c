@@ -236,9 +236,21 @@ static lk_status check_betas(lk_yaml *yaml)
     return LK_OK;
 }
 
+static lk_status fill_rate_scheduler(lk_yaml *yaml, const char *path)
+{
+    const int node = lk_yaml_at(yaml, path);
+    const char *kind = lk_yaml_text(yaml, lk_yaml_get(yaml, node, "kind"));
+
+    if (kind && strcmp(kind, "reduce_on_plateau") == 0)
+        return lk_yaml_fail(yaml, node, path, "a plateau drives the learning rate alone: see the section scheduler");
+    return lk_recipe_fill_schedule(yaml, path);
+}
+
 lk_status lk_recipe_fill(lk_yaml *yaml)
 {
     LK_TRY(lk_recipe_fill_schedule(yaml, "scheduler"));
+    LK_TRY(fill_rate_scheduler(yaml, "momentum_scheduler"));
+    LK_TRY(fill_rate_scheduler(yaml, "weight_decay_scheduler"));
     LK_TRY(fill_section(yaml, lk_recipe_fields, lk_recipe_rules, 1));
     LK_TRY(derive(yaml));
     LK_TRY(check_names(yaml));

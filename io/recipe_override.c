@@ -151,6 +151,9 @@ static lk_status add_value(lk_yaml *yaml, const char *override, const char *valu
     return status;
 }
 
+/* Lists of recipes within the recipe, which are no keys of a section. */
+static bool is_list(const char *path) { return strcmp(path, "stages") == 0 || strcmp(path, "optimizer.groups") == 0; }
+
 lk_status lk_recipe_override(lk_yaml *yaml)
 {
     const char *override = yaml->overrides[yaml->n_overrides], *equals = strchr(override, '='), *last = NULL;
@@ -163,9 +166,9 @@ lk_status lk_recipe_override(lk_yaml *yaml)
     snprintf(section_path, sizeof section_path, "%s", path);
     LK_TRY(lk_recipe_stage_path(yaml, override, path, &stage, section_path));
     const cyaml_schema_field_t *field = lk_recipe_field(section_path, NULL);
-    if (!field) return fail_unknown(override, stage ? section_path : path);
+    if (!field && !is_list(section_path)) return fail_unknown(override, stage ? section_path : path);
 
-    if (is_literal(field, equals + 1)) LK_TRY(lk_yaml_add_text(yaml, equals + 1, &value));
+    if (field && is_literal(field, equals + 1)) LK_TRY(lk_yaml_add_text(yaml, equals + 1, &value));
     else LK_TRY(add_value(yaml, override, equals + 1, &value));
     if (stage) {
         const char *in_stage = strchr(strchr(path, '.') + 1, '.') + 1;

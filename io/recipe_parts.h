@@ -4,6 +4,7 @@
  *   recipe_yaml.c      text -> a libyaml document whose nodes know the line or the override they come from
  *   recipe_override.c  "a.b=value" into the document; names of files made absolute
  *   recipe_stages.c    one of the recipe's stages merged into the sections
+ *   recipe_groups.c    the same for one of the optimizer's parameter groups
  *   recipe_check.c     the document against the schema: keys, types, words, ranges
  *   recipe_fill.c      defaults into the document; checks between keys
  *   recipe_schedule.c  the same for the section `scheduler`, whose keys are there too
@@ -97,6 +98,14 @@ lk_status lk_recipe_count_stages(lk_yaml *yaml, unsigned *n);
 /* Makes the document that of stage i alone: what the stage names replaces what the sections say, `stages` goes.
  * *name (owned by the caller) is the stage's, NULL without stages. */
 lk_status lk_recipe_take_stage(lk_yaml *yaml, unsigned i, char **name);
+/* Number of the optimizer's groups, the one of the rest included; after a stage was taken.  Errors: LK_ERR_USAGE. */
+lk_status lk_recipe_count_groups(lk_yaml *yaml, unsigned *n);
+/* Makes the document that of group g alone (0: of the rest); `optimizer.groups` goes.  *name is owned by the caller,
+ * NULL for the rest. */
+lk_status lk_recipe_take_group(lk_yaml *yaml, unsigned g, char **name);
+/* The keys of a mapping over those of a section, which is made where it is missing. */
+lk_status lk_recipe_merge(lk_yaml *yaml, const char *section, int named);
+
 /* An override of a key in one stage, "stages.NAME.key" (NAME may be a number from 0): the path of the key in the
  * sections, and the mapping that it starts from.  *mapping is 0 when `path` is none of these. */
 lk_status lk_recipe_stage_path(lk_yaml *yaml, const char *override, const char *path, int *mapping,

@@ -107,7 +107,8 @@ enum { MOST_THREADS = 1024, MOST_LANES = 1 << 16, MOST_DEGREE = 1000 };
     X("eps", REAL(optimizer.eps), AT_LEAST(0), DEFAULT("1e-8"), ONLY("adam adamw"))           \
     X("amsgrad", TRUTH(optimizer.amsgrad), DEFAULT("false"), ONLY("adam adamw"))              \
     X("clip_norm", REAL(optimizer.clip_norm), AT_LEAST(0), DEFAULT("0"))                      \
-    X("clip_value", REAL(optimizer.clip_value), AT_LEAST(0), DEFAULT("0"))
+    X("clip_value", REAL(optimizer.clip_value), AT_LEAST(0), DEFAULT("0"))                    \
+    X("params", TEXTS(params)) /* of a group, recipe_groups.c; nobody writes it in the section itself */
 _Static_assert(offsetof(lk_optimizer_spec, beta2) == offsetof(lk_optimizer_spec, beta1) + sizeof(double),
                "`betas` fills both");
 
@@ -168,6 +169,8 @@ _Static_assert(offsetof(lk_optimizer_spec, beta2) == offsetof(lk_optimizer_spec,
     X("loss", KEYS(loss_fields), NEEDED, .rules = loss_rules)                            \
     X("optimizer", KEYS(optimizer_fields), NEEDED, .rules = optimizer_rules)             \
     X("scheduler", SECTION(scheduler.spec, lk_schedule_fields), DEFAULT("{}"), .rules = lk_schedule_rules) \
+    X("momentum_scheduler", SECTION(momentum_scheduler.spec, lk_schedule_fields), DEFAULT("{}"), .rules = lk_schedule_rules) \
+    X("weight_decay_scheduler", SECTION(weight_decay_scheduler.spec, lk_schedule_fields), DEFAULT("{}"), .rules = lk_schedule_rules) \
     X("ema", KEYS(ema_fields), .rules = ema_rules)                                       \
     X("train", KEYS(train_fields), NEEDED, .rules = train_rules)                         \
     X("checkpoint", KEYS(checkpoint_fields), DEFAULT("{}"), .rules = checkpoint_rules)   \

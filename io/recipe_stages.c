@@ -5,7 +5,7 @@
  *
  *   name                          the stage's
  *   optimizer                     its keys go over those of the section; with another kind it replaces the section
- *   scheduler                     replaces the section
+ *   scheduler                     replaces the section; so do momentum_scheduler, weight_decay_scheduler
  *   epochs, batch, freeze, ...    keys of `train`
  *
  * An override of a section's key on the command line is for the whole run: it also replaces what stages say there.
@@ -29,7 +29,15 @@ static bool is_run_key(const char *key)
     return false;
 }
 
-static bool is_section(const char *key) { return strcmp(key, "optimizer") == 0 || strcmp(key, "scheduler") == 0; }
+/* What a stage names beside keys of `train`. */
+static const char *const sections[] = {"optimizer", "scheduler", "momentum_scheduler", "weight_decay_scheduler"};
+
+static bool is_section(const char *key)
+{
+    for (size_t i = 0; i < sizeof sections / sizeof *sections; i++)
+        if (strcmp(sections[i], key) == 0) return true;
+    return false;
+}
 
 /* "epochs" -> "train.epochs", "optimizer.lr" -> itself. */
 static void to_section_path(const char *stage_path, char out[LK_RECIPE_PATH_BYTES])
@@ -43,8 +51,10 @@ static void to_section_path(const char *stage_path, char out[LK_RECIPE_PATH_BYTE
 static lk_status fail_unknown(lk_yaml *yaml, int node, const char *path, const char *key)
 {
     const cyaml_schema_field_t *train = lk_recipe_field("train", NULL)->value.mapping.fields;
-    const char *known[64] = {"name", "optimizer", "scheduler"};
-    size_t n = 3;
+    const char *known[64] = {"name"};
+    size_t n = 1;
+
+    for (size_t i = 0; i < sizeof sections / sizeof *sections; i++) known[n++] = sections[i];
 
     for (; train->key && n < sizeof known / sizeof *known; train++)
         if (!is_run_key(train->key)) known[n++] = train->key;
@@ -145,24 +155,30 @@ static lk_status section_at(lk_yaml *yaml, const char *name, int *out)
     return lk_yaml_set(yaml, 1, name, *out);
 }
 
-static lk_status merge_optimizer(lk_yaml *yaml, int named)
+lk_status lk_recipe_merge(lk_yaml *yaml, const char *section, int named)
 {
-    int section;
+    int to;
 
-    LK_TRY(section_at(yaml, "optimizer", &section));
-    const char *was = lk_yaml_text(yaml, lk_yaml_get(yaml, section, "kind"));
-    const char *is = lk_yaml_text(yaml, lk_yaml_get(yaml, named, "kind"));
-    if (node_of(yaml, named)->type != YAML_MAPPING_NODE || (was && is && strcmp(was, is) != 0))
-        return lk_yaml_set(yaml, 1, "optimizer", named);
-    for (size_t i = 0; ; i++) {
+    LK_TRY(section_at(yaml, section, &to));
+    for (size_t i = 0;; i++) {
         const yaml_node_t *from = node_of(yaml, named); /* adding nodes may move it */
 
         if (i == (size_t)(from->data.mapping.pairs.top - from->data.mapping.pairs.start)) return LK_OK;
         const yaml_node_pair_t pair = from->data.mapping.pairs.start[i];
         char key[LK_RECIPE_PATH_BYTES];
         snprintf(key, sizeof key, "%s", lk_yaml_text(yaml, pair.key) ? lk_yaml_text(yaml, pair.key) : "");
-        LK_TRY(lk_yaml_set(yaml, section, key, pair.value));
+        LK_TRY(lk_yaml_set(yaml, to, key, pair.value));
     }
+}
+
+static lk_status merge_optimizer(lk_yaml *yaml, int named)
+{
+    const char *was = lk_yaml_text_at(yaml, "optimizer.kind");
+    const char *is = lk_yaml_text(yaml, lk_yaml_get(yaml, named, "kind"));
+
+    if (node_of(yaml, named)->type != YAML_MAPPING_NODE || (was && is && strcmp(was, is) != 0))
+        return lk_yaml_set(yaml, 1, "optimizer", named);
+    return lk_recipe_merge(yaml, "optimizer", named);
 }
 
 static lk_status merge_key(lk_yaml *yaml, const char *key, int value)
@@ -171,7 +187,7 @@ static lk_status merge_key(lk_yaml *yaml, const char *key, int value)
 
     if (strcmp(key, "name") == 0) return LK_OK;
     if (strcmp(key, "optimizer") == 0) return merge_optimizer(yaml, value);
-    if (strcmp(key, "scheduler") == 0) return lk_yaml_set(yaml, 1, "scheduler", value);
+    if (is_section(key)) return lk_yaml_set(yaml, 1, key, value);
     LK_TRY(section_at(yaml, "train", &train));
     return lk_yaml_set(yaml, train, key, value);
 }
@@ -277,6 +293,9 @@ bool lk_recipe_frozen(const lk_recipe *recipe, unsigned stage, const char *name)
 static lk_status check_list(const lk_recipe *stage, const char *key, const lk_words *patterns, const char *const *names,
                             size_t n)
 {
+    const char *of = stage->group ? " of group " : stage->stage ? " of stage " : "";
+    const char *whose = stage->group ? stage->group : stage->stage ? stage->stage : "";
+
     for (unsigned i = 0; i < patterns->n; i++) {
         const char *pattern = patterns->word[i] + (patterns->word[i][0] == '!');
         bool matches = false;
@@ -284,9 +303,8 @@ static lk_status check_list(const lk_recipe *stage, const char *key, const lk_wo
         for (size_t k = 0; k < n && !matches; k++) matches = lk_glob(pattern, names[k]);
         if (matches) continue;
         const char *near = lk_nearest(pattern, names, n);
-        return LK_FAIL(LK_ERR_USAGE, "%s: train.%s%s%s: `%s` matches no tensor; %s%s",
-                       lk_recipe_where(stage, key), key + strlen("train."), stage->stage ? " of stage " : "",
-                       stage->stage ? stage->stage : "", patterns->word[i],
+        return LK_FAIL(LK_ERR_USAGE, "%s: %s%s%s: `%s` matches no tensor; %s%s", lk_recipe_where(stage, key), key, of, whose,
+                       patterns->word[i],
                        near ? "did you mean " : "lockstep plan lists their names, the first is ", near ? near : names[0]);
     }
     return LK_OK;
@@ -299,6 +317,8 @@ lk_status lk_recipe_check_patterns(const lk_recipe *recipe, const char *const *n
 
         LK_TRY(check_list(stage, "train.freeze", &stage->train.freeze, names, n));
         LK_TRY(check_list(stage, "train.unfreeze", &stage->train.unfreeze, names, n));
+        for (unsigned g = 1; g < stage->n_groups; g++)
+            LK_TRY(check_list(stage->groups[g], "optimizer.params", &stage->groups[g]->params, names, n));
     }
     return LK_OK;
 }

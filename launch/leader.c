@@ -9,17 +9,49 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { PATH_BYTES = 4096, N_COLUMNS_BEFORE = 1 /* lr */ };
+enum { PATH_BYTES = 4096, MOST_COLUMNS = LK_MOST_METRICS + LK_MOST_GROUPS };
 
+/* Adds the names of a stage's groups that the trainer does not know yet. */
+static lk_status learn_groups(trainer *t, const lk_recipe *stage)
+{
+    for (unsigned g = 1; g < stage->n_groups; g++) {
+        const char *name = stage->groups[g]->group;
+        int k = 0;
+
+        while (k < t->n_group_names && strcmp(t->group_name[k], name) != 0) k++;
+        if (k < t->n_group_names) continue;
+        if (k == LK_MOST_GROUPS - 1)
+            return LK_FAIL(LK_ERR_USAGE, "%s: optimizer.groups: the stages have more than %d different groups",
+                           lk_recipe_where(stage, "optimizer.groups"), k);
+        t->group_name[t->n_group_names++] = name;
+    }
+    return LK_OK;
+}
+
+/* Columns: lr, lr.GROUP of every group of any stage, the metrics. */
 static lk_status open_csv(trainer *t, int64_t resume_step)
 {
     const metrics *set = &t->j->metrics;
-    const char *columns[LK_MOST_METRICS + N_COLUMNS_BEFORE] = {"lr"};
-    char path[PATH_BYTES];
+    const char *columns[MOST_COLUMNS] = {"lr"};
+    char rate[LK_MOST_GROUPS][METRIC_NAME_BYTES], path[PATH_BYTES];
+    size_t n = 1;
 
-    for (int i = 0; i < set->n; i++) columns[N_COLUMNS_BEFORE + i] = set->name[i];
+    for (unsigned s = 0; s < t->j->whole->n_stages; s++) LK_TRY(learn_groups(t, t->j->whole->stages[s]));
+    for (int k = 0; k < t->n_group_names; k++) {
+        snprintf(rate[k], sizeof rate[k], "lr.%s", t->group_name[k]);
+        columns[n++] = rate[k];
+    }
+    for (int i = 0; i < set->n; i++) columns[n++] = set->name[i];
     snprintf(path, sizeof path, "%s/metrics.csv", t->j->recipe->run.dir);
-    return lk_metrics_open(path, columns, (size_t)set->n + N_COLUMNS_BEFORE, resume_step, &t->csv);
+    return lk_metrics_open(path, columns, n, resume_step, &t->csv);
+}
+
+/* The rate of a group by name in the last order; NaN: the current stage has no such group. */
+static double rate_of(const trainer *t, const char *name)
+{
+    for (int g = 1; g < t->rates.n; g++)
+        if (strcmp(t->rates.group[g].recipe->group, name) == 0) return t->order.lr[g];
+    return NAN;
 }
 
 /* Of the whole run, if no stage stops early. */
@@ -49,10 +81,9 @@ static lk_status journal_stage(trainer *t)
 
 lk_status leader_enter_stage(trainer *t)
 {
-    const lk_recipe *r = t->j->recipe;
-
-    lk_schedule_free(&t->schedule);
-    LK_TRY(lk_schedule_new("scheduler", &r->scheduler.spec, r->optimizer.lr, &t->schedule));
+    rates_close(&t->rates);
+    LK_TRY(rates_open(t->j->recipe, &t->rates));
+    memset(t->lr_journalled, 0, sizeof t->lr_journalled);
     return journal_stage(t);
 }
 
@@ -61,7 +92,7 @@ lk_status leader_open(trainer *t, int64_t resume_step)
     job *j = t->j;
     char path[PATH_BYTES];
 
-    if (!t->schedule) LK_TRY(lk_schedule_new("scheduler", &j->recipe->scheduler.spec, j->recipe->optimizer.lr, &t->schedule));
+    if (t->rates.n == 0) LK_TRY(rates_open(j->recipe, &t->rates));
     LK_TRY(open_csv(t, resume_step));
     LK_TRY(events_open(t));
     snprintf(path, sizeof path, "%s/journal.jsonl", j->recipe->run.dir);
@@ -85,7 +116,7 @@ void leader_close(trainer *t)
     lk_progress_free(&t->progress);
     lk_journal_free(&t->journal);
     lk_metrics_free(&t->csv);
-    lk_schedule_free(&t->schedule);
+    rates_close(&t->rates);
 }
 
 /* -------------------------------------------------------------------- orders */
@@ -118,26 +149,31 @@ static uint32_t order_flags(const trainer *t, const lk_batch *batch)
     return flags;
 }
 
+static lk_status journal_rates(trainer *t, int64_t epoch)
+{
+    char suffix[METRIC_NAME_BYTES];
+
+    for (int g = 0; g < t->order.n_groups; g++) {
+        if (t->order.lr[g] == t->lr_journalled[g]) continue;
+        LK_TRY(lk_journal_write(t->journal, t->j->step, "lr", "%s%s%.17g from epoch %" PRId64 " on",
+                                g ? rates_suffix(&t->rates, g, suffix) + 1 : "", g ? ": " : "", t->order.lr[g], epoch));
+        t->lr_journalled[g] = t->order.lr[g];
+    }
+    return LK_OK;
+}
+
 lk_status leader_order(trainer *t, const lk_batch *batch)
 {
     const double within = (double)batch->index / (double)lk_loader_batches(t->j->loader);
     const double epoch = (double)(batch->epoch - t->stage_epoch) + within;
-    double lr, momentum;
 
-    LK_TRY(lk_schedule_at(t->schedule, t->j->step - t->stage_step, epoch, &lr, &momentum));
-    if (lr != t->lr_journalled && batch->index == 0) {
-        LK_TRY(lk_journal_write(t->journal, t->j->step, "lr", "%.17g from epoch %" PRId64 " on", lr, batch->epoch));
-        t->lr_journalled = lr;
-    }
     t->order = (lk_order){
         .step = t->j->step,
         .epoch = (int32_t)batch->epoch,
         .flags = order_flags(t, batch),
-        .n_groups = 1,
-        .lr = {lr},
-        .momentum = {momentum},
-        .weight_decay = {NAN},
     };
+    LK_TRY(rates_at(&t->rates, t->j->step - t->stage_step, epoch, &t->order));
+    if (batch->index == 0) LK_TRY(journal_rates(t, batch->epoch));
     if (t->order.flags & LK_ORDER_REQUEUE)
         return lk_journal_write(t->journal, t->j->step, "stop", "a signal asks to stop after this step");
     return LK_OK;
@@ -150,18 +186,21 @@ static double metric_value(const trainer *t, const char *name)
     return t->j->metrics.last[metrics_find(&t->j->metrics, name)];
 }
 
-static lk_status judge_plateau(trainer *t)
+static lk_status judge_plateau(trainer *t, int g)
 {
-    const char *name = t->j->recipe->scheduler.spec.metric;
+    const group_rates *group = &t->rates.group[g];
+    const char *name = group->recipe->scheduler.spec.metric;
+    const int64_t step = t->j->step - t->stage_step, epoch = t->epoch - t->stage_epoch;
     bool reduced = false;
     lk_schedule_state state;
 
-    if (t->j->recipe->scheduler.spec.kind != LK_SCHEDULE_PLATEAU) return LK_OK;
-    lk_schedule_observe(t->schedule, t->j->step - t->stage_step, (double)(t->epoch - t->stage_epoch), metric_value(t, name), &reduced);
+    if (group->recipe->scheduler.spec.kind != LK_SCHEDULE_PLATEAU) return LK_OK;
+    lk_schedule_observe(group->lr, step, (double)epoch, metric_value(t, name), &reduced);
     if (!reduced) return LK_OK;
-    lk_schedule_get(t->schedule, &state);
-    return lk_journal_write(t->journal, t->j->step, "plateau", "%s is %.6g, best %.6g: the learning rate falls to %.6g",
-                            name, metric_value(t, name), state.best, state.lr);
+    lk_schedule_get(group->lr, &state);
+    return lk_journal_write(t->journal, t->j->step, "plateau", "%s is %.6g, best %.6g: the learning rate%s%s falls to %.6g",
+                            name, metric_value(t, name), state.best, g ? " of " : "", g ? group->recipe->group : "",
+                            state.lr);
 }
 
 static lk_status judge_early_stop(trainer *t, uint32_t *flags)
@@ -197,11 +236,12 @@ static lk_status judge_best(trainer *t, uint32_t flags)
 static lk_status record(trainer *t)
 {
     const metrics *set = &t->j->metrics;
-    double values[LK_MOST_METRICS + N_COLUMNS_BEFORE] = {t->order.lr[0]};
+    double values[MOST_COLUMNS] = {t->order.lr[0]};
     char text[160];
     int used;
 
-    memcpy(values + N_COLUMNS_BEFORE, set->last, (size_t)set->n * sizeof *values);
+    for (int k = 0; k < t->n_group_names; k++) values[1 + k] = rate_of(t, t->group_name[k]);
+    memcpy(values + 1 + t->n_group_names, set->last, (size_t)set->n * sizeof *values);
     LK_TRY(lk_metrics_write(t->csv, t->j->step, t->epoch, values));
     events_evaluation(t);
     used = snprintf(text, sizeof text, "epoch %" PRId64, t->epoch);
@@ -220,7 +260,7 @@ lk_status leader_judge(trainer *t, uint32_t *flags)
 
     LK_TRY(record(t));
     if (regular) {
-        LK_TRY(judge_plateau(t));
+        for (int g = 0; g < t->rates.n; g++) LK_TRY(judge_plateau(t, g));
         LK_TRY(judge_early_stop(t, flags));
     }
     return judge_best(t, *flags);

@@ -67,12 +67,7 @@ static lk_status put_run(const trainer *t, lk_notes *notes)
     return put_metrics(&j->metrics, notes);
 }
 
-/* What the schedule, early stopping and `best` look at: their state means nothing for another metric. */
-static const char *plateau_metric(const lk_recipe *r)
-{
-    return r->scheduler.spec.kind == LK_SCHEDULE_PLATEAU ? r->scheduler.spec.metric : "";
-}
-
+/* What early stopping looks at: its state means nothing for another metric. */
 static const char *early_stop_metric(const lk_recipe *r)
 {
     return r->train.has_early_stop ? r->train.early_stop.metric : "";
@@ -109,20 +104,13 @@ static lk_status put_state(const trainer *t, lk_notes *notes)
 {
     const job *j = t->j;
     const lk_recipe *r = j->recipe;
-    lk_schedule_state schedule;
 
     LK_TRY(put_optimizer_steps(j, notes));
     if (j->ema) {
         LK_TRY(lk_notes_set_int(notes, "averaging/step", lk_ema_step(j->ema)));
         LK_TRY(lk_notes_set_int(notes, "averaging/started", lk_ema_started(j->ema)));
     }
-    lk_schedule_get(t->schedule, &schedule);
-    LK_TRY(lk_notes_set_text(notes, "schedule/metric", plateau_metric(r)));
-    LK_TRY(lk_notes_set_real(notes, "schedule/base_lr", r->optimizer.lr));
-    LK_TRY(lk_notes_set_real(notes, "schedule/lr", schedule.lr));
-    LK_TRY(lk_notes_set_real(notes, "schedule/best", schedule.best));
-    LK_TRY(lk_notes_set_int(notes, "schedule/num_bad", schedule.num_bad));
-    LK_TRY(lk_notes_set_int(notes, "schedule/cooldown_counter", schedule.cooldown_counter));
+    LK_TRY(rates_save(&t->rates, notes));
     LK_TRY(lk_notes_set_text(notes, "early_stop/metric", early_stop_metric(r)));
     LK_TRY(lk_notes_set_real(notes, "early_stop/best", t->early_stop.best));
     LK_TRY(lk_notes_set_int(notes, "early_stop/num_bad", t->early_stop.num_bad));
@@ -352,33 +340,14 @@ static lk_status restore_position(trainer *t, const lk_notes *notes)
     return LK_OK;
 }
 
-/* A plateau goes on where it was, at the rate it had come to; an optimizer.lr that was changed since is the new rate.
- * Other schedules are functions of step and epoch. */
-static lk_status restore_schedule(trainer *t, const lk_notes *notes)
-{
-    const lk_recipe *r = t->j->recipe;
-    lk_schedule_state schedule;
-    double base_lr;
-
-    LK_TRY(lk_schedule_new("scheduler", &r->scheduler.spec, r->optimizer.lr, &t->schedule));
-    if (r->scheduler.spec.kind != LK_SCHEDULE_PLATEAU || !says(notes, "schedule/metric", r->scheduler.spec.metric)) return LK_OK;
-    LK_TRY(lk_notes_get_real(notes, "schedule/base_lr", &base_lr));
-    LK_TRY(lk_notes_get_real(notes, "schedule/lr", &schedule.lr));
-    LK_TRY(lk_notes_get_real(notes, "schedule/best", &schedule.best));
-    LK_TRY(lk_notes_get_int(notes, "schedule/num_bad", &schedule.num_bad));
-    LK_TRY(lk_notes_get_int(notes, "schedule/cooldown_counter", &schedule.cooldown_counter));
-    if (base_lr != r->optimizer.lr) schedule.lr = r->optimizer.lr;
-    lk_schedule_set(t->schedule, &schedule);
-    return LK_OK;
-}
-
 static lk_status restore_leader(trainer *t, const lk_notes *notes)
 {
     job *j = t->j;
     int64_t ema_step, ema_started;
 
     t->recipe_changed = !says(notes, "run/recipe", j->recipe->text);
-    LK_TRY(restore_schedule(t, notes));
+    LK_TRY(rates_open(j->recipe, &t->rates));
+    LK_TRY(rates_restore(&t->rates, notes));
     if (says(notes, "best/metric", j->recipe->train.best_metric)) LK_TRY(lk_notes_get_real(notes, "best/value", &t->best));
     if (!j->ema) return LK_OK;
     LK_TRY(lk_notes_get_int(notes, "averaging/step", &ema_step));

@@ -2,46 +2,48 @@
  * Stages of a run: which tensors train in each, and turning from one to the next.  A stage is a whole recipe (io.h), so
  * everything else reads its keys from j->recipe as if there were only one.
  */
-#include "launch/launch.h"
+#include "launch/rates.h"
 
-#include <math.h>
 #include <stdlib.h>
 
-/* Which tensors train in the current stage. */
+/* Which tensors train in the current stage, and in which groups; both arrays are (lk_model_n_tensors). */
+static lk_status fill_set(const job *j, bool *trains, int *group)
+{
+    for (size_t i = 0; i < lk_model_n_tensors(j->model); i++) {
+        const lk_tensor_info *info = lk_model_tensor(j->model, i);
+        unsigned g;
+
+        trains[i] = !lk_recipe_frozen(j->whole, j->stage, info->name);
+        if (info->role != LK_ROLE_PARAM) continue;
+        LK_TRY(lk_recipe_group(j->recipe, info->name, &g));
+        group[i] = (int)g;
+    }
+    return LK_OK;
+}
+
 static lk_status make_set(job *j, lk_trained **out)
 {
     const size_t n = lk_model_n_tensors(j->model);
     bool *trains = calloc(n, sizeof *trains);
-
-    LK_TRY_ALLOC(trains, n * sizeof *trains);
-    for (size_t i = 0; i < n; i++) trains[i] = !lk_recipe_frozen(j->whole, j->stage, lk_model_tensor(j->model, i)->name);
+    int *group = calloc(n, sizeof *group);
     const lk_trained_spec spec = {
         .trains = trains,
-        .n_groups = 1,
+        .group = group,
+        .n_groups = (int)j->recipe->n_groups,
         .frozen_norm_eval = j->recipe->train.norm == LK_FROZEN_NORM_EVAL,
     };
-    lk_status status = lk_trained_new(j->model, &spec, out);
-    if (status == LK_ERR_USAGE)
-        status = LK_FAIL(LK_ERR_USAGE, "%s: %s: %s", lk_recipe_where(j->recipe, "train.freeze"),
-                         j->recipe->stage ? j->recipe->stage : "train.freeze", lk_error_message());
+
+    lk_status status = trains && group ? fill_set(j, trains, group)
+                                       : LK_FAIL(LK_ERR_SYSTEM, "out of memory for %zu tensors", n);
+    if (status == LK_OK) {
+        status = lk_trained_new(j->model, &spec, out);
+        if (status == LK_ERR_USAGE)
+            status = LK_FAIL(LK_ERR_USAGE, "%s: %s: %s", lk_recipe_where(j->recipe, "train.freeze"),
+                             j->recipe->stage ? j->recipe->stage : "train.freeze", lk_error_message());
+    }
+    free(group);
     free(trains);
     return status;
-}
-
-/* A schedule that cycles momentum sets SGD's to its own first value, as PyTorch's does when it is made: so the buffer is
- * there from the start. */
-static lk_status optimizer_spec(const job *j, lk_optimizer_spec *spec)
-{
-    lk_schedule *schedule;
-    double lr, momentum;
-
-    *spec = j->recipe->optimizer;
-    LK_TRY(lk_schedule_new("scheduler", &j->recipe->scheduler.spec, spec->lr, &schedule));
-    const lk_status status = lk_schedule_at(schedule, 0, 0.0, &lr, &momentum);
-    lk_schedule_free(&schedule);
-    LK_TRY(status);
-    if (spec->kind == LK_SGD && !isnan(momentum)) spec->momentum = momentum;
-    return LK_OK;
 }
 
 /* The engine turns to the new set before the old one goes; an optimizer needs its set to the end. */
@@ -49,12 +51,12 @@ static lk_status change_set(job *j)
 {
     lk_trained *trained;
     lk_optimizer *optimizer = NULL;
-    lk_optimizer_spec spec;
+    lk_optimizer_spec specs[LK_MAX_GROUPS];
 
-    LK_TRY(optimizer_spec(j, &spec));
+    for (unsigned g = 0; g < j->recipe->n_groups; g++) LK_TRY(rates_optimizer(j->recipe->groups[g], &specs[g]));
     LK_TRY(make_set(j, &trained));
     lk_engine_use(j->engine, trained);
-    lk_status status = lk_optimizer_new(j->engine, trained, &spec, &optimizer);
+    lk_status status = lk_optimizer_new(j->engine, trained, specs, &optimizer);
     if (status == LK_OK && j->optimizer) status = lk_optimizer_carry(optimizer, j->optimizer);
     lk_optimizer_free(&j->optimizer);
     lk_trained_free(&j->trained);

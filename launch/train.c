@@ -99,18 +99,18 @@ static lk_status apply(trainer *t, const lk_batch *batch, const float *sum)
 {
     job *j = t->j;
     const float loss = sum[lk_trained_slot(j->trained, LK_SLOT_LOSS)];
-    lk_group_rates rates[LK_MAX_GROUPS];
+    lk_group_rates groups[LK_MAX_GROUPS];
     lk_grad_report report;
 
     t->loss = loss;
     t->grads = sum;
     for (int g = 0; g < t->order.n_groups; g++)
-        rates[g] = (lk_group_rates){.lr = t->order.lr[g], .momentum = t->order.momentum[g],
+        groups[g] = (lk_group_rates){.lr = t->order.lr[g], .momentum = t->order.momentum[g],
                                     .weight_decay = t->order.weight_decay[g]};
     LK_TRY(lk_optimizer_inspect(j->optimizer, sum, j->recipe->train.check_finite, &report));
     if (!report.finite) return refuse_nonfinite(t, loss);
     LK_TRY(lk_engine_update_stats(j->engine, j->params, sum));
-    LK_TRY(lk_optimizer_update(j->optimizer, j->params, sum, rates, &report, j->ema));
+    LK_TRY(lk_optimizer_update(j->optimizer, j->params, sum, groups, &report, j->ema));
     j->params_version = ++j->last_version;
     t->loss_sum += (double)loss * (double)batch->n_terms;
     t->loss_terms += (double)batch->n_terms;

@@ -2,7 +2,7 @@
 #ifndef LK_TRAINER_H
 #define LK_TRAINER_H
 
-#include "launch/launch.h"
+#include "launch/rates.h"
 
 /* What workers add to a step's reduction beside gradients. */
 typedef enum vote {
@@ -29,14 +29,16 @@ typedef struct trainer {
     bool saved;                  /* the current step has been saved */
 
     /* the leader's */
-    lk_schedule *schedule;
+    rates rates;                 /* of the current stage's groups */
     lk_early_stop early_stop;
     double best;                 /* of train.best_metric at a checkpoint; NaN: none yet */
     lk_metrics *csv;
     lk_journal *journal;
     lk_progress *progress;
     lk_events *events;           /* NULL: metrics.tensorboard is false */
-    double lr_journalled;
+    double lr_journalled[LK_MAX_GROUPS];
+    const char *group_name[LK_MOST_GROUPS]; /* of all stages, without the rest; borrowed from the recipe */
+    int n_group_names;
     bool recipe_changed;         /* since the checkpoint that is resumed */
     int run_dir_lock;            /* -1: none */
 

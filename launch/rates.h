@@ -1,0 +1,33 @@
+/* What schedules give to each parameter group of a stage: learning rate, momentum, weight decay. */
+#ifndef LK_RATES_H
+#define LK_RATES_H
+
+#include "launch/launch.h"
+
+typedef struct group_rates {
+    const lk_recipe *recipe;  /* the group's; borrowed */
+    lk_schedule *lr;          /* owned, like the next two */
+    lk_schedule *momentum, *weight_decay; /* NULL: constant */
+} group_rates;
+
+typedef struct rates {
+    int n;
+    group_rates group[LK_MAX_GROUPS];
+} rates;
+
+/* Schedules of a stage's groups, at their beginning; release with rates_close() also when it fails. */
+lk_status rates_open(const lk_recipe *stage, rates *out);
+void      rates_close(rates *r);
+/* Fills n_groups, lr, momentum and weight_decay (NaN: the optimizer's own) for this step and epoch of the stage. */
+lk_status rates_at(const rates *r, int64_t step, double epoch, lk_order *order);
+/* The optimizer's spec of a group.  A schedule that moves SGD's momentum sets it to its own first value, as PyTorch's
+ * does when it is made: so the buffer is there from the start. */
+lk_status rates_optimizer(const lk_recipe *group, lk_optimizer_spec *out);
+/* "" for the group of the rest, ".NAME" for others: what follows `lr` in names of columns and notes. */
+const char *rates_suffix(const rates *r, int g, char text[METRIC_NAME_BYTES]);
+
+/* Into and from a checkpoint's notes: only plateaus remember anything. */
+lk_status rates_save(const rates *r, lk_notes *notes);
+lk_status rates_restore(rates *r, const lk_notes *notes);
+
+#endif
