@@ -7,17 +7,15 @@
 typedef struct course {
     char *name;              /* owned: the recipe's run.name, or its file where names are alike */
     int64_t n;               /* scheduler steps */
-    int64_t steps_per_epoch; /* 0: the data could not be opened and nothing needs it */
     bool by_step;            /* a scheduler step is a training step */
+    double *epoch;           /* owned: (n + 1), epochs done when a step begins, and when the last one ends */
     double *lr;              /* owned: (n) */
     double *momentum;        /* owned: (n); NULL: not scheduled */
 } course;
 
-/* Reads a recipe and follows its schedule for --count steps or the run's length; warns on stderr of what people fall
+/* Reads a recipe and follows the schedules of its stages for --count steps or the run's length; warns on stderr of what people fall
  * into.  Release with course_free() also when it fails. */
 lk_status course_follow(job *j, const options *opt, const char *path, course *out);
 void      course_free(course *c);
-/* Epoch of a scheduler step. */
-int64_t   course_epoch(const course *c, int64_t i);
 
 #endif

@@ -20,7 +20,7 @@ static void print_csv(const course *c)
 {
     printf("step,epoch,lr%s\n", c->momentum ? ",momentum" : "");
     for (int64_t i = 0; i < c->n; i++) {
-        printf("%" PRId64 ",%" PRId64 ",%.17g", i, course_epoch(c, i), c->lr[i]);
+        printf("%" PRId64 ",%" PRId64 ",%.17g", i, (int64_t)c->epoch[i], c->lr[i]);
         if (c->momentum) printf(",%.17g", c->momentum[i]);
         putchar('\n');
     }
@@ -69,7 +69,7 @@ static lk_status add_block(gnuplot *plot, const course *c, const char *what, int
 
     LK_TRY_ALLOC(x, 2 * n * sizeof *x);
     for (size_t k = 0; k < n; k++) {
-        x[k] = c->by_step && !by_step ? (double)k / (double)c->steps_per_epoch : (double)k;
+        x[k] = by_step ? (double)k : c->epoch[k];
         y[k] = values[k + 1 < n ? k : k - 1];
     }
     snprintf(name, sizeof name, "%s%d", what, i);

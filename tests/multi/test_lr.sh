@@ -117,6 +117,31 @@ echo word >>metric.txt
 status 3 alone lr plateau.yaml --metric metric.txt
 says 'metric.txt:31: not a number'
 
+echo "stages"
+recipe stages <<'X'
+stages:
+  - {name: pretrain, epochs: 6, scheduler: {kind: cosine, T_max: 6}}
+  - {name: head, epochs: 4, batch: 160, optimizer: {lr: 0.02}}
+  - {name: all, epochs: 3, scheduler: {kind: onecycle, every: step, max_lr: 0.1, total_steps: 30}}
+X
+status 0 alone lr stages.yaml --csv
+same "no warning" "$(grep -c warning out.txt)" 0
+same "rows: 6 epochs of 10 steps, 4 of 5, 3 of 10" "$(tail -n +2 out.txt | wc -l)" 110
+same "the second stage begins" "$(sed -n 62p out.txt)" "60,6,0.02,0.90000000000000002"
+same "the third stage begins" "$(sed -n 82p out.txt | cut -c 1-11)" "80,10,0.004"
+status 0 alone lr stages.yaml --csv --count 70
+same "the first 70" "$(tail -n 1 out.txt | cut -d, -f 1,2)" 69,7
+status 0 alone lr stages.yaml stages.pretrain.scheduler.T_max=4
+says 'warning: schedule: pretrain: the run ends with the learning rate rising'
+status 0 alone train stages.yaml data.standardize=true stages.all.scheduler.max_lr=0.01 run.dir=staged
+status 0 alone lr stages.yaml --csv stages.all.scheduler.max_lr=0.01
+# The rate in force at an evaluation is that of the step before.
+awk -F, 'NR == FNR { if (FNR > 1) lr[$1] = $3; next }
+         FNR == 1 { for (i = 1; i <= NF; i++) at[$i] = i; next }
+         { n++; if (($at["lr"] - lr[$at["step"] - 1]) ^ 2 > 1e-24) bad++ } END { print n + 0, bad + 0 }' \
+    out.txt staged/metrics.csv >trained.txt
+same "evaluations, and those with another rate than lr shows" "$(cat trained.txt)" "13 0"
+
 echo "mistakes"
 recipe wrong <<'X'
 scheduler:

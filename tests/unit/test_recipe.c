@@ -78,7 +78,7 @@ static const mistake in_line_7[] = {
     {"batch: 3", "r.yaml:7: batch: no such key here; there is `train.batch`"},
     {"xyzzy: 3", "r.yaml:7: xyzzy: no such key; known here: run, engine, data, model, loss, optimizer, scheduler, "
      "momentum_scheduler, weight_decay_scheduler, ema, "
-                 "train, checkpoint, metrics, dist"},
+     "train, checkpoint, metrics, dist"},
     {"bucket_bytes: 3", "r.yaml:7: bucket_bytes: no such key here; there is `dist.bucket_bytes`"},
     {"train: {epochs: 3}", "r.yaml:7: train: given twice, first on line 6"},
     {"ema: 0.9", "r.yaml:7: ema: expected keys, {key: value}, found `0.9`"},
