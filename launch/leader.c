@@ -302,7 +302,6 @@ static double samples_per_second(const trainer *t)
 static lk_status fill_summary(trainer *t, lk_notes *notes)
 {
     job *j = t->j;
-    lk_reducer_stats reduction;
 
     LK_TRY(lk_notes_set_text(notes, "name", j->recipe->run.name));
     LK_TRY(lk_notes_set_int(notes, "epochs", t->epoch));
@@ -314,8 +313,7 @@ static lk_status fill_summary(trainer *t, lk_notes *notes)
     LK_TRY(lk_notes_set_int(notes, "samples", t->samples));
     LK_TRY(lk_notes_set_real(notes, "seconds", clock_seconds() - t->started));
     LK_TRY(lk_notes_set_real(notes, "samples_per_second", samples_per_second(t)));
-    lk_reducer_get_stats(j->reducer, &reduction);
-    LK_TRY(lk_notes_set_real(notes, "seconds_waiting_for_reduction", reduction.seconds_waited));
+    LK_TRY(lk_notes_set_real(notes, "seconds_waiting_for_reduction", seconds_waited(t)));
     LK_TRY(put_digest(t, "digest", j->params, notes));
     if (j->ema) LK_TRY(put_digest(t, "ema_digest", lk_ema_params(j->ema), notes));
     LK_TRY(put_metric_values(&j->metrics, "metrics", j->metrics.last, notes));

@@ -213,6 +213,14 @@ static lk_status obey(trainer *t, const lk_batch *batch)
     return LK_OK;
 }
 
+double seconds_waited(const trainer *t)
+{
+    lk_reducer_stats stats;
+
+    lk_reducer_get_stats(t->j->reducer, &stats);
+    return t->seconds_waited + stats.seconds_waited;
+}
+
 /* The next stage begins where this one ended; after an end in mid-epoch, with a new epoch.  Sizes in a save change
  * with the set that trains, so it gets a saver of its own. */
 static lk_status next_stage(trainer *t)
@@ -221,6 +229,7 @@ static lk_status next_stage(trainer *t)
 
     LK_TRY(saving_settle(t));
     lk_saver_free(&t->saver);
+    t->seconds_waited = seconds_waited(t);
     LK_TRY(job_enter_stage(j, j->stage + 1));
     LK_TRY(saving_open(t));
     t->epoch += t->index > 0;

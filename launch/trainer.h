@@ -46,10 +46,13 @@ typedef struct trainer {
     int64_t samples;             /* trained on by this process start, all workers */
     double train_seconds;        /* spent in training steps, evaluation and saving left out */
     double started;              /* clock */
+    double seconds_waited;       /* for reductions in the stages before */
 } trainer;
 
 /* Seconds of a clock that only goes forward. */
 double clock_seconds(void);
+/* Spent waiting for reductions by this worker, in all stages. */
+double seconds_waited(const trainer *t);
 
 /* leader.c: decisions, on the leader alone unless said. */
 lk_status leader_open(trainer *t, int64_t resume_step);
