@@ -1,0 +1,88 @@
+/* Parameter groups: each a whole recipe with what it names; who is in which; also inside a stage. */
+#include <criterion/criterion.h>
+#include <string.h>
+
+#include "io/io.h"
+
+static const char text[] =
+    "run: {name: a}\n"
+    "data: {kind: regression, samples: 64, n_features: 3}\n"
+    "model: {kind: mlp, layers: [3, 4, 1]}\n"
+    "loss: {kind: mse}\n"
+    "optimizer:\n"
+    "  {kind: adamw, lr: 0.1, groups: [{params: ['*.bias'], weight_decay: 0},\n"
+    "   {name: head, params: ['3.*', '!*.bias'], lr: 0.5, betas: [0.8, 0.9], scheduler: {kind: cosine, T_max: 4}}]}\n"
+    "scheduler: {kind: exponential, gamma: 0.9}\n"
+    "weight_decay_scheduler: {kind: step, step_size: 2}\n"
+    "train: {epochs: 7}\n"
+    "stages: [{name: one}, {name: two, optimizer: {lr: 0.2, groups: [{name: body, params: ['0.*']}]}}]\n";
+
+static lk_recipe *must_parse(void)
+{
+    lk_recipe *recipe;
+    cr_assert_eq(lk_recipe_parse(text, "r.yaml", NULL, 0, &recipe), LK_OK, "%s", lk_error_message());
+    return recipe;
+}
+
+static unsigned group_of(const lk_recipe *recipe, const char *name)
+{
+    unsigned g;
+    cr_assert_eq(lk_recipe_group(recipe, name, &g), LK_OK, "%s", lk_error_message());
+    return g;
+}
+
+Test(groups, a_group_inherits_what_it_does_not_name)
+{
+    lk_recipe *r = must_parse();
+
+    cr_assert_eq(r->n_groups, 3);
+    const lk_recipe *bias = r->groups[1], *head = r->groups[2];
+    cr_expect_eq(r->groups[0], r, "the group of the rest is the recipe itself");
+    cr_expect_eq(r->optimizer.weight_decay, 1e-2, "AdamW's default");
+    cr_expect_str_eq(bias->group, "1", "a group without a name has its number");
+    cr_expect_eq(bias->optimizer.weight_decay, 0.0);
+    cr_expect_eq(bias->optimizer.lr, 0.1);
+    cr_expect_eq(bias->scheduler.spec.kind, LK_SCHEDULE_EXPONENTIAL);
+    cr_expect_str_eq(head->group, "head");
+    cr_expect_eq(head->optimizer.lr, 0.5);
+    cr_expect_eq(head->optimizer.beta1, 0.8);
+    cr_expect_eq(head->scheduler.spec.kind, LK_SCHEDULE_COSINE);
+    cr_expect_eq(head->weight_decay_scheduler.spec.kind, LK_SCHEDULE_STEP);
+    lk_recipe_free(&r);
+}
+
+Test(groups, patterns_decide_who_is_in_which)
+{
+    lk_recipe *r = must_parse();
+
+    cr_expect_eq(group_of(r, "0.weight"), 0);
+    cr_expect_eq(group_of(r, "0.bias"), 1);
+    cr_expect_eq(group_of(r, "3.weight"), 2);
+    cr_expect_eq(group_of(r, "3.bias"), 1, "the head's list takes biases out again");
+    lk_recipe_free(&r);
+}
+
+Test(groups, a_stage_may_name_its_own)
+{
+    lk_recipe *r = must_parse();
+    const lk_recipe *two = r->stages[1];
+
+    cr_assert_eq(two->n_groups, 2);
+    cr_expect_str_eq(two->groups[1]->group, "body");
+    cr_expect_eq(two->groups[1]->optimizer.lr, 0.2);
+    cr_expect_eq(group_of(two, "0.bias"), 1);
+    cr_expect_eq(group_of(two, "3.bias"), 0);
+    lk_recipe_free(&r);
+}
+
+Test(groups, the_kept_text_says_the_same)
+{
+    lk_recipe *r = must_parse(), *again;
+
+    cr_assert_eq(lk_recipe_parse(r->text, "kept", NULL, 0, &again), LK_OK, "%s", lk_error_message());
+    cr_expect_eq(again->n_groups, 3);
+    cr_expect_eq(again->groups[2]->optimizer.lr, 0.5);
+    cr_expect_str_eq(again->text, r->text);
+    lk_recipe_free(&again);
+    lk_recipe_free(&r);
+}
