@@ -76,6 +76,8 @@ struct lk_recipe {
     struct { lk_schedule_spec spec; } momentum_scheduler, weight_decay_scheduler; /* no plateaus; kind none: constant */
     bool has_ema;
     struct { lk_ema_spec spec; lk_words copy, ignore; } ema;
+    bool has_init_from;
+    struct { char *checkpoint; bool ema, strict; lk_words rename; } init_from; /* rename: see lk_transfer_new(); the path counts from the current folder */
     struct {
         int64_t epochs;                /* >= 1 */
         int64_t steps;                 /* stop after this many steps in all; 0: by epochs alone */
@@ -293,6 +295,44 @@ lk_status lk_checkpoint_list(const char *dir, lk_ckpt_entry **entries, size_t *n
 
 /* For doctor: "HDF5 1.10.8, thread-safe"; writes at most nbytes. */
 void lk_checkpoint_describe(char *text, size_t nbytes);
+
+/* ------------------------------------------------------------------ transfer */
+
+/* What becomes of tensors when a run starts from the checkpoint of another one, `init_from`. */
+#define LK_FATE_LIST(X) X(LK_FATE_LOADED, "loaded") X(LK_FATE_FRESH, "fresh") X(LK_FATE_UNUSED, "unused")
+typedef enum lk_fate { LK_FATE_LIST(LK_WORD_ENUM) } lk_fate;
+enum { LK_N_FATES = 3, LK_WHY_BYTES = 256 };
+
+typedef struct lk_transfer_row {
+    lk_fate fate;
+    const lk_ckpt_tensor *here;  /* borrowed, the model's; NULL: the model has none of this name */
+    const lk_ckpt_tensor *there; /* borrowed, the checkpoint's; NULL: the checkpoint has none of this name */
+    char why[LK_WHY_BYTES];      /* empty for what is loaded */
+} lk_transfer_row;
+
+typedef struct lk_transfer {
+    lk_transfer_row *row;        /* owned: the model's tensors in their order, then the checkpoint's that are unused */
+    size_t n_rows, n[LK_N_FATES]; /* n: rows of each fate */
+} lk_transfer;
+
+/* Which of the model's tensors `here` get their values from which of the checkpoint's tensors `there` (of one kind: all
+ * "model/..." or all "ema/..."): those of equal name and shape.  rename is a list of "FROM -> TO": the first FROM that
+ * matches a name of the checkpoint (a glob, as in `freeze`) makes it TO, in which each * is what the * of the same number
+ * in FROM matched, the shortest that fits.  Errors: LK_ERR_USAGE (a FROM that matches no name; two names that become
+ * one). */
+lk_status lk_transfer_new(const lk_ckpt_tensor *here, size_t n_here, const lk_ckpt_tensor *there, size_t n_there,
+                          const lk_words *rename, lk_transfer **out);
+void      lk_transfer_free(lk_transfer **transfer);
+/* Errors: LK_ERR_USAGE (nothing is loaded; strict, and something is fresh or unused), naming tensors and reasons. */
+lk_status lk_transfer_check(const lk_transfer *transfer, bool strict);
+/* "12 loaded, 2 fresh (8.weight: ...; 8.bias: ...), 1 unused (...)": of long lists the beginning. */
+void      lk_transfer_describe(const lk_transfer *transfer, char *text, size_t nbytes);
+/* Reads what is to be loaded into the data of `here`.  Errors: LK_ERR_CHECKPOINT. */
+lk_status lk_transfer_load(const lk_transfer *transfer, lk_checkpoint *checkpoint);
+/* The name behind the kind: "0.weight" of "model/0.weight". */
+const char *lk_tensor_name(const lk_ckpt_tensor *tensor);
+/* Errors: LK_ERR_USAGE (this is no "FROM -> TO"). */
+lk_status lk_rename_check(const char *rule);
 
 /* ------------------------------------------------ metrics, journal, progress */
 

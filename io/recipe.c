@@ -66,6 +66,7 @@ const char *lk_recipe_where(const lk_recipe *recipe, const char *key)
 static void complete(lk_yaml *yaml, lk_recipe *recipe)
 {
     recipe->has_ema = lk_yaml_at(yaml, "ema");
+    recipe->has_init_from = lk_yaml_at(yaml, "init_from");
     recipe->train.has_early_stop = lk_yaml_at(yaml, "train.early_stop");
     recipe->ema.spec.copy = (const char *const *)recipe->ema.copy.word;
     recipe->ema.spec.n_copy = recipe->ema.copy.n;

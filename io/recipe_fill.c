@@ -246,6 +246,17 @@ static lk_status fill_rate_scheduler(lk_yaml *yaml, const char *path)
     return lk_recipe_fill_schedule(yaml, path);
 }
 
+static lk_status check_renames(lk_yaml *yaml)
+{
+    static const char path[] = "init_from.rename";
+    const yaml_node_t *list = yaml_document_get_node(&yaml->document, lk_yaml_at(yaml, path));
+
+    for (const int *item = list ? list->data.sequence.items.start : NULL; list && item < list->data.sequence.items.top; item++)
+        if (lk_rename_check(lk_yaml_text(yaml, *item)) != LK_OK)
+            return lk_yaml_fail(yaml, *item, path, "%s", lk_error_message());
+    return LK_OK;
+}
+
 lk_status lk_recipe_fill(lk_yaml *yaml)
 {
     LK_TRY(lk_recipe_fill_schedule(yaml, "scheduler"));
@@ -256,6 +267,7 @@ lk_status lk_recipe_fill(lk_yaml *yaml)
     LK_TRY(check_names(yaml));
     LK_TRY(check_data(yaml));
     LK_TRY(check_betas(yaml));
+    LK_TRY(check_renames(yaml));
     LK_TRY(check_metric(yaml, "scheduler.metric"));
     LK_TRY(check_metric(yaml, "train.early_stop.metric"));
     return check_metric(yaml, "train.best_metric");

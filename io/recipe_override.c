@@ -1,6 +1,6 @@
 /*
  * Overrides "a.b=value", and what is settled after the file and after each of them: keys with the value null are
- * taken out, and names of files become absolute.  A file's names count from the recipe's folder, an override's from
+ * taken out, short forms become whole, and names of files become absolute.  A file's names count from the recipe's folder, an override's from
  * the folder in which it was typed; settled one after the other, each is resolved from its own.
  */
 #include <stdio.h>
@@ -66,12 +66,25 @@ static lk_status settle_path(lk_yaml *yaml, const char *key, const char *folder)
     return status;
 }
 
+/* `init_from: PATH` is short for `init_from: {checkpoint: PATH}`. */
+static lk_status settle_init_from(lk_yaml *yaml)
+{
+    const int path = lk_yaml_at(yaml, "init_from");
+    int section;
+
+    if (!lk_yaml_text(yaml, path)) return LK_OK;
+    LK_TRY(lk_yaml_add_mapping(yaml, &section));
+    LK_TRY(lk_yaml_set(yaml, section, "checkpoint", path));
+    return lk_yaml_set(yaml, 1, "init_from", section);
+}
+
 lk_status lk_recipe_settle(lk_yaml *yaml, const char *folder)
 {
     const lk_rule *data;
     const cyaml_schema_field_t *fields = lk_recipe_field("data", &data)->value.mapping.fields;
 
     drop_nulls(yaml, 1);
+    LK_TRY(settle_init_from(yaml));
     for (int i = 0; fields[i].key; i++)
         if (data->rules[i].is_path) LK_TRY(settle_path(yaml, fields[i].key, folder));
     return LK_OK;

@@ -122,6 +122,12 @@ _Static_assert(offsetof(lk_optimizer_spec, beta2) == offsetof(lk_optimizer_spec,
     X("copy", TEXTS(ema.copy))                                                           \
     X("ignore", TEXTS(ema.ignore))
 
+#define INIT_FROM_KEYS(X)                                             \
+    X("checkpoint", TEXT(init_from.checkpoint), NEEDED)               \
+    X("ema", TRUTH(init_from.ema), DEFAULT("false"))                  \
+    X("strict", TRUTH(init_from.strict), DEFAULT("true"))             \
+    X("rename", TEXTS(init_from.rename))
+
 #define EARLY_STOP_KEYS(X)                                                                     \
     X("metric", TEXT(train.early_stop.metric))                                                 \
     X("patience", WHOLE(train.early_stop.spec.patience), AT_LEAST(1), DEFAULT("10"))           \
@@ -172,6 +178,7 @@ _Static_assert(offsetof(lk_optimizer_spec, beta2) == offsetof(lk_optimizer_spec,
     X("momentum_scheduler", SECTION(momentum_scheduler.spec, lk_schedule_fields), DEFAULT("{}"), .rules = lk_schedule_rules) \
     X("weight_decay_scheduler", SECTION(weight_decay_scheduler.spec, lk_schedule_fields), DEFAULT("{}"), .rules = lk_schedule_rules) \
     X("ema", KEYS(ema_fields), .rules = ema_rules)                                       \
+    X("init_from", KEYS(init_from_fields), .rules = init_from_rules)                     \
     X("train", KEYS(train_fields), NEEDED, .rules = train_rules)                         \
     X("checkpoint", KEYS(checkpoint_fields), DEFAULT("{}"), .rules = checkpoint_rules)   \
     X("metrics", KEYS(metrics_fields), DEFAULT("{}"), .rules = metrics_rules)            \
@@ -184,6 +191,7 @@ TABLES(model, MODEL_KEYS)
 TABLES(loss, LOSS_KEYS)
 TABLES(optimizer, OPTIMIZER_KEYS)
 TABLES(ema, EMA_KEYS)
+TABLES(init_from, INIT_FROM_KEYS)
 TABLES(early_stop, EARLY_STOP_KEYS)
 TABLES(train, TRAIN_KEYS)
 TABLES(checkpoint, CHECKPOINT_KEYS)

@@ -59,6 +59,7 @@ static lk_status fail_unknown(lk_yaml *yaml, int node, const char *path, const c
     for (; train->key && n < sizeof known / sizeof *known; train++)
         if (!is_run_key(train->key)) known[n++] = train->key;
     if (is_run_key(key)) return lk_yaml_fail(yaml, node, path, "is for the whole run: say it in the section train");
+    if (lk_recipe_field(key, NULL)) return lk_yaml_fail(yaml, node, path, "is for the whole run: say it beside `stages`");
     const char *near = lk_nearest(key, known, n);
     if (near) return lk_yaml_fail(yaml, node, path, "no such key of a stage; did you mean `%s`?", near);
     return lk_yaml_fail(yaml, node, path, "no such key of a stage: it takes name, optimizer, scheduler and keys of train");
