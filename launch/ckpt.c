@@ -43,7 +43,7 @@ static lk_status verb_show(const options *opt)
     lk_checkpoint *ckpt = NULL;
 
     LK_TRY(open_path(opt->positional[1], &ckpt));
-    const lk_status status = show_checkpoint(ckpt);
+    const lk_status status = opt->against ? show_against(ckpt, opt) : show_checkpoint(ckpt);
     lk_checkpoint_free(&ckpt);
     return status;
 }
@@ -162,6 +162,8 @@ lk_status command_ckpt(job *j, const options *opt)
     (void)j;
     if (opt->n_positional < 2)
         return LK_FAIL(LK_ERR_USAGE, "lockstep ckpt needs a verb and a path: lockstep ckpt list|show|verify|digest|diff PATH");
+    if (opt->against && strcmp(opt->positional[0], "show") != 0)
+        return LK_FAIL(LK_ERR_USAGE, "--against is for lockstep ckpt show, not ckpt %s", opt->positional[0]);
     for (int i = 0; i < N_VERBS; i++)
         if (strcmp(verbs[i].name, opt->positional[0]) == 0) return verbs[i].run(opt);
     return LK_FAIL(LK_ERR_USAGE, "lockstep ckpt %s: no such verb; there are list, show, verify, digest, diff",

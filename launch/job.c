@@ -41,17 +41,12 @@ static bool is_dir(const char *path)
 }
 
 /* A run keeps its recipe in RUN/recipe.yaml, and is where it is now; anything else is a recipe itself. */
-static lk_status read_as_leader(job *j, const options *opt)
+lk_status job_read_recipe_alone(job *j, const options *opt, const char *given)
 {
-    const char *overrides[MAX_OVERRIDES + 2], *given = opt->positional[0];
+    const char *overrides[MAX_OVERRIDES + 2];
     char path[4096], dir[4096 + 16], engine[64];
     size_t n = 0;
 
-    if (opt->n_positional < 1)
-        return LK_FAIL(LK_ERR_USAGE, "lockstep %s needs a recipe: lockstep %s RECIPE.yaml [key=value ...]",
-                       opt->command, opt->command);
-    if (opt->n_positional > 1)
-        return LK_FAIL(LK_ERR_USAGE, "`%s` is neither an option nor an override key=value", opt->positional[1]);
     snprintf(path, sizeof path, is_dir(given) ? "%s/recipe.yaml" : "%s", given);
     if (is_dir(given)) {
         snprintf(dir, sizeof dir, "run.dir=%s", given);
@@ -62,7 +57,19 @@ static lk_status read_as_leader(job *j, const options *opt)
         snprintf(engine, sizeof engine, "engine.kind=%s", opt->engine);
         overrides[n++] = engine;
     }
-    return lk_recipe_read(path, overrides, n, &j->whole);
+    LK_TRY(lk_recipe_read(path, overrides, n, &j->whole));
+    j->recipe = j->whole;
+    return LK_OK;
+}
+
+static lk_status read_as_leader(job *j, const options *opt)
+{
+    if (opt->n_positional < 1)
+        return LK_FAIL(LK_ERR_USAGE, "lockstep %s needs a recipe: lockstep %s RECIPE.yaml [key=value ...]",
+                       opt->command, opt->command);
+    if (opt->n_positional > 1)
+        return LK_FAIL(LK_ERR_USAGE, "`%s` is neither an option nor an override key=value", opt->positional[1]);
+    return job_read_recipe_alone(j, opt, opt->positional[0]);
 }
 
 lk_status job_read_recipe(job *j, const options *opt)
@@ -97,37 +104,37 @@ static lk_status newest_of_run(const char *dir, lk_checkpoint **out)
 }
 
 /* What the leader found, opened by all. */
-static lk_status share_checkpoint(job *j, lk_status mine)
+static lk_status share_checkpoint(job *j, lk_status mine, lk_checkpoint **out)
 {
     char *found = NULL;
 
     LK_TRY(job_agree(j, mine));
-    LK_TRY(share_text(j, j->leader && j->checkpoint ? lk_checkpoint_path(j->checkpoint) : NULL, &found));
+    LK_TRY(share_text(j, j->leader && *out ? lk_checkpoint_path(*out) : NULL, &found));
     lk_status status = LK_OK;
-    if (found && !j->leader) status = lk_checkpoint_open(found, &j->checkpoint);
+    if (found && !j->leader) status = lk_checkpoint_open(found, out);
     free(found);
     return job_agree(j, status);
 }
 
 lk_status job_open_newest(job *j)
 {
-    return share_checkpoint(j, j->leader ? newest_of_run(j->recipe->run.dir, &j->checkpoint) : LK_OK);
+    return share_checkpoint(j, j->leader ? newest_of_run(j->recipe->run.dir, &j->checkpoint) : LK_OK,
+                            &j->checkpoint);
 }
 
-lk_status job_open_checkpoint(job *j, const char *path)
+lk_status job_open_checkpoint(job *j, const char *path, lk_checkpoint **out)
 {
     char inside[4096];
     lk_status status = LK_OK;
 
     snprintf(inside, sizeof inside, "%s/checkpoints", path);
-    if (j->leader)
-        status = is_dir(inside) ? newest_of_run(path, &j->checkpoint) : lk_checkpoint_open(path, &j->checkpoint);
-    return share_checkpoint(j, status);
+    if (j->leader) status = is_dir(inside) ? newest_of_run(path, out) : lk_checkpoint_open(path, out);
+    return share_checkpoint(j, status, out);
 }
 
 lk_status job_need_checkpoint(job *j, const options *opt)
 {
-    LK_TRY(opt->checkpoint ? job_open_checkpoint(j, opt->checkpoint) : job_open_newest(j));
+    LK_TRY(opt->checkpoint ? job_open_checkpoint(j, opt->checkpoint, &j->checkpoint) : job_open_newest(j));
     if (j->checkpoint) return LK_OK;
     j->agreed = true;
     return LK_FAIL(LK_ERR_CHECKPOINT, "no checkpoint in %s: train first, or name one with --checkpoint",
@@ -197,9 +204,17 @@ static lk_status fit_cnn(const job *j, lk_model_spec *spec)
     return LK_OK;
 }
 
-static lk_status make_model(job *j)
+lk_status job_open_model(job *j)
 {
     lk_model_spec *spec = &j->whole->model;
+
+    LK_TRY(open_data(j));
+    LK_TRY(spec->kind == LK_MODEL_CNN ? fit_cnn(j, spec) : fit_mlp(j, spec));
+    return lk_model_new(spec, &j->model);
+}
+
+static lk_status make_engine(job *j)
+{
     const lk_engine_options engine = {
         .kind = j->recipe->engine.kind,
         .precision = j->recipe->engine.precision,
@@ -207,8 +222,6 @@ static lk_status make_model(job *j)
         .seed = j->recipe->run.seed,
     };
 
-    LK_TRY(spec->kind == LK_MODEL_CNN ? fit_cnn(j, spec) : fit_mlp(j, spec));
-    LK_TRY(lk_model_new(spec, &j->model));
     LK_TRY(lk_engine_new(&engine, j->model, &j->engine));
 
     const size_t nbytes = lk_model_n_elem(j->model) * sizeof(float);
@@ -291,8 +304,8 @@ static lk_status make_validation_loader(job *j)
 
 lk_status job_open(job *j)
 {
-    LK_TRY(job_agree(j, open_data(j)));
-    LK_TRY(job_agree(j, make_model(j)));
+    LK_TRY(job_agree(j, job_open_model(j)));
+    LK_TRY(job_agree(j, make_engine(j)));
     LK_TRY(job_agree(j, choose_lanes(j)));
     metrics_init(&j->metrics, j->recipe->model.loss.kind, j->validation != NULL, j->recipe->has_ema);
     return job_agree(j, make_validation_loader(j));
@@ -305,6 +318,7 @@ void job_close(job *j)
     lk_optimizer_free(&j->optimizer);
     lk_loader_free(&j->validation_loader);
     lk_loader_free(&j->loader);
+    lk_free(&j->init_report);
     lk_free(&j->host);
     if (j->engine) {
         lk_engine_release(j->engine, &j->ema_view);

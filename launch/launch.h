@@ -18,6 +18,7 @@
     X(labels, TEXT, "--labels", "FILE", "eval predict", "labels that belong to --data (idx)")                      \
     X(out, TEXT, "--out", "FILE", "predict plot", "the file to write (predict: default is standard output); also -o FILE") \
     X(ema, FLAG, "--ema", NULL, "predict ckpt", "the EMA's weights")                                               \
+    X(against, TEXT, "--against", "RECIPE", "ckpt", "show: what init_from would load for this recipe, tensor by tensor") \
     X(count, COUNT, "--count", "N", "lr", "how many values (default: the run's)")                                  \
     X(csv, FLAG, "--csv", NULL, "lr", "print step,epoch,lr (and momentum)")                                              \
     X(plot, TEXT, "--plot", "FILE", "lr", "draw it as a PNG; several recipes over one another")                    \
@@ -93,6 +94,7 @@ typedef struct job {
     lk_reducer *reducer;        /* over the set */
     lk_loader *loader, *validation_loader;
     int lanes, lane_begin, lane_end;
+    char *init_report;          /* what init_from did, for the journal; NULL: nothing */
     metrics metrics;
 } job;
 
@@ -100,6 +102,10 @@ typedef struct job {
 lk_status job_agree(job *j, lk_status mine);
 /* Reads the recipe (or a run's own) on the leader, gives it to all.  Collective. */
 lk_status job_read_recipe(job *j, const options *opt);
+/* The same of `given`, a recipe or a run, by one worker for itself.  Local. */
+lk_status job_read_recipe_alone(job *j, const options *opt, const char *given);
+/* Data and model: what job_open() begins with.  Local. */
+lk_status job_open_model(job *j);
 /* Data, model, engine, parameters; loaders over the validation part.  Uses j->checkpoint for the lanes and the data's
  * statistics when there is one.  Collective. */
 lk_status job_open(job *j);
@@ -115,8 +121,9 @@ lk_status job_open_training(job *j);
 lk_status job_enter_stage(job *j, unsigned stage);
 void      job_close(job *j);
 
-/* Opens a checkpoint on all workers: `path` may be a checkpoint or a run.  Collective. */
-lk_status job_open_checkpoint(job *j, const char *path);
+/* Opens a checkpoint on all workers: `path` may be a checkpoint or a run, whose newest good one is meant; *out stays NULL
+ * when the run has none.  Collective. */
+lk_status job_open_checkpoint(job *j, const char *path, lk_checkpoint **out);
 /* The newest good one of the recipe's run; j->checkpoint stays NULL when the run has none.  Collective. */
 lk_status job_open_newest(job *j);
 /* What eval and predict look at: the checkpoint asked for, else the newest good one of the run.  Collective.
@@ -125,6 +132,10 @@ lk_status job_need_checkpoint(job *j, const options *opt);
 /* Loads the tensors "model" or "ema" of j->checkpoint into params.  Collective. */
 lk_status job_load_model(job *j, const char *prefix);
 
+/* Gives params the weights that the recipe's init_from names, on a new run; a resumed one (j->checkpoint) has its own.
+ * After job_open(), before the EMA starts from params.  Collective. */
+lk_status job_init_from(job *j);
+
 /* Metrics of the validation part (or of `loader`'s data set) under these parameters, by all workers, into
  * j->metrics as prefix + name.  Collective. */
 lk_status evaluate(job *j, const lk_dataset *dataset, lk_loader *loader, const float *params, uint64_t version,
@@ -132,7 +143,7 @@ lk_status evaluate(job *j, const lk_dataset *dataset, lk_loader *loader, const f
 /* The EMA's weights on every worker, in j->ema_view (on the leader from its EMA).  Collective. */
 lk_status spread_ema(job *j);
 
-/* Tensors of the model as a checkpoint names them: prefix + "/" + name, pointing into `base` (host memory): at their
+/* Tensors of the model as a checkpoint names them: prefix + "/" + name, pointing into `base` (host memory, NULL: nowhere): at their
  * places in the parameter arena, or, with a set, those that train at their places in its packed arrays.  The paths are
  * owned by the result; release with free_tensors(). */
 lk_status list_tensors(const lk_model *model, const char *prefix, const lk_trained *trained, float *base,
@@ -141,6 +152,9 @@ void      free_tensors(lk_ckpt_tensor **tensors, size_t n);
 
 /* What a checkpoint holds and why it is or is not the best: show.c, for lockstep ckpt show. */
 lk_status show_checkpoint(const lk_checkpoint *ckpt);
+/* What init_from would load from it for the recipe --against: init_from.c, for lockstep ckpt show.  Errors: as the
+ * training would end with. */
+lk_status show_against(const lk_checkpoint *ckpt, const options *opt);
 
 /* ------------------------------------------------------------------ commands */
 

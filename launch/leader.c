@@ -101,6 +101,7 @@ lk_status leader_open(trainer *t, int64_t resume_step)
                             "%d workers on %d hosts, %d lanes, %s engine, epoch %" PRId64 " batch %" PRId64,
                             lk_world_size(j->world), lk_world_n_hosts(j->world), j->lanes,
                             lk_engine_name(j->engine), t->epoch, t->index));
+    if (j->init_report) LK_TRY(lk_journal_write(t->journal, j->step, "init_from", "%s", j->init_report));
     LK_TRY(journal_stage(t));
     if (t->recipe_changed) LK_TRY(lk_journal_write(t->journal, j->step, "recipe", "changed since this checkpoint was saved"));
     if (j->recipe->dist.reduction != LK_REDUCE_TREE) {

@@ -20,7 +20,7 @@ static const command commands[] = {
     {"plan", command_plan, false, "RECIPE [--nodes]", "what a worker will hold and do: memory, FLOPs, nodes"},
     {"lr", command_lr, true, "RECIPE... [--count N] [--csv | --plot FILE.png] [--metric FILE]", "the learning rate's course, without training"},
     {"plot", command_plot, true, "RUN [RUN ...] -o FILE.png", "losses, metrics and learning rate of runs as a picture"},
-    {"ckpt", command_ckpt, true, "list|show|verify|digest|diff PATH [PATH]", "look into checkpoints"},
+    {"ckpt", command_ckpt, true, "list|show|verify|digest|diff PATH [PATH] [--against RECIPE]", "look into checkpoints"},
     {"doctor", command_doctor, false, "", "what this machine (every worker's) has and lacks"},
 };
 

@@ -24,7 +24,7 @@ lk_status list_tensors(const lk_model *model, const char *prefix, const lk_train
         t->ndim = info->ndim;
         memcpy(t->shape, info->shape, sizeof t->shape);
         t->n_elem = info->n_elem;
-        t->data = base + (trained ? lk_trained_offset(trained, i) : info->offset);
+        t->data = base ? base + (trained ? lk_trained_offset(trained, i) : info->offset) : NULL;
     }
     return LK_OK;
 }

@@ -309,6 +309,7 @@ lk_status command_train(job *j, const options *opt)
         fprintf(stderr, "lockstep: no checkpoint in %s to resume: starting from the beginning\n", j->recipe->run.dir);
     LK_TRY(job_open(j));
     if (j->checkpoint) LK_TRY(job_agree(j, saving_find_stage(j)));
+    LK_TRY(job_init_from(j));
     LK_TRY(job_open_training(j));
     if (j->recipe->train.has_early_stop) lk_early_stop_init(&j->recipe->train.early_stop.spec, &t.early_stop);
     signals_install();
