@@ -77,7 +77,7 @@ static const mistake in_line_7[] = {
     {"trian: {epochs: 3}", "r.yaml:7: trian: no such key; did you mean `train`?"},
     {"batch: 3", "r.yaml:7: batch: no such key here; there is `train.batch`"},
     {"xyzzy: 3", "r.yaml:7: xyzzy: no such key; known here: run, engine, data, model, loss, optimizer, scheduler, "
-     "momentum_scheduler, weight_decay_scheduler, ema, "
+     "momentum_scheduler, weight_decay_scheduler, ema, init_from, "
      "train, checkpoint, metrics, dist"},
     {"bucket_bytes: 3", "r.yaml:7: bucket_bytes: no such key here; there is `dist.bucket_bytes`"},
     {"train: {epochs: 3}", "r.yaml:7: train: given twice, first on line 6"},
