@@ -524,9 +524,9 @@ Test(recipe, lines_are_told_for_keys_of_the_file_alone)
 
 /* ------------------------------------------------------------ our own recipes */
 
-Test(recipe, every_recipe_of_the_house_is_read)
+/* Reads every recipe of a folder, and counts them. */
+static int read_recipes(const char *folder)
 {
-    const char *const folder = LK_SOURCE_DIR "/launch/recipes";
     DIR *dir = opendir(folder);
     int n = 0;
 
@@ -547,5 +547,14 @@ Test(recipe, every_recipe_of_the_house_is_read)
         n++;
     }
     closedir(dir);
-    cr_expect_geq(n, 4, "%d recipes in %s", n, folder);
+    return n;
+}
+
+Test(recipe, every_recipe_of_the_house_is_read)
+{
+    const int n = read_recipes(LK_SOURCE_DIR "/launch/recipes");
+    const int n_schedules = read_recipes(LK_SOURCE_DIR "/launch/recipes/schedules");
+
+    cr_expect_geq(n, 5, "%d recipes", n);
+    cr_expect_geq(n_schedules, 4, "%d recipes of schedules", n_schedules);
 }
