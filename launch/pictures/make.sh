@@ -35,8 +35,8 @@ else
     echo "skipped stages-airfoil.png: no $airfoil; AIRFOIL=FILE names it" >&2
 fi
 
-(cd "$recipes/schedules" && "$lockstep" lr warmup-cosine-tail.yaml onecycle.yaml wsd.yaml warm-restarts.yaml \
-    --plot "$work/schedules.png")
+(cd "$recipes/schedules" && "$lockstep" lr warmup-cosine-exponential.yaml onecycle.yaml wsd.yaml \
+    warm-restarts.yaml --plot "$work/schedules.png")
 
 if command -v pngquant >/dev/null; then pngquant --force --ext .png 64 ./*.png; fi
 mv ./*.png "$here"
