@@ -101,6 +101,15 @@ static void draw_panel(gnuplot *plot, const course *courses, int n, const char *
     fprintf(f, "\n");
 }
 
+/* Where the longest course ends: panels above one another share the axis. */
+static double last_of(const course *courses, int n, bool by_step)
+{
+    double last = 0.0;
+
+    for (int i = 0; i < n; i++) last = fmax(last, by_step ? (double)courses[i].n : courses[i].epoch[courses[i].n]);
+    return last;
+}
+
 static bool any_momentum(const course *courses, int n)
 {
     for (int i = 0; i < n; i++)
@@ -124,8 +133,9 @@ static lk_status fill_plot(gnuplot *plot, const course *courses, int n)
     snprintf(label, sizeof label, "set xlabel '%s'\n", by_step ? "step" : "epoch");
     fprintf(f, "set multiplot\nset lmargin at screen 0.12\nset rmargin at screen 0.96\nset format y '%%g'\n"
                "set key at screen 0.54, 0.985 center top horizontal maxcols %d samplen 2\n"
-               "set yrange [0:*]\nset offsets 0, 0, graph 0.05, 0\nset ylabel 'learning rate' offset 0.5,0\n%s",
-            KEYS_A_ROW, momentum ? "" : label);
+               "set xrange [0:%.17g]\nset yrange [0:*]\nset offsets 0, 0, graph 0.05, 0\n"
+               "set ylabel 'learning rate' offset 0.5,0\n%s",
+            KEYS_A_ROW, last_of(courses, n, by_step), momentum ? "" : label);
     draw_panel(plot, courses, n, "lr", bottom, top);
     if (momentum) {
         fprintf(f, "set yrange [*:*]\nset offsets 0, 0, graph 0.08, graph 0.08\nset ylabel 'momentum'\n%s", label);
