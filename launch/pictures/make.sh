@@ -35,7 +35,7 @@ else
     echo "skipped stages-airfoil.png: no $airfoil; AIRFOIL=FILE names it" >&2
 fi
 
-(cd "$recipes/schedules" && "$lockstep" lr warmup-cosine-exponential.yaml onecycle.yaml wsd.yaml \
+(cd "$recipes/schedules" && "$lockstep" lr warmup-cosine-exp.yaml onecycle.yaml wsd.yaml \
     warm-restarts.yaml --plot "$work/schedules.png")
 
 if command -v pngquant >/dev/null; then pngquant --force --ext .png 64 ./*.png; fi
