@@ -157,7 +157,7 @@ lk_status job_load_model(job *j, const char *prefix)
 
 /* ----------------------------------------------------------- data and model */
 
-static lk_status open_data(job *j)
+lk_status job_open_data(job *j)
 {
     const char *stats = NULL;
 
@@ -204,13 +204,19 @@ static lk_status fit_cnn(const job *j, lk_model_spec *spec)
     return LK_OK;
 }
 
-lk_status job_open_model(job *j)
+/* Checked against the data where they are there. */
+lk_status job_make_model(job *j)
 {
     lk_model_spec *spec = &j->whole->model;
 
-    LK_TRY(open_data(j));
-    LK_TRY(spec->kind == LK_MODEL_CNN ? fit_cnn(j, spec) : fit_mlp(j, spec));
+    if (j->train) LK_TRY(spec->kind == LK_MODEL_CNN ? fit_cnn(j, spec) : fit_mlp(j, spec));
     return lk_model_new(spec, &j->model);
+}
+
+lk_status job_open_model(job *j)
+{
+    LK_TRY(job_open_data(j));
+    return job_make_model(j);
 }
 
 static lk_status make_engine(job *j)

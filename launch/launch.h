@@ -20,7 +20,7 @@
     X(ema, FLAG, "--ema", NULL, "predict ckpt", "the EMA's weights")                                               \
     X(against, TEXT, "--against", "RECIPE", "ckpt", "show: what init_from would load for this recipe, tensor by tensor") \
     X(count, COUNT, "--count", "N", "lr", "how many values (default: the run's)")                                  \
-    X(csv, FLAG, "--csv", NULL, "lr", "print step,epoch,lr (and momentum)")                                              \
+    X(csv, FLAG, "--csv", NULL, "lr", "print step,epoch,lr (lr.GROUP, and what else is scheduled)")           \
     X(plot, TEXT, "--plot", "FILE", "lr", "draw it as a PNG; several recipes over one another")                    \
     X(metric, TEXT, "--metric", "FILE", "lr", "what a plateau observes, one number a line")                        \
     X(nodes, FLAG, "--nodes", NULL, "plan", "every node of the training plan")                                     \
@@ -109,6 +109,9 @@ lk_status job_open_model(job *j);
 /* Data, model, engine, parameters; loaders over the validation part.  Uses j->checkpoint for the lanes and the data's
  * statistics when there is one.  Collective. */
 lk_status job_open(job *j);
+/* Two parts of it: the data; the model, fitted to the data where that is open.  Local. */
+lk_status job_open_data(job *j);
+lk_status job_make_model(job *j);
 /* A loader of this worker's lanes: shuffled training batches, or evaluation batches in order.  Local. */
 lk_status job_make_loader(job *j, const lk_dataset *dataset, bool training, lk_loader **out);
 /* Compiles the plans for every lane size of the loader, so that no step has to.  Local. */
@@ -116,6 +119,13 @@ lk_status job_compile(job *j, const lk_loader *loader, lk_mode mode);
 /* What only training needs: EMA, and the current stage.  Every stage is made once, so that what is wrong with a later
  * one is found before the first begins.  Collective. */
 lk_status job_open_training(job *j);
+/* Training steps in an epoch of a stage, and in the whole of it unless it stops early, on data of so many samples. */
+int64_t   stage_batches(const lk_recipe *stage, int64_t samples);
+int64_t   stage_steps(const lk_recipe *stage, int64_t samples);
+/* What the current stage trains of j->model; release with lk_trained_free().  Local. */
+lk_status job_make_set(job *j, lk_trained **out);
+/* Patterns of all stages against the tensors of j->model.  Local. */
+lk_status job_check_patterns(job *j);
 /* Turns to a stage: its recipe, loader, set that trains, plans, optimizer and reducer.  Tensors that trained before and
  * go on keep their optimizer states.  Collective. */
 lk_status job_enter_stage(job *j, unsigned stage);
@@ -149,6 +159,8 @@ lk_status spread_ema(job *j);
 lk_status list_tensors(const lk_model *model, const char *prefix, const lk_trained *trained, float *base,
                        lk_ckpt_tensor **tensors, size_t *n);
 void      free_tensors(lk_ckpt_tensor **tensors, size_t n);
+/* Elements of all parameters of a model, frozen or not. */
+size_t    count_weights(const lk_model *model);
 
 /* What a checkpoint holds and why it is or is not the best: show.c, for lockstep ckpt show. */
 lk_status show_checkpoint(const lk_checkpoint *ckpt);

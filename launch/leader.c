@@ -11,23 +11,6 @@
 
 enum { PATH_BYTES = 4096, MOST_COLUMNS = LK_MOST_METRICS + LK_MOST_GROUPS };
 
-/* Adds the names of a stage's groups that the trainer does not know yet. */
-static lk_status learn_groups(trainer *t, const lk_recipe *stage)
-{
-    for (unsigned g = 1; g < stage->n_groups; g++) {
-        const char *name = stage->groups[g]->group;
-        int k = 0;
-
-        while (k < t->n_group_names && strcmp(t->group_name[k], name) != 0) k++;
-        if (k < t->n_group_names) continue;
-        if (k == LK_MOST_GROUPS - 1)
-            return LK_FAIL(LK_ERR_USAGE, "%s: optimizer.groups: the stages have more than %d different groups",
-                           lk_recipe_where(stage, "optimizer.groups"), k);
-        t->group_name[t->n_group_names++] = name;
-    }
-    return LK_OK;
-}
-
 /* Columns: lr, lr.GROUP of every group of any stage, the metrics. */
 static lk_status open_csv(trainer *t, int64_t resume_step)
 {
@@ -36,7 +19,7 @@ static lk_status open_csv(trainer *t, int64_t resume_step)
     char rate[LK_MOST_GROUPS][METRIC_NAME_BYTES], path[PATH_BYTES];
     size_t n = 1;
 
-    for (unsigned s = 0; s < t->j->whole->n_stages; s++) LK_TRY(learn_groups(t, t->j->whole->stages[s]));
+    LK_TRY(rates_names(t->j->whole, t->group_name, &t->n_group_names));
     for (int k = 0; k < t->n_group_names; k++) {
         snprintf(rate[k], sizeof rate[k], "lr.%s", t->group_name[k]);
         columns[n++] = rate[k];
@@ -49,24 +32,18 @@ static lk_status open_csv(trainer *t, int64_t resume_step)
 /* The rate of a group by name in the last order; NaN: the current stage has no such group. */
 static double rate_of(const trainer *t, const char *name)
 {
-    for (int g = 1; g < t->rates.n; g++)
-        if (strcmp(t->rates.group[g].recipe->group, name) == 0) return t->order.lr[g];
-    return NAN;
+    const int g = rates_find(&t->rates, name);
+
+    return g < 0 ? NAN : t->order.lr[g];
 }
 
 /* Of the whole run, if no stage stops early. */
 static int64_t total_steps(const job *j)
 {
-    const int64_t samples = lk_dataset_n(j->train);
     int64_t total = 0;
 
-    for (unsigned s = 0; s < j->whole->n_stages; s++) {
-        const lk_recipe *r = j->whole->stages[s];
-        const int64_t batches = (samples + (r->data.drop_last ? 0 : r->train.batch - 1)) / r->train.batch;
-        const int64_t by_epochs = r->train.epochs * batches, cap = r->train.steps;
-
-        total += cap && cap < by_epochs ? cap : by_epochs;
-    }
+    for (unsigned s = 0; s < j->whole->n_stages; s++)
+        total += stage_steps(j->whole->stages[s], lk_dataset_n(j->train));
     return total;
 }
 

@@ -47,15 +47,6 @@ static void print_tensors(const lk_model *model, const lk_trained *trained)
     }
 }
 
-static size_t n_weights(const lk_model *model)
-{
-    size_t n = 0;
-
-    for (size_t i = 0; i < lk_model_n_tensors(model); i++)
-        if (lk_model_tensor(model, i)->role == LK_ROLE_PARAM) n += lk_model_tensor(model, i)->n_elem;
-    return n;
-}
-
 /* What depends on the set that trains: memory, and the work of a step. */
 static lk_status print_set(job *j)
 {
@@ -94,7 +85,7 @@ static lk_status print_plan(job *j, const options *opt)
 
     if (j->recipe->stage) printf("%s== stage %s\n", j->stage ? "\n" : "", j->recipe->stage);
     printf("%s: %zu of %zu weights train, engine %s; %" PRId64 " samples a batch in %d lanes over %d workers\n",
-           j->recipe->run.name, lk_trained_n_weights(j->trained), n_weights(j->model), lk_engine_name(j->engine),
+           j->recipe->run.name, lk_trained_n_weights(j->trained), count_weights(j->model), lk_engine_name(j->engine),
            j->recipe->train.batch, j->lanes, lk_world_size(j->world));
     LK_TRY(print_set(j));
     print_tensors(j->model, j->trained);

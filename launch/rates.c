@@ -76,6 +76,38 @@ lk_status rates_optimizer(const lk_recipe *group, lk_optimizer_spec *out)
     return LK_OK;
 }
 
+/* Adds the names of a stage's groups that are not there yet. */
+static lk_status learn_names(const lk_recipe *stage, const char *names[LK_MOST_GROUPS], int *n)
+{
+    for (unsigned g = 1; g < stage->n_groups; g++) {
+        const char *name = stage->groups[g]->group;
+        int k = 0;
+
+        while (k < *n && strcmp(names[k], name) != 0) k++;
+        if (k < *n) continue;
+        if (k == LK_MOST_GROUPS - 1)
+            return LK_FAIL(LK_ERR_USAGE, "%s: optimizer.groups: the stages have more than %d different groups",
+                           lk_recipe_where(stage, "optimizer.groups"), k);
+        names[(*n)++] = name;
+    }
+    return LK_OK;
+}
+
+lk_status rates_names(const lk_recipe *whole, const char *names[LK_MOST_GROUPS], int *n)
+{
+    *n = 0;
+    for (unsigned s = 0; s < whole->n_stages; s++) LK_TRY(learn_names(whole->stages[s], names, n));
+    return LK_OK;
+}
+
+int rates_find(const rates *r, const char *name)
+{
+    if (!name) return 0;
+    for (int g = 1; g < r->n; g++)
+        if (strcmp(r->group[g].recipe->group, name) == 0) return g;
+    return -1;
+}
+
 const char *rates_suffix(const rates *r, int g, char text[METRIC_NAME_BYTES])
 {
     text[0] = '\0';

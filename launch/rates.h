@@ -23,6 +23,11 @@ lk_status rates_at(const rates *r, int64_t step, double epoch, lk_order *order);
 /* The optimizer's spec of a group.  A schedule that moves SGD's momentum sets it to its own first value, as PyTorch's
  * does when it is made: so the buffer is there from the start. */
 lk_status rates_optimizer(const lk_recipe *group, lk_optimizer_spec *out);
+/* Names of the groups of any stage, in the order they appear, without the one of the rest; borrowed from the recipe.
+ * Errors: LK_ERR_USAGE (more than there is room for). */
+lk_status rates_names(const lk_recipe *whole, const char *names[LK_MOST_GROUPS], int *n);
+/* A group of the stage by its name, NULL for the one of the rest; -1: the stage has none of this name. */
+int rates_find(const rates *r, const char *name);
 /* "" for the group of the rest, ".NAME" for others: what follows `lr` in names of columns and notes. */
 const char *rates_suffix(const rates *r, int g, char text[METRIC_NAME_BYTES]);
 

@@ -6,6 +6,18 @@
 
 #include <stdlib.h>
 
+int64_t stage_batches(const lk_recipe *stage, int64_t samples)
+{
+    return (samples + (stage->data.drop_last ? 0 : stage->train.batch - 1)) / stage->train.batch;
+}
+
+int64_t stage_steps(const lk_recipe *stage, int64_t samples)
+{
+    const int64_t by_epochs = stage->train.epochs * stage_batches(stage, samples), cap = stage->train.steps;
+
+    return cap && cap < by_epochs ? cap : by_epochs;
+}
+
 /* Which tensors train in the current stage, and in which groups; both arrays are (lk_model_n_tensors). */
 static lk_status fill_set(const job *j, bool *trains, int *group)
 {
@@ -21,7 +33,7 @@ static lk_status fill_set(const job *j, bool *trains, int *group)
     return LK_OK;
 }
 
-static lk_status make_set(job *j, lk_trained **out)
+lk_status job_make_set(job *j, lk_trained **out)
 {
     const size_t n = lk_model_n_tensors(j->model);
     bool *trains = calloc(n, sizeof *trains);
@@ -54,7 +66,7 @@ static lk_status change_set(job *j)
     lk_optimizer_spec specs[LK_MAX_GROUPS];
 
     for (unsigned g = 0; g < j->recipe->n_groups; g++) LK_TRY(rates_optimizer(j->recipe->groups[g], &specs[g]));
-    LK_TRY(make_set(j, &trained));
+    LK_TRY(job_make_set(j, &trained));
     lk_engine_use(j->engine, trained);
     lk_status status = lk_optimizer_new(j->engine, trained, specs, &optimizer);
     if (status == LK_OK && j->optimizer) status = lk_optimizer_carry(optimizer, j->optimizer);
@@ -86,8 +98,7 @@ lk_status job_enter_stage(job *j, unsigned stage)
     return status;
 }
 
-/* What can be wrong with stages besides what entering them would show. */
-static lk_status check_patterns(job *j)
+lk_status job_check_patterns(job *j)
 {
     const size_t n = lk_model_n_tensors(j->model);
     const char **names = calloc(n, sizeof *names);
@@ -102,7 +113,7 @@ static lk_status check_patterns(job *j)
 lk_status job_open_training(job *j)
 {
     const unsigned first = j->stage;
-    lk_status status = check_patterns(j);
+    lk_status status = job_check_patterns(j);
 
     if (status == LK_OK && j->recipe->has_ema && j->leader)
         status = lk_ema_new(j->engine, &j->recipe->ema.spec, j->params, &j->ema);

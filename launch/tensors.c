@@ -36,3 +36,12 @@ void free_tensors(lk_ckpt_tensor **tensors, size_t n)
     free(*tensors);
     *tensors = NULL;
 }
+
+size_t count_weights(const lk_model *model)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < lk_model_n_tensors(model); i++)
+        if (lk_model_tensor(model, i)->role == LK_ROLE_PARAM) n += lk_model_tensor(model, i)->n_elem;
+    return n;
+}
