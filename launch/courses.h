@@ -1,21 +1,63 @@
-/* The course of a recipe's schedule, without training: what `lockstep lr` shows. */
+/* The course of a run's rates before it: what `lockstep lr` shows. */
 #ifndef LK_COURSES_H
 #define LK_COURSES_H
 
 #include "launch/launch.h"
 
+#define QUANTITY_LIST(X)                             \
+    X(QUANTITY_LR, "lr", "learning rate")            \
+    X(QUANTITY_MOMENTUM, "momentum", "momentum")     \
+    X(QUANTITY_WEIGHT_DECAY, "weight_decay", "weight decay")
+typedef enum quantity {
+#define QUANTITY_ENUM(name, column, words) name,
+    QUANTITY_LIST(QUANTITY_ENUM)
+#undef QUANTITY_ENUM
+    N_QUANTITIES,
+} quantity;
+
+enum { MOST_CURVES = N_QUANTITIES * LK_MOST_GROUPS };
+
+/* One quantity of one group. */
+typedef struct curve {
+    quantity what;
+    char *group;             /* owned; NULL: the group of the rest */
+    double *value;           /* owned: (n); NaN: the stage has no such group */
+} curve;
+
+/* One stage's part of a course. */
+typedef struct stretch {
+    const lk_recipe *recipe; /* borrowed from the job: until it reads another */
+    int64_t begin, end;      /* rows */
+    int64_t epoch, step;     /* done before it */
+    int64_t n_steps;         /* of the rows */
+    int64_t steps_per_epoch; /* 1 where the data is not known */
+} stretch;
+
 typedef struct course {
-    char *name;              /* owned: the recipe's run.name, or its file where names are alike */
-    int64_t n;               /* scheduler steps */
+    char *name;              /* owned: the recipe's run.name */
+    int64_t n;               /* rows: scheduler steps */
     bool by_step;            /* a scheduler step is a training step */
+    bool counted;            /* training steps are known */
     double *epoch;           /* owned: (n + 1), epochs done when a step begins, and when the last one ends */
-    double *lr;              /* owned: (n) */
-    double *momentum;        /* owned: (n); NULL: not scheduled */
+    int n_curves;            /* the first is lr; all of one quantity are neighbours */
+    curve curves[MOST_CURVES];
+    unsigned n_stages;
+    stretch *stages;         /* owned: (n_stages) */
 } course;
 
-/* Reads a recipe and follows the schedules of its stages for --count steps or the run's length; warns on stderr of what people fall
- * into.  Release with course_free() also when it fails. */
+/* Reads a recipe and follows the schedules of its stages and groups for --count steps or the run's length; warns on
+ * stderr of what people fall into.  j keeps the recipe, and the data where it could be opened.  Release with
+ * course_free() also when it fails. */
 lk_status course_follow(job *j, const options *opt, const char *path, course *out);
 void      course_free(course *c);
+/* As metrics.csv names it: lr, lr.GROUP, momentum, ... */
+const char *curve_name(const curve *v, char text[METRIC_NAME_BYTES]);
+
+/* traps.c: warns of what goes wrong with the schedules of a stage. */
+void      warn_of_traps(const options *opt, const course *c, const stretch *s);
+/* lr_stages.c: what trains in a stage and how, in a few lines.  Uses j->data; makes j->model where it can. */
+lk_status describe_stage(job *j, const course *c, unsigned stage);
+/* lr_plot.c: draws courses over one another. */
+lk_status draw_courses(const char *path, const course *courses, int n);
 
 #endif

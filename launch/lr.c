@@ -1,169 +1,110 @@
 /*
- * lockstep lr: the course of the learning rate, and of momentum where it is scheduled, without training.
+ * lockstep lr: the course of a run before it: the rates of every group, what trains, batch and EMA, stage by stage.
  *
  * Values are those in force at scheduler step 0, 1, 2, ...: epochs, or training steps with `every: step` (and
  * where a schedule moves within the epoch).  A plateau needs something to observe: --metric FILE.  The data set
- * is opened only to count its batches; where only epochs are counted and it cannot be, the course is shown all
- * the same.
+ * is opened only to count its batches and to shape the model; where only epochs are counted and it cannot be, the
+ * course is shown all the same.
  */
 #include "launch/courses.h"
-#include "launch/gnuplot.h"
 
 #include <inttypes.h>
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
-enum { CHART_WIDTH = 48, CHART_ROWS = 40 };
+enum { CHART_WIDTH = 48, CHART_ROWS = 40, LR_WIDTH = 12, OTHER_WIDTH = 8 };
 
+/* As in metrics.csv, a group that a stage does not have is left empty. */
 static void print_csv(const course *c)
 {
-    printf("step,epoch,lr%s\n", c->momentum ? ",momentum" : "");
+    char name[METRIC_NAME_BYTES];
+
+    printf("step,epoch");
+    for (int k = 0; k < c->n_curves; k++) printf(",%s", curve_name(&c->curves[k], name));
+    putchar('\n');
     for (int64_t i = 0; i < c->n; i++) {
-        printf("%" PRId64 ",%" PRId64 ",%.17g", i, (int64_t)c->epoch[i], c->lr[i]);
-        if (c->momentum) printf(",%.17g", c->momentum[i]);
+        printf("%" PRId64 ",%" PRId64, i, (int64_t)c->epoch[i]);
+        for (int k = 0; k < c->n_curves; k++) {
+            const double value = c->curves[k].value[i];
+
+            if (isnan(value)) putchar(',');
+            else printf(",%.17g", value);
+        }
         putchar('\n');
     }
 }
 
-static void print_chart(const course *c)
+/* -------------------------------------------------------------------- chart */
+
+static int width_of(const curve *v)
 {
-    const int64_t rows = c->n < CHART_ROWS ? c->n : CHART_ROWS;
+    char name[METRIC_NAME_BYTES];
+    const int least = v->what == QUANTITY_LR ? LR_WIDTH : OTHER_WIDTH, length = (int)strlen(curve_name(v, name));
+
+    return length > least ? length : least;
+}
+
+static void print_chart_header(const course *c)
+{
+    char name[METRIC_NAME_BYTES];
+
+    printf("%8s ", c->by_step ? "step" : "epoch");
+    for (int k = 0; k < c->n_curves; k++) printf(" %-*s", width_of(&c->curves[k]), curve_name(&c->curves[k], name));
+    putchar('\n');
+}
+
+/* The bar is that of the rest's learning rate. */
+static void print_chart_row(const course *c, int64_t i, double top)
+{
+    const double lr = c->curves[0].value[i];
+    const int length = top > 0.0 && lr > 0.0 ? (int)(lr / top * CHART_WIDTH + 0.5) : 0;
+
+    printf("%8" PRId64 " ", i);
+    for (int k = 0; k < c->n_curves; k++) {
+        const curve *v = &c->curves[k];
+
+        if (isnan(v->value[i])) printf(" %-*s", width_of(v), "-");
+        else printf(v->what == QUANTITY_LR ? " %-*.6g" : " %-*.4g", width_of(v), v->value[i]);
+    }
+    putchar(' ');
+    for (int k = 0; k < length; k++) putchar('#');
+    putchar('\n');
+}
+
+/* Rows that a stage of n gets of the chart's: by its part of the course, and at least its first and last. */
+static int64_t chart_rows(const course *c, int64_t n)
+{
+    int64_t rows = c->n > CHART_ROWS ? (n * CHART_ROWS + c->n - 1) / c->n : n;
+
+    if (rows < 2) rows = 2;
+    return rows < n ? rows : n;
+}
+
+static lk_status print_chart(job *j, const course *c)
+{
     double top = 0.0;
 
     for (int64_t i = 0; i < c->n; i++)
-        if (c->lr[i] > top) top = c->lr[i];
-    printf("%8s  %-12s%s\n", c->by_step ? "step" : "epoch", "lr", c->momentum ? " momentum" : "");
-    for (int64_t row = 0; row < rows; row++) {
-        const int64_t i = rows > 1 ? row * (c->n - 1) / (rows - 1) : 0;
-        const int length = top > 0.0 && c->lr[i] > 0.0 ? (int)(c->lr[i] / top * CHART_WIDTH + 0.5) : 0;
+        if (c->curves[0].value[i] > top) top = c->curves[0].value[i];
+    for (unsigned s = 0; s < c->n_stages; s++) {
+        const int64_t begin = c->stages[s].begin, n = c->stages[s].end - begin, rows = chart_rows(c, n);
 
-        printf("%8" PRId64 "  %-12.6g ", i, c->lr[i]);
-        if (c->momentum) printf("%-8.4g ", c->momentum[i]);
-        for (int k = 0; k < length; k++) putchar('#');
-        putchar('\n');
+        if (s > 0) putchar('\n');
+        LK_TRY(describe_stage(j, c, s));
+        if (n > 0) print_chart_header(c);
+        for (int64_t row = 0; row < rows; row++)
+            print_chart_row(c, begin + (rows > 1 ? row * (n - 1) / (rows - 1) : 0), top);
     }
-}
-
-/* --------------------------------------------------------------------- plot */
-
-enum { WIDTH = 560, HEIGHT = 320, HEIGHT_WITH_MOMENTUM = 460, KEYS_A_ROW = 3 };
-
-/* A value holds until the next step, so short courses are drawn as stairs. */
-enum { MOST_STAIRS = 200 };
-
-/* Recipes that all count steps keep steps on the axis; else it shows epochs. */
-static bool all_by_step(const course *courses, int n)
-{
-    for (int i = 0; i < n; i++)
-        if (!courses[i].by_step) return false;
-    return true;
-}
-
-/* The points of a course, and one more where its last step ends. */
-static lk_status add_block(gnuplot *plot, const course *c, const char *what, int i, const double *values, bool by_step)
-{
-    const size_t n = (size_t)c->n + 1;
-    double *x = malloc(2 * n * sizeof *x), *y = x ? x + n : NULL;
-    char name[32];
-
-    LK_TRY_ALLOC(x, 2 * n * sizeof *x);
-    for (size_t k = 0; k < n; k++) {
-        x[k] = by_step ? (double)k : c->epoch[k];
-        y[k] = values[k + 1 < n ? k : k - 1];
-    }
-    snprintf(name, sizeof name, "%s%d", what, i);
-    gnuplot_block(plot, name, x, y, n);
-    free(x);
     return LK_OK;
-}
-
-/* One panel between two heights of the picture: a line for each course that has `what`. */
-static void draw_panel(gnuplot *plot, const course *courses, int n, const char *what, double bottom, double top)
-{
-    FILE *f = gnuplot_script(plot);
-    const bool is_lr = strcmp(what, "lr") == 0;
-    const char *comma = "plot ";
-
-    fprintf(f, "set bmargin at screen %g\nset tmargin at screen %g\n", bottom, top);
-    for (int i = 0; i < n; i++) {
-        if (!is_lr && !courses[i].momentum) continue;
-        fprintf(f, "%s$%s%d using 1:2 with %s linetype %d ", comma, what, i,
-                courses[i].n <= MOST_STAIRS ? "steps" : "lines", i % GNUPLOT_N_COLOURS + 1);
-        if (is_lr && n > 1) {
-            fprintf(f, "title ");
-            gnuplot_quote(plot, courses[i].name);
-        } else {
-            fprintf(f, "notitle");
-        }
-        comma = ", ";
-    }
-    fprintf(f, "\n");
-}
-
-/* Where the longest course ends: panels above one another share the axis. */
-static double last_of(const course *courses, int n, bool by_step)
-{
-    double last = 0.0;
-
-    for (int i = 0; i < n; i++) last = fmax(last, by_step ? (double)courses[i].n : courses[i].epoch[courses[i].n]);
-    return last;
-}
-
-static bool any_momentum(const course *courses, int n)
-{
-    for (int i = 0; i < n; i++)
-        if (courses[i].momentum) return true;
-    return false;
-}
-
-/* Momentum, where there is one, has a panel of its own below. */
-static lk_status fill_plot(gnuplot *plot, const course *courses, int n)
-{
-    FILE *f = gnuplot_script(plot);
-    const bool by_step = all_by_step(courses, n), momentum = any_momentum(courses, n);
-    const int rows = n > 1 ? (n + KEYS_A_ROW - 1) / KEYS_A_ROW : 0;
-    const double row = momentum ? 0.05 : 0.07, top = 0.96 - row * rows, bottom = momentum ? 0.48 : 0.17;
-    char label[32];
-
-    for (int i = 0; i < n; i++) {
-        LK_TRY(add_block(plot, &courses[i], "lr", i, courses[i].lr, by_step));
-        if (courses[i].momentum) LK_TRY(add_block(plot, &courses[i], "momentum", i, courses[i].momentum, by_step));
-    }
-    snprintf(label, sizeof label, "set xlabel '%s'\n", by_step ? "step" : "epoch");
-    fprintf(f, "set multiplot\nset lmargin at screen 0.12\nset rmargin at screen 0.96\nset format y '%%g'\n"
-               "set key at screen 0.54, 0.985 center top horizontal maxcols %d samplen 2\n"
-               "set xrange [0:%.17g]\nset yrange [0:*]\nset offsets 0, 0, graph 0.05, 0\n"
-               "set ylabel 'learning rate' offset 0.5,0\n%s",
-            KEYS_A_ROW, last_of(courses, n, by_step), momentum ? "" : label);
-    draw_panel(plot, courses, n, "lr", bottom, top);
-    if (momentum) {
-        fprintf(f, "set yrange [*:*]\nset offsets 0, 0, graph 0.08, graph 0.08\nset ylabel 'momentum'\n%s", label);
-        draw_panel(plot, courses, n, "momentum", 0.12, 0.38);
-    }
-    fprintf(f, "unset multiplot\n");
-    return LK_OK;
-}
-
-static lk_status draw(const char *path, const course *courses, int n)
-{
-    gnuplot *plot;
-
-    LK_TRY(gnuplot_new(path, WIDTH, any_momentum(courses, n) ? HEIGHT_WITH_MOMENTUM : HEIGHT, &plot));
-    lk_status status = fill_plot(plot, courses, n);
-    if (status == LK_OK) status = gnuplot_draw(plot);
-    gnuplot_free(&plot);
-    if (status == LK_OK) printf("%s\n", path);
-    return status;
 }
 
 /* ------------------------------------------------------------------ command */
 
-static lk_status show(const options *opt, const course *courses, int n)
+static lk_status show(job *j, const options *opt, const course *courses, int n)
 {
-    if (opt->plot) return draw(opt->plot, courses, n);
-    if (opt->csv) print_csv(&courses[0]);
-    else print_chart(&courses[0]);
+    if (opt->plot) return draw_courses(opt->plot, courses, n);
+    if (!opt->csv) return print_chart(j, &courses[0]);
+    print_csv(&courses[0]);
     return LK_OK;
 }
 
@@ -178,7 +119,7 @@ lk_status command_lr(job *j, const options *opt)
                        "several with --plot FILE.png");
     for (; status == LK_OK && n < opt->n_positional; n++)
         status = course_follow(j, opt, opt->positional[n], &courses[n]);
-    if (status == LK_OK) status = show(opt, courses, n);
+    if (status == LK_OK) status = show(j, opt, courses, n);
     while (n > 0) course_free(&courses[--n]);
     return status;
 }
