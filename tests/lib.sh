@@ -72,6 +72,15 @@ wait_for() {
 # worker_of RUN: the process of one worker whose command line names the run; not mpirun itself.
 worker_of() { pgrep -f "^$lockstep .*run.dir=$1" | tail -n 1; }
 
+# same_on N RUN ARGS...: training with ARGS on N workers gives the bits and the metrics of RUN.
+same_on() {
+    n_same=$1 whole=$2
+    shift 2
+    status 0 workers "$n_same" train "$@" run.dir="$whole-on-$n_same"
+    same "$whole on $n_same workers: digests" "$(digests "$whole-on-$n_same")" "$(digests "$whole")"
+    same "$whole on $n_same workers: metrics" "$(cksum <"$whole-on-$n_same/metrics.csv")" "$(cksum <"$whole/metrics.csv")"
+}
+
 finish() {
     [ "$n_failed" = 0 ] || { echo "$n_failed failed"; exit 1; }
     exit 0

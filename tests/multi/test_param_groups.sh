@@ -24,11 +24,7 @@ E2
 
 status 0 alone train grouped.yaml run.dir=whole
 want=$(digests whole)
-for n in 2 3 4; do
-    status 0 workers $n train grouped.yaml run.dir=on-$n
-    same "$n workers: digests" "$(digests on-$n)" "$want"
-    same "$n workers: metrics" "$(cksum <on-$n/metrics.csv)" "$(cksum <whole/metrics.csv)"
-done
+for n in 2 3 4; do same_on $n whole grouped.yaml; done
 same "columns of rates" "$(head -n 1 whole/metrics.csv | cut -d, -f3-5)" lr,lr.no_decay,lr.head
 same "the head's rate in the third epoch" "$(sed -n 4p whole/metrics.csv | cut -d, -f5)" 0.005
 same "the plateau halved both groups that have it" \

@@ -10,12 +10,9 @@ batch_norm="run.name=bn model.norm=batch model.dropout=0.3 data.samples=777 data
 check() {
     name=$1
     shift
-    for n in 1 2 3 4; do
-        status 0 workers $n train "$@" train.epochs=3 train.lanes=4 ema.update_after_step=10 run.dir="$name-$n"
-        [ "$n" = 1 ] && { want=$(digests "$name-1"); continue; }
-        same "$name: digests on $n workers" "$(digests "$name-$n")" "$want"
-        same "$name: metrics on $n workers" "$(cksum <"$name-$n/metrics.csv")" "$(cksum <"$name-1/metrics.csv")"
-    done
+    set -- "$@" train.epochs=3 train.lanes=4 ema.update_after_step=10
+    status 0 workers 1 train "$@" run.dir="$name"
+    for n in 2 3 4; do same_on $n "$name" "$@"; done
 }
 
 check mlp "$recipes/ema-regression.yaml"

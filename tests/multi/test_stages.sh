@@ -25,11 +25,7 @@ E2
 
 status 0 alone train staged.yaml run.dir=whole
 want=$(digests whole)
-for n in 2 3 4; do
-    status 0 workers $n train staged.yaml run.dir=on-$n
-    same "$n workers: digests" "$(digests on-$n)" "$want"
-    same "$n workers: metrics" "$(cksum <on-$n/metrics.csv)" "$(cksum <whole/metrics.csv)"
-done
+for n in 2 3 4; do same_on $n whole staged.yaml; done
 
 # Goes back to step $1 of the whole run and resumes it from there on $2 workers.
 resume_from() {
