@@ -234,7 +234,8 @@ static lk_status record(trainer *t)
  * ends leaves them alone, so a run that is continued goes on as if it had not ended. */
 lk_status leader_judge(trainer *t, uint32_t *flags)
 {
-    const bool regular = t->index == 0 && is_due(t->epoch, t->j->recipe->train.evaluate_every);
+    const int64_t stage_epochs = t->epoch - t->stage_epoch;
+    const bool regular = t->index == 0 && is_due(stage_epochs, t->j->recipe->train.evaluate_every);
 
     LK_TRY(record(t));
     if (regular) {
