@@ -55,7 +55,7 @@ const char *curve_name(const curve *v, char text[METRIC_NAME_BYTES]);
 
 /* traps.c: warns of what goes wrong with the schedules of a stage. */
 void      warn_of_traps(const options *opt, const course *c, const stretch *s);
-/* lr_stages.c: what trains in a stage and how, in a few lines.  Uses j->data; makes j->model where it can. */
+/* lr_stages.c: what trains in a stage and how, in a few lines.  Takes j->train where it is open; makes j->model where it can. */
 lk_status describe_stage(job *j, const course *c, unsigned stage);
 /* lr_plot.c: draws courses over one another. */
 lk_status draw_courses(const char *path, const course *courses, int n);

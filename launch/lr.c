@@ -44,17 +44,39 @@ static int width_of(const curve *v)
     return length > least ? length : least;
 }
 
-static void print_chart_header(const course *c)
+static bool same_values(const curve *a, const curve *b, const stretch *s)
+{
+    for (int64_t i = s->begin; i < s->end; i++)
+        if (a->value[i] != b->value[i]) return false;
+    return true;
+}
+
+/* Left out: groups that the stage does not have, and momentum and weight decay that are as the rest's. */
+static bool is_shown(const course *c, const stretch *s, int k)
+{
+    const curve *v = &c->curves[k];
+
+    if (s->begin == s->end || isnan(v->value[s->begin])) return false;
+    for (int other = 0; other < k; other++) {
+        const curve *rest = &c->curves[other];
+
+        if (v->what != QUANTITY_LR && rest->what == v->what && !rest->group) return !same_values(v, rest, s);
+    }
+    return true;
+}
+
+static void print_chart_header(const course *c, const stretch *s)
 {
     char name[METRIC_NAME_BYTES];
 
     printf("%8s ", c->by_step ? "step" : "epoch");
-    for (int k = 0; k < c->n_curves; k++) printf(" %-*s", width_of(&c->curves[k]), curve_name(&c->curves[k], name));
+    for (int k = 0; k < c->n_curves; k++)
+        if (is_shown(c, s, k)) printf(" %-*s", width_of(&c->curves[k]), curve_name(&c->curves[k], name));
     putchar('\n');
 }
 
 /* The bar is that of the rest's learning rate. */
-static void print_chart_row(const course *c, int64_t i, double top)
+static void print_chart_row(const course *c, const stretch *s, int64_t i, double top)
 {
     const double lr = c->curves[0].value[i];
     const int length = top > 0.0 && lr > 0.0 ? (int)(lr / top * CHART_WIDTH + 0.5) : 0;
@@ -63,8 +85,7 @@ static void print_chart_row(const course *c, int64_t i, double top)
     for (int k = 0; k < c->n_curves; k++) {
         const curve *v = &c->curves[k];
 
-        if (isnan(v->value[i])) printf(" %-*s", width_of(v), "-");
-        else printf(v->what == QUANTITY_LR ? " %-*.6g" : " %-*.4g", width_of(v), v->value[i]);
+        if (is_shown(c, s, k)) printf(v->what == QUANTITY_LR ? " %-*.6g" : " %-*.4g", width_of(v), v->value[i]);
     }
     putchar(' ');
     for (int k = 0; k < length; k++) putchar('#');
@@ -86,14 +107,15 @@ static lk_status print_chart(job *j, const course *c)
 
     for (int64_t i = 0; i < c->n; i++)
         if (c->curves[0].value[i] > top) top = c->curves[0].value[i];
-    for (unsigned s = 0; s < c->n_stages; s++) {
-        const int64_t begin = c->stages[s].begin, n = c->stages[s].end - begin, rows = chart_rows(c, n);
+    for (unsigned i = 0; i < c->n_stages; i++) {
+        const stretch *s = &c->stages[i];
+        const int64_t n = s->end - s->begin, rows = chart_rows(c, n);
 
-        if (s > 0) putchar('\n');
-        LK_TRY(describe_stage(j, c, s));
-        if (n > 0) print_chart_header(c);
+        if (i > 0) putchar('\n');
+        LK_TRY(describe_stage(j, c, i));
+        if (n > 0) print_chart_header(c, s);
         for (int64_t row = 0; row < rows; row++)
-            print_chart_row(c, begin + (rows > 1 ? row * (n - 1) / (rows - 1) : 0), top);
+            print_chart_row(c, s, s->begin + (rows > 1 ? row * (n - 1) / (rows - 1) : 0), top);
     }
     return LK_OK;
 }

@@ -5,6 +5,7 @@
 #include "launch/courses.h"
 #include "launch/gnuplot.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -40,21 +41,32 @@ static int count_curves(const course *courses, int n, quantity what)
     return found;
 }
 
-/* The points of a curve, and one more where its last step ends. */
+/* The points of a curve, and one more wherever it ends: a value holds until its step is over. */
+static size_t put_points(const picture *p, const course *c, const double *value, double *x, double *y)
+{
+    size_t used = 0;
+
+    for (int64_t i = 0; i <= c->n; i++) {
+        const double at = p->by_step ? (double)i : c->epoch[i];
+        const double before = i > 0 ? value[i - 1] : NAN, here = i < c->n ? value[i] : NAN;
+
+        if (isnan(here) && !isnan(before)) x[used] = at, y[used++] = before;
+        x[used] = at;
+        y[used++] = here;
+    }
+    return used;
+}
+
 static lk_status add_block(const picture *p, int i, int k)
 {
     const course *c = &p->courses[i];
-    const size_t n = (size_t)c->n + 1;
-    double *x = malloc(2 * n * sizeof *x), *y = x ? x + n : NULL;
+    const size_t most = 2 * ((size_t)c->n + 1);
+    double *x = malloc(2 * most * sizeof *x), *y = x ? x + most : NULL;
     char name[32];
 
-    LK_TRY_ALLOC(x, 2 * n * sizeof *x);
-    for (size_t m = 0; m < n; m++) {
-        x[m] = p->by_step ? (double)m : c->epoch[m];
-        y[m] = c->curves[k].value[m + 1 < n ? m : m - 1];
-    }
+    LK_TRY_ALLOC(x, 2 * most * sizeof *x);
     snprintf(name, sizeof name, "curve%d_%d", i, k);
-    gnuplot_block(p->plot, name, x, y, n);
+    gnuplot_block(p->plot, name, x, y, put_points(p, c, c->curves[k].value, x, y));
     free(x);
     return LK_OK;
 }
@@ -124,7 +136,8 @@ static void draw_panels(const picture *p)
         const int bottom = AXIS + (p->n_panels - ++drawn) * (LOWER + GAP);
 
         if (drawn == p->n_panels) fprintf(f, "set xlabel '%s'\n", p->by_step ? "step" : "epoch");
-        if (drawn > 1) fprintf(f, "set yrange [*:*]\nset offsets 0, 0, graph 0.08, graph 0.08\n");
+        if (q == QUANTITY_MOMENTUM) fprintf(f, "set yrange [*:*]\nset offsets 0, 0, graph 0.08, graph 0.08\n");
+        else fprintf(f, "set yrange [0:*]\nset offsets 0, 0, graph 0.08, 0\n");
         fprintf(f, "set ylabel '%s' offset 0.5,0\n", words[q]);
         draw_panel(p, (quantity)q, bottom, drawn == 1 ? top : bottom + LOWER);
     }
@@ -136,9 +149,9 @@ static lk_status fill(const picture *p)
 
     for (int i = 0; i < p->n; i++)
         for (int k = 0; k < p->courses[i].n_curves; k++) LK_TRY(add_block(p, i, k));
-    fprintf(f, "set multiplot\nset lmargin at screen 0.12\nset rmargin at screen 0.96\nset format y '%%g'\n"
-               "set key at screen 0.54, 0.985 center top horizontal maxcols %d samplen 2\n"
-               "set yrange [0:*]\nset offsets 0, 0, graph 0.05, 0\n", KEYS_A_ROW);
+    fprintf(f, "set multiplot\nset lmargin at screen 0.14\nset rmargin at screen 0.96\nset format y '%%g'\n"
+               "set key at screen 0.54, 0.985 center top horizontal maxcols %d samplen 2\n",
+            KEYS_A_ROW);
     draw_panels(p);
     fprintf(f, "unset multiplot\n");
     return LK_OK;

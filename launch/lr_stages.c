@@ -9,10 +9,8 @@
  * A model whose shape only the data knows is left out where the data cannot be opened.
  */
 #include "launch/courses.h"
-#include "launch/rates.h"
 
 #include <inttypes.h>
-#include <math.h>
 #include <string.h>
 
 enum { NAMES_SHOWN = 6 };
@@ -26,7 +24,7 @@ static bool knows_shape(const job *j)
     return j->train || spec->kind == LK_MODEL_MLP || (spec->image[0] > 0 && spec->classes > 0);
 }
 
-static size_t print_frozen_names(const job *j, const lk_trained *trained)
+static void print_frozen_names(const job *j, const lk_trained *trained)
 {
     size_t n = 0;
 
@@ -37,7 +35,6 @@ static size_t print_frozen_names(const job *j, const lk_trained *trained)
         if (n++ < NAMES_SHOWN) printf("%s%s", n == 1 ? "; frozen " : ", ", info->name);
     }
     if (n > NAMES_SHOWN) printf(" and %zu more", n - NAMES_SHOWN);
-    return n;
 }
 
 static void print_words(const char *before, const char *key, const lk_words *words)
@@ -137,7 +134,11 @@ static void print_group(const job *j, const course *c, const stretch *s, const l
     print_range(c, s, QUANTITY_MOMENTUM, r->group, lk_recipe_momentum(r));
     printf("; weight decay ");
     print_range(c, s, QUANTITY_WEIGHT_DECAY, r->group, r->optimizer.weight_decay);
-    if (trained && s->recipe->n_groups > 1) printf("; %zu weights", weights_of_group(j, trained, g));
+    if (trained && s->recipe->n_groups > 1) {
+        const size_t n = weights_of_group(j, trained, g);
+
+        printf("; %zu weight%s", n, n == 1 ? "" : "s");
+    }
     printf("\n");
 }
 

@@ -142,6 +142,68 @@ awk -F, 'NR == FNR { if (FNR > 1) lr[$1] = $3; next }
     out.txt staged/metrics.csv >trained.txt
 same "evaluations, and those with another rate than lr shows" "$(cat trained.txt)" "13 0"
 
+echo "groups"
+recipe groups <<'X'
+scheduler: {kind: reduce_on_plateau, metric: train.loss, patience: 0, threshold: 0.5, factor: 0.5}
+ema: {beta: 0.9, update_after_step: 20, update_every: 1}
+metrics: {tensorboard: false}
+stages:
+  - name: pretrain
+    epochs: 3
+    optimizer: {groups: [{name: bias, params: ['*.bias'], lr: 0.02, weight_decay: 0}]}
+    weight_decay_scheduler: {kind: linear, start_factor: 0.5, total_iters: 2}
+  - name: head
+    epochs: 8
+    batch: 160
+    evaluate_every: 2
+    freeze: ['0.*']
+    momentum_scheduler: {kind: linear, start_factor: 0.5, end_factor: 1, total_iters: 5}
+    optimizer:
+      groups:
+        - {name: top, params: ['*.weight'], lr: 0.01, scheduler: {kind: cosine, T_max: 7}}
+        - {name: bias, params: ['*.bias'], lr: 0.03}
+X
+set -- groups.yaml data.standardize=true optimizer.weight_decay=0.01
+status 0 alone train "$@" run.dir=grouped
+awk -F, 'FNR == 1 { for (i = 1; i <= NF; i++) at[$i] = i; next } { print $at["train.loss"] }' grouped/metrics.csv >loss.txt
+status 0 alone lr "$@" --metric loss.txt --csv
+same "no warning" "$(grep -c warning out.txt)" 0
+same "columns of groups" "$(head -n 1 out.txt)" \
+    step,epoch,lr,lr.bias,lr.top,momentum,momentum.bias,momentum.top,weight_decay,weight_decay.bias
+same "a stage without the group top" "$(sed -n 2p out.txt)" \
+    0,0,0.050000000000000003,0.02,,0.90000000000000002,0.90000000000000002,,0.0050000000000000001,0
+same "momentum and decay of the second stage" "$(sed -n 5p out.txt | cut -d, -f 6-)" \
+    0.45000000000000001,0.45000000000000001,0.45000000000000001,0.01,0.01
+# The rates in force at an evaluation are those of the epoch before: plateaus fell where lr shows it.
+awk -F, 'FNR == 1 { for (i = 1; i <= NF; i++) at[FILENAME, $i] = i; next }
+         FILENAME == "out.txt" { for (k = 3; k <= 5; k++) want[$2, k] = $k; next }
+         { for (k = 3; k <= 5; k++) { n++; if ($k "" != "" && $k != want[$2 - 1, k] + 0) bad++ }; low = $4 }
+         END { print n + 0, bad + 0, (low < 0.03) }' out.txt grouped/metrics.csv >trained.txt
+same "rates at evaluations, those that lr shows otherwise, and whether a plateau fell" "$(cat trained.txt)" "21 0 1"
+status 0 alone lr "$@"
+says '^pretrain: epochs 0 to 2, steps 0 to 29, batch 80$'
+says '^  49 of 49 weights train$'
+says '^  bias +lr 0.02, reduce_on_plateau; momentum 0.9; weight decay 0; 9 weights$'
+says '^  rest .*weight decay 0.005 to 0.01; 40 weights$'
+says '^head: epochs 3 to 10, steps 30 to 69, batch 160$'
+says '^  9 of 49 weights train; frozen 0.weight, 0.bias \(freeze 0\.\*\)$'
+says '^  top +lr 0.01 to 0, cosine; momentum 0.45 to 0.9; weight decay 0.01; 8 weights$'
+says '^  EMA decay 0.79782 to 0.9$' # 1 - 11^(-2/3), and beta
+says 'warning: schedule: pretrain: a plateau falls'
+same "told once for both groups" "$(grep -c 'pretrain.*a plateau falls' out.txt)" 1
+sed 's/T_max: 7/T_max: 3/' groups.yaml >swing.yaml
+status 0 alone lr swing.yaml
+says 'warning: schedule: head: group top: the cosine swings'
+status 0 alone lr "$@" --count 2
+says '^head: not reached$'
+status 0 alone lr "$@" scheduler='{kind: step, step_size: 20, every: step}' --csv
+same "rows of steps where one group counts them" "$(tail -n +2 out.txt | wc -l)" 70
+status 2 alone lr "$@" 'stages.head.freeze=[7.*]'
+says 'groups.yaml.*`7..` matches no tensor'
+status 0 alone lr "$@" data='{kind: csv, train: none.csv, target: y}'
+says '^pretrain: epochs 0 to 2, batch 80$'
+says '^  EMA decay up to 0.9$'
+
 echo "mistakes"
 recipe wrong <<'X'
 scheduler:
@@ -162,6 +224,8 @@ says 'needs one recipe'
 echo "pictures"
 if command -v gnuplot >/dev/null; then
     status 0 alone lr issue.yaml once.yaml --plot both.png
+    status 0 alone lr issue.yaml once.yaml groups.yaml --plot three.png
+    same "a picture of three panels" "$(head -c 4 three.png | tail -c 3)" PNG
     same "a PNG" "$(head -c 8 both.png | od -An -c | tr -d ' ')" '211PNG\r\n032\n'
 fi
 status 1 env PATH=/nowhere "$lockstep" lr issue.yaml --plot none.png
