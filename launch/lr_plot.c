@@ -143,6 +143,18 @@ static void draw_panels(const picture *p)
     }
 }
 
+/* Where the longest course ends: panels above one another share the axis. */
+static double last_of(const picture *p)
+{
+    double last = 0.0;
+
+    for (int i = 0; i < p->n; i++) {
+        const course *c = &p->courses[i];
+        last = fmax(last, p->by_step ? (double)c->n : c->epoch[c->n]);
+    }
+    return last;
+}
+
 static lk_status fill(const picture *p)
 {
     FILE *f = gnuplot_script(p->plot);
@@ -150,8 +162,8 @@ static lk_status fill(const picture *p)
     for (int i = 0; i < p->n; i++)
         for (int k = 0; k < p->courses[i].n_curves; k++) LK_TRY(add_block(p, i, k));
     fprintf(f, "set multiplot\nset lmargin at screen 0.14\nset rmargin at screen 0.96\nset format y '%%g'\n"
-               "set key at screen 0.54, 0.985 center top horizontal maxcols %d samplen 2\n",
-            KEYS_A_ROW);
+               "set key at screen 0.54, 0.985 center top horizontal maxcols %d samplen 2\nset xrange [0:%g]\n",
+            KEYS_A_ROW, last_of(p));
     draw_panels(p);
     fprintf(f, "unset multiplot\n");
     return LK_OK;
