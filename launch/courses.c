@@ -35,6 +35,16 @@ const char *curve_name(const curve *v, char text[METRIC_NAME_BYTES])
     return text;
 }
 
+const curve *course_find(const course *c, quantity what, const char *group)
+{
+    for (int k = 0; k < c->n_curves; k++) {
+        const curve *v = &c->curves[k];
+
+        if (v->what == what && (v->group && group ? strcmp(v->group, group) == 0 : v->group == group)) return v;
+    }
+    return NULL;
+}
+
 /* -------------------------------------------------------------- observations */
 
 /* The file of --metric. */
@@ -156,7 +166,8 @@ static bool any_schedule(const lk_recipe *whole, bool is_so(const lk_schedule_sp
         for (unsigned g = 0; g < whole->stages[s]->n_groups; g++) {
             const lk_recipe *r = whole->stages[s]->groups[g];
 
-            if (is_so(&r->scheduler.spec) || is_so(&r->momentum_scheduler.spec) || is_so(&r->weight_decay_scheduler.spec))
+            if (is_so(&r->scheduler.spec) || is_so(&r->momentum_scheduler.spec) ||
+                is_so(&r->weight_decay_scheduler.spec))
                 return true;
         }
     return false;

@@ -50,12 +50,15 @@ typedef struct course {
  * course_free() also when it fails. */
 lk_status course_follow(job *j, const options *opt, const char *path, course *out);
 void      course_free(course *c);
+/* The curve of a quantity of a group; NULL: it is not scheduled.  Learning rates always are here. */
+const curve *course_find(const course *c, quantity what, const char *group);
 /* As metrics.csv names it: lr, lr.GROUP, momentum, ... */
 const char *curve_name(const curve *v, char text[METRIC_NAME_BYTES]);
 
 /* traps.c: warns of what goes wrong with the schedules of a stage. */
 void      warn_of_traps(const options *opt, const course *c, const stretch *s);
-/* lr_stages.c: what trains in a stage and how, in a few lines.  Takes j->train where it is open; makes j->model where it can. */
+/* lr_stages.c: what trains in a stage and how, in a few lines.  Takes j->train where it is open; makes j->model where
+ * it can. */
 lk_status describe_stage(job *j, const course *c, unsigned stage);
 /* lr_plot.c: draws courses over one another. */
 lk_status draw_courses(const char *path, const course *courses, int n);

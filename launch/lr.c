@@ -57,12 +57,9 @@ static bool is_shown(const course *c, const stretch *s, int k)
     const curve *v = &c->curves[k];
 
     if (s->begin == s->end || isnan(v->value[s->begin])) return false;
-    for (int other = 0; other < k; other++) {
-        const curve *rest = &c->curves[other];
-
-        if (v->what != QUANTITY_LR && rest->what == v->what && !rest->group) return !same_values(v, rest, s);
-    }
-    return true;
+    if (v->what == QUANTITY_LR || !v->group) return true;
+    const curve *rest = course_find(c, v->what, NULL);
+    return !rest || !same_values(v, rest, s);
 }
 
 static void print_chart_header(const course *c, const stretch *s)

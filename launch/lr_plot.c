@@ -7,10 +7,9 @@
 
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
 /* In points: width and height of a picture of one panel, what each further one adds, and the places within. */
-enum { WIDTH = 560, HEIGHT = 320, LOWER = 110, GAP = 45, AXIS = 55, TOP = 14, KEY_ROW = 22, KEYS_A_ROW = 3 };
+enum { WIDTH = 560, HEIGHT = 320, LOWER = 110, GAP = 45, AXIS = 55, TOP = 14, KEY_ROW = 17 };
 
 /* A value holds until the next step, so short courses are drawn as stairs. */
 enum { MOST_STAIRS = 200 };
@@ -39,6 +38,12 @@ static int count_curves(const course *courses, int n, quantity what)
     for (int i = 0; i < n; i++)
         for (int k = 0; k < courses[i].n_curves; k++) found += courses[i].curves[k].what == what;
     return found;
+}
+
+/* Names of recipes and groups together are long. */
+static int keys_a_row(const picture *p)
+{
+    return p->n > 1 && count_curves(p->courses, p->n, QUANTITY_LR) > p->n ? 2 : 3;
 }
 
 /* The points of a curve, and one more wherever it ends: a value holds until its step is over. */
@@ -90,15 +95,10 @@ static void put_title(const picture *p, const course *c, const curve *v)
 /* The same group of the same recipe has one colour in all panels: its place among the learning rates of all. */
 static int colour_of(const picture *p, int i, const curve *v)
 {
-    int place = count_curves(p->courses, i, QUANTITY_LR);
+    const course *c = &p->courses[i];
+    const int place = count_curves(p->courses, i, QUANTITY_LR) + (int)(course_find(c, QUANTITY_LR, v->group) - c->curves);
 
-    for (int k = 0; p->courses[i].curves[k].what == QUANTITY_LR; k++) {
-        const char *group = p->courses[i].curves[k].group;
-
-        if (v->group && group ? strcmp(v->group, group) == 0 : v->group == group) return place + k;
-        if (k + 1 == p->courses[i].n_curves) break;
-    }
-    return place;
+    return place % GNUPLOT_N_COLOURS + 1;
 }
 
 static void draw_panel(const picture *p, quantity what, int bottom, int top)
@@ -114,7 +114,7 @@ static void draw_panel(const picture *p, quantity what, int bottom, int top)
 
             if (v->what != what) continue;
             fprintf(f, "%s$curve%d_%d using 1:2 with %s linetype %d ", comma, i, k,
-                    p->courses[i].n <= MOST_STAIRS ? "steps" : "lines", colour_of(p, i, v) % GNUPLOT_N_COLOURS + 1);
+                    p->courses[i].n <= MOST_STAIRS ? "steps" : "lines", colour_of(p, i, v));
             put_title(p, &p->courses[i], v);
             comma = ", ";
         }
@@ -129,7 +129,9 @@ static void draw_panels(const picture *p)
 #undef QUANTITY_WORDS
     FILE *f = gnuplot_script(p->plot);
     const int lines = count_curves(p->courses, p->n, QUANTITY_LR);
-    int top = p->height - TOP - (lines > 1 ? (lines + KEYS_A_ROW - 1) / KEYS_A_ROW : 0) * KEY_ROW, drawn = 0;
+    const int a_row = keys_a_row(p), key_rows = lines > 1 ? (lines + a_row - 1) / a_row : 0;
+    const int top = p->height - TOP - key_rows * KEY_ROW;
+    int drawn = 0;
 
     for (int q = 0; q < N_QUANTITIES; q++) {
         if (count_curves(p->courses, p->n, (quantity)q) == 0) continue;
@@ -163,7 +165,7 @@ static lk_status fill(const picture *p)
         for (int k = 0; k < p->courses[i].n_curves; k++) LK_TRY(add_block(p, i, k));
     fprintf(f, "set multiplot\nset lmargin at screen 0.14\nset rmargin at screen 0.96\nset format y '%%g'\n"
                "set key at screen 0.54, 0.985 center top horizontal maxcols %d samplen 2\nset xrange [0:%g]\n",
-            KEYS_A_ROW, last_of(p));
+            keys_a_row(p), last_of(p));
     draw_panels(p);
     fprintf(f, "unset multiplot\n");
     return LK_OK;

@@ -11,7 +11,6 @@
 #include "launch/courses.h"
 
 #include <inttypes.h>
-#include <string.h>
 
 enum { NAMES_SHOWN = 6 };
 
@@ -101,20 +100,10 @@ static void print_kind(const lk_schedule_spec *spec, bool inner)
     if (!inner && spec->every == LK_EVERY_STEP && spec->kind != LK_SCHEDULE_NONE) printf(" by step");
 }
 
-static const curve *find_curve(const course *c, quantity what, const char *group)
-{
-    for (int k = 0; k < c->n_curves; k++) {
-        const curve *v = &c->curves[k];
-
-        if (v->what == what && (v->group && group ? strcmp(v->group, group) == 0 : v->group == group)) return v;
-    }
-    return NULL;
-}
-
 /* From the stage's first row to its last; `own` where it is not scheduled. */
 static void print_range(const course *c, const stretch *s, quantity what, const char *group, double own)
 {
-    const curve *v = s->begin < s->end ? find_curve(c, what, group) : NULL;
+    const curve *v = s->begin < s->end ? course_find(c, what, group) : NULL;
     const double first = v ? v->value[s->begin] : own, last = v ? v->value[s->end - 1] : own;
 
     printf("%.6g", first);
