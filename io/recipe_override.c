@@ -92,16 +92,17 @@ lk_status lk_recipe_settle(lk_yaml *yaml, const char *folder)
 
 /* --------------------------------------------------------------- overrides */
 
-enum { MOST_PATHS = 256 };
+typedef struct path_list { char **path; size_t n; } path_list; /* owned */
 
-typedef struct path_list { char *path[MOST_PATHS]; size_t n; } path_list;
-
+/* A path there is no memory for is not suggested. */
 static void keep_path(void *arg, const char *path)
 {
     path_list *list = arg;
-    char *copy = list->n < MOST_PATHS ? strdup(path) : NULL;
+    char *copy = strdup(path), **grown = realloc(list->path, (list->n + 1) * sizeof *grown);
 
-    if (copy) list->path[list->n++] = copy;
+    if (grown) list->path = grown;
+    if (copy && grown) list->path[list->n++] = copy;
+    else free(copy);
 }
 
 /* A path that ends in the key itself ("batch" for train.batch) is nearer than one with few letters changed. */
@@ -123,6 +124,7 @@ static lk_status fail_unknown(const char *override, const char *key)
     const lk_status status = near ? LK_FAIL(LK_ERR_USAGE, "%s: no such key; did you mean `%s`?", override, near)
                                   : LK_FAIL(LK_ERR_USAGE, "%s: no such key", override);
     while (list.n > 0) free(list.path[--list.n]);
+    free(list.path);
     return status;
 }
 
