@@ -61,7 +61,7 @@ static void compare(FILE *output, int salt)
 
 static const char *find_python(void)
 {
-    const char *candidates[] = {getenv("LK_PYTHON"), "python3", "/usr/bin/python3", "/opt/ref/bin/python"};
+    const char *candidates[] = {getenv("LK_PYTHON"), "python3", "/usr/bin/python3"};
     char command[512];
 
     for (size_t i = 0; i < sizeof candidates / sizeof *candidates; i++) {

@@ -20,7 +20,7 @@ status 2 alone train "$@" run.dir=no metrics.every=0
 says 'metrics.every=0: 0 is out of range: at least 1'
 
 python=
-for candidate in "${LK_PYTHON:-}" python3 /usr/bin/python3 /opt/ref/bin/python; do
+for candidate in "${LK_PYTHON:-}" python3 /usr/bin/python3; do
     [ -n "$candidate" ] && "$candidate" -c 'import tensorboard' 2>/dev/null && python=$candidate && break
 done
 if [ -z "$python" ]; then
