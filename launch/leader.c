@@ -67,6 +67,7 @@ lk_status leader_enter_stage(trainer *t)
 lk_status leader_open(trainer *t, int64_t resume_step)
 {
     job *j = t->j;
+    const int workers = lk_world_size(j->world), hosts = lk_world_n_hosts(j->world);
     char path[PATH_BYTES];
 
     if (t->rates.n == 0) LK_TRY(rates_open(j->recipe, &t->rates));
@@ -75,8 +76,8 @@ lk_status leader_open(trainer *t, int64_t resume_step)
     snprintf(path, sizeof path, "%s/journal.jsonl", j->recipe->run.dir);
     LK_TRY(lk_journal_open(path, resume_step >= 0, &t->journal));
     LK_TRY(lk_journal_write(t->journal, j->step, resume_step >= 0 ? "resume" : "start",
-                            "%d workers on %d hosts, %d lanes, %s engine, epoch %" PRId64 " batch %" PRId64,
-                            lk_world_size(j->world), lk_world_n_hosts(j->world), j->lanes,
+                            "%d worker%s on %d host%s, %d lanes, %s engine, epoch %" PRId64 " batch %" PRId64,
+                            workers, workers == 1 ? "" : "s", hosts, hosts == 1 ? "" : "s", j->lanes,
                             lk_engine_name(j->engine), t->epoch, t->index));
     if (j->init_report) LK_TRY(lk_journal_write(t->journal, j->step, "init_from", "%s", j->init_report));
     LK_TRY(journal_stage(t));
