@@ -50,6 +50,20 @@ resume_from 176 3  # inside upper
 resume_from 210 2  # upper is over, in mid-epoch
 resume_from 240 1  # inside all
 
+# One worker's kill -9, wherever it strikes, and the rest on two.
+set -- staged.yaml stages.pretrain.epochs=40 stages.head.epochs=40 stages.all.epochs=40 stages.all.early_stop=null
+status 0 alone train "$@" run.dir=long
+workers 3 train "$@" run.dir=killed >killed.txt 2>&1 &
+job=$!
+if wait_for killed/checkpoints/step-00000032; then
+    kill -9 "$(worker_of killed)"
+    wait $job
+    same "a killed worker ends the job: its status is 0" "$([ $? = 0 ] && echo yes || echo no)" no
+    status 0 workers 2 train "$@" run.dir=killed --resume
+    same "killed on 3 workers, resumed on 2: digests" "$(digests killed)" "$(digests long)"
+    same "killed on 3 workers, resumed on 2: metrics" "$(cksum <killed/metrics.csv)" "$(cksum <long/metrics.csv)"
+fi
+
 status 2 alone train staged.yaml stages.head.freeze='["9.*"]' run.dir=bad
 says "freeze of stage head: .9... matches no tensor"
 status 2 alone train staged.yaml stages.head.unfreeze='["0.weigth"]' run.dir=bad
