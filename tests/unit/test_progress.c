@@ -58,7 +58,7 @@ static FILE *open_terminal(unsigned short columns, int *far)
 
     setenv("TERM", "xterm", 1);
     *far = posix_openpt(O_RDWR | O_NOCTTY);
-    cr_assert_geq(*far, 0);
+    if (*far < 0) cr_skip_test("there are no pseudo-terminals here: mount devpts on /dev/pts");
     cr_assert_eq(grantpt(*far), 0);
     cr_assert_eq(unlockpt(*far), 0);
     FILE *near = fdopen(open(ptsname(*far), O_RDWR | O_NOCTTY), "w");
