@@ -148,8 +148,9 @@ typedef struct lk_data_stats lk_data_stats;
 typedef enum lk_part { LK_PART_TRAIN, LK_PART_VALIDATION } lk_part;
 
 /* Opens both parts: *validation is NULL when the recipe has none.  Reads and checks everything there is to check
- * before training starts.  loss decides whether targets are numbers or labels.  With `stats` not NULL (resume, eval) they are used instead of
- * being computed.  Errors: LK_ERR_DATA with file and line or record; LK_ERR_USAGE. */
+ * before training starts.  loss decides whether targets are numbers or labels.  With stats_json not NULL (resume,
+ * eval) its statistics are used instead of being computed.  Errors: LK_ERR_DATA with file and line or record;
+ * LK_ERR_USAGE. */
 lk_status lk_dataset_open(const lk_data_spec *spec, lk_loss_kind loss, const char *stats_json, lk_dataset **train,
                           lk_dataset **validation);
 /* For predict and eval on another file of the same kind; target may be absent when `need_target` is false. */

@@ -67,11 +67,13 @@ lk_status evaluate(job *j, const lk_dataset *dataset, lk_loader *loader, const f
     return status;
 }
 
-lk_status spread_ema(job *j)
+lk_status spread_ema(job *j, const float **ema)
 {
     const size_t nbytes = lk_model_n_elem(j->model) * sizeof(float);
 
-    if (j->leader) LK_TRY(lk_engine_read(j->engine, j->host, lk_ema_params(j->ema), nbytes));
+    *ema = j->leader ? lk_ema_params(j->ema) : j->ema_view;
+    if (lk_world_size(j->world) == 1) return LK_OK;
+    if (j->leader) LK_TRY(lk_engine_read(j->engine, j->host, *ema, nbytes));
     LK_TRY(lk_world_broadcast(j->world, j->host, nbytes));
-    return lk_engine_write(j->engine, j->ema_view, j->host, nbytes);
+    return j->leader ? LK_OK : lk_engine_write(j->engine, j->ema_view, j->host, nbytes);
 }

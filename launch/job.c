@@ -232,7 +232,6 @@ static lk_status make_engine(job *j)
 
     const size_t nbytes = lk_model_n_elem(j->model) * sizeof(float);
     LK_TRY(lk_engine_alloc(j->engine, nbytes, (void **)&j->params));
-    if (j->recipe->has_ema) LK_TRY(lk_engine_alloc(j->engine, nbytes, (void **)&j->ema_view));
     j->host = lk_alloc(nbytes);
     LK_TRY_ALLOC(j->host, nbytes);
     lk_model_init(j->model, j->recipe->run.seed, j->host);

@@ -86,7 +86,7 @@ typedef struct job {
     uint64_t params_version;    /* of the current contents of params */
     uint64_t last_version;      /* newest version given to any contents */
     int64_t step;               /* training steps done; the watchdog is told */
-    float *ema_view;            /* engine memory: the leader's EMA while it is evaluated; NULL without EMA */
+    float *ema_view;            /* engine memory: the leader's EMA while another worker evaluates it; else NULL */
     float *host;                /* host memory, (lk_model_n_elem): on its way to or from the engine */
     lk_trained *trained;        /* what trains now; train only, like all below */
     lk_optimizer *optimizer;    /* over the set */
@@ -150,8 +150,8 @@ lk_status job_init_from(job *j);
  * j->metrics as prefix + name.  Collective. */
 lk_status evaluate(job *j, const lk_dataset *dataset, lk_loader *loader, const float *params, uint64_t version,
                    const char *prefix);
-/* The EMA's weights on every worker, in j->ema_view (on the leader from its EMA).  Collective. */
-lk_status spread_ema(job *j);
+/* The EMA's weights on every worker: on the leader its own, elsewhere a copy in j->ema_view.  Collective. */
+lk_status spread_ema(job *j, const float **ema);
 
 /* Tensors of the model as a checkpoint names them: prefix + "/" + name, pointing into `base` (host memory, NULL: nowhere): at their
  * places in the parameter arena, or, with a set, those that train at their places in its packed arrays.  The paths are

@@ -115,8 +115,9 @@ lk_status job_open_training(job *j)
     const unsigned first = j->stage;
     lk_status status = job_check_patterns(j);
 
-    if (status == LK_OK && j->recipe->has_ema && j->leader)
-        status = lk_ema_new(j->engine, &j->recipe->ema.spec, j->params, &j->ema);
+    if (status == LK_OK && j->recipe->has_ema)
+        status = j->leader ? lk_ema_new(j->engine, &j->recipe->ema.spec, j->params, &j->ema)
+                           : lk_engine_alloc(j->engine, lk_model_n_elem(j->model) * sizeof(float), (void **)&j->ema_view);
     LK_TRY(job_agree(j, status));
     for (unsigned s = j->whole->n_stages; s-- > first;) {
         lk_optimizer_free(&j->optimizer); /* a rehearsal hands nothing on */

@@ -167,9 +167,10 @@ static lk_status evaluate_all(trainer *t)
     if (j->validation) {
         LK_TRY(evaluate(j, j->validation, j->validation_loader, j->params, j->params_version, "validation."));
         if (j->recipe->has_ema) {
-            LK_TRY(spread_ema(j));
-            LK_TRY(evaluate(j, j->validation, j->validation_loader, j->ema_view, ++j->last_version,
-                            "ema.validation."));
+            const float *ema;
+
+            LK_TRY(spread_ema(j, &ema));
+            LK_TRY(evaluate(j, j->validation, j->validation_loader, ema, ++j->last_version, "ema.validation."));
         }
     }
     LK_TRY(job_agree(j, j->leader ? leader_judge(t, &flags) : LK_OK));
@@ -189,8 +190,9 @@ static lk_status check_replicas(trainer *t)
 
 static const char *reason(const trainer *t, uint32_t flags)
 {
+    /* What early stopping ended is over, whatever else was asked; the end of a stage is not the end of the run. */
+    if ((flags & LK_ORDER_EARLY) && !(flags & LK_ORDER_STAGE)) return "early_stop";
     if (flags & LK_ORDER_REQUEUE) return "signal";
-    if (flags & LK_ORDER_EARLY) return "early_stop";
     return t->epoch - t->stage_epoch >= t->j->recipe->train.epochs ? "epochs" : "steps";
 }
 
@@ -200,14 +202,16 @@ static lk_status obey(trainer *t, const lk_batch *batch)
     job *j = t->j;
     const int64_t every = j->recipe->dist.check_every;
 
-    if (every && j->step % every == 0) LK_TRY(check_replicas(t));
+    const bool checked = every && j->step % every == 0;
+
+    if (checked) LK_TRY(check_replicas(t));
     if (t->order.flags & LK_ORDER_PUBLISH) LK_TRY(saving_publish(t));
     if (t->order.flags & LK_ORDER_EVALUATE) LK_TRY(evaluate_all(t));
     if (batch->last) t->loss_sum = t->loss_terms = 0.0;
     if (t->order.flags & LK_ORDER_STOP) t->stopped = reason(t, t->order.flags);
     t->stage_over = t->order.flags & LK_ORDER_STAGE;
     if (t->order.flags & (LK_ORDER_CHECKPOINT | LK_ORDER_STOP | LK_ORDER_STAGE)) {
-        LK_TRY(check_replicas(t));
+        if (!checked) LK_TRY(check_replicas(t));
         LK_TRY(saving_begin(t));
     }
     return LK_OK;
@@ -289,7 +293,8 @@ static lk_status train(trainer *t)
     if (resuming) LK_TRY(saving_restore(t));
     lk_checkpoint_free(&j->checkpoint);
     const bool last = j->stage + 1 == j->whole->n_stages;
-    if (!last && nothing_left(t)) t->stage_over = true;
+    /* A run that had ended goes on with a stage that the recipe has gained since. */
+    if (!last && (t->stopped || nothing_left(t))) t->stage_over = true, t->stopped = NULL;
     if (last && !t->stopped && nothing_left(t)) t->stopped = reason(t, 0);
     LK_TRY(job_agree(j, lk_loader_seek(j->loader, t->epoch, t->index)));
     LK_TRY(job_agree(j, j->leader ? start_as_leader(t, resuming) : LK_OK));

@@ -50,6 +50,14 @@ resume_from 176 3  # inside upper
 resume_from 210 2  # upper is over, in mid-epoch
 resume_from 240 1  # inside all
 
+# A run that has ended goes on with a stage that its recipe gains.
+sed '/name: all/,/early_stop/d' staged.yaml >three.yaml
+status 0 workers 2 train three.yaml run.dir=grown
+same "three stages end at step" "$(grep -o '"steps": *[0-9]*' grown/summary.json | grep -o '[0-9]*')" 210
+status 0 workers 3 train staged.yaml run.dir=grown --resume
+same "with the fourth added: digests" "$(digests grown)" "$want"
+same "with the fourth added: metrics" "$(cksum <grown/metrics.csv)" "$(cksum <whole/metrics.csv)"
+
 # One worker's kill -9, wherever it strikes, and the rest on two.
 set -- staged.yaml stages.pretrain.epochs=40 stages.head.epochs=40 stages.all.epochs=40 stages.all.early_stop=null
 status 0 alone train "$@" run.dir=long
