@@ -1,11 +1,21 @@
 /*
  * The contract between the compiler and a backend: memory, binding, and the passes over flat arenas.  Private to
- * engine/.  cpu/ fulfils it, cuda/ will with mirror-image files; engine.c holds the one list of backends.
+ * engine/.  cpu/ and cuda/ fulfil it with mirror-image files; engine.c holds the one list of backends.
  */
 #ifndef LK_BACKEND_H
 #define LK_BACKEND_H
 
 #include "engine/graph.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* What differs from step to step, in device memory, so that a replayed graph finds it where it was. */
+typedef struct lk_lane_args {
+    int64_t step;
+    float inv_count;
+} lk_lane_args;
 
 /* What kernels read while they run; the same for every node of one lane. */
 typedef struct lk_run {
@@ -16,6 +26,7 @@ typedef struct lk_run {
     float inv_count;
     uint64_t seed;
     bool prepare;     /* the parameters changed since this plan last ran: renew weights kept in other layouts */
+    const lk_lane_args *args; /* on a device, instead of step and inv_count, which are 0 there; else NULL */
 } lk_run;
 
 static inline void *lk_at(const lk_run *run, lk_arena arena, size_t offset)
@@ -46,15 +57,57 @@ typedef struct lk_update {
     float *ema;             /* NULL: no EMA in this pass */
     lk_ema_mode ema_mode;
     float ema_decay;        /* BLEND: ema = ema + (1 - decay) * (param - ema), as torch.lerp_ */
+    bool pending;           /* on a device: grad_scale is what the queued inspection finds, and nothing is done if it
+                             * finds numbers that are not finite */
 } lk_update;
+
+/* What a backend has beside when the host cannot see its memory.  Its passes and these only queue; engine.h says what
+ * each does. */
+typedef struct lk_device_calls {
+    int (*count)(void *ctx);
+    lk_status (*add)(void *ctx, lk_queue queue, float *into, const float *from, size_t n_elem);
+    lk_status (*zero)(void *ctx, lk_queue queue, void *at, size_t nbytes);
+    lk_status (*copy)(void *ctx, lk_queue queue, void *to, const void *from, size_t nbytes);
+    lk_status (*call)(void *ctx, lk_queue queue, lk_queued_fn *fn, const void *arg, size_t nbytes);
+    lk_status (*after)(void *ctx, lk_queue then, lk_queue first);
+    lk_status (*launch)(void *ctx);
+    void (*set_poll)(void *ctx, lk_status (*poll)(void *arg), void *arg);
+    lk_status (*host_alloc)(void *ctx, size_t nbytes, void **out);
+    void (*host_release)(void *ctx, void *pointer);
+    lk_status (*upload)(void *ctx, const void *host, size_t nbytes, const void **device);
+    lk_status (*snapshot)(void *ctx, void *host, const void *device, size_t nbytes);
+    lk_status (*snapshot_wait)(void *ctx);
+
+    /* Few floats that differ from step to step, to device memory.  n <= 2 * LK_N_SLOTS. */
+    lk_status (*put)(void *ctx, float *to, const float *values, size_t n);
+    /* Begins a lane: what run->args points to from now on. */
+    lk_status (*begin)(void *ctx, const lk_graph *graph, lk_run *run);
+    /* Queues kernels of one plan, in order, with a copy of *run; those with run NULL are done by the one before. */
+    lk_status (*run)(void *ctx, const lk_kernel *kernels, size_t n, const lk_run *run);
+    /* Inspection: if `all`, the norm as grad_norm has it, with clip_scale's coefficient if clip_norm > 0; the slots.
+     * Later updates and statistics with `pending` set read it.  report() launches, waits and gives it to the host. */
+    lk_status (*inspect)(void *ctx, const float *grads, size_t n_elem, const float *slots, bool all, float clip_value,
+                         double clip_norm);
+    lk_status (*report)(void *ctx, lk_grad_report *out);
+    /* As `running`, with the number of lanes read from device memory; pending as in lk_update. */
+    lk_status (*running)(void *ctx, float *running, const float *stat, size_t n_elem, float momentum,
+                         const float *lanes, bool pending);
+    /* As `ema`, pending as in lk_update. */
+    lk_status (*ema)(void *ctx, float *ema, const float *params, size_t begin, size_t end, lk_ema_mode mode,
+                     float decay, bool pending);
+} lk_device_calls;
 
 typedef struct lk_backend lk_backend;
 struct lk_backend {
     const char *name;
+    const lk_device_calls *device; /* NULL: it computes in host memory, and every call is done when it returns */
+    bool keeps_masks;              /* dropout's masks are kept for the backward pass; false: computed again */
     /* What it would run on, in words, for doctor; writes at most nbytes. */
     void (*describe)(char *text, size_t nbytes);
+    /* Devices it could run on now, 1 for host memory. */
+    int (*available)(void);
     /* Device state; threads >= 1.  *ctx is passed to every other entry. */
-    lk_status (*open)(int threads, void **ctx);
+    lk_status (*open)(const lk_engine_options *options, void **ctx);
     void (*close)(void *ctx);
     lk_status (*alloc)(void *ctx, size_t nbytes, void **out); /* zeroed, 64-byte aligned */
     void (*release)(void *ctx, void *pointer);
@@ -62,7 +115,9 @@ struct lk_backend {
     lk_status (*write)(void *ctx, void *device, const void *host, size_t nbytes);
     /* Tensors of the graph are placed; node is borrowed for the call only, the graph for the kernel's life. */
     lk_status (*bind)(void *ctx, const lk_graph *graph, const lk_node *node, lk_kernel *out);
-    lk_status (*wait)(void *ctx); /* until everything queued is done; NULL: kernels finish before they return */
+    /* Makes one kernel of nodes [first, first + *n) of a placed graph; *n is 0 where it would not.  NULL: never. */
+    lk_status (*fuse)(void *ctx, const lk_graph *graph, int first, lk_kernel *out, int *n);
+    lk_status (*wait)(void *ctx); /* until everything queued is done; NULL: nothing is queued */
 
     /* Passes over arenas.  All sums are in a fixed order that does not depend on threads. */
     lk_status (*update)(void *ctx, const lk_update *update);
@@ -77,8 +132,27 @@ struct lk_backend {
 
 extern const lk_backend lk_cpu_backend;
 
+/* What a loadable module exports as LK_MODULE_SYMBOL; module.c opens it.  abi must be LK_MODULE_ABI, which changes with
+ * every header that the module is compiled with. */
+#define LK_MODULE_SYMBOL "lk_module_entry"
+enum { LK_MODULE_ABI = 1 };
+typedef struct lk_module {
+    int abi;
+    const lk_backend *backend;
+    const void *collectives; /* struct lk_nccl of dist/nccl.h */
+} lk_module;
+
+/* Opens lockstep-cuda.so once: $LOCKSTEP_CUDA_MODULE, or beside the program.  Errors, the same each time: LK_ERR_USAGE
+ * saying what is missing and what to do. */
+lk_status lk_module_open(const lk_module **out);
+/* Whether opening it could find a device: the driver is there, or the module is named. */
+bool lk_module_likely(void);
+
 /* For optim/ only: the engine's backend with its state, and its model. */
 const lk_backend *lk_engine_backend(const lk_engine *engine, void **ctx);
 const lk_model *lk_engine_model(const lk_engine *engine);
 
+#ifdef __cplusplus
+}
+#endif
 #endif

@@ -14,8 +14,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+typedef struct lk_found_backend {
+    const lk_backend *backend;
+    const void *collectives; /* of its module */
+} lk_found_backend;
+
 struct lk_engine {
     const lk_backend *backend;
+    const lk_device_calls *device; /* the backend's; NULL in host memory */
+    const void *collectives;
     void *ctx;
     const lk_model *model;    /* borrowed */
     lk_trained *everything;   /* owned; the set in use before any other */
@@ -27,18 +34,11 @@ struct lk_engine {
     int n_plans;
     void *act;                /* owned, engine memory: activations of the plan that runs */
     size_t act_bytes;
-    void *output;             /* owned, engine memory: an evaluation's output when nobody asks for it */
+    void *output;             /* owned, engine memory: an evaluation's output when nobody asks for it, or on a device */
     size_t output_bytes;
+    void *sums;               /* owned, engine memory: LK_N_SUMS doubles; on a device */
     float *zeros;             /* owned, host memory */
     size_t n_zeros;
-};
-
-/* The one list of backends, best first: `auto` takes the first. */
-static const struct entry {
-    lk_engine_kind kind;
-    const lk_backend *backend;
-} backends[] = {
-    {LK_ENGINE_CPU, &lk_cpu_backend},
 };
 
 static const char *kind_name(lk_engine_kind kind)
@@ -51,29 +51,61 @@ static const char *kind_name(lk_engine_kind kind)
     return "unknown";
 }
 
-static lk_status find_backend(lk_engine_kind kind, const lk_backend **out)
+static lk_status in_program(lk_found_backend *out)
+{
+    *out = (lk_found_backend){.backend = &lk_cpu_backend};
+    return LK_OK;
+}
+
+static lk_status in_module(lk_found_backend *out)
+{
+    const lk_module *module;
+
+    LK_TRY(lk_module_open(&module));
+    *out = (lk_found_backend){.backend = module->backend, .collectives = module->collectives};
+    return LK_OK;
+}
+
+static bool always(void) { return true; }
+
+/* The one list of backends, best first: `auto` takes the first that is likely and has something to run on. */
+static const struct entry {
+    lk_engine_kind kind;
+    bool (*likely)(void);
+    lk_status (*find)(lk_found_backend *out);
+} backends[] = {
+    {LK_ENGINE_CUDA, lk_module_likely, in_module},
+    {LK_ENGINE_CPU, always, in_program},
+};
+
+static lk_status find_backend(lk_engine_kind kind, lk_found_backend *out)
 {
     for (size_t i = 0; i < sizeof backends / sizeof *backends; i++) {
-        if (kind != LK_ENGINE_AUTO && kind != backends[i].kind) continue;
-        *out = backends[i].backend;
-        return LK_OK;
+        const struct entry *e = &backends[i];
+
+        if (kind == e->kind) return e->find(out);
+        if (kind == LK_ENGINE_AUTO && e->likely() && e->find(out) == LK_OK && out->backend->available() > 0) return LK_OK;
     }
     return LK_FAIL(LK_ERR_USAGE, "this build has no %s engine; use --engine cpu or engine.kind=cpu", kind_name(kind));
 }
 
 lk_status lk_engine_new(const lk_engine_options *options, const lk_model *model, lk_engine **out)
 {
-    const lk_backend *backend;
+    lk_found_backend in;
 
     *out = NULL;
-    LK_TRY(find_backend(options->kind, &backend));
+    LK_TRY(find_backend(options->kind, &in));
     if (options->threads < 1)
         return LK_FAIL(LK_ERR_USAGE, "engine.threads is %d; it must be at least 1", options->threads);
+    if (options->precision == LK_TF32 && !in.backend->device)
+        return LK_FAIL(LK_ERR_USAGE, "engine.precision: tf32 is the cuda engine's; the %s engine has fp32 and bf16",
+                       in.backend->name);
     lk_engine *engine = calloc(1, sizeof *engine);
     LK_TRY_ALLOC(engine, sizeof *engine);
-    *engine = (lk_engine){.backend = backend, .model = model, .precision = options->precision, .seed = options->seed};
+    *engine = (lk_engine){.backend = in.backend, .device = in.backend->device, .collectives = in.collectives,
+                          .model = model, .precision = options->precision, .seed = options->seed};
     lk_status status = lk_trained_new(model, NULL, &engine->everything);
-    if (status == LK_OK) status = backend->open(options->threads, &engine->ctx);
+    if (status == LK_OK) status = in.backend->open(options, &engine->ctx);
     if (status != LK_OK) {
         lk_trained_free(&engine->everything);
         free(engine);
@@ -92,6 +124,7 @@ void lk_engine_free(lk_engine **engine)
     for (int i = e->n_plans - 1; i >= 0; i--) lk_plan_free(&e->plans[i]);
     free(e->plans);
     lk_free(&e->zeros);
+    lk_engine_release(e, &e->sums);
     lk_engine_release(e, &e->output);
     lk_engine_release(e, &e->act);
     e->backend->close(e->ctx);
@@ -102,10 +135,10 @@ void lk_engine_free(lk_engine **engine)
 
 void lk_engine_describe(lk_engine_kind kind, char *text, size_t nbytes)
 {
-    const lk_backend *backend;
+    lk_found_backend in;
 
-    if (find_backend(kind, &backend) == LK_OK) backend->describe(text, nbytes);
-    else snprintf(text, nbytes, "not in this build");
+    if (find_backend(kind, &in) == LK_OK) in.backend->describe(text, nbytes);
+    else snprintf(text, nbytes, "%s", lk_error_message());
 }
 
 const char *lk_engine_name(const lk_engine *engine) { return engine->backend->name; }
@@ -134,6 +167,8 @@ void lk_engine_release(lk_engine *engine, void *address_of_pointer)
     if (*p) engine->backend->release(engine->ctx, *p);
     *p = NULL;
 }
+
+const void *lk_engine_collectives(const lk_engine *engine) { return engine->collectives; }
 
 lk_status lk_engine_read(lk_engine *engine, void *host, const void *device, size_t nbytes)
 {
@@ -202,9 +237,11 @@ static lk_status adopt_plan(lk_engine *engine, lk_plan *plan)
 {
     const size_t output_bytes = (size_t)plan->graph.n * lk_model_n_output(engine->model) * sizeof(float);
 
-    LK_TRY(make_zeros(engine, plan));
+    if (!engine->device) LK_TRY(make_zeros(engine, plan));
     LK_TRY(make_room(engine, &engine->act, &engine->act_bytes, plan->graph.act_bytes));
-    if (plan->graph.mode == LK_EVAL)
+    if (engine->device && !engine->sums)
+        LK_TRY(lk_engine_alloc(engine, LK_N_SUMS * sizeof(double), &engine->sums));
+    if (plan->graph.mode == LK_EVAL || (plan->graph.mode == LK_PREDICT && engine->device))
         LK_TRY(make_room(engine, &engine->output, &engine->output_bytes, output_bytes));
     lk_plan **moved = realloc(engine->plans, (size_t)(engine->n_plans + 1) * sizeof *moved);
     LK_TRY_ALLOC(moved, (size_t)(engine->n_plans + 1) * sizeof *moved);
@@ -233,6 +270,14 @@ lk_status lk_engine_compile(lk_engine *engine, lk_mode mode, int64_t n)
 
 /* ---------------------------------------------------------------------- run */
 
+static lk_status clear(lk_engine *engine, const lk_lane *lane, lk_range r)
+{
+    const size_t nbytes = (r.end - r.begin) * sizeof(float);
+
+    if (engine->device) return engine->device->zero(engine->ctx, LK_QUEUE_COMPUTE, lane->grads + r.begin, nbytes);
+    return lk_engine_write(engine, lane->grads + r.begin, engine->zeros, nbytes);
+}
+
 /* What no node writes: padding and the scalars of this lane.  The loss node overwrites its slot later. */
 static lk_status begin_gradients(lk_engine *engine, const lk_plan *plan, const lk_lane *lane)
 {
@@ -241,11 +286,9 @@ static lk_status begin_gradients(lk_engine *engine, const lk_plan *plan, const l
     float slots[2 * LK_N_SLOTS] = {[LK_SLOT_LANES] = 1.0f};
 
     assert(n_slots <= sizeof slots / sizeof *slots);
-    for (int i = 0; i < plan->n_unwritten; i++) {
-        const lk_range r = plan->unwritten[i];
-        LK_TRY(lk_engine_write(engine, lane->grads + r.begin, engine->zeros, (r.end - r.begin) * sizeof(float)));
-    }
+    for (int i = 0; i < plan->n_unwritten; i++) LK_TRY(clear(engine, lane, plan->unwritten[i]));
     if (lane->votes) memcpy(slots + LK_SLOT_VOTES, lane->votes, LK_N_VOTES * sizeof(float));
+    if (engine->device) return engine->device->put(engine->ctx, lane->grads + first, slots, n_slots);
     return lk_engine_write(engine, lane->grads + first, slots, n_slots * sizeof(float));
 }
 
@@ -253,6 +296,45 @@ static const void *target_of(const lk_engine *engine, const lk_lane *lane)
 {
     const bool labels = lk_model_get_spec(engine->model)->loss.kind == LK_LOSS_CROSS_ENTROPY;
     return labels ? (const void *)lane->label : (const void *)lane->target;
+}
+
+static lk_run run_of(const lk_engine *engine, const lk_plan *plan, const lk_lane *lane)
+{
+    return (lk_run){
+        .base = {[LK_ARENA_PARAMS] = (void *)lane->params, [LK_ARENA_GRADS] = lane->grads,
+                 [LK_ARENA_ACT] = engine->act, [LK_ARENA_X] = (void *)lane->x,
+                 [LK_ARENA_TARGET] = (void *)target_of(engine, lane), [LK_ARENA_SUMS] = lane->sums,
+                 [LK_ARENA_OUTPUT] = lane->output ? (void *)lane->output : engine->output},
+        .n = lane->n, .step = lane->step, .sample = lane->sample, .inv_count = lane->inv_count, .seed = engine->seed,
+        .prepare = plan->prepared_version != lane->params_version,
+    };
+}
+
+static lk_status run_plan(lk_engine *engine, lk_plan *plan, const lk_lane *lane)
+{
+    lk_run run = run_of(engine, plan, lane);
+
+    plan->prepared_version = 0; /* a run that fails may have prepared some weights only */
+    if (engine->device) LK_TRY(engine->device->begin(engine->ctx, &plan->graph, &run));
+    if (lane->mode == LK_TRAIN) LK_TRY(begin_gradients(engine, plan, lane));
+    LK_TRY(lk_plan_run(plan, engine->backend, engine->ctx, &run, lane->mode == LK_TRAIN ? lane->ready : NULL,
+                       lane->ready_arg));
+    plan->prepared_version = lane->params_version;
+    return LK_OK;
+}
+
+/* Sums and outputs are made in the device's memory and fetched. */
+static lk_status run_on_device(lk_engine *engine, lk_plan *plan, const lk_lane *lane)
+{
+    const size_t output_bytes = (size_t)lane->n * lk_model_n_output(engine->model) * sizeof(float);
+    lk_lane there = *lane;
+
+    LK_TRY(lk_engine_upload(engine, &there));
+    there.sums = engine->sums;
+    there.output = NULL;
+    LK_TRY(run_plan(engine, plan, &there));
+    if (lane->mode == LK_EVAL) LK_TRY(lk_engine_read(engine, lane->sums, there.sums, LK_N_SUMS * sizeof *lane->sums));
+    return lane->output ? lk_engine_read(engine, lane->output, engine->output, output_bytes) : LK_OK;
 }
 
 lk_status lk_engine_run(lk_engine *engine, const lk_lane *lane)
@@ -264,39 +346,37 @@ lk_status lk_engine_run(lk_engine *engine, const lk_lane *lane)
     assert(lane->mode != LK_EVAL || lane->sums);
     assert(lane->mode != LK_PREDICT || lane->output);
     LK_TRY(get_plan(engine, lane->mode, lane->n, &plan));
-    const lk_run run = {
-        .base = {[LK_ARENA_PARAMS] = (void *)lane->params, [LK_ARENA_GRADS] = lane->grads,
-                 [LK_ARENA_ACT] = engine->act, [LK_ARENA_X] = (void *)lane->x,
-                 [LK_ARENA_TARGET] = (void *)target_of(engine, lane), [LK_ARENA_SUMS] = lane->sums,
-                 [LK_ARENA_OUTPUT] = lane->output ? (void *)lane->output : engine->output},
-        .n = lane->n, .step = lane->step, .sample = lane->sample, .inv_count = lane->inv_count, .seed = engine->seed,
-        .prepare = plan->prepared_version != lane->params_version,
-    };
+    return engine->device ? run_on_device(engine, plan, lane) : run_plan(engine, plan, lane);
+}
 
-    plan->prepared_version = 0; /* a run that fails may have prepared some weights only */
-    if (lane->mode == LK_TRAIN) LK_TRY(begin_gradients(engine, plan, lane));
-    LK_TRY(lk_plan_run(plan, engine->backend, engine->ctx, &run, lane->mode == LK_TRAIN ? lane->ready : NULL,
-                       lane->ready_arg));
-    plan->prepared_version = lane->params_version;
+static lk_status check_lanes(lk_engine *engine, const float *grads, float *lanes)
+{
+    LK_TRY(lk_engine_read(engine, lanes, grads + lk_trained_slot(engine->trained, LK_SLOT_LANES), sizeof *lanes));
+    if (!(*lanes >= 1.0f))
+        return LK_FAIL(LK_ERR_NUMBERS, "batch statistics of %g lanes cannot be averaged: the gradients were not summed "
+                       "over lanes that ran", (double)*lanes);
     return LK_OK;
 }
 
-/* Where all batch norms collect, they are one run and so one pass. */
-lk_status lk_engine_update_stats(lk_engine *engine, float *params, const float *grads)
+/* Where all batch norms collect, they are one run and so one pass.  A device reads the number of lanes by itself. */
+lk_status lk_engine_update_stats(lk_engine *engine, float *params, const float *grads, const lk_grad_report *report)
 {
     const lk_trained *trained = engine->trained;
-    float lanes;
+    const float *lanes_slot = grads + lk_trained_slot(trained, LK_SLOT_LANES);
+    float lanes = 0.0f;
 
     if (lk_trained_n_stat_runs(trained) == 0) return LK_OK;
-    LK_TRY(lk_engine_read(engine, &lanes, grads + lk_trained_slot(trained, LK_SLOT_LANES), sizeof lanes));
-    if (!(lanes >= 1.0f))
-        return LK_FAIL(LK_ERR_NUMBERS, "batch statistics of %g lanes cannot be averaged: the gradients were not summed "
-                       "over lanes that ran", (double)lanes);
+    if (!engine->device) LK_TRY(check_lanes(engine, grads, &lanes));
     for (size_t r = 0; r < lk_trained_n_stat_runs(trained); r++) {
         const lk_trained_run *run = lk_trained_get_stat_run(trained, r);
+        float *running = params + run->param;
+        const float *stat = grads + run->grad;
 
-        LK_TRY(engine->backend->running(engine->ctx, params + run->param, grads + run->grad, run->n_elem,
-                                        LK_BATCH_NORM_MOMENTUM, lanes));
+        if (engine->device)
+            LK_TRY(engine->device->running(engine->ctx, running, stat, run->n_elem, LK_BATCH_NORM_MOMENTUM, lanes_slot,
+                                           report->pending));
+        else
+            LK_TRY(engine->backend->running(engine->ctx, running, stat, run->n_elem, LK_BATCH_NORM_MOMENTUM, lanes));
     }
     return LK_OK;
 }

@@ -38,7 +38,7 @@ const char *lk_dtype_name(lk_dtype dtype)
 
 void lk_graph_init(lk_graph *graph, const lk_model *model, lk_mode mode, lk_precision precision, int64_t n)
 {
-    *graph = (lk_graph){.model = model, .mode = mode, .precision = precision, .n = n};
+    *graph = (lk_graph){.model = model, .mode = mode, .precision = precision, .keeps_masks = true, .n = n};
 }
 
 void lk_graph_clear(lk_graph *graph)

@@ -10,6 +10,10 @@
 
 #include "engine/engine.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 enum { LK_MAX_IN = 8, LK_MAX_OUT = 6, LK_NO_TENSOR = -1 };
 
 typedef enum lk_dtype { LK_DTYPE_F32, LK_DTYPE_BF16, LK_DTYPE_F64, LK_DTYPE_I32, LK_DTYPE_U8 } lk_dtype;
@@ -60,8 +64,8 @@ typedef struct lk_tensor {
     X(FLATTEN_GRAD, "flatten_grad")         /* dy -> dx */                                            \
     X(ACTIVATION, "activation")             /* x -> y; attr activation.kind */                        \
     X(ACTIVATION_GRAD, "activation_grad")   /* dy, y (relu, tanh, sigmoid) or x (gelu) -> dx */       \
-    X(DROPOUT, "dropout")                   /* x -> y, mask (u8: 1 kept); TRAIN only, p > 0 */        \
-    X(DROPOUT_GRAD, "dropout_grad")         /* dy, mask -> dx */                                      \
+    X(DROPOUT, "dropout")                   /* x -> y, [mask (u8: 1 kept)]; TRAIN only, p > 0 */      \
+    X(DROPOUT_GRAD, "dropout_grad")         /* dy, [mask] -> dx */                                    \
     X(BATCH_NORM, "batch_norm")             /* TRAIN: x, g, b -> y, mean, rstd, stat_mean, stat_var (C each; stats in GRADS) */ \
     X(BATCH_NORM_GRAD, "batch_norm_grad")   /* dy, x, g, mean, rstd -> dx, dg, db */                  \
     X(BATCH_NORM_EVAL, "batch_norm_eval")   /* x, g, b, running_mean, running_var -> y */             \
@@ -104,6 +108,7 @@ typedef struct lk_graph {
     const lk_trained *trained;  /* borrowed while the graph is built; TRAIN with a model: what needs gradients */
     lk_mode mode;
     lk_precision precision;
+    bool keeps_masks;           /* dropout makes a mask; else its gradient chooses again.  lk_graph_init(): true */
     int64_t n;                  /* samples */
     lk_tensor *tensors;         /* owned */
     lk_node *nodes;             /* owned; after lk_graph_place() in order of execution */
@@ -146,4 +151,7 @@ lk_status lk_graph_differentiate(lk_graph *graph, int x, int dx);
 /* Drops nodes nobody needs, orders the rest, places activations by liveness (offsets multiples of 64 bytes). */
 lk_status lk_graph_place(lk_graph *graph);
 
+#ifdef __cplusplus
+}
+#endif
 #endif

@@ -7,15 +7,29 @@
 
 #include <stdlib.h>
 
+/* One kernel for several nodes where the backend makes one; the others of them then are empty. */
+static lk_status bind_from(lk_plan *plan, const lk_backend *backend, void *ctx, int first, int *n)
+{
+    const lk_graph *graph = &plan->graph;
+    lk_kernel *kernel = &plan->kernels[first];
+
+    *n = 0;
+    if (backend->fuse) LK_TRY(backend->fuse(ctx, graph, first, kernel, n));
+    if (*n > 0) return LK_OK;
+    *n = 1;
+    return backend->bind(ctx, graph, &graph->nodes[first], kernel);
+}
+
 static lk_status bind_nodes(lk_plan *plan, const lk_backend *backend, void *ctx)
 {
     const lk_graph *graph = &plan->graph;
+    int n;
 
     plan->kernels = calloc((size_t)graph->n_nodes + 1, sizeof *plan->kernels);
     LK_TRY_ALLOC(plan->kernels, ((size_t)graph->n_nodes + 1) * sizeof *plan->kernels);
-    for (int i = 0; i < graph->n_nodes; i++) {
-        LK_TRY(backend->bind(ctx, graph, &graph->nodes[i], &plan->kernels[i]));
-        plan->n_kernels = i + 1;
+    for (int i = 0; i < graph->n_nodes; i += n) {
+        LK_TRY(bind_from(plan, backend, ctx, i, &n));
+        plan->n_kernels = i + n;
     }
     return LK_OK;
 }
@@ -23,6 +37,7 @@ static lk_status bind_nodes(lk_plan *plan, const lk_backend *backend, void *ctx)
 static lk_status make(lk_plan *plan, const lk_backend *backend, void *ctx, const lk_trained *trained)
 {
     plan->graph.trained = trained;
+    plan->graph.keeps_masks = backend->keeps_masks;
     LK_TRY(lk_model_build(plan->graph.model, &plan->graph));
     plan->graph.trained = NULL;
     LK_TRY(lk_graph_place(&plan->graph));
@@ -62,27 +77,26 @@ void lk_plan_free(lk_plan **plan)
     *plan = NULL;
 }
 
-static lk_status run_and_tell(const lk_plan *plan, const lk_backend *backend, void *ctx, const lk_run *run,
-                              lk_ready_fn *ready, void *ready_arg)
+/* Kernels [begin, end); a device only queues them. */
+static lk_status run_kernels(const lk_plan *plan, const lk_backend *backend, void *ctx, const lk_run *run, int begin,
+                             int end)
 {
-    const lk_completion *next = plan->completions, *end = next + plan->n_completions;
-
-    for (int i = 0; i < plan->n_kernels; i++) {
-        LK_TRY(plan->kernels[i].run(plan->kernels[i].state, run));
-        if (next == end || next->after > i) continue;
-        if (backend->wait) LK_TRY(backend->wait(ctx));
-        for (; next < end && next->after <= i; next++) ready(ready_arg, next->range.begin, next->range.end);
-    }
+    if (backend->device) return backend->device->run(ctx, plan->kernels + begin, (size_t)(end - begin), run);
+    for (int i = begin; i < end; i++)
+        if (plan->kernels[i].run) LK_TRY(plan->kernels[i].run(plan->kernels[i].state, run));
     return LK_OK;
 }
 
 lk_status lk_plan_run(const lk_plan *plan, const lk_backend *backend, void *ctx, const lk_run *run,
                       lk_ready_fn *ready, void *ready_arg)
 {
-    if (ready) {
-        LK_TRY(run_and_tell(plan, backend, ctx, run, ready, ready_arg));
-    } else {
-        for (int i = 0; i < plan->n_kernels; i++) LK_TRY(plan->kernels[i].run(plan->kernels[i].state, run));
+    const lk_completion *next = plan->completions, *end = next + plan->n_completions;
+    int done = 0;
+
+    while (ready && next < end) {
+        LK_TRY(run_kernels(plan, backend, ctx, run, done, next->after + 1));
+        done = next->after + 1;
+        for (; next < end && next->after < done; next++) ready(ready_arg, next->range.begin, next->range.end);
     }
-    return backend->wait ? backend->wait(ctx) : LK_OK;
+    return run_kernels(plan, backend, ctx, run, done, plan->n_kernels);
 }

@@ -66,13 +66,14 @@ static lk_status run_lanes(trainer *t, const lk_batch *batch)
     return LK_OK;
 }
 
-static void count_votes(trainer *t, const float *sum, bool *failed)
+/* True: some worker could not write its part of the checkpoint in flight. */
+static bool count_votes(trainer *t, const lk_grad_report *report)
 {
-    const float *votes = sum + lk_trained_slot(t->j->trained, LK_SLOT_VOTES);
+    const float *votes = report->slots + LK_SLOT_VOTES;
 
     t->stop_voted = votes[VOTE_STOP] > 0.0f;
     t->all_written = (int)votes[VOTE_WRITTEN] == lk_world_size(t->j->world);
-    *failed = votes[VOTE_FAILED] > 0.0f;
+    return votes[VOTE_FAILED] > 0.0f;
 }
 
 /* All workers see the same sum, so all come to the same end without asking. */
@@ -95,28 +96,6 @@ static lk_status refuse_nonfinite(trainer *t, float loss)
                    "with train.on_nonfinite: skip", (long long)j->step, what);
 }
 
-static lk_status apply(trainer *t, const lk_batch *batch, const float *sum)
-{
-    job *j = t->j;
-    const float loss = sum[lk_trained_slot(j->trained, LK_SLOT_LOSS)];
-    lk_group_rates groups[LK_MAX_GROUPS];
-    lk_grad_report report;
-
-    t->loss = loss;
-    t->grads = sum;
-    for (int g = 0; g < t->order.n_groups; g++)
-        groups[g] = (lk_group_rates){.lr = t->order.lr[g], .momentum = t->order.momentum[g],
-                                    .weight_decay = t->order.weight_decay[g]};
-    LK_TRY(lk_optimizer_inspect(j->optimizer, sum, j->recipe->train.check_finite, &report));
-    if (!report.finite) return refuse_nonfinite(t, loss);
-    LK_TRY(lk_engine_update_stats(j->engine, j->params, sum));
-    LK_TRY(lk_optimizer_update(j->optimizer, j->params, sum, groups, &report, j->ema));
-    j->params_version = ++j->last_version;
-    t->loss_sum += (double)loss * (double)batch->n_terms;
-    t->loss_terms += (double)batch->n_terms;
-    return LK_OK;
-}
-
 /* Some worker could not write its part; all end with its message. */
 static lk_status give_up_saving(trainer *t)
 {
@@ -126,11 +105,35 @@ static lk_status give_up_saving(trainer *t)
                    (long long)t->j->step);
 }
 
+static lk_status apply(trainer *t, const lk_batch *batch, const float *sum)
+{
+    job *j = t->j;
+    lk_group_rates groups[LK_MAX_GROUPS];
+    lk_grad_report report;
+
+    t->grads = sum;
+    for (int g = 0; g < t->order.n_groups; g++)
+        groups[g] = (lk_group_rates){.lr = t->order.lr[g], .momentum = t->order.momentum[g],
+                                    .weight_decay = t->order.weight_decay[g]};
+    LK_TRY(lk_optimizer_inspect(j->optimizer, sum, j->recipe->train.check_finite, &report));
+    if (report.finite) {
+        LK_TRY(lk_engine_update_stats(j->engine, j->params, sum, &report));
+        LK_TRY(lk_optimizer_update(j->optimizer, j->params, sum, groups, &report, j->ema));
+    }
+    LK_TRY(lk_optimizer_settle(j->optimizer, &report, j->ema));
+    const float loss = t->loss = report.slots[LK_SLOT_LOSS];
+    if (count_votes(t, &report)) return give_up_saving(t);
+    if (!report.finite) return refuse_nonfinite(t, loss);
+    j->params_version = ++j->last_version;
+    t->loss_sum += (double)loss * (double)batch->n_terms;
+    t->loss_terms += (double)batch->n_terms;
+    return LK_OK;
+}
+
 static lk_status step(trainer *t, lk_batch *batch)
 {
     job *j = t->j;
     const float *sum;
-    bool failed;
 
     lk_world_progress(j->world, j->step, "data");
     LK_TRY(lk_loader_next(j->loader, batch));
@@ -143,8 +146,6 @@ static lk_status step(trainer *t, lk_batch *batch)
     LK_TRY(lk_reducer_finish(j->reducer, &sum));
     LK_TRY(lk_order_wait(j->world, j->step));
 
-    count_votes(t, sum, &failed);
-    if (failed) return give_up_saving(t);
     lk_world_progress(j->world, j->step, "update");
     LK_TRY(apply(t, batch, sum));
     j->step++;

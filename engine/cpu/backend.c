@@ -13,8 +13,12 @@ static void cpu_close(void *ctx)
     lk_free(&cpu);
 }
 
-static lk_status cpu_open(int threads, void **ctx)
+static int cpu_available(void) { return 1; }
+
+static lk_status cpu_open(const lk_engine_options *options, void **ctx)
 {
+    const int threads = options->threads;
+
     assert(threads >= 1);
     *ctx = NULL;
     cpu_ctx *cpu = lk_alloc(sizeof *cpu);
@@ -53,7 +57,10 @@ static lk_status cpu_copy(void *ctx, void *to, const void *from, size_t nbytes)
 
 const lk_backend lk_cpu_backend = {
     .name = "cpu",
+    .device = NULL,
+    .keeps_masks = true,
     .describe = cpu_dnnl_describe,
+    .available = cpu_available,
     .open = cpu_open,
     .close = cpu_close,
     .alloc = cpu_alloc,
@@ -61,6 +68,7 @@ const lk_backend lk_cpu_backend = {
     .read = cpu_copy,
     .write = cpu_copy,
     .bind = cpu_bind,
+    .fuse = NULL,
     .wait = NULL,
     .update = cpu_update,
     .grad_norm = cpu_grad_norm,

@@ -26,7 +26,8 @@ lk_status lk_op_dropout(lk_graph *graph, const char *path, double p, uint32_t la
                        "samples", path, lk_dtype_name(in.dtype), lk_shape_of(&in).text, (long long)graph->n);
 
     LK_TRY(lk_graph_act(graph, path, in.dtype, in.ndim, in.shape, &out[0]));
-    LK_TRY(lk_graph_saved(graph, path, "mask", LK_DTYPE_U8, in.ndim, in.shape, &out[1]));
+    out[1] = LK_NO_TENSOR;
+    if (graph->keeps_masks) LK_TRY(lk_graph_saved(graph, path, "mask", LK_DTYPE_U8, in.ndim, in.shape, &out[1]));
     *y = out[0];
     return lk_graph_node(graph, LK_OP_DROPOUT, path, 1, &x, 2, out, &attrs, NULL);
 }

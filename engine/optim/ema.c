@@ -27,6 +27,7 @@ struct lk_ema {
     float *params;             /* owned, in the backend's memory */
     int64_t step;
     bool started;
+    bool started_before;       /* the call counted last */
     lk_ema_run *runs;             /* owned; of an averaging call */
     size_t n_runs;
     lk_ema_run whole_copy, whole_off;
@@ -186,18 +187,33 @@ lk_ema_turn lk_ema_next(const lk_ema *ema)
 
 void lk_ema_advance(lk_ema *ema)
 {
+    ema->started_before = ema->started;
     ema->step++;
     ema->started = true;
 }
 
-lk_status lk_ema_take(lk_ema *ema, const lk_ema_turn *turn, const float *params, size_t begin, size_t end)
+void lk_ema_retreat(lk_ema *ema)
+{
+    ema->step--;
+    ema->started = ema->started_before;
+}
+
+static lk_status take_run(lk_ema *ema, const lk_ema_turn *turn, const lk_ema_run *run, const float *params, size_t from,
+                          size_t to, bool pending)
+{
+    const lk_device_calls *device = ema->backend->device;
+
+    if (device) return device->ema(ema->ctx, ema->params, params, from, to, run->mode, turn->decay, pending);
+    return ema->backend->ema(ema->ctx, ema->params, params, from, to, run->mode, turn->decay);
+}
+
+lk_status lk_ema_take(lk_ema *ema, const lk_ema_turn *turn, const float *params, size_t begin, size_t end, bool pending)
 {
     for (size_t r = 0; r < turn->n_runs; r++) {
         const lk_ema_run *run = &turn->runs[r];
         const size_t from = run->begin > begin ? run->begin : begin, to = run->end < end ? run->end : end;
 
-        if (from < to && run->mode != LK_EMA_OFF)
-            LK_TRY(ema->backend->ema(ema->ctx, ema->params, params, from, to, run->mode, turn->decay));
+        if (from < to && run->mode != LK_EMA_OFF) LK_TRY(take_run(ema, turn, run, params, from, to, pending));
     }
     return LK_OK;
 }
@@ -206,7 +222,7 @@ lk_status lk_ema_update(lk_ema *ema, const float *params)
 {
     const lk_ema_turn turn = lk_ema_next(ema);
 
-    LK_TRY(lk_ema_take(ema, &turn, params, 0, ema->n_elem));
+    LK_TRY(lk_ema_take(ema, &turn, params, 0, ema->n_elem, false));
     lk_ema_advance(ema);
     return LK_OK;
 }

@@ -24,7 +24,10 @@ typedef struct lk_ema_turn {
 lk_ema_turn lk_ema_next(const lk_ema *ema);
 /* The turn was taken: counts the call. */
 void lk_ema_advance(lk_ema *ema);
-/* Does to [begin, end) what the turn says, by passes of the EMA's own. */
-lk_status lk_ema_take(lk_ema *ema, const lk_ema_turn *turn, const float *params, size_t begin, size_t end);
+/* The turn counted last was not taken after all. */
+void lk_ema_retreat(lk_ema *ema);
+/* Does to [begin, end) what the turn says, by passes of the EMA's own; pending as in lk_update. */
+lk_status lk_ema_take(lk_ema *ema, const lk_ema_turn *turn, const float *params, size_t begin, size_t end,
+                      bool pending);
 
 #endif

@@ -253,15 +253,32 @@ void lk_optimizer_set_step(lk_optimizer *optimizer, size_t tensor, int64_t step)
 lk_status lk_optimizer_inspect(lk_optimizer *optimizer, const float *grads, bool check_all, lk_grad_report *out)
 {
     const lk_backend *backend = optimizer->backend;
-    const lk_trained *trained = optimizer->trained;
-    float loss;
+    const lk_optimizer_spec *common = &optimizer->common;
+    const float *slots = grads + lk_trained_slot(optimizer->trained, (lk_slot)0);
+    const size_t n_elem = lk_trained_n_elem(optimizer->trained);
+    const bool all = check_all || common->clip_norm > 0.0;
 
-    LK_TRY(backend->read(optimizer->ctx, &loss, grads + lk_trained_slot(trained, LK_SLOT_LOSS), sizeof loss));
     *out = (lk_grad_report){.norm = NAN, .finite = true};
-    if (check_all || optimizer->common.clip_norm > 0.0)
-        LK_TRY(backend->grad_norm(optimizer->ctx, grads, lk_trained_n_elem(trained),
-                                  (float)optimizer->common.clip_value, &out->norm, &out->finite));
-    out->finite = out->finite && isfinite(loss);
+    if (backend->device) {
+        out->pending = true;
+        return backend->device->inspect(optimizer->ctx, grads, n_elem, slots, all, (float)common->clip_value,
+                                        common->clip_norm);
+    }
+    LK_TRY(backend->read(optimizer->ctx, out->slots, slots, sizeof out->slots));
+    if (all)
+        LK_TRY(backend->grad_norm(optimizer->ctx, grads, n_elem, (float)common->clip_value, &out->norm, &out->finite));
+    out->finite = out->finite && isfinite(out->slots[LK_SLOT_LOSS]);
+    return LK_OK;
+}
+
+lk_status lk_optimizer_settle(lk_optimizer *optimizer, lk_grad_report *report, lk_ema *ema)
+{
+    if (!report->pending) return LK_OK;
+    LK_TRY(optimizer->backend->device->report(optimizer->ctx, report));
+    report->pending = false;
+    if (report->finite) return LK_OK;
+    optimizer->updates--;
+    if (ema) lk_ema_retreat(ema);
     return LK_OK;
 }
 
@@ -274,6 +291,7 @@ typedef struct update_call {
     const lk_group_rates *rates;
     lk_ema_turn turn;
     float grad_scale;
+    bool pending;           /* the device knows grad_scale */
 } update_call;
 
 /* clip_grad_norm_'s coefficient; a norm that is not a number makes the gradients so too, as there. */
@@ -319,7 +337,7 @@ static lk_status update_piece(const lk_optimizer *optimizer, const update_call *
             .step = optimizer->updates + 1 - p->joined, .lr = spec.lr,
             .momentum = momentum_now(&spec, rates), .grad_scale = call->grad_scale,
             .ema = run->mode == LK_EMA_OFF ? NULL : call->ema + begin, .ema_mode = run->mode,
-            .ema_decay = call->turn.decay,
+            .ema_decay = call->turn.decay, .pending = call->pending,
         };
 
         for (int i = 0; i < optimizer->n_states; i++) update.state[i] = optimizer->state[i] + packed;
@@ -336,10 +354,10 @@ static lk_status average_rest(const lk_optimizer *optimizer, lk_ema *ema, const 
     for (size_t r = 0; r < lk_trained_n_runs(optimizer->trained); r++) {
         const lk_trained_run *run = lk_trained_get_run(optimizer->trained, r);
 
-        LK_TRY(lk_ema_take(ema, &call->turn, call->params, begin, run->param));
+        LK_TRY(lk_ema_take(ema, &call->turn, call->params, begin, run->param, call->pending));
         begin = run->param + run->n_elem;
     }
-    return lk_ema_take(ema, &call->turn, call->params, begin, SIZE_MAX);
+    return lk_ema_take(ema, &call->turn, call->params, begin, SIZE_MAX, call->pending);
 }
 
 static lk_status check_rates(const lk_optimizer *optimizer, const lk_group_rates *rates)
@@ -363,8 +381,9 @@ lk_status lk_optimizer_update(lk_optimizer *optimizer, float *params, const floa
     LK_TRY(check_rates(optimizer, rates));
     if (optimizer->common.clip_norm > 0.0) {
         if (!report) return LK_FAIL(LK_ERR_USAGE, "optimizer.clip_norm: an update needs the report of its gradients");
-        call.grad_scale = clip_scale(&optimizer->common, report->norm);
+        if (!report->pending) call.grad_scale = clip_scale(&optimizer->common, report->norm);
     }
+    call.pending = report && report->pending;
     if (optimizer->pieces_stale) make_pieces(optimizer);
     for (size_t i = 0; i < optimizer->n_pieces; i++) LK_TRY(update_piece(optimizer, &call, &optimizer->pieces[i]));
     optimizer->updates++;

@@ -45,7 +45,7 @@ static inline void op_open(op_harness *h, lk_mode mode, int threads)
 {
     *h = (op_harness){.run = {.prepare = true, .inv_count = 1.0f, .seed = 42}};
     lk_graph_init(&h->graph, NULL, mode, LK_FP32, 1);
-    op_ok(lk_cpu_backend.open(threads, &h->ctx));
+    op_ok(lk_cpu_backend.open(&(lk_engine_options){.threads = threads}, &h->ctx));
 }
 
 static inline void op_close(op_harness *h)

@@ -90,7 +90,7 @@ static counts count_steps(lk_model_spec spec, lk_precision precision)
         eval.output = NULL;
         run_lane(&net, train);
         run_lane(&net, eval);
-        lk_engine_update_stats(net.engine, net.params, net.grads);
+        lk_engine_update_stats(net.engine, net.params, net.grads, &(lk_grad_report){.finite = true});
         net.version++;
     }
     const counts made = {n_all - before.all, n_own - before.own};
@@ -214,7 +214,7 @@ static lk_status whole_step(rig *r, int64_t number)
     }
     LK_TRY(lk_reducer_finish(r->reducer, &sum));
     LK_TRY(lk_optimizer_inspect(r->optimizer, sum, true, &report));
-    LK_TRY(lk_engine_update_stats(r->engine, r->params, sum));
+    LK_TRY(lk_engine_update_stats(r->engine, r->params, sum, &(lk_grad_report){.finite = true}));
     LK_TRY(lk_optimizer_update(r->optimizer, r->params, sum, &rates, &report, r->ema));
     r->version++;
     return lk_events_scalars(r->events, number, tags, (double[]){0.5, 1e-3}, 2);

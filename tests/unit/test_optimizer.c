@@ -49,7 +49,7 @@ typedef struct arenas {
 
 static void *ctx;
 
-static void open_backend(void) { cr_assert_eq(lk_cpu_backend.open(1, &ctx), LK_OK); }
+static void open_backend(void) { cr_assert_eq(lk_cpu_backend.open(&(lk_engine_options){.threads = 1}, &ctx), LK_OK); }
 static void close_backend(void) { lk_cpu_backend.close(ctx); }
 
 static float *normals(size_t n, uint32_t stream)
@@ -213,7 +213,7 @@ Test(optimizer, threads_do_not_change_bits, .init = open_backend, .fini = close_
     enum { LARGE = 300001 }; /* enough for a backend to use its threads */
     void *two;
 
-    cr_assert_eq(lk_cpu_backend.open(2, &two), LK_OK);
+    cr_assert_eq(lk_cpu_backend.open(&(lk_engine_options){.threads = 2}, &two), LK_OK);
     for (int k = 0; k < N_VARIANTS; k += N_VARIANTS - 1) {
         arenas a = arenas_new(LARGE), b = arenas_new(LARGE);
         const lk_update ua = update_of(&variants[k].spec, &a, 1), ub = update_of(&variants[k].spec, &b, 1);

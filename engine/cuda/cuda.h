@@ -1,0 +1,198 @@
+/*
+ * What the files of the CUDA backend share.  Private to engine/cuda/.
+ *
+ * A binder looks at a node's shapes once and leaves a kernel: a run function and its state.  run() only launches work on
+ * ctx->stream (it may be capturing), and launches the same for the same *run; what differs from step to step is read
+ * from device memory (lk_run.args).  Where a tensor lies is an arena and an offset, so a kernel keeps cuda_place and
+ * turns it into a pointer in each run.
+ *
+ * The module is compiled with -fmad=false: products and sums round by themselves, as in the CPU engine.
+ */
+#ifndef LK_CUDA_H
+#define LK_CUDA_H
+
+#include "engine/backend.h"
+
+#include <assert.h>
+#include <cublasLt.h>
+#include <cuda_bf16.h>
+#include <cuda_runtime.h>
+#include <cudnn.h>
+
+typedef struct cuda_tape cuda_tape;     /* what is queued, tape.cu */
+typedef struct cuda_upload cuda_upload; /* lanes on their way to the device, upload.cu */
+
+/* What the inspection of a step's gradients found, in device memory; passes queued after it read it. */
+typedef struct cuda_report {
+    double norm;
+    float grad_scale;        /* clip_grad_norm_'s coefficient */
+    int finite;
+    float slots[LK_N_SLOTS];
+} cuda_report;
+
+/* The parameters in bf16, one for one at their places in the arena, for plans in bf16.  The update writes it beside the
+ * fp32 values; whatever else writes parameters makes it stale, and the next lane renews it whole. */
+typedef struct cuda_shadow {
+    __nv_bfloat16 *copy;     /* owned, device; NULL: nobody wants it */
+    size_t n_elem;
+    const float *of;         /* the arena it was made from; NULL: stale */
+} cuda_shadow;
+
+/* The `ctx` of every entry of lk_cuda_backend. */
+typedef struct cuda_ctx {
+    int device, n_devices, n_sms;
+    cudaStream_t stream;              /* LK_QUEUE_COMPUTE */
+    cudaStream_t reduce_stream;       /* LK_QUEUE_REDUCE */
+    cudaStream_t copy_stream;         /* uploads */
+    cudaStream_t snapshot_stream;
+    cublasLtHandle_t lt;              /* owned */
+    cudnnHandle_t dnn;                /* owned; works on `stream`; NULL until the first convolution */
+    void *workspace;                  /* owned, device: scratch of products on `stream`, CUDA_WORKSPACE_BYTES */
+    cuda_report *report;              /* owned, device */
+    cuda_shadow shadow;
+    cuda_tape *tape;                  /* owned */
+    cuda_upload *upload;              /* owned */
+    cudaEvent_t snapshot_done;        /* owned */
+    lk_status (*poll)(void *arg);
+    void *poll_arg;
+} cuda_ctx;
+
+/* cuBLASLt's advice for Hopper. */
+enum { CUDA_WORKSPACE_BYTES = 32 << 20 };
+
+/* ------------------------------------------------------------------- doors */
+
+lk_status cuda_fail(cudaError_t error, const char *call, const char *file, int line);
+lk_status cuda_fail_lt(cublasStatus_t status, const char *call, const char *file, int line);
+lk_status cuda_fail_dnn(cudnnStatus_t status, const char *call, const char *file, int line);
+
+#define LK_CUDA(call)                                                                                \
+    do {                                                                                             \
+        const cudaError_t lk_cuda_ = (call);                                                         \
+        if (lk_cuda_ != cudaSuccess) return cuda_fail(lk_cuda_, #call, __FILE__, __LINE__);          \
+    } while (0)
+#define LK_CUBLASLT(call)                                                                            \
+    do {                                                                                             \
+        const cublasStatus_t lk_lt_ = (call);                                                        \
+        if (lk_lt_ != CUBLAS_STATUS_SUCCESS) return cuda_fail_lt(lk_lt_, #call, __FILE__, __LINE__); \
+    } while (0)
+#define LK_CUDNN(call)                                                                               \
+    do {                                                                                             \
+        const cudnnStatus_t lk_dnn_ = (call);                                                        \
+        if (lk_dnn_ != CUDNN_STATUS_SUCCESS) return cuda_fail_dnn(lk_dnn_, #call, __FILE__, __LINE__); \
+    } while (0)
+
+/* Starts a kernel; `kernel` in parentheses if it has a comma.  In tests/gpu/standin it is a call on the host.  Kernels use
+ * static __shared__ arrays only.  LK_LAUNCH_FLAT: the kernel's threads do not meet (no __syncthreads, no shuffle, no
+ * __shared__). */
+#ifdef __CUDACC__
+#define LK_LAUNCH(kernel, grid, block, stream, ...)                                                  \
+    do {                                                                                             \
+        kernel<<<(grid), (block), 0, (stream)>>>(__VA_ARGS__);                                       \
+        LK_CUDA(cudaGetLastError());                                                                 \
+    } while (0)
+#define LK_LAUNCH_FLAT LK_LAUNCH
+#endif
+
+/* ----------------------------------------------------------------- binders */
+
+typedef lk_status cuda_binder(cuda_ctx *ctx, const lk_graph *graph, const lk_node *node, lk_kernel *out);
+
+/* The one list of binders, X(ID of the op, name), as in cpu/cpu.h.  bind.cu makes the table. */
+#define CUDA_BINDER_LIST(X)                                                                         \
+    X(LINEAR, linear) X(LINEAR_GRAD_X, linear_grad_x) X(LINEAR_GRAD_W, linear_grad_w)               \
+    X(CONV2D, conv2d) X(CONV2D_GRAD_X, conv2d_grad_x) X(CONV2D_GRAD_W, conv2d_grad_w)               \
+    X(BIAS_GRAD, bias_grad)                                                                         \
+    X(MAX_POOL2D, max_pool2d) X(MAX_POOL2D_GRAD, max_pool2d_grad)                                   \
+    X(AVG_POOL2D, avg_pool2d) X(AVG_POOL2D_GRAD, avg_pool2d_grad)                                   \
+    X(FLATTEN, flatten) X(FLATTEN_GRAD, flatten_grad)                                               \
+    X(ACTIVATION, activation) X(ACTIVATION_GRAD, activation_grad)                                   \
+    X(DROPOUT, dropout) X(DROPOUT_GRAD, dropout_grad)                                               \
+    X(BATCH_NORM, batch_norm) X(BATCH_NORM_GRAD, batch_norm_grad) X(BATCH_NORM_EVAL, batch_norm_eval) \
+    X(BATCH_NORM_EVAL_GRAD, batch_norm_eval_grad)                                                   \
+    X(LAYER_NORM, layer_norm) X(LAYER_NORM_GRAD, layer_norm_grad)                                   \
+    X(ADD, add) X(CAST, cast)                                                                       \
+    X(MSE_LOSS, mse_loss) X(L1_LOSS, l1_loss) X(CROSS_ENTROPY, cross_entropy)
+
+#define CUDA_BINDER_DECLARE(id, name) cuda_binder cuda_bind_##name;
+CUDA_BINDER_LIST(CUDA_BINDER_DECLARE)
+#undef CUDA_BINDER_DECLARE
+
+/* Fusers: as lk_backend's fuse, one family each; *n stays 0 where it does not apply.  bind.cu asks them in this order. */
+typedef lk_status cuda_fuser(cuda_ctx *ctx, const lk_graph *graph, int first, lk_kernel *out, int *n);
+cuda_fuser cuda_fuse_linear; /* linear and the activation after it, linear.cu */
+cuda_fuser cuda_fuse_chain;  /* neighbouring element-wise ops, chain.cu */
+
+/* Whether writing `out` while `in` is read would spoil it: they share bytes, and (element-wise) not element by element.
+ * A fused kernel asks for every output against every tensor that it reads. */
+bool cuda_overlap(const lk_graph *graph, int out, int in, bool element_wise);
+/* Whether anybody but the next node reads it: a fused kernel must then write it. */
+bool cuda_used_elsewhere(const lk_graph *graph, int tensor);
+
+/* bind.cu: keeps a copy of *state as the kernel's state, released with the kernel.  For states that own nothing. */
+lk_status cuda_kernel_keep(lk_kernel *out, lk_status (*run)(void *state, const lk_run *run), const void *state,
+                           size_t nbytes);
+
+/* Makes room for the shadow of the graph's model; does nothing for a graph without model or in fp32.  backend.cu */
+lk_status cuda_shadow_want(cuda_ctx *ctx, const lk_graph *graph);
+
+/* ------------------------------------------------------------------ passes */
+
+/* optim.cu: the passes over arenas, launched at once on a stream; tape.cu queues them.  `args` is what differs from step
+ * to step, in device memory, filled by cuda_update_args_of(). */
+typedef struct cuda_update_args cuda_update_args;
+size_t    cuda_update_args_bytes(void);
+void      cuda_update_args_of(const lk_update *update, void *args);
+/* shadow: bf16 copy of params' run, NULL for none; report: NULL unless update->pending.  Scalars of *update are not read
+ * but for step == 1, and whether momentum, weight_decay, clip_value and grad_scale are off. */
+lk_status cuda_update(cudaStream_t stream, const lk_update *update, const cuda_update_args *args,
+                      const cuda_report *report, __nv_bfloat16 *shadow);
+lk_status cuda_ema(cudaStream_t stream, float *ema, const float *params, size_t n_elem, lk_ema_mode mode,
+                   const float *decay, const cuda_report *report);
+lk_status cuda_running(cudaStream_t stream, float *running, const float *stat, size_t n_elem, float momentum,
+                       const float *lanes, const cuda_report *report);
+lk_status cuda_inspect(cuda_ctx *ctx, const float *grads, size_t n_elem, const float *slots, bool all,
+                       float clip_value, double clip_norm, cuda_report *report);
+lk_status cuda_add_f32(cudaStream_t stream, float *into, const float *from, size_t n_elem);
+/* cast.cu */
+lk_status cuda_cast_bf16(cudaStream_t stream, __nv_bfloat16 *to, const float *from, size_t n_elem);
+
+/* ------------------------------------------------------------- for kernels */
+
+/* Where a tensor's bytes are; present is false for an absent optional one. */
+typedef struct cuda_place {
+    lk_arena arena;
+    bool present;
+    size_t offset;
+} cuda_place;
+
+static inline cuda_place cuda_place_of(const lk_graph *graph, int tensor)
+{
+    cuda_place place = {LK_ARENA_PARAMS, false, 0};
+
+    if (tensor == LK_NO_TENSOR) return place;
+    place.arena = graph->tensors[tensor].arena;
+    place.present = true;
+    place.offset = graph->tensors[tensor].offset;
+    return place;
+}
+
+/* NULL for an absent tensor. */
+static inline void *cuda_at(const lk_run *run, cuda_place place)
+{
+    return place.present ? lk_at(run, place.arena, place.offset) : NULL;
+}
+
+static inline const lk_tensor *cuda_in(const lk_graph *graph, const lk_node *node, int i)
+{
+    assert(i < node->n_in && node->in[i] != LK_NO_TENSOR);
+    return &graph->tensors[node->in[i]];
+}
+
+static inline const lk_tensor *cuda_out(const lk_graph *graph, const lk_node *node, int i)
+{
+    assert(i < node->n_out && node->out[i] != LK_NO_TENSOR);
+    return &graph->tensors[node->out[i]];
+}
+
+#endif
