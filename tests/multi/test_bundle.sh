@@ -1,0 +1,37 @@
+# launch/bundle: what it gathers runs where nothing is installed.  The place is a root folder with a shell, three small
+# tools and the C library, in which mpirun starts two workers.
+. "$(dirname "$0")/../lib.sh"
+
+[ "$(id -u)" = 0 ] || { echo "skipped: a new root folder needs root"; exit 77; }
+unshare -m true 2>/dev/null || { echo "skipped: no mount namespaces here"; exit 77; }
+
+root=$work/root
+mkdir -p "$root/bin" "$root/proc" "$root/dev" "$root/sys" "$root/tmp" "$root/etc"
+bundle() { "$here/../../launch/bundle" "$root/lockstep" "$(dirname "$lockstep")"; }
+
+status 0 bundle
+says "root/lockstep: .* MiB"
+status 2 bundle
+says "is there and not empty"
+status 2 "$here/../../launch/bundle" "$work/other" "$work/nowhere"
+says "build first"
+
+# The C library's parts are the target's; nothing else of this machine may be needed.
+for tool in sh readlink dirname hostname; do cp -L "$(command -v $tool)" "$root/bin/"; done
+theirs=$(find "$root" -type f \( -name '*.so*' -o -perm -u+x \) -exec ldd {} + 2>/dev/null |
+         grep -oE '/[^ ]*/(ld-linux|libc\.so|libm\.so|libmvec\.so|libpthread\.so|librt\.so|libdl\.so|libresolv\.so|libutil\.so|libselinux|libpcre2|libnss_)[^ ]*' | sort -u)
+for library in $theirs; do mkdir -p "$root$(dirname "$library")"; cp -L "$library" "$root$library"; done
+echo 'root:x:0:0:root:/:/bin/sh' >"$root/etc/passwd"
+echo '127.0.0.1 localhost' >"$root/etc/hosts"
+
+there() { # a command in the new root
+    unshare -m sh -c 'mount --bind /proc "$0/proc" && mount --bind /sys "$0/sys" && mount --rbind /dev "$0/dev" && exec chroot "$0" "$@"' "$root" "$@"
+}
+
+status 0 there /lockstep/lockstep doctor
+says "cpu engine"
+status 0 there /lockstep/mpirun --allow-run-as-root --oversubscribe -n 2 /lockstep/lockstep train \
+    /lockstep/recipes/ema-regression.yaml run.dir=/tmp/run train.epochs=2 train.lanes=2
+says "epoch"
+
+finish
