@@ -48,6 +48,7 @@ typedef struct cuda_ctx {
     cublasLtHandle_t lt;              /* owned */
     cudnnHandle_t dnn;                /* owned; works on `stream`; NULL until the first convolution */
     void *workspace;                  /* owned, device: scratch of products on `stream`, CUDA_WORKSPACE_BYTES */
+    void *dnn_scratch;                /* owned, device: of convolutions on `stream`, CUDA_DNN_SCRATCH_BYTES; NULL as dnn */
     cuda_report *report;              /* owned, device */
     cuda_shadow shadow;
     cuda_tape *tape;                  /* owned */
@@ -59,6 +60,8 @@ typedef struct cuda_ctx {
 
 /* cuBLASLt's advice for Hopper. */
 enum { CUDA_WORKSPACE_BYTES = 32 << 20 };
+/* Convolutions share it: cuDNN's workspace and operands in another type or layout.  What needs more takes its own. */
+enum { CUDA_DNN_SCRATCH_BYTES = 128 << 20 };
 
 /* ------------------------------------------------------------------- doors */
 
@@ -121,6 +124,7 @@ CUDA_BINDER_LIST(CUDA_BINDER_DECLARE)
 /* Fusers: as lk_backend's fuse, one family each; *n stays 0 where it does not apply.  bind.cu asks them in this order. */
 typedef lk_status cuda_fuser(cuda_ctx *ctx, const lk_graph *graph, int first, lk_kernel *out, int *n);
 cuda_fuser cuda_fuse_linear; /* linear and the activation after it, linear.cu */
+cuda_fuser cuda_fuse_conv2d; /* convolution with bias and the ReLU after it, conv2d.cu */
 cuda_fuser cuda_fuse_chain;  /* neighbouring element-wise ops, chain.cu */
 
 /* Whether writing `out` while `in` is read would spoil it: they share bytes, and (element-wise) not element by element.
