@@ -1,0 +1,146 @@
+/*
+ * A matrix product on cuBLASLt.
+ *
+ * The algorithm is chosen once, by the library's heuristic: it looks at shape, types, alignment and device, never at
+ * what else runs.  Of the ways to add up a sum that was split (split-K) only those are allowed whose order is fixed and
+ * whose parts are fp32: NONE, and COMPUTE_TYPE, where parts go to the workspace in fp32 and a second step adds them.
+ * INPLACE adds parts to the output as blocks arrive, and OUTPUT_TYPE rounds each part to the output's type.  The
+ * workspace belongs to one stream, which cuBLAS asks for where results shall repeat to the bit
+ * (https://docs.nvidia.com/cuda/cublas/#results-reproducibility).
+ */
+#include "engine/cuda/product.h"
+
+struct cuda_gemm {
+    cuda_ctx *ctx;                   /* borrowed */
+    cublasLtMatmulDesc_t op;         /* owned, as the layouts */
+    cublasLtMatrixLayout_t a, b, d;
+    cublasLtMatmulAlgo_t algo;
+    float beta;
+};
+
+enum { MOST_RESULTS = 8 };
+
+#define SET_OP(gemm, attribute, value) \
+    LK_CUBLASLT(cublasLtMatmulDescSetAttribute((gemm)->op, (attribute), &(value), sizeof(value)))
+#define SET_PREFERENCE(preference, attribute, value) \
+    LK_CUBLASLT(cublasLtMatmulPreferenceSetAttribute((preference), (attribute), &(value), sizeof(value)))
+
+static bool has_vector(cublasLtEpilogue_t epilogue)
+{
+    return epilogue != CUBLASLT_EPILOGUE_DEFAULT && epilogue != CUBLASLT_EPILOGUE_RELU;
+}
+
+/* Column-major (rows, cols) before op transposes it. */
+static lk_status make_layout(cudaDataType_t type, bool transposed, uint64_t rows, uint64_t cols,
+                             cublasLtMatrixLayout_t *out)
+{
+    if (transposed) LK_CUBLASLT(cublasLtMatrixLayoutCreate(out, type, cols, rows, (int64_t)cols));
+    else LK_CUBLASLT(cublasLtMatrixLayoutCreate(out, type, rows, cols, (int64_t)rows));
+    return LK_OK;
+}
+
+static lk_status make_descriptors(cuda_gemm *gemm, const cuda_gemm_spec *spec)
+{
+    const cublasOperation_t op_a = spec->trans_a ? CUBLAS_OP_T : CUBLAS_OP_N;
+    const cublasOperation_t op_b = spec->trans_b ? CUBLAS_OP_T : CUBLAS_OP_N;
+    /* The heuristic reads of this pointer what it is aligned to, nothing else. */
+    const void *const aligned_alike = (const void *)(uintptr_t)spec->align_bias;
+
+    LK_CUBLASLT(cublasLtMatmulDescCreate(&gemm->op, spec->compute, CUDA_R_32F));
+    SET_OP(gemm, CUBLASLT_MATMUL_DESC_TRANSA, op_a);
+    SET_OP(gemm, CUBLASLT_MATMUL_DESC_TRANSB, op_b);
+    SET_OP(gemm, CUBLASLT_MATMUL_DESC_EPILOGUE, spec->epilogue);
+    if (has_vector(spec->epilogue)) {
+        SET_OP(gemm, CUBLASLT_MATMUL_DESC_BIAS_POINTER, aligned_alike);
+        SET_OP(gemm, CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE, spec->out);
+    }
+    LK_TRY(make_layout(spec->in, spec->trans_a, spec->m, spec->k, &gemm->a));
+    LK_TRY(make_layout(spec->in, spec->trans_b, spec->k, spec->n, &gemm->b));
+    LK_TRY(make_layout(spec->out, false, spec->m, spec->n, &gemm->d));
+    return LK_OK;
+}
+
+static lk_status set_preference(cublasLtMatmulPreference_t preference, const cuda_gemm_spec *spec)
+{
+    const uint64_t workspace = CUDA_WORKSPACE_BYTES;
+    const uint32_t reductions = CUBLASLT_REDUCTION_SCHEME_NONE | CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE;
+
+    SET_PREFERENCE(preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, workspace);
+    SET_PREFERENCE(preference, CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, reductions);
+    SET_PREFERENCE(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, spec->align_a);
+    SET_PREFERENCE(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, spec->align_b);
+    SET_PREFERENCE(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, spec->align_d);
+    SET_PREFERENCE(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, spec->align_d);
+    return LK_OK;
+}
+
+/* The heuristic's first; *found false if it has none.  It says of an epilogue that it lacks either NOT_SUPPORTED or
+ * INVALID_VALUE. */
+static lk_status choose(cuda_gemm *gemm, cublasLtMatmulPreference_t preference, bool *found)
+{
+    cublasLtMatmulHeuristicResult_t results[MOST_RESULTS];
+    int n = 0;
+    const cublasStatus_t status = cublasLtMatmulAlgoGetHeuristic(gemm->ctx->lt, gemm->op, gemm->a, gemm->b, gemm->d,
+                                                                 gemm->d, preference, MOST_RESULTS, results, &n);
+
+    *found = false;
+    if (status == CUBLAS_STATUS_NOT_SUPPORTED || status == CUBLAS_STATUS_INVALID_VALUE) return LK_OK;
+    LK_CUBLASLT(status);
+    for (int i = 0; i < n && !*found; i++) {
+        *found = results[i].state == CUBLAS_STATUS_SUCCESS && results[i].workspaceSize <= CUDA_WORKSPACE_BYTES;
+        if (*found) gemm->algo = results[i].algo;
+    }
+    return LK_OK;
+}
+
+static lk_status make(cuda_gemm *gemm, const cuda_gemm_spec *spec, bool *found)
+{
+    cublasLtMatmulPreference_t preference = NULL;
+
+    LK_TRY(make_descriptors(gemm, spec));
+    LK_CUBLASLT(cublasLtMatmulPreferenceCreate(&preference));
+    lk_status status = set_preference(preference, spec);
+    if (status == LK_OK) status = choose(gemm, preference, found);
+    cublasLtMatmulPreferenceDestroy(preference);
+    LK_TRY(status);
+    return LK_OK;
+}
+
+lk_status cuda_gemm_new(cuda_ctx *ctx, const cuda_gemm_spec *spec, cuda_gemm **out)
+{
+    cuda_gemm *gemm = (cuda_gemm *)lk_alloc(sizeof *gemm);
+    bool found = false;
+
+    *out = NULL;
+    LK_TRY_ALLOC(gemm, sizeof *gemm);
+    gemm->ctx = ctx;
+    gemm->beta = spec->beta;
+    const lk_status status = make(gemm, spec, &found);
+    if (status != LK_OK || !found) {
+        cuda_gemm_free(&gemm);
+        LK_TRY(status);
+    }
+    *out = gemm;
+    return LK_OK;
+}
+
+void cuda_gemm_free(cuda_gemm **gemm)
+{
+    if (!*gemm) return;
+    if ((*gemm)->d) cublasLtMatrixLayoutDestroy((*gemm)->d);
+    if ((*gemm)->b) cublasLtMatrixLayoutDestroy((*gemm)->b);
+    if ((*gemm)->a) cublasLtMatrixLayoutDestroy((*gemm)->a);
+    if ((*gemm)->op) cublasLtMatmulDescDestroy((*gemm)->op);
+    lk_free(gemm);
+}
+
+lk_status cuda_gemm_run(const cuda_gemm *gemm, const void *a, const void *b, const void *bias, void *d)
+{
+    const cuda_ctx *ctx = gemm->ctx;
+    const float one = 1.0f;
+
+    if (bias) SET_OP(gemm, CUBLASLT_MATMUL_DESC_BIAS_POINTER, bias);
+    LK_CUBLASLT(cublasLtMatmul(ctx->lt, gemm->op, &one, a, gemm->a, b, gemm->b, &gemm->beta, d, gemm->d, d, gemm->d,
+                               &gemm->algo, ctx->workspace, CUDA_WORKSPACE_BYTES, ctx->stream));
+    return LK_OK;
+}

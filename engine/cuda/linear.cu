@@ -1,0 +1,217 @@
+/*
+ * Linear layer on cuBLASLt.
+ *
+ * The library's matrices are column-major; a row-major matrix read so is its transpose, so with D, A, B as the library
+ * sees them:
+ *
+ *     forward   y^T (O, N)  = w (O, I)    x^T (I, N)      w is transposed; the epilogue's bias runs along rows of D: O
+ *     grad_x    dx^T (I, N) = w^T (I, O)  dy^T (O, N)
+ *     grad_w    dw^T (I, O) = x^T (I, N)  dy (N, O)       dy is transposed; BGRADB sums B over k for each column of D: O
+ *
+ * In bf16 x, y, dx, dy, w and the bias are bf16 (the library wants a bias in the type of D), sums are fp32, dw and db
+ * are fp32.  Where the library has no fused bias, rows of bias are laid out first and the product is added to them: y is
+ * rounded once either way.  Where it has no BGRADB, the kernel of bias_grad follows.
+ */
+#include "engine/cuda/product.h"
+
+typedef struct linear {
+    cuda_ctx *ctx;      /* borrowed */
+    product_places at;
+    cuda_weight w, b;   /* b absent in grad_w, which makes db */
+    int64_t N, I, O;
+    bool bf16;
+    bool bias_first;    /* y begins as rows of bias */
+    cuda_gemm *gemm;    /* owned */
+    lk_kernel db;       /* owned; run NULL: nothing to do, or BGRADB does it */
+} linear;
+
+/* -------------------------------------------------------------------- runs */
+
+static lk_status run_forward(void *state, const lk_run *run)
+{
+    const linear *s = (const linear *)state;
+    const void *w, *b;
+    void *y = cuda_at(run, s->at.y);
+
+    LK_TRY(cuda_weight_ready(&s->w, run, &w));
+    LK_TRY(cuda_weight_ready(&s->b, run, &b));
+    if (s->bias_first) LK_TRY(cuda_fill_rows(s->ctx, y, b, (size_t)s->N, (size_t)s->O, s->bf16));
+    return cuda_gemm_run(s->gemm, w, cuda_at(run, s->at.x), s->bias_first ? NULL : b, y);
+}
+
+static lk_status run_grad_x(void *state, const lk_run *run)
+{
+    const linear *s = (const linear *)state;
+    const void *w;
+
+    LK_TRY(cuda_weight_ready(&s->w, run, &w));
+    return cuda_gemm_run(s->gemm, w, cuda_at(run, s->at.y), NULL, cuda_at(run, s->at.x));
+}
+
+static lk_status run_grad_w(void *state, const lk_run *run)
+{
+    const linear *s = (const linear *)state;
+    void *fused_db = s->db.run ? NULL : cuda_at(run, s->at.b);
+
+    LK_TRY(cuda_gemm_run(s->gemm, cuda_at(run, s->at.x), cuda_at(run, s->at.y), fused_db, cuda_at(run, s->at.w)));
+    if (s->db.run) LK_TRY(s->db.run(s->db.state, run));
+    return LK_OK;
+}
+
+/* ------------------------------------------------------------------- binds */
+
+static void free_linear(void *state)
+{
+    linear *s = (linear *)state;
+
+    cuda_kernel_free(&s->db);
+    cuda_gemm_free(&s->gemm);
+    cuda_weight_free(&s->b);
+    cuda_weight_free(&s->w);
+    lk_free(&s);
+}
+
+/* The parts of a product that do not depend on the pass. */
+static cuda_gemm_spec spec_of(const linear *s, const lk_graph *graph)
+{
+    cuda_gemm_spec spec = {};
+
+    spec.compute = graph->precision == LK_TF32 && !s->bf16 ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F;
+    spec.in = spec.out = s->bf16 ? CUDA_R_16BF : CUDA_R_32F;
+    spec.epilogue = CUBLASLT_EPILOGUE_DEFAULT;
+    return spec;
+}
+
+static lk_status need_gemm(const linear *s, const lk_node *node, const cuda_gemm_spec *spec, cuda_gemm **out)
+{
+    LK_TRY(cuda_gemm_new(s->ctx, spec, out));
+    if (!*out)
+        return LK_FAIL(LK_ERR_USAGE, "%s: cuBLASLt has no algorithm for %lld x %lld x %lld (N, I, O) in %s; use another "
+                       "library version or engine cpu", node->path, (long long)s->N, (long long)s->I, (long long)s->O,
+                       s->bf16 ? "bf16" : "fp32");
+    return LK_OK;
+}
+
+/* relu: y is that of the activation that follows. */
+static lk_status bind_forward(linear *s, const lk_graph *graph, const lk_node *node, bool relu)
+{
+    cuda_gemm_spec spec = spec_of(s, graph);
+    const bool bias = s->b.at.present;
+
+    spec.trans_a = true;
+    spec.m = (uint64_t)s->O, spec.n = (uint64_t)s->N, spec.k = (uint64_t)s->I;
+    spec.align_a = cuda_weight_alignment(&s->w);
+    spec.align_b = cuda_alignment_of(s->at.x.offset);
+    spec.align_d = cuda_alignment_of(s->at.y.offset);
+    spec.align_bias = cuda_weight_alignment(&s->b);
+    if (relu) spec.epilogue = bias ? CUBLASLT_EPILOGUE_RELU_BIAS : CUBLASLT_EPILOGUE_RELU;
+    else if (bias) spec.epilogue = CUBLASLT_EPILOGUE_BIAS;
+
+    LK_TRY(cuda_gemm_new(s->ctx, &spec, &s->gemm));
+    if (s->gemm || relu) return LK_OK;
+    s->bias_first = bias;
+    spec.epilogue = CUBLASLT_EPILOGUE_DEFAULT;
+    spec.beta = bias ? 1.0f : 0.0f;
+    return need_gemm(s, node, &spec, &s->gemm);
+}
+
+static lk_status bind_grad_x(linear *s, const lk_graph *graph, const lk_node *node)
+{
+    cuda_gemm_spec spec = spec_of(s, graph);
+
+    spec.m = (uint64_t)s->I, spec.n = (uint64_t)s->N, spec.k = (uint64_t)s->O;
+    spec.align_a = cuda_weight_alignment(&s->w);
+    spec.align_b = cuda_alignment_of(s->at.y.offset);
+    spec.align_d = cuda_alignment_of(s->at.x.offset);
+    return need_gemm(s, node, &spec, &s->gemm);
+}
+
+static lk_status bind_grad_w(linear *s, const lk_graph *graph, const lk_node *node)
+{
+    cuda_gemm_spec spec = spec_of(s, graph);
+
+    spec.out = CUDA_R_32F;
+    spec.trans_b = true;
+    spec.m = (uint64_t)s->I, spec.n = (uint64_t)s->O, spec.k = (uint64_t)s->N;
+    spec.align_a = cuda_alignment_of(s->at.x.offset);
+    spec.align_b = cuda_alignment_of(s->at.y.offset);
+    spec.align_d = cuda_alignment_of(s->at.w.offset);
+    if (s->at.b.present) {
+        spec.align_bias = cuda_alignment_of(s->at.b.offset);
+        spec.epilogue = CUBLASLT_EPILOGUE_BGRADB;
+        LK_TRY(cuda_gemm_new(s->ctx, &spec, &s->gemm));
+        if (s->gemm) return LK_OK;
+        spec.epilogue = CUBLASLT_EPILOGUE_DEFAULT;
+        LK_TRY(cuda_bind_db(s->ctx, graph, node, &s->db));
+    }
+    return need_gemm(s, node, &spec, &s->gemm);
+}
+
+static lk_status make(linear *s, const lk_graph *graph, const lk_node *node, cuda_pass pass, product_tensors tensors,
+                      bool relu)
+{
+    const lk_tensor *x = &graph->tensors[tensors.x], *y = &graph->tensors[tensors.y];
+
+    s->at = cuda_product_places(graph, tensors);
+    s->N = x->shape[0], s->I = x->shape[1], s->O = y->shape[1];
+    s->bf16 = x->dtype == LK_DTYPE_BF16;
+    assert(x->dtype == y->dtype && y->shape[0] == s->N);
+    if (pass != CUDA_GRAD_W) {
+        LK_TRY(cuda_weight_new(s->ctx, graph, tensors.w, x->dtype, &s->w));
+        LK_TRY(cuda_weight_new(s->ctx, graph, tensors.b, x->dtype, &s->b));
+    }
+    switch (pass) {
+    case CUDA_FORWARD: return bind_forward(s, graph, node, relu);
+    case CUDA_GRAD_X: return bind_grad_x(s, graph, node);
+    case CUDA_GRAD_W: return bind_grad_w(s, graph, node);
+    }
+    return LK_OK;
+}
+
+/* With relu, out->run stays NULL where the library cannot. */
+static lk_status bind_pass(cuda_ctx *ctx, const lk_graph *graph, const lk_node *node, cuda_pass pass,
+                           product_tensors tensors, bool relu, lk_kernel *out)
+{
+    static lk_status (*const run[])(void *, const lk_run *) = {run_forward, run_grad_x, run_grad_w};
+    linear empty = {};
+
+    empty.ctx = ctx;
+    LK_TRY(cuda_kernel_keep(out, run[pass], &empty, sizeof empty));
+    out->free = free_linear;
+    linear *s = (linear *)out->state;
+    const lk_status status = make(s, graph, node, pass, tensors, relu);
+    if (status != LK_OK || !s->gemm) {
+        cuda_kernel_free(out);
+        LK_TRY(status);
+        return LK_OK;
+    }
+    out->nbytes = s->w.nbytes + s->b.nbytes + s->db.nbytes;
+    return LK_OK;
+}
+
+lk_status cuda_bind_linear(cuda_ctx *ctx, const lk_graph *graph, const lk_node *node, lk_kernel *out)
+{
+    return bind_pass(ctx, graph, node, CUDA_FORWARD, cuda_product_tensors(node, CUDA_FORWARD), false, out);
+}
+
+lk_status cuda_bind_linear_grad_x(cuda_ctx *ctx, const lk_graph *graph, const lk_node *node, lk_kernel *out)
+{
+    return bind_pass(ctx, graph, node, CUDA_GRAD_X, cuda_product_tensors(node, CUDA_GRAD_X), false, out);
+}
+
+lk_status cuda_bind_linear_grad_w(cuda_ctx *ctx, const lk_graph *graph, const lk_node *node, lk_kernel *out)
+{
+    return bind_pass(ctx, graph, node, CUDA_GRAD_W, cuda_product_tensors(node, CUDA_GRAD_W), false, out);
+}
+
+lk_status cuda_fuse_linear(cuda_ctx *ctx, const lk_graph *graph, int first, lk_kernel *out, int *n)
+{
+    const lk_node *node = &graph->nodes[first];
+    product_tensors tensors;
+
+    *n = 0;
+    if (node->op != LK_OP_LINEAR || !cuda_relu_follows(graph, first, &tensors)) return LK_OK;
+    LK_TRY(bind_pass(ctx, graph, node, CUDA_FORWARD, tensors, true, out));
+    *n = out->run ? 2 : 0;
+    return LK_OK;
+}

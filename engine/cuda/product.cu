@@ -1,0 +1,195 @@
+/*
+ * What linear and conv2d share: tensors of a pass, parameters in another type or layout, rows of bias.
+ *
+ * A filter is (O, I, KH, KW) in the arena, as in PyTorch; NHWC convolutions want (O, KH, KW, I).  The copy is written in
+ * order, its reads stride over the taps and meet in the cache: filters are small beside what they are applied to.
+ */
+#include "engine/cuda/product.h"
+
+/* ----------------------------------------------------------------- tensors */
+
+product_tensors cuda_product_tensors(const lk_node *node, cuda_pass pass)
+{
+    const int *in = node->in, *out = node->out;
+    product_tensors t = {LK_NO_TENSOR, LK_NO_TENSOR, LK_NO_TENSOR, LK_NO_TENSOR};
+
+    switch (pass) {
+    case CUDA_FORWARD: t.x = in[0], t.w = in[1], t.b = in[2], t.y = out[0]; break;
+    case CUDA_GRAD_X: t.y = in[0], t.w = in[1], t.x = out[0]; break;
+    case CUDA_GRAD_W: t.y = in[0], t.x = in[1], t.w = out[0], t.b = out[1]; break;
+    }
+    return t;
+}
+
+product_places cuda_product_places(const lk_graph *graph, product_tensors tensors)
+{
+    product_places at;
+
+    at.x = cuda_place_of(graph, tensors.x);
+    at.w = cuda_place_of(graph, tensors.w);
+    at.b = cuda_place_of(graph, tensors.b);
+    at.y = cuda_place_of(graph, tensors.y);
+    return at;
+}
+
+bool cuda_relu_follows(const lk_graph *graph, int first, product_tensors *tensors)
+{
+    const lk_node *node = &graph->nodes[first], *next = node + 1;
+
+    if (first + 1 >= graph->n_nodes || next->op != LK_OP_ACTIVATION || next->attrs.activation.kind != LK_ACT_RELU)
+        return false;
+    if (next->in[0] != node->out[0] || cuda_used_elsewhere(graph, node->out[0])) return false;
+    *tensors = cuda_product_tensors(node, CUDA_FORWARD);
+    tensors->y = next->out[0];
+    const int read[] = {tensors->x, tensors->w, tensors->b};
+    for (int i = 0; i < 3; i++)
+        if (read[i] != LK_NO_TENSOR && cuda_overlap(graph, tensors->y, read[i], false)) return false;
+    return true;
+}
+
+lk_status cuda_bind_db(cuda_ctx *ctx, const lk_graph *graph, const lk_node *node, lk_kernel *out)
+{
+    const product_tensors t = cuda_product_tensors(node, CUDA_GRAD_W);
+    lk_node sum = *node;
+
+    if (t.b == LK_NO_TENSOR) return LK_OK;
+    sum.op = LK_OP_BIAS_GRAD;
+    sum.n_in = sum.n_out = 1;
+    sum.in[0] = t.y;
+    sum.out[0] = t.b;
+    LK_TRY(cuda_bind_bias_grad(ctx, graph, &sum, out));
+    return LK_OK;
+}
+
+void cuda_kernel_free(lk_kernel *kernel)
+{
+    if (kernel->free) kernel->free(kernel->state);
+    kernel->run = NULL;
+    kernel->free = NULL;
+    kernel->state = NULL;
+}
+
+/* -------------------------------------------------------------- parameters */
+
+enum { BLOCK = 256, BLOCKS_PER_SM = 8 };
+
+/* Blocks for n elements, each thread taking one in every grid's width. */
+static unsigned blocks_for(const cuda_ctx *ctx, size_t n)
+{
+    const size_t most = (size_t)ctx->n_sms * BLOCKS_PER_SM, wanted = (n + BLOCK - 1) / BLOCK;
+
+    return (unsigned)(wanted < most ? wanted : most);
+}
+
+static __device__ void store(void *to, size_t i, float value, bool bf16)
+{
+    if (bf16) ((__nv_bfloat16 *)to)[i] = __float2bfloat16_rn(value);
+    else ((float *)to)[i] = value;
+}
+
+/* w: (rows, I, taps) fp32; packed: (rows, taps, I). */
+static __global__ void pack(void *packed, const float *w, size_t n, size_t I, size_t taps, bool bf16)
+{
+    for (size_t k = blockIdx.x * (size_t)blockDim.x + threadIdx.x; k < n; k += gridDim.x * (size_t)blockDim.x) {
+        const size_t i = k % I, tap = k / I % taps, row = k / I / taps;
+
+        store(packed, k, w[(row * I + i) * taps + tap], bf16);
+    }
+}
+
+static __global__ void unpack(float *w, const float *packed, size_t n, size_t I, size_t taps)
+{
+    for (size_t k = blockIdx.x * (size_t)blockDim.x + threadIdx.x; k < n; k += gridDim.x * (size_t)blockDim.x) {
+        const size_t tap = k % taps, i = k / taps % I, row = k / taps / I;
+
+        w[k] = packed[(row * taps + tap) * I + i];
+    }
+}
+
+lk_status cuda_weight_new(cuda_ctx *ctx, const lk_graph *graph, int tensor, lk_dtype dtype, cuda_weight *out)
+{
+    cuda_weight weight = {};
+
+    *out = weight;
+    if (tensor == LK_NO_TENSOR) return LK_OK;
+    const lk_tensor *t = &graph->tensors[tensor];
+    assert(t->dtype == LK_DTYPE_F32);
+    weight.ctx = ctx;
+    weight.at = cuda_place_of(graph, tensor);
+    weight.O = t->shape[0];
+    weight.I = t->ndim > 1 ? t->shape[1] : 1;
+    weight.taps = (int64_t)t->n_elem / (weight.O * weight.I);
+    weight.bf16 = dtype == LK_DTYPE_BF16;
+    const bool packed = cuda_weight_lies_packed(weight.I, weight.taps);
+    weight.shadowed = packed && weight.bf16 && graph->model && graph->precision == LK_BF16;
+    if (weight.shadowed) LK_TRY(cuda_shadow_want(ctx, graph));
+    if (!packed || (weight.bf16 && !weight.shadowed)) {
+        weight.nbytes = t->n_elem * lk_dtype_size(dtype);
+        LK_CUDA(cudaMalloc(&weight.copy, weight.nbytes));
+    }
+    *out = weight;
+    return LK_OK;
+}
+
+void cuda_weight_free(cuda_weight *weight)
+{
+    if (weight->copy) cudaFree(weight->copy);
+    weight->copy = NULL;
+}
+
+uint32_t cuda_weight_alignment(const cuda_weight *weight)
+{
+    const size_t narrower = weight->shadowed ? sizeof(float) / sizeof(__nv_bfloat16) : 1;
+
+    return cuda_alignment_of(weight->copy ? 0 : weight->at.offset / narrower);
+}
+
+static lk_status renew(const cuda_weight *weight, const float *w)
+{
+    const size_t n = (size_t)(weight->O * weight->I * weight->taps);
+
+    if (cuda_weight_lies_packed(weight->I, weight->taps))
+        return cuda_cast_bf16(weight->ctx->stream, (__nv_bfloat16 *)weight->copy, w, n);
+    LK_LAUNCH_FLAT(pack, blocks_for(weight->ctx, n), BLOCK, weight->ctx->stream, weight->copy, w, n,
+                   (size_t)weight->I, (size_t)weight->taps, weight->bf16);
+    return LK_OK;
+}
+
+lk_status cuda_weight_ready(const cuda_weight *weight, const lk_run *run, const void **at)
+{
+    *at = cuda_at(run, weight->at);
+    if (!weight->at.present) return LK_OK;
+    if (weight->shadowed) *at = weight->ctx->shadow.copy + weight->at.offset / sizeof(float);
+    if (!weight->copy) return LK_OK;
+    if (run->prepare) LK_TRY(renew(weight, (const float *)*at));
+    *at = weight->copy;
+    return LK_OK;
+}
+
+lk_status cuda_weight_unpack(cuda_ctx *ctx, float *dw, const float *packed, int64_t O, int64_t I, int64_t taps)
+{
+    const size_t n = (size_t)(O * I * taps);
+
+    LK_LAUNCH_FLAT(unpack, blocks_for(ctx, n), BLOCK, ctx->stream, dw, packed, n, (size_t)I, (size_t)taps);
+    return LK_OK;
+}
+
+/* -------------------------------------------------------------------- bias */
+
+template <typename T> static __global__ void fill_rows(T *y, const T *b, size_t n, size_t cols)
+{
+    for (size_t k = blockIdx.x * (size_t)blockDim.x + threadIdx.x; k < n; k += gridDim.x * (size_t)blockDim.x)
+        y[k] = b[k % cols];
+}
+
+lk_status cuda_fill_rows(cuda_ctx *ctx, void *y, const void *b, size_t rows, size_t cols, bool bf16)
+{
+    const size_t n = rows * cols;
+
+    if (bf16)
+        LK_LAUNCH_FLAT(fill_rows<__nv_bfloat16>, blocks_for(ctx, n), BLOCK, ctx->stream, (__nv_bfloat16 *)y,
+                       (const __nv_bfloat16 *)b, n, cols);
+    else
+        LK_LAUNCH_FLAT(fill_rows<float>, blocks_for(ctx, n), BLOCK, ctx->stream, (float *)y, (const float *)b, n, cols);
+    return LK_OK;
+}

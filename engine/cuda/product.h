@@ -1,0 +1,82 @@
+/* What linear and conv2d share: which tensors each pass touches, parameters in the type and layout that a library wants,
+ * and a matrix product on cuBLASLt.  Private to engine/cuda/. */
+#ifndef LK_CUDA_PRODUCT_H
+#define LK_CUDA_PRODUCT_H
+
+#include "engine/cuda/cuda.h"
+
+typedef enum cuda_pass { CUDA_FORWARD, CUDA_GRAD_X, CUDA_GRAD_W } cuda_pass;
+
+/* Tensors, LK_NO_TENSOR where absent: x, w, b, y, or the gradients in their places. */
+typedef struct product_tensors { int x, w, b, y; } product_tensors;
+typedef struct product_places { cuda_place x, w, b, y; } product_places;
+
+product_tensors cuda_product_tensors(const lk_node *node, cuda_pass pass);
+product_places cuda_product_places(const lk_graph *graph, product_tensors tensors);
+
+/* Whether a product at node `first` is followed by a ReLU that may be done with it: nobody else reads what lies between,
+ * and writing the result spoils nothing that is still read.  *tensors: of the product, with the ReLU's output as y. */
+bool cuda_relu_follows(const lk_graph *graph, int first, product_tensors *tensors);
+/* Binds what sums dy into db beside a GRAD_W node; out->run stays NULL where the node has no db. */
+lk_status cuda_bind_db(cuda_ctx *ctx, const lk_graph *graph, const lk_node *node, lk_kernel *out);
+void cuda_kernel_free(lk_kernel *kernel);
+
+/* -------------------------------------------------------------- parameters */
+
+/* A parameter (O, I, taps...) as a product reads it: in fp32 or bf16, and (O, taps..., I).  Where that is how it lies in
+ * the arena, or in the arena's bf16 shadow, it is read there; else a copy is renewed when the parameters have changed. */
+typedef struct cuda_weight {
+    cuda_ctx *ctx;     /* borrowed */
+    cuda_place at;
+    int64_t O, I, taps;
+    bool bf16, shadowed;
+    void *copy;        /* owned, device; NULL: read where it lies */
+    size_t nbytes;     /* of the copy */
+} cuda_weight;
+
+lk_status cuda_weight_new(cuda_ctx *ctx, const lk_graph *graph, int tensor, lk_dtype dtype, cuda_weight *out);
+/* What *weight's bytes are aligned to. */
+uint32_t cuda_weight_alignment(const cuda_weight *weight);
+/* Queues the renewal of a copy if the run asks for it; *at is NULL for an absent parameter. */
+lk_status cuda_weight_ready(const cuda_weight *weight, const lk_run *run, const void **at);
+void cuda_weight_free(cuda_weight *weight);
+/* Queues dw (O, I, taps) from its packed form (O, taps, I), both fp32. */
+lk_status cuda_weight_unpack(cuda_ctx *ctx, float *dw, const float *packed, int64_t O, int64_t I, int64_t taps);
+
+/* Whether (O, I, taps) and (O, taps, I) are the same bytes. */
+static inline bool cuda_weight_lies_packed(int64_t I, int64_t taps) { return I == 1 || taps == 1; }
+
+/* Queues y[row] = b for every row: y (rows, cols), b (cols), both bf16 or both fp32. */
+lk_status cuda_fill_rows(cuda_ctx *ctx, void *y, const void *b, size_t rows, size_t cols, bool bf16);
+
+/* ---------------------------------------------------------- matrix product */
+
+/* D = op(A) op(B) + beta * D, D (m, n), all column-major without gaps; op transposes where told. */
+typedef struct cuda_gemm_spec {
+    cublasComputeType_t compute;
+    cudaDataType_t in, out;       /* of A and B; of D */
+    cublasLtEpilogue_t epilogue;  /* its vector has the type of D: BIAS one for each row, BGRADB one for each column */
+    bool trans_a, trans_b;
+    uint64_t m, n, k;
+    uint32_t align_a, align_b, align_d, align_bias; /* bytes */
+    float beta;                   /* 0 or 1 */
+} cuda_gemm_spec;
+
+typedef struct cuda_gemm cuda_gemm;
+
+/* *out is NULL and the status LK_OK where the library has no algorithm for it. */
+lk_status cuda_gemm_new(cuda_ctx *ctx, const cuda_gemm_spec *spec, cuda_gemm **out);
+void cuda_gemm_free(cuda_gemm **gemm);
+/* Queues it.  bias: NULL unless the epilogue has a vector, which BGRADB writes. */
+lk_status cuda_gemm_run(const cuda_gemm *gemm, const void *a, const void *b, const void *bias, void *d);
+
+/* What every pointer into a tensor is aligned to, in bytes: arenas are to 64. */
+static inline uint32_t cuda_alignment_of(size_t offset)
+{
+    enum { ARENA_ALIGNMENT = 64 };
+    const size_t lowest_bit = offset & (~offset + 1);
+
+    return lowest_bit == 0 || lowest_bit > ARENA_ALIGNMENT ? (uint32_t)ARENA_ALIGNMENT : (uint32_t)lowest_bit;
+}
+
+#endif
