@@ -49,17 +49,25 @@ typedef struct cuda_ctx {
     cudnnHandle_t dnn;                /* owned; works on `stream`; NULL until the first convolution */
     void *workspace;                  /* owned, device: scratch of products on `stream`, CUDA_WORKSPACE_BYTES */
     void *dnn_scratch;                /* owned, device: of convolutions on `stream`, CUDA_DNN_SCRATCH_BYTES; NULL as dnn */
+    double *partials;                 /* owned, device: scratch of inspections, CUDA_PARTIALS_BYTES */
     cuda_report *report;              /* owned, device */
+    cuda_report *report_host;         /* owned, page-locked: where it is fetched to */
     cuda_shadow shadow;
     cuda_tape *tape;                  /* owned */
     cuda_upload *upload;              /* owned */
-    cudaEvent_t snapshot_done;        /* owned */
+    cudaEvent_t passed[LK_N_QUEUES];  /* owned: how far each queue was, for the other to wait on */
+    cudaEvent_t waited;               /* owned */
+    cudaEvent_t snapshot_from, snapshot_done; /* owned: where it may begin, that it is complete */
     lk_status (*poll)(void *arg);
     void *poll_arg;
 } cuda_ctx;
 
 /* cuBLASLt's advice for Hopper. */
 enum { CUDA_WORKSPACE_BYTES = 32 << 20 };
+/* Partial sums of an inspection. */
+enum { CUDA_PARTIALS_BYTES = 1 << 16 };
+/* Of lk_engine_call(). */
+enum { CUDA_MOST_CALL_BYTES = 256 };
 /* Convolutions share it: cuDNN's workspace and operands in another type or layout.  What needs more takes its own. */
 enum { CUDA_DNN_SCRATCH_BYTES = 128 << 20 };
 
@@ -137,8 +145,14 @@ bool cuda_used_elsewhere(const lk_graph *graph, int tensor);
 lk_status cuda_kernel_keep(lk_kernel *out, lk_status (*run)(void *state, const lk_run *run), const void *state,
                            size_t nbytes);
 
-/* Makes room for the shadow of the graph's model; does nothing for a graph without model or in fp32.  backend.cu */
+/* Makes room for the shadow of the graph's model; does nothing for a graph without model or in fp32.  bind.cu */
 lk_status cuda_shadow_want(cuda_ctx *ctx, const lk_graph *graph);
+/* Something else than an update writes at `at`: if that is in the arena the shadow was made from, it is stale. */
+void cuda_shadow_touch(cuda_ctx *ctx, const void *at);
+
+/* The backend's entries in bind.cu. */
+lk_status cuda_bind(void *ctx, const lk_graph *graph, const lk_node *node, lk_kernel *out);
+lk_status cuda_fuse(void *ctx, const lk_graph *graph, int first, lk_kernel *out, int *n);
 
 /* ------------------------------------------------------------------ passes */
 

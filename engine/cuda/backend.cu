@@ -1,0 +1,256 @@
+/*
+ * The CUDA backend's table: the device with its streams and handles, memory, and waiting.
+ *
+ * Whatever reads or writes memory for the host launches what is queued first, so the host sees the results of all
+ * calls before.
+ */
+#include "engine/cuda/tape.h"
+
+#include <math.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+extern "C" const struct lk_nccl lk_nccl_door; /* dist/nccl/nccl.c */
+
+static const double MIB = 1024.0 * 1024.0;
+
+/* ----------------------------------------------------------------- describe */
+
+static int available(void)
+{
+    int n = 0;
+
+    return cudaGetDeviceCount(&n) == cudaSuccess ? n : 0;
+}
+
+static void describe_device(char *text, size_t nbytes)
+{
+    cudaDeviceProp prop;
+    int n = 0, driver = 0, runtime = 0;
+
+    if (cudaGetDeviceCount(&n) != cudaSuccess || n == 0 || cudaGetDeviceProperties(&prop, 0) != cudaSuccess) {
+        snprintf(text, nbytes, "no device: %s; is the NVIDIA driver there? (nvidia-smi)",
+                 cudaGetErrorString(cudaGetLastError()));
+        return;
+    }
+    cudaDriverGetVersion(&driver);
+    cudaRuntimeGetVersion(&runtime);
+    snprintf(text, nbytes,
+             "%d x %s (compute %d.%d, %d SMs, %.1f GiB), driver for CUDA %d.%d, CUDA %d.%d, cuBLASLt %zu, cuDNN %zu", n,
+             prop.name, prop.major, prop.minor, prop.multiProcessorCount, (double)prop.totalGlobalMem / (1024.0 * MIB),
+             driver / 1000, driver % 1000 / 10, runtime / 1000, runtime % 1000 / 10, cublasLtGetVersion(),
+             cudnnGetVersion());
+}
+
+/* ------------------------------------------------------------ open and close */
+
+static void close_ctx(void *arg)
+{
+    cuda_ctx *ctx = (cuda_ctx *)arg;
+
+    if (!ctx) return;
+    cudaDeviceSynchronize();
+    cuda_tape_free(&ctx->tape);
+    cuda_upload_free(&ctx->upload);
+    cudaFree(ctx->shadow.copy);
+    if (ctx->report_host) cudaFreeHost(ctx->report_host);
+    cudaFree(ctx->report);
+    cudaFree(ctx->partials);
+    cudaFree(ctx->workspace);
+    cudaFree(ctx->dnn_scratch);
+    if (ctx->dnn) cudnnDestroy(ctx->dnn);
+    if (ctx->lt) cublasLtDestroy(ctx->lt);
+    for (int q = 0; q < LK_N_QUEUES; q++)
+        if (ctx->passed[q]) cudaEventDestroy(ctx->passed[q]);
+    if (ctx->waited) cudaEventDestroy(ctx->waited);
+    if (ctx->snapshot_done) cudaEventDestroy(ctx->snapshot_done);
+    if (ctx->snapshot_from) cudaEventDestroy(ctx->snapshot_from);
+    if (ctx->snapshot_stream) cudaStreamDestroy(ctx->snapshot_stream);
+    if (ctx->copy_stream) cudaStreamDestroy(ctx->copy_stream);
+    if (ctx->reduce_stream) cudaStreamDestroy(ctx->reduce_stream);
+    if (ctx->stream) cudaStreamDestroy(ctx->stream);
+    lk_free(&ctx);
+}
+
+static lk_status open_streams(cuda_ctx *ctx)
+{
+    int low, high;
+
+    LK_CUDA(cudaDeviceGetStreamPriorityRange(&low, &high));
+    LK_CUDA(cudaStreamCreateWithPriority(&ctx->stream, cudaStreamNonBlocking, low));
+    /* A reduction that is ready holds up all workers; a copy holds up the next step. */
+    LK_CUDA(cudaStreamCreateWithPriority(&ctx->reduce_stream, cudaStreamNonBlocking, high));
+    LK_CUDA(cudaStreamCreateWithPriority(&ctx->copy_stream, cudaStreamNonBlocking, high));
+    LK_CUDA(cudaStreamCreateWithPriority(&ctx->snapshot_stream, cudaStreamNonBlocking, low));
+    for (int q = 0; q < LK_N_QUEUES; q++) LK_CUDA(cudaEventCreateWithFlags(&ctx->passed[q], cudaEventDisableTiming));
+    LK_CUDA(cudaEventCreateWithFlags(&ctx->waited, cudaEventDisableTiming));
+    LK_CUDA(cudaEventCreateWithFlags(&ctx->snapshot_from, cudaEventDisableTiming));
+    LK_CUDA(cudaEventCreateWithFlags(&ctx->snapshot_done, cudaEventDisableTiming));
+    return LK_OK;
+}
+
+static lk_status fill(cuda_ctx *ctx, int device)
+{
+    cudaDeviceProp prop;
+
+    LK_CUDA(cudaGetDeviceCount(&ctx->n_devices));
+    ctx->device = device % ctx->n_devices;
+    LK_CUDA(cudaSetDevice(ctx->device));
+    LK_CUDA(cudaGetDeviceProperties(&prop, ctx->device));
+    ctx->n_sms = prop.multiProcessorCount;
+    LK_TRY(open_streams(ctx));
+    LK_CUBLASLT(cublasLtCreate(&ctx->lt));
+    LK_CUDA(cudaMalloc(&ctx->workspace, CUDA_WORKSPACE_BYTES));
+    LK_CUDA(cudaMalloc((void **)&ctx->partials, CUDA_PARTIALS_BYTES));
+    LK_CUDA(cudaMalloc((void **)&ctx->report, sizeof *ctx->report));
+    LK_CUDA(cudaMallocHost((void **)&ctx->report_host, sizeof *ctx->report_host));
+    LK_TRY(cuda_upload_new(&ctx->upload));
+    return cuda_tape_new(&ctx->tape);
+}
+
+static lk_status open_ctx(const lk_engine_options *options, void **out)
+{
+    *out = NULL;
+    if (available() == 0) {
+        char text[256];
+
+        describe_device(text, sizeof text);
+        return LK_FAIL(LK_ERR_USAGE, "no cuda engine: %s; use --engine cpu or engine.kind=cpu", text);
+    }
+    cuda_ctx *ctx = (cuda_ctx *)lk_alloc(sizeof *ctx);
+    LK_TRY_ALLOC(ctx, sizeof *ctx);
+    const lk_status status = fill(ctx, options->device);
+    if (status != LK_OK) {
+        close_ctx(ctx);
+        return lk_trace(status, __FILE__, __LINE__);
+    }
+    *out = ctx;
+    return LK_OK;
+}
+
+/* ------------------------------------------------------------------ waiting */
+
+/* Looks often at first, then gives the core to whoever shares it, then sleeps for moments. */
+static void give_way(int look)
+{
+    const int spins = 2000, yields = 20000;
+    const struct timespec nap = {0, 50000};
+
+    if (look < spins) return;
+    if (look < yields) sched_yield();
+    else nanosleep(&nap, NULL);
+}
+
+lk_status cuda_wait_stream(cuda_ctx *ctx)
+{
+    LK_CUDA(cudaEventRecord(ctx->waited, ctx->stream));
+    for (int look = 0;; look++) {
+        const cudaError_t state = cudaEventQuery(ctx->waited);
+
+        if (state == cudaSuccess) return LK_OK;
+        if (state != cudaErrorNotReady) LK_CUDA(state);
+        if (ctx->poll) LK_TRY(ctx->poll(ctx->poll_arg));
+        give_way(look);
+    }
+}
+
+static lk_status wait_for_all(void *arg)
+{
+    cuda_ctx *ctx = (cuda_ctx *)arg;
+
+    LK_TRY(cuda_tape_launch(ctx));
+    return cuda_wait_stream(ctx);
+}
+
+/* ------------------------------------------------------------------- memory */
+
+static lk_status alloc(void *arg, size_t nbytes, void **out)
+{
+    cuda_ctx *ctx = (cuda_ctx *)arg;
+
+    *out = NULL;
+    if (nbytes == 0) nbytes = 1;
+    if (cudaMalloc(out, nbytes) != cudaSuccess) {
+        size_t free_bytes = 0, total = 0;
+
+        *out = NULL;
+        cudaGetLastError();
+        cudaMemGetInfo(&free_bytes, &total);
+        return LK_FAIL(LK_ERR_SYSTEM, "device %d has no room for %.1f MiB more: %.1f of %.1f MiB are free; a smaller "
+                       "train.batch, more lanes or engine.precision: bf16 needs less (lockstep plan RECIPE says how much)",
+                       ctx->device, (double)nbytes / MIB, (double)free_bytes / MIB, (double)total / MIB);
+    }
+    LK_CUDA(cudaMemsetAsync(*out, 0, nbytes, ctx->stream));
+    return LK_OK;
+}
+
+static void release(void *arg, void *pointer)
+{
+    cuda_ctx *ctx = (cuda_ctx *)arg;
+
+    /* A failure was or will be told by a call that can say so. */
+    if (cuda_tape_launch(ctx) == LK_OK) cudaDeviceSynchronize();
+    cuda_tape_forget(ctx->tape);
+    cuda_shadow_touch(ctx, pointer);
+    cudaFree(pointer);
+}
+
+static lk_status read_memory(void *arg, void *host, const void *device, size_t nbytes)
+{
+    cuda_ctx *ctx = (cuda_ctx *)arg;
+
+    if (nbytes == 0) return LK_OK;
+    LK_TRY(wait_for_all(ctx));
+    LK_CUDA(cudaMemcpyAsync(host, device, nbytes, cudaMemcpyDeviceToHost, ctx->stream));
+    LK_CUDA(cudaStreamSynchronize(ctx->stream));
+    return LK_OK;
+}
+
+static lk_status write_memory(void *arg, void *device, const void *host, size_t nbytes)
+{
+    cuda_ctx *ctx = (cuda_ctx *)arg;
+
+    if (nbytes == 0) return LK_OK;
+    LK_TRY(wait_for_all(ctx));
+    cuda_shadow_touch(ctx, device);
+    LK_CUDA(cudaStreamWaitEvent(ctx->stream, ctx->snapshot_done, 0));
+    LK_CUDA(cudaMemcpyAsync(device, host, nbytes, cudaMemcpyHostToDevice, ctx->stream));
+    LK_CUDA(cudaStreamSynchronize(ctx->stream));
+    return LK_OK;
+}
+
+/* ---------------------------------------------------- passes that are waited for */
+
+static lk_status grad_norm(void *arg, const float *grads, size_t n_elem, float clip_value, double *norm, bool *finite)
+{
+    cuda_ctx *ctx = (cuda_ctx *)arg;
+    lk_grad_report report;
+
+    LK_TRY(cuda_device_calls.inspect(ctx, grads, n_elem, NULL, true, clip_value, 0.0));
+    LK_TRY(cuda_device_calls.report(ctx, &report));
+    *norm = report.norm;
+    *finite = report.finite;
+    return LK_OK;
+}
+
+/* The number of lanes is an argument like any other. */
+static lk_status running(void *arg, float *at, const float *stat, size_t n_elem, float momentum, float lanes)
+{
+    cuda_ctx *ctx = (cuda_ctx *)arg;
+    void *host;
+    const void *device;
+
+    LK_TRY(cuda_upload_args(ctx, sizeof lanes, &host, &device));
+    memcpy(host, &lanes, sizeof lanes);
+    return cuda_device_calls.running(ctx, at, stat, n_elem, momentum, (const float *)device, false);
+}
+
+const lk_backend lk_cuda_backend = {
+    "cuda", &cuda_device_calls, false, describe_device, available, open_ctx, close_ctx, alloc, release, read_memory,
+    write_memory, cuda_bind, cuda_fuse, wait_for_all, cuda_queue_update, grad_norm, cuda_queue_ema, running,
+};
+
+extern "C" __attribute__((visibility("default"))) const lk_module lk_module_entry = {LK_MODULE_ABI, &lk_cuda_backend,
+                                                                                     &lk_nccl_door};

@@ -1,0 +1,86 @@
+/* From an op to its binder, and the small services that binders use. */
+#include "engine/cuda/tape.h"
+
+#include <string.h>
+
+static cuda_binder *binder_of(lk_op_id op)
+{
+    switch (op) {
+#define BINDER_CASE(id, name) case LK_OP_##id: return cuda_bind_##name;
+        CUDA_BINDER_LIST(BINDER_CASE)
+#undef BINDER_CASE
+    case LK_N_OPS: break;
+    }
+    return NULL;
+}
+
+/* In order: a product takes its activation before a chain could. */
+static cuda_fuser *const fusers[] = {cuda_fuse_linear, cuda_fuse_conv2d, cuda_fuse_chain};
+
+/* Binding may take memory at an address that a recording knows. */
+lk_status cuda_bind(void *arg, const lk_graph *graph, const lk_node *node, lk_kernel *out)
+{
+    cuda_ctx *ctx = (cuda_ctx *)arg;
+
+    cuda_tape_forget(ctx->tape);
+    memset(out, 0, sizeof *out);
+    return binder_of(node->op)(ctx, graph, node, out);
+}
+
+lk_status cuda_fuse(void *arg, const lk_graph *graph, int first, lk_kernel *out, int *n)
+{
+    cuda_ctx *ctx = (cuda_ctx *)arg;
+
+    cuda_tape_forget(ctx->tape);
+    memset(out, 0, sizeof *out);
+    *n = 0;
+    for (size_t i = 0; i < sizeof fusers / sizeof *fusers && *n == 0; i++) LK_TRY(fusers[i](ctx, graph, first, out, n));
+    return LK_OK;
+}
+
+static void free_state(void *state) { lk_free(&state); }
+
+lk_status cuda_kernel_keep(lk_kernel *out, lk_status (*run)(void *state, const lk_run *run), const void *state,
+                           size_t nbytes)
+{
+    void *copy = lk_alloc(nbytes);
+
+    LK_TRY_ALLOC(copy, nbytes);
+    memcpy(copy, state, nbytes);
+    memset(out, 0, sizeof *out);
+    out->run = run;
+    out->free = free_state;
+    out->state = copy;
+    return LK_OK;
+}
+
+bool cuda_overlap(const lk_graph *graph, int out, int in, bool element_wise)
+{
+    if (out == LK_NO_TENSOR || in == LK_NO_TENSOR) return false;
+    const lk_tensor *a = &graph->tensors[out], *b = &graph->tensors[in];
+
+    if (a->arena != b->arena) return false;
+    if (a->offset >= b->offset + b->nbytes || b->offset >= a->offset + a->nbytes) return false;
+    return !(element_wise && a->offset == b->offset && a->dtype == b->dtype);
+}
+
+/* n_uses counts also readers that were dropped since, so this errs on the safe side. */
+bool cuda_used_elsewhere(const lk_graph *graph, int tensor)
+{
+    const lk_tensor *t = &graph->tensors[tensor];
+
+    return t->n_uses > 1 || t->arena != LK_ARENA_ACT;
+}
+
+lk_status cuda_shadow_want(cuda_ctx *ctx, const lk_graph *graph)
+{
+    cuda_shadow *s = &ctx->shadow;
+
+    if (!graph->model || graph->precision != LK_BF16 || s->copy) return LK_OK;
+    const size_t n_elem = lk_model_n_elem(graph->model);
+
+    LK_CUDA(cudaMalloc((void **)&s->copy, n_elem * sizeof *s->copy));
+    s->n_elem = n_elem;
+    s->of = NULL;
+    return LK_OK;
+}

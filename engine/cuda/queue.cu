@@ -1,0 +1,302 @@
+/*
+ * The calls that queue.  A record holds what is the same in every step; what is not (rates, step numbers, votes, the
+ * EMA's decay) goes to the arguments of the launch, and the record says where.
+ *
+ * Records are compared by their bytes, so each is zeroed first and then assigned field by field.
+ */
+#include "engine/cuda/tape.h"
+
+#include <string.h>
+
+static lk_status range(void *arg, cuda_record_kind kind, lk_queue queue, void *to, const void *from, size_t n, bool guard)
+{
+    cuda_ctx *ctx = (cuda_ctx *)arg;
+    cuda_range_record r;
+
+    if (n == 0) return LK_OK;
+    memset(&r, 0, sizeof r);
+    r.to = to;
+    r.from = from;
+    r.n = n;
+    return guard ? cuda_tape_append_write(ctx->tape, kind, queue, &r, sizeof r)
+                 : cuda_tape_append(ctx->tape, kind, queue, &r, sizeof r);
+}
+
+/* Whoever writes parameters but the update leaves the bf16 copies behind. */
+static void touch(cuda_ctx *ctx, const void *at)
+{
+    const cuda_shadow *s = &ctx->shadow;
+
+    if (s->of && (const float *)at >= s->of && (const float *)at < s->of + s->n_elem) ctx->shadow.of = NULL;
+}
+
+void cuda_shadow_touch(cuda_ctx *ctx, const void *at) { touch(ctx, at); }
+
+static lk_status queue_add(void *ctx, lk_queue queue, float *into, const float *from, size_t n_elem)
+{
+    return range(ctx, CUDA_RECORD_ADD, queue, into, from, n_elem, false);
+}
+
+static lk_status queue_zero(void *ctx, lk_queue queue, void *at, size_t nbytes)
+{
+    return range(ctx, CUDA_RECORD_ZERO, queue, at, NULL, nbytes, false);
+}
+
+static lk_status queue_copy(void *ctx, lk_queue queue, void *to, const void *from, size_t nbytes)
+{
+    touch((cuda_ctx *)ctx, to);
+    return range(ctx, CUDA_RECORD_COPY, queue, to, from, nbytes, true);
+}
+
+static lk_status queue_call(void *arg, lk_queue queue, lk_queued_fn *fn, const void *call_arg, size_t nbytes)
+{
+    cuda_ctx *ctx = (cuda_ctx *)arg;
+    char payload[sizeof(cuda_call_record) + CUDA_MOST_CALL_BYTES];
+    cuda_call_record r;
+
+    if (nbytes > CUDA_MOST_CALL_BYTES)
+        return LK_FAIL(LK_ERR_USAGE, "a queued call with %zu bytes of arguments; at most %d", nbytes, CUDA_MOST_CALL_BYTES);
+    memset(&r, 0, sizeof r);
+    r.fn = fn;
+    memcpy(payload, &r, sizeof r);
+    memcpy(payload + sizeof r, call_arg, nbytes);
+    return cuda_tape_append(ctx->tape, CUDA_RECORD_CALL, queue, payload, sizeof r + nbytes);
+}
+
+static lk_status queue_after(void *arg, lk_queue then, lk_queue first)
+{
+    const int64_t queue = first;
+
+    return cuda_tape_append(((cuda_ctx *)arg)->tape, CUDA_RECORD_AFTER, then, &queue, sizeof queue);
+}
+
+static lk_status queue_put(void *arg, float *to, const float *values, size_t n)
+{
+    cuda_ctx *ctx = (cuda_ctx *)arg;
+    void *host;
+    const void *device;
+
+    LK_TRY(cuda_upload_args(ctx, n * sizeof *values, &host, &device));
+    memcpy(host, values, n * sizeof *values);
+    return range(ctx, CUDA_RECORD_COPY, LK_QUEUE_COMPUTE, to, device, n * sizeof *values, false);
+}
+
+/* ------------------------------------------------------------------- lanes */
+
+static lk_status renew_shadow(cuda_ctx *ctx, const lk_graph *graph, const float *params)
+{
+    cuda_shadow *s = &ctx->shadow;
+
+    if (!s->copy || graph->precision != LK_BF16 || s->of == params) return LK_OK;
+    LK_TRY(range(ctx, CUDA_RECORD_CAST, LK_QUEUE_COMPUTE, s->copy, params, s->n_elem, false));
+    s->of = params;
+    return LK_OK;
+}
+
+static lk_status queue_begin(void *arg, const lk_graph *graph, lk_run *run)
+{
+    cuda_ctx *ctx = (cuda_ctx *)arg;
+    lk_lane_args *host;
+    const void *device;
+
+    LK_TRY(cuda_upload_args(ctx, sizeof *host, (void **)&host, &device));
+    host->step = run->step;
+    host->inv_count = run->inv_count;
+    run->args = (const lk_lane_args *)device;
+    run->step = 0;
+    run->inv_count = 0.0f;
+    return renew_shadow(ctx, graph, (const float *)run->base[LK_ARENA_PARAMS]);
+}
+
+static lk_status queue_run(void *arg, const lk_kernel *kernels, size_t n, const lk_run *run)
+{
+    cuda_lane_record r;
+
+    if (n == 0) return LK_OK;
+    memset(&r, 0, sizeof r);
+    r.kernels = kernels;
+    r.n = n;
+    for (int a = 0; a < LK_N_ARENAS; a++) r.run.base[a] = run->base[a];
+    r.run.n = run->n;
+    r.run.sample = run->sample;
+    r.run.seed = run->seed;
+    r.run.prepare = run->prepare;
+    r.run.args = run->args;
+    return cuda_tape_append(((cuda_ctx *)arg)->tape, CUDA_RECORD_LANE, LK_QUEUE_COMPUTE, &r, sizeof r);
+}
+
+/* ------------------------------------------------------------------ passes */
+
+static lk_status queue_inspect(void *arg, const float *grads, size_t n_elem, const float *slots, bool all,
+                               float clip_value, double clip_norm)
+{
+    cuda_ctx *ctx = (cuda_ctx *)arg;
+    cuda_inspect_record r;
+
+    memset(&r, 0, sizeof r);
+    r.grads = grads;
+    r.slots = slots;
+    r.n_elem = n_elem;
+    r.clip_norm = clip_norm;
+    r.clip_value = clip_value;
+    r.all = all;
+    return cuda_tape_append(ctx->tape, CUDA_RECORD_INSPECT, LK_QUEUE_COMPUTE, &r, sizeof r);
+}
+
+static lk_status queue_report(void *arg, lk_grad_report *out)
+{
+    cuda_ctx *ctx = (cuda_ctx *)arg;
+
+    LK_TRY(cuda_tape_launch(ctx));
+    LK_CUDA(cudaMemcpyAsync(ctx->report_host, ctx->report, sizeof *ctx->report, cudaMemcpyDeviceToHost, ctx->stream));
+    LK_TRY(cuda_wait_stream(ctx));
+    out->norm = ctx->report_host->norm;
+    out->finite = ctx->report_host->finite != 0;
+    memcpy(out->slots, ctx->report_host->slots, sizeof out->slots);
+    return LK_OK;
+}
+
+/* What an update's code is chosen by, without the values that schedules move. */
+static void fill_update(cuda_update_record *r, const lk_update *update)
+{
+    const lk_optimizer_spec *spec = update->spec;
+
+    r->spec.kind = spec->kind;
+    r->spec.nesterov = spec->nesterov;
+    r->spec.amsgrad = spec->amsgrad;
+    r->spec.weight_decay = spec->weight_decay != 0.0;
+    r->spec.clip_value = spec->clip_value;
+    r->update.params = update->params;
+    r->update.grads = update->grads;
+    for (int i = 0; i < 3; i++) r->update.state[i] = update->state[i];
+    r->update.n_elem = update->n_elem;
+    r->update.step = update->step == 1 ? 1 : 2;
+    r->update.momentum = update->momentum != 0.0;
+    r->update.grad_scale = update->grad_scale == 1.0f ? 1.0f : 0.5f;
+    r->update.ema = update->ema;
+    r->update.ema_mode = update->ema_mode;
+    r->update.pending = update->pending;
+}
+
+lk_status cuda_queue_update(void *arg, const lk_update *update)
+{
+    cuda_ctx *ctx = (cuda_ctx *)arg;
+    const cuda_shadow *s = &ctx->shadow;
+    const bool shadowed = s->of && update->params >= s->of && update->params < s->of + s->n_elem;
+    cuda_update_record r;
+    void *host;
+    const void *device;
+
+    if (update->n_elem == 0) return LK_OK;
+    LK_TRY(cuda_upload_args(ctx, cuda_update_args_bytes(), &host, &device));
+    cuda_update_args_of(update, host);
+    if (update->ema) touch(ctx, update->ema);
+    memset(&r, 0, sizeof r);
+    fill_update(&r, update);
+    r.args = (const cuda_update_args *)device;
+    r.shadow = shadowed ? s->copy + (update->params - s->of) : NULL;
+    return cuda_tape_append_write(ctx->tape, CUDA_RECORD_UPDATE, LK_QUEUE_COMPUTE, &r, sizeof r);
+}
+
+static lk_status queue_ema(void *arg, float *ema, const float *params, size_t begin, size_t end, lk_ema_mode mode,
+                           float decay, bool pending)
+{
+    cuda_ctx *ctx = (cuda_ctx *)arg;
+    cuda_ema_record r;
+    void *host;
+    const void *device;
+
+    if (begin >= end || mode == LK_EMA_OFF) return LK_OK;
+    LK_TRY(cuda_upload_args(ctx, sizeof decay, &host, &device));
+    memcpy(host, &decay, sizeof decay);
+    touch(ctx, ema + begin);
+    memset(&r, 0, sizeof r);
+    r.ema = ema + begin;
+    r.params = params + begin;
+    r.n_elem = end - begin;
+    r.mode = mode;
+    r.pending = pending;
+    r.decay = (const float *)device;
+    return cuda_tape_append_write(ctx->tape, CUDA_RECORD_EMA, LK_QUEUE_COMPUTE, &r, sizeof r);
+}
+
+lk_status cuda_queue_ema(void *ctx, float *ema, const float *params, size_t begin, size_t end, lk_ema_mode mode,
+                         float decay)
+{
+    return queue_ema(ctx, ema, params, begin, end, mode, decay, false);
+}
+
+static lk_status queue_running(void *arg, float *running, const float *stat, size_t n_elem, float momentum,
+                               const float *lanes, bool pending)
+{
+    cuda_running_record r;
+
+    memset(&r, 0, sizeof r);
+    r.running = running;
+    r.stat = stat;
+    r.lanes = lanes;
+    r.n_elem = n_elem;
+    r.momentum = momentum;
+    r.pending = pending;
+    return cuda_tape_append_write(((cuda_ctx *)arg)->tape, CUDA_RECORD_RUNNING, LK_QUEUE_COMPUTE, &r, sizeof r);
+}
+
+/* --------------------------------------------------------------- the others */
+
+static int count(void *ctx) { return ((cuda_ctx *)ctx)->n_devices; }
+static lk_status launch(void *ctx) { return cuda_tape_launch((cuda_ctx *)ctx); }
+
+static void set_poll(void *arg, lk_status (*poll)(void *arg), void *poll_arg)
+{
+    cuda_ctx *ctx = (cuda_ctx *)arg;
+
+    ctx->poll = poll;
+    ctx->poll_arg = poll_arg;
+}
+
+static lk_status host_alloc(void *ctx, size_t nbytes, void **out)
+{
+    (void)ctx;
+    LK_CUDA(cudaMallocHost(out, nbytes ? nbytes : 1));
+    memset(*out, 0, nbytes);
+    return LK_OK;
+}
+
+static void host_release(void *ctx, void *pointer)
+{
+    (void)ctx;
+    cudaFreeHost(pointer);
+}
+
+static lk_status upload(void *ctx, const void *host, size_t nbytes, const void **device)
+{
+    return cuda_upload_begin((cuda_ctx *)ctx, host, nbytes, device);
+}
+
+/* The copy begins after what is queued, which is launched for it, and what writes waits for the copy. */
+static lk_status snapshot(void *arg, void *host, const void *device, size_t nbytes)
+{
+    cuda_ctx *ctx = (cuda_ctx *)arg;
+
+    LK_TRY(cuda_tape_launch(ctx));
+    LK_CUDA(cudaEventRecord(ctx->snapshot_from, ctx->stream));
+    LK_CUDA(cudaStreamWaitEvent(ctx->snapshot_stream, ctx->snapshot_from, 0));
+    LK_CUDA(cudaMemcpyAsync(host, device, nbytes, cudaMemcpyDeviceToHost, ctx->snapshot_stream));
+    LK_CUDA(cudaEventRecord(ctx->snapshot_done, ctx->snapshot_stream));
+    return LK_OK;
+}
+
+static lk_status snapshot_wait(void *arg)
+{
+    cuda_ctx *ctx = (cuda_ctx *)arg;
+
+    LK_CUDA(cudaSetDevice(ctx->device)); /* the thread may be new to the device */
+    LK_CUDA(cudaEventSynchronize(ctx->snapshot_done));
+    return LK_OK;
+}
+
+const lk_device_calls cuda_device_calls = {
+    count, queue_add, queue_zero, queue_copy, queue_call, queue_after, launch, set_poll, host_alloc, host_release,
+    upload, snapshot, snapshot_wait, queue_put, queue_begin, queue_run, queue_inspect, queue_report, queue_running,
+    queue_ema,
+};
