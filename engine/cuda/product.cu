@@ -71,29 +71,13 @@ void cuda_kernel_free(lk_kernel *kernel)
 
 /* -------------------------------------------------------------- parameters */
 
-enum { BLOCK = 256, BLOCKS_PER_SM = 8 };
-
-/* Blocks for n elements, each thread taking one in every grid's width. */
-static unsigned blocks_for(const cuda_ctx *ctx, size_t n)
-{
-    const size_t most = (size_t)ctx->n_sms * BLOCKS_PER_SM, wanted = (n + BLOCK - 1) / BLOCK;
-
-    return (unsigned)(wanted < most ? wanted : most);
-}
-
-static __device__ void store(void *to, size_t i, float value, bool bf16)
-{
-    if (bf16) ((__nv_bfloat16 *)to)[i] = __float2bfloat16_rn(value);
-    else ((float *)to)[i] = value;
-}
-
 /* w: (rows, I, taps) fp32; packed: (rows, taps, I). */
 static __global__ void pack(void *packed, const float *w, size_t n, size_t I, size_t taps, bool bf16)
 {
     for (size_t k = blockIdx.x * (size_t)blockDim.x + threadIdx.x; k < n; k += gridDim.x * (size_t)blockDim.x) {
         const size_t i = k % I, tap = k / I % taps, row = k / I / taps;
 
-        store(packed, k, w[(row * I + i) * taps + tap], bf16);
+        product_store(packed, k, w[(row * I + i) * taps + tap], bf16);
     }
 }
 
@@ -150,7 +134,7 @@ static lk_status renew(const cuda_weight *weight, const float *w)
 
     if (cuda_weight_lies_packed(weight->I, weight->taps))
         return cuda_cast_bf16(weight->ctx->stream, (__nv_bfloat16 *)weight->copy, w, n);
-    LK_LAUNCH_FLAT(pack, blocks_for(weight->ctx, n), BLOCK, weight->ctx->stream, weight->copy, w, n,
+    LK_LAUNCH_FLAT(pack, product_blocks(weight->ctx, n), PRODUCT_BLOCK, weight->ctx->stream, weight->copy, w, n,
                    (size_t)weight->I, (size_t)weight->taps, weight->bf16);
     return LK_OK;
 }
@@ -170,7 +154,7 @@ lk_status cuda_weight_unpack(cuda_ctx *ctx, float *dw, const float *packed, int6
 {
     const size_t n = (size_t)(O * I * taps);
 
-    LK_LAUNCH_FLAT(unpack, blocks_for(ctx, n), BLOCK, ctx->stream, dw, packed, n, (size_t)I, (size_t)taps);
+    LK_LAUNCH_FLAT(unpack, product_blocks(ctx, n), PRODUCT_BLOCK, ctx->stream, dw, packed, n, (size_t)I, (size_t)taps);
     return LK_OK;
 }
 
@@ -187,9 +171,9 @@ lk_status cuda_fill_rows(cuda_ctx *ctx, void *y, const void *b, size_t rows, siz
     const size_t n = rows * cols;
 
     if (bf16)
-        LK_LAUNCH_FLAT(fill_rows<__nv_bfloat16>, blocks_for(ctx, n), BLOCK, ctx->stream, (__nv_bfloat16 *)y,
+        LK_LAUNCH_FLAT(fill_rows<__nv_bfloat16>, product_blocks(ctx, n), PRODUCT_BLOCK, ctx->stream, (__nv_bfloat16 *)y,
                        (const __nv_bfloat16 *)b, n, cols);
     else
-        LK_LAUNCH_FLAT(fill_rows<float>, blocks_for(ctx, n), BLOCK, ctx->stream, (float *)y, (const float *)b, n, cols);
+        LK_LAUNCH_FLAT(fill_rows<float>, product_blocks(ctx, n), PRODUCT_BLOCK, ctx->stream, (float *)y, (const float *)b, n, cols);
     return LK_OK;
 }

@@ -1,0 +1,255 @@
+/*
+ * Convolution on cuDNN: NHWC activations, filters (O, KH, KW, I).
+ *
+ * bf16: cuDNN makes dw in the type of x and dy (PSEUDO_BFLOAT16_CONFIG), and we want it in fp32.  So x and dy are widened
+ * to fp32 and the products made in TF32: a bf16 number is a TF32 number, so products are as exact as in bf16, sums are
+ * fp32, and dw is never rounded.  It costs half the rate of bf16 and the widening, in this pass only.  Pieces of the
+ * batch are added to dw in order.
+ *
+ * A bias goes into the convolution where cuDNN can, with the ReLU after it; else rows of bias are laid out first and the
+ * convolution is added to them, so y is rounded once either way.
+ */
+#include "engine/cuda/conv2d.h"
+
+#include "engine/formulas.h"
+
+/* --------------------------------------------------------- element by element */
+
+/* bf16 is the upper half of a float.  Both arrays aligned to 16 bytes if `vectors`. */
+static __global__ void widen(float *to, const __nv_bfloat16 *from, size_t n, bool vectors)
+{
+    const size_t step = gridDim.x * (size_t)blockDim.x, first = blockIdx.x * (size_t)blockDim.x + threadIdx.x;
+    const size_t n_vectors = vectors ? n / 8 : 0;
+
+    for (size_t k = first; k < n_vectors; k += step) {
+        const uint4 pairs = ((const uint4 *)from)[k];
+        const uint32_t upper = 0xffff0000u;
+        const float4 low = {lk_f32_of_bits(pairs.x << 16), lk_f32_of_bits(pairs.x & upper),
+                            lk_f32_of_bits(pairs.y << 16), lk_f32_of_bits(pairs.y & upper)};
+        const float4 high = {lk_f32_of_bits(pairs.z << 16), lk_f32_of_bits(pairs.z & upper),
+                             lk_f32_of_bits(pairs.w << 16), lk_f32_of_bits(pairs.w & upper)};
+        ((float4 *)to)[2 * k] = low;
+        ((float4 *)to)[2 * k + 1] = high;
+    }
+    for (size_t k = n_vectors * 8 + first; k < n; k += step) to[k] = __bfloat162float(from[k]);
+}
+
+static __global__ void relu_in_place(void *y, size_t n, bool bf16)
+{
+    for (size_t k = blockIdx.x * (size_t)blockDim.x + threadIdx.x; k < n; k += gridDim.x * (size_t)blockDim.x)
+        product_store(y, k, lk_relu(product_load(y, k, bf16)), bf16);
+}
+
+/* What a piece's gradient is computed from: the tensor itself, or a widened copy in scratch. */
+static lk_status operand(const conv *s, const char *at, float *scratch, int64_t n_elem, const void **out)
+{
+    const bool vectors = (uintptr_t)at % sizeof(uint4) == 0;
+
+    *out = at;
+    if (!conv_widens(s)) return LK_OK;
+    LK_LAUNCH_FLAT(widen, product_blocks(s->ctx, (size_t)n_elem / 8 + 1), PRODUCT_BLOCK, s->ctx->stream, scratch,
+                   (const __nv_bfloat16 *)at, (size_t)n_elem, vectors);
+    *out = scratch;
+    return LK_OK;
+}
+
+/* -------------------------------------------------------------------- runs */
+
+static const float one = 1.0f, zero = 0.0f;
+
+static char *scratch_of(const conv *s) { return (char *)(s->scratch ? s->scratch : s->ctx->dnn_scratch); }
+static const conv_piece *piece_at(const conv *s, int64_t image)
+{
+    return s->shape.N - image >= s->most.n ? &s->most : &s->rest;
+}
+static size_t activation_size(const conv *s) { return s->bf16 ? sizeof(__nv_bfloat16) : sizeof(float); }
+
+static lk_status forward(conv *s, const conv_piece *p, const void *x, const void *w, const void *b, void *y)
+{
+    const cuda_ctx *ctx = s->ctx;
+    const cudnnConvolutionFwdAlgo_t algo = (cudnnConvolutionFwdAlgo_t)p->algo;
+    void *workspace = scratch_of(s) + s->workspace;
+    const size_t rows = (size_t)(p->n * s->shape.P * s->shape.Q), cols = (size_t)s->shape.O;
+
+    if (b && !s->bias_first) {
+        /* Whether it can is known only by asking; a real error meets the plain call too. */
+        s->bias_first = cudnnConvolutionBiasActivationForward(
+            ctx->dnn, &one, p->x, x, s->filter, w, s->conv, algo, workspace, p->workspace, &zero, p->y, y, s->bias, b,
+            s->activation, p->y, y) != CUDNN_STATUS_SUCCESS;
+        if (!s->bias_first) return LK_OK;
+    }
+    if (b) LK_TRY(cuda_fill_rows(s->ctx, y, b, rows, cols, s->bf16));
+    LK_CUDNN(cudnnConvolutionForward(ctx->dnn, &one, p->x, x, s->filter, w, s->conv, algo, workspace, p->workspace,
+                                     b ? &one : &zero, p->y, y));
+    if (s->relu)
+        LK_LAUNCH_FLAT(relu_in_place, product_blocks(ctx, rows * cols), PRODUCT_BLOCK, ctx->stream, y, rows * cols,
+                       s->bf16);
+    return LK_OK;
+}
+
+static lk_status run_forward(void *state, const lk_run *run)
+{
+    conv *s = (conv *)state;
+    const void *w, *b;
+    const char *x = (const char *)cuda_at(run, s->at.x);
+    char *y = (char *)cuda_at(run, s->at.y);
+    const size_t x_nbytes = (size_t)conv_x_per_image(&s->shape) * activation_size(s);
+    const size_t y_nbytes = (size_t)conv_y_per_image(&s->shape) * activation_size(s);
+
+    LK_TRY(cuda_weight_ready(&s->w, run, &w));
+    LK_TRY(cuda_weight_ready(&s->b, run, &b));
+    if (s->direct) return cuda_conv_direct(s->ctx, &s->shape, y, x, w, b, s->relu, s->bf16);
+    for (int64_t n = 0; n < s->shape.N; n += piece_at(s, n)->n)
+        LK_TRY(forward(s, piece_at(s, n), x + (size_t)n * x_nbytes, w, b, y + (size_t)n * y_nbytes));
+    return LK_OK;
+}
+
+static lk_status run_grad_x(void *state, const lk_run *run)
+{
+    const conv *s = (const conv *)state;
+    const void *w;
+    char *dx = (char *)cuda_at(run, s->at.x);
+    const char *dy = (const char *)cuda_at(run, s->at.y);
+    const size_t x_nbytes = (size_t)conv_x_per_image(&s->shape) * activation_size(s);
+    const size_t y_nbytes = (size_t)conv_y_per_image(&s->shape) * activation_size(s);
+
+    LK_TRY(cuda_weight_ready(&s->w, run, &w));
+    if (s->direct) return cuda_conv_direct_grad_x(s->ctx, &s->shape, dx, dy, w, s->bf16);
+    for (int64_t n = 0; n < s->shape.N; n += piece_at(s, n)->n) {
+        const conv_piece *p = piece_at(s, n);
+
+        LK_CUDNN(cudnnConvolutionBackwardData(s->ctx->dnn, &one, s->filter, w, p->y, dy + (size_t)n * y_nbytes, s->conv,
+                                              (cudnnConvolutionBwdDataAlgo_t)p->algo, scratch_of(s) + s->workspace,
+                                              p->workspace, &zero, p->x, dx + (size_t)n * x_nbytes));
+    }
+    return LK_OK;
+}
+
+/* dw, packed, of images [n, n + p->n); added to what is there but for the first. */
+static lk_status grad_w(const conv *s, const conv_piece *p, int64_t n, const char *x, const char *dy, float *dw)
+{
+    const int64_t x_elem = conv_x_per_image(&s->shape), y_elem = conv_y_per_image(&s->shape);
+    char *scratch = scratch_of(s);
+    const void *x_n, *dy_n;
+
+    LK_TRY(operand(s, x + (size_t)(n * x_elem) * activation_size(s), (float *)(scratch + s->widened_x), p->n * x_elem,
+                   &x_n));
+    LK_TRY(operand(s, dy + (size_t)(n * y_elem) * activation_size(s), (float *)(scratch + s->widened_y), p->n * y_elem,
+                   &dy_n));
+    LK_CUDNN(cudnnConvolutionBackwardFilter(s->ctx->dnn, &one, p->x, x_n, p->y, dy_n, s->conv,
+                                            (cudnnConvolutionBwdFilterAlgo_t)p->algo, scratch + s->workspace,
+                                            p->workspace, n == 0 ? &zero : &one, s->filter, dw));
+    return LK_OK;
+}
+
+static lk_status run_grad_w(void *state, const lk_run *run)
+{
+    const conv *s = (const conv *)state;
+    const conv_shape *v = &s->shape;
+    const char *x = (const char *)cuda_at(run, s->at.x), *dy = (const char *)cuda_at(run, s->at.y);
+    float *dw = (float *)cuda_at(run, s->at.w);
+
+    if (s->direct) {
+        LK_TRY(cuda_conv_direct_grad_w(s->ctx, v, dw, dy, x, s->bf16));
+    } else {
+        float *packed = s->packed ? dw : (float *)scratch_of(s);
+
+        for (int64_t n = 0; n < v->N; n += piece_at(s, n)->n)
+            LK_TRY(grad_w(s, piece_at(s, n), n, x, dy, packed));
+        if (!s->packed) LK_TRY(cuda_weight_unpack(s->ctx, dw, packed, v->O, v->I, v->KH * v->KW));
+    }
+    if (s->db.run) LK_TRY(s->db.run(s->db.state, run));
+    return LK_OK;
+}
+
+/* ------------------------------------------------------------------- binds */
+
+static void free_conv(void *state)
+{
+    conv *s = (conv *)state;
+
+    cuda_kernel_free(&s->db);
+    cuda_conv_unplan(s);
+    cuda_weight_free(&s->b);
+    cuda_weight_free(&s->w);
+    lk_free(&s);
+}
+
+static conv_shape shape_of(const lk_tensor *x, const lk_tensor *w, const lk_tensor *y, const lk_node *node)
+{
+    conv_shape v;
+
+    assert(x->dtype == y->dtype && y->shape[0] == x->shape[0] && y->shape[3] == w->shape[0]);
+    v.N = x->shape[0], v.H = x->shape[1], v.W = x->shape[2], v.I = x->shape[3];
+    v.O = w->shape[0], v.KH = w->shape[2], v.KW = w->shape[3];
+    v.P = y->shape[1], v.Q = y->shape[2];
+    v.stride = node->attrs.conv.stride, v.padding = node->attrs.conv.padding;
+    return v;
+}
+
+static lk_status make(conv *s, const lk_graph *graph, const lk_node *node, product_tensors t)
+{
+    const lk_tensor *x = &graph->tensors[t.x];
+
+    s->at = cuda_product_places(graph, t);
+    s->shape = shape_of(x, &graph->tensors[t.w], &graph->tensors[t.y], node);
+    s->bf16 = x->dtype == LK_DTYPE_BF16;
+    s->packed = cuda_weight_lies_packed(s->shape.I, s->shape.KH * s->shape.KW);
+    if (s->pass == CUDA_GRAD_W) {
+        LK_TRY(cuda_bind_db(s->ctx, graph, node, &s->db));
+    } else {
+        LK_TRY(cuda_weight_new(s->ctx, graph, t.w, x->dtype, &s->w));
+        LK_TRY(cuda_weight_new(s->ctx, graph, t.b, x->dtype, &s->b));
+    }
+    return cuda_conv_plan(s, graph->precision);
+}
+
+static lk_status bind_pass(cuda_ctx *ctx, const lk_graph *graph, const lk_node *node, cuda_pass pass,
+                           product_tensors tensors, bool relu, lk_kernel *out)
+{
+    static lk_status (*const run[])(void *, const lk_run *) = {run_forward, run_grad_x, run_grad_w};
+    conv empty = {};
+
+    empty.ctx = ctx;
+    empty.pass = pass;
+    empty.relu = relu;
+    LK_TRY(cuda_kernel_keep(out, run[pass], &empty, sizeof empty));
+    out->free = free_conv;
+    conv *s = (conv *)out->state;
+    const lk_status status = make(s, graph, node, tensors);
+    if (status != LK_OK) {
+        cuda_kernel_free(out);
+        LK_TRY(status);
+    }
+    out->nbytes = s->w.nbytes + s->b.nbytes + s->scratch_nbytes + s->db.nbytes;
+    return LK_OK;
+}
+
+lk_status cuda_bind_conv2d(cuda_ctx *ctx, const lk_graph *graph, const lk_node *node, lk_kernel *out)
+{
+    return bind_pass(ctx, graph, node, CUDA_FORWARD, cuda_product_tensors(node, CUDA_FORWARD), false, out);
+}
+
+lk_status cuda_bind_conv2d_grad_x(cuda_ctx *ctx, const lk_graph *graph, const lk_node *node, lk_kernel *out)
+{
+    return bind_pass(ctx, graph, node, CUDA_GRAD_X, cuda_product_tensors(node, CUDA_GRAD_X), false, out);
+}
+
+lk_status cuda_bind_conv2d_grad_w(cuda_ctx *ctx, const lk_graph *graph, const lk_node *node, lk_kernel *out)
+{
+    return bind_pass(ctx, graph, node, CUDA_GRAD_W, cuda_product_tensors(node, CUDA_GRAD_W), false, out);
+}
+
+/* Without a bias there is nothing to gain: cuDNN's fused call wants one. */
+lk_status cuda_fuse_conv2d(cuda_ctx *ctx, const lk_graph *graph, int first, lk_kernel *out, int *n)
+{
+    const lk_node *node = &graph->nodes[first];
+    product_tensors tensors;
+
+    *n = 0;
+    if (node->op != LK_OP_CONV2D || node->in[2] == LK_NO_TENSOR || !cuda_relu_follows(graph, first, &tensors))
+        return LK_OK;
+    LK_TRY(bind_pass(ctx, graph, node, CUDA_FORWARD, tensors, true, out));
+    *n = 2;
+    return LK_OK;
+}
