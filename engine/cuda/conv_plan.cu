@@ -168,8 +168,8 @@ static lk_status lay_out_scratch(conv *s)
 /* cuDNN's numbers are int; pieces see to the number of images. */
 static bool fits_int(const conv_shape *v)
 {
-    return conv_x_per_image(v) <= INT32_MAX && conv_y_per_image(v) <= INT32_MAX && v->O * v->I * v->KH * v->KW <= INT32_MAX &&
-           v->stride <= INT32_MAX && v->padding <= INT32_MAX;
+    return conv_x_per_image(v) <= INT32_MAX && conv_y_per_image(v) <= INT32_MAX &&
+           v->O * v->I * v->KH * v->KW <= INT32_MAX && v->stride <= INT32_MAX && v->padding <= INT32_MAX;
 }
 
 lk_status cuda_conv_plan(conv *s, lk_precision precision)

@@ -174,6 +174,7 @@ lk_status cuda_fill_rows(cuda_ctx *ctx, void *y, const void *b, size_t rows, siz
         LK_LAUNCH_FLAT(fill_rows<__nv_bfloat16>, product_blocks(ctx, n), PRODUCT_BLOCK, ctx->stream, (__nv_bfloat16 *)y,
                        (const __nv_bfloat16 *)b, n, cols);
     else
-        LK_LAUNCH_FLAT(fill_rows<float>, product_blocks(ctx, n), PRODUCT_BLOCK, ctx->stream, (float *)y, (const float *)b, n, cols);
+        LK_LAUNCH_FLAT(fill_rows<float>, product_blocks(ctx, n), PRODUCT_BLOCK, ctx->stream, (float *)y,
+                       (const float *)b, n, cols);
     return LK_OK;
 }
