@@ -1,6 +1,7 @@
 /*
  * What an update's formulas multiply by, from the recipe's values: in double as Python computes them, then rounded
  * once to float as PyTorch hands scalars to its kernels.  Host only; every backend's `update` starts here.
+ * Plain assignments, because .cu files include it.
  */
 #ifndef LK_OPTIM_COEFS_H
 #define LK_OPTIM_COEFS_H
@@ -17,13 +18,13 @@ static inline lk_decay lk_decay_of(const lk_optimizer_spec *spec)
 static inline lk_sgd_coefs lk_sgd_coefs_of(const lk_update *update)
 {
     const lk_optimizer_spec *spec = update->spec;
+    lk_sgd_coefs c;
 
-    return (lk_sgd_coefs){
-        .weight_decay = (float)spec->weight_decay,
-        .momentum = (float)update->momentum,
-        .one_minus_dampening = (float)(1.0 - spec->dampening),
-        .minus_lr = (float)-update->lr,
-    };
+    c.weight_decay = (float)spec->weight_decay;
+    c.momentum = (float)update->momentum;
+    c.one_minus_dampening = (float)(1.0 - spec->dampening);
+    c.minus_lr = (float)-update->lr;
+    return c;
 }
 
 static inline lk_adam_coefs lk_adam_coefs_of(const lk_update *update)
@@ -32,17 +33,17 @@ static inline lk_adam_coefs lk_adam_coefs_of(const lk_update *update)
     const double step = (double)update->step;
     const double bias_correction1 = 1.0 - pow(update->momentum, step);
     const double bias_correction2 = 1.0 - pow(spec->beta2, step);
+    lk_adam_coefs c;
 
-    return (lk_adam_coefs){
-        .weight_decay = (float)spec->weight_decay,
-        .keep = (float)(1.0 - update->lr * spec->weight_decay),
-        .one_minus_beta1 = (float)(1.0 - update->momentum),
-        .beta2 = (float)spec->beta2,
-        .one_minus_beta2 = (float)(1.0 - spec->beta2),
-        .bias_correction2_sqrt = (float)sqrt(bias_correction2),
-        .eps = (float)spec->eps,
-        .minus_step_size = (float)-(update->lr / bias_correction1),
-    };
+    c.weight_decay = (float)spec->weight_decay;
+    c.keep = (float)(1.0 - update->lr * spec->weight_decay);
+    c.one_minus_beta1 = (float)(1.0 - update->momentum);
+    c.beta2 = (float)spec->beta2;
+    c.one_minus_beta2 = (float)(1.0 - spec->beta2);
+    c.bias_correction2_sqrt = (float)sqrt(bias_correction2);
+    c.eps = (float)spec->eps;
+    c.minus_step_size = (float)-(update->lr / bias_correction1);
+    return c;
 }
 
 #endif

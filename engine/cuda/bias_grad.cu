@@ -1,0 +1,70 @@
+/* The bias's gradient, db[o] = the sum of dy (..., O) over all rows: the sum of columns of reduce.cuh. */
+#include "engine/cuda/reduce.cuh"
+
+#include <string.h>
+
+typedef struct bias_state {
+    cuda_ctx *ctx;  /* borrowed */
+    cuda_place dy, db;
+    column_cut cut;
+    bool bf16;
+    float *partial; /* owned, device: (n_chunks, C) */
+} bias_state;
+
+struct bias_term {
+    const void *dy;
+    size_t C;
+    bool bf16;
+
+    __device__ void at(size_t row, size_t c, float *v) const { v[0] = element_load(dy, row * C + c, bf16); }
+};
+
+struct bias_store {
+    float *db;
+
+    __device__ void at(size_t c, const double *total) const { db[c] = (float)total[0]; }
+};
+
+static lk_status run_bias_grad(void *state, const lk_run *run)
+{
+    const bias_state *s = (const bias_state *)state;
+    const bias_term term = {cuda_at(run, s->dy), s->cut.C, s->bf16};
+    const bias_store store = {(float *)cuda_at(run, s->db)};
+
+    LK_LAUNCH((column_partials<1, bias_term>), column_grid(&s->cut), COLUMN_THREADS, s->ctx->stream, s->cut, term,
+              s->partial);
+    LK_LAUNCH_FLAT((column_totals<1, bias_store>), column_total_blocks(&s->cut), ELEMENT_BLOCK, s->ctx->stream, s->cut,
+                   (const float *)s->partial, store);
+    return LK_OK;
+}
+
+static void free_bias(void *state)
+{
+    cudaFree(((bias_state *)state)->partial);
+    lk_free(&state);
+}
+
+lk_status cuda_bind_bias_grad(cuda_ctx *ctx, const lk_graph *graph, const lk_node *node, lk_kernel *out)
+{
+    const lk_tensor *dy = cuda_in(graph, node, 0);
+    const size_t C = (size_t)dy->shape[dy->ndim - 1];
+    bias_state s;
+
+    memset(&s, 0, sizeof s);
+    s.ctx = ctx;
+    s.dy = cuda_place_of(graph, node->in[0]);
+    s.db = cuda_place_of(graph, node->out[0]);
+    s.cut = column_cut_of(dy->n_elem / C, C);
+    s.bf16 = dy->dtype == LK_DTYPE_BF16;
+    const size_t nbytes = s.cut.n_chunks * C * sizeof *s.partial;
+
+    LK_CUDA(cudaMalloc((void **)&s.partial, nbytes));
+    const lk_status status = cuda_kernel_keep(out, run_bias_grad, &s, sizeof s);
+    if (status != LK_OK) {
+        cudaFree(s.partial);
+        return lk_trace(status, __FILE__, __LINE__);
+    }
+    out->free = free_bias;
+    out->nbytes = nbytes;
+    return LK_OK;
+}

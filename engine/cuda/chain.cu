@@ -1,0 +1,325 @@
+/*
+ * Chains: element-wise ops that follow one another, in one kernel.
+ *
+ * A thread takes four elements through all stages in registers and writes only what somebody else reads, so a chain
+ * reads its inputs and writes its outputs once.  Which stages there are is a list in the kernel's parameters; all
+ * threads take the same branch.  A stage whose output is bf16 rounds to it, so a chain and its ops one by one give the
+ * same bits.
+ *
+ * The four elements are neighbours, moved as 16 (bf16: 8) bytes.  With dropout they are those that one Philox block
+ * decides (engine/formulas.h): 8 apart, so that neighbouring threads still read neighbouring elements, and no random
+ * word is drawn twice.
+ */
+#include "engine/cuda/chain.h"
+#include "engine/cuda/element.h"
+
+#include "engine/formulas.h"
+#include "engine/philox.h"
+
+#include <string.h>
+
+enum { CHAIN_MOST = 6, FOUR = 4 };
+
+typedef struct call_stage {
+    int op;
+    bool operand_bf16, bf16;  /* bf16: of the value after this stage */
+    const void *operand;
+    void *out;                /* NULL: nobody else reads it */
+    uint8_t *mask;            /* DROPOUT: NULL where none is kept */
+    uint32_t k0, k1, threshold;
+    float scale;
+} call_stage;
+
+typedef struct chain_call {
+    const void *x;
+    bool x_bf16;
+    int n_stages;
+    size_t n_elem;
+    size_t row_elems, row_groups; /* of a sample; with dropout */
+    const int64_t *sample;
+    const lk_lane_args *args;
+    call_stage stage[CHAIN_MOST];
+} chain_call;
+
+/* Where the four elements of a thread are; those from n on are not there. */
+typedef struct four {
+    size_t at[FOUR];
+    int n;
+    bool together; /* four neighbours that may be moved at once */
+    uint32_t block, sample, step, high;
+} four;
+
+static __device__ inline void load_four(float v[FOUR], const void *x, bool bf16, const four *f)
+{
+    if (f->together && !bf16) {
+        const float4 all = *(const float4 *)((const float *)x + f->at[0]);
+        v[0] = all.x, v[1] = all.y, v[2] = all.z, v[3] = all.w;
+    } else if (f->together) {
+        const uint2 all = *(const uint2 *)((const __nv_bfloat16 *)x + f->at[0]);
+        v[0] = lk_f32_of_bits(all.x << 16), v[1] = lk_f32_of_bits(all.x & 0xffff0000u);
+        v[2] = lk_f32_of_bits(all.y << 16), v[3] = lk_f32_of_bits(all.y & 0xffff0000u);
+    } else {
+#pragma unroll
+        for (int i = 0; i < FOUR; i++) v[i] = i < f->n ? element_load(x, f->at[i], bf16) : 0.0f;
+    }
+}
+
+static __device__ inline uint32_t bf16_bits(float v) { return (uint32_t)__bfloat16_as_ushort(__float2bfloat16_rn(v)); }
+
+static __device__ inline void store_four(void *y, const float v[FOUR], bool bf16, const four *f)
+{
+    if (f->together && !bf16) {
+        float4 all;
+        all.x = v[0], all.y = v[1], all.z = v[2], all.w = v[3];
+        *(float4 *)((float *)y + f->at[0]) = all;
+    } else if (f->together) {
+        uint2 all;
+        all.x = bf16_bits(v[0]) | bf16_bits(v[1]) << 16;
+        all.y = bf16_bits(v[2]) | bf16_bits(v[3]) << 16;
+        *(uint2 *)((__nv_bfloat16 *)y + f->at[0]) = all;
+    } else {
+#pragma unroll
+        for (int i = 0; i < FOUR; i++)
+            if (i < f->n) element_store(y, f->at[i], v[i], bf16);
+    }
+}
+
+#define EACH(expression)                                                   \
+    _Pragma("unroll") for (int i = 0; i < FOUR; i++) v[i] = (expression); \
+    break
+
+static __device__ inline void drop_four(float v[FOUR], const call_stage *s, const four *f)
+{
+    uint32_t words[FOUR];
+
+    lk_philox_words(s->k0, s->k1, f->block, f->sample, f->step, f->high, words);
+#pragma unroll
+    for (int i = 0; i < FOUR; i++) {
+        const uint8_t keep = lk_dropout_keep(words[i], s->threshold);
+
+        if (s->mask && i < f->n) s->mask[f->at[i]] = keep;
+        v[i] = keep ? v[i] * s->scale : 0.0f;
+    }
+}
+
+static __device__ inline void do_stage(float v[FOUR], const call_stage *s, const four *f)
+{
+    float o[FOUR] = {0.0f, 0.0f, 0.0f, 0.0f};
+
+    if (s->operand) load_four(o, s->operand, s->operand_bf16, f);
+    switch (s->op) {
+    case CHAIN_RELU: EACH(lk_relu(v[i]));
+    case CHAIN_TANH: EACH(lk_tanh(v[i]));
+    case CHAIN_SIGMOID: EACH(lk_sigmoid(v[i]));
+    case CHAIN_GELU: EACH(lk_gelu(v[i]));
+    case CHAIN_GELU_TANH: EACH(lk_gelu_tanh(v[i]));
+    case CHAIN_RELU_GRAD: EACH(lk_relu_grad(v[i], o[i]));
+    case CHAIN_TANH_GRAD: EACH(lk_tanh_grad(v[i], o[i]));
+    case CHAIN_SIGMOID_GRAD: EACH(lk_sigmoid_grad(v[i], o[i]));
+    case CHAIN_GELU_GRAD: EACH(lk_gelu_grad(v[i], o[i]));
+    case CHAIN_GELU_TANH_GRAD: EACH(lk_gelu_tanh_grad(v[i], o[i]));
+    case CHAIN_ADD: EACH(v[i] + o[i]);
+    case CHAIN_DROPOUT: drop_four(v, s, f); break;
+    default: break;
+    }
+    if (s->bf16) {
+#pragma unroll
+        for (int i = 0; i < FOUR; i++) v[i] = __bfloat162float(__float2bfloat16_rn(v[i]));
+    }
+}
+
+static __device__ inline void do_four(const chain_call *call, const four *f)
+{
+    float v[FOUR];
+
+    load_four(v, call->x, call->x_bf16, f);
+    for (int s = 0; s < call->n_stages; s++) {
+        do_stage(v, &call->stage[s], f);
+        if (call->stage[s].out) store_four(call->stage[s].out, v, call->stage[s].bf16, f);
+    }
+}
+
+static __global__ void run_neighbours(const __grid_constant__ chain_call call)
+{
+    const size_t n_fours = (call.n_elem + FOUR - 1) / FOUR;
+
+    for (size_t k = element_first(); k < n_fours; k += element_step()) {
+        const size_t first = k * FOUR, left = call.n_elem - first;
+        four f;
+
+#pragma unroll
+        for (int i = 0; i < FOUR; i++) f.at[i] = first + (size_t)i;
+        f.n = left < FOUR ? (int)left : FOUR;
+        f.together = f.n == FOUR;
+        f.block = f.sample = f.step = f.high = 0;
+        do_four(&call, &f);
+    }
+}
+
+static __global__ void run_blocks(const __grid_constant__ chain_call call)
+{
+    const size_t blocks_a_row = call.row_groups * LK_DROPOUT_BLOCKS;
+    const size_t n = call.n_elem / call.row_elems * blocks_a_row;
+    const int64_t step = call.args->step;
+
+    for (size_t k = element_first(); k < n; k += element_step()) {
+        const size_t row = k / blocks_a_row, block = k % blocks_a_row;
+        const size_t in_row = block / LK_DROPOUT_BLOCKS * LK_DROPOUT_GROUP + block % LK_DROPOUT_BLOCKS;
+        const int64_t sample = call.sample[row];
+        four f;
+
+        f.n = 0;
+        f.together = false;
+#pragma unroll
+        for (int i = 0; i < FOUR; i++) {
+            const size_t at = in_row + (size_t)i * LK_DROPOUT_BLOCKS;
+
+            f.at[i] = row * call.row_elems + at;
+            f.n += at < call.row_elems;
+        }
+        f.block = (uint32_t)block;
+        f.sample = (uint32_t)sample;
+        f.step = (uint32_t)step;
+        f.high = lk_dropout_high(step, sample);
+        do_four(&call, &f);
+    }
+}
+
+/* -------------------------------------------------------------------- runs */
+
+typedef struct place_stage {
+    cuda_place operand, out, mask;
+    bool writes, operand_bf16, bf16;
+    chain_op op;
+    double p;
+    uint32_t layer;
+} place_stage;
+
+typedef struct chain_state {
+    cuda_ctx *ctx; /* borrowed */
+    cuda_place x;
+    bool x_bf16, drops;
+    size_t n_elem, row_elems;
+    int n_stages;
+    place_stage stage[CHAIN_MOST];
+} chain_state;
+
+static void fill_stage(const place_stage *from, const lk_run *run, call_stage *s)
+{
+    s->op = from->op;
+    s->operand = cuda_at(run, from->operand);
+    s->operand_bf16 = from->operand_bf16;
+    s->out = from->writes ? cuda_at(run, from->out) : NULL;
+    s->bf16 = from->bf16;
+    if (from->op != CHAIN_DROPOUT) return;
+    const lk_philox_key key = lk_philox_key_new(run->seed, LK_PURPOSE_DROPOUT, from->layer);
+
+    s->mask = (uint8_t *)cuda_at(run, from->mask);
+    s->k0 = key.k[0];
+    s->k1 = key.k[1];
+    s->threshold = lk_dropout_threshold(from->p);
+    s->scale = (float)(1.0 / (1.0 - from->p));
+}
+
+static lk_status run_chain(void *state, const lk_run *run)
+{
+    const chain_state *s = (const chain_state *)state;
+    chain_call call;
+
+    memset(&call, 0, sizeof call);
+    call.x = cuda_at(run, s->x);
+    call.x_bf16 = s->x_bf16;
+    call.n_stages = s->n_stages;
+    call.n_elem = s->n_elem;
+    call.row_elems = s->row_elems;
+    call.row_groups = (s->row_elems + LK_DROPOUT_GROUP - 1) / LK_DROPOUT_GROUP;
+    call.sample = run->sample;
+    call.args = run->args;
+    for (int i = 0; i < s->n_stages; i++) fill_stage(&s->stage[i], run, &call.stage[i]);
+    if (s->drops) {
+        const size_t n_threads = s->n_elem / s->row_elems * call.row_groups * LK_DROPOUT_BLOCKS;
+
+        LK_LAUNCH_FLAT(run_blocks, element_blocks(s->ctx, n_threads), ELEMENT_BLOCK, s->ctx->stream, call);
+    } else {
+        LK_LAUNCH_FLAT(run_neighbours, element_blocks(s->ctx, s->n_elem / FOUR + 1), ELEMENT_BLOCK, s->ctx->stream, call);
+    }
+    return LK_OK;
+}
+
+/* -------------------------------------------------------------------- bind */
+
+lk_status chain_bind(cuda_ctx *ctx, const lk_graph *graph, const chain_stage *stages, int n, lk_kernel *out)
+{
+    const lk_tensor *x = &graph->tensors[stages[0].v];
+    chain_state s;
+
+    memset(&s, 0, sizeof s);
+    s.ctx = ctx;
+    s.x = cuda_place_of(graph, stages[0].v);
+    s.x_bf16 = x->dtype == LK_DTYPE_BF16;
+    s.n_elem = x->n_elem;
+    s.row_elems = x->n_elem / (size_t)(x->ndim > 0 && x->shape[0] > 0 ? x->shape[0] : 1);
+    s.n_stages = n;
+    for (int i = 0; i < n; i++) {
+        const chain_stage *from = &stages[i];
+        place_stage *to = &s.stage[i];
+
+        to->op = from->op;
+        to->operand = cuda_place_of(graph, from->operand);
+        to->operand_bf16 = from->operand != LK_NO_TENSOR && graph->tensors[from->operand].dtype == LK_DTYPE_BF16;
+        to->out = cuda_place_of(graph, from->out);
+        to->writes = i + 1 == n || cuda_used_elsewhere(graph, from->out);
+        to->mask = cuda_place_of(graph, from->mask);
+        to->bf16 = graph->tensors[from->out].dtype == LK_DTYPE_BF16;
+        to->p = from->p;
+        to->layer = from->layer;
+        s.drops = s.drops || from->op == CHAIN_DROPOUT;
+    }
+    return cuda_kernel_keep(out, run_chain, &s, sizeof s);
+}
+
+/* -------------------------------------------------------------------- fuse */
+
+static bool stage_of(const lk_node *node, int from, chain_stage *out)
+{
+    switch (node->op) {
+    case LK_OP_ACTIVATION: return chain_stage_activation(node, from, out);
+    case LK_OP_ACTIVATION_GRAD: return chain_stage_activation_grad(node, from, out);
+    case LK_OP_DROPOUT: return chain_stage_dropout(node, from, out);
+    case LK_OP_DROPOUT_GRAD: return chain_stage_dropout_grad(node, from, out);
+    case LK_OP_ADD: return chain_stage_add(node, from, out);
+    case LK_OP_CAST: return chain_stage_cast(node, from, out);
+    default: return false;
+    }
+}
+
+/* Outputs of the chain against all that it reads, and operands against what it makes itself. */
+static bool is_safe(const lk_graph *graph, const chain_stage *stages, int n)
+{
+    for (int i = 0; i < n; i++) {
+        if (cuda_overlap(graph, stages[i].out, stages[0].v, true)) return false;
+        for (int k = 0; k < n; k++) {
+            if (stages[k].operand == LK_NO_TENSOR) continue;
+            if (stages[k].operand == stages[i].out) return false;
+            if (cuda_overlap(graph, stages[i].out, stages[k].operand, true)) return false;
+        }
+    }
+    return true;
+}
+
+lk_status cuda_fuse_chain(cuda_ctx *ctx, const lk_graph *graph, int first, lk_kernel *out, int *n)
+{
+    chain_stage stages[CHAIN_MOST];
+    int made = 0, from = LK_NO_TENSOR;
+
+    while (made < CHAIN_MOST && first + made < graph->n_nodes) {
+        if (!stage_of(&graph->nodes[first + made], from, &stages[made])) break;
+        if (graph->tensors[stages[made].out].n_elem != graph->tensors[stages[0].v].n_elem) break;
+        if (!is_safe(graph, stages, made + 1)) break;
+        from = stages[made].out;
+        made++;
+    }
+    if (made < 2) return LK_OK;
+    *n = made;
+    return chain_bind(ctx, graph, stages, made, out);
+}

@@ -1,0 +1,21 @@
+/* What batch norm and layer norm share: places, sizes, scratch.  Private to engine/cuda/. */
+#ifndef LK_CUDA_NORM_H
+#define LK_CUDA_NORM_H
+
+#include "engine/cuda/reduce.cuh"
+
+typedef struct norm_state {
+    cuda_ctx *ctx; /* borrowed */
+    cuda_place x, g, b, y, dy, dx, dg, db, mean, rstd, stat_mean, stat_var;
+    column_cut cut;
+    float eps;
+    bool bf16;
+    float *partial; /* owned, device: (n_chunks, 2, C) */
+    float *factor;  /* owned, device: (3, C) */
+} norm_state;
+
+/* Sizes and scratch for x (..., C); the rest of *state is kept.  On success *out owns a copy of it. */
+lk_status cuda_norm_keep(cuda_ctx *ctx, const lk_tensor *x, lk_status (*run)(void *state, const lk_run *run),
+                         norm_state *state, lk_kernel *out);
+
+#endif
