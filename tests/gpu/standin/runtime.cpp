@@ -175,6 +175,8 @@ void standin_enqueue(cudaStream_t stream, const char *what, std::function<void()
     push(stream_of(stream), work(what, std::move(run)));
 }
 
+void standin_enqueue(cudaStream_t stream, std::function<void()> run) { standin_enqueue(stream, "a library", std::move(run)); }
+
 cudaError_t standin_check(dim3 grid, dim3 block)
 {
     const size_t threads = (size_t)block.x * block.y * block.z;

@@ -94,6 +94,7 @@ static inline unsigned __umulhi(unsigned a, unsigned b) { return (unsigned)(((un
 
 /* Work of a stream; `what` names it in messages. */
 void standin_enqueue(cudaStream_t stream, const char *what, std::function<void()> work);
+void standin_enqueue(cudaStream_t stream, std::function<void()> work); /* of the libraries */
 void standin_grid(dim3 grid, dim3 block, bool flat, const char *what, const std::function<void()> &thread);
 cudaError_t standin_check(dim3 grid, dim3 block);
 
