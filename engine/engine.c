@@ -334,7 +334,8 @@ static lk_status run_on_device(lk_engine *engine, lk_plan *plan, const lk_lane *
     there.output = NULL;
     LK_TRY(run_plan(engine, plan, &there));
     if (lane->mode == LK_EVAL) LK_TRY(lk_engine_read(engine, lane->sums, there.sums, LK_N_SUMS * sizeof *lane->sums));
-    return lane->output ? lk_engine_read(engine, lane->output, engine->output, output_bytes) : LK_OK;
+    if (lane->mode == LK_TRAIN || !lane->output) return LK_OK;
+    return lk_engine_read(engine, lane->output, engine->output, output_bytes);
 }
 
 lk_status lk_engine_run(lk_engine *engine, const lk_lane *lane)

@@ -125,13 +125,12 @@ static void check_evaluation(const json_t *item, lk_dtype dtype, const float *ru
 static void check_running(op_harness *h, const json_t *item, lk_dtype dtype, int mean, int var, int stat_mean,
                           int stat_var)
 {
-    const size_t C = op_n_elem(h, mean);
     const float momentum = (float)real(item, "momentum");
 
     fill(h, mean, item, "running_mean");
     fill(h, var, item, "running_var");
-    op_ok(lk_cpu_backend.running(h->ctx, op_at(h, mean), op_at(h, stat_mean), C, momentum, 1.0f));
-    op_ok(lk_cpu_backend.running(h->ctx, op_at(h, var), op_at(h, stat_var), C, momentum, 1.0f));
+    op_running(h, mean, stat_mean, momentum);
+    op_running(h, var, stat_var, momentum);
     expect(h, mean, item, "new_running_mean");
     expect(h, var, item, "new_running_var");
     check_evaluation(item, dtype, op_at(h, mean), op_at(h, var));

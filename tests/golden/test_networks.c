@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "engine/engine.h"
+#include "tests/unit/backend_under_test.h"
 
 /* Both sides compute in fp32 with sums of a few dozen terms, in other orders: a few units in the seventh digit of
  * numbers of about 1. */
@@ -21,6 +21,7 @@ typedef struct golden {
     lk_engine *engine;
     lk_trained *trained;
     float *params, *grads, *x, *target, *output;
+    float *there_params, *there_grads; /* the engine's */
     int32_t *label;
     int64_t *sample;
     int64_t n, terms;
@@ -118,7 +119,7 @@ static golden golden_new(const json_t *values)
     golden g = {.values = values, .name = json_string_value(json_object_get(values, "name")),
                 .n = json_integer_value(json_object_get(values, "samples"))};
     const lk_model_spec spec = read_spec(json_object_get(values, "spec"));
-    const lk_engine_options options = {.kind = LK_ENGINE_CPU, .threads = 1};
+    const lk_engine_options options = {.kind = engine_under_test(), .threads = 1};
 
     cr_assert_eq(lk_model_new(&spec, &g.model), LK_OK, "%s", lk_error_message());
     cr_assert_eq(lk_engine_new(&options, g.model, &g.engine), LK_OK, "%s", lk_error_message());
@@ -141,17 +142,41 @@ static void golden_free(golden *g)
 {
     lk_free(&g->sample), lk_free(&g->label), lk_free(&g->output), lk_free(&g->target), lk_free(&g->x);
     lk_free(&g->grads), lk_free(&g->params);
+    lk_engine_release(g->engine, &g->there_grads), lk_engine_release(g->engine, &g->there_params);
     lk_engine_free(&g->engine);
     lk_trained_free(&g->trained);
     lk_model_free(&g->model);
 }
 
+/* Host arrays to the engine's memory, and back. */
+static void send_arenas(golden *g)
+{
+    const size_t n_grads = lk_trained_n_grads(g->trained) * sizeof(float), n_params = lk_model_n_elem(g->model) * sizeof(float);
+
+    if (!g->there_params) {
+        cr_assert_eq(lk_engine_alloc(g->engine, n_params, (void **)&g->there_params), LK_OK);
+        cr_assert_eq(lk_engine_alloc(g->engine, n_grads, (void **)&g->there_grads), LK_OK);
+    }
+    cr_assert_eq(lk_engine_write(g->engine, g->there_params, g->params, n_params), LK_OK);
+    cr_assert_eq(lk_engine_write(g->engine, g->there_grads, g->grads, n_grads), LK_OK);
+}
+
+static void fetch_arenas(golden *g)
+{
+    const size_t n_grads = lk_trained_n_grads(g->trained) * sizeof(float), n_params = lk_model_n_elem(g->model) * sizeof(float);
+
+    cr_assert_eq(lk_engine_read(g->engine, g->params, g->there_params, n_params), LK_OK, "%s", lk_error_message());
+    cr_assert_eq(lk_engine_read(g->engine, g->grads, g->there_grads, n_grads), LK_OK);
+}
+
 static void run(golden *g, lk_mode mode, uint64_t version)
 {
+    send_arenas(g);
     const lk_lane lane = {.mode = mode, .n = g->n, .x = g->x, .target = g->target, .label = g->label,
-                          .sample = g->sample, .inv_count = (float)(1.0 / (double)g->terms), .params = g->params,
-                          .params_version = version, .grads = g->grads, .sums = g->sums, .output = g->output};
+                          .sample = g->sample, .inv_count = (float)(1.0 / (double)g->terms), .params = g->there_params,
+                          .params_version = version, .grads = g->there_grads, .sums = g->sums, .output = g->output};
     cr_assert_eq(lk_engine_run(g->engine, &lane), LK_OK, "%s", lk_error_message());
+    fetch_arenas(g);
 }
 
 static void expect_list(const golden *g, const char *what, const float *got, const json_t *want)
@@ -193,7 +218,9 @@ static void expect_case(const json_t *values)
     for (size_t i = 0; i < lk_model_n_tensors(g.model); i++) n_trained += lk_trained_has(g.trained, i);
     cr_expect_eq(n_trained, json_object_size(json_object_get(values, "gradients")), "%s: %zu tensors train", g.name,
                  n_trained);
-    cr_assert_eq(lk_engine_update_stats(g.engine, g.params, g.grads, &(lk_grad_report){.finite = true}), LK_OK);
+    cr_assert_eq(lk_engine_update_stats(g.engine, g.there_params, g.there_grads, &(lk_grad_report){.finite = true}),
+                 LK_OK);
+    fetch_arenas(&g);
     expect_section(&g, "running", NULL, g.params);
     run(&g, LK_EVAL, 2);
     expect_list(&g, "output", g.output, json_object_get(values, "output"));

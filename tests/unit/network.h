@@ -1,4 +1,4 @@
-/* A small network on the CPU engine with one lane of made-up data: what tests of whole networks share. */
+/* A small network on the engine under test with one lane of made-up data: what tests of whole networks share. */
 #ifndef LK_TEST_NETWORK_H
 #define LK_TEST_NETWORK_H
 
@@ -7,12 +7,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "engine/engine.h"
+#include "tests/unit/backend_under_test.h"
 
 typedef struct network {
     lk_model *model;
     lk_engine *engine;
-    float *params, *grads; /* engine memory */
+    float *params, *grads; /* what tests see */
+    float *there_params, *there_grads; /* the engine's memory; on the CPU the same */
     uint64_t version;
     int64_t n;
     float *x, *target, *output;
@@ -56,19 +57,17 @@ static void fill_data(network *net)
 static network network_new(lk_model_spec spec, lk_precision precision, int64_t n)
 {
     network net = {.n = n, .version = 1};
-    const lk_engine_options options = {.kind = LK_ENGINE_CPU, .precision = precision, .threads = 1, .seed = 3};
-    float *first;
-
+    const lk_engine_options options = {.kind = engine_under_test(), .precision = precision, .threads = 1, .seed = 3};
     cr_assert_eq(lk_model_new(&spec, &net.model), LK_OK, "%s", lk_error_message());
     cr_assert_eq(lk_engine_new(&options, net.model, &net.engine), LK_OK, "%s", lk_error_message());
     const size_t n_params = lk_model_n_elem(net.model), n_out = (size_t)n * lk_model_n_output(net.model);
-    cr_assert_eq(lk_engine_alloc(net.engine, n_params * sizeof(float), (void **)&net.params), LK_OK);
+    cr_assert_eq(lk_engine_alloc(net.engine, n_params * sizeof(float), (void **)&net.there_params), LK_OK);
     const size_t grads_nbytes = lk_trained_n_grads(lk_engine_trained(net.engine)) * sizeof(float);
-    cr_assert_eq(lk_engine_alloc(net.engine, grads_nbytes, (void **)&net.grads), LK_OK);
-    first = lk_alloc(n_params * sizeof(float));
-    lk_model_init(net.model, 5, first);
-    cr_assert_eq(lk_engine_write(net.engine, net.params, first, n_params * sizeof(float)), LK_OK);
-    lk_free(&first);
+    cr_assert_eq(lk_engine_alloc(net.engine, grads_nbytes, (void **)&net.there_grads), LK_OK);
+    const bool apart = lk_engine_on_device(net.engine);
+    net.params = apart ? lk_alloc(n_params * sizeof(float)) : net.there_params;
+    net.grads = apart ? lk_alloc(grads_nbytes) : net.there_grads;
+    lk_model_init(net.model, 5, net.params);
     net.x = lk_alloc((size_t)n * lk_model_n_input(net.model) * sizeof(float));
     net.target = lk_alloc(n_out * sizeof(float));
     net.output = lk_alloc(n_out * sizeof(float));
@@ -81,8 +80,9 @@ static network network_new(lk_model_spec spec, lk_precision precision, int64_t n
 static void network_free(network *net)
 {
     lk_free(&net->sample), lk_free(&net->label), lk_free(&net->output), lk_free(&net->target), lk_free(&net->x);
-    lk_engine_release(net->engine, &net->grads);
-    lk_engine_release(net->engine, &net->params);
+    if (lk_engine_on_device(net->engine)) lk_free(&net->grads), lk_free(&net->params);
+    lk_engine_release(net->engine, &net->there_grads);
+    lk_engine_release(net->engine, &net->there_params);
     lk_engine_free(&net->engine);
     lk_model_free(&net->model);
 }
@@ -105,7 +105,42 @@ static inline void ok_or_no_bf16(lk_status status)
     cr_assert_eq(status, LK_OK, "%s (%s)", lk_error_message(), lk_error_trace());
 }
 
-static void run_lane(network *net, lk_lane lane) { ok_or_no_bf16(lk_engine_run(net->engine, &lane)); }
+/* On a device tests see copies of the arenas, which go there before a lane and come back after it. */
+static inline void network_send(network *net)
+{
+    if (!lk_engine_on_device(net->engine)) return;
+    cr_assert_eq(lk_engine_write(net->engine, net->there_params, net->params,
+                                 lk_model_n_elem(net->model) * sizeof(float)), LK_OK, "%s", lk_error_message());
+}
+
+static inline void network_fetch(network *net)
+{
+    const size_t n_grads = lk_trained_n_grads(lk_engine_trained(net->engine));
+
+    if (!lk_engine_on_device(net->engine)) return;
+    cr_assert_eq(lk_engine_read(net->engine, net->params, net->there_params,
+                                lk_model_n_elem(net->model) * sizeof(float)), LK_OK, "%s", lk_error_message());
+    cr_assert_eq(lk_engine_read(net->engine, net->grads, net->there_grads, n_grads * sizeof(float)), LK_OK);
+}
+
+static inline void network_update_stats(network *net)
+{
+    const lk_grad_report report = {.finite = true};
+
+    network_send(net);
+    cr_assert_eq(lk_engine_update_stats(net->engine, net->there_params, net->there_grads, &report), LK_OK, "%s",
+                 lk_error_message());
+    network_fetch(net);
+}
+
+static void run_lane(network *net, lk_lane lane)
+{
+    network_send(net);
+    if (lane.params == net->params) lane.params = net->there_params;
+    if (lane.grads == net->grads) lane.grads = net->there_grads;
+    ok_or_no_bf16(lk_engine_run(net->engine, &lane));
+    network_fetch(net);
+}
 
 /* The loss in training mode; its gradient is left in net->grads. */
 static inline double train_loss(network *net)

@@ -1,5 +1,5 @@
 /*
- * Runs a few ops on the CPU backend, outside any model: put tensors in, append ops, differentiate, run, read.
+ * Runs a few ops on a backend, outside any model: put tensors in, append ops, differentiate, run, read.
  *
  *     op_harness h;
  *     op_open(&h, LK_TRAIN, 1);
@@ -15,24 +15,30 @@
  * Values are floats here whatever the tensor's type.  op_fill() deals out multiples of 1/64 in [-1, 1]: they are exact
  * in bf16, and sums of a few thousand products of two of them are exact in fp32 in any order, so tests of products
  * can ask for equality.
+ *
+ * The backend is the CPU's, or the one that LOCKSTEP_TEST_ENGINE names (backend_under_test.h).  A device's arenas have
+ * mirrors here, which go there before each run and come back after it.
  */
 #ifndef OP_HARNESS_H
 #define OP_HARNESS_H
 
 #include <criterion/criterion.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "engine/backend.h"
 #include "engine/cpu/bf16.h"
 #include "engine/ops/ops.h"
+#include "tests/unit/backend_under_test.h"
 
 enum { OP_MOST_NODES = 64, OP_LINE = 64 };
 
 typedef struct op_harness {
     lk_graph graph;
+    const lk_backend *backend;
     void *ctx;
-    char *arena[LK_N_ARENAS];
+    char *arena[LK_N_ARENAS];  /* what tests see */
+    void *there[LK_N_ARENAS];  /* on a device: what kernels see */
     size_t used[LK_N_ARENAS]; /* bytes */
     lk_kernel kernels[OP_MOST_NODES];
     int n_kernels;
@@ -45,15 +51,20 @@ static inline void op_open(op_harness *h, lk_mode mode, int threads)
 {
     *h = (op_harness){.run = {.prepare = true, .inv_count = 1.0f, .seed = 42}};
     lk_graph_init(&h->graph, NULL, mode, LK_FP32, 1);
-    op_ok(lk_cpu_backend.open(&(lk_engine_options){.threads = threads}, &h->ctx));
+    h->backend = backend_under_test();
+    h->graph.keeps_masks = true; /* so that tests see them */
+    op_ok(h->backend->open(&(lk_engine_options){.threads = threads}, &h->ctx));
 }
 
 static inline void op_close(op_harness *h)
 {
     for (int i = 0; i < h->n_kernels; i++)
         if (h->kernels[i].free) h->kernels[i].free(h->kernels[i].state);
-    for (int a = 0; a < LK_N_ARENAS; a++) lk_free(&h->arena[a]);
-    lk_cpu_backend.close(h->ctx);
+    for (int a = 0; a < LK_N_ARENAS; a++) {
+        lk_free(&h->arena[a]);
+        if (h->there[a]) h->backend->release(h->ctx, h->there[a]);
+    }
+    h->backend->close(h->ctx);
     lk_graph_clear(&h->graph);
 }
 
@@ -106,11 +117,12 @@ static inline void op_bind(op_harness *h)
     for (int a = 0; a < LK_N_ARENAS; a++) {
         h->run.base[a] = h->arena[a] = lk_alloc(h->used[a]);
         cr_assert(h->arena[a]);
+        if (h->backend->device) op_ok(h->backend->alloc(h->ctx, h->used[a], &h->there[a]));
     }
     cr_assert(h->graph.n_nodes <= OP_MOST_NODES);
     for (; h->n_kernels < h->graph.n_nodes; h->n_kernels++) {
         lk_kernel *kernel = &h->kernels[h->n_kernels];
-        const lk_status status = lk_cpu_backend.bind(h->ctx, &h->graph, &h->graph.nodes[h->n_kernels], kernel);
+        const lk_status status = h->backend->bind(h->ctx, &h->graph, &h->graph.nodes[h->n_kernels], kernel);
 
         /* A processor that cannot do bf16 is told so; nothing is left to test. */
         if (status == LK_ERR_USAGE) cr_skip_test("%s", lk_error_message());
@@ -118,9 +130,37 @@ static inline void op_bind(op_harness *h)
     }
 }
 
+static inline void op_run_there(op_harness *h)
+{
+    const lk_backend *b = h->backend;
+    lk_run run = h->run;
+
+    for (int a = 0; a < LK_N_ARENAS; a++) {
+        op_ok(b->write(h->ctx, h->there[a], h->arena[a], h->used[a]));
+        run.base[a] = h->there[a];
+    }
+    if (run.sample)
+        op_ok(b->device->upload(h->ctx, run.sample, (size_t)h->graph.n * sizeof *run.sample, (const void **)&run.sample));
+    op_ok(b->device->begin(h->ctx, &h->graph, &run));
+    op_ok(b->device->run(h->ctx, h->kernels, (size_t)h->n_kernels, &run));
+    for (int a = 0; a < LK_N_ARENAS; a++) op_ok(b->read(h->ctx, h->arena[a], h->there[a], h->used[a]));
+}
+
 static inline void op_run(op_harness *h)
 {
+    if (h->backend->device) {
+        op_run_there(h);
+        return;
+    }
     for (int i = 0; i < h->n_kernels; i++) op_ok(h->kernels[i].run(h->kernels[i].state, &h->run));
+}
+
+/* Where the backend sees a tensor. */
+static inline void *op_there(const op_harness *h, int tensor)
+{
+    const lk_tensor *t = &h->graph.tensors[tensor];
+
+    return (char *)(h->backend->device ? h->there[t->arena] : (void *)h->arena[t->arena]) + t->offset;
 }
 
 static inline size_t op_n_elem(const op_harness *h, int tensor) { return h->graph.tensors[tensor].n_elem; }
@@ -128,6 +168,20 @@ static inline size_t op_n_elem(const op_harness *h, int tensor) { return h->grap
 static inline void *op_at(const op_harness *h, int tensor)
 {
     return lk_at(&h->run, h->graph.tensors[tensor].arena, h->graph.tensors[tensor].offset);
+}
+
+/* The running statistic takes in what one lane found. */
+static inline void op_running(op_harness *h, int running, int stat, float momentum)
+{
+    const lk_backend *b = h->backend;
+    const size_t nbytes = h->graph.tensors[running].nbytes;
+
+    if (b->device) {
+        op_ok(b->write(h->ctx, op_there(h, running), op_at(h, running), nbytes));
+        op_ok(b->write(h->ctx, op_there(h, stat), op_at(h, stat), nbytes));
+    }
+    op_ok(b->running(h->ctx, op_there(h, running), op_there(h, stat), op_n_elem(h, running), momentum, 1.0f));
+    if (b->device) op_ok(b->read(h->ctx, op_at(h, running), op_there(h, running), nbytes));
 }
 
 static inline float op_get_one(const op_harness *h, int tensor, size_t i)
@@ -216,6 +270,15 @@ static inline void op_expect_gradient(op_harness *h, int x, float step, int y, i
     }
 }
 
+/* Equal, but for a device's other order of sums: 1e-5 of the larger of 1 and the value, or the next number of bf16. */
+static inline bool op_same(const op_harness *h, float got, float want, bool bf16)
+{
+    const double scale = fabs((double)want) > 1.0 ? fabs((double)want) : 1.0;
+
+    if (got == want) return true;
+    return h->backend->device && fabs((double)got - (double)want) <= (bf16 ? 1.0 / 128 : 1e-5) * scale;
+}
+
 /* The tensor against a twin's doubles, each rounded to the tensor's type: equal but for the sign of 0. */
 static inline void op_expect_equal(const op_harness *h, int tensor, const double *want, const char *what)
 {
@@ -224,7 +287,7 @@ static inline void op_expect_equal(const op_harness *h, int tensor, const double
     for (size_t i = 0; i < op_n_elem(h, tensor); i++) {
         const float got = op_get_one(h, tensor, i);
         const float rounded = bf16 ? cpu_bf16_to_f32(cpu_bf16_from_f32((float)want[i])) : (float)want[i];
-        cr_expect(got == rounded, "%s, %s[%zu]: got %.9g, want %.9g", what, h->graph.tensors[tensor].name, i,
+        cr_expect(op_same(h, got, rounded, bf16), "%s, %s[%zu]: got %.9g, want %.9g", what, h->graph.tensors[tensor].name, i,
                   (double)got, (double)rounded);
     }
 }
