@@ -9,9 +9,14 @@
  * Buckets are summed over workers in one order on all of them.  With several buckets and workers a thread does it
  * (background.c) while the last lane's backward pass goes on; with one there is nothing to hide, and handing over costs
  * more than it saves, so finish does it itself.
+ *
+ * Arenas on devices: what lanes add up is queued behind them.  By NCCL buckets are queued as they complete and run
+ * beside the backward pass; finish only joins the queues.  By MPI finish waits for the device and sums then: in place if
+ * MPI reads device memory, else in copies of the roots on the host (transport.c chooses).
  */
 #include "dist/adder.h"
 #include "dist/background.h"
+#include "dist/transport.h"
 
 #include <assert.h>
 #include <string.h>
@@ -19,8 +24,12 @@
 
 struct lk_adder {
     lk_world *world;            /* borrowed */
+    lk_memory memory;           /* of the arenas; its queue is the lanes' */
+    lk_transport transport;
     const lk_way *way;
     void *state;                /* owned, the way's; NULL in a world of one */
+    float *staged[LK_TREE_DEPTH]; /* owned, page-locked: the roots on the host, where MPI needs them there */
+    lk_status status;           /* of what was queued for the current lanes */
     lk_wire wire;
     lk_background *background;  /* owned; NULL: finish sums */
     lk_tree_run run;
@@ -34,17 +43,6 @@ struct lk_adder {
     size_t n_ready;             /* elements of the current lane that are final */
     double seconds_waited;
 };
-
-/* The list of ways; NULL is not in this build. */
-static const lk_way *find_way(lk_reduction kind)
-{
-    switch (kind) {
-    case LK_REDUCE_TREE: return &lk_way_tree;
-    case LK_REDUCE_MPI: return &lk_way_mpi;
-    case LK_REDUCE_NCCL: return NULL;
-    }
-    return NULL;
-}
 
 /* --------------------------------------------------------------- new and free */
 
@@ -78,49 +76,77 @@ static lk_status copy_buckets(lk_adder *adder, const lk_slice *bucket, size_t n)
     return LK_OK;
 }
 
+/* The roots as the way sees them. */
+static float *const *roots_of(const lk_adder *adder) { return adder->staged[0] ? adder->staged : adder->arena; }
+
 static lk_status sum_bucket(void *arg, size_t i)
 {
     lk_adder *adder = arg;
 
-    return adder->way->sum(adder->state, adder->arena, adder->bucket[i]);
+    return adder->way->sum(adder->state, roots_of(adder), adder->bucket[i]);
 }
 
-static lk_status open_adder(lk_adder *adder, lk_reduction kind, int lanes, const lk_slice *bucket, size_t n_buckets)
+static lk_status alloc_staged(lk_adder *adder)
 {
-    lk_world *world = adder->world;
+    for (int i = 0; i < adder->run.n_roots; i++)
+        LK_TRY(lk_engine_host_alloc(adder->memory.engine, adder->n_elem * sizeof(float), (void **)&adder->staged[i]));
+    return LK_OK;
+}
+
+/* How sums go over workers, where there are several. */
+static lk_status open_way(lk_adder *adder, int lanes, size_t max_elem)
+{
+    const lk_memory host = {NULL, LK_QUEUE_COMPUTE};
+    const bool staged = adder->transport.staged;
+
+    adder->way = adder->transport.way;
+    adder->wire.world = adder->world;
+    if (staged) LK_TRY(alloc_staged(adder));
+    return adder->way->open(&adder->wire, staged ? host : adder->memory, lanes, max_elem, &adder->state);
+}
+
+static lk_status prepare(lk_adder *adder, int lanes, const lk_slice *bucket, size_t n_buckets)
+{
     int begin, end;
 
-    adder->way = find_way(kind);
-    if (!adder->way)
-        return LK_FAIL(LK_ERR_USAGE, "dist.reduction=nccl is not in this build: it sums on GPUs; use tree or mpi");
-    LK_TRY(lk_world_lanes(world, lanes, &begin, &end));
+    LK_TRY(lk_world_lanes(adder->world, lanes, &begin, &end));
     LK_TRY(lk_tree_run_new(lanes, begin, end, &adder->run));
     LK_TRY(copy_buckets(adder, bucket, n_buckets));
     adder->lane = begin;
-    if (world->size == 1) return LK_OK;
+    return LK_OK;
+}
 
-    adder->wire.world = world;
-    LK_TRY(adder->way->open(&adder->wire, lanes, largest(bucket, n_buckets), &adder->state));
-    if (n_buckets == 1 || !world->threads) return LK_OK;
+static lk_status open_background(lk_adder *adder)
+{
+    if (adder->n_buckets == 1 || !adder->world->threads || lk_memory_is_device(adder->memory)) return LK_OK;
     adder->wire.background = true;
     return lk_background_new(sum_bucket, adder, &adder->wire.hurry, &adder->background);
 }
 
-lk_status lk_adder_new(lk_world *world, lk_reduction kind, int lanes, const lk_slice *bucket, size_t n_buckets,
-                       lk_adder **out)
+/* Agrees with the others on each step, for the next one may wait for them. */
+static lk_status open_adder(lk_adder *adder, lk_reduction kind, int lanes, const lk_slice *bucket, size_t n_buckets)
 {
-    lk_status status = LK_OK;
+    lk_world *world = adder->world;
 
+    LK_TRY(lk_transport_choose(world, adder->memory.engine, kind, &adder->transport));
+    LK_TRY(lk_world_agree(world, prepare(adder, lanes, bucket, n_buckets)));
+    if (world->size == 1) return LK_OK;
+    LK_TRY(lk_world_agree(world, open_way(adder, lanes, largest(bucket, n_buckets))));
+    return lk_world_agree(world, open_background(adder));
+}
+
+lk_status lk_adder_new(lk_world *world, lk_engine *engine, lk_reduction kind, int lanes, const lk_slice *bucket,
+                       size_t n_buckets, lk_adder **out)
+{
     *out = lk_alloc(sizeof **out);
-    if (*out) {
-        (*out)->world = world;
-        status = open_adder(*out, kind, lanes, bucket, n_buckets);
-    } else {
-        status = LK_FAIL(LK_ERR_SYSTEM, "out of memory: %zu bytes for a reduction", sizeof **out);
-    }
-    status = lk_world_agree(world, status);
-    if (status != LK_OK) lk_adder_free(out);
-    return status;
+    LK_TRY(lk_world_agree(world, *out ? LK_OK : LK_FAIL(LK_ERR_SYSTEM, "out of memory: %zu bytes for a reduction",
+                                                        sizeof **out)));
+    (*out)->world = world;
+    (*out)->memory = (lk_memory){engine && lk_engine_on_device(engine) ? engine : NULL, LK_QUEUE_COMPUTE};
+    const lk_status status = open_adder(*out, kind, lanes, bucket, n_buckets);
+    if (status == LK_OK) return LK_OK;
+    lk_adder_free(out);
+    return lk_trace(status, __FILE__, __LINE__);
 }
 
 void lk_adder_free(lk_adder **address)
@@ -130,6 +156,8 @@ void lk_adder_free(lk_adder **address)
     if (!adder) return;
     lk_background_free(&adder->background);
     if (adder->state) adder->way->close(adder->state);
+    for (int i = adder->run.n_roots - 1; i >= 0; i--)
+        if (adder->staged[i]) lk_engine_host_release(adder->memory.engine, &adder->staged[i]);
     lk_wire_close(&adder->wire);
     lk_tree_run_clear(&adder->run);
     lk_free(&adder->bucket);
@@ -177,7 +205,7 @@ lk_status lk_adder_lane(lk_adder *adder, int lane, float **grads)
 
 lk_status lk_adder_empty_lane(lk_adder *adder)
 {
-    memset(arena_of_lane(adder), 0, adder->n_elem * sizeof(float));
+    LK_TRY(lk_memory_zero(adder->memory, arena_of_lane(adder), adder->n_elem));
     lk_adder_ready(adder, 0, adder->n_elem);
     return LK_OK;
 }
@@ -210,6 +238,8 @@ static void complete_buckets(lk_adder *adder, size_t begin, size_t end)
     const size_t before = adder->n_complete;
     while (adder->n_complete < adder->n_buckets && adder->missing[adder->n_complete] == 0) adder->n_complete++;
     if (adder->background && adder->n_complete > before) lk_background_post(adder->background, adder->n_complete);
+    if (!adder->state || !adder->way->queues) return;
+    for (size_t i = before; i < adder->n_complete && adder->status == LK_OK; i++) adder->status = sum_bucket(adder, i);
 }
 
 void lk_adder_ready(lk_adder *adder, size_t begin, size_t end)
@@ -217,7 +247,9 @@ void lk_adder_ready(lk_adder *adder, size_t begin, size_t end)
     const lk_tree_run *run = &adder->run;
     const int i = adder->lane - run->begin;
 
-    lk_tree_apply(run->add + run->first_add[i], run->first_add[i + 1] - run->first_add[i], adder->arena, begin, end);
+    if (adder->status == LK_OK)
+        adder->status = lk_memory_apply(adder->memory, run->add + run->first_add[i],
+                                        run->first_add[i + 1] - run->first_add[i], adder->arena, begin, end);
     adder->n_ready += end - begin;
     if (is_last_lane(adder)) complete_buckets(adder, begin, end);
 }
@@ -232,8 +264,22 @@ static double now_s(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
+/* Copies of the roots are summed, and the sum goes back. */
+static lk_status sum_staged(lk_adder *adder)
+{
+    const size_t nbytes = adder->n_elem * sizeof(float);
+
+    for (int i = 0; i < adder->run.n_roots; i++)
+        LK_TRY(lk_engine_read(adder->memory.engine, adder->staged[i], adder->arena[i], nbytes));
+    for (size_t i = 0; i < adder->n_buckets; i++) LK_TRY(sum_bucket(adder, i));
+    return lk_engine_write(adder->memory.engine, adder->arena[0], adder->staged[0], nbytes);
+}
+
 static lk_status sum_all(lk_adder *adder)
 {
+    if (adder->way->queues) return lk_engine_after(adder->memory.engine, LK_QUEUE_COMPUTE, LK_QUEUE_REDUCE);
+    if (adder->staged[0]) return sum_staged(adder);
+    LK_TRY(lk_memory_settle(adder->memory));
     if (adder->background) return lk_background_wait(adder->background, adder->n_buckets);
     for (size_t i = 0; i < adder->n_buckets; i++) LK_TRY(sum_bucket(adder, i));
     return LK_OK;
@@ -257,6 +303,7 @@ lk_status lk_adder_finish(lk_adder *adder, const float **sum)
     assert(adder->lane == adder->run.end && adder->n_complete == adder->n_buckets);
     adder->lane = adder->run.begin;
     *sum = adder->arena[0];
+    LK_TRY(adder->status);
     return adder->state ? wait_for_sum(adder) : LK_OK;
 }
 
@@ -267,5 +314,6 @@ void lk_adder_get_stats(const lk_adder *adder, lk_reducer_stats *out)
         .n_arenas = adder->run.n_buffers,
         .bytes_sent = atomic_load(&adder->wire.bytes_sent),
         .seconds_waited = adder->seconds_waited,
+        .transport = adder->transport.name,
     };
 }

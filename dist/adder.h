@@ -12,10 +12,10 @@ lk_status lk_buckets_new(const size_t *cut, size_t n_cuts, size_t n_elem, size_t
 
 typedef struct lk_adder lk_adder;
 
-/* bucket: tiles [0, n_elem), copied.  The arenas that own lanes need are given after: lk_adder_n_arenas() of (n_elem),
- * borrowed.  Collective. */
-lk_status lk_adder_new(lk_world *world, lk_reduction kind, int lanes, const lk_slice *bucket, size_t n_buckets,
-                       lk_adder **out);
+/* engine: the arenas lie in its memory; NULL: in the host's.  bucket: tiles [0, n_elem), copied.  The arenas that own
+ * lanes need are given after: lk_adder_n_arenas() of (n_elem), borrowed.  Collective. */
+lk_status lk_adder_new(lk_world *world, lk_engine *engine, lk_reduction kind, int lanes, const lk_slice *bucket,
+                       size_t n_buckets, lk_adder **out);
 void      lk_adder_free(lk_adder **adder);
 int       lk_adder_n_arenas(const lk_adder *adder);
 void      lk_adder_set_arenas(lk_adder *adder, float *const *arena);

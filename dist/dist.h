@@ -83,7 +83,12 @@ typedef struct lk_reducer lk_reducer;
  *   trained       the set whose gradient arenas are summed; read here only
  *   bucket_bytes  size at which a bucket is closed, > 0
  *
- * Collective.  Errors, the same on every worker: LK_ERR_USAGE (nccl in a build or engine without it), LK_ERR_PEER. */
+ * On devices, `tree` and `nccl` go by NCCL where every worker has a device of its own: then lk_reducer_finish() only
+ * queues, and what the engine is asked to do with *sum comes after it.  Where workers share a device, `tree` goes by MPI
+ * and the leader says so on stderr.  MPI takes device memory as it is if it can; LOCKSTEP_CUDA_AWARE=0 or 1 overrules
+ * what it says of itself.
+ *
+ * Collective.  Errors, the same on every worker: LK_ERR_USAGE (nccl without a device for each worker), LK_ERR_PEER. */
 lk_status lk_reducer_new(lk_world *world, lk_engine *engine, const lk_trained *trained, lk_reduction kind, int lanes,
                          size_t bucket_bytes, lk_reducer **out);
 void      lk_reducer_free(lk_reducer **reducer);
@@ -93,7 +98,7 @@ lk_status lk_reducer_lane(lk_reducer *reducer, int lane, float **grads);
 lk_status lk_reducer_empty_lane(lk_reducer *reducer);
 /* An lk_ready_fn whose arg is the reducer: [begin, end) of the current lane's arena is final.  Local. */
 void      lk_reducer_ready(void *reducer, size_t begin, size_t end);
-/* Waits for all buckets; *sum is the sum over all lanes, the same bits on every worker, valid until the next
+/* Waits for all buckets; *sum, the engine's memory, is the sum over all lanes, the same bits on every worker, valid until the next
  * lk_reducer_lane().  Collective. */
 lk_status lk_reducer_finish(lk_reducer *reducer, const float **sum);
 
@@ -102,6 +107,7 @@ typedef struct lk_reducer_stats {
     int n_arenas;              /* gradient arenas that this worker's lanes are added up in */
     int64_t bytes_sent;        /* by this worker since the start */
     double seconds_waited;     /* in lk_reducer_finish, so not hidden behind the backward pass */
+    const char *transport;     /* "mpi", "nccl" and so on; "" in a world of one */
 } lk_reducer_stats;
 void lk_reducer_get_stats(const lk_reducer *reducer, lk_reducer_stats *out);
 

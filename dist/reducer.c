@@ -42,7 +42,7 @@ static lk_status open_reducer(lk_reducer *reducer, lk_world *world, const lk_tra
     size_t n_buckets;
 
     LK_TRY(lk_world_agree(world, cut_set(trained, bucket_bytes, &bucket, &n_buckets)));
-    const lk_status status = lk_adder_new(world, kind, lanes, bucket, n_buckets, &reducer->adder);
+    const lk_status status = lk_adder_new(world, reducer->engine, kind, lanes, bucket, n_buckets, &reducer->adder);
     lk_free(&bucket);
     LK_TRY(status);
     return lk_world_agree(world, alloc_arenas(reducer, trained));

@@ -10,19 +10,18 @@
 #include <assert.h>
 #include <limits.h>
 #include <stdio.h>
-#include <string.h>
 
 #include <xxhash.h>
 
 enum { TEXT_BYTES = 1024, NAMED_RANKS = 8 };
 
-/* Hash of parameters [begin, begin + n_elem).  On CPU they are host memory and are read in place. */
+/* Hash of parameters [begin, begin + n_elem).  In host memory they are read in place. */
 static lk_status hash_range(lk_engine *engine, const float *params, size_t begin, size_t n_elem, uint64_t *out)
 {
     const size_t nbytes = n_elem * sizeof *params;
     float *host = NULL;
 
-    if (strcmp(lk_engine_name(engine), "cpu") == 0) {
+    if (!lk_engine_on_device(engine)) {
         *out = XXH3_64bits(params + begin, nbytes);
         return LK_OK;
     }

@@ -14,8 +14,6 @@
  */
 #include "dist/way.h"
 
-#include <string.h>
-
 enum {
     DIRECT_BYTES = 64 * 1024, /* of all roots together; above, the other patterns win */
     ALIGN_ELEM = 16,          /* halves begin at cache lines */
@@ -24,6 +22,7 @@ enum {
 
 typedef struct tree_way {
     lk_wire *wire;      /* borrowed */
+    lk_memory memory;   /* of the roots and of scratch */
     int rank, size;
     int n_own, n_roots; /* roots of this worker, of all */
     lk_tree_join join;
@@ -36,13 +35,7 @@ static size_t max_of(size_t a, size_t b) { return a > b ? a : b; }
 static size_t length(lk_slice s) { return s.end - s.begin; }
 
 /* Slice s of the bucket is worker s's. */
-static lk_slice slice_of(const tree_way *way, lk_slice bucket, int s)
-{
-    const size_t n = length(bucket), base = n / (size_t)way->size, extra = n % (size_t)way->size, i = (size_t)s;
-    const size_t begin = bucket.begin + i * base + (i < extra ? i : extra);
-
-    return (lk_slice){begin, begin + base + (i < extra)};
-}
+static lk_slice slice_of(const tree_way *way, lk_slice bucket, int s) { return lk_slice_part(bucket, s, way->size); }
 
 /* The same answer on every worker. */
 static bool is_direct(const tree_way *way, size_t n_elem)
@@ -63,13 +56,14 @@ static size_t scratch_elem(const tree_way *way, size_t max_elem)
     return max_of(direct, way->join.perfect ? halves : slices);
 }
 
-static lk_status open_way(lk_wire *wire, int lanes, size_t max_elem, void **state)
+static lk_status open_way(lk_wire *wire, lk_memory memory, int lanes, size_t max_elem, void **state)
 {
     tree_way *way = lk_alloc(sizeof *way);
 
     *state = way;
     LK_TRY_ALLOC(way, sizeof *way);
     way->wire = wire;
+    way->memory = memory;
     way->rank = wire->world->rank;
     way->size = wire->world->size;
     LK_TRY(lk_tree_join_new(lanes, way->size, &way->join));
@@ -79,8 +73,7 @@ static lk_status open_way(lk_wire *wire, int lanes, size_t max_elem, void **stat
     way->leaf = lk_alloc((size_t)way->n_roots * sizeof *way->leaf);
     LK_TRY_ALLOC(way->leaf, (size_t)way->n_roots * sizeof *way->leaf);
     const size_t nbytes = scratch_elem(way, max_elem) * sizeof *way->scratch;
-    way->scratch = lk_alloc(nbytes);
-    LK_TRY_ALLOC(way->scratch, nbytes);
+    LK_TRY(lk_memory_alloc(memory, nbytes, (void **)&way->scratch));
     return lk_wire_reserve(wire, way->n_own * (way->size - 1) + way->n_roots);
 }
 
@@ -91,7 +84,7 @@ static void close_way(void *state)
     if (!way) return;
     lk_tree_join_clear(&way->join);
     lk_free(&way->leaf);
-    lk_free(&way->scratch);
+    lk_memory_free(way->memory, &way->scratch);
     lk_free(&way);
 }
 
@@ -122,17 +115,17 @@ static lk_status exchange_roots(tree_way *way, float *const *root, lk_slice buck
 }
 
 /* Adds the leaves up and leaves the sum where this worker's first root was. */
-static void add_roots(tree_way *way, float *into, size_t n_elem)
+static lk_status add_roots(tree_way *way, float *into, size_t n_elem)
 {
-    lk_tree_apply(way->join.add, way->join.n_adds, way->leaf, 0, n_elem);
-    if (way->leaf[0] != into) memcpy(into, way->leaf[0], n_elem * sizeof *into);
+    LK_TRY(lk_memory_apply(way->memory, way->join.add, way->join.n_adds, way->leaf, 0, n_elem));
+    if (way->leaf[0] != into) LK_TRY(lk_memory_copy(way->memory, into, way->leaf[0], n_elem));
+    return lk_memory_settle(way->memory);
 }
 
 static lk_status sum_direct(tree_way *way, float *const *root, lk_slice bucket)
 {
     LK_TRY(exchange_roots(way, root, bucket, true));
-    add_roots(way, root[0] + bucket.begin, length(bucket));
-    return LK_OK;
+    return add_roots(way, root[0] + bucket.begin, length(bucket));
 }
 
 static lk_status sum_slices(tree_way *way, float *const *root, lk_slice bucket)
@@ -140,7 +133,7 @@ static lk_status sum_slices(tree_way *way, float *const *root, lk_slice bucket)
     const lk_slice own = slice_of(way, bucket, way->rank);
 
     LK_TRY(exchange_roots(way, root, bucket, false));
-    add_roots(way, root[0] + own.begin, length(own));
+    LK_TRY(add_roots(way, root[0] + own.begin, length(own)));
     for (int d = 1; d < way->size; d++) {
         const int from = (way->rank + way->size - d) % way->size;
         const lk_slice theirs = slice_of(way, bucket, from);
@@ -180,7 +173,8 @@ static lk_status sum_halving(tree_way *way, float *sum, lk_slice bucket)
         halve(way, range, d, &mine[level], &theirs[level]);
         range = mine[level];
         LK_TRY(swap(way, way->rank ^ d, sum + theirs[level].begin, length(theirs[level]), way->scratch, length(range)));
-        lk_add_f32(sum + range.begin, way->scratch, length(range));
+        LK_TRY(lk_memory_add(way->memory, sum + range.begin, way->scratch, length(range)));
+        LK_TRY(lk_memory_settle(way->memory));
     }
     /* Back: what is finished doubles at every step. */
     for (int d = way->size / 2; d >= 1; d /= 2) {
@@ -199,4 +193,4 @@ static lk_status sum(void *state, float *const *root, lk_slice bucket)
     return way->join.perfect ? sum_halving(way, root[0], bucket) : sum_slices(way, root, bucket);
 }
 
-const lk_way lk_way_tree = {open_way, close_way, sum};
+const lk_way lk_way_tree = {"mpi", false, open_way, close_way, sum};

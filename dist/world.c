@@ -164,6 +164,12 @@ static void end_now(int signal_number)
     _exit(last_status);
 }
 
+void lk_world_on_end(lk_world *world, void (*on_end)(void *arg), void *arg)
+{
+    world->on_end_arg = arg;
+    world->on_end = on_end;
+}
+
 void lk_world_end(lk_world *world, int exit_status)
 {
     if (world->mpi) {
@@ -175,6 +181,7 @@ void lk_world_end(lk_world *world, int exit_status)
         sigaddset(&alarms, SIGALRM);
         pthread_sigmask(SIG_UNBLOCK, &alarms, NULL);
         alarm(ABORT_SECONDS);
+        if (world->on_end) world->on_end(world->on_end_arg);
         /* Not through the door: its holder may be waiting for a worker that will never come. */
         MPI_Abort(world->comm != MPI_COMM_NULL ? world->comm : MPI_COMM_WORLD, exit_status);
     }

@@ -32,6 +32,8 @@ struct lk_world {
     lk_order *order;              /* borrowed, between begin and wait */
     MPI_Request order_request;
     char agreed[LK_AGREED_BYTES]; /* the last failure that all agreed on */
+    void (*on_end)(void *arg);    /* called when the job is ended from here; NULL: nothing to do */
+    void *on_end_arg;
 };
 
 /* Where the launcher's words about this job are: how many workers it says it started, 0 when it says nothing, and
@@ -97,6 +99,9 @@ void      lk_watchdog_place(const lk_world *world, int64_t *step, char *phase, s
 /* The main thread begins and ends to wait for other workers. */
 void lk_wait_begin(lk_world *world);
 void lk_wait_end(lk_world *world);
+
+/* What must be given up when the job ends; it gets a few seconds.  NULL: nothing any more. */
+void lk_world_on_end(lk_world *world, void (*on_end)(void *arg), void *arg);
 
 /* Ends the job with this exit status, without a word and without flushing: also for threads that must not wait for
  * another's lock.  Does not return. */

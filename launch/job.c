@@ -225,6 +225,7 @@ static lk_status make_engine(job *j)
         .kind = j->recipe->engine.kind,
         .precision = j->recipe->engine.precision,
         .threads = j->recipe->engine.threads,
+        .device = lk_world_host_rank(j->world),
         .seed = j->recipe->run.seed,
     };
 

@@ -34,7 +34,7 @@ static void measure(lk_reduction kind, size_t n_elem, int lanes, int n_calls)
     lk_adder *adder;
     int begin, end;
 
-    MUST(lk_adder_new(world, kind, lanes, &bucket, 1, &adder));
+    MUST(lk_adder_new(world, NULL, kind, lanes, &bucket, 1, &adder));
     for (int i = 0; i < lk_adder_n_arenas(adder); i++) arena[i] = lk_alloc(n_elem * sizeof(float));
     lk_adder_set_arenas(adder, arena);
     MUST(lk_world_lanes(world, lanes, &begin, &end));

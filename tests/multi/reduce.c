@@ -89,7 +89,7 @@ static void reduce(const shape *s, lk_reduction kind)
 
     for (size_t i = 0; i < n_cuts; i++) cut[i] = i * s->tensor;
     MUST(lk_buckets_new(cut, n_cuts, s->n_elem, s->bucket_bytes, &bucket, &n_buckets));
-    MUST(lk_adder_new(world, kind, s->lanes, bucket, n_buckets, &adder));
+    MUST(lk_adder_new(world, NULL, kind, s->lanes, bucket, n_buckets, &adder));
     for (int i = 0; i < lk_adder_n_arenas(adder); i++) arena[i] = lk_alloc(s->n_elem * sizeof(float));
     lk_adder_set_arenas(adder, arena);
     MUST(lk_world_lanes(world, s->lanes, &begin, &end));
@@ -133,10 +133,10 @@ static void what_cannot_be_is_an_error_on_all(void)
     const lk_slice bucket = {0, 16};
     lk_adder *adder;
 
-    check(lk_adder_new(world, LK_REDUCE_NCCL, MOST_LANES, &bucket, 1, &adder) == LK_ERR_USAGE, "nccl is an error");
+    check(lk_adder_new(world, NULL, LK_REDUCE_NCCL, MOST_LANES, &bucket, 1, &adder) == LK_ERR_USAGE, "nccl is an error");
     check_say("nccl: '%s'\n", lk_error_message());
     if (lk_world_size(world) == 1) return;
-    check(lk_adder_new(world, LK_REDUCE_TREE, lk_world_size(world) - 1, &bucket, 1, &adder) == LK_ERR_USAGE,
+    check(lk_adder_new(world, NULL, LK_REDUCE_TREE, lk_world_size(world) - 1, &bucket, 1, &adder) == LK_ERR_USAGE,
           "more workers than lanes is an error");
     check_say("too few lanes: '%s'\n", lk_error_message());
 }
