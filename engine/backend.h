@@ -74,7 +74,8 @@ typedef struct lk_device_calls {
     void (*set_poll)(void *ctx, lk_status (*poll)(void *arg), void *arg);
     lk_status (*host_alloc)(void *ctx, size_t nbytes, void **out);
     void (*host_release)(void *ctx, void *pointer);
-    lk_status (*upload)(void *ctx, const void *host, size_t nbytes, const void **device);
+    /* keep: the pointer is good until the second launch() from here; else for the lane that is queued next. */
+    lk_status (*upload)(void *ctx, bool keep, const void *host, size_t nbytes, const void **device);
     lk_status (*snapshot)(void *ctx, void *host, const void *device, size_t nbytes);
     lk_status (*snapshot_wait)(void *ctx);
 
@@ -147,6 +148,9 @@ typedef struct lk_module {
 lk_status lk_module_open(const lk_module **out);
 /* Whether opening it could find a device: the driver is there, or the module is named. */
 bool lk_module_likely(void);
+
+/* For engine.c: lk_engine_upload(), and what it does for a lane that comes without (keep false). */
+lk_status lk_engine_bring(lk_engine *engine, lk_lane *lane, bool keep);
 
 /* For optim/ only: the engine's backend with its state, and its model. */
 const lk_backend *lk_engine_backend(const lk_engine *engine, void **ctx);

@@ -127,30 +127,32 @@ void lk_engine_host_release(lk_engine *engine, void *address_of_pointer)
     *p = NULL;
 }
 
-static lk_status upload_lane(const lk_device_calls *device, void *ctx, const lk_model *model, lk_lane *lane)
+static lk_status upload_lane(const lk_device_calls *device, void *ctx, bool keep, const lk_model *model, lk_lane *lane)
 {
     const size_t n = (size_t)lane->n;
 
-    LK_TRY(device->upload(ctx, lane->x, n * lk_model_n_input(model) * sizeof *lane->x, (const void **)&lane->x));
+    LK_TRY(device->upload(ctx, keep, lane->x, n * lk_model_n_input(model) * sizeof *lane->x, (const void **)&lane->x));
     if (lane->target)
-        LK_TRY(device->upload(ctx, lane->target, n * lk_model_n_output(model) * sizeof *lane->target,
+        LK_TRY(device->upload(ctx, keep, lane->target, n * lk_model_n_output(model) * sizeof *lane->target,
                               (const void **)&lane->target));
     if (lane->label)
-        LK_TRY(device->upload(ctx, lane->label, n * sizeof *lane->label, (const void **)&lane->label));
+        LK_TRY(device->upload(ctx, keep, lane->label, n * sizeof *lane->label, (const void **)&lane->label));
     if (lane->sample)
-        LK_TRY(device->upload(ctx, lane->sample, n * sizeof *lane->sample, (const void **)&lane->sample));
+        LK_TRY(device->upload(ctx, keep, lane->sample, n * sizeof *lane->sample, (const void **)&lane->sample));
     lane->uploaded = true;
     return LK_OK;
 }
 
-lk_status lk_engine_upload(lk_engine *engine, lk_lane *lane)
+lk_status lk_engine_bring(lk_engine *engine, lk_lane *lane, bool keep)
 {
     void *ctx;
     const lk_device_calls *device = device_of(engine, &ctx);
 
     if (!device || lane->uploaded) return LK_OK;
-    return upload_lane(device, ctx, lk_engine_model(engine), lane);
+    return upload_lane(device, ctx, keep, lk_engine_model(engine), lane);
 }
+
+lk_status lk_engine_upload(lk_engine *engine, lk_lane *lane) { return lk_engine_bring(engine, lane, true); }
 
 lk_status lk_engine_snapshot(lk_engine *engine, void *host, const void *from, size_t nbytes)
 {

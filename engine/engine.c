@@ -116,11 +116,18 @@ lk_status lk_engine_new(const lk_engine_options *options, const lk_model *model,
     return LK_OK;
 }
 
+/* What is queued may be work of a plan about to be freed.  Should it fail, a later call says so. */
+static void finish_plans(lk_engine *engine)
+{
+    if (engine->device) (void)engine->backend->wait(engine->ctx);
+}
+
 void lk_engine_free(lk_engine **engine)
 {
     if (!engine || !*engine) return;
     lk_engine *e = *engine;
 
+    finish_plans(e);
     for (int i = e->n_plans - 1; i >= 0; i--) lk_plan_free(&e->plans[i]);
     free(e->plans);
     lk_free(&e->zeros);
@@ -208,6 +215,7 @@ void lk_engine_use(lk_engine *engine, const lk_trained *trained)
     engine->trained = trained;
     if (engine->trained_id == lk_trained_id(trained)) return;
     engine->trained_id = lk_trained_id(trained);
+    finish_plans(engine);
     for (int i = 0; i < engine->n_plans; i++) {
         if (engine->plans[i]->graph.mode == LK_TRAIN) lk_plan_free(&engine->plans[i]);
         else engine->plans[kept++] = engine->plans[i];
@@ -329,7 +337,7 @@ static lk_status run_on_device(lk_engine *engine, lk_plan *plan, const lk_lane *
     const size_t output_bytes = (size_t)lane->n * lk_model_n_output(engine->model) * sizeof(float);
     lk_lane there = *lane;
 
-    LK_TRY(lk_engine_upload(engine, &there));
+    LK_TRY(lk_engine_bring(engine, &there, false));
     there.sums = engine->sums;
     there.output = NULL;
     LK_TRY(run_plan(engine, plan, &there));

@@ -6,43 +6,12 @@
  */
 #include "engine/cuda/tape.h"
 
-#include <math.h>
-#include <sched.h>
-#include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 extern "C" const struct lk_nccl lk_nccl_door; /* dist/nccl/nccl.c */
 
 static const double MIB = 1024.0 * 1024.0;
-
-/* ----------------------------------------------------------------- describe */
-
-static int available(void)
-{
-    int n = 0;
-
-    return cudaGetDeviceCount(&n) == cudaSuccess ? n : 0;
-}
-
-static void describe_device(char *text, size_t nbytes)
-{
-    cudaDeviceProp prop;
-    int n = 0, driver = 0, runtime = 0;
-
-    if (cudaGetDeviceCount(&n) != cudaSuccess || n == 0 || cudaGetDeviceProperties(&prop, 0) != cudaSuccess) {
-        snprintf(text, nbytes, "no device: %s; is the NVIDIA driver there? (nvidia-smi)",
-                 cudaGetErrorString(cudaGetLastError()));
-        return;
-    }
-    cudaDriverGetVersion(&driver);
-    cudaRuntimeGetVersion(&runtime);
-    snprintf(text, nbytes,
-             "%d x %s (compute %d.%d, %d SMs, %.1f GiB), driver for CUDA %d.%d, CUDA %d.%d, cuBLASLt %zu, cuDNN %zu", n,
-             prop.name, prop.major, prop.minor, prop.multiProcessorCount, (double)prop.totalGlobalMem / (1024.0 * MIB),
-             driver / 1000, driver % 1000 / 10, runtime / 1000, runtime % 1000 / 10, cublasLtGetVersion(),
-             cudnnGetVersion());
-}
+enum { N_REPORTS = 2 };
 
 /* ------------------------------------------------------------ open and close */
 
@@ -52,8 +21,10 @@ static void close_ctx(void *arg)
 
     if (!ctx) return;
     cudaDeviceSynchronize();
+    if (ctx->tape) cuda_tape_forget(ctx);
     cuda_tape_free(&ctx->tape);
     cuda_upload_free(&ctx->upload);
+    cuda_args_free(&ctx->args);
     cudaFree(ctx->shadow.copy);
     if (ctx->report_host) cudaFreeHost(ctx->report_host);
     cudaFree(ctx->report);
@@ -104,8 +75,10 @@ static lk_status fill(cuda_ctx *ctx, int device)
     LK_CUBLASLT(cublasLtCreate(&ctx->lt));
     LK_CUDA(cudaMalloc(&ctx->workspace, CUDA_WORKSPACE_BYTES));
     LK_CUDA(cudaMalloc((void **)&ctx->partials, CUDA_PARTIALS_BYTES));
-    LK_CUDA(cudaMalloc((void **)&ctx->report, sizeof *ctx->report));
+    LK_CUDA(cudaMalloc((void **)&ctx->report, N_REPORTS * sizeof *ctx->report));
+    LK_CUDA(cudaMemsetAsync(ctx->report, 0, N_REPORTS * sizeof *ctx->report, ctx->stream));
     LK_CUDA(cudaMallocHost((void **)&ctx->report_host, sizeof *ctx->report_host));
+    LK_TRY(cuda_args_new(&ctx->args));
     LK_TRY(cuda_upload_new(&ctx->upload));
     return cuda_tape_new(&ctx->tape);
 }
@@ -113,12 +86,7 @@ static lk_status fill(cuda_ctx *ctx, int device)
 static lk_status open_ctx(const lk_engine_options *options, void **out)
 {
     *out = NULL;
-    if (available() == 0) {
-        char text[256];
-
-        describe_device(text, sizeof text);
-        return LK_FAIL(LK_ERR_USAGE, "no cuda engine: %s; use --engine cpu or engine.kind=cpu", text);
-    }
+    if (cuda_available() == 0) return cuda_no_device();
     cuda_ctx *ctx = (cuda_ctx *)lk_alloc(sizeof *ctx);
     LK_TRY_ALLOC(ctx, sizeof *ctx);
     const lk_status status = fill(ctx, options->device);
@@ -130,31 +98,7 @@ static lk_status open_ctx(const lk_engine_options *options, void **out)
     return LK_OK;
 }
 
-/* ------------------------------------------------------------------ waiting */
-
-/* Looks often at first, then gives the core to whoever shares it, then sleeps for moments. */
-static void give_way(int look)
-{
-    const int spins = 2000, yields = 20000;
-    const struct timespec nap = {0, 50000};
-
-    if (look < spins) return;
-    if (look < yields) sched_yield();
-    else nanosleep(&nap, NULL);
-}
-
-lk_status cuda_wait_stream(cuda_ctx *ctx)
-{
-    LK_CUDA(cudaEventRecord(ctx->waited, ctx->stream));
-    for (int look = 0;; look++) {
-        const cudaError_t state = cudaEventQuery(ctx->waited);
-
-        if (state == cudaSuccess) return LK_OK;
-        if (state != cudaErrorNotReady) LK_CUDA(state);
-        if (ctx->poll) LK_TRY(ctx->poll(ctx->poll_arg));
-        give_way(look);
-    }
-}
+/* ------------------------------------------------------------------- memory */
 
 static lk_status wait_for_all(void *arg)
 {
@@ -164,7 +108,15 @@ static lk_status wait_for_all(void *arg)
     return cuda_wait_stream(ctx);
 }
 
-/* ------------------------------------------------------------------- memory */
+static lk_status no_room(const cuda_ctx *ctx, size_t nbytes)
+{
+    size_t free_bytes = 0, total = 0;
+
+    cudaMemGetInfo(&free_bytes, &total);
+    return LK_FAIL(LK_ERR_SYSTEM, "device %d has no room for %.1f MiB more: %.1f of %.1f MiB are free; a smaller train.batch, "
+                   "more lanes or engine.precision: bf16 needs less (lockstep plan RECIPE says how much)", ctx->device,
+                   (double)nbytes / MIB, (double)free_bytes / MIB, (double)total / MIB);
+}
 
 static lk_status alloc(void *arg, size_t nbytes, void **out)
 {
@@ -172,28 +124,26 @@ static lk_status alloc(void *arg, size_t nbytes, void **out)
 
     *out = NULL;
     if (nbytes == 0) nbytes = 1;
-    if (cudaMalloc(out, nbytes) != cudaSuccess) {
-        size_t free_bytes = 0, total = 0;
-
-        *out = NULL;
+    LK_CUDA(cudaSetDevice(ctx->device));
+    const cudaError_t error = cudaMalloc(out, nbytes);
+    if (error == cudaErrorMemoryAllocation) {
         cudaGetLastError();
-        cudaMemGetInfo(&free_bytes, &total);
-        return LK_FAIL(LK_ERR_SYSTEM, "device %d has no room for %.1f MiB more: %.1f of %.1f MiB are free; a smaller "
-                       "train.batch, more lanes or engine.precision: bf16 needs less (lockstep plan RECIPE says how much)",
-                       ctx->device, (double)nbytes / MIB, (double)free_bytes / MIB, (double)total / MIB);
+        return no_room(ctx, nbytes);
     }
+    LK_CUDA(error);
     LK_CUDA(cudaMemsetAsync(*out, 0, nbytes, ctx->stream));
     return LK_OK;
 }
 
+/* A failure of what was queued was or will be told by a call that can say so. */
 static void release(void *arg, void *pointer)
 {
     cuda_ctx *ctx = (cuda_ctx *)arg;
 
-    /* A failure was or will be told by a call that can say so. */
-    if (cuda_tape_launch(ctx) == LK_OK) cudaDeviceSynchronize();
-    cuda_tape_forget(ctx->tape);
-    cuda_shadow_touch(ctx, pointer);
+    cudaSetDevice(ctx->device);
+    if (wait_for_all(ctx) == LK_OK) cudaEventSynchronize(ctx->snapshot_done);
+    cuda_tape_forget(ctx);
+    cuda_shadow_touch(ctx, pointer, 1);
     cudaFree(pointer);
 }
 
@@ -202,6 +152,7 @@ static lk_status read_memory(void *arg, void *host, const void *device, size_t n
     cuda_ctx *ctx = (cuda_ctx *)arg;
 
     if (nbytes == 0) return LK_OK;
+    LK_CUDA(cudaSetDevice(ctx->device));
     LK_TRY(wait_for_all(ctx));
     LK_CUDA(cudaMemcpyAsync(host, device, nbytes, cudaMemcpyDeviceToHost, ctx->stream));
     LK_CUDA(cudaStreamSynchronize(ctx->stream));
@@ -213,8 +164,9 @@ static lk_status write_memory(void *arg, void *device, const void *host, size_t 
     cuda_ctx *ctx = (cuda_ctx *)arg;
 
     if (nbytes == 0) return LK_OK;
+    LK_CUDA(cudaSetDevice(ctx->device));
     LK_TRY(wait_for_all(ctx));
-    cuda_shadow_touch(ctx, device);
+    cuda_shadow_touch(ctx, device, nbytes);
     LK_CUDA(cudaStreamWaitEvent(ctx->stream, ctx->snapshot_done, 0));
     LK_CUDA(cudaMemcpyAsync(device, host, nbytes, cudaMemcpyHostToDevice, ctx->stream));
     LK_CUDA(cudaStreamSynchronize(ctx->stream));
@@ -223,15 +175,27 @@ static lk_status write_memory(void *arg, void *device, const void *host, size_t 
 
 /* ---------------------------------------------------- passes that are waited for */
 
+/* Into a report of its own, because that of a queued inspection may still be asked for.  Its slots, which stay zero, also
+ * are the slots that it looks at: there are none beside these gradients. */
 static lk_status grad_norm(void *arg, const float *grads, size_t n_elem, float clip_value, double *norm, bool *finite)
 {
     cuda_ctx *ctx = (cuda_ctx *)arg;
-    lk_grad_report report;
+    cuda_report *own = ctx->report + 1;
+    cuda_inspect_record inspect;
 
-    LK_TRY(cuda_device_calls.inspect(ctx, grads, n_elem, NULL, true, clip_value, 0.0));
-    LK_TRY(cuda_device_calls.report(ctx, &report));
-    *norm = report.norm;
-    *finite = report.finite;
+    memset(&inspect, 0, sizeof inspect);
+    inspect.grads = grads;
+    inspect.slots = own->slots;
+    inspect.report = own;
+    inspect.n_elem = n_elem;
+    inspect.clip_value = clip_value;
+    inspect.all = true;
+    LK_TRY(cuda_queue_inspect(ctx, &inspect));
+    LK_TRY(cuda_tape_launch(ctx));
+    LK_CUDA(cudaMemcpyAsync(ctx->report_host, own, sizeof *own, cudaMemcpyDeviceToHost, ctx->stream));
+    LK_TRY(cuda_wait_stream(ctx));
+    *norm = ctx->report_host->norm;
+    *finite = ctx->report_host->finite != 0;
     return LK_OK;
 }
 
@@ -239,16 +203,14 @@ static lk_status grad_norm(void *arg, const float *grads, size_t n_elem, float c
 static lk_status running(void *arg, float *at, const float *stat, size_t n_elem, float momentum, float lanes)
 {
     cuda_ctx *ctx = (cuda_ctx *)arg;
-    void *host;
     const void *device;
 
-    LK_TRY(cuda_upload_args(ctx, sizeof lanes, &host, &device));
-    memcpy(host, &lanes, sizeof lanes);
+    LK_TRY(cuda_args_put(ctx, &lanes, sizeof lanes, &device));
     return cuda_device_calls.running(ctx, at, stat, n_elem, momentum, (const float *)device, false);
 }
 
 const lk_backend lk_cuda_backend = {
-    "cuda", &cuda_device_calls, false, describe_device, available, open_ctx, close_ctx, alloc, release, read_memory,
+    "cuda", &cuda_device_calls, false, cuda_describe, cuda_available, open_ctx, close_ctx, alloc, release, read_memory,
     write_memory, cuda_bind, cuda_fuse, wait_for_all, cuda_queue_update, grad_norm, cuda_queue_ema, running,
 };
 

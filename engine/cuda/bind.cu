@@ -22,7 +22,7 @@ lk_status cuda_bind(void *arg, const lk_graph *graph, const lk_node *node, lk_ke
 {
     cuda_ctx *ctx = (cuda_ctx *)arg;
 
-    cuda_tape_forget(ctx->tape);
+    cuda_tape_forget(ctx);
     memset(out, 0, sizeof *out);
     return binder_of(node->op)(ctx, graph, node, out);
 }
@@ -31,7 +31,7 @@ lk_status cuda_fuse(void *arg, const lk_graph *graph, int first, lk_kernel *out,
 {
     cuda_ctx *ctx = (cuda_ctx *)arg;
 
-    cuda_tape_forget(ctx->tape);
+    cuda_tape_forget(ctx);
     memset(out, 0, sizeof *out);
     *n = 0;
     for (size_t i = 0; i < sizeof fusers / sizeof *fusers && *n == 0; i++) LK_TRY(fusers[i](ctx, graph, first, out, n));

@@ -20,6 +20,7 @@
 #include <cudnn.h>
 
 typedef struct cuda_tape cuda_tape;     /* what is queued, tape.cu */
+typedef struct cuda_args cuda_args;     /* what differs from step to step, args.cu */
 typedef struct cuda_upload cuda_upload; /* lanes on their way to the device, upload.cu */
 
 /* What the inspection of a step's gradients found, in device memory; passes queued after it read it. */
@@ -31,7 +32,8 @@ typedef struct cuda_report {
 } cuda_report;
 
 /* The parameters in bf16, one for one at their places in the arena, for plans in bf16.  The update writes it beside the
- * fp32 values; whatever else writes parameters makes it stale, and the next lane renews it whole. */
+ * fp32 values; whatever else writes parameters makes it stale, and the next lane renews it whole.  What a queued call
+ * writes is not known: in the compute queue that may be parameters, in the reduce queue it is not. */
 typedef struct cuda_shadow {
     __nv_bfloat16 *copy;     /* owned, device; NULL: nobody wants it */
     size_t n_elem;
@@ -50,10 +52,12 @@ typedef struct cuda_ctx {
     void *workspace;                  /* owned, device: scratch of products on `stream`, CUDA_WORKSPACE_BYTES */
     void *dnn_scratch;                /* owned, device: of convolutions on `stream`, CUDA_DNN_SCRATCH_BYTES; NULL as dnn */
     double *partials;                 /* owned, device: scratch of inspections, CUDA_PARTIALS_BYTES */
-    cuda_report *report;              /* owned, device */
+    cuda_report *report;              /* owned, device: of inspections, and behind it grad_norm's own */
     cuda_report *report_host;         /* owned, page-locked: where it is fetched to */
+    bool normed;                      /* the inspection queued last takes the norm */
     cuda_shadow shadow;
     cuda_tape *tape;                  /* owned */
+    cuda_args *args;                  /* owned */
     cuda_upload *upload;              /* owned */
     cudaEvent_t passed[LK_N_QUEUES];  /* owned: how far each queue was, for the other to wait on */
     cudaEvent_t waited;               /* owned */
@@ -147,8 +151,8 @@ lk_status cuda_kernel_keep(lk_kernel *out, lk_status (*run)(void *state, const l
 
 /* Makes room for the shadow of the graph's model; does nothing for a graph without model or in fp32.  bind.cu */
 lk_status cuda_shadow_want(cuda_ctx *ctx, const lk_graph *graph);
-/* Something else than an update writes at `at`: if that is in the arena the shadow was made from, it is stale. */
-void cuda_shadow_touch(cuda_ctx *ctx, const void *at);
+/* Something else than an update writes there: if it meets the arena that the shadow was made from, that is stale. */
+void cuda_shadow_touch(cuda_ctx *ctx, const void *at, size_t nbytes);
 
 /* The backend's entries in bind.cu. */
 lk_status cuda_bind(void *ctx, const lk_graph *graph, const lk_node *node, lk_kernel *out);

@@ -7,8 +7,10 @@ static const char *advice(cudaError_t error)
     case cudaErrorMemoryAllocation:
         return "; the device's memory is full: a smaller train.batch, more lanes, or bf16 needs less";
     case cudaErrorNoKernelImageForDevice:
+    case cudaErrorInvalidDeviceFunction:
         return "; this build has no code for this device: set CMAKE_CUDA_ARCHITECTURES when building";
     case cudaErrorInsufficientDriver:
+    case cudaErrorUnsupportedPtxVersion:
         return "; the driver is older than the CUDA this was built with: update it, or build with an older toolkit";
     case cudaErrorNoDevice:
     case cudaErrorSystemDriverMismatch:
@@ -22,6 +24,7 @@ lk_status cuda_fail(cudaError_t error, const char *call, const char *file, int l
 {
     int device = -1;
 
+    cudaGetLastError(); /* else a later launch would be told of it */
     cudaGetDevice(&device);
     return lk_fail(LK_ERR_SYSTEM, file, line,
                    "CUDA, device %d: %s (%s) in %s%s", device, cudaGetErrorString(error), cudaGetErrorName(error), call,

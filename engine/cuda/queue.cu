@@ -6,11 +6,11 @@
  */
 #include "engine/cuda/tape.h"
 
+#include <math.h>
 #include <string.h>
 
-static lk_status range(void *arg, cuda_record_kind kind, lk_queue queue, void *to, const void *from, size_t n, bool guard)
+static lk_status range(cuda_ctx *ctx, cuda_record_kind kind, lk_queue queue, void *to, const void *from, size_t n)
 {
-    cuda_ctx *ctx = (cuda_ctx *)arg;
     cuda_range_record r;
 
     if (n == 0) return LK_OK;
@@ -18,36 +18,44 @@ static lk_status range(void *arg, cuda_record_kind kind, lk_queue queue, void *t
     r.to = to;
     r.from = from;
     r.n = n;
-    return guard ? cuda_tape_append_write(ctx->tape, kind, queue, &r, sizeof r)
-                 : cuda_tape_append(ctx->tape, kind, queue, &r, sizeof r);
+    return cuda_tape_append(ctx, kind, queue, 1, &r, sizeof r);
 }
 
-/* Whoever writes parameters but the update leaves the bf16 copies behind. */
-static void touch(cuda_ctx *ctx, const void *at)
+void cuda_shadow_touch(cuda_ctx *ctx, const void *at, size_t nbytes)
 {
-    const cuda_shadow *s = &ctx->shadow;
+    const char *begin = (const char *)ctx->shadow.of, *end = (const char *)(ctx->shadow.of + ctx->shadow.n_elem);
 
-    if (s->of && (const float *)at >= s->of && (const float *)at < s->of + s->n_elem) ctx->shadow.of = NULL;
+    if (begin && (const char *)at < end && (const char *)at + nbytes > begin) ctx->shadow.of = NULL;
 }
 
-void cuda_shadow_touch(cuda_ctx *ctx, const void *at) { touch(ctx, at); }
-
-static lk_status queue_add(void *ctx, lk_queue queue, float *into, const float *from, size_t n_elem)
+/* Sums and zeros are of gradients, which no snapshot copies: they need not wait for it. */
+static lk_status queue_add(void *arg, lk_queue queue, float *into, const float *from, size_t n_elem)
 {
-    return range(ctx, CUDA_RECORD_ADD, queue, into, from, n_elem, false);
+    cuda_ctx *ctx = (cuda_ctx *)arg;
+
+    cuda_shadow_touch(ctx, into, n_elem * sizeof *into);
+    return range(ctx, CUDA_RECORD_ADD, queue, into, from, n_elem);
 }
 
-static lk_status queue_zero(void *ctx, lk_queue queue, void *at, size_t nbytes)
+static lk_status queue_zero(void *arg, lk_queue queue, void *at, size_t nbytes)
 {
-    return range(ctx, CUDA_RECORD_ZERO, queue, at, NULL, nbytes, false);
+    cuda_ctx *ctx = (cuda_ctx *)arg;
+
+    cuda_shadow_touch(ctx, at, nbytes);
+    return range(ctx, CUDA_RECORD_ZERO, queue, at, NULL, nbytes);
 }
 
-static lk_status queue_copy(void *ctx, lk_queue queue, void *to, const void *from, size_t nbytes)
+static lk_status queue_copy(void *arg, lk_queue queue, void *to, const void *from, size_t nbytes)
 {
-    touch((cuda_ctx *)ctx, to);
-    return range(ctx, CUDA_RECORD_COPY, queue, to, from, nbytes, true);
+    cuda_ctx *ctx = (cuda_ctx *)arg;
+
+    cuda_shadow_touch(ctx, to, nbytes);
+    cuda_upload_read_by_tape(ctx->upload, from);
+    LK_TRY(cuda_tape_guard(ctx, queue));
+    return range(ctx, CUDA_RECORD_COPY, queue, to, from, nbytes);
 }
 
+/* What a call writes is not known.  In the reduce queue it is gradients; in the compute queue it may be parameters. */
 static lk_status queue_call(void *arg, lk_queue queue, lk_queued_fn *fn, const void *call_arg, size_t nbytes)
 {
     cuda_ctx *ctx = (cuda_ctx *)arg;
@@ -56,29 +64,34 @@ static lk_status queue_call(void *arg, lk_queue queue, lk_queued_fn *fn, const v
 
     if (nbytes > CUDA_MOST_CALL_BYTES)
         return LK_FAIL(LK_ERR_USAGE, "a queued call with %zu bytes of arguments; at most %d", nbytes, CUDA_MOST_CALL_BYTES);
+    if (queue == LK_QUEUE_COMPUTE) {
+        ctx->shadow.of = NULL;
+        LK_TRY(cuda_tape_guard(ctx, queue));
+    }
     memset(&r, 0, sizeof r);
     r.fn = fn;
     memcpy(payload, &r, sizeof r);
     memcpy(payload + sizeof r, call_arg, nbytes);
-    return cuda_tape_append(ctx->tape, CUDA_RECORD_CALL, queue, payload, sizeof r + nbytes);
+    return cuda_tape_append(ctx, CUDA_RECORD_CALL, queue, 1, payload, sizeof r + nbytes);
 }
 
 static lk_status queue_after(void *arg, lk_queue then, lk_queue first)
 {
-    const int64_t queue = first;
+    cuda_after_record r;
 
-    return cuda_tape_append(((cuda_ctx *)arg)->tape, CUDA_RECORD_AFTER, then, &queue, sizeof queue);
+    if (then == first) return LK_OK;
+    memset(&r, 0, sizeof r);
+    r.first = first;
+    return cuda_tape_append((cuda_ctx *)arg, CUDA_RECORD_AFTER, then, 0, &r, sizeof r);
 }
 
 static lk_status queue_put(void *arg, float *to, const float *values, size_t n)
 {
     cuda_ctx *ctx = (cuda_ctx *)arg;
-    void *host;
     const void *device;
 
-    LK_TRY(cuda_upload_args(ctx, n * sizeof *values, &host, &device));
-    memcpy(host, values, n * sizeof *values);
-    return range(ctx, CUDA_RECORD_COPY, LK_QUEUE_COMPUTE, to, device, n * sizeof *values, false);
+    LK_TRY(cuda_args_put(ctx, values, n * sizeof *values, &device));
+    return range(ctx, CUDA_RECORD_COPY, LK_QUEUE_COMPUTE, to, device, n * sizeof *values);
 }
 
 /* ------------------------------------------------------------------- lanes */
@@ -88,7 +101,7 @@ static lk_status renew_shadow(cuda_ctx *ctx, const lk_graph *graph, const float 
     cuda_shadow *s = &ctx->shadow;
 
     if (!s->copy || graph->precision != LK_BF16 || s->of == params) return LK_OK;
-    LK_TRY(range(ctx, CUDA_RECORD_CAST, LK_QUEUE_COMPUTE, s->copy, params, s->n_elem, false));
+    LK_TRY(range(ctx, CUDA_RECORD_CAST, LK_QUEUE_COMPUTE, s->copy, params, s->n_elem));
     s->of = params;
     return LK_OK;
 }
@@ -96,24 +109,30 @@ static lk_status renew_shadow(cuda_ctx *ctx, const lk_graph *graph, const float 
 static lk_status queue_begin(void *arg, const lk_graph *graph, lk_run *run)
 {
     cuda_ctx *ctx = (cuda_ctx *)arg;
-    lk_lane_args *host;
-    const void *device;
 
-    LK_TRY(cuda_upload_args(ctx, sizeof *host, (void **)&host, &device));
-    host->step = run->step;
-    host->inv_count = run->inv_count;
-    run->args = (const lk_lane_args *)device;
+    cuda_args_begin_lane(ctx, run->step, run->inv_count);
+    LK_TRY(cuda_args_lane(ctx, &run->args));
     run->step = 0;
     run->inv_count = 0.0f;
     return renew_shadow(ctx, graph, (const float *)run->base[LK_ARENA_PARAMS]);
 }
 
+static void mark_uploads(cuda_ctx *ctx, const lk_run *run)
+{
+    cuda_upload_read_by_tape(ctx->upload, run->base[LK_ARENA_X]);
+    cuda_upload_read_by_tape(ctx->upload, run->base[LK_ARENA_TARGET]);
+    cuda_upload_read_by_tape(ctx->upload, run->sample);
+}
+
+/* run->args may be of a tape that has been launched since. */
 static lk_status queue_run(void *arg, const lk_kernel *kernels, size_t n, const lk_run *run)
 {
+    cuda_ctx *ctx = (cuda_ctx *)arg;
     cuda_lane_record r;
 
     if (n == 0) return LK_OK;
     memset(&r, 0, sizeof r);
+    LK_TRY(cuda_args_lane(ctx, &r.run.args));
     r.kernels = kernels;
     r.n = n;
     for (int a = 0; a < LK_N_ARENAS; a++) r.run.base[a] = run->base[a];
@@ -121,11 +140,17 @@ static lk_status queue_run(void *arg, const lk_kernel *kernels, size_t n, const 
     r.run.sample = run->sample;
     r.run.seed = run->seed;
     r.run.prepare = run->prepare;
-    r.run.args = run->args;
-    return cuda_tape_append(((cuda_ctx *)arg)->tape, CUDA_RECORD_LANE, LK_QUEUE_COMPUTE, &r, sizeof r);
+    mark_uploads(ctx, run);
+    return cuda_tape_append(ctx, CUDA_RECORD_LANE, LK_QUEUE_COMPUTE, n, &r, sizeof r);
 }
 
 /* ------------------------------------------------------------------ passes */
+
+/* Two stages each. */
+lk_status cuda_queue_inspect(cuda_ctx *ctx, const cuda_inspect_record *inspect)
+{
+    return cuda_tape_append(ctx, CUDA_RECORD_INSPECT, LK_QUEUE_COMPUTE, 2, inspect, sizeof *inspect);
+}
 
 static lk_status queue_inspect(void *arg, const float *grads, size_t n_elem, const float *slots, bool all,
                                float clip_value, double clip_norm)
@@ -140,7 +165,9 @@ static lk_status queue_inspect(void *arg, const float *grads, size_t n_elem, con
     r.clip_norm = clip_norm;
     r.clip_value = clip_value;
     r.all = all;
-    return cuda_tape_append(ctx->tape, CUDA_RECORD_INSPECT, LK_QUEUE_COMPUTE, &r, sizeof r);
+    r.report = ctx->report;
+    ctx->normed = all;
+    return cuda_queue_inspect(ctx, &r);
 }
 
 static lk_status queue_report(void *arg, lk_grad_report *out)
@@ -150,8 +177,9 @@ static lk_status queue_report(void *arg, lk_grad_report *out)
     LK_TRY(cuda_tape_launch(ctx));
     LK_CUDA(cudaMemcpyAsync(ctx->report_host, ctx->report, sizeof *ctx->report, cudaMemcpyDeviceToHost, ctx->stream));
     LK_TRY(cuda_wait_stream(ctx));
-    out->norm = ctx->report_host->norm;
+    out->norm = ctx->normed ? ctx->report_host->norm : (double)NAN;
     out->finite = ctx->report_host->finite != 0;
+    out->pending = false;
     memcpy(out->slots, ctx->report_host->slots, sizeof out->slots);
     return LK_OK;
 }
@@ -188,14 +216,15 @@ lk_status cuda_queue_update(void *arg, const lk_update *update)
     const void *device;
 
     if (update->n_elem == 0) return LK_OK;
-    LK_TRY(cuda_upload_args(ctx, cuda_update_args_bytes(), &host, &device));
+    LK_TRY(cuda_tape_guard(ctx, LK_QUEUE_COMPUTE));
+    LK_TRY(cuda_args_take(ctx, cuda_update_args_bytes(), &host, &device));
     cuda_update_args_of(update, host);
-    if (update->ema) touch(ctx, update->ema);
+    if (update->ema) cuda_shadow_touch(ctx, update->ema, update->n_elem * sizeof *update->ema);
     memset(&r, 0, sizeof r);
     fill_update(&r, update);
     r.args = (const cuda_update_args *)device;
     r.shadow = shadowed ? s->copy + (update->params - s->of) : NULL;
-    return cuda_tape_append_write(ctx->tape, CUDA_RECORD_UPDATE, LK_QUEUE_COMPUTE, &r, sizeof r);
+    return cuda_tape_append(ctx, CUDA_RECORD_UPDATE, LK_QUEUE_COMPUTE, 1, &r, sizeof r);
 }
 
 static lk_status queue_ema(void *arg, float *ema, const float *params, size_t begin, size_t end, lk_ema_mode mode,
@@ -203,13 +232,12 @@ static lk_status queue_ema(void *arg, float *ema, const float *params, size_t be
 {
     cuda_ctx *ctx = (cuda_ctx *)arg;
     cuda_ema_record r;
-    void *host;
     const void *device;
 
     if (begin >= end || mode == LK_EMA_OFF) return LK_OK;
-    LK_TRY(cuda_upload_args(ctx, sizeof decay, &host, &device));
-    memcpy(host, &decay, sizeof decay);
-    touch(ctx, ema + begin);
+    LK_TRY(cuda_tape_guard(ctx, LK_QUEUE_COMPUTE));
+    LK_TRY(cuda_args_put(ctx, &decay, sizeof decay, &device));
+    cuda_shadow_touch(ctx, ema + begin, (end - begin) * sizeof *ema);
     memset(&r, 0, sizeof r);
     r.ema = ema + begin;
     r.params = params + begin;
@@ -217,7 +245,7 @@ static lk_status queue_ema(void *arg, float *ema, const float *params, size_t be
     r.mode = mode;
     r.pending = pending;
     r.decay = (const float *)device;
-    return cuda_tape_append_write(ctx->tape, CUDA_RECORD_EMA, LK_QUEUE_COMPUTE, &r, sizeof r);
+    return cuda_tape_append(ctx, CUDA_RECORD_EMA, LK_QUEUE_COMPUTE, 1, &r, sizeof r);
 }
 
 lk_status cuda_queue_ema(void *ctx, float *ema, const float *params, size_t begin, size_t end, lk_ema_mode mode,
@@ -229,8 +257,11 @@ lk_status cuda_queue_ema(void *ctx, float *ema, const float *params, size_t begi
 static lk_status queue_running(void *arg, float *running, const float *stat, size_t n_elem, float momentum,
                                const float *lanes, bool pending)
 {
+    cuda_ctx *ctx = (cuda_ctx *)arg;
     cuda_running_record r;
 
+    if (n_elem == 0) return LK_OK;
+    LK_TRY(cuda_tape_guard(ctx, LK_QUEUE_COMPUTE));
     memset(&r, 0, sizeof r);
     r.running = running;
     r.stat = stat;
@@ -238,13 +269,20 @@ static lk_status queue_running(void *arg, float *running, const float *stat, siz
     r.n_elem = n_elem;
     r.momentum = momentum;
     r.pending = pending;
-    return cuda_tape_append_write(((cuda_ctx *)arg)->tape, CUDA_RECORD_RUNNING, LK_QUEUE_COMPUTE, &r, sizeof r);
+    return cuda_tape_append(ctx, CUDA_RECORD_RUNNING, LK_QUEUE_COMPUTE, 1, &r, sizeof r);
 }
 
 /* --------------------------------------------------------------- the others */
 
 static int count(void *ctx) { return ((cuda_ctx *)ctx)->n_devices; }
-static lk_status launch(void *ctx) { return cuda_tape_launch((cuda_ctx *)ctx); }
+
+static lk_status launch(void *arg)
+{
+    cuda_ctx *ctx = (cuda_ctx *)arg;
+
+    cuda_upload_next(ctx->upload, CUDA_STORE_KEPT);
+    return cuda_tape_launch(ctx);
+}
 
 static void set_poll(void *arg, lk_status (*poll)(void *arg), void *poll_arg)
 {
@@ -254,9 +292,10 @@ static void set_poll(void *arg, lk_status (*poll)(void *arg), void *poll_arg)
     ctx->poll_arg = poll_arg;
 }
 
+/* Whoever saves may do so on a thread that has not met the device yet, and would be given the first one. */
 static lk_status host_alloc(void *ctx, size_t nbytes, void **out)
 {
-    (void)ctx;
+    LK_CUDA(cudaSetDevice(((const cuda_ctx *)ctx)->device));
     LK_CUDA(cudaMallocHost(out, nbytes ? nbytes : 1));
     memset(*out, 0, nbytes);
     return LK_OK;
@@ -264,13 +303,13 @@ static lk_status host_alloc(void *ctx, size_t nbytes, void **out)
 
 static void host_release(void *ctx, void *pointer)
 {
-    (void)ctx;
+    cudaSetDevice(((const cuda_ctx *)ctx)->device);
     cudaFreeHost(pointer);
 }
 
-static lk_status upload(void *ctx, const void *host, size_t nbytes, const void **device)
+static lk_status upload(void *ctx, bool keep, const void *host, size_t nbytes, const void **device)
 {
-    return cuda_upload_begin((cuda_ctx *)ctx, host, nbytes, device);
+    return cuda_upload_begin((cuda_ctx *)ctx, keep ? CUDA_STORE_KEPT : CUDA_STORE_PASSING, host, nbytes, device);
 }
 
 /* The copy begins after what is queued, which is launched for it, and what writes waits for the copy. */
@@ -283,6 +322,7 @@ static lk_status snapshot(void *arg, void *host, const void *device, size_t nbyt
     LK_CUDA(cudaStreamWaitEvent(ctx->snapshot_stream, ctx->snapshot_from, 0));
     LK_CUDA(cudaMemcpyAsync(host, device, nbytes, cudaMemcpyDeviceToHost, ctx->snapshot_stream));
     LK_CUDA(cudaEventRecord(ctx->snapshot_done, ctx->snapshot_stream));
+    cuda_tape_snapshot(ctx->tape);
     return LK_OK;
 }
 

@@ -21,10 +21,10 @@ static lk_status run_after(cuda_ctx *ctx, lk_queue then, lk_queue first)
     return LK_OK;
 }
 
-/* In a graph, the wait is for the snapshot begun last before each replay. */
-static lk_status run_guard(cuda_ctx *ctx, lk_queue queue, bool capturing)
+/* Never part of a recording, tape.cu says why. */
+static lk_status run_guard(cuda_ctx *ctx, lk_queue queue)
 {
-    LK_CUDA(cudaStreamWaitEvent(stream_of(ctx, queue), ctx->snapshot_done, capturing ? cudaEventWaitExternal : 0));
+    LK_CUDA(cudaStreamWaitEvent(stream_of(ctx, queue), ctx->snapshot_done, 0));
     return LK_OK;
 }
 
@@ -36,7 +36,7 @@ static lk_status run_update(cuda_ctx *ctx, const cuda_update_record *r)
     return cuda_update(ctx->stream, &update, r->args, update.pending ? ctx->report : NULL, r->shadow);
 }
 
-lk_status cuda_record_run(cuda_ctx *ctx, cuda_record_kind kind, lk_queue queue, const void *payload, bool capturing)
+lk_status cuda_record_run(cuda_ctx *ctx, cuda_record_kind kind, lk_queue queue, const void *payload)
 {
     const cuda_range_record *range = (const cuda_range_record *)payload;
     const cudaStream_t stream = stream_of(ctx, queue);
@@ -54,8 +54,8 @@ lk_status cuda_record_run(cuda_ctx *ctx, cuda_record_kind kind, lk_queue queue, 
         const cuda_call_record *call = (const cuda_call_record *)payload;
         return call->fn(call + 1, stream);
     }
-    case CUDA_RECORD_AFTER: return run_after(ctx, queue, *(const lk_queue *)payload);
-    case CUDA_RECORD_GUARD: return run_guard(ctx, queue, capturing);
+    case CUDA_RECORD_AFTER: return run_after(ctx, queue, (lk_queue)((const cuda_after_record *)payload)->first);
+    case CUDA_RECORD_GUARD: return run_guard(ctx, queue);
     case CUDA_RECORD_UPDATE: return run_update(ctx, (const cuda_update_record *)payload);
     case CUDA_RECORD_EMA: {
         const cuda_ema_record *e = (const cuda_ema_record *)payload;
@@ -67,7 +67,7 @@ lk_status cuda_record_run(cuda_ctx *ctx, cuda_record_kind kind, lk_queue queue, 
     }
     case CUDA_RECORD_INSPECT: {
         const cuda_inspect_record *i = (const cuda_inspect_record *)payload;
-        return cuda_inspect(ctx, i->grads, i->n_elem, i->slots, i->all != 0, i->clip_value, i->clip_norm, ctx->report);
+        return cuda_inspect(ctx, i->grads, i->n_elem, i->slots, i->all != 0, i->clip_value, i->clip_norm, i->report);
     }
     }
     return LK_OK;

@@ -3,22 +3,28 @@
  *
  * Every call that computes appends a record (kind, queue, payload) to one buffer of bytes.  The bytes are the tape's
  * signature: pointers, sizes and choices, but no number that differs from step to step; those lie in the arguments
- * (args.cu), which a launch copies to the device first.  So a step that was seen before is found by its bytes, and
+ * (args.cu), which a launch brings to the device first.  So a step that was seen before is found by its bytes, and
  * replayed as one CUDA graph.  A launch does one of three things:
  *
  *     first time     runs the records on the streams, because libraries make themselves ready in their first calls
  *     second time    records them: the same calls under stream capture, the reduce queue forked and joined by events
  *     from then on   one cudaGraphLaunch
  *
- * A recording holds addresses.  When memory is released or a kernel bound or freed, what is at an address may change,
- * so all recordings go (cuda_tape_forget).
+ * A recording holds addresses.  When memory is released or a kernel bound, what is at an address may change, so all
+ * recordings go (cuda_tape_forget).
+ *
+ * A snapshot copies parameters on its own stream while lanes run, and the first write after it has to wait for it.  A
+ * graph could hold such a wait only as a node that looks at an event outside of it, and whether it looks when it is
+ * launched or when it is reached is not said: at the latter, a snapshot begun meanwhile would make both wait for each
+ * other.  So the tape with that write is run on the streams; later ones come after it and need not wait.  That is one
+ * step a checkpoint.
  */
 #include "engine/cuda/tape.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum { MOST_RECORDINGS = 64, FIRST_BYTES = 1 << 16, WORTH_A_GRAPH = 3 /* records */ };
+enum { MOST_RECORDINGS = 64, MOST_SEEN = 256, FIRST_BYTES = 1 << 16, WORTH_A_GRAPH = 3 /* kernels */ };
 
 typedef struct record {
     uint32_t kind, queue;
@@ -29,18 +35,21 @@ typedef struct recording {
     uint64_t hash;
     char *bytes;           /* owned */
     size_t nbytes;
-    cudaGraphExec_t graph; /* owned; NULL: seen once */
+    cudaGraphExec_t graph; /* owned; NULL: some call in it cannot be captured */
     uint64_t used;         /* launch that used it last */
 } recording;
 
 struct cuda_tape {
     char *bytes;           /* owned */
     size_t n, capacity;
-    int n_records;
+    size_t n_launches;     /* about how many kernels the records start */
     bool two_queues;       /* something is on the reduce queue */
-    bool writes;           /* something writes what a snapshot may be copying: it has waited */
+    bool snapshot;         /* one has begun that no write has waited for */
+    bool guarded[LK_N_QUEUES]; /* writes in this tape wait for it */
     recording known[MOST_RECORDINGS];
     int n_known;
+    uint64_t seen[MOST_SEEN]; /* hashes of tapes that ran once; a ring */
+    uint64_t n_seen;
     uint64_t launches;
     cudaEvent_t fork, join; /* owned */
 };
@@ -66,10 +75,15 @@ static void drop(recording *r)
     memset(r, 0, sizeof *r);
 }
 
-void cuda_tape_forget(cuda_tape *tape)
+/* Should waiting fail, so will whatever is queued next, and say so. */
+void cuda_tape_forget(cuda_ctx *ctx)
 {
+    cuda_tape *tape = ctx->tape;
+
+    if (tape->n_known > 0) (void)cuda_wait_stream(ctx);
     for (int i = 0; i < tape->n_known; i++) drop(&tape->known[i]);
     tape->n_known = 0;
+    tape->n_seen = 0;
 }
 
 void cuda_tape_free(cuda_tape **address)
@@ -77,14 +91,12 @@ void cuda_tape_free(cuda_tape **address)
     cuda_tape *tape = *address;
 
     if (!tape) return;
-    cuda_tape_forget(tape);
+    for (int i = 0; i < tape->n_known; i++) drop(&tape->known[i]);
     if (tape->join) cudaEventDestroy(tape->join);
     if (tape->fork) cudaEventDestroy(tape->fork);
     free(tape->bytes);
     lk_free(address);
 }
-
-bool cuda_tape_empty(const cuda_tape *tape) { return tape->n_records == 0; }
 
 /* ------------------------------------------------------------------ append */
 
@@ -99,8 +111,10 @@ static lk_status make_room(cuda_tape *tape, size_t nbytes)
     return LK_OK;
 }
 
-lk_status cuda_tape_append(cuda_tape *tape, cuda_record_kind kind, lk_queue queue, const void *payload, size_t nbytes)
+lk_status cuda_tape_append(cuda_ctx *ctx, cuda_record_kind kind, lk_queue queue, size_t n_launches, const void *payload,
+                           size_t nbytes)
 {
+    cuda_tape *tape = ctx->tape;
     const size_t padded = (nbytes + 7) / 8 * 8;
     record r;
 
@@ -113,18 +127,20 @@ lk_status cuda_tape_append(cuda_tape *tape, cuda_record_kind kind, lk_queue queu
     memcpy(tape->bytes + tape->n + sizeof r, payload, nbytes);
     memset(tape->bytes + tape->n + sizeof r + nbytes, 0, padded - nbytes);
     tape->n += sizeof r + padded;
-    tape->n_records++;
-    tape->two_queues = tape->two_queues || queue == LK_QUEUE_REDUCE;
+    tape->n_launches += n_launches;
+    tape->two_queues = tape->two_queues || queue == LK_QUEUE_REDUCE || kind == CUDA_RECORD_AFTER;
     return LK_OK;
 }
 
-/* A write of parameters or states waits for the snapshot before, once a tape. */
-lk_status cuda_tape_append_write(cuda_tape *tape, cuda_record_kind kind, lk_queue queue, const void *payload,
-                                 size_t nbytes)
+void cuda_tape_snapshot(cuda_tape *tape) { tape->snapshot = true; }
+
+lk_status cuda_tape_guard(cuda_ctx *ctx, lk_queue queue)
 {
-    if (!tape->writes) LK_TRY(cuda_tape_append(tape, CUDA_RECORD_GUARD, queue, "", 0));
-    tape->writes = true;
-    return cuda_tape_append(tape, kind, queue, payload, nbytes);
+    cuda_tape *tape = ctx->tape;
+
+    if (!tape->snapshot || tape->guarded[queue]) return LK_OK;
+    tape->guarded[queue] = true;
+    return cuda_tape_append(ctx, CUDA_RECORD_GUARD, queue, 1, "", 0);
 }
 
 /* --------------------------------------------------------------------- run */
@@ -144,7 +160,7 @@ static lk_status join_queues(cuda_ctx *ctx)
     return LK_OK;
 }
 
-static lk_status run_records(cuda_ctx *ctx, bool capturing)
+static lk_status run_records(cuda_ctx *ctx)
 {
     const cuda_tape *tape = ctx->tape;
 
@@ -153,27 +169,25 @@ static lk_status run_records(cuda_ctx *ctx, bool capturing)
         record r;
 
         memcpy(&r, tape->bytes + at, sizeof r);
-        LK_TRY(cuda_record_run(ctx, (cuda_record_kind)r.kind, (lk_queue)r.queue, tape->bytes + at + sizeof r, capturing));
+        LK_TRY(cuda_record_run(ctx, (cuda_record_kind)r.kind, (lk_queue)r.queue, tape->bytes + at + sizeof r));
         at += sizeof r + r.nbytes;
     }
     return tape->two_queues ? join_queues(ctx) : LK_OK;
 }
 
-/* The capture is ended also when a record fails: a stream left capturing would fail whatever comes later. */
+/* Relaxed: libraries may allocate in the middle of it, and other threads' calls are none of its business.  The capture is
+ * ended also when a record fails: a stream left capturing would fail whatever comes later. */
 static lk_status capture(cuda_ctx *ctx, cudaGraphExec_t *out)
 {
     cudaGraph_t graph = NULL;
 
-    LK_CUDA(cudaStreamBeginCapture(ctx->stream, cudaStreamCaptureModeThreadLocal));
-    const lk_status status = run_records(ctx, true);
+    LK_CUDA(cudaStreamBeginCapture(ctx->stream, cudaStreamCaptureModeRelaxed));
+    const lk_status status = run_records(ctx);
     const cudaError_t ended = cudaStreamEndCapture(ctx->stream, &graph);
-    if (status != LK_OK) {
-        if (graph) cudaGraphDestroy(graph);
-        return lk_trace(status, __FILE__, __LINE__);
-    }
-    LK_CUDA(ended);
-    const cudaError_t made = cudaGraphInstantiate(out, graph, 0);
-    cudaGraphDestroy(graph);
+    const cudaError_t made = status == LK_OK && ended == cudaSuccess ? cudaGraphInstantiate(out, graph, 0) : ended;
+
+    if (graph) cudaGraphDestroy(graph);
+    LK_TRY(status);
     LK_CUDA(made);
     return LK_OK;
 }
@@ -203,56 +217,100 @@ static recording *find(cuda_tape *tape, uint64_t hash)
     return NULL;
 }
 
-/* Remembers a tape seen for the first time, in place of the one not used for longest. */
-static lk_status remember(cuda_tape *tape, uint64_t hash)
+/* True from the second time on. */
+static bool seen_before(cuda_tape *tape, uint64_t hash)
 {
-    recording *r = &tape->known[0];
+    const uint64_t most = MOST_SEEN, n = tape->n_seen < most ? tape->n_seen : most;
 
-    if (tape->n_known < MOST_RECORDINGS) r = &tape->known[tape->n_known++];
-    else
-        for (int i = 1; i < MOST_RECORDINGS; i++)
-            if (tape->known[i].used < r->used) r = &tape->known[i];
-    drop(r);
+    for (uint64_t i = 0; i < n; i++)
+        if (tape->seen[i] == hash) return true;
+    tape->seen[tape->n_seen++ % MOST_SEEN] = hash;
+    return false;
+}
+
+/* A place for one more, if need be that of the one not used for longest, which may be running. */
+static lk_status make_place(cuda_ctx *ctx, recording **out)
+{
+    cuda_tape *tape = ctx->tape;
+    recording *oldest = &tape->known[0];
+
+    if (tape->n_known < MOST_RECORDINGS) {
+        *out = &tape->known[tape->n_known++];
+        return LK_OK;
+    }
+    for (int i = 1; i < MOST_RECORDINGS; i++)
+        if (tape->known[i].used < oldest->used) oldest = &tape->known[i];
+    LK_TRY(cuda_wait_stream(ctx));
+    drop(oldest);
+    *out = oldest;
+    return LK_OK;
+}
+
+/* Where a capture fails, the records are run as the first time: what is wrong with them is told then, and if it was the
+ * capture alone that a library could not bear, it is slower, not wrong. */
+static lk_status remember(cuda_ctx *ctx, uint64_t hash, recording **out)
+{
+    const cuda_tape *tape = ctx->tape;
+    recording *r;
+
+    LK_TRY(make_place(ctx, &r));
     r->bytes = (char *)malloc(tape->n);
     LK_TRY_ALLOC(r->bytes, tape->n);
     memcpy(r->bytes, tape->bytes, tape->n);
     r->nbytes = tape->n;
     r->hash = hash;
-    r->used = tape->launches;
+    if (capture(ctx, &r->graph) != LK_OK) {
+        r->graph = NULL;
+        cudaGetLastError();
+    }
+    *out = r;
     return LK_OK;
 }
 
-static lk_status run_known(cuda_ctx *ctx, recording *r)
+static bool is_guarded(const cuda_tape *tape)
 {
-    r->used = ctx->tape->launches;
-    if (!r->graph) LK_TRY(capture(ctx, &r->graph));
-    LK_CUDA(cudaGraphLaunch(r->graph, ctx->stream));
-    return LK_OK;
+    bool any = false;
+
+    for (int q = 0; q < LK_N_QUEUES; q++) any = any || tape->guarded[q];
+    return any;
 }
 
 static lk_status run_tape(cuda_ctx *ctx)
 {
     cuda_tape *tape = ctx->tape;
 
-    if (tape->n_records < WORTH_A_GRAPH) return run_records(ctx, false);
+    if (tape->n_launches < WORTH_A_GRAPH || is_guarded(tape)) return run_records(ctx);
     const uint64_t hash = hash_of(tape->bytes, tape->n);
     recording *r = find(tape, hash);
-    if (r) return run_known(ctx, r);
-    LK_TRY(remember(tape, hash));
-    return run_records(ctx, false);
+    if (!r && seen_before(tape, hash)) LK_TRY(remember(ctx, hash, &r));
+    if (!r || !r->graph) return run_records(ctx);
+    r->used = tape->launches;
+    LK_CUDA(cudaGraphLaunch(r->graph, ctx->stream));
+    return LK_OK;
 }
 
+static lk_status send_and_run(cuda_ctx *ctx)
+{
+    LK_TRY(cuda_upload_arrive(ctx));
+    LK_TRY(cuda_args_send(ctx));
+    LK_TRY(run_tape(ctx));
+    return cuda_upload_leave(ctx);
+}
+
+/* Whatever becomes of it, the tape is empty afterwards. */
 lk_status cuda_tape_launch(cuda_ctx *ctx)
 {
     cuda_tape *tape = ctx->tape;
 
-    if (cuda_tape_empty(tape)) return LK_OK;
+    if (tape->n == 0) return LK_OK;
     tape->launches++;
-    LK_TRY(cuda_upload_arrive(ctx));
-    const lk_status status = run_tape(ctx);
-    tape->n = 0;
-    tape->n_records = 0;
-    tape->two_queues = tape->writes = false;
+    const lk_status status = send_and_run(ctx);
+    if (is_guarded(tape)) tape->snapshot = false;
+    tape->n = tape->n_launches = 0;
+    tape->two_queues = false;
+    memset(tape->guarded, 0, sizeof tape->guarded);
+    cuda_args_next(ctx->args);
+    cuda_upload_next(ctx->upload, CUDA_STORE_PASSING);
     LK_TRY(status);
-    return cuda_upload_leave(ctx);
+    return LK_OK;
 }

@@ -1,10 +1,16 @@
 /*
- * What goes to the device for the next launch: the lanes' data, and the arguments that differ from step to step.
+ * Lanes' data on their way to the device.
  *
- * Both are written into page-locked memory, of which there are two halves, used alternately by launches: while the
- * device works from one, the host fills the other.  Lanes' data begins to travel at once, on a stream of its own, into
- * the device memory of the same half.  Arguments travel in one copy when the launch begins, on the compute stream and
- * so into one block.  Offsets start anew with each half, so the same step finds the same addresses.
+ * The host's bytes are copied to page-locked memory, and from there travel at once, on a stream of their own, to device
+ * memory of the same shape.  A store has two halves of both, used alternately: while the device works from one, the
+ * other is filled.  Offsets start anew with each half, so the same lanes get the same addresses every second time.
+ *
+ *     kept     what is uploaded ahead; halves change with lk_engine_launch(), so pointers last to the second one
+ *     passing  what a lane is given that comes without; halves change with every tape that is run
+ *
+ * Who waits for whom, each half with its own events: a tape that reads a half waits for the uploads into it, and the
+ * first upload into a half that is used again waits for the last tape that read it.  A tape knows what it reads by the
+ * pointers of its lanes, so a step waits for its own data alone and not for the next one's.
  *
  * A half is a list of chunks, because addresses that were given out must stay while it grows.
  */
@@ -17,8 +23,6 @@ enum {
     MOST_CHUNKS = 16,
     CHUNK_BYTES = 1 << 20, /* of the first chunk; each next one is twice as large */
     LINE = 256,            /* what cudaMalloc aligns to */
-    ARGS_BYTES = 1 << 20,
-    ARGS_LINE = 16,
 };
 
 typedef struct chunk {
@@ -28,21 +32,39 @@ typedef struct chunk {
 
 typedef struct upload_half {
     chunk chunks[MOST_CHUNKS];
-    int n, at;          /* chunks there are, and the one being filled */
-    bool travels;       /* something was uploaded for the next launch */
-    cudaEvent_t copied; /* owned: uploads into this upload_half so far are there */
-    cudaEvent_t read;   /* owned: the launch that read this upload_half is done */
-    char *args;         /* owned, page-locked */
-    size_t args_used;
-    cudaEvent_t args_copied; /* owned */
-    bool fresh;         /* nothing was put into it since it became the next upload_half */
+    int n, at;             /* chunks there are, and the one being filled */
+    bool fresh;            /* nothing was put into it since its turn came */
+    bool is_read;          /* by the tape that is open */
+    cudaEvent_t copied;    /* owned: uploads into it so far are there */
+    cudaEvent_t read;      /* owned: the tape that read it last is done */
 } upload_half;
 
-struct cuda_upload {
+typedef struct store {
     upload_half halves[HALVES];
     int now;
-    char *args; /* owned, device */
+} store;
+
+struct cuda_upload {
+    store stores[CUDA_N_STORES];
 };
+
+static lk_status open_half(upload_half *h)
+{
+    h->fresh = true;
+    LK_CUDA(cudaEventCreateWithFlags(&h->copied, cudaEventDisableTiming));
+    LK_CUDA(cudaEventCreateWithFlags(&h->read, cudaEventDisableTiming));
+    return LK_OK;
+}
+
+static void close_half(upload_half *h)
+{
+    for (int c = 0; c < h->n; c++) {
+        cudaFreeHost(h->chunks[c].pinned);
+        cudaFree(h->chunks[c].device);
+    }
+    if (h->read) cudaEventDestroy(h->read);
+    if (h->copied) cudaEventDestroy(h->copied);
+}
 
 lk_status cuda_upload_new(cuda_upload **out)
 {
@@ -50,16 +72,8 @@ lk_status cuda_upload_new(cuda_upload **out)
 
     *out = u;
     LK_TRY_ALLOC(u, sizeof *u);
-    LK_CUDA(cudaMalloc((void **)&u->args, ARGS_BYTES));
-    for (int i = 0; i < HALVES; i++) {
-        upload_half *h = &u->halves[i];
-
-        h->fresh = true;
-        LK_CUDA(cudaEventCreateWithFlags(&h->copied, cudaEventDisableTiming));
-        LK_CUDA(cudaEventCreateWithFlags(&h->read, cudaEventDisableTiming));
-        LK_CUDA(cudaEventCreateWithFlags(&h->args_copied, cudaEventDisableTiming));
-        LK_CUDA(cudaMallocHost((void **)&h->args, ARGS_BYTES));
-    }
+    for (int s = 0; s < CUDA_N_STORES; s++)
+        for (int i = 0; i < HALVES; i++) LK_TRY(open_half(&u->stores[s].halves[i]));
     return LK_OK;
 }
 
@@ -68,106 +82,101 @@ void cuda_upload_free(cuda_upload **address)
     cuda_upload *u = *address;
 
     if (!u) return;
-    for (int i = 0; i < HALVES; i++) {
-        upload_half *h = &u->halves[i];
-
-        for (int c = 0; c < h->n; c++) {
-            cudaFreeHost(h->chunks[c].pinned);
-            cudaFree(h->chunks[c].device);
-        }
-        if (h->args) cudaFreeHost(h->args);
-        if (h->args_copied) cudaEventDestroy(h->args_copied);
-        if (h->read) cudaEventDestroy(h->read);
-        if (h->copied) cudaEventDestroy(h->copied);
-    }
-    cudaFree(u->args);
+    for (int s = 0; s < CUDA_N_STORES; s++)
+        for (int i = 0; i < HALVES; i++) close_half(&u->stores[s].halves[i]);
     lk_free(address);
 }
 
-/* The first write into a upload_half waits for the launch that read it last. */
-static lk_status open_half(upload_half *h)
+/* ------------------------------------------------------------------ upload */
+
+/* A half whose turn has come begins anew: its page-locked bytes have travelled, and on the device the copies to come
+ * wait for what read the bytes before.  Not while the tape that is open still wants those; then it goes on growing. */
+static lk_status begin(cuda_ctx *ctx, upload_half *h)
 {
     if (!h->fresh) return LK_OK;
-    LK_CUDA(cudaEventSynchronize(h->read));
-    LK_CUDA(cudaEventSynchronize(h->args_copied));
+    h->fresh = false;
+    if (h->is_read) return LK_OK;
+    LK_TRY(cuda_await(ctx, h->copied));
+    LK_CUDA(cudaStreamWaitEvent(ctx->copy_stream, h->read, 0));
     for (int c = 0; c < h->n; c++) h->chunks[c].used = 0;
     h->at = 0;
-    h->args_used = 0;
-    h->fresh = false;
     return LK_OK;
 }
 
 static lk_status add_chunk(upload_half *h, size_t nbytes)
 {
-    chunk *c = &h->chunks[h->n];
-    size_t size = (size_t)CHUNK_BYTES << h->n;
+    if (h->n == MOST_CHUNKS)
+        return LK_FAIL(LK_ERR_SYSTEM, "more than %d pieces of memory hold was uploaded between two launches", MOST_CHUNKS);
+    chunk *c = &h->chunks[h->n++];
 
-    if (h->n == MOST_CHUNKS) return LK_FAIL(LK_ERR_SYSTEM, "a step uploads more than %d pieces of memory hold", MOST_CHUNKS);
-    while (size < nbytes) size *= 2;
-    LK_CUDA(cudaMallocHost((void **)&c->pinned, size));
-    LK_CUDA(cudaMalloc((void **)&c->device, size));
-    c->nbytes = size;
+    c->nbytes = (size_t)CHUNK_BYTES << (h->n - 1);
+    while (c->nbytes < nbytes) c->nbytes *= 2;
+    c->used = c->nbytes; /* of no use to anybody should the next lines fail */
+    LK_CUDA(cudaMallocHost((void **)&c->pinned, c->nbytes));
+    LK_CUDA(cudaMalloc((void **)&c->device, c->nbytes));
     c->used = 0;
-    h->n++;
     return LK_OK;
 }
 
-lk_status cuda_upload_begin(cuda_ctx *ctx, const void *host, size_t nbytes, const void **device)
+lk_status cuda_upload_begin(cuda_ctx *ctx, cuda_store which, const void *host, size_t nbytes, const void **device)
 {
-    upload_half *h = &ctx->upload->halves[ctx->upload->now];
+    store *s = &ctx->upload->stores[which];
+    upload_half *h = &s->halves[s->now];
     const size_t room = (nbytes + LINE - 1) / LINE * LINE;
 
-    LK_TRY(open_half(h));
+    LK_TRY(begin(ctx, h));
     while (h->at < h->n && h->chunks[h->at].used + room > h->chunks[h->at].nbytes) h->at++;
     if (h->at == h->n) LK_TRY(add_chunk(h, room));
     chunk *c = &h->chunks[h->at];
     memcpy(c->pinned + c->used, host, nbytes);
     LK_CUDA(cudaMemcpyAsync(c->device + c->used, c->pinned + c->used, nbytes, cudaMemcpyHostToDevice, ctx->copy_stream));
+    LK_CUDA(cudaEventRecord(h->copied, ctx->copy_stream));
     *device = c->device + c->used;
     c->used += room;
-    h->travels = true;
     return LK_OK;
 }
 
-/* A step with more arguments than there is room for becomes two launches. */
-lk_status cuda_upload_args(cuda_ctx *ctx, size_t nbytes, void **host, const void **device)
-{
-    const size_t room = (nbytes + ARGS_LINE - 1) / ARGS_LINE * ARGS_LINE;
-    upload_half *h = &ctx->upload->halves[ctx->upload->now];
+/* ------------------------------------------------------------------- tapes */
 
-    LK_TRY(open_half(h));
-    if (h->args_used + room > ARGS_BYTES) {
-        LK_TRY(cuda_tape_launch(ctx));
-        h = &ctx->upload->halves[ctx->upload->now];
-        LK_TRY(open_half(h));
-    }
-    *host = h->args + h->args_used;
-    *device = ctx->upload->args + h->args_used;
-    h->args_used += room;
-    return LK_OK;
+static bool holds(const upload_half *h, const char *at)
+{
+    for (int c = 0; c < h->n; c++)
+        if (at >= h->chunks[c].device && at < h->chunks[c].device + h->chunks[c].nbytes) return true;
+    return false;
+}
+
+void cuda_upload_read_by_tape(cuda_upload *u, const void *at)
+{
+    for (int s = 0; s < CUDA_N_STORES; s++)
+        for (int i = 0; i < HALVES; i++)
+            if (holds(&u->stores[s].halves[i], (const char *)at)) u->stores[s].halves[i].is_read = true;
 }
 
 lk_status cuda_upload_arrive(cuda_ctx *ctx)
 {
-    upload_half *h = &ctx->upload->halves[ctx->upload->now];
-
-    if (h->travels) {
-        LK_CUDA(cudaEventRecord(h->copied, ctx->copy_stream));
-        LK_CUDA(cudaStreamWaitEvent(ctx->stream, h->copied, 0));
-        h->travels = false;
-    }
-    if (h->args_used == 0) return LK_OK;
-    LK_CUDA(cudaMemcpyAsync(ctx->upload->args, h->args, h->args_used, cudaMemcpyHostToDevice, ctx->stream));
-    LK_CUDA(cudaEventRecord(h->args_copied, ctx->stream));
+    for (int s = 0; s < CUDA_N_STORES; s++)
+        for (int i = 0; i < HALVES; i++) {
+            const upload_half *h = &ctx->upload->stores[s].halves[i];
+            if (h->is_read) LK_CUDA(cudaStreamWaitEvent(ctx->stream, h->copied, 0));
+        }
     return LK_OK;
 }
 
 lk_status cuda_upload_leave(cuda_ctx *ctx)
 {
-    cuda_upload *u = ctx->upload;
-
-    LK_CUDA(cudaEventRecord(u->halves[u->now].read, ctx->stream));
-    u->now = (u->now + 1) % HALVES;
-    u->halves[u->now].fresh = true;
+    for (int s = 0; s < CUDA_N_STORES; s++)
+        for (int i = 0; i < HALVES; i++) {
+            upload_half *h = &ctx->upload->stores[s].halves[i];
+            if (h->is_read) LK_CUDA(cudaEventRecord(h->read, ctx->stream));
+            h->is_read = false;
+        }
     return LK_OK;
+}
+
+void cuda_upload_next(cuda_upload *u, cuda_store which)
+{
+    store *s = &u->stores[which];
+
+    s->now = (s->now + 1) % HALVES;
+    s->halves[s->now].fresh = true;
 }
