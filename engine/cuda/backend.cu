@@ -76,7 +76,6 @@ static lk_status fill(cuda_ctx *ctx, int device)
     LK_CUDA(cudaMalloc(&ctx->workspace, CUDA_WORKSPACE_BYTES));
     LK_CUDA(cudaMalloc((void **)&ctx->partials, CUDA_PARTIALS_BYTES));
     LK_CUDA(cudaMalloc((void **)&ctx->report, N_REPORTS * sizeof *ctx->report));
-    LK_CUDA(cudaMemsetAsync(ctx->report, 0, N_REPORTS * sizeof *ctx->report, ctx->stream));
     LK_CUDA(cudaMallocHost((void **)&ctx->report_host, sizeof *ctx->report_host));
     LK_TRY(cuda_args_new(&ctx->args));
     LK_TRY(cuda_upload_new(&ctx->upload));
@@ -175,8 +174,7 @@ static lk_status write_memory(void *arg, void *device, const void *host, size_t 
 
 /* ---------------------------------------------------- passes that are waited for */
 
-/* Into a report of its own, because that of a queued inspection may still be asked for.  Its slots, which stay zero, also
- * are the slots that it looks at: there are none beside these gradients. */
+/* Into a report of its own, because that of a queued inspection may still be asked for. */
 static lk_status grad_norm(void *arg, const float *grads, size_t n_elem, float clip_value, double *norm, bool *finite)
 {
     cuda_ctx *ctx = (cuda_ctx *)arg;
@@ -185,7 +183,6 @@ static lk_status grad_norm(void *arg, const float *grads, size_t n_elem, float c
 
     memset(&inspect, 0, sizeof inspect);
     inspect.grads = grads;
-    inspect.slots = own->slots;
     inspect.report = own;
     inspect.n_elem = n_elem;
     inspect.clip_value = clip_value;

@@ -54,7 +54,6 @@ typedef struct cuda_ctx {
     double *partials;                 /* owned, device: scratch of inspections, CUDA_PARTIALS_BYTES */
     cuda_report *report;              /* owned, device: of inspections, and behind it grad_norm's own */
     cuda_report *report_host;         /* owned, page-locked: where it is fetched to */
-    bool normed;                      /* the inspection queued last takes the norm */
     cuda_shadow shadow;
     cuda_tape *tape;                  /* owned */
     cuda_args *args;                  /* owned */

@@ -6,7 +6,6 @@
  */
 #include "engine/cuda/tape.h"
 
-#include <math.h>
 #include <string.h>
 
 static lk_status range(cuda_ctx *ctx, cuda_record_kind kind, lk_queue queue, void *to, const void *from, size_t n)
@@ -166,7 +165,6 @@ static lk_status queue_inspect(void *arg, const float *grads, size_t n_elem, con
     r.clip_value = clip_value;
     r.all = all;
     r.report = ctx->report;
-    ctx->normed = all;
     return cuda_queue_inspect(ctx, &r);
 }
 
@@ -177,7 +175,7 @@ static lk_status queue_report(void *arg, lk_grad_report *out)
     LK_TRY(cuda_tape_launch(ctx));
     LK_CUDA(cudaMemcpyAsync(ctx->report_host, ctx->report, sizeof *ctx->report, cudaMemcpyDeviceToHost, ctx->stream));
     LK_TRY(cuda_wait_stream(ctx));
-    out->norm = ctx->normed ? ctx->report_host->norm : (double)NAN;
+    out->norm = ctx->report_host->norm;
     out->finite = ctx->report_host->finite != 0;
     out->pending = false;
     memcpy(out->slots, ctx->report_host->slots, sizeof out->slots);

@@ -251,7 +251,7 @@ static lk_status make_place(cuda_ctx *ctx, recording **out)
 static lk_status remember(cuda_ctx *ctx, uint64_t hash, recording **out)
 {
     const cuda_tape *tape = ctx->tape;
-    recording *r;
+    recording *r = NULL;
 
     LK_TRY(make_place(ctx, &r));
     r->bytes = (char *)malloc(tape->n);
