@@ -254,6 +254,9 @@ void      lk_saver_free(lk_saver **saver); /* waits for the thread; an unpublish
  * and notes NULL elsewhere).  All is copied before it returns.  Errors: LK_ERR_CHECKPOINT (a save is in flight). */
 lk_status lk_saver_begin(lk_saver *saver, int64_t step, const lk_ckpt_tensor *shared, size_t n_shared,
                          const lk_ckpt_tensor *leader, size_t n_leader, const lk_notes *notes);
+/* For tensors that are still on their way to the host when a save begins: from now on ready(arg) is called by the thread
+ * before it reads them, and their data (not the arrays of lk_ckpt_tensor) is borrowed until this part is written. */
+void      lk_saver_set_source(lk_saver *saver, lk_status (*ready)(void *arg), void *arg);
 bool      lk_saver_busy(const lk_saver *saver);               /* begun and not yet published or abandoned */
 /* *done: this part is written; then the returned status is that of the writing. */
 lk_status lk_saver_poll(lk_saver *saver, bool *done);

@@ -8,7 +8,8 @@
  * the library need not be thread-safe.  leader.h5 is written by part 0's thread too, so that publishing is short:
  * index.h5 and names.
  *
- * Memory: one copy of this part's rows; on part 0 also one of the leader's tensors.
+ * Memory: one copy of this part's rows; on part 0 also one of the leader's tensors.  With a source the thread makes the
+ * copy, once the source says that the tensors are there.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -32,6 +33,10 @@ struct lk_saver {
     int r, n, keep;
     lk_shard shard, leader;           /* leader and index: part 0 alone */
     lk_index index;
+
+    lk_status (*ready)(void *arg);    /* the source; NULL: tensors are there when a save begins */
+    void *ready_arg;
+    lk_ckpt_tensor *late[2];          /* owned; with a source: shared and leader tensors of the save in flight */
 
     state state;
     int64_t step;
@@ -64,10 +69,22 @@ lk_status lk_saver_new(const char *dir, int r, int n, int keep, lk_saver **out)
 
 /* ------------------------------------------------------------------- thread */
 
+static void copy_tensors(lk_saver *saver, const lk_ckpt_tensor *shared, const lk_ckpt_tensor *leader)
+{
+    lk_shard_fill(&saver->shard, shared);
+    if (saver->r != 0) return;
+    lk_shard_fill(&saver->leader, leader);
+    lk_index_fill(&saver->index, shared, leader);
+}
+
 static lk_status write_files(lk_saver *saver)
 {
     char name[LK_FILE_NAME_BYTES];
 
+    if (saver->ready) {
+        LK_TRY(saver->ready(saver->ready_arg));
+        copy_tensors(saver, saver->late[0], saver->late[1]);
+    }
     if (mkdir(saver->partial, DIR_MODE) != 0 && errno != EEXIST)
         return LK_FAIL(LK_ERR_CHECKPOINT, "cannot make the folder %s: %s", saver->partial, strerror(errno));
     lk_shard_name(name, saver->r, saver->n);
@@ -114,28 +131,48 @@ static void join(lk_saver *saver)
 
 /* -------------------------------------------------------------------- begin */
 
-static lk_status copy_own(lk_saver *saver, const lk_ckpt_tensor *shared, size_t n_shared)
+static lk_status lay_out_own(lk_saver *saver, const lk_ckpt_tensor *shared, size_t n_shared)
 {
     char name[LK_FILE_NAME_BYTES];
 
     lk_shard_name(name, saver->r, saver->n);
     if (!lk_layout_equal(&saver->shard.layout, shared, n_shared))
         LK_TRY(lk_shard_build(&saver->shard, name, shared, n_shared, saver->r, saver->n, NULL));
-    lk_shard_fill(&saver->shard, shared);
     return LK_OK;
 }
 
-static lk_status copy_leader(lk_saver *saver, const lk_ckpt_tensor *shared, size_t n_shared,
-                             const lk_ckpt_tensor *leader, size_t n_leader, const lk_notes *notes)
+static lk_status lay_out_leader(lk_saver *saver, const lk_ckpt_tensor *shared, size_t n_shared,
+                                const lk_ckpt_tensor *leader, size_t n_leader, const lk_notes *notes)
 {
     /* Texts among the notes change their length, so this file is laid out each time. */
     LK_TRY(lk_shard_build(&saver->leader, LK_LEADER_FILE, leader, n_leader, 0, 1, notes));
-    lk_shard_fill(&saver->leader, leader);
     if (!lk_layout_equal(&saver->index.shared, shared, n_shared) ||
         !lk_layout_equal(&saver->index.leader, leader, n_leader))
         LK_TRY(lk_index_build(&saver->index, shared, n_shared, leader, n_leader, saver->n));
-    lk_index_fill(&saver->index, shared, leader);
     return LK_OK;
+}
+
+static void forget_late(lk_saver *saver)
+{
+    for (int i = 0; i < 2; i++) {
+        free(saver->late[i]);
+        saver->late[i] = NULL;
+    }
+}
+
+/* Where the thread will find them; of each tensor its place and size, not its name. */
+static lk_status keep_late(lk_saver *saver, int i, const lk_ckpt_tensor *tensors, size_t n)
+{
+    saver->late[i] = malloc((n + 1) * sizeof *tensors);
+    LK_TRY_ALLOC(saver->late[i], (n + 1) * sizeof *tensors);
+    if (n > 0) memcpy(saver->late[i], tensors, n * sizeof *tensors);
+    return LK_OK;
+}
+
+void lk_saver_set_source(lk_saver *saver, lk_status (*ready)(void *arg), void *arg)
+{
+    saver->ready = ready;
+    saver->ready_arg = arg;
 }
 
 lk_status lk_saver_begin(lk_saver *saver, int64_t step, const lk_ckpt_tensor *shared, size_t n_shared,
@@ -151,8 +188,15 @@ lk_status lk_saver_begin(lk_saver *saver, int64_t step, const lk_ckpt_tensor *sh
         return LK_FAIL(LK_ERR_USAGE, "part %d saves what only part 0 has", saver->r);
     lk_step_name(name, step, ".partial");
     LK_TRY(lk_ckpt_path(saver->partial, saver->dir, name));
-    LK_TRY(copy_own(saver, shared, n_shared));
-    if (saver->r == 0) LK_TRY(copy_leader(saver, shared, n_shared, leader, n_leader, notes));
+    LK_TRY(lay_out_own(saver, shared, n_shared));
+    if (saver->r == 0) LK_TRY(lay_out_leader(saver, shared, n_shared, leader, n_leader, notes));
+    forget_late(saver);
+    if (saver->ready) {
+        LK_TRY(keep_late(saver, 0, shared, n_shared));
+        LK_TRY(keep_late(saver, 1, leader, n_leader));
+    } else {
+        copy_tensors(saver, shared, leader);
+    }
 
     saver->step = step;
     saver->status = LK_OK;
@@ -218,6 +262,7 @@ void lk_saver_free(lk_saver **saver)
 {
     if (!saver || !*saver) return;
     join(*saver);
+    forget_late(*saver);
     lk_index_free(&(*saver)->index);
     lk_shard_free(&(*saver)->leader);
     lk_shard_free(&(*saver)->shard);

@@ -2,6 +2,9 @@
  * Saving and restoring a run.  Every worker writes its rows of what all hold alike (weights, optimizer states); the
  * leader adds the EMA and everything that warms up: schedule, early stop, position in the data, metrics.
  *
+ * What lies on a device is copied to page-locked memory while training goes on (updates wait for it, lanes do not), and
+ * the thread that writes waits for the copy.
+ *
  * A save overlaps the steps after it.  When every worker's vote says that its part is on disk, the leader's next order
  * publishes it; a save that is still in flight when the next is due is waited for.
  */
@@ -11,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PATH_BYTES = 4096, MAX_LISTS = 8 };
+enum { PATH_BYTES = 4096 };
 
 /* -------------------------------------------------------------------- notes */
 
@@ -124,34 +127,54 @@ static lk_status put_state(const trainer *t, lk_notes *notes)
 typedef struct tensor_lists {
     lk_ckpt_tensor *all;
     size_t n;
-    struct { lk_ckpt_tensor *tensors; size_t n; } list[MAX_LISTS];
+    struct { lk_ckpt_tensor *tensors; size_t n; } list[STAGED_ARRAYS];
     int n_lists;
-    float *staged[MAX_LISTS]; /* copies of engine memory that the host cannot see; NULL where it can */
+    float *staged[STAGED_ARRAYS]; /* borrowed: the host's copies of a device's memory; NULL where the host sees it */
 } tensor_lists;
 
 static void free_lists(tensor_lists *lists)
 {
-    for (int i = 0; i < lists->n_lists; i++) {
-        free_tensors(&lists->list[i].tensors, lists->list[i].n);
-        lk_free(&lists->staged[i]);
-    }
+    for (int i = 0; i < lists->n_lists; i++) free_tensors(&lists->list[i].tensors, lists->list[i].n);
     free(lists->all);
 }
 
-/* Adds the tensors of one arena, or, with a set, of one of its packed arrays; read: its contents are wanted, not only
- * room for them. */
-static lk_status add_list(job *j, tensor_lists *lists, const char *prefix, const lk_trained *trained, float *device,
-                          bool read)
+/* Page-locked memory for array number i of a save, kept for the next one. */
+static lk_status stage(trainer *t, int i, size_t n_elem, float **out)
 {
+    job *j = t->j;
+
+    if (t->staged_elem[i] < n_elem) {
+        lk_engine_host_release(j->engine, &t->staged[i]);
+        t->staged_elem[i] = 0;
+        LK_TRY(lk_engine_host_alloc(j->engine, n_elem * sizeof(float), (void **)&t->staged[i]));
+        t->staged_elem[i] = n_elem;
+    }
+    *out = t->staged[i];
+    return LK_OK;
+}
+
+void saving_close(trainer *t)
+{
+    lk_saver_free(&t->saver); /* first: its thread reads what follows */
+    for (int i = 0; i < STAGED_ARRAYS; i++)
+        if (t->staged[i]) lk_engine_host_release(t->j->engine, &t->staged[i]);
+}
+
+/* Adds the tensors of array number `array`: of an arena, or, with a set, of one of its packed arrays; read: its contents
+ * are wanted, not only room for them. */
+static lk_status add_list(trainer *t, tensor_lists *lists, int array, const char *prefix, const lk_trained *trained,
+                          float *device, bool read)
+{
+    job *j = t->j;
     const int i = lists->n_lists;
     const size_t n_elem = trained ? lk_trained_n_elem(trained) : lk_model_n_elem(j->model);
     float *base = device;
 
     lists->n_lists++;
-    if (strcmp(lk_engine_name(j->engine), "cpu") != 0) {
-        base = lists->staged[i] = lk_alloc(n_elem * sizeof *base);
-        LK_TRY_ALLOC(base, n_elem * sizeof *base);
-        if (read) LK_TRY(lk_engine_read(j->engine, base, device, n_elem * sizeof *base));
+    if (lk_engine_on_device(j->engine)) {
+        LK_TRY(stage(t, array, n_elem, &base));
+        lists->staged[i] = base;
+        if (read) LK_TRY(lk_engine_snapshot(j->engine, base, device, n_elem * sizeof *base));
     }
     LK_TRY(list_tensors(j->model, prefix, trained, base, &lists->list[i].tensors, &lists->list[i].n));
     const size_t added = lists->list[i].n;
@@ -172,26 +195,29 @@ static float *state_array(const job *j, int s)
     return lk_optimizer_state(j->optimizer, s, first);
 }
 
-static lk_status add_optimizer(job *j, tensor_lists *lists, bool read)
+static lk_status add_optimizer(trainer *t, tensor_lists *lists, bool read)
 {
+    const job *j = t->j;
     char prefix[64];
 
     for (int s = 0; s < lk_optimizer_n_states(j->optimizer); s++) {
         snprintf(prefix, sizeof prefix, "optimizer/%s", lk_optimizer_state_name(j->optimizer, s));
-        LK_TRY(add_list(j, lists, prefix, j->trained, state_array(j, s), read));
+        LK_TRY(add_list(t, lists, 1 + s, prefix, j->trained, state_array(j, s), read));
     }
     return LK_OK;
 }
 
-static lk_status list_shared(job *j, tensor_lists *lists, bool read)
+static lk_status list_shared(trainer *t, tensor_lists *lists, bool read)
 {
-    LK_TRY(add_list(j, lists, "model", NULL, j->params, read));
-    return add_optimizer(j, lists, read);
+    LK_TRY(add_list(t, lists, 0, "model", NULL, t->j->params, read));
+    return add_optimizer(t, lists, read);
 }
 
-static lk_status list_leader(job *j, tensor_lists *lists, bool read)
+static lk_status list_leader(trainer *t, tensor_lists *lists, bool read)
 {
-    return j->ema ? add_list(j, lists, "ema", NULL, lk_ema_params(j->ema), read) : LK_OK;
+    job *j = t->j;
+
+    return j->ema ? add_list(t, lists, STAGED_ARRAYS - 1, "ema", NULL, lk_ema_params(j->ema), read) : LK_OK;
 }
 
 /* After loading: staged copies go to the engine. */
@@ -203,14 +229,18 @@ static lk_status upload(job *j, const tensor_lists *lists, int i, float *device,
 
 /* --------------------------------------------------------------------- save */
 
+static lk_status snapshot_ready(void *engine) { return lk_engine_snapshot_wait(engine); }
+
 lk_status saving_open(trainer *t)
 {
     char dir[PATH_BYTES];
     job *j = t->j;
 
     snprintf(dir, sizeof dir, "%s/checkpoints", j->recipe->run.dir);
-    return job_agree(j, lk_saver_new(dir, lk_world_rank(j->world), lk_world_size(j->world), j->recipe->checkpoint.keep,
-                                     &t->saver));
+    LK_TRY(job_agree(j, lk_saver_new(dir, lk_world_rank(j->world), lk_world_size(j->world), j->recipe->checkpoint.keep,
+                                     &t->saver)));
+    if (lk_engine_on_device(j->engine)) lk_saver_set_source(t->saver, snapshot_ready, j->engine);
+    return LK_OK;
 }
 
 static lk_status begin(trainer *t)
@@ -219,9 +249,9 @@ static lk_status begin(trainer *t)
     tensor_lists shared = {0}, leader = {0};
     lk_notes *notes = NULL;
 
-    lk_status status = list_shared(j, &shared, true);
+    lk_status status = list_shared(t, &shared, true);
     if (status == LK_OK && j->leader) {
-        status = list_leader(j, &leader, true);
+        status = list_leader(t, &leader, true);
         if (status == LK_OK) status = lk_notes_new(&notes);
         if (status == LK_OK) status = put_run(t, notes);
         if (status == LK_OK) status = put_state(t, notes);
@@ -361,7 +391,7 @@ static lk_status load_shared(trainer *t)
     job *j = t->j;
     tensor_lists lists = {0};
 
-    lk_status status = list_shared(j, &lists, false);
+    lk_status status = list_shared(t, &lists, false);
     if (status == LK_OK) status = lk_checkpoint_load(j->checkpoint, lists.all, lists.n);
     if (status == LK_OK) status = upload(j, &lists, 0, j->params, lk_model_n_elem(j->model));
     for (int s = 0; status == LK_OK && s < lk_optimizer_n_states(j->optimizer); s++)
@@ -376,7 +406,7 @@ static lk_status load_leader(trainer *t)
     tensor_lists lists = {0};
 
     if (!j->ema) return LK_OK;
-    lk_status status = list_leader(j, &lists, false);
+    lk_status status = list_leader(t, &lists, false);
     if (status == LK_OK) status = lk_checkpoint_load(j->checkpoint, lists.all, lists.n);
     if (status == LK_OK) status = upload(j, &lists, 0, lk_ema_params(j->ema), lk_model_n_elem(j->model));
     free_lists(&lists);

@@ -2,7 +2,8 @@
  * lockstep train: the loop that ties data, engine, reduction and leader together.
  *
  * A step, the same on every worker: take the batch; the leader's order starts on its way; each own lane runs forward
- * and backward while finished buckets are being reduced; the sum is inspected, applied, and the order obeyed.
+ * and backward while finished buckets are being reduced; the sum is inspected, applied, and the order obeyed.  On a
+ * device all of that is queued, and the next batch travels there before the step's report is waited for.
  */
 #include "launch/trainer.h"
 
@@ -31,6 +32,48 @@ static void cast_votes(trainer *t)
     t->votes[VOTE_FAILED] = failed;
 }
 
+/* A lane with its data, without its votes and gradients. */
+static lk_lane lane_of(trainer *t, const lk_batch *batch, int l)
+{
+    job *j = t->j;
+    const lk_batch_lane *own = &batch->lane[l - j->lane_begin];
+
+    return (lk_lane){.mode = LK_TRAIN, .n = own->n, .x = own->x, .target = own->target, .label = own->label,
+                     .sample = own->sample};
+}
+
+/* Takes the next batch and sends this worker's lanes to the device while it works on this one.  Not where the order may
+ * lead elsewhere: to another stage, to the end, or to what reads the device in between. */
+static lk_status look_ahead(trainer *t, const lk_batch *batch)
+{
+    job *j = t->j;
+    const int n_lanes = j->lane_end - j->lane_begin;
+
+    if (!lk_engine_on_device(j->engine)) return LK_OK;
+    LK_TRY(lk_engine_launch(j->engine));
+    if (t->order.flags || batch->last) return LK_OK;
+    if (!t->ahead_lanes) {
+        t->ahead_lanes = lk_alloc((size_t)n_lanes * sizeof *t->ahead_lanes);
+        LK_TRY_ALLOC(t->ahead_lanes, (size_t)n_lanes * sizeof *t->ahead_lanes);
+    }
+    LK_TRY(lk_loader_next(j->loader, &t->ahead_batch));
+    for (int l = j->lane_begin; l < j->lane_end; l++) {
+        lk_lane *lane = &t->ahead_lanes[l - j->lane_begin];
+
+        *lane = lane_of(t, &t->ahead_batch, l);
+        if (lane->n > 0) LK_TRY(lk_engine_upload(j->engine, lane));
+    }
+    t->ahead = true;
+    return LK_OK;
+}
+
+static lk_status take_batch(trainer *t, lk_batch *batch)
+{
+    if (!t->ahead) return lk_loader_next(t->j->loader, batch);
+    *batch = t->ahead_batch;
+    return LK_OK;
+}
+
 /* Forward and backward of this worker's lanes; its votes ride in its first lane that has samples. */
 static lk_status run_lanes(trainer *t, const lk_batch *batch)
 {
@@ -38,31 +81,24 @@ static lk_status run_lanes(trainer *t, const lk_batch *batch)
     const float *votes = t->votes;
 
     for (int l = j->lane_begin; l < j->lane_end; l++) {
-        const lk_batch_lane *own = &batch->lane[l - j->lane_begin];
-        lk_lane lane = {
-            .mode = LK_TRAIN,
-            .n = own->n,
-            .x = own->x,
-            .target = own->target,
-            .label = own->label,
-            .sample = own->sample,
-            .step = j->step,
-            .inv_count = batch->n_terms ? 1.0f / (float)batch->n_terms : 0.0f,
-            .params = j->params,
-            .params_version = j->params_version,
-            .votes = votes,
-            .ready = lk_reducer_ready,
-            .ready_arg = j->reducer,
-        };
+        lk_lane lane = t->ahead ? t->ahead_lanes[l - j->lane_begin] : lane_of(t, batch, l);
 
         LK_TRY(lk_reducer_lane(j->reducer, l, &lane.grads));
-        if (own->n == 0) {
+        if (lane.n == 0) {
             LK_TRY(lk_reducer_empty_lane(j->reducer));
             continue;
         }
+        lane.step = j->step;
+        lane.inv_count = batch->n_terms ? 1.0f / (float)batch->n_terms : 0.0f;
+        lane.params = j->params;
+        lane.params_version = j->params_version;
+        lane.votes = votes;
+        lane.ready = lk_reducer_ready;
+        lane.ready_arg = j->reducer;
         LK_TRY(lk_engine_run(j->engine, &lane));
         votes = NULL;
     }
+    t->ahead = false;
     return LK_OK;
 }
 
@@ -120,6 +156,7 @@ static lk_status apply(trainer *t, const lk_batch *batch, const float *sum)
         LK_TRY(lk_engine_update_stats(j->engine, j->params, sum, &report));
         LK_TRY(lk_optimizer_update(j->optimizer, j->params, sum, groups, &report, j->ema));
     }
+    LK_TRY(look_ahead(t, batch));
     LK_TRY(lk_optimizer_settle(j->optimizer, &report, j->ema));
     const float loss = t->loss = report.slots[LK_SLOT_LOSS];
     if (count_votes(t, &report)) return give_up_saving(t);
@@ -136,7 +173,7 @@ static lk_status step(trainer *t, lk_batch *batch)
     const float *sum;
 
     lk_world_progress(j->world, j->step, "data");
-    LK_TRY(lk_loader_next(j->loader, batch));
+    LK_TRY(take_batch(t, batch));
     if (j->leader) LK_TRY(leader_order(t, batch));
     LK_TRY(lk_order_begin(j->world, &t->order));
 
@@ -322,7 +359,8 @@ lk_status command_train(job *j, const options *opt)
     lk_status status = train(&t);
     if (status == LK_OK && t.stopped && strcmp(t.stopped, "signal") == 0) status = LK_STOPPED;
     leader_close(&t);
-    lk_saver_free(&t.saver);
+    saving_close(&t);
+    lk_free(&t.ahead_lanes);
     run_dir_close(&t.run_dir_lock);
     return status;
 }

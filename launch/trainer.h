@@ -4,6 +4,9 @@
 
 #include "launch/rates.h"
 
+/* Arrays of a save: the weights, up to three states of the optimizer, the leader's EMA. */
+enum { STAGED_ARRAYS = 5 };
+
 /* What workers add to a step's reduction beside gradients. */
 typedef enum vote {
     VOTE_STOP,    /* a signal asked this worker to stop */
@@ -24,6 +27,11 @@ typedef struct trainer {
     bool stop_voted, all_written; /* what the last reduction said */
 
     lk_saver *saver;
+    float *staged[STAGED_ARRAYS]; /* owned, page-locked: where a device's arrays are copied to; NULL on the CPU */
+    size_t staged_elem[STAGED_ARRAYS];
+    lk_batch ahead_batch;        /* on a device: the next batch, taken while this step's work runs */
+    lk_lane *ahead_lanes;        /* owned, (own lanes): where its data is on the device */
+    bool ahead;                  /* the two hold something */
     bool next_best;              /* the leader's: what is saved next has the best weights so far */
     bool saving_best;            /* the checkpoint in flight has them */
     bool saved;                  /* the current step has been saved */
@@ -84,6 +92,7 @@ void      events_evaluation(trainer *t);
 
 /* saving.c */
 lk_status saving_open(trainer *t);
+void      saving_close(trainer *t);
 /* Writes and publishes what is in flight, then begins to save the current state.  Collective. */
 lk_status saving_begin(trainer *t);
 /* Publishes the finished save in flight: the leader's part and everybody's bookkeeping.  Collective. */

@@ -68,7 +68,7 @@ lk_status cuda_args_take(cuda_ctx *ctx, size_t nbytes, void **host, const void *
 
 lk_status cuda_args_put(cuda_ctx *ctx, const void *values, size_t nbytes, const void **device)
 {
-    void *host;
+    void *host = NULL;
 
     LK_TRY(cuda_args_take(ctx, nbytes, &host, device));
     memcpy(host, values, nbytes);
@@ -85,7 +85,7 @@ void cuda_args_begin_lane(cuda_ctx *ctx, int64_t step, float inv_count)
 lk_status cuda_args_lane(cuda_ctx *ctx, const lk_lane_args **out)
 {
     cuda_args *args = ctx->args;
-    const void *device;
+    const void *device = NULL;
 
     if (!args->lane_at) {
         LK_TRY(cuda_args_put(ctx, &args->lane, sizeof args->lane, &device));

@@ -140,7 +140,8 @@ static inline void op_run_there(op_harness *h)
         run.base[a] = h->there[a];
     }
     if (run.sample)
-        op_ok(b->device->upload(h->ctx, run.sample, (size_t)h->graph.n * sizeof *run.sample, (const void **)&run.sample));
+        op_ok(b->device->upload(h->ctx, false, run.sample, (size_t)h->graph.n * sizeof *run.sample,
+                                (const void **)&run.sample));
     op_ok(b->device->begin(h->ctx, &h->graph, &run));
     op_ok(b->device->run(h->ctx, h->kernels, (size_t)h->n_kernels, &run));
     for (int a = 0; a < LK_N_ARENAS; a++) op_ok(b->read(h->ctx, h->arena[a], h->there[a], h->used[a]));
