@@ -108,6 +108,61 @@ Test(saver, what_changes_after_begin_is_not_saved)
     lk_free(&values);
 }
 
+typedef struct arrival { float *values; size_t n_elem; float value; lk_status status; } arrival;
+
+/* As a device's copies do: the values come when they are waited for. */
+static lk_status arrive(void *arg)
+{
+    const arrival *a = arg;
+
+    if (a->status != LK_OK) return LK_FAIL(a->status, "the copy from device 0 failed");
+    for (size_t i = 0; i < a->n_elem; i++) a->values[i] = a->value;
+    return LK_OK;
+}
+
+Test(saver, late_tensors_are_read_when_they_have_arrived)
+{
+    float values[35] = {0};
+    arrival a = {values, 35, 0.0f, LK_OK};
+    char path[] = "model/0.weight";
+    lk_ckpt_tensor model = {path, 2, {7, 5}, 35, values};
+    lk_saver *saver;
+
+    OK(lk_saver_new(dir, 0, 1, 2, &saver));
+    lk_saver_set_source(saver, arrive, &a);
+    for (int step = 1; step <= 2; step++) {
+        lk_notes *notes = make_notes(step);
+
+        a.value = (float)step;
+        OK(lk_saver_begin(saver, step, &model, 1, NULL, 0, notes));
+        memset(path, 'x', 5); /* paths and the list itself are the caller's again */
+        publish_all(&saver, 1, false);
+        memcpy(path, "model", 5);
+        lk_notes_free(&notes);
+        cr_expect_eq(first_value(dir), a.value, "got %g, want %g", (double)first_value(dir), (double)a.value);
+    }
+    lk_saver_free(&saver);
+}
+
+Test(saver, late_tensors_that_do_not_arrive_fail_the_save)
+{
+    float values[35] = {0};
+    arrival a = {values, 35, 0.0f, LK_ERR_SYSTEM};
+    const lk_ckpt_tensor model = {"model/0.weight", 2, {7, 5}, 35, values};
+    lk_saver *saver;
+    lk_notes *notes = make_notes(1);
+
+    OK(lk_saver_new(dir, 0, 1, 2, &saver));
+    lk_saver_set_source(saver, arrive, &a);
+    OK(lk_saver_begin(saver, 1, &model, 1, NULL, 0, notes));
+    cr_expect_eq(lk_saver_wait(saver), LK_ERR_SYSTEM);
+    cr_expect(strstr(lk_error_message(), "the copy from device 0 failed"), "message: %s", lk_error_message());
+    cr_expect_neq(lk_saver_publish(saver, false), LK_OK);
+    cr_expect_str_eq(steps_there(), "");
+    lk_notes_free(&notes);
+    lk_saver_free(&saver);
+}
+
 Test(saver, a_second_save_in_flight_is_refused_and_the_first_goes_on)
 {
     lk_saver *saver;
