@@ -50,9 +50,9 @@ set_target_properties(lockstep_cuda PROPERTIES OUTPUT_NAME lockstep-cuda PREFIX 
 target_include_directories(lockstep_cuda PRIVATE ${PROJECT_SOURCE_DIR})
 target_include_directories(lockstep_cuda SYSTEM PRIVATE ${LK_CUDA_INCLUDE_DIR})
 target_compile_definitions(lockstep_cuda PRIVATE _GNU_SOURCE)
-# -fmad=false: as -ffp-contract=off on the host.
-target_compile_options(lockstep_cuda PRIVATE "$<$<COMPILE_LANGUAGE:CUDA>:-fmad=false;-Xcompiler=-Wall,-Wextra>")
+# -fmad=false: as -ffp-contract=off on the host.  ptxas says of every kernel that spills registers or uses local memory.
+target_compile_options(lockstep_cuda PRIVATE "$<$<COMPILE_LANGUAGE:CUDA>:-fmad=false;-Xcompiler=-Wall,-Wextra;-Xptxas=-warn-spills,-warn-lmem-usage>")
 if(LK_WARNINGS_ARE_ERRORS)
-    target_compile_options(lockstep_cuda PRIVATE "$<$<COMPILE_LANGUAGE:CUDA>:-Werror=all-warnings;-Xcompiler=-Werror>")
+    target_compile_options(lockstep_cuda PRIVATE "$<$<COMPILE_LANGUAGE:CUDA>:-Werror=all-warnings;-Xcompiler=-Werror;-Xptxas=-Werror>")
 endif()
 target_link_libraries(lockstep_cuda PRIVATE CUDA::cudart CUDA::cublasLt ${CUDNN_LIBRARY} ${NCCL_LIBRARY})

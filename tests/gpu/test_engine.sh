@@ -3,7 +3,7 @@
 # 2 and 4 workers that share a device and through a resume; checkpoints that go from one engine to the other and back.
 set -u
 . "$(dirname "$0")/../lib.sh"
-. "$(dirname "$0")/device.sh"
+. "$here/device.sh"
 
 set -- "$recipes/ema-regression.yaml" --engine cuda train.lanes=4 train.epochs=4 data.samples=333 \
     data.validation_samples=101 ema.update_after_step=10 checkpoint.every=7 checkpoint.unit=step

@@ -4,9 +4,9 @@
 set -u
 . "$(dirname "$0")/../lib.sh"
 export STANDIN_DEVICES=4
-. "$(dirname "$0")/device.sh"
+. "$here/device.sh"
 
-devices=$(sed -n 's/^cuda engine *\([0-9]*\) x .*/\1/p' doctor.txt)
+devices=$(sed -n 's|^cuda engine .*; \([0-9]*\) devices*;.*|\1|p' doctor.txt)
 set -- "$recipes/ema-regression.yaml" --engine cuda train.lanes=4 train.epochs=3 data.samples=333 \
     data.validation_samples=101 dist.bucket_bytes=4096
 
