@@ -4,6 +4,9 @@
  * A stream is a queue of work.  Under STANDIN_ORDER=late nothing runs until somebody waits for it: then what it needs
  * runs, by the events between queues, and nothing else.  A graph keeps one queue for each stream that was captured, and
  * replays them the same way, so an edge that is missing shows there too.
+ *
+ * Who waits is patient: he stays until the work is done.  A query is not: work that waits for another process (NCCL's) is
+ * looked at once and stays where it is, so that callers who watch for errors between queries get their turn.
  */
 #include "standin.h"
 
@@ -33,6 +36,8 @@ struct CUevent_st {
 struct Item {
     const char *what;
     std::function<void()> run;
+    standin_work begin;             /* instead of run: work that may have to wait for another process */
+    std::function<bool()> resume;   /* it has begun: true once it is done */
     CUevent_st *wait = nullptr;     /* instead of run: until this event's record `number` has run */
     uint64_t number = 0;
     bool external = false;          /* in a graph: the record asked for last when the graph begins */
@@ -93,37 +98,48 @@ cudaError_t fail(cudaError_t error)
 
 CUstream_st *stream_of(cudaStream_t s) { return s ? s : &null_stream; }
 
-void step(Queue *queue);
+bool step(Queue *queue, bool patient);
 
-void need(CUevent_st *event, uint64_t number)
+/* All of these: false if it is not done yet, and we are not patient. */
+bool need(CUevent_st *event, uint64_t number, bool patient)
 {
     while (event->done < number) {
         if (!event->queue || event->queue->items.empty()) {
             std::fprintf(stderr, "standin: a wait for an event that nothing will record\n");
             std::abort();
         }
-        step(event->queue);
+        if (!step(event->queue, patient)) return false;
     }
+    return true;
 }
 
-void step(Queue *queue)
+bool step(Queue *queue, bool patient)
 {
-    Item item = std::move(queue->items.front());
+    Item &front = queue->items.front(); /* it stays in front while others run for it */
 
-    if (item.wait) {
-        /* It stays in front while others run for it. */
-        queue->items.front() = item;
-        need(item.wait, item.number);
+    if (front.wait) {
+        if (!need(front.wait, front.number, patient)) return false;
         queue->items.pop_front();
-        return;
+        return true;
     }
+    if (front.begin) {
+        if (!front.resume) front.resume = front.begin();
+        while (!front.resume())
+            if (!patient) return false;
+        queue->items.pop_front();
+        return true;
+    }
+    const Item item = std::move(front);
     queue->items.pop_front();
     item.run();
+    return true;
 }
 
-void drain(Queue *queue)
+bool drain(Queue *queue, bool patient = true)
 {
-    while (!queue->items.empty()) step(queue);
+    while (!queue->items.empty())
+        if (!step(queue, patient)) return false;
+    return true;
 }
 
 void push(CUstream_st *s, Item item)
@@ -133,7 +149,7 @@ void push(CUstream_st *s, Item item)
         return;
     }
     s->queue.items.push_back(std::move(item));
-    if (!late()) drain(&s->queue);
+    if (!late()) drain(&s->queue, false);
 }
 
 Item work(const char *what, std::function<void()> run)
@@ -173,6 +189,16 @@ void standin_enqueue(cudaStream_t stream, const char *what, std::function<void()
 {
     Guard guard(lock);
     push(stream_of(stream), work(what, std::move(run)));
+}
+
+void standin_enqueue_until(cudaStream_t stream, const char *what, standin_work begin)
+{
+    Guard guard(lock);
+    Item item;
+
+    item.what = what;
+    item.begin = std::move(begin);
+    push(stream_of(stream), std::move(item));
 }
 
 void standin_enqueue(cudaStream_t stream, std::function<void()> run) { standin_enqueue(stream, "a library", std::move(run)); }
@@ -386,7 +412,7 @@ cudaError_t cudaStreamQuery(cudaStream_t stream)
 {
     Guard guard(lock);
     Queue *queue = &stream_of(stream)->queue;
-    if (!queue->items.empty()) step(queue);
+    if (!queue->items.empty()) step(queue, false);
     return queue->items.empty() ? cudaSuccess : cudaErrorNotReady;
 }
 cudaError_t cudaDeviceSynchronize(void)
@@ -406,7 +432,7 @@ cudaError_t cudaEventCreate(cudaEvent_t *out) { return *out = new CUevent_st, cu
 cudaError_t cudaEventDestroy(cudaEvent_t event)
 {
     Guard guard(lock);
-    need(event, event->asked);
+    need(event, event->asked, true);
     for (CUstream_st *s : all_streams) /* whoever still waits for it has what it waits for */
         for (Item &item : s->queue.items)
             if (item.wait == event) item.wait = nullptr, item.run = [] {};
@@ -481,21 +507,21 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned
 cudaError_t cudaEventQuery(cudaEvent_t event)
 {
     Guard guard(lock);
-    if (event->done < event->asked) step(event->queue);
+    if (event->done < event->asked) step(event->queue, false);
     return event->done >= event->asked ? cudaSuccess : cudaErrorNotReady;
 }
 cudaError_t cudaEventSynchronize(cudaEvent_t event)
 {
     Guard guard(lock);
     n_waits++;
-    need(event, event->asked);
+    need(event, event->asked, true);
     return cudaSuccess;
 }
 cudaError_t cudaEventElapsedTime(float *ms, cudaEvent_t from, cudaEvent_t to)
 {
     Guard guard(lock);
-    need(from, from->asked);
-    need(to, to->asked);
+    need(from, from->asked, true);
+    need(to, to->asked, true);
     return *ms = (float)(1e3 * (to->seconds - from->seconds)), cudaSuccess;
 }
 
@@ -549,22 +575,28 @@ cudaError_t cudaGraphExecDestroy(cudaGraphExec_t exec)
 cudaError_t cudaGraphUpload(cudaGraphExec_t, cudaStream_t) { return cudaSuccess; }
 
 /* Fresh queues, whose inner events know where their records are; the origin's must run, others as it needs them. */
-static void replay(CUgraphExec_st *exec, const std::map<CUevent_st *, uint64_t> &outside)
+static std::function<bool()> replay(CUgraphExec_st *exec, const std::map<CUevent_st *, uint64_t> &outside)
 {
-    std::vector<Queue> queues(exec->branches.size());
+    auto queues = std::make_shared<std::vector<Queue>>(exec->branches.size());
 
-    for (size_t b = 0; b < queues.size(); b++) {
-        queues[b].items = exec->branches[b];
-        for (Item &item : queues[b].items) {
+    for (size_t b = 0; b < queues->size(); b++) {
+        Queue *queue = &(*queues)[b];
+
+        queue->items = exec->branches[b];
+        for (Item &item : queue->items) {
             if (item.external) item.number = outside.at(item.wait);
             if (item.owned && !item.wait) {
                 item.owned->done = 0;
-                item.owned->queue = &queues[b];
+                item.owned->queue = queue;
             }
         }
     }
-    if (late()) drain(&queues[0]);
-    for (Queue &queue : queues) drain(&queue);
+    return [queues] {
+        if (late() && !drain(&queues->front(), false)) return false;
+        for (Queue &queue : *queues)
+            if (!drain(&queue, false)) return false;
+        return true;
+    };
 }
 
 cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t stream)
@@ -576,7 +608,7 @@ cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t stream)
     for (auto &branch : exec->branches)
         for (Item &item : branch)
             if (item.external) outside[item.wait] = item.wait->asked;
-    standin_enqueue(stream, "graph", [=] { replay(exec, outside); });
+    standin_enqueue_until(stream, "graph", [=] { return replay(exec, outside); });
     return cudaSuccess;
 }
 

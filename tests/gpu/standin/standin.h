@@ -22,6 +22,8 @@
 #include <functional>
 #include <tuple>
 
+#include "tests/gpu/standin/libraries.h"
+
 #undef __shared__
 #define __shared__ static
 #undef __launch_bounds__
@@ -94,7 +96,7 @@ static inline unsigned __umulhi(unsigned a, unsigned b) { return (unsigned)(((un
 
 /* Work of a stream; `what` names it in messages. */
 void standin_enqueue(cudaStream_t stream, const char *what, std::function<void()> work);
-void standin_enqueue(cudaStream_t stream, std::function<void()> work); /* of the libraries */
+/* For the libraries' work: standin_enqueue and standin_enqueue_until of libraries.h. */
 void standin_grid(dim3 grid, dim3 block, bool flat, const char *what, const std::function<void()> &thread);
 cudaError_t standin_check(dim3 grid, dim3 block);
 
