@@ -215,7 +215,10 @@ static ncclResult_t launch()
             comm->unseen = true;
             result = ncclInProgress;
         }
-        standin_enqueue(m.stream, [comm, operations] { standin::run_group(comm.get(), operations); });
+        standin_enqueue_until(m.stream, "NCCL", [comm, operations]() -> std::function<bool()> {
+            auto run = std::make_shared<standin::group_run>(comm, operations);
+            return [run] { return run->advance(); };
+        });
     }
     return result;
 }

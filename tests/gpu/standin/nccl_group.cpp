@@ -7,6 +7,7 @@
  */
 #include "tests/gpu/standin/nccl_group.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <ctime>
@@ -16,7 +17,7 @@
 
 namespace standin {
 
-enum { LOOK_NS = 2000000 };
+static const timespec moment = {0, 2000000};
 
 ncclResult_t communicator::fail(ncclResult_t code, const std::string &why)
 {
@@ -25,14 +26,6 @@ ncclResult_t communicator::fail(ncclResult_t code, const std::string &why)
     last_error = why;
     complain("NCCL, rank %d of %d: %s", line.rank, line.size, why.c_str());
     return code;
-}
-
-/* Until somebody aborts the communicator. */
-static void hang(const communicator &comm)
-{
-    const timespec nap = {0, LOOK_NS};
-
-    while (!comm.line.stop) nanosleep(&nap, NULL);
 }
 
 static bool fails_now()
@@ -46,116 +39,177 @@ static bool fails_now()
 
 /* ------------------------------------------------------------- collectives */
 
-typedef std::vector<outgoing> outgoings;
-typedef std::vector<incoming> incomings;
+/* The messages of an operation, and what follows them. */
+struct stage {
+    std::vector<outgoing> sends;
+    std::vector<incoming> receives;
+    std::function<void()> finish;
+};
 
-static wired all_gather(wires *w, const operation &o, std::string *what)
+static size_t nbytes_of(const operation &o) { return o.count * nccl_size(o.type); }
+
+static void move(void *to, const void *from, size_t nbytes)
 {
-    const size_t nbytes = o.count * nccl_size(o.type);
-    outgoings sends;
-    incomings receives;
+    if (to != from && nbytes > 0) memmove(to, from, nbytes);
+}
 
-    for (int peer = 0; peer < w->size; peer++) {
-        if (peer == w->rank) continue;
-        sends.push_back({peer, o.from, nbytes});
-        receives.push_back({peer, (char *)o.to + peer * nbytes, nbytes});
+static stage all_gather(const wires &w, const operation &o)
+{
+    const size_t nbytes = nbytes_of(o);
+    stage s;
+
+    for (int peer = 0; peer < w.size; peer++) {
+        if (peer == w.rank) continue;
+        s.sends.push_back({peer, o.from, nbytes});
+        s.receives.push_back({peer, (char *)o.to + peer * nbytes, nbytes});
     }
-    char *mine = (char *)o.to + w->rank * nbytes;
-    if (mine != o.from && nbytes > 0) memmove(mine, o.from, nbytes);
-    return wires_exchange(w, sends, receives, what);
+    s.finish = [=, rank = w.rank] { move((char *)o.to + rank * nbytes, o.from, nbytes); };
+    return s;
 }
 
-static wired broadcast(wires *w, const operation &o, std::string *what)
+static stage broadcast(const wires &w, const operation &o)
 {
-    const size_t nbytes = o.count * nccl_size(o.type);
-    outgoings sends;
-    incomings receives;
+    const size_t nbytes = nbytes_of(o);
+    const bool root = w.rank == o.peer;
+    stage s;
 
-    if (w->rank != o.peer) receives.push_back({o.peer, o.to, nbytes});
-    for (int peer = 0; peer < w->size && w->rank == o.peer; peer++)
-        if (peer != w->rank) sends.push_back({peer, o.from, nbytes});
-    if (w->rank == o.peer && o.to != o.from && nbytes > 0) memmove(o.to, o.from, nbytes);
-    return wires_exchange(w, sends, receives, what);
+    if (!root) s.receives.push_back({o.peer, o.to, nbytes});
+    for (int peer = 0; peer < w.size && root; peer++)
+        if (peer != w.rank) s.sends.push_back({peer, o.from, nbytes});
+    s.finish = [=] {
+        if (root) move(o.to, o.from, nbytes);
+    };
+    return s;
 }
 
-/* Everybody's arrays, of nbytes each, where block(peer) of mine goes to the peer; then the sum. */
-static wired reduce(wires *w, const operation &o, bool scatter, std::string *what)
+/* Everybody's arrays, of which block `peer` goes to the peer if it is scattered; then the sum. */
+static stage reduce(const wires &w, const operation &o, bool scatter)
 {
-    const size_t nbytes = o.count * nccl_size(o.type);
-    std::vector<char> others(nbytes * w->size);
-    std::vector<const void *> from(w->size);
-    outgoings sends;
-    incomings receives;
+    const size_t nbytes = nbytes_of(o);
+    const int rank = w.rank, size = w.size;
+    auto others = std::make_shared<std::vector<char>>(nbytes * size);
+    std::vector<const void *> from(size);
+    stage s;
 
-    for (int peer = 0; peer < w->size; peer++) {
+    for (int peer = 0; peer < size; peer++) {
         const char *block = (const char *)o.from + (scatter ? peer * nbytes : 0);
-        char *into = others.data() + peer * nbytes;
+        char *into = others->data() + peer * nbytes;
 
-        from[peer] = peer == w->rank ? (const void *)block : into;
-        if (peer == w->rank) continue;
-        sends.push_back({peer, block, nbytes});
-        receives.push_back({peer, into, nbytes});
+        from[peer] = peer == rank ? (const void *)block : into;
+        if (peer == rank) continue;
+        s.sends.push_back({peer, block, nbytes});
+        s.receives.push_back({peer, into, nbytes});
     }
-    const wired result = wires_exchange(w, sends, receives, what);
-    if (result != wired::done) return result;
-    if (scatter) {
-        nccl_reduce(o.type, o.op, o.to, from.data(), w->size, (w->rank + 1) % w->size, 0, o.count);
-        return result;
-    }
-    for (int slice = 0; slice < w->size; slice++)
-        nccl_reduce(o.type, o.op, o.to, from.data(), w->size, (slice + 1) % w->size, o.count * slice / w->size,
-                    o.count * (slice + 1) / w->size);
-    return result;
+    s.finish = [=] { /* it keeps `others`, which `from` points into */
+        (void)others;
+        if (scatter) return nccl_reduce(o.type, o.op, o.to, from.data(), size, (rank + 1) % size, 0, o.count);
+        for (int slice = 0; slice < size; slice++)
+            nccl_reduce(o.type, o.op, o.to, from.data(), size, (slice + 1) % size, o.count * slice / size,
+                        o.count * (slice + 1) / size);
+    };
+    return s;
 }
 
-static wired run_collective(wires *w, const operation &o, std::string *what)
+static stage collective(const wires &w, const operation &o)
 {
     switch (o.what) {
-    case verb::all_reduce: return reduce(w, o, false, what);
-    case verb::reduce_scatter: return reduce(w, o, true, what);
-    case verb::broadcast: return broadcast(w, o, what);
-    case verb::all_gather: return all_gather(w, o, what);
-    default: return wired::done;
+    case verb::all_reduce: return reduce(w, o, false);
+    case verb::reduce_scatter: return reduce(w, o, true);
+    case verb::broadcast: return broadcast(w, o);
+    case verb::all_gather: return all_gather(w, o);
+    default: return stage();
     }
+}
+
+static stage point_to_point(const std::vector<operation> &operations)
+{
+    stage s;
+
+    for (const operation &o : operations) {
+        if (o.what == verb::send) s.sends.push_back({o.peer, o.from, nbytes_of(o)});
+        if (o.what == verb::receive) s.receives.push_back({o.peer, o.to, nbytes_of(o)});
+    }
+    return s;
 }
 
 /* ------------------------------------------------------------------- group */
 
-static wired run_all(wires *w, const std::vector<operation> &operations, std::string *what)
-{
-    outgoings sends;
-    incomings receives;
+group_run::group_run(std::shared_ptr<communicator> of, const std::vector<operation> &what) : comm(of), operations(what) {}
 
-    for (const operation &o : operations) {
-        const size_t nbytes = o.count * nccl_size(o.type);
-        if (o.what == verb::send) sends.push_back({o.peer, o.from, nbytes});
-        if (o.what == verb::receive) receives.push_back({o.peer, o.to, nbytes});
-    }
-    wired result = wires_exchange(w, sends, receives, what);
-    for (size_t i = 0; i < operations.size() && result == wired::done; i++)
-        result = run_collective(w, operations[i], what);
-    return result;
-}
-
-void run_group(communicator *comm, const std::vector<operation> &operations)
+group_run::~group_run()
 {
     std::lock_guard<std::mutex> guard(comm->running);
+
+    const auto mine = std::find(comm->begun.begin(), comm->begun.end(), this);
+    if (mine != comm->begun.end()) comm->begun.erase(mine);
+}
+
+void group_run::fail(ncclResult_t code, const std::string &why)
+{
+    comm->error = comm->fail(code, why);
+    now = state::failed;
+}
+
+void group_run::begin()
+{
+    if (comm->closed) {
+        complain("NCCL: an operation begins after ncclCommDestroy, and is left out");
+        now = state::over;
+        return;
+    }
+    comm->begun.push_back(this);
+    now = state::moving;
+    if (fails_now()) fail(ncclRemoteError, "STANDIN_NCCL_FAIL_AFTER");
+    else next();
+}
+
+/* The messages of the next stage, or the end. */
+void group_run::next()
+{
+    if (n_done > operations.size()) {
+        comm->begun.pop_front();
+        now = state::over;
+        return;
+    }
+    stage s = n_done == 0 ? point_to_point(operations) : collective(comm->line, operations[n_done - 1]);
+    moving.reset(new exchange(&comm->line, s.sends, s.receives));
+    finish = s.finish;
+    n_done++;
+}
+
+void group_run::go_on()
+{
     std::string what = "another rank has ended";
 
-    if (comm->line.stop) return;
-    if (comm->closed) {
-        complain("NCCL: an operation starts after ncclCommDestroy");
-        return;
+    while (now == state::moving) {
+        const wired result = moving->advance(&what);
+
+        if (result == wired::again) return;
+        if (result == wired::lost) return fail(ncclRemoteError, what);
+        if (result == wired::mismatch) return fail(ncclInvalidUsage, what);
+        if (finish) finish();
+        next();
     }
-    if (fails_now()) {
-        comm->error = comm->fail(ncclRemoteError, "STANDIN_NCCL_FAIL_AFTER");
-        hang(*comm);
-        return;
+}
+
+bool group_run::advance()
+{
+    std::unique_lock<std::mutex> guard(comm->running);
+    bool stuck = false;
+
+    if (comm->line.stop) return true;
+    if (now == state::waiting) begin();
+    while (!stuck && now != state::over) {
+        group_run *first = comm->begun.front();
+
+        first->go_on();
+        stuck = first->now != state::over;
+        if (first->now != state::failed) continue;
+        guard.unlock();
+        nanosleep(&moment, NULL);
+        return false;
     }
-    const wired result = run_all(&comm->line, operations, &what);
-    if (result == wired::lost) comm->error = comm->fail(ncclRemoteError, what);
-    if (result == wired::mismatch) comm->error = comm->fail(ncclInvalidUsage, what);
-    if (result == wired::lost || result == wired::mismatch) hang(*comm);
+    return now == state::over;
 }
 
 } // namespace standin

@@ -5,6 +5,8 @@
 #include <nccl.h>
 
 #include <atomic>
+#include <deque>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -19,7 +21,8 @@ struct communicator {
     wires line;
     int device = 0;
     bool blocking = true;
-    std::mutex running;                          /* held by the operation that runs */
+    std::mutex running;                          /* held while something is done on the wires */
+    std::deque<class group_run *> begun;         /* groups in the order in which they began; under `running` */
     std::atomic<int> error{ncclSuccess};         /* ncclInProgress while it is being made */
     std::atomic<bool> unseen{false};             /* not blocking: the last call's ncclInProgress was not followed up */
     std::atomic<bool> closed{false};
@@ -42,8 +45,29 @@ struct operation {
     int peer;              /* or root */
 };
 
-/* Runs a group's operations on the stream's thread, all sends and receives together, then collectives one by one. */
-void run_group(communicator *comm, const std::vector<operation> &operations);
+/* A group's operations at work on a stream: all sends and receives together, then collectives one by one.  Two groups of
+ * one communicator are done one after the other, whichever stream is looked at. */
+class group_run {
+public:
+    group_run(std::shared_ptr<communicator> comm, const std::vector<operation> &operations);
+    ~group_run();
+    /* True once it is done or given up. */
+    bool advance();
+
+private:
+    enum class state { waiting, moving, failed, over };
+    void begin();
+    void go_on();
+    void next();
+    void fail(ncclResult_t code, const std::string &why);
+
+    std::shared_ptr<communicator> comm;
+    std::vector<operation> operations;
+    size_t n_done = 0;                       /* stages: the first is sends and receives, then collectives */
+    state now = state::waiting;
+    std::unique_ptr<exchange> moving;
+    std::function<void()> finish;            /* the arithmetic after the messages of this stage */
+};
 
 } // namespace standin
 

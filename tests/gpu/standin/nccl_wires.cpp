@@ -13,15 +13,9 @@
 
 namespace standin {
 
-enum { LOOK_MS = 20, RETRY_MS = 5 };
+enum { LOOK_MS = 2, RETRY_MS = 5 };
 static const uint32_t header_magic = 0x6e63636c;
 static const char taken = 'k';
-
-struct header {
-    uint32_t magic;
-    uint32_t rank;
-    uint64_t nbytes;
-};
 
 struct greeting {
     uint32_t magic;
@@ -140,23 +134,11 @@ wired wires_open(wires *w, const char *name, int device, std::vector<int> *devic
 
 /* ------------------------------------------------------------------ moving */
 
-/* What one socket still has to do: messages one after another, each a header and bytes, then a byte back. */
-struct line {
-    int fd;
-    bool sends;
-    std::vector<std::pair<char *, size_t>> messages;
-    size_t current = 0, at = 0;  /* message, and byte of header and body */
-    size_t acknowledged = 0;
-    header head;
-
-    bool moved() const { return current == messages.size(); }
-    bool over() const { return moved() && acknowledged == messages.size(); }
-    short wants() const
-    {
-        if (sends) return (short)((moved() ? 0 : POLLOUT) | POLLIN);
-        return (short)((moved() ? 0 : POLLIN) | (acknowledged < current ? POLLOUT : 0));
-    }
-};
+short line::wants() const
+{
+    if (sends) return (short)((moved() ? 0 : POLLOUT) | POLLIN);
+    return (short)((moved() ? 0 : POLLIN) | (acknowledged < current ? POLLOUT : 0));
+}
 
 /* -1: the other end is gone; else bytes. */
 static ssize_t some(ssize_t n)
@@ -169,7 +151,7 @@ static wired push(line *l, int rank)
 {
     while (!l->moved()) {
         const std::pair<char *, size_t> &m = l->messages[l->current];
-        const header head = {header_magic, (uint32_t)rank, m.second};
+        const line::header head = {header_magic, (uint32_t)rank, m.second};
         const bool body = l->at >= sizeof head;
         const char *from = body ? m.first + (l->at - sizeof head) : (const char *)&head + l->at;
         const size_t left = body ? m.second - (l->at - sizeof head) : sizeof head - l->at;
@@ -269,27 +251,30 @@ static void add_lines(std::vector<line> *lines, const std::vector<int> &sockets,
     }
 }
 
-wired wires_exchange(wires *w, const std::vector<outgoing> &sends, const std::vector<incoming> &receives,
-                     std::string *what)
+exchange::exchange(wires *over, const std::vector<outgoing> &sends, const std::vector<incoming> &receives) : w(over)
 {
-    std::vector<line> lines;
-    wired result = copy_to_self(w->rank, sends, receives, what);
-
+    result = copy_to_self(w->rank, sends, receives, &reason);
     add_lines(&lines, w->to, true, sends, w->rank);
     add_lines(&lines, w->from, false, receives, w->rank);
-    while (result == wired::done) {
+}
+
+wired exchange::advance(std::string *what)
+{
+    for (int look = 0; look < 2 && result == wired::done; look++) {
         std::vector<pollfd> looks;
 
         for (line &l : lines) {
             if (l.over()) continue;
-            result = move(&l, w->rank, what);
-            if (result != wired::done) return result;
+            const wired moved = move(&l, w->rank, &reason);
+            if (moved != wired::done) result = moved;
             if (!l.over()) looks.push_back({l.fd, l.wants(), 0});
         }
+        if (result != wired::done) break;
         if (looks.empty()) return wired::done;
-        if (w->stop) return wired::stopped;
-        poll(looks.data(), looks.size(), LOOK_MS);
+        if (look == 0) poll(looks.data(), looks.size(), LOOK_MS);
     }
+    if (result == wired::done) return wired::again;
+    if (!reason.empty()) *what = reason;
     return result;
 }
 

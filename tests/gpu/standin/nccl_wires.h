@@ -13,7 +13,9 @@
 
 #include <atomic>
 #include <cstddef>
+#include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace standin {
@@ -26,7 +28,7 @@ struct wires {
     ~wires();
 };
 
-enum class wired { done, stopped, lost, mismatch };
+enum class wired { done, again, stopped, lost, mismatch };
 
 struct outgoing {
     int peer;
@@ -43,9 +45,37 @@ struct incoming {
 /* Connects with all others; `device` is told to them, and theirs given back.  what: why it failed. */
 wired wires_open(wires *w, const char *name, int device, std::vector<int> *devices, std::string *what);
 
-/* Does all of these together, in order between two ranks; mismatch: lengths differ. */
-wired wires_exchange(wires *w, const std::vector<outgoing> &sends, const std::vector<incoming> &receives,
-                     std::string *what);
+/* What one socket still has to do: messages one after another, each a header and bytes, then a byte back. */
+struct line {
+    struct header {
+        uint32_t magic, rank;
+        uint64_t nbytes;
+    };
+    int fd;
+    bool sends;
+    std::vector<std::pair<char *, size_t>> messages;
+    size_t current, at;          /* message, and byte of header and body */
+    size_t acknowledged;
+    header head;
+
+    bool moved() const { return current == messages.size(); }
+    bool over() const { return moved() && acknowledged == messages.size(); }
+    short wants() const;
+};
+
+/* Many messages moved together, in order between two ranks. */
+class exchange {
+public:
+    exchange(wires *w, const std::vector<outgoing> &sends, const std::vector<incoming> &receives);
+    /* As far as it goes now and in a moment more; mismatch: lengths differ, what says how. */
+    wired advance(std::string *what);
+
+private:
+    wires *w;                    /* borrowed */
+    std::vector<line> lines;
+    wired result;
+    std::string reason;
+};
 
 } // namespace standin
 
