@@ -1,7 +1,7 @@
 /*
  *     y[n,p,q,k]  = sum_r,s,c  x[n,h,w,c] w[k,r,s,c]            h = p stride_h - pad_h + r dilation_h, w alike
  *     dx[n,h,w,c] = sum_r,s,k  dy[n,p,q,k] w[k,r,s,c]           over the p, q that reach h, w
- *     dw[k,r,s,c] = sum_n (sum_p,q  dy[n,p,q,k] x[n,h,w,c])     images one by one: long sums stay accurate
+ *     dw[k,r,s,c] = sum_n,p (sum_q  dy[n,p,q,k] x[n,h,w,c])     row by row, image by image: long sums stay accurate
  *
  * The innermost loops run along channels in memory.
  */
@@ -117,19 +117,27 @@ static void scatter_dw(const convolution &v, float *dw, const float *dy, const f
         }
 }
 
+static void add_to(std::vector<float> *sum, const std::vector<float> &part)
+{
+    for (size_t i = 0; i < part.size(); i++) (*sum)[i] += part[i];
+}
+
 void convolve_grad_w(const convolution &v, float *dw, const float *dy, const float *x)
 {
     const size_t n_elem = (size_t)v.K * v.R * v.S * (v.C / v.groups);
-    std::vector<float> image(n_elem);
+    std::vector<float> all(n_elem), image(n_elem), row(n_elem);
 
-    for (size_t i = 0; i < n_elem; i++) dw[i] = 0.0f;
     for (int n = 0; n < v.N; n++) {
         image.assign(n_elem, 0.0f);
-        for (int p = 0; p < v.P; p++)
+        for (int p = 0; p < v.P; p++) {
+            row.assign(n_elem, 0.0f);
             for (int q = 0; q < v.Q; q++)
-                for (int g = 0; g < v.groups; g++) scatter_dw(v, image.data(), dy, x, g, n, p, q);
-        for (size_t i = 0; i < n_elem; i++) dw[i] += image[i];
+                for (int g = 0; g < v.groups; g++) scatter_dw(v, row.data(), dy, x, g, n, p, q);
+            add_to(&image, row);
+        }
+        add_to(&all, image);
     }
+    for (size_t i = 0; i < n_elem; i++) dw[i] = all[i];
 }
 
 } // namespace standin

@@ -1,7 +1,7 @@
 /*
  * Matrix products with the epilogues of cuBLASLt, on the host.
  *
- *     acc[i,j] = sum_l op(A)[i,l] op(B)[l,j]       l ascending, fp32; factors rounded to 10 bits under TF32
+ *     acc[i,j] = sum_l op(A)[i,l] op(B)[l,j]       l ascending, fp32, in pieces; factors rounded to 10 bits under TF32
  *     v[i,j]   = alpha acc[i,j] + beta C[i,j]      C is not read where beta is 0
  *     D[i,j]   = the epilogue of v[i,j], rounded once to the type of D
  *
@@ -13,12 +13,13 @@
  */
 #include "tests/gpu/standin/product.h"
 
+#include <algorithm>
 #include <cmath>
 #include <vector>
 
 namespace standin {
 
-static const size_t ROWS_AT_ONCE = 512, COLS_AT_ONCE = 4;
+static const size_t ROWS_AT_ONCE = 512, COLS_AT_ONCE = 4, SUM_AT_ONCE = 1024;
 static const float sqrt_2_over_pi = 0.7978845608f, cubic = 0.044715f;
 
 /* op(M), (rows, cols), column after column: the innermost loop of multiply() runs along memory. */
@@ -35,22 +36,28 @@ static std::vector<float> gather(const matrix &M, bool transposed, const void *a
     return into;
 }
 
-/* acc: (n, m); a: (k, m); b: (n, k). */
+/* acc += a b over l in [first, last) for a block of acc: (n, m); a: (k, m); b: (n, k). */
+static void add_block(float *acc, const float *a, const float *b, size_t m, size_t k, size_t rows, size_t cols,
+                      size_t first, size_t last)
+{
+    float sum[COLS_AT_ONCE][ROWS_AT_ONCE] = {};
+
+    for (size_t l = first; l < last; l++)
+        for (size_t j = 0; j < cols; j++) {
+            const float factor = b[j * k + l], *column = a + l * m;
+            for (size_t i = 0; i < rows; i++) sum[j][i] += column[i] * factor;
+        }
+    for (size_t j = 0; j < cols; j++)
+        for (size_t i = 0; i < rows; i++) acc[j * m + i] += sum[j][i];
+}
+
 static void multiply(float *acc, const float *a, const float *b, size_t m, size_t n, size_t k)
 {
-    for (size_t j0 = 0; j0 < n; j0 += COLS_AT_ONCE)
-        for (size_t i0 = 0; i0 < m; i0 += ROWS_AT_ONCE) {
-            const size_t rows = m - i0 < ROWS_AT_ONCE ? m - i0 : ROWS_AT_ONCE;
-            const size_t cols = n - j0 < COLS_AT_ONCE ? n - j0 : COLS_AT_ONCE;
-            float sum[COLS_AT_ONCE][ROWS_AT_ONCE] = {};
-
-            for (size_t l = 0; l < k; l++)
-                for (size_t j = 0; j < cols; j++) {
-                    const float factor = b[(j0 + j) * k + l], *column = a + l * m + i0;
-                    for (size_t i = 0; i < rows; i++) sum[j][i] += column[i] * factor;
-                }
-            for (size_t j = 0; j < cols; j++) memcpy(acc + (j0 + j) * m + i0, sum[j], rows * sizeof(float));
-        }
+    for (size_t j = 0; j < n; j += COLS_AT_ONCE)
+        for (size_t i = 0; i < m; i += ROWS_AT_ONCE)
+            for (size_t l = 0; l < k; l += SUM_AT_ONCE)
+                add_block(acc + j * m + i, a + i, b + j * k, m, k, std::min(m - i, ROWS_AT_ONCE),
+                          std::min(n - j, COLS_AT_ONCE), l, std::min(k, l + SUM_AT_ONCE));
 }
 
 /* --------------------------------------------------------------- epilogues */
