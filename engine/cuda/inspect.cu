@@ -37,9 +37,9 @@ static __global__ void add_squares(const float *grads, size_t n_elem, size_t pie
     partial[2 * blockIdx.x + 1] = clamped;
 }
 
-/* n_pieces 0: only the slots are looked at.  slots may be NULL. */
-static __global__ void write_report(const double *partial, unsigned n_pieces, const float *slots, double clip_norm,
-                                    cuda_report *report)
+/* Not all: only the slots were looked at.  slots may be NULL. */
+static __global__ void write_report(const double *partial, unsigned n_pieces, bool all, const float *slots,
+                                    double clip_norm, cuda_report *report)
 {
     double raw = 0.0, clamped = 0.0;
 
@@ -48,7 +48,7 @@ static __global__ void write_report(const double *partial, unsigned n_pieces, co
     raw = block_sum<double, INSPECT_BLOCK>(raw);
     clamped = block_sum<double, INSPECT_BLOCK>(clamped);
     if (threadIdx.x != 0) return;
-    const double norm = n_pieces ? sqrt(clamped) : (double)NAN, scale = clip_norm / (norm + clip_eps);
+    const double norm = all ? sqrt(clamped) : (double)NAN, scale = clip_norm / (norm + clip_eps);
     bool finite = isfinite(raw);
 
     for (int k = 0; k < LK_N_SLOTS; k++) report->slots[k] = slots ? slots[k] : 0.0f;
@@ -68,7 +68,7 @@ lk_status cuda_inspect(cuda_ctx *ctx, const float *grads, size_t n_elem, const f
 
     if (n_pieces)
         LK_LAUNCH(add_squares, n_pieces, INSPECT_BLOCK, ctx->stream, grads, n_elem, piece, limit, ctx->partials);
-    LK_LAUNCH(write_report, 1, INSPECT_BLOCK, ctx->stream, (const double *)ctx->partials, n_pieces, slots, clip_norm,
-              report);
+    LK_LAUNCH(write_report, 1, INSPECT_BLOCK, ctx->stream, (const double *)ctx->partials, n_pieces, all, slots,
+              clip_norm, report);
     return LK_OK;
 }

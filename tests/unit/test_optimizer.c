@@ -7,7 +7,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "engine/backend.h"
+#include "tests/unit/passes_under_test.h"
 
 enum { N = 5003, STEPS = 4 }; /* blocks, a rest of vectors and a tail */
 
@@ -47,10 +47,15 @@ typedef struct arenas {
     size_t n;
 } arenas;
 
+static const lk_backend *backend;
 static void *ctx;
 
-static void open_backend(void) { cr_assert_eq(lk_cpu_backend.open(&(lk_engine_options){.threads = 1}, &ctx), LK_OK); }
-static void close_backend(void) { lk_cpu_backend.close(ctx); }
+static void open_backend(void)
+{
+    backend = backend_under_test();
+    cr_assert_eq(backend->open(&(lk_engine_options){.threads = 1}, &ctx), LK_OK);
+}
+static void close_backend(void) { backend->close(ctx); }
 
 static float *normals(size_t n, uint32_t stream)
 {
@@ -151,7 +156,7 @@ Test(optimizer, every_rule_agrees_with_its_twin_in_double, .init = open_backend,
         for (int64_t step = 1; step <= STEPS; step++) {
             new_grads(&a, step);
             const lk_update u = update_of(&variants[k].spec, &a, step);
-            cr_assert_eq(lk_cpu_backend.update(ctx, &u), LK_OK);
+            cr_assert_eq(pass_update(backend, ctx, &u), LK_OK);
             for (size_t i = 0; i < N; i++) twin_step(&variants[k].spec, &twins[i], a.grads[i], step);
         }
         for (size_t i = 0; i < N; i++)
@@ -171,7 +176,7 @@ static void run_cut(const lk_optimizer_spec *spec, arenas *a, const size_t *cuts
         for (size_t c = 0; c + 1 < n_cuts; c++) {
             lk_update u = part_of(update_of(spec, a, step), cuts[c], cuts[c + 1]);
             u.grad_scale = 0.625f;
-            cr_assert_eq(lk_cpu_backend.update(ctx, &u), LK_OK);
+            cr_assert_eq(pass_update(backend, ctx, &u), LK_OK);
         }
     }
 }
@@ -198,7 +203,7 @@ Test(optimizer, a_range_leaves_its_neighbours_alone, .init = open_backend, .fini
     const size_t begin = 17, end = 4000;
     const lk_update u = part_of(update_of(&variants[N_VARIANTS - 2].spec, &a, 1), begin, end);
 
-    cr_assert_eq(lk_cpu_backend.update(ctx, &u), LK_OK);
+    cr_assert_eq(pass_update(backend, ctx, &u), LK_OK);
     expect_same_bits("params", "the front", a.params, before.params, begin);
     expect_same_bits("ema", "the front", a.ema, before.ema, begin);
     expect_same_bits("params", "the rest", a.params + end, before.params + end, N - end);
@@ -213,24 +218,24 @@ Test(optimizer, threads_do_not_change_bits, .init = open_backend, .fini = close_
     enum { LARGE = 300001 }; /* enough for a backend to use its threads */
     void *two;
 
-    cr_assert_eq(lk_cpu_backend.open(&(lk_engine_options){.threads = 2}, &two), LK_OK);
+    cr_assert_eq(backend->open(&(lk_engine_options){.threads = 2}, &two), LK_OK);
     for (int k = 0; k < N_VARIANTS; k += N_VARIANTS - 1) {
         arenas a = arenas_new(LARGE), b = arenas_new(LARGE);
         const lk_update ua = update_of(&variants[k].spec, &a, 1), ub = update_of(&variants[k].spec, &b, 1);
         double norm_a, norm_b;
         bool finite;
 
-        cr_assert_eq(lk_cpu_backend.grad_norm(ctx, a.grads, LARGE, 1.0f, &norm_a, &finite), LK_OK);
-        cr_assert_eq(lk_cpu_backend.grad_norm(two, b.grads, LARGE, 1.0f, &norm_b, &finite), LK_OK);
+        cr_assert_eq(pass_grad_norm(backend, ctx, a.grads, LARGE, 1.0f, &norm_a, &finite), LK_OK);
+        cr_assert_eq(pass_grad_norm(backend, two, b.grads, LARGE, 1.0f, &norm_b, &finite), LK_OK);
         cr_expect_eq(norm_a, norm_b, "norm: one thread %.17g, two %.17g", norm_a, norm_b);
-        cr_assert_eq(lk_cpu_backend.update(ctx, &ua), LK_OK);
-        cr_assert_eq(lk_cpu_backend.update(two, &ub), LK_OK);
-        cr_assert_eq(lk_cpu_backend.ema(ctx, a.ema, a.params, 3, LARGE, LK_EMA_BLEND, 0.3f), LK_OK);
-        cr_assert_eq(lk_cpu_backend.ema(two, b.ema, b.params, 3, LARGE, LK_EMA_BLEND, 0.3f), LK_OK);
+        cr_assert_eq(pass_update(backend, ctx, &ua), LK_OK);
+        cr_assert_eq(pass_update(backend, two, &ub), LK_OK);
+        cr_assert_eq(pass_ema(backend, ctx, a.ema, a.params, LARGE, 3, LARGE, LK_EMA_BLEND, 0.3f), LK_OK);
+        cr_assert_eq(pass_ema(backend, two, b.ema, b.params, LARGE, 3, LARGE, LK_EMA_BLEND, 0.3f), LK_OK);
         expect_same_arenas(variants[k].name, &b, &a);
         arenas_free(&a), arenas_free(&b);
     }
-    lk_cpu_backend.close(two);
+    backend->close(two);
 }
 
 /* --------------------------------------------------------------- fused EMA */
@@ -242,9 +247,9 @@ static void expect_fused_equals_apart(const lk_optimizer_spec *spec, lk_ema_mode
 
     fused.ema_mode = mode, fused.ema_decay = decay;
     apart.ema = NULL;
-    cr_assert_eq(lk_cpu_backend.update(ctx, &fused), LK_OK);
-    cr_assert_eq(lk_cpu_backend.update(ctx, &apart), LK_OK);
-    cr_assert_eq(lk_cpu_backend.ema(ctx, b.ema, b.params, 0, N, mode, decay), LK_OK);
+    cr_assert_eq(pass_update(backend, ctx, &fused), LK_OK);
+    cr_assert_eq(pass_update(backend, ctx, &apart), LK_OK);
+    cr_assert_eq(pass_ema(backend, ctx, b.ema, b.params, N, 0, N, mode, decay), LK_OK);
     expect_same_arenas("update and ema in two passes", &a, &b);
     arenas_free(&a), arenas_free(&b);
 }
@@ -262,9 +267,9 @@ Test(optimizer, an_ema_of_decay_zero_is_a_copy_and_off_is_nothing, .init = open_
 {
     arenas a = arenas_new(N), before = arenas_new(N);
 
-    cr_assert_eq(lk_cpu_backend.ema(ctx, a.ema, a.params, 0, N, LK_EMA_OFF, 0.5f), LK_OK);
+    cr_assert_eq(pass_ema(backend, ctx, a.ema, a.params, N, 0, N, LK_EMA_OFF, 0.5f), LK_OK);
     expect_same_bits("ema", "off", a.ema, before.ema, N);
-    cr_assert_eq(lk_cpu_backend.ema(ctx, a.ema, a.params, 0, N, LK_EMA_BLEND, 0.0f), LK_OK);
+    cr_assert_eq(pass_ema(backend, ctx, a.ema, a.params, N, 0, N, LK_EMA_BLEND, 0.0f), LK_OK);
     expect_same_bits("ema", "decay 0", a.ema, a.params, N);
     arenas_free(&a), arenas_free(&before);
 }
@@ -282,8 +287,8 @@ Test(optimizer, clipping_inside_the_pass_equals_clipped_gradients, .init = open_
         const lk_update before = update_of(&variants[k].spec, &b, 1);
         inside.grad_scale = 0.3f;
         for (size_t i = 0; i < N; i++) b.grads[i] = fminf(fmaxf(b.grads[i], -0.5f), 0.5f) * 0.3f;
-        cr_assert_eq(lk_cpu_backend.update(ctx, &inside), LK_OK);
-        cr_assert_eq(lk_cpu_backend.update(ctx, &before), LK_OK);
+        cr_assert_eq(pass_update(backend, ctx, &inside), LK_OK);
+        cr_assert_eq(pass_update(backend, ctx, &before), LK_OK);
         expect_same_arenas(variants[k].name, &a, &b);
         arenas_free(&a), arenas_free(&b);
     }
@@ -296,7 +301,7 @@ Test(optimizer, clipping_does_not_hide_a_gradient_that_is_no_number, .init = ope
     const lk_update u = update_of(&spec, &a, 1);
 
     a.grads[4321] = NAN;
-    cr_assert_eq(lk_cpu_backend.update(ctx, &u), LK_OK);
+    cr_assert_eq(pass_update(backend, ctx, &u), LK_OK);
     cr_expect(isnan(a.params[4321]), "got %g", a.params[4321]);
     arenas_free(&a);
 }
@@ -307,7 +312,7 @@ static double norm_of(const float *g, size_t n, float clip_value, bool *finite)
 {
     double norm;
 
-    cr_assert_eq(lk_cpu_backend.grad_norm(ctx, g, n, clip_value, &norm, finite), LK_OK);
+    cr_assert_eq(pass_grad_norm(backend, ctx, g, n, clip_value, &norm, finite), LK_OK);
     return norm;
 }
 
@@ -373,6 +378,6 @@ Test(optimizer, running_statistics_take_the_mean_over_lanes, .init = open_backen
     float running[] = {1, -2, 0, 4, 8}, want[] = {0.875f, -1.25f, 2, 4, 6};
     const float stat[] = {2, 4, 32, 16, 0}; /* over four lanes: 0.5, 1, 8, 4, 0 */
 
-    cr_assert_eq(lk_cpu_backend.running(ctx, running, stat, 5, 0.25f, 4), LK_OK);
+    cr_assert_eq(pass_running(backend, ctx, running, stat, 5, 0.25f, 4), LK_OK);
     expect_same_bits("running", "five channels", running, want, 5);
 }
