@@ -9,14 +9,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "engine/engine.h"
+#include "tests/unit/mirror.h"
 
 enum { MOST_PATTERNS = 4, STEPS = 6 };
 
 static json_t *golden;
 static lk_model *model;
 static lk_engine *engine;
-static float *params, *grads;
+static mirrors arrays;
+static float *params, *grads; /* here; calls take what is there */
 
 /* ----------------------------------------------------------------- fixture */
 
@@ -24,16 +25,18 @@ static void open_model(bool batch_norm)
 {
     const lk_model_spec spec = {.kind = LK_MODEL_MLP, .n_layers = 3, .layers = {3, 4, 2},
                                 .norm = batch_norm ? LK_NORM_BATCH : LK_NORM_NONE};
-    const lk_engine_options options = {.kind = LK_ENGINE_CPU, .threads = 1};
+    const lk_engine_options options = {.kind = engine_under_test(), .threads = 1};
     json_error_t error;
 
     golden = json_load_file(LK_SOURCE_DIR "/tests/golden/optim.json", 0, &error);
     cr_assert(golden, "optim.json: %s", error.text);
     cr_assert_eq(lk_model_new(&spec, &model), LK_OK, "%s", lk_error_message());
     cr_assert_eq(lk_engine_new(&options, model, &engine), LK_OK, "%s", lk_error_message());
-    cr_assert_eq(lk_engine_alloc(engine, lk_model_n_elem(model) * sizeof *params, (void **)&params), LK_OK);
-    const size_t grads_nbytes = lk_trained_n_grads(lk_engine_trained(engine)) * sizeof *grads;
-    cr_assert_eq(lk_engine_alloc(engine, grads_nbytes, (void **)&grads), LK_OK);
+    void *ctx;
+    const lk_backend *backend = lk_engine_backend(engine, &ctx);
+    mirrors_open(&arrays, backend, ctx);
+    params = mirror_new(&arrays, lk_model_n_elem(model) * sizeof *params);
+    grads = mirror_new(&arrays, lk_trained_n_grads(lk_engine_trained(engine)) * sizeof *grads);
 }
 
 static void open_plain(void) { open_model(false); }
@@ -41,8 +44,7 @@ static void open_batch_norm(void) { open_model(true); }
 
 static void close_all(void)
 {
-    lk_engine_release(engine, &grads);
-    lk_engine_release(engine, &params);
+    mirrors_close(&arrays);
     lk_engine_free(&engine);
     lk_model_free(&model);
     json_decref(golden);
@@ -113,6 +115,32 @@ static lk_optimizer_spec optimizer_spec(const json_t *c)
  * that are rounded apart here, at most two units of difference in a step. */
 static const double STEP_TOLERANCE = 2 * 1.2e-7;
 
+static lk_status take_step(lk_optimizer *optimizer, const lk_group_rates *rates, lk_grad_report *report)
+{
+    const float *g = there(&arrays, grads);
+
+    LK_TRY(lk_optimizer_inspect(optimizer, g, false, report));
+    LK_TRY(lk_optimizer_update(optimizer, there(&arrays, params), g, rates, report, NULL));
+    return lk_optimizer_settle(optimizer, report, NULL);
+}
+
+/* Engine memory as long as the model, here; release with lk_free(). */
+static float *read_back(const float *from, size_t n_elem)
+{
+    float *values = lk_alloc(lk_model_n_elem(model) * sizeof *values);
+
+    cr_assert_eq(lk_engine_read(engine, values, from, n_elem * sizeof *values), LK_OK, "%s", lk_error_message());
+    return values;
+}
+
+static void expect_state(const char *name, lk_optimizer *optimizer, int i, const json_t *want)
+{
+    float *state = read_back(lk_optimizer_state(optimizer, i, 0), lk_model_n_params(model));
+
+    expect_tensors(name, STEPS, state, want, STEPS * STEP_TOLERANCE);
+    lk_free(&state);
+}
+
 static void run_optimizer(const json_t *c)
 {
     const lk_optimizer_spec spec = optimizer_spec(c);
@@ -129,8 +157,7 @@ static void run_optimizer(const json_t *c)
         lk_grad_report report;
 
         fill(grads, step, LK_ROLE_PARAM);
-        cr_assert_eq(lk_optimizer_inspect(optimizer, grads, false, &report), LK_OK);
-        cr_assert_eq(lk_optimizer_update(optimizer, params, grads, &rates, &report, NULL), LK_OK);
+        cr_assert_eq(THERE(&arrays, take_step(optimizer, &rates, &report)), LK_OK, "%s", lk_error_message());
         if (spec.clip_norm > 0) {
             const double want = json_number_value(json_array_get(norms, (size_t)step - 1));
             /* PyTorch sums in fp32. */
@@ -147,7 +174,7 @@ static void run_optimizer(const json_t *c)
     json_object_foreach(json_object_get(c, "state"), state_name, state)
         for (int i = 0; i < lk_optimizer_n_states(optimizer); i++)
             if (!strcmp(lk_optimizer_state_name(optimizer, i), state_name))
-                expect_tensors(name, STEPS, lk_optimizer_state(optimizer, i, 0), state, STEPS * STEP_TOLERANCE);
+                expect_state(name, optimizer, i, state);
     lk_optimizer_free(&optimizer);
 }
 
@@ -190,16 +217,18 @@ static void run_ema(const json_t *c)
     lk_ema *ema;
 
     fill(params, 1000, LK_ROLE_BUFFER);
-    cr_assert_eq(lk_ema_new(engine, &spec, params, &ema), LK_OK, "%s", lk_error_message());
+    cr_assert_eq(THERE(&arrays, lk_ema_new(engine, &spec, there(&arrays, params), &ema)), LK_OK, "%s", lk_error_message());
     for (int call = 0; call < (int)real(c, "calls"); call++) {
         const json_t *row = json_array_get(kept, k);
 
         fill(params, call, LK_ROLE_BUFFER);
-        cr_assert_eq(lk_ema_update(ema, params), LK_OK);
+        cr_assert_eq(THERE(&arrays, lk_ema_update(ema, there(&arrays, params))), LK_OK);
         if (!row || real(row, "call") != call) continue;
         const double decay = lk_ema_decay(&spec, call), want = real(row, "decay");
         cr_expect(fabs(decay - want) <= 2e-7, "%s, call %d: decay %.9g, want %.9g", name, call, decay, want);
-        expect_tensors(name, call, lk_ema_params(ema), json_object_get(row, "tensors"), EMA_TOLERANCE);
+        float *average = read_back(lk_ema_params(ema), lk_model_n_elem(model));
+        expect_tensors(name, call, average, json_object_get(row, "tensors"), EMA_TOLERANCE);
+        lk_free(&average);
         k++;
     }
     cr_expect_eq(k, json_array_size(kept));

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "engine/engine.h"
+#include "tests/unit/mirror.h"
 
 enum { N_TENSORS = 4, N_GROUPS = 2 };
 
@@ -22,7 +22,8 @@ typedef struct run {
     lk_engine *engine;
     lk_trained *trained;
     lk_optimizer *optimizer;
-    float *params, *grads;
+    mirrors arrays;
+    float *params, *grads; /* here */
     lk_optimizer_spec specs[N_GROUPS];
     int64_t step;
 } run;
@@ -53,14 +54,17 @@ static lk_optimizer_spec read_spec(const char *kind, const json_t *c)
 static void open_run(run *r, const json_t *c)
 {
     const lk_model_spec spec = {.kind = LK_MODEL_MLP, .n_layers = 3, .layers = {3, 4, 2}};
-    const lk_engine_options options = {.kind = LK_ENGINE_CPU, .threads = 1};
+    const lk_engine_options options = {.kind = engine_under_test(), .threads = 1};
     const char *kind = json_string_value(json_object_get(c, "kind"));
 
     *r = (run){.name = json_string_value(json_object_get(c, "name"))};
     cr_assert_eq(lk_model_new(&spec, &r->model), LK_OK, "%s", lk_error_message());
     cr_assert_eq(lk_model_n_tensors(r->model), N_TENSORS);
     cr_assert_eq(lk_engine_new(&options, r->model, &r->engine), LK_OK, "%s", lk_error_message());
-    r->params = lk_alloc(lk_model_n_elem(r->model) * sizeof(float));
+    void *ctx;
+    const lk_backend *backend = lk_engine_backend(r->engine, &ctx);
+    mirrors_open(&r->arrays, backend, ctx);
+    r->params = mirror_new(&r->arrays, lk_model_n_elem(r->model) * sizeof(float));
     for (size_t t = 0; t < N_TENSORS; t++) {
         const lk_tensor_info *info = lk_model_tensor(r->model, t);
         for (size_t i = 0; i < info->n_elem; i++) r->params[info->offset + i] = value(0, t, i);
@@ -72,8 +76,7 @@ static void open_run(run *r, const json_t *c)
 static void close_run(run *r)
 {
     lk_optimizer_free(&r->optimizer);
-    lk_free(&r->grads);
-    lk_free(&r->params);
+    mirrors_close(&r->arrays);
     lk_engine_free(&r->engine);
     lk_trained_free(&r->trained);
     lk_model_free(&r->model);
@@ -95,14 +98,23 @@ static void change_set(run *r, const json_t *list)
     if (old) cr_assert_eq(lk_optimizer_carry(r->optimizer, old), LK_OK, "%s", lk_error_message());
     lk_optimizer_free(&old);
     lk_trained_free(&before);
-    lk_free(&r->grads);
-    r->grads = lk_alloc(lk_trained_n_grads(r->trained) * sizeof(float));
+    if (r->grads) mirror_free(&r->arrays, &r->grads);
+    r->grads = mirror_new(&r->arrays, lk_trained_n_grads(r->trained) * sizeof(float));
+}
+
+static lk_status update(run *r, const lk_group_rates *rates)
+{
+    const float *grads = there(&r->arrays, r->grads);
+    lk_grad_report report;
+
+    LK_TRY(lk_optimizer_inspect(r->optimizer, grads, false, &report));
+    LK_TRY(lk_optimizer_update(r->optimizer, there(&r->arrays, r->params), grads, rates, &report, NULL));
+    return lk_optimizer_settle(r->optimizer, &report, NULL);
 }
 
 static void take_step(run *r)
 {
     lk_group_rates rates[N_GROUPS];
-    lk_grad_report report;
 
     r->step++;
     for (size_t t = 0; t < N_TENSORS; t++)
@@ -110,9 +122,7 @@ static void take_step(run *r)
             for (size_t i = 0; i < lk_model_tensor(r->model, t)->n_elem; i++)
                 r->grads[lk_trained_offset(r->trained, t) + i] = value(r->step, t, i);
     for (int g = 0; g < N_GROUPS; g++) rates[g] = (lk_group_rates){r->specs[g].lr, NAN, NAN};
-    cr_assert_eq(lk_optimizer_inspect(r->optimizer, r->grads, false, &report), LK_OK);
-    cr_assert_eq(lk_optimizer_update(r->optimizer, r->params, r->grads, rates, &report, NULL), LK_OK, "%s",
-                 lk_error_message());
+    cr_assert_eq(THERE(&r->arrays, update(r, rates)), LK_OK, "%s", lk_error_message());
 }
 
 static void expect_list(const run *r, const char *what, size_t tensor, const float *got, const json_t *want)
@@ -131,7 +141,12 @@ static void expect_state(run *r, size_t tensor, const json_t *want)
 
     for (int i = 0; i < lk_optimizer_n_states(r->optimizer); i++) {
         const char *name = lk_optimizer_state_name(r->optimizer, i);
-        expect_list(r, name, tensor, lk_optimizer_state(r->optimizer, i, tensor), json_object_get(want, name));
+        const size_t nbytes = lk_model_tensor(r->model, tensor)->n_elem * sizeof(float);
+        float *state = lk_alloc(nbytes);
+
+        cr_assert_eq(lk_engine_read(r->engine, state, lk_optimizer_state(r->optimizer, i, tensor), nbytes), LK_OK);
+        expect_list(r, name, tensor, state, json_object_get(want, name));
+        lk_free(&state);
     }
     if (json_is_integer(step))
         cr_expect_eq(lk_optimizer_step(r->optimizer, tensor), json_integer_value(step), "%s: tensor %zu at step %ld, "

@@ -18,8 +18,6 @@ static inline bool on_cuda_under_test(void)
     return name && strcmp(name, "cuda") == 0;
 }
 
-static inline lk_engine_kind engine_under_test(void) { return on_cuda_under_test() ? LK_ENGINE_CUDA : LK_ENGINE_CPU; }
-
 static inline const lk_backend *backend_under_test(void)
 {
     const lk_module *module;
@@ -28,6 +26,11 @@ static inline const lk_backend *backend_under_test(void)
     if (lk_module_open(&module) != LK_OK) cr_skip_test("%s", lk_error_message());
     if (module->backend->available() == 0) cr_skip_test("no CUDA device");
     return module->backend;
+}
+
+static inline lk_engine_kind engine_under_test(void)
+{
+    return backend_under_test() == &lk_cpu_backend ? LK_ENGINE_CPU : LK_ENGINE_CUDA;
 }
 
 /* What a test claims of the CPU engine alone: its threads, its kernels' choices, its exact bits. */

@@ -110,6 +110,7 @@ Test(allocation, the_counter_sees_an_allocation)
 
 Test(allocation, a_step_of_an_mlp_allocates_nothing)
 {
+    cpu_engine_only("allocations of CUDA's libraries are theirs");
     const lk_norm norms[] = {LK_NORM_NONE, LK_NORM_BATCH, LK_NORM_LAYER};
 
     for (size_t i = 0; i < 3; i++) {
@@ -123,6 +124,7 @@ Test(allocation, a_step_of_an_mlp_allocates_nothing)
 
 Test(allocation, a_step_of_a_cnn_allocates_nothing_of_our_own)
 {
+    cpu_engine_only("allocations of CUDA's libraries are theirs");
     for (int precision = LK_FP32; precision <= LK_BF16; precision++) {
         const counts made = count_steps(cnn_spec(LK_NORM_BATCH, LK_POOL_MAX), (lk_precision)precision);
         cr_expect_eq(made.own, 0, "%s: %zu own allocations in %d steps", precision ? "bf16" : "fp32", made.own,

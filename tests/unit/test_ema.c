@@ -3,7 +3,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "engine/engine.h"
+#include "mirror.h"
 
 static const lk_model_spec mlp = {.kind = LK_MODEL_MLP, .n_layers = 4, .layers = {3, 5, 4, 2}, .norm = LK_NORM_BATCH};
 /* ema-pytorch's defaults. */
@@ -12,24 +12,26 @@ static const lk_ema_spec defaults = {.beta = 0.9999, .update_after_step = 100, .
 
 static lk_model *model;
 static lk_engine *engine;
-static float *params, *grads;
+static mirrors arrays;
+static float *params, *grads; /* here; calls take what is there */
 
 static void set_up(void)
 {
-    const lk_engine_options options = {.kind = LK_ENGINE_CPU, .threads = 1};
+    const lk_engine_options options = {.kind = engine_under_test(), .threads = 1};
 
     cr_assert_eq(lk_model_new(&mlp, &model), LK_OK, "%s", lk_error_message());
     cr_assert_eq(lk_engine_new(&options, model, &engine), LK_OK, "%s", lk_error_message());
-    cr_assert_eq(lk_engine_alloc(engine, lk_model_n_elem(model) * sizeof *params, (void **)&params), LK_OK);
-    const size_t grads_nbytes = lk_trained_n_grads(lk_engine_trained(engine)) * sizeof *grads;
-    cr_assert_eq(lk_engine_alloc(engine, grads_nbytes, (void **)&grads), LK_OK);
+    void *ctx;
+    const lk_backend *backend = lk_engine_backend(engine, &ctx);
+    mirrors_open(&arrays, backend, ctx);
+    params = mirror_new(&arrays, lk_model_n_elem(model) * sizeof *params);
+    grads = mirror_new(&arrays, lk_trained_n_grads(lk_engine_trained(engine)) * sizeof *grads);
     lk_model_init(model, 1, params);
 }
 
 static void tear_down(void)
 {
-    lk_engine_release(engine, &grads);
-    lk_engine_release(engine, &params);
+    mirrors_close(&arrays);
     lk_engine_free(&engine);
     lk_model_free(&model);
 }
@@ -38,8 +40,23 @@ static lk_ema *ema_of(lk_ema_spec spec)
 {
     lk_ema *ema;
 
-    cr_assert_eq(lk_ema_new(engine, &spec, params, &ema), LK_OK, "%s", lk_error_message());
+    cr_assert_eq(THERE(&arrays, lk_ema_new(engine, &spec, there(&arrays, params), &ema)), LK_OK, "%s", lk_error_message());
     return ema;
+}
+
+static lk_status ema_update(lk_ema *ema, const float *values)
+{
+    return THERE(&arrays, lk_ema_update(ema, there(&arrays, values)));
+}
+
+/* The average's elements, here; released by mirrors_close(). */
+static float *average(lk_ema *ema)
+{
+    const size_t nbytes = lk_model_n_elem(model) * sizeof(float);
+    float *values = mirror_new(&arrays, nbytes);
+
+    cr_assert_eq(lk_engine_read(engine, values, lk_ema_params(ema), nbytes), LK_OK);
+    return values;
 }
 
 static void set_params(float value)
@@ -51,8 +68,11 @@ static void set_params(float value)
 static float call(lk_ema *ema, float value, const char *name)
 {
     set_params(value);
-    cr_assert_eq(lk_ema_update(ema, params), LK_OK);
-    return lk_ema_params(ema)[lk_model_tensor(model, (size_t)lk_model_find(model, name))->offset];
+    cr_assert_eq(ema_update(ema, params), LK_OK);
+    float got;
+    const float *at = lk_ema_params(ema) + lk_model_tensor(model, (size_t)lk_model_find(model, name))->offset;
+    cr_assert_eq(lk_engine_read(engine, &got, at, sizeof got), LK_OK);
+    return got;
 }
 
 /* ------------------------------------------------------------------- decay */
@@ -138,7 +158,7 @@ Test(ema, a_resumed_average_goes_on_with_the_same_bits, .init = set_up, .fini = 
     lk_ema *a = ema_of(spec), *b = ema_of(spec);
 
     for (int i = 0; i < 9; i++) call(a, (float)i, "0.weight");
-    memcpy(lk_ema_params(b), lk_ema_params(a), lk_model_n_elem(model) * sizeof(float));
+    cr_assert_eq(lk_engine_write(engine, lk_ema_params(b), average(a), lk_model_n_elem(model) * sizeof(float)), LK_OK);
     lk_ema_set(b, lk_ema_step(a), lk_ema_started(a));
     for (int i = 9; i < 20; i++) {
         const float want = call(a, (float)i, "0.weight"), got = call(b, (float)i, "0.weight");
@@ -191,6 +211,11 @@ static void random_grads(uint32_t stream)
     for (size_t i = 0; i < lk_model_n_params(model); i++) grads[i] = (float)lk_normal(key, i);
 }
 
+static lk_status optimizer_update(lk_optimizer *optimizer, float *values, const lk_group_rates *rates, lk_ema *ema)
+{
+    return THERE(&arrays, lk_optimizer_update(optimizer, there(&arrays, values), there(&arrays, grads), rates, NULL, ema));
+}
+
 static void expect_fused_equals_apart(lk_ema_spec spec)
 {
     const lk_optimizer_spec adam = {.kind = LK_ADAM, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8};
@@ -198,7 +223,7 @@ static void expect_fused_equals_apart(lk_ema_spec spec)
     const size_t n = lk_model_n_elem(model);
     lk_ema *fused = ema_of(spec), *apart = ema_of(spec);
     lk_optimizer *a, *b;
-    float *other = lk_alloc(n * sizeof *other);
+    float *other = mirror_new(&arrays, n * sizeof *other);
 
     cr_assert_eq(lk_optimizer_new(engine, lk_engine_trained(engine), &adam, &a), LK_OK);
     cr_assert_eq(lk_optimizer_new(engine, lk_engine_trained(engine), &adam, &b), LK_OK);
@@ -206,16 +231,17 @@ static void expect_fused_equals_apart(lk_ema_spec spec)
     for (uint32_t step = 0; step < 12; step++) {
         random_grads(step);
         for (size_t i = lk_model_n_params(model); i < n; i++) params[i] = other[i] = (float)step; /* buffers */
-        cr_assert_eq(lk_optimizer_update(a, params, grads, &tenth, NULL, fused), LK_OK);
-        cr_assert_eq(lk_optimizer_update(b, other, grads, &tenth, NULL, NULL), LK_OK);
-        cr_assert_eq(lk_ema_update(apart, other), LK_OK);
+        cr_assert_eq(optimizer_update(a, params, &tenth, fused), LK_OK);
+        cr_assert_eq(optimizer_update(b, other, &tenth, NULL), LK_OK);
+        cr_assert_eq(ema_update(apart, other), LK_OK);
+        float *got = average(fused), *want = average(apart);
         cr_expect_eq(lk_ema_step(fused), lk_ema_step(apart));
         for (size_t i = 0; i < n; i++)
-            cr_assert(params[i] == other[i] && lk_ema_params(fused)[i] == lk_ema_params(apart)[i],
-                      "step %u, element %zu: ema %.9g, apart %.9g", step, i, lk_ema_params(fused)[i],
-                      lk_ema_params(apart)[i]);
+            cr_assert(params[i] == other[i] && got[i] == want[i], "step %u, element %zu: ema %.9g, apart %.9g", step, i,
+                      got[i], want[i]);
+        mirror_free(&arrays, &got), mirror_free(&arrays, &want);
     }
-    lk_free(&other);
+    mirror_free(&arrays, &other);
     lk_optimizer_free(&a), lk_optimizer_free(&b);
     lk_ema_free(&fused), lk_ema_free(&apart);
 }
@@ -234,7 +260,7 @@ Test(ema, fused_into_the_optimizer_it_gives_the_same_bits, .init = set_up, .fini
 static void expect_refused(lk_ema_spec spec, const char *word)
 {
     lk_ema *ema;
-    const lk_status status = lk_ema_new(engine, &spec, params, &ema);
+    const lk_status status = lk_ema_new(engine, &spec, there(&arrays, params), &ema);
 
     cr_expect_eq(status, LK_ERR_USAGE, "%s: got status %d, want %d", word, status, LK_ERR_USAGE);
     cr_expect(strstr(lk_error_message(), word), "want %s in: %s", word, lk_error_message());

@@ -190,17 +190,35 @@ Test(frozen, a_bias_alone_costs_a_sum_and_a_weight_alone_no_bias)
 
 /* --------------------------------------------------------------------- bits */
 
-/* Runs the lane under a set; grads is (lk_trained_n_grads). */
+/* Runs the lane under a set; grads is (lk_trained_n_grads), host memory. */
 static float *grads_under(network *net, const lk_trained *trained)
 {
-    float *grads = lk_alloc(lk_trained_n_grads(trained) * sizeof *grads);
+    const size_t nbytes = lk_trained_n_grads(trained) * sizeof(float);
+    float *grads = lk_alloc(nbytes), *there;
     lk_lane lane = lane_of(net, LK_TRAIN);
 
-    memset(grads, 0xff, lk_trained_n_grads(trained) * sizeof *grads); /* NaN wherever nobody writes */
+    memset(grads, 0xff, nbytes); /* NaN wherever nobody writes */
+    cr_assert_eq(lk_engine_alloc(net->engine, nbytes, (void **)&there), LK_OK);
+    cr_assert_eq(lk_engine_write(net->engine, there, grads, nbytes), LK_OK);
     lk_engine_use(net->engine, trained);
-    lane.grads = grads;
-    run_lane(net, lane);
+    lane.grads = there;
+    network_send(net);
+    lane.params = net->there_params;
+    ok_or_no_bf16(lk_engine_run(net->engine, &lane));
+    cr_assert_eq(lk_engine_read(net->engine, grads, there, nbytes), LK_OK);
+    lk_engine_release(net->engine, &there);
     return grads;
+}
+
+/* The sum of a step, as the engine's memory. */
+static float *sent(network *net, const float *grads, const lk_trained *trained)
+{
+    const size_t nbytes = lk_trained_n_grads(trained) * sizeof(float);
+    float *there;
+
+    cr_assert_eq(lk_engine_alloc(net->engine, nbytes, (void **)&there), LK_OK);
+    cr_assert_eq(lk_engine_write(net->engine, there, grads, nbytes), LK_OK);
+    return there;
 }
 
 static bool same_part(const float *a, size_t a_at, const float *b, size_t b_at, size_t n_elem)
@@ -274,7 +292,11 @@ Test(frozen, a_norm_under_running_statistics_leaves_them_as_they_are)
     float *grads = grads_under(&net, part);
     const float frozen_mean = first_of(&net, "1.running_mean"), mean = first_of(&net, "5.running_mean");
 
-    cr_assert_eq(lk_engine_update_stats(net.engine, net.params, grads, &(lk_grad_report){.finite = true}), LK_OK, "%s", lk_error_message());
+    float *sum = sent(&net, grads, part);
+    cr_assert_eq(lk_engine_update_stats(net.engine, net.there_params, sum, &(lk_grad_report){.finite = true}), LK_OK, "%s",
+                 lk_error_message());
+    lk_engine_release(net.engine, &sum);
+    network_fetch(&net);
     cr_expect_eq(first_of(&net, "1.running_mean"), frozen_mean, "frozen, yet it moved from %g to %g",
                  (double)frozen_mean, (double)first_of(&net, "1.running_mean"));
     cr_expect_neq(first_of(&net, "5.running_mean"), mean, "trained, yet its statistics stay at %g", (double)mean);
@@ -305,21 +327,28 @@ Test(frozen, the_ema_covers_what_is_frozen_too)
         lk_ema *fused, *apart;
 
         cr_assert_eq(lk_optimizer_new(net.engine, part, &adam, &optimizer), LK_OK, "%s", lk_error_message());
-        cr_assert_eq(lk_ema_new(net.engine, &spec, net.params, &fused), LK_OK);
-        cr_assert_eq(lk_ema_new(net.engine, &spec, net.params, &apart), LK_OK);
+        cr_assert_eq(lk_ema_new(net.engine, &spec, net.there_params, &fused), LK_OK);
+        cr_assert_eq(lk_ema_new(net.engine, &spec, net.there_params, &apart), LK_OK);
         for (int step = 0; step < 4; step++) {
-            float *grads = grads_under(&net, part);
+            float *grads = grads_under(&net, part), *sum = sent(&net, grads, part);
 
             net.params[0] += 1.0f; /* frozen or not, the average must see it, and a buffer */
             net.params[n - 20] += 1.0f;
-            cr_assert_eq(lk_optimizer_update(optimizer, net.params, grads, &rates, NULL, fused), LK_OK);
-            cr_assert_eq(lk_ema_update(apart, net.params), LK_OK);
+            network_send(&net);
+            cr_assert_eq(lk_optimizer_update(optimizer, net.there_params, sum, &rates, NULL, fused), LK_OK);
+            cr_assert_eq(lk_ema_update(apart, net.there_params), LK_OK);
+            network_fetch(&net);
             net.version++;
+            lk_engine_release(net.engine, &sum);
             lk_free(&grads);
         }
+        float *got = lk_alloc(n * sizeof *got), *want = lk_alloc(n * sizeof *want);
+        cr_assert_eq(lk_engine_read(net.engine, got, lk_ema_params(fused), n * sizeof *got), LK_OK);
+        cr_assert_eq(lk_engine_read(net.engine, want, lk_ema_params(apart), n * sizeof *want), LK_OK);
         for (size_t i = 0; i < n; i++)
-            cr_expect_eq(lk_ema_params(fused)[i], lk_ema_params(apart)[i], "case %d, element %zu: got %.9g, want %.9g",
-                         k, i, (double)lk_ema_params(fused)[i], (double)lk_ema_params(apart)[i]);
+            cr_expect_eq(got[i], want[i], "case %d, element %zu: got %.9g, want %.9g", k, i, (double)got[i],
+                         (double)want[i]);
+        lk_free(&got), lk_free(&want);
         lk_ema_free(&apart), lk_ema_free(&fused);
         lk_optimizer_free(&optimizer);
         network_free(&net);

@@ -1,5 +1,5 @@
 /*
- * The backend's passes over arenas: every rule against a plain twin in double, bits that do not depend on how a range
+ * The backend's passes over arenas, on the backend under test: every rule against a plain twin in double, bits that do not depend on how a range
  * is cut or on threads, clipping, the gradient's norm, running statistics.  lk_optimizer on top of them is tested in
  * test_optimizer_model.c.
  */
@@ -7,7 +7,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "tests/unit/passes_under_test.h"
+#include "mirror.h"
 
 enum { N = 5003, STEPS = 4 }; /* blocks, a rest of vectors and a tail */
 
@@ -49,20 +49,28 @@ typedef struct arenas {
 
 static const lk_backend *backend;
 static void *ctx;
+static mirrors arrays;
 
 static void open_backend(void)
 {
     backend = backend_under_test();
-    cr_assert_eq(backend->open(&(lk_engine_options){.threads = 1}, &ctx), LK_OK);
+    cr_assert_eq(backend->open(&(lk_engine_options){.threads = 1}, &ctx), LK_OK, "%s", lk_error_message());
+    mirrors_open(&arrays, backend, ctx);
 }
-static void close_backend(void) { backend->close(ctx); }
+
+static void close_backend(void)
+{
+    mirrors_close(&arrays);
+    backend->close(ctx);
+}
+
+static float *floats(size_t n) { return mirror_new(&arrays, n * sizeof(float)); }
 
 static float *normals(size_t n, uint32_t stream)
 {
-    float *x = lk_alloc(n * sizeof *x);
+    float *x = floats(n);
     const lk_philox_key key = lk_philox_key_new(1, LK_PURPOSE_DATA, stream);
 
-    cr_assert(x);
     for (size_t i = 0; i < n; i++) x[i] = (float)lk_normal(key, i);
     return x;
 }
@@ -71,14 +79,14 @@ static arenas arenas_new(size_t n)
 {
     arenas a = {.params = normals(n, 1), .grads = normals(n, 2), .ema = normals(n, 3), .n = n};
 
-    for (int i = 0; i < 3; i++) a.state[i] = lk_alloc(n * sizeof(float));
+    for (int i = 0; i < 3; i++) a.state[i] = floats(n);
     return a;
 }
 
 static void arenas_free(arenas *a)
 {
-    lk_free(&a->params), lk_free(&a->grads), lk_free(&a->ema);
-    for (int i = 0; i < 3; i++) lk_free(&a->state[i]);
+    mirror_free(&arrays, &a->params), mirror_free(&arrays, &a->grads), mirror_free(&arrays, &a->ema);
+    for (int i = 0; i < 3; i++) mirror_free(&arrays, &a->state[i]);
 }
 
 /* Gradients of another step, the same for all who ask. */
@@ -104,6 +112,21 @@ static lk_update part_of(lk_update u, size_t begin, size_t end)
     for (int i = 0; i < 3; i++) u.state[i] += begin;
     u.n_elem = end - begin;
     return u;
+}
+
+/* The backend's passes on what is there. */
+static lk_status run_update(const lk_update *update)
+{
+    lk_update u = *update;
+
+    u.params = there(&arrays, u.params), u.grads = there(&arrays, u.grads), u.ema = there(&arrays, u.ema);
+    for (int i = 0; i < 3; i++) u.state[i] = there(&arrays, u.state[i]);
+    return THERE(&arrays, backend->update(ctx, &u));
+}
+
+static lk_status run_ema(float *ema, const float *params, size_t begin, size_t end, lk_ema_mode mode, float decay)
+{
+    return THERE(&arrays, backend->ema(ctx, there(&arrays, ema), there(&arrays, params), begin, end, mode, decay));
 }
 
 static void expect_same_bits(const char *what, const char *name, const float *got, const float *want, size_t n)
@@ -156,7 +179,7 @@ Test(optimizer, every_rule_agrees_with_its_twin_in_double, .init = open_backend,
         for (int64_t step = 1; step <= STEPS; step++) {
             new_grads(&a, step);
             const lk_update u = update_of(&variants[k].spec, &a, step);
-            cr_assert_eq(pass_update(backend, ctx, &u), LK_OK);
+            cr_assert_eq(run_update(&u), LK_OK);
             for (size_t i = 0; i < N; i++) twin_step(&variants[k].spec, &twins[i], a.grads[i], step);
         }
         for (size_t i = 0; i < N; i++)
@@ -176,7 +199,7 @@ static void run_cut(const lk_optimizer_spec *spec, arenas *a, const size_t *cuts
         for (size_t c = 0; c + 1 < n_cuts; c++) {
             lk_update u = part_of(update_of(spec, a, step), cuts[c], cuts[c + 1]);
             u.grad_scale = 0.625f;
-            cr_assert_eq(pass_update(backend, ctx, &u), LK_OK);
+            cr_assert_eq(run_update(&u), LK_OK);
         }
     }
 }
@@ -203,7 +226,7 @@ Test(optimizer, a_range_leaves_its_neighbours_alone, .init = open_backend, .fini
     const size_t begin = 17, end = 4000;
     const lk_update u = part_of(update_of(&variants[N_VARIANTS - 2].spec, &a, 1), begin, end);
 
-    cr_assert_eq(pass_update(backend, ctx, &u), LK_OK);
+    cr_assert_eq(run_update(&u), LK_OK);
     expect_same_bits("params", "the front", a.params, before.params, begin);
     expect_same_bits("ema", "the front", a.ema, before.ema, begin);
     expect_same_bits("params", "the rest", a.params + end, before.params + end, N - end);
@@ -215,27 +238,28 @@ Test(optimizer, a_range_leaves_its_neighbours_alone, .init = open_backend, .fini
 
 Test(optimizer, threads_do_not_change_bits, .init = open_backend, .fini = close_backend)
 {
+    cpu_engine_only("a device has no threads of ours");
     enum { LARGE = 300001 }; /* enough for a backend to use its threads */
     void *two;
 
-    cr_assert_eq(backend->open(&(lk_engine_options){.threads = 2}, &two), LK_OK);
+    cr_assert_eq(lk_cpu_backend.open(&(lk_engine_options){.threads = 2}, &two), LK_OK);
     for (int k = 0; k < N_VARIANTS; k += N_VARIANTS - 1) {
         arenas a = arenas_new(LARGE), b = arenas_new(LARGE);
         const lk_update ua = update_of(&variants[k].spec, &a, 1), ub = update_of(&variants[k].spec, &b, 1);
         double norm_a, norm_b;
         bool finite;
 
-        cr_assert_eq(pass_grad_norm(backend, ctx, a.grads, LARGE, 1.0f, &norm_a, &finite), LK_OK);
-        cr_assert_eq(pass_grad_norm(backend, two, b.grads, LARGE, 1.0f, &norm_b, &finite), LK_OK);
+        cr_assert_eq(lk_cpu_backend.grad_norm(ctx, a.grads, LARGE, 1.0f, &norm_a, &finite), LK_OK);
+        cr_assert_eq(lk_cpu_backend.grad_norm(two, b.grads, LARGE, 1.0f, &norm_b, &finite), LK_OK);
         cr_expect_eq(norm_a, norm_b, "norm: one thread %.17g, two %.17g", norm_a, norm_b);
-        cr_assert_eq(pass_update(backend, ctx, &ua), LK_OK);
-        cr_assert_eq(pass_update(backend, two, &ub), LK_OK);
-        cr_assert_eq(pass_ema(backend, ctx, a.ema, a.params, LARGE, 3, LARGE, LK_EMA_BLEND, 0.3f), LK_OK);
-        cr_assert_eq(pass_ema(backend, two, b.ema, b.params, LARGE, 3, LARGE, LK_EMA_BLEND, 0.3f), LK_OK);
+        cr_assert_eq(lk_cpu_backend.update(ctx, &ua), LK_OK);
+        cr_assert_eq(lk_cpu_backend.update(two, &ub), LK_OK);
+        cr_assert_eq(lk_cpu_backend.ema(ctx, a.ema, a.params, 3, LARGE, LK_EMA_BLEND, 0.3f), LK_OK);
+        cr_assert_eq(lk_cpu_backend.ema(two, b.ema, b.params, 3, LARGE, LK_EMA_BLEND, 0.3f), LK_OK);
         expect_same_arenas(variants[k].name, &b, &a);
         arenas_free(&a), arenas_free(&b);
     }
-    backend->close(two);
+    lk_cpu_backend.close(two);
 }
 
 /* --------------------------------------------------------------- fused EMA */
@@ -247,9 +271,9 @@ static void expect_fused_equals_apart(const lk_optimizer_spec *spec, lk_ema_mode
 
     fused.ema_mode = mode, fused.ema_decay = decay;
     apart.ema = NULL;
-    cr_assert_eq(pass_update(backend, ctx, &fused), LK_OK);
-    cr_assert_eq(pass_update(backend, ctx, &apart), LK_OK);
-    cr_assert_eq(pass_ema(backend, ctx, b.ema, b.params, N, 0, N, mode, decay), LK_OK);
+    cr_assert_eq(run_update(&fused), LK_OK);
+    cr_assert_eq(run_update(&apart), LK_OK);
+    cr_assert_eq(run_ema(b.ema, b.params, 0, N, mode, decay), LK_OK);
     expect_same_arenas("update and ema in two passes", &a, &b);
     arenas_free(&a), arenas_free(&b);
 }
@@ -267,9 +291,9 @@ Test(optimizer, an_ema_of_decay_zero_is_a_copy_and_off_is_nothing, .init = open_
 {
     arenas a = arenas_new(N), before = arenas_new(N);
 
-    cr_assert_eq(pass_ema(backend, ctx, a.ema, a.params, N, 0, N, LK_EMA_OFF, 0.5f), LK_OK);
+    cr_assert_eq(run_ema(a.ema, a.params, 0, N, LK_EMA_OFF, 0.5f), LK_OK);
     expect_same_bits("ema", "off", a.ema, before.ema, N);
-    cr_assert_eq(pass_ema(backend, ctx, a.ema, a.params, N, 0, N, LK_EMA_BLEND, 0.0f), LK_OK);
+    cr_assert_eq(run_ema(a.ema, a.params, 0, N, LK_EMA_BLEND, 0.0f), LK_OK);
     expect_same_bits("ema", "decay 0", a.ema, a.params, N);
     arenas_free(&a), arenas_free(&before);
 }
@@ -287,8 +311,8 @@ Test(optimizer, clipping_inside_the_pass_equals_clipped_gradients, .init = open_
         const lk_update before = update_of(&variants[k].spec, &b, 1);
         inside.grad_scale = 0.3f;
         for (size_t i = 0; i < N; i++) b.grads[i] = fminf(fmaxf(b.grads[i], -0.5f), 0.5f) * 0.3f;
-        cr_assert_eq(pass_update(backend, ctx, &inside), LK_OK);
-        cr_assert_eq(pass_update(backend, ctx, &before), LK_OK);
+        cr_assert_eq(run_update(&inside), LK_OK);
+        cr_assert_eq(run_update(&before), LK_OK);
         expect_same_arenas(variants[k].name, &a, &b);
         arenas_free(&a), arenas_free(&b);
     }
@@ -301,7 +325,7 @@ Test(optimizer, clipping_does_not_hide_a_gradient_that_is_no_number, .init = ope
     const lk_update u = update_of(&spec, &a, 1);
 
     a.grads[4321] = NAN;
-    cr_assert_eq(pass_update(backend, ctx, &u), LK_OK);
+    cr_assert_eq(run_update(&u), LK_OK);
     cr_expect(isnan(a.params[4321]), "got %g", a.params[4321]);
     arenas_free(&a);
 }
@@ -312,7 +336,7 @@ static double norm_of(const float *g, size_t n, float clip_value, bool *finite)
 {
     double norm;
 
-    cr_assert_eq(pass_grad_norm(backend, ctx, g, n, clip_value, &norm, finite), LK_OK);
+    cr_assert_eq(THERE(&arrays, backend->grad_norm(ctx, there(&arrays, g), n, clip_value, &norm, finite)), LK_OK);
     return norm;
 }
 
@@ -322,7 +346,7 @@ Test(optimizer, the_norm_counts_every_element_once, .init = open_backend, .fini 
     const size_t sizes[] = {0, 1, 31, 32, 33, 1023, 1024, 1025, 5003, 256 * 1024, 256 * 1024 + 1, 600001};
 
     for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++) {
-        float *g = lk_alloc(sizes[s] * sizeof *g);
+        float *g = floats(sizes[s]);
         double sum = 0, sum_clamped = 0;
         bool finite;
 
@@ -336,7 +360,7 @@ Test(optimizer, the_norm_counts_every_element_once, .init = open_backend, .fini 
         cr_expect_eq(norm_of(g, sizes[s], 3, &finite), sqrt(sum_clamped), "n %zu clamped: got %.17g, want %.17g",
                      sizes[s], norm_of(g, sizes[s], 3, &finite), sqrt(sum_clamped));
         cr_expect(finite);
-        lk_free(&g);
+        mirror_free(&arrays, &g);
     }
 }
 
@@ -358,13 +382,15 @@ Test(optimizer, one_element_that_is_not_finite_is_found_anywhere, .init = open_b
             cr_expect_not(finite, "%g at %zu is not seen behind a clamp", bad[b], places[p]);
             g[places[p]] = good;
         }
-    lk_free(&g);
+    mirror_free(&arrays, &g);
 }
 
 Test(optimizer, large_finite_gradients_have_a_finite_norm, .init = open_backend, .fini = close_backend)
 {
-    const float g[] = {3e38f, 0, 0, -3e38f};
+    float *g = floats(4);
     bool finite;
+
+    g[0] = 3e38f, g[3] = -3e38f;
     const double norm = norm_of(g, 4, 0, &finite), want = (double)g[0] * sqrt(2);
 
     cr_expect(finite);
@@ -375,9 +401,11 @@ Test(optimizer, large_finite_gradients_have_a_finite_norm, .init = open_backend,
 
 Test(optimizer, running_statistics_take_the_mean_over_lanes, .init = open_backend, .fini = close_backend)
 {
-    float running[] = {1, -2, 0, 4, 8}, want[] = {0.875f, -1.25f, 2, 4, 6};
-    const float stat[] = {2, 4, 32, 16, 0}; /* over four lanes: 0.5, 1, 8, 4, 0 */
+    const float before[] = {1, -2, 0, 4, 8}, want[] = {0.875f, -1.25f, 2, 4, 6};
+    const float sums[] = {2, 4, 32, 16, 0}; /* over four lanes: 0.5, 1, 8, 4, 0 */
+    float *running = floats(5), *stat = floats(5);
 
-    cr_assert_eq(pass_running(backend, ctx, running, stat, 5, 0.25f, 4), LK_OK);
+    memcpy(running, before, sizeof before), memcpy(stat, sums, sizeof sums);
+    cr_assert_eq(THERE(&arrays, backend->running(ctx, there(&arrays, running), there(&arrays, stat), 5, 0.25f, 4)), LK_OK);
     expect_same_bits("running", "five channels", running, want, 5);
 }

@@ -3,7 +3,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "engine/engine.h"
+#include "mirror.h"
 
 static const lk_model_spec mlp = {.kind = LK_MODEL_MLP, .n_layers = 3, .layers = {3, 5, 2}, .norm = LK_NORM_BATCH};
 static const lk_optimizer_spec sgd = {.kind = LK_SGD, .lr = 0.1};
@@ -13,24 +13,26 @@ static const lk_group_rates one = {1, NAN, NAN}, tenth = {0.1, NAN, NAN};
 
 static lk_model *model;
 static lk_engine *engine;
-static float *params, *grads;
+static mirrors arrays;
+static float *params, *grads; /* here; calls take what is there */
 
 static void set_up(void)
 {
-    const lk_engine_options options = {.kind = LK_ENGINE_CPU, .threads = 1};
+    const lk_engine_options options = {.kind = engine_under_test(), .threads = 1};
 
     cr_assert_eq(lk_model_new(&mlp, &model), LK_OK, "%s", lk_error_message());
     cr_assert_eq(lk_engine_new(&options, model, &engine), LK_OK, "%s", lk_error_message());
-    cr_assert_eq(lk_engine_alloc(engine, lk_model_n_elem(model) * sizeof *params, (void **)&params), LK_OK);
-    const size_t grads_nbytes = lk_trained_n_grads(lk_engine_trained(engine)) * sizeof *grads;
-    cr_assert_eq(lk_engine_alloc(engine, grads_nbytes, (void **)&grads), LK_OK);
+    void *ctx;
+    const lk_backend *backend = lk_engine_backend(engine, &ctx);
+    mirrors_open(&arrays, backend, ctx);
+    params = mirror_new(&arrays, lk_model_n_elem(model) * sizeof *params);
+    grads = mirror_new(&arrays, lk_trained_n_grads(lk_engine_trained(engine)) * sizeof *grads);
     lk_model_init(model, 1, params);
 }
 
 static void tear_down(void)
 {
-    lk_engine_release(engine, &grads);
-    lk_engine_release(engine, &params);
+    mirrors_close(&arrays);
     lk_engine_free(&engine);
     lk_model_free(&model);
 }
@@ -43,6 +45,41 @@ static void fill_grads(float value)
         if (info->role == LK_ROLE_PARAM)
             for (size_t i = 0; i < info->n_elem; i++) grads[info->offset + i] = value;
     }
+}
+
+static lk_status update(lk_optimizer *optimizer, float *values, const float *g, const lk_group_rates *rates,
+                        const lk_grad_report *report, lk_ema *ema)
+{
+    return THERE(&arrays, lk_optimizer_update(optimizer, there(&arrays, values), there(&arrays, g), rates, report, ema));
+}
+
+/* Settled at once. */
+static lk_status inspect(lk_optimizer *optimizer, const float *g, bool check, lk_grad_report *report)
+{
+    mirrors_send(&arrays);
+    const lk_status status = lk_optimizer_inspect(optimizer, there(&arrays, g), check, report);
+    if (status != LK_OK || !report->pending) return status;
+    return arrays.backend->device->report(arrays.ctx, report);
+}
+
+static float state_at(lk_optimizer *optimizer, int i, size_t tensor, size_t element)
+{
+    float value;
+
+    cr_assert_eq(lk_engine_read(engine, &value, lk_optimizer_state(optimizer, i, tensor) + element, sizeof value), LK_OK);
+    return value;
+}
+
+static void copy_states(lk_optimizer *to, lk_optimizer *from)
+{
+    const size_t nbytes = lk_model_n_params(model) * sizeof(float);
+    float *values = lk_alloc(nbytes);
+
+    for (int i = 0; i < lk_optimizer_n_states(from); i++) {
+        cr_assert_eq(lk_engine_read(engine, values, lk_optimizer_state(from, i, 0), nbytes), LK_OK);
+        cr_assert_eq(lk_engine_write(engine, lk_optimizer_state(to, i, 0), values, nbytes), LK_OK);
+    }
+    lk_free(&values);
 }
 
 static size_t n_weights(void)
@@ -128,7 +165,7 @@ Test(optimizer_model, states_have_pytorchs_names, .init = set_up, .fini = tear_d
         for (int i = 0; i < cases[c].n; i++) {
             cr_expect_str_eq(lk_optimizer_state_name(optimizer, i), cases[c].names[i]);
             for (size_t e = 0; e < lk_model_n_params(model); e++)
-                cr_expect_eq(lk_optimizer_state(optimizer, i, 0)[e], 0.0f);
+                cr_expect_eq(state_at(optimizer, i, 0, e), 0.0f);
         }
         lk_optimizer_free(&optimizer);
     }
@@ -136,22 +173,22 @@ Test(optimizer_model, states_have_pytorchs_names, .init = set_up, .fini = tear_d
 
 Test(optimizer_model, an_update_resumed_from_state_and_step_gives_the_same_bits, .init = set_up, .fini = tear_down)
 {
-    const size_t n = lk_model_n_params(model), nbytes = n * sizeof(float);
+    const size_t n = lk_model_n_params(model);
     lk_optimizer *a = optimizer_of(WITH(adam, s.amsgrad = true)), *b = optimizer_of(WITH(adam, s.amsgrad = true));
-    float *resumed = lk_alloc(lk_model_n_elem(model) * sizeof(float));
+    float *resumed = mirror_new(&arrays, lk_model_n_elem(model) * sizeof(float));
 
     fill_grads(0.5f);
-    for (int i = 0; i < 3; i++) cr_assert_eq(lk_optimizer_update(a, params, grads, &tenth, NULL, NULL), LK_OK);
+    for (int i = 0; i < 3; i++) cr_assert_eq(update(a, params, grads, &tenth, NULL, NULL), LK_OK);
     memcpy(resumed, params, lk_model_n_elem(model) * sizeof(float));
-    for (int i = 0; i < 3; i++) memcpy(lk_optimizer_state(b, i, 0), lk_optimizer_state(a, i, 0), nbytes);
+    copy_states(b, a);
     set_steps(b, lk_optimizer_step(a, 0));
     fill_grads(-0.25f);
-    cr_assert_eq(lk_optimizer_update(a, params, grads, &tenth, NULL, NULL), LK_OK);
-    cr_assert_eq(lk_optimizer_update(b, resumed, grads, &tenth, NULL, NULL), LK_OK);
+    cr_assert_eq(update(a, params, grads, &tenth, NULL, NULL), LK_OK);
+    cr_assert_eq(update(b, resumed, grads, &tenth, NULL, NULL), LK_OK);
     cr_expect_eq(lk_optimizer_step(b, 0), 4);
     for (size_t i = 0; i < n; i++)
         cr_expect_eq(resumed[i], params[i], "element %zu: got %.9g, want %.9g", i, resumed[i], params[i]);
-    lk_free(&resumed);
+    mirror_free(&arrays, &resumed);
     lk_optimizer_free(&a), lk_optimizer_free(&b);
 }
 
@@ -160,10 +197,10 @@ Test(optimizer_model, the_momentum_buffer_starts_undampened_only_at_the_first_st
     lk_optimizer *optimizer = optimizer_of(WITH(sgd, s.momentum = 0.5, s.dampening = 0.75));
 
     fill_grads(1);
-    cr_assert_eq(lk_optimizer_update(optimizer, params, grads, &tenth, NULL, NULL), LK_OK);
-    cr_expect_eq(lk_optimizer_state(optimizer, 0, 0)[0], 1.0f, "got %g", lk_optimizer_state(optimizer, 0, 0)[0]);
-    cr_assert_eq(lk_optimizer_update(optimizer, params, grads, &tenth, NULL, NULL), LK_OK);
-    cr_expect_eq(lk_optimizer_state(optimizer, 0, 0)[0], 0.75f, "got %g", lk_optimizer_state(optimizer, 0, 0)[0]);
+    cr_assert_eq(update(optimizer, params, grads, &tenth, NULL, NULL), LK_OK);
+    cr_expect_eq(state_at(optimizer, 0, 0, 0), 1.0f, "got %g", state_at(optimizer, 0, 0, 0));
+    cr_assert_eq(update(optimizer, params, grads, &tenth, NULL, NULL), LK_OK);
+    cr_expect_eq(state_at(optimizer, 0, 0, 0), 0.75f, "got %g", state_at(optimizer, 0, 0, 0));
     lk_optimizer_free(&optimizer);
 }
 
@@ -175,23 +212,22 @@ Test(optimizer_model, an_update_takes_the_momentum_it_is_given, .init = set_up, 
         {WITH(sgd, s.momentum = 0.9), WITH(sgd, s.momentum = 0.5)},
         {WITH(adam, s.beta1 = 0.9), WITH(adam, s.beta1 = 0.5)},
     };
-    const size_t n = lk_model_n_params(model), nbytes = n * sizeof(float);
+    const size_t n = lk_model_n_params(model);
 
     for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
         lk_optimizer *made = optimizer_of(cases[c].made), *wanted = optimizer_of(cases[c].wanted);
-        float *want = lk_alloc(lk_model_n_elem(model) * sizeof(float));
+        float *want = mirror_new(&arrays, lk_model_n_elem(model) * sizeof(float));
 
         fill_grads(0.5f);
-        cr_assert_eq(lk_optimizer_update(made, params, grads, &tenth, NULL, NULL), LK_OK);
+        cr_assert_eq(update(made, params, grads, &tenth, NULL, NULL), LK_OK);
         memcpy(want, params, lk_model_n_elem(model) * sizeof(float));
-        for (int i = 0; i < lk_optimizer_n_states(made); i++)
-            memcpy(lk_optimizer_state(wanted, i, 0), lk_optimizer_state(made, i, 0), nbytes);
+        copy_states(wanted, made);
         set_steps(wanted, 1);
-        cr_assert_eq(lk_optimizer_update(made, params, grads, &(lk_group_rates){0.1, 0.5, NAN}, NULL, NULL), LK_OK);
-        cr_assert_eq(lk_optimizer_update(wanted, want, grads, &tenth, NULL, NULL), LK_OK);
+        cr_assert_eq(update(made, params, grads, &(lk_group_rates){0.1, 0.5, NAN}, NULL, NULL), LK_OK);
+        cr_assert_eq(update(wanted, want, grads, &tenth, NULL, NULL), LK_OK);
         for (size_t i = 0; i < n; i++)
             cr_expect_eq(params[i], want[i], "case %zu, element %zu: got %.9g, want %.9g", c, i, params[i], want[i]);
-        lk_free(&want);
+        mirror_free(&arrays, &want);
         lk_optimizer_free(&made), lk_optimizer_free(&wanted);
     }
 }
@@ -202,8 +238,8 @@ Test(optimizer_model, sgd_made_without_momentum_takes_none_later, .init = set_up
     lk_optimizer *optimizer = optimizer_of(sgd);
 
     fill_grads(1);
-    cr_expect_eq(lk_optimizer_update(optimizer, params, grads, &on, NULL, NULL), LK_ERR_USAGE);
-    cr_expect_eq(lk_optimizer_update(optimizer, params, grads, &off, NULL, NULL), LK_OK, "%s", lk_error_message());
+    cr_expect_eq(update(optimizer, params, grads, &on, NULL, NULL), LK_ERR_USAGE);
+    cr_expect_eq(update(optimizer, params, grads, &off, NULL, NULL), LK_OK, "%s", lk_error_message());
     lk_optimizer_free(&optimizer);
 }
 
@@ -215,13 +251,13 @@ Test(optimizer_model, without_clipping_or_check_only_the_loss_is_looked_at, .ini
     lk_grad_report report;
 
     grads[0] = NAN;
-    cr_assert_eq(lk_optimizer_inspect(optimizer, grads, false, &report), LK_OK);
+    cr_assert_eq(inspect(optimizer, grads, false, &report), LK_OK);
     cr_expect(report.finite && isnan(report.norm), "finite %d, norm %g", report.finite, report.norm);
-    cr_assert_eq(lk_optimizer_inspect(optimizer, grads, true, &report), LK_OK);
+    cr_assert_eq(inspect(optimizer, grads, true, &report), LK_OK);
     cr_expect_not(report.finite);
     grads[0] = 0;
     grads[lk_trained_slot(lk_engine_trained(engine), LK_SLOT_LOSS)] = INFINITY;
-    cr_assert_eq(lk_optimizer_inspect(optimizer, grads, false, &report), LK_OK);
+    cr_assert_eq(inspect(optimizer, grads, false, &report), LK_OK);
     cr_expect_not(report.finite);
     lk_optimizer_free(&optimizer);
 }
@@ -235,7 +271,7 @@ Test(optimizer_model, the_norm_is_that_of_the_trained_part_after_clip_value, .in
     fill_grads(-3);
     grads[lk_trained_slot(lk_engine_trained(engine), LK_SLOT_LOSS)] = 100;
     grads[lk_model_n_params(model)] = 100; /* a batch statistic */
-    cr_assert_eq(lk_optimizer_inspect(optimizer, grads, false, &report), LK_OK);
+    cr_assert_eq(inspect(optimizer, grads, false, &report), LK_OK);
     cr_expect(report.finite);
     cr_expect_eq(report.norm, want, "got %.17g, want %.17g", report.norm, want);
     lk_optimizer_free(&optimizer);
@@ -251,7 +287,7 @@ static void expect_step(lk_optimizer_spec spec, float g, double norm, float want
 
     fill_grads(g);
     params[0] = 0;
-    cr_assert_eq(lk_optimizer_update(optimizer, params, grads, &one, &report, NULL), LK_OK);
+    cr_assert_eq(update(optimizer, params, grads, &one, &report, NULL), LK_OK);
     cr_expect(params[0] == -want || (isnan(want) && isnan(params[0])), "g %g, norm %g: got %.9g, want %.9g", g, norm,
               params[0], -want);
     lk_optimizer_free(&optimizer);
@@ -271,7 +307,7 @@ Test(optimizer_model, clipping_by_norm_without_a_report_is_a_usage_error, .init 
 {
     lk_optimizer *optimizer = optimizer_of(WITH(sgd, s.clip_norm = 2));
 
-    cr_expect_eq(lk_optimizer_update(optimizer, params, grads, &one, NULL, NULL), LK_ERR_USAGE);
+    cr_expect_eq(update(optimizer, params, grads, &one, NULL, NULL), LK_ERR_USAGE);
     cr_expect_eq(lk_optimizer_step(optimizer, 0), 0);
     lk_optimizer_free(&optimizer);
 }
@@ -290,7 +326,7 @@ Test(optimizer_model, padding_and_buffers_stay_as_they_are, .init = set_up, .fin
     }
     memcpy(before, params, n * sizeof *before);
     fill_grads(1);
-    for (int k = 0; k < 3; k++) cr_assert_eq(lk_optimizer_update(optimizer, params, grads, &tenth, NULL, NULL), LK_OK);
+    for (int k = 0; k < 3; k++) cr_assert_eq(update(optimizer, params, grads, &tenth, NULL, NULL), LK_OK);
     for (size_t i = 0; i < n; i++)
         cr_expect((params[i] == before[i]) == !is_weight[i] && isfinite(params[i]), "element %zu: was %g, is %g", i,
                   before[i], params[i]);
@@ -344,7 +380,7 @@ Test(optimizer_model, each_group_moves_by_its_own_rates, .init = set_up, .fini =
     cr_assert_eq(lk_optimizer_new(engine, trained, specs, &optimizer), LK_OK, "%s", lk_error_message());
     for (size_t i = 0; i < lk_model_n_params(model); i++) params[i] = 1;
     for (size_t i = 0; i < lk_trained_n_elem(trained); i++) grads[i] = 0.5f;
-    cr_assert_eq(lk_optimizer_update(optimizer, params, grads, rates, NULL, NULL), LK_OK, "%s", lk_error_message());
+    cr_assert_eq(update(optimizer, params, grads, rates, NULL, NULL), LK_OK, "%s", lk_error_message());
     for (size_t t = 0; t < lk_model_n_tensors(model); t++) {
         const lk_tensor_info *info = lk_model_tensor(model, t);
         const float expected = lk_trained_has(trained, t) ? want[lk_trained_group(trained, t)] : 1.0f;
@@ -368,14 +404,14 @@ Test(optimizer_model, a_tensor_that_joins_has_a_count_of_its_own, .init = set_up
 
     cr_assert_eq(lk_optimizer_new(engine, part, both, &first), LK_OK, "%s", lk_error_message());
     fill_grads(1);
-    for (int i = 0; i < 3; i++) cr_assert_eq(lk_optimizer_update(first, params, grads, rates, NULL, NULL), LK_OK);
+    for (int i = 0; i < 3; i++) cr_assert_eq(update(first, params, grads, rates, NULL, NULL), LK_OK);
     cr_assert_eq(lk_optimizer_carry(second, first), LK_OK);
     cr_expect_eq(lk_optimizer_step(second, 0), 0, "got %ld", (long)lk_optimizer_step(second, 0));
     cr_expect_eq(lk_optimizer_step(second, 1), 3, "got %ld", (long)lk_optimizer_step(second, 1));
-    cr_expect_eq(lk_optimizer_state(second, 0, 0)[0], 0.0f);
-    cr_expect_eq(lk_optimizer_state(second, 0, 1)[0], lk_optimizer_state(first, 0, 1)[0]);
+    cr_expect_eq(state_at(second, 0, 0, 0), 0.0f);
+    cr_expect_eq(state_at(second, 0, 1, 0), state_at(first, 0, 1, 0));
     params[0] = 0;
-    cr_assert_eq(lk_optimizer_update(second, params, grads, &tenth, NULL, NULL), LK_OK);
+    cr_assert_eq(update(second, params, grads, &tenth, NULL, NULL), LK_OK);
     /* m / sqrt(v) is 1 at the first step, but for eps and three roundings. */
     cr_expect_float_eq(params[0], -0.1f, 1e-7, "got %.9g, want -0.1", params[0]);
     cr_expect_eq(lk_optimizer_step(second, 0), 1);
@@ -390,11 +426,11 @@ Test(optimizer_model, nothing_is_carried_between_kinds_that_keep_other_states, .
     lk_optimizer *plain = optimizer_of(sgd);
 
     fill_grads(1);
-    cr_assert_eq(lk_optimizer_update(from, params, grads, &tenth, NULL, NULL), LK_OK);
-    cr_assert_eq(lk_optimizer_update(plain, params, grads, &tenth, NULL, NULL), LK_OK);
+    cr_assert_eq(update(from, params, grads, &tenth, NULL, NULL), LK_OK);
+    cr_assert_eq(update(plain, params, grads, &tenth, NULL, NULL), LK_OK);
     cr_assert_eq(lk_optimizer_carry(to, from), LK_OK);
     cr_expect_eq(lk_optimizer_step(to, 0), 0);
-    cr_expect_eq(lk_optimizer_state(to, 0, 0)[0], 0.0f);
+    cr_expect_eq(state_at(to, 0, 0, 0), 0.0f);
     cr_assert_eq(lk_optimizer_carry(to, plain), LK_OK);
     cr_expect_eq(lk_optimizer_step(to, 0), 0, "a buffer that never was must start as the first gradient");
     lk_optimizer_free(&from), lk_optimizer_free(&to), lk_optimizer_free(&plain);
