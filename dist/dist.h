@@ -155,6 +155,9 @@ lk_status lk_world_check_replicas(lk_world *world, lk_engine *engine, const lk_m
 
 /* "Open MPI 4.1.4 (MPI 3.1)", and whether it was started under mpirun; writes at most nbytes.  Local. */
 void lk_world_describe(const lk_world *world, char *text, size_t nbytes);
+/* How gradients on devices would travel: "NCCL 2.27.3, one worker a device; else MPI, staged on the host"; writes at most
+ * nbytes.  Local. */
+void lk_reduction_describe(char *text, size_t nbytes);
 
 #ifdef __cplusplus
 }

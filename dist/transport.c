@@ -31,6 +31,20 @@ bool lk_mpi_cuda_aware(void)
 #endif
 }
 
+void lk_reduction_describe(char *text, size_t nbytes)
+{
+    const lk_nccl *nccl = lk_engine_find_collectives(LK_ENGINE_CUDA);
+    const char *over_mpi = lk_mpi_cuda_aware() ? "from device memory" : "staged on the host (this MPI is not CUDA-aware)";
+    char version[32];
+
+    if (!nccl) {
+        snprintf(text, nbytes, "no NCCL without the cuda engine's module");
+        return;
+    }
+    nccl->version(version, sizeof version);
+    snprintf(text, nbytes, "NCCL %s where each worker has a device; else MPI, %s", version, over_mpi);
+}
+
 /* The least over all workers. */
 static lk_status least(lk_world *world, int mine, int *out)
 {

@@ -140,6 +140,13 @@ void lk_engine_free(lk_engine **engine)
     *engine = NULL;
 }
 
+bool lk_engine_expected(lk_engine_kind kind)
+{
+    for (size_t i = 0; i < sizeof backends / sizeof *backends; i++)
+        if (kind == backends[i].kind) return backends[i].likely();
+    return false;
+}
+
 void lk_engine_describe(lk_engine_kind kind, char *text, size_t nbytes)
 {
     lk_found_backend in;
@@ -176,6 +183,13 @@ void lk_engine_release(lk_engine *engine, void *address_of_pointer)
 }
 
 const void *lk_engine_collectives(const lk_engine *engine) { return engine->collectives; }
+
+const void *lk_engine_find_collectives(lk_engine_kind kind)
+{
+    lk_found_backend in;
+
+    return find_backend(kind, &in) == LK_OK ? in.collectives : NULL;
+}
 
 lk_status lk_engine_read(lk_engine *engine, void *host, const void *device, size_t nbytes)
 {

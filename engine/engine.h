@@ -290,6 +290,8 @@ const char *lk_engine_name(const lk_engine *engine); /* "cpu", "cuda" */
  * everything, in one group. */
 void lk_engine_use(lk_engine *engine, const lk_trained *trained);
 const lk_trained *lk_engine_trained(const lk_engine *engine);
+/* Whether there is reason to expect an engine of this kind here: for cuda, a driver, or a module that is named. */
+bool lk_engine_expected(lk_engine_kind kind);
 /* For doctor: what an engine of this kind would run on ("oneDNN 2.6.3, AVX-512, 1 thread"), or why there is none;
  * writes at most nbytes. */
 void lk_engine_describe(lk_engine_kind kind, char *text, size_t nbytes);
@@ -391,6 +393,9 @@ lk_status lk_engine_wait(lk_engine *engine);
 void      lk_engine_set_poll(lk_engine *engine, lk_status (*poll)(void *arg), void *arg);
 /* The collectives of the module that the engine came from, struct lk_nccl of dist/nccl.h; NULL: none. */
 const void *lk_engine_collectives(const lk_engine *engine);
+
+/* The same for engines of this kind, without one: for doctor. */
+const void *lk_engine_find_collectives(lk_engine_kind kind);
 
 /* Page-locked host memory, zeroed, from which copies to a device need no other; host memory else. */
 lk_status lk_engine_host_alloc(lk_engine *engine, size_t nbytes, void **out);

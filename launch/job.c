@@ -219,6 +219,17 @@ lk_status job_open_model(job *j)
     return job_make_model(j);
 }
 
+/* Whoever has a GPU and did not ask for the CPU should know that it is not used. */
+static void say_not_cuda(const job *j)
+{
+    char why[512];
+
+    if (j->recipe->engine.kind != LK_ENGINE_AUTO || lk_engine_on_device(j->engine) || !j->leader) return;
+    if (!lk_engine_expected(LK_ENGINE_CUDA)) return;
+    lk_engine_describe(LK_ENGINE_CUDA, why, sizeof why);
+    fprintf(stderr, "lockstep: training on the cpu engine: %s\n", why);
+}
+
 static lk_status make_engine(job *j)
 {
     const lk_engine_options engine = {
@@ -230,6 +241,7 @@ static lk_status make_engine(job *j)
     };
 
     LK_TRY(lk_engine_new(&engine, j->model, &j->engine));
+    say_not_cuda(j);
 
     const size_t nbytes = lk_model_n_elem(j->model) * sizeof(float);
     LK_TRY(lk_engine_alloc(j->engine, nbytes, (void **)&j->params));
