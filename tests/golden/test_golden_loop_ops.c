@@ -3,9 +3,9 @@
  *
  * loop_ops.json holds PyTorch's results in double of inputs that bf16 represents exactly (make_loop_ops.py).
  */
+#include "golden.h"
 #include "../unit/op_harness.h"
 
-#include <jansson.h>
 #include <math.h>
 #include <stdio.h>
 
@@ -219,10 +219,7 @@ static void check_loss(const json_t *item, lk_dtype dtype)
 
 static void check_all(const char *family, void (*check)(const json_t *item, lk_dtype dtype))
 {
-    json_error_t error;
-    json_t *file = json_load_file(LK_SOURCE_DIR "/tests/golden/loop_ops.json", 0, &error);
-
-    cr_assert(file, "loop_ops.json:%d: %s", error.line, error.text);
+    json_t *file = golden_load("loop_ops.json");
     const json_t *cases = json_object_get(file, family);
     cr_assert(json_array_size(cases) > 0);
     for (size_t i = 0; i < json_array_size(cases); i++) {

@@ -3,8 +3,9 @@
  *
  * The network, its weights and its gradients are made here by the script's formula; the file holds what came out.
  */
+#include "golden.h"
+
 #include <criterion/criterion.h>
-#include <jansson.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,10 +27,8 @@ static void open_model(bool batch_norm)
     const lk_model_spec spec = {.kind = LK_MODEL_MLP, .n_layers = 3, .layers = {3, 4, 2},
                                 .norm = batch_norm ? LK_NORM_BATCH : LK_NORM_NONE};
     const lk_engine_options options = {.kind = engine_under_test(), .threads = 1};
-    json_error_t error;
 
-    golden = json_load_file(LK_SOURCE_DIR "/tests/golden/optim.json", 0, &error);
-    cr_assert(golden, "optim.json: %s", error.text);
+    golden = golden_load("optim.json");
     cr_assert_eq(lk_model_new(&spec, &model), LK_OK, "%s", lk_error_message());
     cr_assert_eq(lk_engine_new(&options, model, &engine), LK_OK, "%s", lk_error_message());
     void *ctx;

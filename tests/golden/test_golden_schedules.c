@@ -6,8 +6,9 @@
  * where the formula gives 0 (a line to 0, a cosine at its lowest), and all it does later with that rest is as
  * small.
  */
+#include "golden.h"
+
 #include <criterion/criterion.h>
-#include <jansson.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -15,15 +16,6 @@
 #include "io/io.h"
 
 static const double RELATIVE = 1e-12, OF_LARGEST = 1e-15;
-
-static json_t *read_golden(void)
-{
-    json_error_t error;
-    json_t *golden = json_load_file(LK_SOURCE_DIR "/tests/golden/schedules.json", 0, &error);
-
-    cr_assert(golden, "schedules.json:%d: %s", error.line, error.text);
-    return golden;
-}
 
 static double real(const json_t *object, const char *key) { return json_number_value(json_object_get(object, key)); }
 static const char *text(const json_t *object, const char *key) { return json_string_value(json_object_get(object, key)); }
@@ -101,7 +93,7 @@ static void expect_course(const json_t *golden, const json_t *c)
 
 Test(golden_schedules, values_agree_with_pytorch)
 {
-    json_t *golden = read_golden(), *cases = json_object_get(golden, "cases");
+    json_t *golden = golden_load("schedules.json"), *cases = json_object_get(golden, "cases");
 
     cr_assert_geq(json_array_size(cases), 70);
     for (size_t i = 0; i < json_array_size(cases); i++) expect_course(golden, json_array_get(cases, i));
@@ -112,7 +104,7 @@ Test(golden_schedules, values_agree_with_pytorch)
 Test(golden_schedules, a_value_is_the_same_bits_whatever_was_asked_before)
 {
     enum { N = 200, STRIDE = 77 /* no divisor of N: all steps, in disorder */ };
-    json_t *golden = read_golden(), *cases = json_object_get(golden, "cases");
+    json_t *golden = golden_load("schedules.json"), *cases = json_object_get(golden, "cases");
 
     for (size_t c = 0; c < json_array_size(cases); c++) {
         lk_recipe *recipe = recipe_of(json_array_get(cases, c));
@@ -135,7 +127,7 @@ Test(golden_schedules, a_value_is_the_same_bits_whatever_was_asked_before)
 
 Test(golden_schedules, counted_in_steps_the_values_are_those_of_epochs)
 {
-    json_t *golden = read_golden(), *cases = json_object_get(golden, "cases");
+    json_t *golden = golden_load("schedules.json"), *cases = json_object_get(golden, "cases");
 
     for (size_t c = 0; c < json_array_size(cases); c++) {
         const json_t *one = json_array_get(cases, c);
@@ -161,7 +153,7 @@ Test(golden_schedules, counted_in_steps_the_values_are_those_of_epochs)
 
 Test(golden_schedules, warm_restarts_at_fractions_of_epochs_agree_with_pytorch)
 {
-    json_t *golden = read_golden(), *cases = json_object_get(golden, "fractional");
+    json_t *golden = golden_load("schedules.json"), *cases = json_object_get(golden, "fractional");
 
     for (size_t c = 0; c < json_array_size(cases); c++) {
         const json_t *one = json_array_get(cases, c), *values = json_object_get(one, "values");

@@ -2,8 +2,9 @@
  * Parameter groups that join, leave and come back, against torch.optim with add_param_group: groups.json, made by
  * make_groups.py.  A phase is a trained set with an optimizer that carries on from the one before.
  */
+#include "golden.h"
+
 #include <criterion/criterion.h>
-#include <jansson.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -170,11 +171,9 @@ static void expect_phase(run *r, const json_t *phase)
 
 Test(groups, tensors_that_join_leave_and_come_back_are_updated_as_pytorch_does)
 {
-    json_error_t error;
-    json_t *golden = json_load_file(LK_SOURCE_DIR "/tests/golden/groups.json", 0, &error), *c, *phase;
+    json_t *golden = golden_load("groups.json"), *c, *phase;
     size_t i, k;
 
-    cr_assert(golden, "groups.json: %s", error.text);
     cr_assert_eq(json_array_size(json_object_get(golden, "cases")), 6);
     json_array_foreach(json_object_get(golden, "cases"), i, c) {
         run r;

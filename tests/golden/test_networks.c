@@ -1,7 +1,8 @@
 /* Whole networks give PyTorch's outputs, loss, gradients and running statistics, tensor by tensor of its state_dict, with
  * everything trained and with layers frozen. */
+#include "golden.h"
+
 #include <criterion/criterion.h>
-#include <jansson.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -231,12 +232,10 @@ static void expect_case(const json_t *values)
 
 Test(networks, outputs_losses_gradients_and_statistics_are_those_of_pytorch)
 {
-    json_error_t error;
-    json_t *root = json_load_file(LK_SOURCE_DIR "/tests/golden/networks.json", 0, &error);
+    json_t *root = golden_load("networks.json");
     json_t *values;
     size_t i;
 
-    cr_assert_not_null(root, "networks.json: %s at line %d", error.text, error.line);
     cr_assert_geq(json_array_size(json_object_get(root, "cases")), 21);
     json_array_foreach(json_object_get(root, "cases"), i, values) expect_case(values);
     json_decref(root);
