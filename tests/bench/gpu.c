@@ -1,0 +1,145 @@
+/*
+ * Speed of the CUDA engine's parts, as `name value unit` lines: the optimizer's pass against a device-to-device copy, and
+ * linear layers in fp32, tf32 and bf16.  tests/bench/gpu.sh puts PyTorch's figures beside them.
+ *
+ *   bench_gpu [MILLIONS of parameters, default 124]
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "engine/backend.h"
+#include "engine/ops/ops.h"
+
+enum { WARM = 3, TIMES = 20 };
+
+#define MUST(call)                                                                            \
+    do {                                                                                      \
+        if ((call) != LK_OK) {                                                                \
+            fprintf(stderr, "bench_gpu: %s (%s)\n", lk_error_message(), lk_error_trace());    \
+            exit(1);                                                                          \
+        }                                                                                     \
+    } while (0)
+
+static double now_s(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static float *array(const lk_backend *b, void *ctx, size_t n_elem)
+{
+    void *at;
+
+    MUST(b->alloc(ctx, n_elem * sizeof(float), &at));
+    return at;
+}
+
+/* ---------------------------------------------------------------- optimizer */
+
+typedef struct arrays { float *p, *g, *m, *v; size_t n; } arrays;
+
+static void copy_once(const lk_backend *b, void *ctx, const arrays *a)
+{
+    MUST(b->device->copy(ctx, LK_QUEUE_COMPUTE, a->m, a->v, a->n * sizeof(float)));
+}
+
+static void update_once(const lk_backend *b, void *ctx, const arrays *a)
+{
+    static const lk_optimizer_spec spec = {.kind = LK_ADAMW, .lr = 1e-3, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8,
+                                           .weight_decay = 0.01};
+    const lk_update update = {.spec = &spec, .params = a->p, .grads = a->g, .state = {a->m, a->v}, .n_elem = a->n,
+                              .step = 7, .lr = 1e-3, .momentum = 0.9, .grad_scale = 1.0f};
+
+    MUST(b->update(ctx, &update));
+}
+
+static double time_of(const lk_backend *b, void *ctx, const arrays *a,
+                      void (*once)(const lk_backend *, void *, const arrays *))
+{
+    double begin = 0.0;
+
+    for (int i = 0; i < WARM + TIMES; i++) {
+        if (i == WARM) {
+            MUST(b->wait(ctx));
+            begin = now_s();
+        }
+        once(b, ctx, a);
+    }
+    MUST(b->wait(ctx));
+    return (now_s() - begin) / TIMES;
+}
+
+static void bench_optimizer(const lk_backend *b, void *ctx, size_t n)
+{
+    const arrays a = {array(b, ctx, n), array(b, ctx, n), array(b, ctx, n), array(b, ctx, n), n};
+    const double bytes = (double)(n * sizeof(float));
+    const double copy = 2.0 * bytes / time_of(b, ctx, &a, copy_once);
+    const double update = 7.0 * bytes / time_of(b, ctx, &a, update_once); /* reads p, g, m, v; writes p, m, v */
+
+    printf("copy_bandwidth %.1f GB/s\nadamw_bandwidth %.1f GB/s\nadamw_to_copy %.3f of-1\n", copy / 1e9, update / 1e9,
+           update / copy);
+    b->release(ctx, a.v), b->release(ctx, a.m), b->release(ctx, a.g), b->release(ctx, a.p);
+}
+
+/* ------------------------------------------------------------------- linear */
+
+static void bench_linear(const lk_backend *b, void *ctx, lk_precision precision, const char *name, int64_t n, int64_t i,
+                         int64_t o)
+{
+    const lk_dtype dtype = precision == LK_BF16 ? LK_DTYPE_BF16 : LK_DTYPE_F32;
+    lk_graph graph;
+    lk_kernel kernel = {0};
+    lk_run run = {.prepare = true};
+    int x, w, y;
+
+    lk_graph_init(&graph, NULL, LK_PREDICT, precision, n);
+    MUST(lk_graph_tensor(&graph, "x", dtype, 2, (int64_t[]){n, i}, LK_ARENA_X, 0, &x));
+    MUST(lk_graph_tensor(&graph, "w", LK_DTYPE_F32, 2, (int64_t[]){o, i}, LK_ARENA_PARAMS, 0, &w));
+    MUST(lk_op_linear(&graph, "fc", x, w, LK_NO_TENSOR, &y));
+    run.base[LK_ARENA_X] = array(b, ctx, (size_t)(n * i));
+    run.base[LK_ARENA_PARAMS] = array(b, ctx, (size_t)(o * i));
+    run.base[LK_ARENA_ACT] = array(b, ctx, (size_t)(n * o));
+    MUST(b->bind(ctx, &graph, &graph.nodes[0], &kernel));
+    MUST(b->device->begin(ctx, &graph, &run));
+    double begin = 0.0;
+    for (int k = 0; k < WARM + TIMES; k++) {
+        if (k == WARM) {
+            MUST(b->wait(ctx));
+            begin = now_s();
+        }
+        MUST(b->device->run(ctx, &kernel, 1, &run));
+        run.prepare = false;
+    }
+    MUST(b->wait(ctx));
+    printf("linear_%s_%lldx%lldx%lld %.1f TFLOP/s\n", name, (long long)n, (long long)i, (long long)o,
+           2e-12 * (double)n * (double)i * (double)o * TIMES / (now_s() - begin));
+    kernel.free(kernel.state);
+    b->release(ctx, run.base[LK_ARENA_ACT]), b->release(ctx, run.base[LK_ARENA_PARAMS]);
+    b->release(ctx, run.base[LK_ARENA_X]);
+    lk_graph_clear(&graph);
+}
+
+int main(int argc, char **argv)
+{
+    static const int64_t shapes[][3] = {{4096, 4096, 4096}, {8192, 8192, 8192}, {4096, 768, 3072}, {1024, 512, 512}};
+    const double millions = argc > 1 ? atof(argv[1]) : 124.0;
+    const bool small = millions < 1.0; /* a trial where nothing is measured */
+    const lk_module *module;
+    void *ctx;
+
+    MUST(lk_module_open(&module));
+    MUST(module->backend->open(&(lk_engine_options){.threads = 1}, &ctx));
+    bench_optimizer(module->backend, ctx, (size_t)(millions * 1e6) / 16 * 16);
+    for (size_t s = 0; s < (small ? 1 : sizeof shapes / sizeof *shapes); s++) {
+        const int64_t by = small ? 64 : 1, n = shapes[s][0] / by, i = shapes[s][1] / by, o = shapes[s][2] / by;
+
+        bench_linear(module->backend, ctx, LK_FP32, "fp32", n, i, o);
+        bench_linear(module->backend, ctx, LK_TF32, "tf32", n, i, o);
+        bench_linear(module->backend, ctx, LK_BF16, "bf16", n, i, o);
+    }
+    module->backend->close(ctx);
+    return 0;
+}

@@ -1,0 +1,43 @@
+"""PyTorch's figures for tests/bench/gpu.sh: the same products, the same pass, on the same device."""
+import time
+
+import torch
+
+WARM, TIMES = 3, 20
+
+
+def seconds(once):
+    for _ in range(WARM):
+        once()
+    torch.cuda.synchronize()
+    begin = time.perf_counter()
+    for _ in range(TIMES):
+        once()
+    torch.cuda.synchronize()
+    return (time.perf_counter() - begin) / TIMES
+
+
+def linear(name, dtype, tf32, n, i, o):
+    torch.backends.cuda.matmul.allow_tf32 = tf32
+    x = torch.zeros(n, i, device="cuda", dtype=dtype)
+    w = torch.zeros(o, i, device="cuda", dtype=dtype)
+    rate = 2e-12 * n * i * o / seconds(lambda: torch.nn.functional.linear(x, w))
+    print(f"linear_{name}_{n}x{i}x{o} {rate:.1f} TFLOP/s")
+
+
+def main():
+    n = 124_000_000
+    a, b = torch.zeros(n, device="cuda"), torch.zeros(n, device="cuda")
+    print(f"copy_bandwidth {2 * 4 * n / seconds(lambda: a.copy_(b)) / 1e9:.1f} GB/s")
+    p = torch.nn.Parameter(torch.zeros(n, device="cuda"))
+    p.grad = torch.zeros(n, device="cuda")
+    adamw = torch.optim.AdamW([p], lr=1e-3, fused=True)
+    print(f"adamw_bandwidth {7 * 4 * n / seconds(adamw.step) / 1e9:.1f} GB/s")
+    for shape in [(4096, 4096, 4096), (8192, 8192, 8192), (4096, 768, 3072), (1024, 512, 512)]:
+        linear("fp32", torch.float32, False, *shape)
+        linear("tf32", torch.float32, True, *shape)
+        linear("bf16", torch.bfloat16, False, *shape)
+    print("torch", torch.__version__, torch.cuda.get_device_name())
+
+
+main()
