@@ -42,6 +42,23 @@ typedef struct lk_kernel {
     size_t nbytes;    /* memory the kernel keeps for itself: prepared weights, scratch */
 } lk_kernel;
 
+/* The one list of binders that a backend has, X(ID of the op, name). */
+#define LK_BINDER_LIST(X)                                                                          \
+    X(LINEAR, linear) X(LINEAR_GRAD_X, linear_grad_x) X(LINEAR_GRAD_W, linear_grad_w)               \
+    X(CONV2D, conv2d) X(CONV2D_GRAD_X, conv2d_grad_x) X(CONV2D_GRAD_W, conv2d_grad_w)               \
+    X(BIAS_GRAD, bias_grad)                                                                         \
+    X(MAX_POOL2D, max_pool2d) X(MAX_POOL2D_GRAD, max_pool2d_grad)                                   \
+    X(AVG_POOL2D, avg_pool2d) X(AVG_POOL2D_GRAD, avg_pool2d_grad)                                   \
+    X(FLATTEN, flatten) X(FLATTEN_GRAD, flatten_grad)                                               \
+    X(ACTIVATION, activation) X(ACTIVATION_GRAD, activation_grad)                                   \
+    X(DROPOUT, dropout) X(DROPOUT_GRAD, dropout_grad)                                               \
+    X(BATCH_NORM, batch_norm) X(BATCH_NORM_GRAD, batch_norm_grad) X(BATCH_NORM_EVAL, batch_norm_eval) \
+    X(BATCH_NORM_EVAL_GRAD, batch_norm_eval_grad)                                                   \
+    X(LAYER_NORM, layer_norm) X(LAYER_NORM_GRAD, layer_norm_grad)                                   \
+    X(ADD, add) X(CAST, cast)                                                                       \
+    X(MSE_LOSS, mse_loss) X(L1_LOSS, l1_loss) X(CROSS_ENTROPY, cross_entropy)
+
+
 /* The optimizer's pass over one run of the arenas; every array begins at the run's first element. */
 typedef enum lk_ema_mode { LK_EMA_OFF, LK_EMA_COPY, LK_EMA_BLEND } lk_ema_mode;
 typedef struct lk_update {

@@ -47,7 +47,7 @@ typedef struct lk_tensor {
     int n_uses;                 /* nodes that read it so far */
 } lk_tensor;
 
-/* Every op, forward and backward: X(ID, "name").  A backend has one binder per id (cpu/bind.c lists them). */
+/* Every op, forward and backward: X(ID, "name").  A backend has one binder per id (backend.h lists them). */
 #define LK_OP_LIST(X)                                                                                 \
     X(LINEAR, "linear")                     /* x (N,I), w (O,I), [b (O)] -> y (N,O) */                \
     X(LINEAR_GRAD_X, "linear_grad_x")       /* dy, w -> dx */                                         \

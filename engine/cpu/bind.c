@@ -5,7 +5,7 @@
 
 static cpu_binder *const binders[LK_N_OPS] = {
 #define BINDER_ENTRY(id, name) [LK_OP_##id] = cpu_bind_##name,
-    CPU_BINDER_LIST(BINDER_ENTRY)
+    LK_BINDER_LIST(BINDER_ENTRY)
 #undef BINDER_ENTRY
 };
 

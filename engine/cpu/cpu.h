@@ -21,24 +21,9 @@ typedef struct cpu_ctx {
 
 typedef lk_status cpu_binder(const cpu_ctx *ctx, const lk_graph *graph, const lk_node *node, lk_kernel *out);
 
-/* The one list of binders, X(ID of the op, name): cpu_bind_linear() and so on.  bind.c makes the table. */
-#define CPU_BINDER_LIST(X)                                                                          \
-    X(LINEAR, linear) X(LINEAR_GRAD_X, linear_grad_x) X(LINEAR_GRAD_W, linear_grad_w)               \
-    X(CONV2D, conv2d) X(CONV2D_GRAD_X, conv2d_grad_x) X(CONV2D_GRAD_W, conv2d_grad_w)               \
-    X(BIAS_GRAD, bias_grad)                                                                         \
-    X(MAX_POOL2D, max_pool2d) X(MAX_POOL2D_GRAD, max_pool2d_grad)                                   \
-    X(AVG_POOL2D, avg_pool2d) X(AVG_POOL2D_GRAD, avg_pool2d_grad)                                   \
-    X(FLATTEN, flatten) X(FLATTEN_GRAD, flatten_grad)                                               \
-    X(ACTIVATION, activation) X(ACTIVATION_GRAD, activation_grad)                                   \
-    X(DROPOUT, dropout) X(DROPOUT_GRAD, dropout_grad)                                               \
-    X(BATCH_NORM, batch_norm) X(BATCH_NORM_GRAD, batch_norm_grad) X(BATCH_NORM_EVAL, batch_norm_eval) \
-    X(BATCH_NORM_EVAL_GRAD, batch_norm_eval_grad)                                                   \
-    X(LAYER_NORM, layer_norm) X(LAYER_NORM_GRAD, layer_norm_grad)                                   \
-    X(ADD, add) X(CAST, cast)                                                                       \
-    X(MSE_LOSS, mse_loss) X(L1_LOSS, l1_loss) X(CROSS_ENTROPY, cross_entropy)
-
+/* cpu_bind_linear() and so on; bind.c makes the table. */
 #define CPU_BINDER_DECLARE(id, name) cpu_binder cpu_bind_##name;
-CPU_BINDER_LIST(CPU_BINDER_DECLARE)
+LK_BINDER_LIST(CPU_BINDER_DECLARE)
 #undef CPU_BINDER_DECLARE
 
 /* lk_backend's bind: looks the node's binder up. */

@@ -7,7 +7,7 @@ static cuda_binder *binder_of(lk_op_id op)
 {
     switch (op) {
 #define BINDER_CASE(id, name) case LK_OP_##id: return cuda_bind_##name;
-        CUDA_BINDER_LIST(BINDER_CASE)
+        LK_BINDER_LIST(BINDER_CASE)
 #undef BINDER_CASE
     case LK_N_OPS: break;
     }

@@ -37,7 +37,7 @@ static __global__ void widen(float *to, const __nv_bfloat16 *from, size_t n, boo
 static __global__ void relu_in_place(void *y, size_t n, bool bf16)
 {
     for (size_t k = blockIdx.x * (size_t)blockDim.x + threadIdx.x; k < n; k += gridDim.x * (size_t)blockDim.x)
-        product_store(y, k, lk_relu(product_load(y, k, bf16)), bf16);
+        element_store(y, k, lk_relu(element_load(y, k, bf16)), bf16);
 }
 
 /* What a piece's gradient is computed from: the tensor itself, or a widened copy in scratch. */
@@ -47,7 +47,7 @@ static lk_status operand(const conv *s, const char *at, float *scratch, int64_t 
 
     *out = at;
     if (!conv_widens(s)) return LK_OK;
-    LK_LAUNCH_FLAT(widen, product_blocks(s->ctx, (size_t)n_elem / 8 + 1), PRODUCT_BLOCK, s->ctx->stream, scratch,
+    LK_LAUNCH_FLAT(widen, element_blocks(s->ctx, (size_t)n_elem / 8 + 1), ELEMENT_BLOCK, s->ctx->stream, scratch,
                    (const __nv_bfloat16 *)at, (size_t)n_elem, vectors);
     *out = scratch;
     return LK_OK;
@@ -82,7 +82,7 @@ static lk_status forward(conv *s, const conv_piece *p, const void *x, const void
     LK_CUDNN(cudnnConvolutionForward(ctx->dnn, &one, p->x, x, s->filter, w, s->conv, algo, workspace, p->workspace,
                                      b ? &one : &zero, p->y, y));
     if (s->relu)
-        LK_LAUNCH_FLAT(relu_in_place, product_blocks(ctx, rows * cols), PRODUCT_BLOCK, ctx->stream, y, rows * cols,
+        LK_LAUNCH_FLAT(relu_in_place, element_blocks(ctx, rows * cols), ELEMENT_BLOCK, ctx->stream, y, rows * cols,
                        s->bf16);
     return LK_OK;
 }

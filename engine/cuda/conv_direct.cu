@@ -13,7 +13,7 @@ static __global__ void forward(conv_shape s, void *y, const void *x, const void 
 
     for (int64_t k = blockIdx.x * (int64_t)blockDim.x + threadIdx.x; k < n_elem; k += gridDim.x * (int64_t)blockDim.x) {
         const int64_t o = k % s.O, q = k / s.O % s.Q, p = k / s.O / s.Q % s.P, n = k / s.O / s.Q / s.P;
-        float sum = b ? product_load(b, (size_t)o, bf16) : 0.0f;
+        float sum = b ? element_load(b, (size_t)o, bf16) : 0.0f;
 
         for (int64_t r = 0; r < s.KH; r++) {
             const int64_t h = p * s.stride - s.padding + r;
@@ -22,10 +22,10 @@ static __global__ void forward(conv_shape s, void *y, const void *x, const void 
                 if (v < 0 || v >= s.W) continue;
                 const int64_t at_x = ((n * s.H + h) * s.W + v) * s.I, at_w = ((o * s.KH + r) * s.KW + t) * s.I;
                 for (int64_t i = 0; i < s.I; i++)
-                    sum += product_load(x, (size_t)(at_x + i), bf16) * product_load(w, (size_t)(at_w + i), bf16);
+                    sum += element_load(x, (size_t)(at_x + i), bf16) * element_load(w, (size_t)(at_w + i), bf16);
             }
         }
-        product_store(y, (size_t)k, relu ? lk_relu(sum) : sum, bf16);
+        element_store(y, (size_t)k, relu ? lk_relu(sum) : sum, bf16);
     }
 }
 
@@ -45,11 +45,11 @@ static __global__ void grad_x(conv_shape s, void *dx, const void *dy, const void
                 if (across < 0 || across % s.stride || q >= s.Q) continue;
                 const int64_t at_dy = ((n * s.P + p) * s.Q + q) * s.O;
                 for (int64_t o = 0; o < s.O; o++)
-                    sum += product_load(dy, (size_t)(at_dy + o), bf16) *
-                           product_load(w, (size_t)(((o * s.KH + r) * s.KW + t) * s.I + i), bf16);
+                    sum += element_load(dy, (size_t)(at_dy + o), bf16) *
+                           element_load(w, (size_t)(((o * s.KH + r) * s.KW + t) * s.I + i), bf16);
             }
         }
-        product_store(dx, (size_t)k, sum, bf16);
+        element_store(dx, (size_t)k, sum, bf16);
     }
 }
 
@@ -67,8 +67,8 @@ static __global__ void grad_w(conv_shape s, float *dw, const void *dy, const voi
             for (int64_t q = 0; h >= 0 && h < s.H && q < s.Q; q++) {
                 const int64_t v = q * s.stride - s.padding + t;
                 if (v < 0 || v >= s.W) continue;
-                sum += (double)product_load(dy, (size_t)((row * s.Q + q) * s.O + o), bf16) *
-                       (double)product_load(x, (size_t)(((n * s.H + h) * s.W + v) * s.I + i), bf16);
+                sum += (double)element_load(dy, (size_t)((row * s.Q + q) * s.O + o), bf16) *
+                       (double)element_load(x, (size_t)(((n * s.H + h) * s.W + v) * s.I + i), bf16);
             }
         }
         dw[k] = (float)sum;
@@ -80,7 +80,7 @@ lk_status cuda_conv_direct(cuda_ctx *ctx, const conv_shape *s, void *y, const vo
 {
     const size_t n_elem = (size_t)(s->N * s->P * s->Q * s->O);
 
-    LK_LAUNCH_FLAT(forward, product_blocks(ctx, n_elem), PRODUCT_BLOCK, ctx->stream, *s, y, x, w, b, relu, bf16);
+    LK_LAUNCH_FLAT(forward, element_blocks(ctx, n_elem), ELEMENT_BLOCK, ctx->stream, *s, y, x, w, b, relu, bf16);
     return LK_OK;
 }
 
@@ -89,7 +89,7 @@ lk_status cuda_conv_direct_grad_x(cuda_ctx *ctx, const conv_shape *s, void *dx, 
 {
     const size_t n_elem = (size_t)(s->N * s->H * s->W * s->I);
 
-    LK_LAUNCH_FLAT(grad_x, product_blocks(ctx, n_elem), PRODUCT_BLOCK, ctx->stream, *s, dx, dy, w, bf16);
+    LK_LAUNCH_FLAT(grad_x, element_blocks(ctx, n_elem), ELEMENT_BLOCK, ctx->stream, *s, dx, dy, w, bf16);
     return LK_OK;
 }
 
@@ -98,6 +98,6 @@ lk_status cuda_conv_direct_grad_w(cuda_ctx *ctx, const conv_shape *s, float *dw,
 {
     const size_t n_elem = (size_t)(s->O * s->I * s->KH * s->KW);
 
-    LK_LAUNCH_FLAT(grad_w, product_blocks(ctx, n_elem), PRODUCT_BLOCK, ctx->stream, *s, dw, dy, x, bf16);
+    LK_LAUNCH_FLAT(grad_w, element_blocks(ctx, n_elem), ELEMENT_BLOCK, ctx->stream, *s, dw, dy, x, bf16);
     return LK_OK;
 }

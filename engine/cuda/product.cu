@@ -77,7 +77,7 @@ static __global__ void pack(void *packed, const float *w, size_t n, size_t I, si
     for (size_t k = blockIdx.x * (size_t)blockDim.x + threadIdx.x; k < n; k += gridDim.x * (size_t)blockDim.x) {
         const size_t i = k % I, tap = k / I % taps, row = k / I / taps;
 
-        product_store(packed, k, w[(row * I + i) * taps + tap], bf16);
+        element_store(packed, k, w[(row * I + i) * taps + tap], bf16);
     }
 }
 
@@ -134,7 +134,7 @@ static lk_status renew(const cuda_weight *weight, const float *w)
 
     if (cuda_weight_lies_packed(weight->I, weight->taps))
         return cuda_cast_bf16(weight->ctx->stream, (__nv_bfloat16 *)weight->copy, w, n);
-    LK_LAUNCH_FLAT(pack, product_blocks(weight->ctx, n), PRODUCT_BLOCK, weight->ctx->stream, weight->copy, w, n,
+    LK_LAUNCH_FLAT(pack, element_blocks(weight->ctx, n), ELEMENT_BLOCK, weight->ctx->stream, weight->copy, w, n,
                    (size_t)weight->I, (size_t)weight->taps, weight->bf16);
     return LK_OK;
 }
@@ -154,7 +154,7 @@ lk_status cuda_weight_unpack(cuda_ctx *ctx, float *dw, const float *packed, int6
 {
     const size_t n = (size_t)(O * I * taps);
 
-    LK_LAUNCH_FLAT(unpack, product_blocks(ctx, n), PRODUCT_BLOCK, ctx->stream, dw, packed, n, (size_t)I, (size_t)taps);
+    LK_LAUNCH_FLAT(unpack, element_blocks(ctx, n), ELEMENT_BLOCK, ctx->stream, dw, packed, n, (size_t)I, (size_t)taps);
     return LK_OK;
 }
 
@@ -171,10 +171,10 @@ lk_status cuda_fill_rows(cuda_ctx *ctx, void *y, const void *b, size_t rows, siz
     const size_t n = rows * cols;
 
     if (bf16)
-        LK_LAUNCH_FLAT(fill_rows<__nv_bfloat16>, product_blocks(ctx, n), PRODUCT_BLOCK, ctx->stream, (__nv_bfloat16 *)y,
+        LK_LAUNCH_FLAT(fill_rows<__nv_bfloat16>, element_blocks(ctx, n), ELEMENT_BLOCK, ctx->stream, (__nv_bfloat16 *)y,
                        (const __nv_bfloat16 *)b, n, cols);
     else
-        LK_LAUNCH_FLAT(fill_rows<float>, product_blocks(ctx, n), PRODUCT_BLOCK, ctx->stream, (float *)y,
+        LK_LAUNCH_FLAT(fill_rows<float>, element_blocks(ctx, n), ELEMENT_BLOCK, ctx->stream, (float *)y,
                        (const float *)b, n, cols);
     return LK_OK;
 }

@@ -3,7 +3,7 @@
 #ifndef LK_CUDA_PRODUCT_H
 #define LK_CUDA_PRODUCT_H
 
-#include "engine/cuda/cuda.h"
+#include "engine/cuda/element.h"
 
 typedef enum cuda_pass { CUDA_FORWARD, CUDA_GRAD_X, CUDA_GRAD_W } cuda_pass;
 
@@ -20,27 +20,6 @@ bool cuda_relu_follows(const lk_graph *graph, int first, product_tensors *tensor
 /* Binds what sums dy into db beside a GRAD_W node; out->run stays NULL where the node has no db. */
 lk_status cuda_bind_db(cuda_ctx *ctx, const lk_graph *graph, const lk_node *node, lk_kernel *out);
 void cuda_kernel_free(lk_kernel *kernel);
-
-/* Element-wise kernels: threads of a block, and blocks for n elements, each thread taking one in every grid's width. */
-enum { PRODUCT_BLOCK = 256, PRODUCT_BLOCKS_PER_SM = 8 };
-static inline unsigned product_blocks(const cuda_ctx *ctx, size_t n)
-{
-    const size_t most = (size_t)ctx->n_sms * PRODUCT_BLOCKS_PER_SM, wanted = (n + PRODUCT_BLOCK - 1) / PRODUCT_BLOCK;
-
-    return (unsigned)(wanted < most ? wanted : most);
-}
-
-/* Element i of an array of float or bfloat16. */
-static __device__ inline float product_load(const void *x, size_t i, bool bf16)
-{
-    return bf16 ? __bfloat162float(((const __nv_bfloat16 *)x)[i]) : ((const float *)x)[i];
-}
-
-static __device__ inline void product_store(void *y, size_t i, float value, bool bf16)
-{
-    if (bf16) ((__nv_bfloat16 *)y)[i] = __float2bfloat16_rn(value);
-    else ((float *)y)[i] = value;
-}
 
 /* -------------------------------------------------------------- parameters */
 
