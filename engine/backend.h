@@ -82,6 +82,7 @@ typedef struct lk_update {
  * each does. */
 typedef struct lk_device_calls {
     int (*count)(void *ctx);
+    void (*identify)(void *ctx, char *text, size_t nbytes);
     lk_status (*add)(void *ctx, lk_queue queue, float *into, const float *from, size_t n_elem);
     lk_status (*zero)(void *ctx, lk_queue queue, void *at, size_t nbytes);
     lk_status (*copy)(void *ctx, lk_queue queue, void *to, const void *from, size_t nbytes);

@@ -27,6 +27,15 @@ int lk_engine_n_devices(const lk_engine *engine)
     return device ? device->count(ctx) : 0;
 }
 
+void lk_engine_device(const lk_engine *engine, char *text, size_t nbytes)
+{
+    void *ctx;
+    const lk_device_calls *device = device_of(engine, &ctx);
+
+    if (nbytes) text[0] = '\0';
+    if (device) device->identify(ctx, text, nbytes);
+}
+
 /* ------------------------------------------------------------------- queues */
 
 lk_status lk_engine_add(lk_engine *engine, lk_queue queue, float *into, const float *from, size_t n_elem)

@@ -375,13 +375,16 @@ typedef enum lk_queue {
 
 bool lk_engine_on_device(const lk_engine *engine); /* the host cannot see the engine's memory */
 int  lk_engine_n_devices(const lk_engine *engine); /* of this machine; 0: not on a device */
+/* Which one it is, the same for all processes of this machine whatever they were shown of it: "0000:3b:00.0"; "": not on
+ * a device.  Writes at most nbytes. */
+void lk_engine_device(const lk_engine *engine, char *text, size_t nbytes);
 /* into[i] += from[i]. */
 lk_status lk_engine_add(lk_engine *engine, lk_queue queue, float *into, const float *from, size_t n_elem);
 lk_status lk_engine_zero(lk_engine *engine, lk_queue queue, void *at, size_t nbytes);
 lk_status lk_engine_copy(lk_engine *engine, lk_queue queue, void *to, const void *from, size_t nbytes);
 /* Queues fn(arg, stream), called on this thread at or before the launch and perhaps only the first time this work is
  * queued: it must do nothing but put work on the stream (a cudaStream_t), the same work for the same bytes of arg, which
- * are copied.  Set padding to 0. */
+ * are copied.  Set padding to 0.  What was recorded of it goes when any memory of the engine is released. */
 typedef lk_status lk_queued_fn(const void *arg, void *stream);
 lk_status lk_engine_call(lk_engine *engine, lk_queue queue, lk_queued_fn *fn, const void *arg, size_t nbytes);
 /* What is queued in `then` from now on begins after what is queued in `first` so far. */

@@ -274,6 +274,12 @@ static lk_status queue_running(void *arg, float *running, const float *stat, siz
 
 static int count(void *ctx) { return ((cuda_ctx *)ctx)->n_devices; }
 
+/* Its place on the bus: a number would count only what this process was shown, and NCCL tells devices apart by it too. */
+static void identify(void *ctx, char *text, size_t nbytes)
+{
+    if (cudaDeviceGetPCIBusId(text, (int)nbytes, ((cuda_ctx *)ctx)->device) != cudaSuccess) cudaGetLastError();
+}
+
 static lk_status launch(void *arg)
 {
     cuda_ctx *ctx = (cuda_ctx *)arg;
@@ -334,7 +340,7 @@ static lk_status snapshot_wait(void *arg)
 }
 
 const lk_device_calls cuda_device_calls = {
-    count, queue_add, queue_zero, queue_copy, queue_call, queue_after, launch, set_poll, host_alloc, host_release,
+    count, identify, queue_add, queue_zero, queue_copy, queue_call, queue_after, launch, set_poll, host_alloc, host_release,
     upload, snapshot, snapshot_wait, queue_put, queue_begin, queue_run, queue_inspect, queue_report, queue_running,
     queue_ema,
 };

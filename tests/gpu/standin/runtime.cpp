@@ -241,6 +241,10 @@ cudaError_t cudaSetDevice(int device)
 cudaError_t cudaGetDevice(int *device) { return *device = current_device, cudaSuccess; }
 cudaError_t cudaDriverGetVersion(int *version) { return *version = 13000, cudaSuccess; }
 cudaError_t cudaRuntimeGetVersion(int *version) { return *version = CUDART_VERSION, cudaSuccess; }
+cudaError_t cudaDeviceGetPCIBusId(char *text, int n, int device)
+{
+    return std::snprintf(text, (size_t)n, "0000:%02x:00.0", device + 1), cudaSuccess;
+}
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp *prop, int)
 {
     std::memset(prop, 0, sizeof *prop);
