@@ -12,7 +12,8 @@
  *
  * Arenas on devices: what lanes add up is queued behind them.  By NCCL buckets are queued as they complete and run
  * beside the backward pass; finish only joins the queues.  By MPI finish waits for the device and sums then: in place if
- * MPI reads device memory, else in copies of the roots on the host (transport.c chooses).
+ * MPI reads device memory, else in copies of the roots on the host, where the thread sums one bucket while the next is
+ * copied (transport.c chooses).
  */
 #include "dist/adder.h"
 #include "dist/background.h"
@@ -118,7 +119,9 @@ static lk_status prepare(lk_adder *adder, int lanes, const lk_slice *bucket, siz
 
 static lk_status open_background(lk_adder *adder)
 {
-    if (adder->n_buckets == 1 || !adder->world->threads || lk_memory_is_device(adder->memory)) return LK_OK;
+    const bool on_host = !lk_memory_is_device(adder->memory) || adder->staged[0];
+
+    if (adder->n_buckets == 1 || !adder->world->threads || !on_host) return LK_OK;
     adder->wire.background = true;
     return lk_background_new(sum_bucket, adder, &adder->wire.hurry, &adder->background);
 }
@@ -237,7 +240,8 @@ static void complete_buckets(lk_adder *adder, size_t begin, size_t end)
     }
     const size_t before = adder->n_complete;
     while (adder->n_complete < adder->n_buckets && adder->missing[adder->n_complete] == 0) adder->n_complete++;
-    if (adder->background && adder->n_complete > before) lk_background_post(adder->background, adder->n_complete);
+    if (adder->background && !adder->staged[0] && adder->n_complete > before)
+        lk_background_post(adder->background, adder->n_complete);
     if (!adder->state || !adder->way->queues) return;
     for (size_t i = before; i < adder->n_complete && adder->status == LK_OK; i++) adder->status = sum_bucket(adder, i);
 }
@@ -264,22 +268,31 @@ static double now_s(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-/* Copies of the roots are summed, and the sum goes back. */
+static lk_status copy_roots(lk_adder *adder, lk_slice bucket)
+{
+    const size_t nbytes = (bucket.end - bucket.begin) * sizeof(float);
+
+    for (int r = 0; r < adder->run.n_roots; r++)
+        LK_TRY(lk_engine_read(adder->memory.engine, adder->staged[r] + bucket.begin, adder->arena[r] + bucket.begin,
+                              nbytes));
+    return LK_OK;
+}
+
+/* Copies of the roots are summed, one bucket while the next is copied, and the sum goes back. */
 static lk_status sum_staged(lk_adder *adder)
 {
-    const size_t nbytes = adder->n_elem * sizeof(float);
-
-    for (int i = 0; i < adder->run.n_roots; i++)
-        LK_TRY(lk_engine_read(adder->memory.engine, adder->staged[i], adder->arena[i], nbytes));
-    for (size_t i = 0; i < adder->n_buckets; i++) LK_TRY(sum_bucket(adder, i));
-    return lk_engine_write(adder->memory.engine, adder->arena[0], adder->staged[0], nbytes);
+    for (size_t i = 0; i < adder->n_buckets; i++) {
+        LK_TRY(copy_roots(adder, adder->bucket[i]));
+        if (adder->background) lk_background_post(adder->background, i + 1);
+        else LK_TRY(sum_bucket(adder, i));
+    }
+    if (adder->background) LK_TRY(lk_background_wait(adder->background, adder->n_buckets));
+    return lk_engine_write(adder->memory.engine, adder->arena[0], adder->staged[0], adder->n_elem * sizeof(float));
 }
 
 static lk_status sum_all(lk_adder *adder)
 {
-    if (adder->way->queues) return lk_engine_after(adder->memory.engine, LK_QUEUE_COMPUTE, LK_QUEUE_REDUCE);
     if (adder->staged[0]) return sum_staged(adder);
-    LK_TRY(lk_memory_settle(adder->memory));
     if (adder->background) return lk_background_wait(adder->background, adder->n_buckets);
     for (size_t i = 0; i < adder->n_buckets; i++) LK_TRY(sum_bucket(adder, i));
     return LK_OK;
@@ -304,7 +317,10 @@ lk_status lk_adder_finish(lk_adder *adder, const float **sum)
     adder->lane = adder->run.begin;
     *sum = adder->arena[0];
     LK_TRY(adder->status);
-    return adder->state ? wait_for_sum(adder) : LK_OK;
+    if (!adder->state) return LK_OK;
+    if (adder->way->queues) return lk_engine_after(adder->memory.engine, LK_QUEUE_COMPUTE, LK_QUEUE_REDUCE);
+    LK_TRY(lk_memory_settle(adder->memory)); /* own work, not a wait for others */
+    return wait_for_sum(adder);
 }
 
 void lk_adder_get_stats(const lk_adder *adder, lk_reducer_stats *out)

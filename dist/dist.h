@@ -41,7 +41,8 @@ const char *lk_world_host(const lk_world *world, int rank); /* host name of a wo
 /* What can fail on one worker becomes the same on all: LK_OK if every worker passes LK_OK, else the status of the
  * lowest failing rank with its message, "rank 2 (host b): ...".  Collective. */
 lk_status lk_world_agree(lk_world *world, lk_status mine);
-/* Ends the whole job at once with this exit status, after printing `message` once.  Local; does not return. */
+/* Ends the whole job at once with this exit status, after printing `message`; LK_ERR_PEER only if no worker of this host
+ * has said already why the job ends.  Local; does not return. */
 void lk_world_abort(lk_world *world, lk_status status, const char *message) __attribute__((noreturn));
 
 lk_status lk_world_barrier(lk_world *world);                                             /* Collective */
@@ -98,8 +99,8 @@ lk_status lk_reducer_lane(lk_reducer *reducer, int lane, float **grads);
 lk_status lk_reducer_empty_lane(lk_reducer *reducer);
 /* An lk_ready_fn whose arg is the reducer: [begin, end) of the current lane's arena is final.  Local. */
 void      lk_reducer_ready(void *reducer, size_t begin, size_t end);
-/* Waits for all buckets; *sum, the engine's memory, is the sum over all lanes, the same bits on every worker, valid until the next
- * lk_reducer_lane().  Collective. */
+/* Waits for all buckets (or queues that, above); *sum is the sum over all lanes in the engine's memory, the same bits on
+ * every worker, valid until the next lk_reducer_lane().  Collective. */
 lk_status lk_reducer_finish(lk_reducer *reducer, const float **sum);
 
 typedef struct lk_reducer_stats {
@@ -107,7 +108,8 @@ typedef struct lk_reducer_stats {
     int n_arenas;              /* gradient arenas that this worker's lanes are added up in */
     int64_t bytes_sent;        /* by this worker since the start */
     double seconds_waited;     /* in lk_reducer_finish, so not hidden behind the backward pass */
-    const char *transport;     /* "mpi", "nccl" and so on; "" in a world of one */
+    const char *transport;     /* "mpi"; of device memory "nccl", "mpi, staged" on the host or "mpi, cuda-aware"; "" in a
+                                * world of one */
 } lk_reducer_stats;
 void lk_reducer_get_stats(const lk_reducer *reducer, lk_reducer_stats *out);
 
@@ -153,11 +155,9 @@ lk_status lk_world_check_replicas(lk_world *world, lk_engine *engine, const lk_m
 
 /* ---------------------------------------------------------------- for doctor */
 
-/* "Open MPI 4.1.4 (MPI 3.1)", and whether it was started under mpirun; writes at most nbytes.  Local. */
+/* "Open MPI 4.1.4 (MPI 3.1)", whether it was started under mpirun, and then whether it takes device memory; writes at
+ * most nbytes.  Local. */
 void lk_world_describe(const lk_world *world, char *text, size_t nbytes);
-/* How gradients on devices would travel: "NCCL 2.27.3, one worker a device; else MPI, staged on the host"; writes at most
- * nbytes.  Local. */
-void lk_reduction_describe(char *text, size_t nbytes);
 
 #ifdef __cplusplus
 }

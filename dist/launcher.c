@@ -12,6 +12,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#if defined(OPEN_MPI) && __has_include(<mpi-ext.h>)
+#include <mpi-ext.h>
+#endif
+
 static int count_in(const char *variable)
 {
     const char *text = getenv(variable);
@@ -66,4 +70,19 @@ void lk_mpi_library(char *text, size_t nbytes)
     char *v = strstr(version, " v");
     if (v) memmove(v + 1, v + 2, strlen(v + 2) + 1);
     snprintf(text, nbytes, "%s", version);
+}
+
+/* Asked when the program runs: the library it meets there need not be the one it was built with. */
+bool lk_mpi_cuda_aware(void)
+{
+    const char *said = getenv("LOCKSTEP_CUDA_AWARE");
+    int aware = 0;
+
+    if (said && *said) return strcmp(said, "0") != 0;
+#if defined(MPIX_CUDA_AWARE_SUPPORT) /* Open MPI */
+    aware = MPIX_Query_cuda_support();
+#elif defined(MPIX_GPU_SUPPORT_CUDA) /* MPICH */
+    if (MPIX_GPU_query_support(MPIX_GPU_SUPPORT_CUDA, &aware) != MPI_SUCCESS) aware = 0;
+#endif
+    return aware != 0;
 }

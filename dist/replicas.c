@@ -13,24 +13,45 @@
 
 #include <xxhash.h>
 
-enum { TEXT_BYTES = 1024, NAMED_RANKS = 8 };
+enum { TEXT_BYTES = 1024, NAMED_RANKS = 8, PIECE_BYTES = 4 << 20 };
+
+/* From a device, piece by piece; the hash of the pieces is the hash of the whole. */
+static lk_status hash_pieces(lk_engine *engine, const char *from, size_t nbytes, void *piece, XXH3_state_t *hash)
+{
+    for (size_t done = 0; done < nbytes;) {
+        const size_t n = nbytes - done < PIECE_BYTES ? nbytes - done : PIECE_BYTES;
+
+        LK_TRY(lk_engine_read(engine, piece, from + done, n));
+        XXH3_64bits_update(hash, piece, n);
+        done += n;
+    }
+    return LK_OK;
+}
+
+static lk_status hash_device(lk_engine *engine, const float *from, size_t nbytes, uint64_t *out)
+{
+    void *piece = lk_alloc(PIECE_BYTES);
+    XXH3_state_t *hash = XXH3_createState();
+    lk_status status = piece && hash ? LK_OK : LK_FAIL(LK_ERR_SYSTEM, "out of memory: %d bytes to hash", PIECE_BYTES);
+
+    if (status == LK_OK) {
+        XXH3_64bits_reset(hash);
+        status = hash_pieces(engine, (const char *)from, nbytes, piece, hash);
+        *out = XXH3_64bits_digest(hash);
+    }
+    XXH3_freeState(hash);
+    lk_free(&piece);
+    return status;
+}
 
 /* Hash of parameters [begin, begin + n_elem).  In host memory they are read in place. */
 static lk_status hash_range(lk_engine *engine, const float *params, size_t begin, size_t n_elem, uint64_t *out)
 {
     const size_t nbytes = n_elem * sizeof *params;
-    float *host = NULL;
 
-    if (!lk_engine_on_device(engine)) {
-        *out = XXH3_64bits(params + begin, nbytes);
-        return LK_OK;
-    }
-    host = lk_alloc(nbytes);
-    LK_TRY_ALLOC(host, nbytes);
-    const lk_status status = lk_engine_read(engine, host, params + begin, nbytes);
-    if (status == LK_OK) *out = XXH3_64bits(host, nbytes);
-    lk_free(&host);
-    return status;
+    if (lk_engine_on_device(engine)) return hash_device(engine, params + begin, nbytes, out);
+    *out = XXH3_64bits(params + begin, nbytes);
+    return LK_OK;
 }
 
 /* ------------------------------------------------------- when they differ */

@@ -7,14 +7,11 @@
 typedef struct lk_transport {
     const lk_way *way;
     bool staged;       /* roots on a device are summed in copies on the host */
-    const char *name;  /* "mpi", "mpi, staged on the host", "mpi, from device memory", "nccl"; "" in a world of one */
+    const char *name;  /* as in lk_reducer_stats */
 } lk_transport;
 
-/* engine: NULL for host memory.  Collective; the leader says on stderr when devices are shared.
+/* engine: NULL for host memory.  Collective; the leader says on stderr, once, when devices are shared.
  * Errors, the same on every worker: LK_ERR_USAGE (nccl without devices, without NCCL, or with shared ones). */
-lk_status lk_transport_choose(lk_world *world, lk_engine *engine, lk_reduction kind, lk_transport *out);
-
-/* Whether MPI reads and writes device memory: LOCKSTEP_CUDA_AWARE=0 or 1 if it is set, else what MPI says. */
-bool lk_mpi_cuda_aware(void);
+lk_status lk_transport_choose(lk_world *world, const lk_engine *engine, lk_reduction kind, lk_transport *out);
 
 #endif

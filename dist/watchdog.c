@@ -53,6 +53,7 @@ struct lk_watchdog {
     stand *own;            /* owned; NULL with a window */
     lk_sight *sight;       /* owned, (n), the thread's */
     const char *phase;     /* what mine->phase holds; main thread only */
+    bool device_wait;      /* it waits for its device; main thread only */
     pthread_t thread;
     bool running;
     pthread_mutex_t lock;  /* guards timeout and stop */
@@ -94,6 +95,7 @@ void lk_world_progress(lk_world *world, int64_t step, const char *phase)
 {
     lk_watchdog *dog = world->watchdog;
 
+    if (dog->device_wait) lk_wait_end(world);
     atomic_store_explicit(&dog->mine->step, step, memory_order_relaxed);
     if (phase != dog->phase) set_phase(dog->mine, dog->phase = phase);
     stamp(dog->mine);
@@ -109,8 +111,17 @@ void lk_wait_begin(lk_world *world)
 void lk_wait_end(lk_world *world)
 {
     if (!world->watchdog) return;
+    world->watchdog->device_wait = false;
     stamp(world->watchdog->mine);
     atomic_store_explicit(&world->watchdog->mine->waiting, 0, memory_order_release);
+}
+
+/* Called again and again in one wait, which began with the first call. */
+void lk_wait_on_device(lk_world *world)
+{
+    if (!world->watchdog || world->watchdog->device_wait) return;
+    lk_wait_begin(world);
+    world->watchdog->device_wait = true;
 }
 
 void lk_watchdog_place(const lk_world *world, int64_t *step, char *phase, size_t nbytes)
@@ -192,13 +203,20 @@ static void pause_s(double seconds)
     while (nanosleep(&left, &left) != 0 && errno == EINTR) {}
 }
 
+bool lk_watchdog_speaks_first(lk_world *world)
+{
+    return !world->watchdog || atomic_exchange(&world->watchdog->table[0].spoken, 1) == 0;
+}
+
+void lk_watchdog_hold_back(void) { pause_s(GRACE_S); }
+
+/* One voice a host; who comes second leaves the first the time to end the job. */
 static void end_job(lk_watchdog *dog, lk_verdict verdict)
 {
-    /* One voice a host; who comes second leaves the first the time to end the job. */
-    if (atomic_exchange(&dog->table[0].spoken, 1) == 0)
+    if (lk_watchdog_speaks_first(dog->world))
         print_verdict(dog, verdict);
     else
-        pause_s(GRACE_S);
+        lk_watchdog_hold_back();
     lk_world_end(dog->world, LK_ERR_PEER);
 }
 

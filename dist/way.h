@@ -8,18 +8,20 @@
 /* Elements [begin, end) of a gradient arena. */
 typedef struct lk_slice { size_t begin, end; } lk_slice;
 
-/* Worker s's part of a slice that `size` workers share. */
+enum { LK_SLICE_ALIGN = 16 }; /* slices and their parts begin at cache lines, where copies are fastest */
+
+/* Worker s's part of a slice that `size` workers share; the first is the longest, the last may be empty. */
 static inline lk_slice lk_slice_part(lk_slice slice, int s, int size)
 {
-    const size_t n = slice.end - slice.begin, base = n / (size_t)size, extra = n % (size_t)size, i = (size_t)s;
-    const size_t begin = slice.begin + i * base + (i < extra ? i : extra);
+    const size_t lines = (slice.end - slice.begin + LK_SLICE_ALIGN - 1) / LK_SLICE_ALIGN;
+    const size_t each = (lines + (size_t)size - 1) / (size_t)size * LK_SLICE_ALIGN;
+    const size_t begin = slice.begin + (size_t)s * each, end = begin + each;
 
-    return (lk_slice){begin, begin + base + (i < extra)};
+    return (lk_slice){begin < slice.end ? begin : slice.end, end < slice.end ? end : slice.end};
 }
 
 typedef struct lk_way {
-    const char *transport; /* what carries the messages, in a word for people */
-    bool queues;           /* sum() only queues, on the device's queue for reductions; else it is done when it returns */
+    bool queues; /* sum() only queues, on the device's queue for reductions; else it is done when it returns */
     /* Reserves what it needs of the wire, which is borrowed and must outlive the state.  memory: where the arenas lie;
      * max_elem: of the largest bucket.  Collective where queues is set. */
     lk_status (*open)(lk_wire *wire, lk_memory memory, int lanes, size_t max_elem, void **state);

@@ -7,13 +7,13 @@
  *     slices   worker s owns slice s of the bucket: gets it of every root, adds it up in the tree's order, and sends it
  *              to everybody.  Two groups; (roots + 1) (W - 1) / W times the bucket's bytes, what a ring takes
  *
- * Or by ncclAllReduce, in the order that NCCL likes.  What a group holds follows from the bucket, so a step that was
- * recorded as a graph replays the same messages.
+ * Or by ncclAllReduce, in the order that NCCL likes.  What a group holds follows from the bucket alone, so a step that
+ * was recorded as a graph replays the same messages.
  */
-#include "dist/nccl.h"
+#include "dist/nccl_comm.h"
 #include "dist/way.h"
 
-#include <stdio.h>
+#include <assert.h>
 #include <string.h>
 
 enum { DIRECT_BYTES = 256 * 1024 }; /* of all roots together; above, slices send less */
@@ -22,7 +22,7 @@ typedef struct nccl_way {
     lk_wire *wire;       /* borrowed: counts what is sent */
     lk_memory memory;    /* of the queue for reductions */
     const lk_nccl *nccl;
-    void *comm;          /* owned; NULL once given up */
+    lk_nccl_comm *comm;  /* owned */
     int rank, size, n_own, n_roots;
     lk_tree_join join;
     float **leaf;        /* owned, (n_roots): of the bucket that is being queued */
@@ -46,53 +46,20 @@ static bool is_direct(const nccl_way *way, size_t n_elem)
     return n_elem * sizeof(float) * (size_t)way->n_roots <= DIRECT_BYTES;
 }
 
+/* Received roots lie this far apart: each begins at a cache line. */
+static size_t leaf_stride(size_t n_elem) { return (n_elem + LK_SLICE_ALIGN - 1) / LK_SLICE_ALIGN * LK_SLICE_ALIGN; }
+
 /* The most that others send at once. */
 static size_t scratch_elem(const nccl_way *way, size_t max_elem)
 {
-    const size_t direct = DIRECT_BYTES / sizeof(float), slices = (max_elem / (size_t)way->size + 1) * (size_t)way->n_roots;
+    const size_t others = (size_t)(way->n_roots - way->n_own);
+    const size_t direct = DIRECT_BYTES / sizeof(float) / (size_t)way->n_roots;
+    const size_t slice = length(lk_slice_part((lk_slice){0, max_elem}, 0, way->size));
 
-    return direct > slices ? direct : slices;
+    return others * leaf_stride(direct > slice ? direct : slice);
 }
 
-static lk_status watch(void *state)
-{
-    nccl_way *way = state;
-
-    if (!way->comm) return LK_FAIL(LK_ERR_PEER, "NCCL was given up after a failure");
-    const lk_status status = way->nccl->poll(way->comm);
-    if (status == LK_OK) return LK_OK;
-    /* Aborting ends what is stuck on the device too, and speaks over the message. */
-    char message[512];
-    snprintf(message, sizeof message, "%s", lk_error_message());
-    void *comm = way->comm;
-    way->comm = NULL;
-    way->nccl->abort(comm);
-    return LK_FAIL(status, "%s", message);
-}
-
-/* The job ends: so that no worker's device waits for one that is gone. */
-static void give_up(void *state)
-{
-    nccl_way *way = state;
-    void *comm = way->comm;
-
-    way->comm = NULL;
-    if (comm) way->nccl->abort(comm);
-}
-
-static lk_status join_workers(nccl_way *way, lk_world *world)
-{
-    char id[LK_NCCL_ID_BYTES] = {0};
-
-    LK_TRY(lk_world_agree(world, way->rank == 0 ? way->nccl->unique_id(id) : LK_OK));
-    LK_TRY(lk_world_broadcast(world, id, sizeof id));
-    LK_TRY(lk_world_agree(world, way->nccl->open(id, way->size, way->rank, &way->comm)));
-    lk_engine_set_poll(way->memory.engine, watch, way);
-    lk_world_on_end(world, give_up, way);
-    return LK_OK;
-}
-
-static lk_status fill(nccl_way *way, int lanes, size_t max_elem)
+static lk_status prepare(nccl_way *way, int lanes, size_t max_elem)
 {
     LK_TRY(lk_tree_join_new(lanes, way->size, &way->join));
     way->n_roots = way->join.first[way->size];
@@ -106,31 +73,34 @@ static lk_status open_way(lk_wire *wire, lk_memory memory, int lanes, size_t max
 {
     nccl_way *way = lk_alloc(sizeof *way);
     lk_world *world = wire->world;
+    lk_status status = LK_OK;
 
     *state = way;
-    lk_status status = way ? LK_OK : LK_FAIL(LK_ERR_SYSTEM, "out of memory: %zu bytes for a reduction", sizeof *way);
     if (way) {
-        *way = (nccl_way){.wire = wire, .memory = memory, .nccl = lk_engine_collectives(memory.engine),
-                          .rank = world->rank, .size = world->size};
+        way->wire = wire;
+        way->memory = memory;
         way->memory.queue = LK_QUEUE_REDUCE;
-        status = fill(way, lanes, max_elem);
+        way->nccl = lk_engine_collectives(memory.engine);
+        way->rank = world->rank;
+        way->size = world->size;
+        status = prepare(way, lanes, max_elem);
+    } else {
+        status = LK_FAIL(LK_ERR_SYSTEM, "out of memory: %zu bytes for a reduction", sizeof *way);
     }
     LK_TRY(lk_world_agree(world, status));
-    return join_workers(way, world);
+    return lk_nccl_comm_new(world, memory.engine, &way->comm);
 }
 
+/* Scratch goes first: releasing it drops the recorded graphs, and NCCL waits for those that hold its operations. */
 static void close_way(void *state)
 {
     nccl_way *way = state;
 
     if (!way) return;
-    lk_engine_wait(way->memory.engine);
-    lk_engine_set_poll(way->memory.engine, NULL, NULL);
-    lk_world_on_end(way->wire->world, NULL, NULL);
-    if (way->comm) way->nccl->close(way->comm);
+    lk_memory_free(way->memory, &way->scratch);
+    lk_nccl_comm_free(&way->comm);
     lk_tree_join_clear(&way->join);
     lk_free(&way->leaf);
-    lk_memory_free(way->memory, &way->scratch);
     lk_free(&way);
 }
 
@@ -149,64 +119,82 @@ static float *leaf_at(const nccl_way *way, int i, lk_slice own)
     const int mine = i - way->join.first[way->rank];
 
     if (mine >= 0 && mine < way->n_own) return way->root[mine] + own.begin;
-    return way->scratch + (size_t)(mine < 0 ? i : i - way->n_own) * length(own);
+    return way->scratch + (size_t)(mine < 0 ? i : i - way->n_own) * leaf_stride(length(own));
+}
+
+static lk_status send(const nccl_way *way, void *comm, const float *from, size_t n_elem, int to, void *stream)
+{
+    return n_elem ? way->nccl->send(comm, from, n_elem, to, stream) : LK_OK;
+}
+
+static lk_status receive(const nccl_way *way, void *comm, float *into, size_t n_elem, int from, void *stream)
+{
+    return n_elem ? way->nccl->receive(comm, into, n_elem, from, stream) : LK_OK;
 }
 
 /* Every worker gets from every other its part of each root. */
-static lk_status exchange(const void *arg, void *stream)
+static lk_status exchange_roots(const nccl_call *call, void *comm, void *stream)
 {
-    const nccl_call *call = arg;
-    nccl_way *way = call->way;
+    const nccl_way *way = call->way;
     const lk_slice own = part_of(way, call, way->rank);
 
-    LK_TRY(way->nccl->group_start());
     for (int d = 1; d < way->size; d++) {
         const int from = (way->rank + way->size - d) % way->size, to = (way->rank + d) % way->size;
         const lk_slice theirs = part_of(way, call, to);
 
         for (int i = way->join.first[from]; i < way->join.first[from + 1]; i++)
-            if (length(own)) LK_TRY(way->nccl->receive(way->comm, leaf_at(way, i, own), length(own), from, stream));
+            LK_TRY(receive(way, comm, leaf_at(way, i, own), length(own), from, stream));
         for (int i = 0; i < way->n_own; i++)
-            if (length(theirs))
-                LK_TRY(way->nccl->send(way->comm, way->root[i] + theirs.begin, length(theirs), to, stream));
+            LK_TRY(send(way, comm, way->root[i] + theirs.begin, length(theirs), to, stream));
     }
-    return way->nccl->group_end();
+    return LK_OK;
 }
 
 /* Everybody's finished slice to everybody. */
-static lk_status gather(const void *arg, void *stream)
+static lk_status gather_slices(const nccl_call *call, void *comm, void *stream)
 {
-    const nccl_call *call = arg;
-    nccl_way *way = call->way;
+    const nccl_way *way = call->way;
     const lk_slice own = part_of(way, call, way->rank);
 
-    LK_TRY(way->nccl->group_start());
     for (int d = 1; d < way->size; d++) {
         const int from = (way->rank + way->size - d) % way->size, to = (way->rank + d) % way->size;
         const lk_slice theirs = part_of(way, call, from);
 
-        if (length(theirs))
-            LK_TRY(way->nccl->receive(way->comm, way->root[0] + theirs.begin, length(theirs), from, stream));
-        if (length(own)) LK_TRY(way->nccl->send(way->comm, way->root[0] + own.begin, length(own), to, stream));
+        LK_TRY(receive(way, comm, way->root[0] + theirs.begin, length(theirs), from, stream));
+        LK_TRY(send(way, comm, way->root[0] + own.begin, length(own), to, stream));
     }
-    return way->nccl->group_end();
+    return LK_OK;
 }
+
+/* A group that was begun is ended also when something in it failed, or this thread would be in it for ever. */
+static lk_status in_group(const nccl_call *call, void *stream,
+                          lk_status (*post)(const nccl_call *call, void *comm, void *stream))
+{
+    const nccl_way *way = call->way;
+    void *comm;
+
+    LK_TRY(lk_nccl_comm_get(way->comm, &comm));
+    LK_TRY(way->nccl->group_start());
+    const lk_status posted = post(call, comm, stream), ended = way->nccl->group_end();
+    return posted != LK_OK ? posted : ended;
+}
+
+static lk_status exchange(const void *arg, void *stream) { return in_group(arg, stream, exchange_roots); }
+static lk_status gather(const void *arg, void *stream) { return in_group(arg, stream, gather_slices); }
 
 static lk_status all_reduce(const void *arg, void *stream)
 {
     const nccl_call *call = arg;
-    nccl_way *way = call->way;
+    const nccl_way *way = call->way;
+    void *comm;
 
-    return way->nccl->all_reduce(way->comm, way->root[0] + call->begin, call->end - call->begin, stream);
-}
-
-static lk_status queue_call(nccl_way *way, lk_queued_fn *fn, const nccl_call *call)
-{
-    return lk_engine_call(way->memory.engine, LK_QUEUE_REDUCE, fn, call, sizeof *call);
+    LK_TRY(lk_nccl_comm_get(way->comm, &comm));
+    return way->nccl->all_reduce(comm, way->root[0] + call->begin, call->end - call->begin, stream);
 }
 
 /* --------------------------------------------------------------------- sums */
 
+/* Padding and all: calls are told apart by their bytes. */
 static nccl_call call_of(nccl_way *way, lk_slice bucket, bool whole)
 {
     nccl_call call;
@@ -219,9 +207,34 @@ static nccl_call call_of(nccl_way *way, lk_slice bucket, bool whole)
     return call;
 }
 
+static lk_status queue_call(nccl_way *way, lk_queued_fn *fn, const nccl_call *call)
+{
+    return lk_engine_call(way->memory.engine, LK_QUEUE_REDUCE, fn, call, sizeof *call);
+}
+
+/* The bucket's sum begins after what has been computed.  Calls run later, and find the roots in the way: they are the
+ * same for every bucket. */
+static lk_status begin_sum(nccl_way *way, float *const *root)
+{
+    assert(!way->root[0] || memcmp(way->root, root, (size_t)way->n_own * sizeof *root) == 0);
+    memcpy(way->root, root, (size_t)way->n_own * sizeof *root);
+    return lk_engine_after(way->memory.engine, LK_QUEUE_REDUCE, LK_QUEUE_COMPUTE);
+}
+
 static void count_sent(nccl_way *way, size_t n_elem)
 {
     atomic_fetch_add_explicit(&way->wire->bytes_sent, (int64_t)(n_elem * sizeof(float)), memory_order_relaxed);
+}
+
+/* Adds this worker's part up and leaves it where its first root was. */
+static lk_status add_roots(nccl_way *way, lk_slice own)
+{
+    float *into = way->root[0] + own.begin;
+
+    if (length(own) == 0) return LK_OK;
+    for (int i = 0; i < way->n_roots; i++) way->leaf[i] = leaf_at(way, i, own);
+    LK_TRY(lk_memory_apply(way->memory, way->join.add, way->join.n_adds, way->leaf, 0, length(own)));
+    return way->leaf[0] == into ? LK_OK : lk_memory_copy(way->memory, into, way->leaf[0], length(own));
 }
 
 static lk_status sum_in_tree(void *state, float *const *root, lk_slice bucket)
@@ -229,17 +242,14 @@ static lk_status sum_in_tree(void *state, float *const *root, lk_slice bucket)
     nccl_way *way = state;
     const nccl_call call = call_of(way, bucket, is_direct(way, length(bucket)));
     const lk_slice own = part_of(way, &call, way->rank);
+    const size_t others = (size_t)(way->size - 1), sent = call.whole ? others * length(bucket) : length(bucket) - length(own);
 
-    memcpy(way->root, root, (size_t)way->n_own * sizeof *root);
-    LK_TRY(lk_engine_after(way->memory.engine, LK_QUEUE_REDUCE, LK_QUEUE_COMPUTE));
+    LK_TRY(begin_sum(way, root));
     LK_TRY(queue_call(way, exchange, &call));
-    for (int i = 0; i < way->n_roots; i++) way->leaf[i] = leaf_at(way, i, own);
-    LK_TRY(lk_memory_apply(way->memory, way->join.add, way->join.n_adds, way->leaf, 0, length(own)));
-    if (way->leaf[0] != root[0] + own.begin)
-        LK_TRY(lk_memory_copy(way->memory, root[0] + own.begin, way->leaf[0], length(own)));
-    count_sent(way, (size_t)(way->n_own * (way->size - 1)) * (call.whole ? length(bucket) : length(bucket) / (size_t)way->size));
+    LK_TRY(add_roots(way, own));
+    count_sent(way, (size_t)way->n_own * sent);
     if (call.whole) return LK_OK;
-    count_sent(way, length(own) * (size_t)(way->size - 1));
+    count_sent(way, others * length(own));
     return queue_call(way, gather, &call);
 }
 
@@ -248,13 +258,12 @@ static lk_status sum_anyhow(void *state, float *const *root, lk_slice bucket)
     nccl_way *way = state;
     const nccl_call call = call_of(way, bucket, true);
 
-    memcpy(way->root, root, (size_t)way->n_own * sizeof *root);
-    LK_TRY(lk_engine_after(way->memory.engine, LK_QUEUE_REDUCE, LK_QUEUE_COMPUTE));
+    LK_TRY(begin_sum(way, root));
     for (int i = 1; i < way->n_own; i++)
         LK_TRY(lk_memory_add(way->memory, root[0] + bucket.begin, root[i] + bucket.begin, length(bucket)));
     count_sent(way, length(bucket));
     return queue_call(way, all_reduce, &call);
 }
 
-const lk_way lk_way_nccl_tree = {"nccl", true, open_way, close_way, sum_in_tree};
-const lk_way lk_way_nccl = {"nccl", true, open_way, close_way, sum_anyhow};
+const lk_way lk_way_nccl_tree = {true, open_way, close_way, sum_in_tree};
+const lk_way lk_way_nccl = {true, open_way, close_way, sum_anyhow};

@@ -51,7 +51,7 @@ static size_t scratch_elem(const tree_way *way, size_t max_elem)
     const size_t others = (size_t)(way->n_roots - way->n_own);
     const size_t direct = DIRECT_BYTES / sizeof(float);
     const size_t halves = max_elem / 2 + ALIGN_ELEM;
-    const size_t slices = (max_elem / (size_t)way->size + 1) * others;
+    const size_t slices = length(slice_of(way, (lk_slice){0, max_elem}, 0)) * others;
 
     return max_of(direct, way->join.perfect ? halves : slices);
 }
@@ -193,4 +193,4 @@ static lk_status sum(void *state, float *const *root, lk_slice bucket)
     return way->join.perfect ? sum_halving(way, root[0], bucket) : sum_slices(way, root, bucket);
 }
 
-const lk_way lk_way_tree = {"mpi", false, open_way, close_way, sum};
+const lk_way lk_way_tree = {false, open_way, close_way, sum};

@@ -109,6 +109,7 @@ lk_status lk_world_new(double timeout_s, lk_world **out)
     world->comm = world->reduce_comm = world->host_comm = MPI_COMM_NULL;
     world->order_request = MPI_REQUEST_NULL;
     pthread_mutex_init(&world->door, NULL);
+    pthread_mutex_init(&world->end_lock, NULL);
 
     const lk_status status = start(world, timeout_s);
     if (status != LK_OK) {
@@ -136,6 +137,7 @@ void lk_world_free(lk_world **address)
     leave(&world->reduce_comm);
     leave(&world->comm);
     if (world->mpi) MPI_Finalize();
+    pthread_mutex_destroy(&world->end_lock);
     pthread_mutex_destroy(&world->door);
     lk_free(&world->hosts);
     lk_free(address);
@@ -166,8 +168,17 @@ static void end_now(int signal_number)
 
 void lk_world_on_end(lk_world *world, void (*on_end)(void *arg), void *arg)
 {
-    world->on_end_arg = arg;
+    pthread_mutex_lock(&world->end_lock);
     world->on_end = on_end;
+    world->on_end_arg = arg;
+    pthread_mutex_unlock(&world->end_lock);
+}
+
+static void call_on_end(lk_world *world)
+{
+    pthread_mutex_lock(&world->end_lock);
+    if (world->on_end) world->on_end(world->on_end_arg);
+    pthread_mutex_unlock(&world->end_lock);
 }
 
 void lk_world_end(lk_world *world, int exit_status)
@@ -181,17 +192,22 @@ void lk_world_end(lk_world *world, int exit_status)
         sigaddset(&alarms, SIGALRM);
         pthread_sigmask(SIG_UNBLOCK, &alarms, NULL);
         alarm(ABORT_SECONDS);
-        if (world->on_end) world->on_end(world->on_end_arg);
+        call_on_end(world);
         /* Not through the door: its holder may be waiting for a worker that will never come. */
         MPI_Abort(world->comm != MPI_COMM_NULL ? world->comm : MPI_COMM_WORLD, exit_status);
     }
     _exit(exit_status);
 }
 
+/* What one worker did wrong the others see as a peer's failure, and need not say again. */
 void lk_world_abort(lk_world *world, lk_status status, const char *message)
 {
+    const bool first = lk_watchdog_speaks_first(world);
+
     fflush(NULL);
-    if (world->size > 1)
+    if (!first && status == LK_ERR_PEER)
+        lk_watchdog_hold_back();
+    else if (world->size > 1)
         fprintf(stderr, "lockstep: rank %d (%s): %s\n", world->rank, world->hosts[world->rank], message);
     else
         fprintf(stderr, "lockstep: %s\n", message);
@@ -206,9 +222,9 @@ void lk_world_describe(const lk_world *world, char *text, size_t nbytes)
     lk_mpi_library(library, sizeof library);
     MPI_Get_version(&major, &minor);
     if (world->mpi)
-        snprintf(text, nbytes, "%s (MPI %d.%d), started by %s: %d worker%s on %d host%s", library, major, minor,
-                 lk_launch_find().launcher, world->size, world->size == 1 ? "" : "s", world->n_hosts,
-                 world->n_hosts == 1 ? "" : "s");
+        snprintf(text, nbytes, "%s (MPI %d.%d), %sCUDA-aware, started by %s: %d worker%s on %d host%s", library, major,
+                 minor, lk_mpi_cuda_aware() ? "" : "not ", lk_launch_find().launcher, world->size,
+                 world->size == 1 ? "" : "s", world->n_hosts, world->n_hosts == 1 ? "" : "s");
     else
         snprintf(text, nbytes, "%s (MPI %d.%d), %s: one worker, MPI is not used", library, major, minor,
                  lk_launch_find().launcher ? "started for one worker" : "not started under mpirun");

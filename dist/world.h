@@ -32,8 +32,10 @@ struct lk_world {
     lk_order *order;              /* borrowed, between begin and wait */
     MPI_Request order_request;
     char agreed[LK_AGREED_BYTES]; /* the last failure that all agreed on */
+    pthread_mutex_t end_lock;     /* guards on_end: the watchdog's thread may end the job */
     void (*on_end)(void *arg);    /* called when the job is ended from here; NULL: nothing to do */
     void *on_end_arg;
+    bool said_shared;             /* that workers share devices */
 };
 
 /* Where the launcher's words about this job are: how many workers it says it started, 0 when it says nothing, and
@@ -45,6 +47,9 @@ void lk_launch_tune(void);
 
 /* "Open MPI 4.1.4". */
 void lk_mpi_library(char *text, size_t nbytes);
+/* Whether MPI reads and writes device memory: LOCKSTEP_CUDA_AWARE=0 or 1 if it is set, else what MPI says of itself once
+ * it is initialised. */
+bool lk_mpi_cuda_aware(void);
 
 /* ---------------------------------------------------------------- the door */
 
@@ -99,8 +104,15 @@ void      lk_watchdog_place(const lk_world *world, int64_t *step, char *phase, s
 /* The main thread begins and ends to wait for other workers. */
 void lk_wait_begin(lk_world *world);
 void lk_wait_end(lk_world *world);
+/* The main thread waits for its device, whose work may wait for other workers; until it next tells progress. */
+void lk_wait_on_device(lk_world *world);
+/* Whether nobody of this host has said yet why the job ends. */
+bool lk_watchdog_speaks_first(lk_world *world);
+/* Leaves who spoke first the time to end the job. */
+void lk_watchdog_hold_back(void);
 
-/* What must be given up when the job ends; it gets a few seconds.  NULL: nothing any more. */
+/* What must be given up when the job ends from here; it gets a few seconds, also on the watchdog's thread.  NULL: nothing
+ * any more. */
 void lk_world_on_end(lk_world *world, void (*on_end)(void *arg), void *arg);
 
 /* Ends the job with this exit status, without a word and without flushing: also for threads that must not wait for

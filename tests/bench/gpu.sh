@@ -19,7 +19,7 @@ python=${PYTHON:-python3}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-"$LOCKSTEP" doctor | grep -E '^(cuda engine|gpu sums)'
+"$LOCKSTEP" doctor | grep -E '^(cuda engine|mpi)'
 "$bench" ${MILLIONS:-} >"$work/ours"
 "$python" "$root/tests/bench/gpu_torch.py" >"$work/theirs" 2>/dev/null || echo "no PyTorch on a device: ours alone"
 awk 'FILENAME == ARGV[1] { theirs[$1] = $2; next }
