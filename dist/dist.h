@@ -158,6 +158,8 @@ lk_status lk_world_check_replicas(lk_world *world, lk_engine *engine, const lk_m
 /* "Open MPI 4.1.4 (MPI 3.1)", whether it was started under mpirun, and then whether it takes device memory; writes at
  * most nbytes.  Local. */
 void lk_world_describe(const lk_world *world, char *text, size_t nbytes);
+/* "NCCL 2.27.3", or that there is none; writes at most nbytes.  Local. */
+void lk_nccl_describe(char *text, size_t nbytes);
 
 #ifdef __cplusplus
 }

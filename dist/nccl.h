@@ -17,6 +17,8 @@ extern "C" {
 enum { LK_NCCL_ID_BYTES = 128 };
 
 typedef struct lk_nccl {
+    /* "2.27.3"; writes at most nbytes. */
+    void (*version)(char *text, size_t nbytes);
     /* Names a communicator; one worker asks and tells the others. */
     lk_status (*unique_id)(char id[LK_NCCL_ID_BYTES]);
     /* Joins `size` workers, on the device that is current.  Every worker at once. */

@@ -18,6 +18,19 @@
 
 enum { DEVICE_BYTES = 64 };
 
+void lk_nccl_describe(char *text, size_t nbytes)
+{
+    const lk_nccl *nccl = lk_engine_find_collectives(LK_ENGINE_CUDA);
+    char version[32];
+
+    if (!nccl) {
+        snprintf(text, nbytes, "no NCCL without the cuda engine's module");
+        return;
+    }
+    nccl->version(version, sizeof version);
+    snprintf(text, nbytes, "NCCL %s", version);
+}
+
 /* What is so for all workers. */
 typedef struct situation {
     int on_device, has_nccl, aware;

@@ -184,6 +184,13 @@ void lk_engine_release(lk_engine *engine, void *address_of_pointer)
 
 const void *lk_engine_collectives(const lk_engine *engine) { return engine->collectives; }
 
+const void *lk_engine_find_collectives(lk_engine_kind kind)
+{
+    lk_found_backend in;
+
+    return find_backend(kind, &in) == LK_OK ? in.collectives : NULL;
+}
+
 lk_status lk_engine_read(lk_engine *engine, void *host, const void *device, size_t nbytes)
 {
     return engine->backend->read(engine->ctx, host, device, nbytes);

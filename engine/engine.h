@@ -397,6 +397,9 @@ void      lk_engine_set_poll(lk_engine *engine, lk_status (*poll)(void *arg), vo
 /* The collectives of the module that the engine came from, struct lk_nccl of dist/nccl.h; NULL: none. */
 const void *lk_engine_collectives(const lk_engine *engine);
 
+/* The same for engines of this kind, without one: for doctor. */
+const void *lk_engine_find_collectives(lk_engine_kind kind);
+
 /* Page-locked host memory, zeroed, from which copies to a device need no other; host memory else. */
 lk_status lk_engine_host_alloc(lk_engine *engine, size_t nbytes, void **out);
 void      lk_engine_host_release(lk_engine *engine, void *address_of_pointer);

@@ -58,6 +58,8 @@ static void fill(const job *j, report *r)
     add(r, "cpu engine", "%s", text);
     lk_engine_describe(LK_ENGINE_CUDA, text, sizeof text);
     add(r, "cuda engine", "%s", text);
+    lk_nccl_describe(text, sizeof text);
+    add(r, "nccl", "%s", text);
     lk_world_describe(j->world, text, sizeof text);
     add(r, "mpi", "%s", text);
     lk_checkpoint_describe(text, sizeof text);

@@ -2,6 +2,7 @@
 #include "dist/nccl.h"
 
 #include <nccl.h>
+#include <stdio.h>
 #include <string.h>
 
 _Static_assert(sizeof(ncclUniqueId) == LK_NCCL_ID_BYTES, "NCCL's unique id has another size");
@@ -20,6 +21,14 @@ static lk_status fail(ncclResult_t result, void *comm, const char *call, const c
         const ncclResult_t lk_nccl_ = (call);                                                 \
         if (lk_nccl_ != ncclSuccess) return fail(lk_nccl_, (comm), #call, __FILE__, __LINE__); \
     } while (0)
+
+static void version(char *text, size_t nbytes)
+{
+    int v = 0;
+
+    ncclGetVersion(&v);
+    snprintf(text, nbytes, "%d.%d.%d", v / 10000, v % 10000 / 100, v % 100);
+}
 
 static lk_status unique_id(char id[LK_NCCL_ID_BYTES])
 {
@@ -86,7 +95,7 @@ static lk_status all_reduce(void *comm, float *values, size_t n_elem, void *stre
 
 extern const lk_nccl lk_nccl_door;
 const lk_nccl lk_nccl_door = {
-    .unique_id = unique_id, .open = open_comm, .close = close_comm, .abort = abort_comm,
+    .version = version, .unique_id = unique_id, .open = open_comm, .close = close_comm, .abort = abort_comm,
     .poll = poll_comm, .group_start = group_start, .group_end = group_end, .send = send_floats,
     .receive = receive_floats, .all_reduce = all_reduce,
 };

@@ -1,7 +1,6 @@
 /* What devices there are, in words, and what to do where there is none. */
 #include "engine/cuda/tape.h"
 
-#include <nccl.h>
 #include <stdio.h>
 
 static const double GIB = 1024.0 * 1024.0 * 1024.0;
@@ -21,7 +20,7 @@ static void version_text(int version, char *text, size_t nbytes)
     snprintf(text, nbytes, "%d.%d", version / 1000, version % 1000 / 10);
 }
 
-/* Since their versions 13, 9 and 2.9: 130002 is 13.0.2, 22703 is 2.27.3. */
+/* Since their versions 13 and 9: 130002 is 13.0.2. */
 static void library_text(size_t version, char *text, size_t nbytes)
 {
     snprintf(text, nbytes, "%zu.%zu.%zu", version / 10000, version % 10000 / 100, version % 100);
@@ -60,9 +59,9 @@ lk_status cuda_no_device(void)
 
 void cuda_describe(char *text, size_t nbytes)
 {
-    char has[16], runtime_text[16], lt[32], dnn[32], nccl[32];
+    char has[16], runtime_text[16], lt[32], dnn[32];
     cudaDeviceProp prop;
-    int driver = 0, runtime = 0, collectives = 0;
+    int driver = 0, runtime = 0;
     const int n = cuda_available();
 
     if (n == 0) {
@@ -79,9 +78,7 @@ void cuda_describe(char *text, size_t nbytes)
     version_text(runtime, runtime_text, sizeof runtime_text);
     library_text(cublasLtGetVersion(), lt, sizeof lt);
     library_text(cudnnGetVersion(), dnn, sizeof dnn);
-    ncclGetVersion(&collectives);
-    library_text((size_t)collectives, nccl, sizeof nccl);
-    snprintf(text, nbytes, "%s, compute %d.%d, %d SMs, %.1f GiB; %d device%s; driver %s, runtime %s, cuBLASLt %s, cuDNN %s, "
-             "NCCL %s", prop.name, prop.major, prop.minor, prop.multiProcessorCount, (double)prop.totalGlobalMem / GIB, n,
-             n == 1 ? "" : "s", has, runtime_text, lt, dnn, nccl);
+    snprintf(text, nbytes, "%s, compute %d.%d, %d SMs, %.1f GiB; %d device%s; driver %s, runtime %s, cuBLASLt %s, cuDNN %s",
+             prop.name, prop.major, prop.minor, prop.multiProcessorCount, (double)prop.totalGlobalMem / GIB, n,
+             n == 1 ? "" : "s", has, runtime_text, lt, dnn);
 }
