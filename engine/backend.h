@@ -5,7 +5,7 @@
 #ifndef LK_BACKEND_H
 #define LK_BACKEND_H
 
-#include "engine/graph.h"
+#include "engine/graph/graph.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -158,7 +158,7 @@ enum { LK_MODULE_ABI = 1 };
 typedef struct lk_module {
     int abi;
     const lk_backend *backend;
-    const void *collectives; /* struct lk_nccl of dist/nccl.h */
+    const void *collectives; /* struct lk_nccl of dist/nccl/nccl.h */
 } lk_module;
 
 /* Opens lockstep-cuda.so once: $LOCKSTEP_CUDA_MODULE, or beside the program.  Errors, the same each time: LK_ERR_USAGE

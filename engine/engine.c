@@ -6,8 +6,8 @@
  * activations, as large as the largest needs.
  */
 #include "engine/nn/nn.h"
-#include "engine/plan.h"
-#include "engine/trained.h"
+#include "engine/graph/plan.h"
+#include "engine/model/trainable.h"
 
 #include <assert.h>
 #include <stdio.h>

@@ -394,7 +394,7 @@ lk_status lk_engine_launch(lk_engine *engine);
  * anywhere; its failure ends the wait. */
 lk_status lk_engine_wait(lk_engine *engine);
 void      lk_engine_set_poll(lk_engine *engine, lk_status (*poll)(void *arg), void *arg);
-/* The collectives of the module that the engine came from, struct lk_nccl of dist/nccl.h; NULL: none. */
+/* The collectives of the module that the engine came from, struct lk_nccl of dist/nccl/nccl.h; NULL: none. */
 const void *lk_engine_collectives(const lk_engine *engine);
 
 /* The same for engines of this kind, without one: for doctor. */

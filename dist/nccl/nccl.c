@@ -1,5 +1,5 @@
-/* The table of dist/nccl.h over NCCL itself; part of the CUDA module. */
-#include "dist/nccl.h"
+/* The table of dist/nccl/nccl.h over NCCL itself; part of the CUDA module. */
+#include "dist/nccl/nccl.h"
 
 #include <nccl.h>
 #include <stdio.h>

@@ -1,11 +1,11 @@
 /*
  * Activations and their gradients: one loop for each formula and type, chosen when the kernel is bound.
  *
- * The formulas are in engine/formulas.h; each is a select or a polynomial, so every loop here is a vector loop.
+ * The formulas are in engine/base/formulas.h; each is a select or a polynomial, so every loop here is a vector loop.
  */
 #include "engine/cpu/bf16.h"
 #include "engine/cpu/cpu.h"
-#include "engine/formulas.h"
+#include "engine/base/formulas.h"
 
 enum { GRAIN = 1 << 15 }; /* elements below which a second thread costs more than it saves */
 

@@ -11,7 +11,7 @@
 #ifndef LK_CPU_BF16_H
 #define LK_CPU_BF16_H
 
-#include "engine/graph.h"
+#include "engine/graph/graph.h"
 
 #include <string.h>
 

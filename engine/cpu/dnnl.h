@@ -10,7 +10,7 @@
 #ifndef LK_CPU_DNNL_H
 #define LK_CPU_DNNL_H
 
-#include "engine/graph.h"
+#include "engine/graph/graph.h"
 
 typedef struct cpu_dnnl cpu_dnnl;
 typedef struct cpu_dnnl_product cpu_dnnl_product;

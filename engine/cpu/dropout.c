@@ -1,5 +1,5 @@
 /*
- * Dropout and its gradient.  Which word decides an element is laid down in engine/formulas.h.
+ * Dropout and its gradient.  Which word decides an element is laid down in engine/base/formulas.h.
  *
  * Philox costs more than all else here, so it is drawn for two groups at once: 16 counters fill a vector of 512 bits,
  * and rows as short as one group (32 elements) waste none of it.  Groups of all rows form one list; a group that a
@@ -7,8 +7,8 @@
  */
 #include "engine/cpu/bf16.h"
 #include "engine/cpu/cpu.h"
-#include "engine/formulas.h"
-#include "engine/philox.h"
+#include "engine/base/formulas.h"
+#include "engine/base/philox.h"
 
 enum {
     GROUPS = 2, /* drawn at once */

@@ -2,7 +2,7 @@
  * Layer norm over the last axis of x (N, C) and its gradient.  The formulas are in engine/ops/layer_norm.c.
  * Sums along a row are in the order of lanes.h, sums over rows in that of norm.h.
  */
-#include "engine/cpu/lanes.h"
+#include "engine/cpu/partials.h"
 #include "engine/cpu/norm.h"
 
 #include <math.h>

@@ -1,13 +1,13 @@
 /*
- * Losses: mean squared error, L1 and cross-entropy.  The formulas are in engine/ops/loss.c and engine/formulas.h.
+ * Losses: mean squared error, L1 and cross-entropy.  The formulas are in engine/ops/loss.c and engine/base/formulas.h.
  *
  * Terms are summed in double: within a block of the regression in the order of lanes.h, of cross-entropy row by row;
  * blocks are added in order.  Blocks are cut by the shape alone, so threads change nothing.
  */
 #include "engine/cpu/bf16.h"
 #include "engine/cpu/cpu.h"
-#include "engine/cpu/lanes.h"
-#include "engine/formulas.h"
+#include "engine/cpu/partials.h"
+#include "engine/base/formulas.h"
 
 #include <math.h>
 

@@ -1,4 +1,4 @@
-/* Activations and their gradients, as stages of a chain; the formulas are in engine/formulas.h. */
+/* Activations and their gradients, as stages of a chain; the formulas are in engine/base/formulas.h. */
 #include "engine/cuda/chain.h"
 
 #include <string.h>

@@ -7,14 +7,14 @@
  * same bits.
  *
  * The four elements are neighbours, moved as 16 (bf16: 8) bytes.  With dropout they are those that one Philox block
- * decides (engine/formulas.h): 8 apart, so that neighbouring threads still read neighbouring elements, and no random
+ * decides (engine/base/formulas.h): 8 apart, so that neighbouring threads still read neighbouring elements, and no random
  * word is drawn twice.
  */
 #include "engine/cuda/chain.h"
 #include "engine/cuda/element.h"
 
-#include "engine/formulas.h"
-#include "engine/philox.h"
+#include "engine/base/formulas.h"
+#include "engine/base/philox.h"
 
 #include <string.h>
 

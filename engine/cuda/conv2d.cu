@@ -11,7 +11,7 @@
  */
 #include "engine/cuda/conv2d.h"
 
-#include "engine/formulas.h"
+#include "engine/base/formulas.h"
 
 /* --------------------------------------------------------- element by element */
 

@@ -5,7 +5,7 @@
  */
 #include "engine/cuda/conv2d.h"
 
-#include "engine/formulas.h"
+#include "engine/base/formulas.h"
 
 static __global__ void forward(conv_shape s, void *y, const void *x, const void *w, const void *b, bool relu, bool bf16)
 {

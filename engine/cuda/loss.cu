@@ -1,13 +1,13 @@
 /*
  * Losses: mean squared error, L1 and cross-entropy, each with its gradient in the same pass.  The formulas are in
- * engine/ops/loss.c and engine/formulas.h.
+ * engine/ops/loss.c and engine/base/formulas.h.
  *
  * Terms are summed in double and in an order that the shape fixes: each block of the first kernel leaves its sums, and
  * one block of the second adds them, thread by thread in steps of its width and then in a tree.
  */
 #include "engine/cuda/reduce.cuh"
 
-#include "engine/formulas.h"
+#include "engine/base/formulas.h"
 
 #include <string.h>
 

@@ -5,7 +5,7 @@
  *     dx = dy m / (1 - p)
  *
  * The mask is kept as bytes: reading one costs less than drawing it again.  Which random word decides an element is
- * laid down in engine/formulas.h; it depends on the sample and the step, never on the lane or the worker.
+ * laid down in engine/base/formulas.h; it depends on the sample and the step, never on the lane or the worker.
  * Source: Srivastava et al., JMLR 15 (2014), with the scaling moved to training, as PyTorch has it.
  */
 #include "engine/ops/ops.h"

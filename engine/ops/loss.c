@@ -4,7 +4,7 @@
  *
  *     mse            term = (x - t)^2      dx = 2 (x - t) inv_count
  *     l1             term = |x - t|        dx = sign(x - t) inv_count
- *     cross_entropy  term and dx as in engine/formulas.h, dx times inv_count; rows with ignored labels count nothing
+ *     cross_entropy  term and dx as in engine/base/formulas.h, dx times inv_count; rows with ignored labels count nothing
  *
  * The slot is the sum of terms times inv_count; inv_count is 1 / (terms of the whole global batch), so slots and
  * gradients of lanes add up to those of the batch's mean, whatever the sizes of the lanes.

@@ -5,7 +5,7 @@
 #ifndef LK_OPS_H
 #define LK_OPS_H
 
-#include "engine/graph.h"
+#include "engine/graph/graph.h"
 
 /* x (N, I), w (O, I), b (O) or LK_NO_TENSOR -> y (N, O); y's dtype is that of x. */
 lk_status lk_op_linear(lk_graph *graph, const char *path, int x, int w, int b, int *y);

@@ -2,7 +2,7 @@
 #ifndef LK_PRODUCT_H
 #define LK_PRODUCT_H
 
-#include "engine/graph.h"
+#include "engine/graph/graph.h"
 
 /* The gradient rule of a node with inputs x, w, b.  Appends grad_x (dy, w -> dx) if x needs its gradient and grad_w
  * (dy, x -> dw, [db]) if w does, or a sum of dy alone if only b does; sets din. */

@@ -5,7 +5,7 @@
 #ifndef LK_RULES_H
 #define LK_RULES_H
 
-#include "engine/graph.h"
+#include "engine/graph/graph.h"
 
 lk_status lk_gradient_linear(lk_graph *graph, int node, const int *dout, int *din);
 lk_status lk_gradient_conv2d(lk_graph *graph, int node, const int *dout, int *din);

@@ -2,7 +2,7 @@
 #ifndef LK_SHAPES_H
 #define LK_SHAPES_H
 
-#include "engine/graph.h"
+#include "engine/graph/graph.h"
 
 #include <stdio.h>
 #include <string.h>

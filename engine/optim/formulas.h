@@ -12,7 +12,7 @@
 #ifndef LK_OPTIM_FORMULAS_H
 #define LK_OPTIM_FORMULAS_H
 
-#include "engine/formulas.h"
+#include "engine/base/formulas.h"
 
 #include <math.h>
 #include <stdbool.h>

@@ -12,7 +12,7 @@
  * padding.
  */
 #include "engine/optim/ema.h"
-#include "engine/trained.h"
+#include "engine/model/trainable.h"
 
 #include <assert.h>
 #include <math.h>

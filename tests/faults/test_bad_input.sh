@@ -1,7 +1,7 @@
 #!/bin/sh
 # Bad recipes, data and arguments, on one worker and on three: the right exit status and one message that names the place.
 set -u
-. "$(dirname "$0")/../lib.sh"
+. "$(dirname "$0")/../support/lib.sh"
 
 recipe() { # overrides the given line of a good recipe and writes bad.yaml
     sed "$1" "$recipes/ema-regression.yaml" >bad.yaml

@@ -2,7 +2,7 @@
 # A checkpoint with a shard missing, cut, flipped or foreign is refused by name, and --resume falls back to the
 # newest good one; with none left it is status 4.
 set -u
-. "$(dirname "$0")/../lib.sh"
+. "$(dirname "$0")/../support/lib.sh"
 
 set -- "$recipes/ema-regression.yaml" train.lanes=4 train.epochs=3 checkpoint.every=1
 status 0 workers 4 train "$@" run.dir=good

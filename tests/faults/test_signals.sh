@@ -2,7 +2,7 @@
 # SIGTERM to one worker finishes the step, writes a checkpoint and ends all with 75; the run then resumes to the same
 # bits.  A worker that is stopped dead is named by the watchdog, which ends the job with 6.
 set -u
-. "$(dirname "$0")/../lib.sh"
+. "$(dirname "$0")/../support/lib.sh"
 
 set -- "$recipes/ema-regression.yaml" train.lanes=4 train.epochs=100 data.samples=1611 train.early_stop.patience=1000
 status 0 workers 3 train "$@" run.dir=whole

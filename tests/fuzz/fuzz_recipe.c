@@ -8,7 +8,7 @@
  *         -lcyaml -lyaml -ljansson -lm -o build-fuzz/fuzz_recipe
  *     build-fuzz/fuzz_recipe -max_total_time=600 launch/recipes
  *
- * tests/unit/test_recipe_fuzz.c feeds it a few thousand mutations at every run of the tests.
+ * tests/unit/io/test_recipe_fuzz.c feeds it a few thousand mutations at every run of the tests.
  */
 #include <stdint.h>
 #include <stdio.h>

@@ -3,8 +3,8 @@
  *
  * conv_ops.json holds PyTorch's results in double of inputs that bf16 represents exactly (make_conv_ops.py).
  */
-#include "golden.h"
-#include "../unit/op_harness.h"
+#include "tests/support/golden.h"
+#include "tests/support/op_harness.h"
 
 #include <math.h>
 #include <stdio.h>

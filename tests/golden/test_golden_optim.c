@@ -3,14 +3,14 @@
  *
  * The network, its weights and its gradients are made here by the script's formula; the file holds what came out.
  */
-#include "golden.h"
+#include "tests/support/golden.h"
 
 #include <criterion/criterion.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "tests/unit/mirror.h"
+#include "tests/support/host_mirror.h"
 
 enum { MOST_PATTERNS = 4, STEPS = 6 };
 

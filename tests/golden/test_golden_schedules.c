@@ -6,7 +6,7 @@
  * where the formula gives 0 (a line to 0, a cosine at its lowest), and all it does later with that rest is as
  * small.
  */
-#include "golden.h"
+#include "tests/support/golden.h"
 
 #include <criterion/criterion.h>
 #include <math.h>

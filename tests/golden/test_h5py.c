@@ -8,7 +8,7 @@
 #include <stdint.h>
 #include <sys/wait.h>
 
-#include "../unit/ckpt_fixture.h"
+#include "tests/support/ckpt_fixture.h"
 
 enum { LINE_BYTES = 1 << 13 };
 

@@ -2,7 +2,7 @@
 # The CUDA engine as a user meets it, on a device or on the stand-in that LOCKSTEP_CUDA_MODULE names: the same bits for 1,
 # 2 and 4 workers that share a device and through a resume; checkpoints that go from one engine to the other and back.
 set -u
-. "$(dirname "$0")/../lib.sh"
+. "$(dirname "$0")/../support/lib.sh"
 . "$here/device.sh"
 
 set -- "$recipes/ema-regression.yaml" --engine cuda train.lanes=4 train.epochs=4 data.samples=333 \

@@ -2,7 +2,7 @@
 # Gradients over NCCL: the bits of one worker, plain ncclAllReduce, a failure that ends the job.  With several devices by
 # NCCL itself; on the stand-in, which acts as four devices, by its small NCCL over sockets; on one device with one worker.
 set -u
-. "$(dirname "$0")/../lib.sh"
+. "$(dirname "$0")/../support/lib.sh"
 export STANDIN_DEVICES=4
 . "$here/device.sh"
 

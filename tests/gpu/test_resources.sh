@@ -2,7 +2,7 @@
 # What nvcc made of the kernels: no stack, no spills, nothing in local memory, on any architecture; and the module shows
 # its one symbol.  Needs cuobjdump, no device.
 set -u
-. "$(dirname "$0")/../lib.sh"
+. "$(dirname "$0")/../support/lib.sh"
 
 module=$(dirname "$lockstep")/lockstep-cuda.so
 [ -e "$module" ] || { echo "skipped: $module is not built"; exit 77; }

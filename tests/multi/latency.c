@@ -8,7 +8,7 @@
 #include <time.h>
 
 #include "check.h"
-#include "dist/adder.h"
+#include "dist/reduce/adder.h"
 
 static double now_s(void)
 {

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "check.h"
-#include "dist/adder.h"
+#include "dist/reduce/adder.h"
 
 enum { MOST_LANES = 16, N_STEPS = 3 };
 

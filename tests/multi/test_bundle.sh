@@ -1,6 +1,6 @@
 # launch/bundle: what it gathers runs where nothing is installed.  The place is a root folder with a shell, three small
 # tools and the C library, in which mpirun starts two workers.
-. "$(dirname "$0")/../lib.sh"
+. "$(dirname "$0")/../support/lib.sh"
 
 [ "$(id -u)" = 0 ] || { echo "skipped: a new root folder needs root"; exit 77; }
 unshare -m true 2>/dev/null || { echo "skipped: no mount namespaces here"; exit 77; }

@@ -1,7 +1,7 @@
 #!/bin/sh
 # lockstep ckpt show: which checkpoint is best and why, what the run decided, and what is shown without a run.
 set -u
-. "$(dirname "$0")/../lib.sh"
+. "$(dirname "$0")/../support/lib.sh"
 
 metric() { # NAME STEP: its value in run/metrics.csv, as show prints numbers; a pattern, in which + would repeat
     awk -F, -v name="$1" -v step="$2" 'NR == 1 {for (i = 1; i <= NF; i++) if ($i == name) c = i} $1 == step {printf "%.6g", $c}' run/metrics.csv | tr + .

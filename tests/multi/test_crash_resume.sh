@@ -2,7 +2,7 @@
 # A run that one worker's kill -9 ends in mid-epoch, resumed on another number of workers, ends with the bits and the
 # metrics of the run that was never broken.
 set -u
-. "$(dirname "$0")/../lib.sh"
+. "$(dirname "$0")/../support/lib.sh"
 
 set -- "$recipes/ema-regression.yaml" train.lanes=4 train.epochs=60 model.norm=batch checkpoint.every=37 \
     checkpoint.unit=step data.samples=1611 train.early_stop.patience=1000

@@ -3,7 +3,7 @@
 # Two workers on each train the bits of one worker; doctor lists both hosts; a worker killed on the far host ends the
 # job, and so does a pulled cable, within launch/cluster/mpirun.conf's time and with a message.  Needs root: exit status 77 without.
 set -u
-. "$(dirname "$0")/../lib.sh"
+. "$(dirname "$0")/../support/lib.sh"
 
 skip() {
     echo "skipped: $1"

@@ -1,7 +1,7 @@
 #!/bin/sh
 # init_from: what is loaded into a new run, what is refused, the same bits on any number of workers and when resumed.
 set -u
-. "$(dirname "$0")/../lib.sh"
+. "$(dirname "$0")/../support/lib.sh"
 
 cat >pre.yaml <<'E2'
 run: {name: pre, seed: 3}

@@ -2,7 +2,7 @@
 # lockstep lr: PyTorch's values through the recipe and the command, the warnings, the picture; and training under a
 # schedule that moves momentum, whose bits depend neither on workers nor on a stop in the middle.
 set -u
-. "$(dirname "$0")/../lib.sh"
+. "$(dirname "$0")/../support/lib.sh"
 
 cat >base.yaml <<'X'
 run: {name: schedule}

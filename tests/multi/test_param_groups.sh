@@ -2,7 +2,7 @@
 # Parameter groups with their own rates and schedules, weight decay that is scheduled: the same bits on 1 to 4 workers
 # and through a resume; every rate is in metrics.csv; mistakes are told.
 set -u
-. "$(dirname "$0")/../lib.sh"
+. "$(dirname "$0")/../support/lib.sh"
 
 cat >grouped.yaml <<'E2'
 run: {name: grouped, seed: 3}

@@ -1,7 +1,7 @@
 #!/bin/sh
 # lockstep plot: the picture of one run and of several, and what is said when there is none to draw.
 set -u
-. "$(dirname "$0")/../lib.sh"
+. "$(dirname "$0")/../support/lib.sh"
 
 command -v gnuplot >/dev/null || { echo "skipped: no gnuplot: apt-get install gnuplot-nox"; exit 77; }
 

@@ -2,7 +2,7 @@
 # lockstep predict: one line a sample; classes with probabilities that agree with eval's accuracy, regression outputs in the
 # units of the data, the same on any number of workers, of the run's validation part or of another file.
 set -u
-. "$(dirname "$0")/../lib.sh"
+. "$(dirname "$0")/../support/lib.sh"
 
 points() { # seed, count
     awk -v seed="$1" -v n="$2" 'BEGIN {

@@ -2,7 +2,7 @@
 # A run's folder: found from anywhere, never overwritten, written in by one process at a time; and what --resume does when
 # there is nothing to resume, nothing left, or the recipe has changed.
 set -u
-. "$(dirname "$0")/../lib.sh"
+. "$(dirname "$0")/../support/lib.sh"
 
 set -- "$recipes/ema-regression.yaml" train.epochs=3 data.samples=333 train.lanes=4
 

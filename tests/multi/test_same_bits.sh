@@ -2,7 +2,7 @@
 # The promise: weights, EMA and metrics are the same bits on 1, 2, 3 and 4 workers; for plain layers, and with batch
 # norm and dropout on a data set that the batch does not divide; for a CNN in both precisions.
 set -u
-. "$(dirname "$0")/../lib.sh"
+. "$(dirname "$0")/../support/lib.sh"
 
 batch_norm="run.name=bn model.norm=batch model.dropout=0.3 data.samples=777 data.validation_samples=101"
 

@@ -2,7 +2,7 @@
 # Four stages that freeze, unfreeze, change batch, rate and schedule: the same bits on 1 to 4 workers, and when stopped
 # at every boundary and inside every stage and resumed on another number of workers.
 set -u
-. "$(dirname "$0")/../lib.sh"
+. "$(dirname "$0")/../support/lib.sh"
 
 cat >staged.yaml <<'E2'
 run: {name: staged, seed: 3}

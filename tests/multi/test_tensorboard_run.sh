@@ -2,7 +2,7 @@
 # TensorBoard's event files of a run that goes back to an older checkpoint: each step once, on any number of workers, and
 # the same weights as without them.
 set -u
-. "$(dirname "$0")/../lib.sh"
+. "$(dirname "$0")/../support/lib.sh"
 
 # 4 epochs of 13 steps; then the last two checkpoints are lost, and the run goes on to 6.
 set -- "$recipes/ema-regression.yaml" data.samples=416 train.early_stop=null checkpoint.every=1 checkpoint.keep=9

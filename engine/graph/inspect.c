@@ -1,0 +1,122 @@
+/* A plan for people: what it costs, and one line for each node. */
+#include "engine/graph/plan.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { LINE_BYTES = 512, SHAPE_BYTES = 96, PLACE_BYTES = 32, QUANTITY_BYTES = 24, MIN_PATH_WIDTH = 5 };
+
+static double node_flops(const lk_graph *graph, const lk_node *node)
+{
+    const lk_op *op = lk_op_get(node->op);
+
+    if (op->flops) return op->flops(graph, node);
+    for (int o = 0; o < node->n_out; o++)
+        if (node->out[o] != LK_NO_TENSOR) return (double)graph->tensors[node->out[o]].n_elem;
+    return 0.0;
+}
+
+static double node_bytes(const lk_graph *graph, const lk_node *node)
+{
+    double nbytes = 0.0;
+
+    for (int i = 0; i < node->n_in; i++)
+        if (node->in[i] != LK_NO_TENSOR) nbytes += (double)graph->tensors[node->in[i]].nbytes;
+    for (int o = 0; o < node->n_out; o++)
+        if (node->out[o] != LK_NO_TENSOR) nbytes += (double)graph->tensors[node->out[o]].nbytes;
+    return nbytes;
+}
+
+void lk_plan_get_stats(const lk_plan *plan, const lk_trained *trained, lk_plan_stats *out)
+{
+    const lk_graph *graph = &plan->graph;
+
+    *out = (lk_plan_stats){
+        .n_nodes = (size_t)graph->n_nodes,
+        .param_bytes = lk_model_n_elem(lk_trained_model(trained)) * sizeof(float),
+        .grad_bytes = lk_trained_n_grads(trained) * sizeof(float),
+        .activation_bytes = graph->act_bytes,
+        .activation_bytes_unshared = graph->act_bytes_unshared,
+    };
+    for (int i = 0; i < graph->n_nodes; i++) {
+        out->prepared_bytes += plan->kernels[i].nbytes;
+        out->flops += node_flops(graph, &graph->nodes[i]);
+        out->bytes_moved += node_bytes(graph, &graph->nodes[i]);
+    }
+}
+
+/* "12.3 k": three or four digits that can be compared at a glance. */
+static void format_quantity(char out[QUANTITY_BYTES], double value)
+{
+    static const char *const unit[] = {"", " k", " M", " G", " T", " P"};
+    size_t u = 0;
+
+    for (; value >= 9999.5 && u + 1 < sizeof unit / sizeof *unit; u++) value /= 1000.0;
+    snprintf(out, QUANTITY_BYTES, u == 0 ? "%.0f%s" : "%.1f%s", value, unit[u]);
+}
+
+static void format_shape(char out[SHAPE_BYTES], const lk_tensor *tensor)
+{
+    int used = snprintf(out, SHAPE_BYTES, "(");
+
+    for (int d = 0; d < tensor->ndim; d++)
+        used += snprintf(out + used, (size_t)(SHAPE_BYTES - used), d ? ", %lld" : "%lld", (long long)tensor->shape[d]);
+    snprintf(out + used, (size_t)(SHAPE_BYTES - used), ")");
+}
+
+static void format_place(char out[PLACE_BYTES], const lk_tensor *tensor)
+{
+    static const char *const arena[LK_N_ARENAS] = {
+        [LK_ARENA_PARAMS] = "params", [LK_ARENA_GRADS] = "grads", [LK_ARENA_ACT] = "act",
+        [LK_ARENA_X] = "x", [LK_ARENA_TARGET] = "target", [LK_ARENA_SUMS] = "sums", [LK_ARENA_OUTPUT] = "output",
+    };
+
+    snprintf(out, PLACE_BYTES, "%s+%zu", arena[tensor->arena], tensor->offset);
+}
+
+static int widest_path(const lk_graph *graph)
+{
+    int width = MIN_PATH_WIDTH;
+
+    for (int i = 0; i < graph->n_nodes; i++) {
+        const int n = (int)strlen(graph->nodes[i].path);
+        if (n > width) width = n;
+    }
+    return width;
+}
+
+/* A node is shown by its first output. */
+static void format_node(char line[LINE_BYTES], const lk_graph *graph, int i, int width)
+{
+    const lk_node *node = &graph->nodes[i];
+    char shape[SHAPE_BYTES] = "", place[PLACE_BYTES] = "", flops[QUANTITY_BYTES];
+    const char *type = "";
+
+    for (int o = 0; o < node->n_out; o++) {
+        if (node->out[o] == LK_NO_TENSOR) continue;
+        const lk_tensor *tensor = &graph->tensors[node->out[o]];
+
+        format_shape(shape, tensor);
+        format_place(place, tensor);
+        type = lk_dtype_name(tensor->dtype);
+        break;
+    }
+    format_quantity(flops, node_flops(graph, node));
+    snprintf(line, LINE_BYTES, "%4d  %-16s %-*s  %-20s %-5s  %-16s %10s", i, lk_op_get(node->op)->name, width,
+             node->path, shape, type, place, flops);
+}
+
+void lk_plan_print(const lk_plan *plan, void (*put)(void *arg, const char *line), void *arg)
+{
+    const lk_graph *graph = &plan->graph;
+    const int width = widest_path(graph);
+    char line[LINE_BYTES];
+
+    snprintf(line, sizeof line, "%4s  %-16s %-*s  %-20s %-5s  %-16s %10s", "node", "op", width, "layer", "output",
+             "type", "place", "FLOPs");
+    put(arg, line);
+    for (int i = 0; i < graph->n_nodes; i++) {
+        format_node(line, graph, i, width);
+        put(arg, line);
+    }
+}

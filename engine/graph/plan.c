@@ -1,0 +1,102 @@
+/*
+ * The compiler's last two stages: bind every node of a placed graph to a kernel, and run the kernels in order.  A run
+ * is a walk over one array: all choices were made when the plan was made.
+ */
+#include "engine/graph/plan.h"
+#include "engine/nn/nn.h"
+
+#include <stdlib.h>
+
+/* One kernel for several nodes where the backend makes one; the others of them then are empty. */
+static lk_status bind_from(lk_plan *plan, const lk_backend *backend, void *ctx, int first, int *n)
+{
+    const lk_graph *graph = &plan->graph;
+    lk_kernel *kernel = &plan->kernels[first];
+
+    *n = 0;
+    if (backend->fuse) LK_TRY(backend->fuse(ctx, graph, first, kernel, n));
+    if (*n > 0) return LK_OK;
+    *n = 1;
+    return backend->bind(ctx, graph, &graph->nodes[first], kernel);
+}
+
+static lk_status bind_nodes(lk_plan *plan, const lk_backend *backend, void *ctx)
+{
+    const lk_graph *graph = &plan->graph;
+    int n;
+
+    plan->kernels = calloc((size_t)graph->n_nodes + 1, sizeof *plan->kernels);
+    LK_TRY_ALLOC(plan->kernels, ((size_t)graph->n_nodes + 1) * sizeof *plan->kernels);
+    for (int i = 0; i < graph->n_nodes; i += n) {
+        LK_TRY(bind_from(plan, backend, ctx, i, &n));
+        plan->n_kernels = i + n;
+    }
+    return LK_OK;
+}
+
+static lk_status make(lk_plan *plan, const lk_backend *backend, void *ctx, const lk_trained *trained)
+{
+    plan->graph.trained = trained;
+    plan->graph.keeps_masks = backend->keeps_masks;
+    LK_TRY(lk_model_build(plan->graph.model, &plan->graph));
+    plan->graph.trained = NULL;
+    LK_TRY(lk_graph_place(&plan->graph));
+    if (plan->graph.mode == LK_TRAIN) LK_TRY(lk_plan_map_gradients(plan, trained));
+    return bind_nodes(plan, backend, ctx);
+}
+
+lk_status lk_plan_new(const lk_backend *backend, void *ctx, const lk_trained *trained, lk_mode mode,
+                      lk_precision precision, int64_t n, lk_plan **out)
+{
+    lk_plan *plan = calloc(1, sizeof *plan);
+
+    *out = NULL;
+    LK_TRY_ALLOC(plan, sizeof *plan);
+    lk_graph_init(&plan->graph, lk_trained_model(trained), mode, precision, n);
+    const lk_status status = make(plan, backend, ctx, trained);
+    if (status != LK_OK) {
+        lk_plan_free(&plan);
+        return lk_trace(status, __FILE__, __LINE__);
+    }
+    *out = plan;
+    return LK_OK;
+}
+
+void lk_plan_free(lk_plan **plan)
+{
+    if (!plan || !*plan) return;
+    lk_plan *p = *plan;
+
+    for (int i = p->n_kernels - 1; i >= 0; i--)
+        if (p->kernels[i].free) p->kernels[i].free(p->kernels[i].state);
+    free(p->kernels);
+    free(p->completions);
+    free(p->unwritten);
+    lk_graph_clear(&p->graph);
+    free(p);
+    *plan = NULL;
+}
+
+/* Kernels [begin, end); a device only queues them. */
+static lk_status run_kernels(const lk_plan *plan, const lk_backend *backend, void *ctx, const lk_run *run, int begin,
+                             int end)
+{
+    if (backend->device) return backend->device->run(ctx, plan->kernels + begin, (size_t)(end - begin), run);
+    for (int i = begin; i < end; i++)
+        if (plan->kernels[i].run) LK_TRY(plan->kernels[i].run(plan->kernels[i].state, run));
+    return LK_OK;
+}
+
+lk_status lk_plan_run(const lk_plan *plan, const lk_backend *backend, void *ctx, const lk_run *run,
+                      lk_ready_fn *ready, void *ready_arg)
+{
+    const lk_completion *next = plan->completions, *end = next + plan->n_completions;
+    int done = 0;
+
+    while (ready && next < end) {
+        LK_TRY(run_kernels(plan, backend, ctx, run, done, next->after + 1));
+        done = next->after + 1;
+        for (; next < end && next->after < done; next++) ready(ready_arg, next->range.begin, next->range.end);
+    }
+    return run_kernels(plan, backend, ctx, run, done, plan->n_kernels);
+}

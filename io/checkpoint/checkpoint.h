@@ -1,0 +1,212 @@
+/*
+ * What the files of the checkpoint share; for the files of io/ only.
+ *
+ *     layout.c      the list of tensors of a save        seal.c     the first 512 bytes of every file; writing
+ *     shard.c       tensors, or rows of them, in a file  verify.c   is a file whole, and if not, what is wrong
+ *     index.c       index.h5; manifest.c reads it        folder.c   names, links and removal
+ *     saver.c       copy, thread, states                 publish.c  partial -> published, `keep`
+ *     checkpoint.c  open, read, newest                   digest.c   checksums and digests
+ *     damage.c      which tensor of a damaged file
+ *
+ * A file of a checkpoint is an HDF5 file behind a user block, which holds the file's seal: its name, step, length
+ * and XXH3-128, as text (`head -6 shard-00000-of-00004.h5`).  So each file can be verified by itself, and
+ * index.h5 repeats all seals: what is intact but of another checkpoint is told apart from what is damaged.  HDF5
+ * sees only files that were found whole; on damaged ones it can leak or crash.
+ */
+#ifndef LK_IO_CKPT_H
+#define LK_IO_CKPT_H
+
+#include <sys/types.h>
+#include <xxhash.h>
+
+#include "io/file/h5.h"
+#include "io/io.h"
+
+enum {
+    LK_SEAL_BYTES = 512,     /* the smallest user block HDF5 knows */
+    LK_CHECKSUM_CHARS = 32,  /* hexadecimal digits of 128 bits */
+    LK_FILE_NAME_BYTES = 64,
+    LK_CKPT_PATH_BYTES = 4096,
+    LK_CKPT_FORMAT = 1,
+    LK_MOST_PARTS = 99999,   /* five digits in the names of shards */
+};
+enum { LK_NO_DIM = -1 }; /* in the table of shapes */
+
+/* Where the files keep what they say of themselves; shard.c and index.c explain. */
+#define LK_AT_PATH "lockstep/path"
+#define LK_AT_PIECE "lockstep/piece"
+#define LK_AT_NOTE "lockstep/note"
+#define LK_AT_FORMAT "lockstep/format"
+#define LK_AT_STEP "lockstep/step"
+#define LK_AT_PARTS "lockstep/parts"
+#define LK_AT_VERSION "lockstep/version"
+#define LK_AT_SHAPE "lockstep/shape"
+#define LK_AT_SHARED "lockstep/shared"
+#define LK_AT_FILE "lockstep/file"
+#define LK_AT_FILE_BYTES "lockstep/file_bytes"
+#define LK_AT_FILE_XXH3 "lockstep/file_xxh3"
+
+#define LK_INDEX_FILE "index.h5"
+#define LK_LEADER_FILE "leader.h5"
+
+/* Tensors are put into the images of files as they lie in memory. */
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "checkpoints hold little-endian numbers");
+
+/* ------------------------------------------------------------------- layout */
+
+/* Paths and shapes of tensors; their data pointers are NULL. */
+typedef struct lk_layout {
+    lk_ckpt_tensor *tensor; /* owned, as are the paths */
+    size_t n;
+} lk_layout;
+
+/* Errors: LK_ERR_USAGE (a shape that does not give n_elem, naming the tensor). */
+lk_status lk_layout_copy(const lk_ckpt_tensor *tensors, size_t n, lk_layout *out);
+bool      lk_layout_equal(const lk_layout *layout, const lk_ckpt_tensor *tensors, size_t n);
+void      lk_layout_free(lk_layout *layout);
+/* A tensor without dimensions has one row of one element. */
+int64_t lk_tensor_rows(const lk_ckpt_tensor *tensor);
+size_t  lk_tensor_row_elems(const lk_ckpt_tensor *tensor);
+bool    lk_tensor_same_shape(const lk_ckpt_tensor *a, const lk_ckpt_tensor *b);
+
+/* ------------------------------------------------------------------- digest */
+
+/* XXH3-128 as hexadecimal digits, without a NUL: they go into files as they are. */
+void lk_checksum(const void *bytes, size_t nbytes, char out[LK_CHECKSUM_CHARS]);
+void lk_checksum_hex(XXH128_hash_t hash, char out[LK_CHECKSUM_CHARS]);
+
+/* --------------------------------------------------------------------- seal */
+
+typedef struct lk_seal {
+    char file[LK_FILE_NAME_BYTES];
+    int64_t step;
+    size_t nbytes;                        /* of the whole file */
+    size_t pieces;                        /* first byte of its table of pieces, 0 when it has none */
+    char checksum[LK_CHECKSUM_CHARS + 1]; /* of the whole file with zeros for these digits */
+} lk_seal;
+
+void lk_seal_print(const lk_seal *seal, unsigned char block[LK_SEAL_BYTES]);
+/* False: these bytes are no seal, or a damaged one. */
+bool lk_seal_parse(const unsigned char block[LK_SEAL_BYTES], lk_seal *out);
+/* The same seal before its checksum was known. */
+lk_seal lk_seal_unsigned(const lk_seal *seal);
+/* Seals the image and writes it to DIR/FILE, to the disk.  A file that could not be written is removed.
+ * Errors: LK_ERR_CHECKPOINT with the path, the bytes written and the system's reason. */
+lk_status lk_sealed_write(const char *dir, const char *file, int64_t step, size_t pieces, lk_h5_image *image);
+
+/* ------------------------------------------------------------------- verify */
+
+/* The seal of a file just written, which must be of that name, step and length.  Its bytes are not read. */
+lk_status lk_sealed_peek(const char *dir, const char *file, int64_t step, lk_seal *out);
+/* Reads the whole file.  expected NULL: the file is verified by its own seal.  tensors: those of the file, to name
+ * the damaged one.  Errors: LK_ERR_CHECKPOINT: it is missing, cut, damaged, or intact but of another checkpoint. */
+lk_status lk_sealed_verify(const char *dir, const char *file, const lk_seal *expected, const lk_ckpt_tensor *tensors,
+                           size_t n);
+/* Up to nbytes from a place of a file, fewer at its end; -1 with errno set on failure. */
+ssize_t lk_read_at(int fd, void *out, size_t nbytes, size_t place);
+
+/* -------------------------------------------------------------------- shard */
+
+/* What a file holds of a tensor, as in its table of pieces. */
+typedef struct lk_piece {
+    int64_t offset;     /* first byte in the file, 0 for none */
+    int64_t begin, end; /* rows */
+    char xxh3[LK_CHECKSUM_CHARS];
+} lk_piece;
+_Static_assert(sizeof(lk_piece) == 3 * sizeof(int64_t) + LK_CHECKSUM_CHARS, "pieces go into files as they are");
+
+size_t lk_piece_bytes(const lk_piece *piece, const lk_ckpt_tensor *tensor);
+
+/* One file of tensors in memory: part r of n of the shared ones, or the leader's, whole. */
+typedef struct lk_shard {
+    lk_h5_image image;
+    lk_layout layout;
+    lk_piece *piece;      /* owned, one a tensor */
+    size_t pieces_offset; /* of the table of pieces in the image */
+} lk_shard;
+
+void      lk_shard_name(char out[LK_FILE_NAME_BYTES], int r, int n);
+/* Makes the file's structure with room for the pieces.  notes may be NULL. */
+lk_status lk_shard_build(lk_shard *shard, const char *file, const lk_ckpt_tensor *tensors, size_t n_tensors, int r,
+                         int n, const lk_notes *notes);
+/* Copies the pieces from tensors of the same layout. */
+void      lk_shard_fill(lk_shard *shard, const lk_ckpt_tensor *tensors);
+/* Takes the checksums of the pieces. */
+void      lk_shard_check(lk_shard *shard);
+void      lk_shard_free(lk_shard *shard);
+
+/* A file of tensors open for reading. */
+typedef struct lk_shard_reader {
+    hid_t file;
+    lk_piece *piece; /* owned, one a tensor */
+} lk_shard_reader;
+
+/* n: tensors in the file. */
+lk_status lk_shard_open(const char *dir, const char *file, size_t n, lk_shard_reader *out);
+void      lk_shard_close(lk_shard_reader *reader);
+/* Rows [begin, end) of the whole tensor, the file's tensor i.  A piece that is read whole is compared with its
+ * checksum. */
+lk_status lk_shard_read(const lk_shard_reader *reader, size_t i, const lk_ckpt_tensor *tensor, int64_t begin,
+                        int64_t end, float *out);
+lk_status lk_shard_read_notes(const lk_shard_reader *reader, lk_notes **out);
+/* Describes the first of a damaged file's n tensors whose bytes do not have their checksum; false when none can be
+ * told. */
+bool      lk_shard_find_damage(int fd, const lk_seal *seal, size_t file_bytes, const lk_ckpt_tensor *tensors,
+                               size_t n, char *out, size_t out_bytes);
+
+/* -------------------------------------------------------------------- index */
+
+/* index.h5 in memory. */
+typedef struct lk_index {
+    lk_h5_image image;
+    lk_layout shared, leader;
+    int parts;
+    size_t step_offset, nbytes_offset, checksum_offset; /* what differs between saves, in the image */
+    size_t *scalar_offset;  /* owned; shared then leader: the value of a tensor without dimensions, else 0 */
+} lk_index;
+
+lk_status lk_index_build(lk_index *index, const lk_ckpt_tensor *shared, size_t n_shared,
+                         const lk_ckpt_tensor *leader, size_t n_leader, int parts);
+/* Copies the values of tensors without dimensions. */
+void      lk_index_fill(lk_index *index, const lk_ckpt_tensor *shared, const lk_ckpt_tensor *leader);
+/* seals: of the shards, then of leader.h5. */
+void      lk_index_complete(lk_index *index, int64_t step, const lk_seal *seals);
+void      lk_index_free(lk_index *index);
+
+/* What index.h5 says. */
+typedef struct lk_manifest {
+    int64_t step;
+    int parts;
+    lk_layout layout;     /* shared tensors, then the leader's */
+    size_t n_shared;
+    lk_seal *seal;        /* owned: parts shards, then leader.h5 */
+} lk_manifest;
+
+lk_status lk_manifest_read(const char *dir, lk_manifest *out);
+void      lk_manifest_free(lk_manifest *manifest);
+
+/* ------------------------------------------------------------------- folder */
+
+/* DIR/NAME.  Errors: LK_ERR_CHECKPOINT (longer than a path can be). */
+lk_status lk_ckpt_path(char out[LK_CKPT_PATH_BYTES], const char *dir, const char *name);
+void      lk_step_name(char out[LK_FILE_NAME_BYTES], int64_t step, const char *suffix);
+/* Steps that are published under a folder, ascending; release with free().  A folder that is absent has none. */
+lk_status lk_ckpt_steps(const char *dir, int64_t **out, size_t *n);
+/* Step that a link names, -1 when there is no such link or what it names is gone. */
+int64_t   lk_link_step(const char *dir, const char *link);
+/* Points a link at a step, at once. */
+lk_status lk_link_set(const char *dir, const char *link, int64_t step);
+/* Removes a folder and what is in it; one that is absent is no error. */
+lk_status lk_remove_tree(const char *path);
+/* Renames a published step first, so that half of it is never taken for a checkpoint, then removes it. */
+lk_status lk_step_remove(const char *dir, int64_t step);
+/* Removes what crashes have left: *.partial and *.deleting. */
+lk_status lk_clear_leftovers(const char *dir);
+
+/* ------------------------------------------------------------------ publish */
+
+/* All parts of step-N.partial are written: completes it with index.h5, gives it its name, sets the links and removes
+ * what `keep` does not keep. */
+lk_status lk_publish(const char *dir, int64_t step, int parts, lk_index *index, int keep, bool best);
+
+#endif

@@ -1,0 +1,105 @@
+/*
+ * From step-N.partial, in which every worker has written its file, to step-N: index.h5 last, then one rename,
+ * then the links, then the removal of what `keep` no longer keeps.  A crash at any moment leaves the older
+ * checkpoints, and this one whole or not at all.
+ *
+ * Steps after the one published are of an earlier try that came further; they neither count for `keep` nor are
+ * removed.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "io/checkpoint/checkpoint.h"
+#include "io/file/files.h"
+
+/* Every file of the save is there and is this save's. */
+static lk_status collect_seals(const char *partial, int64_t step, int parts, lk_seal *seals)
+{
+    char file[LK_FILE_NAME_BYTES];
+
+    for (int r = 0; r < parts; r++) {
+        lk_shard_name(file, r, parts);
+        LK_TRY(lk_sealed_peek(partial, file, step, &seals[r]));
+    }
+    LK_TRY(lk_sealed_peek(partial, LK_LEADER_FILE, step, &seals[parts]));
+    return LK_OK;
+}
+
+static lk_status write_index(const char *partial, int64_t step, int parts, lk_index *index)
+{
+    lk_seal *seals = calloc((size_t)parts + 1, sizeof *seals);
+
+    LK_TRY_ALLOC(seals, ((size_t)parts + 1) * sizeof *seals);
+    lk_status status = collect_seals(partial, step, parts, seals);
+    if (status == LK_OK) {
+        lk_index_complete(index, step, seals);
+        status = lk_sealed_write(partial, LK_INDEX_FILE, step, 0, &index->image);
+    }
+    free(seals);
+    LK_TRY(status);
+    LK_TRY(lk_sync_dir(partial));
+    return LK_OK;
+}
+
+/* Replaces a checkpoint of the same step, damaged or of an earlier try, if there is one. */
+static lk_status give_name(const char *dir, const char *partial, const char *path, int64_t step)
+{
+    if (access(path, F_OK) == 0) {
+        /* Both names at once where the file system can. */
+        if (renameat2(AT_FDCWD, partial, AT_FDCWD, path, RENAME_EXCHANGE) == 0) return lk_remove_tree(partial);
+        LK_TRY(lk_step_remove(dir, step));
+    }
+    if (rename(partial, path) != 0)
+        return LK_FAIL(LK_ERR_CHECKPOINT, "cannot rename %s to %s: %s", partial, path, strerror(errno));
+    return LK_OK;
+}
+
+static lk_status remove_old(const char *dir, int64_t step, int keep, const int64_t *steps, size_t n)
+{
+    const int64_t best = lk_link_step(dir, "best");
+    int kept = 0;
+
+    for (size_t i = n; i-- > 0;) {
+        if (steps[i] > step) continue;
+        if (kept < keep) {
+            kept++;
+            continue;
+        }
+        if (steps[i] != best) LK_TRY(lk_step_remove(dir, steps[i]));
+    }
+    return LK_OK;
+}
+
+static lk_status prune(const char *dir, int64_t step, int keep)
+{
+    int64_t *steps;
+    size_t n;
+
+    LK_TRY(lk_ckpt_steps(dir, &steps, &n));
+    const lk_status status = remove_old(dir, step, keep, steps, n);
+    free(steps);
+    LK_TRY(status);
+    return LK_OK;
+}
+
+lk_status lk_publish(const char *dir, int64_t step, int parts, lk_index *index, int keep, bool best)
+{
+    char partial[LK_CKPT_PATH_BYTES], path[LK_CKPT_PATH_BYTES], name[LK_FILE_NAME_BYTES];
+
+    lk_step_name(name, step, ".partial");
+    LK_TRY(lk_ckpt_path(partial, dir, name));
+    lk_step_name(name, step, "");
+    LK_TRY(lk_ckpt_path(path, dir, name));
+    LK_TRY(write_index(partial, step, parts, index));
+    LK_TRY(give_name(dir, partial, path, step));
+    LK_TRY(lk_sync_dir(dir));
+    LK_TRY(lk_link_set(dir, "latest", step));
+    if (best) LK_TRY(lk_link_set(dir, "best", step));
+    LK_TRY(lk_sync_dir(dir));
+    LK_TRY(prune(dir, step, keep));
+    return LK_OK;
+}

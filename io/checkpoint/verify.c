@@ -1,0 +1,176 @@
+/*
+ * Is a file of a checkpoint what was written?  The whole file is read and hashed, then compared with its own seal
+ * and with what index.h5 expects; from both together follows what is wrong.  No HDF5 here: it opens a file only
+ * when it is whole.
+ */
+#include "io/checkpoint/checkpoint.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define ADVICE "restore it or resume from an older checkpoint"
+
+enum { READ_BYTES = 1 << 20, REASON_BYTES = 512 };
+
+/* What a file turns out to be. */
+typedef struct scan {
+    lk_seal seal;     /* what it says of itself */
+    bool has_seal;
+    size_t nbytes;    /* what it is */
+    char checksum[LK_CHECKSUM_CHARS + 1];
+} scan;
+
+static lk_status open_file(const char *path, int *fd, size_t *nbytes)
+{
+    struct stat info;
+
+    *fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (*fd < 0 && errno == ENOENT) return LK_FAIL(LK_ERR_CHECKPOINT, "%s is missing: " ADVICE, path);
+    if (*fd < 0) return LK_FAIL(LK_ERR_CHECKPOINT, "cannot open %s: %s", path, strerror(errno));
+    if (fstat(*fd, &info) != 0) {
+        const int why = errno;
+        close(*fd);
+        return LK_FAIL(LK_ERR_CHECKPOINT, "cannot ask for the size of %s: %s", path, strerror(why));
+    }
+    *nbytes = (size_t)info.st_size;
+    return LK_OK;
+}
+
+ssize_t lk_read_at(int fd, void *out, size_t nbytes, size_t place)
+{
+    size_t done = 0;
+
+    while (done < nbytes) {
+        const ssize_t n = pread(fd, (char *)out + done, nbytes - done, (off_t)(place + done));
+
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) return -1;
+        if (n == 0) break;
+        done += (size_t)n;
+    }
+    return (ssize_t)done;
+}
+
+/* Reads the seal and hashes the file as it was when it was sealed; errno tells what failed. */
+static bool scan_bytes(int fd, unsigned char *buffer, XXH3_state_t *state, scan *out)
+{
+    ssize_t n = lk_read_at(fd, buffer, LK_SEAL_BYTES, 0);
+    size_t place = 0;
+
+    out->has_seal = n == LK_SEAL_BYTES && lk_seal_parse(buffer, &out->seal);
+    if (out->has_seal) {
+        const lk_seal seal = lk_seal_unsigned(&out->seal);
+        lk_seal_print(&seal, buffer);
+    }
+    XXH3_128bits_reset(state);
+    for (; n > 0; n = lk_read_at(fd, buffer, READ_BYTES, place)) {
+        XXH3_128bits_update(state, buffer, (size_t)n);
+        place += (size_t)n;
+    }
+    lk_checksum_hex(XXH3_128bits_digest(state), out->checksum);
+    return n == 0;
+}
+
+static lk_status scan_file(int fd, const char *path, scan *out)
+{
+    unsigned char *buffer = malloc(READ_BYTES);
+    XXH3_state_t *state = XXH3_createState();
+    const bool memory = buffer && state;
+    const bool good = memory && scan_bytes(fd, buffer, state, out);
+    const int why = errno;
+
+    XXH3_freeState(state);
+    free(buffer);
+    if (!memory) return LK_FAIL(LK_ERR_SYSTEM, "out of memory: %d bytes to read %s", READ_BYTES, path);
+    if (!good) return LK_FAIL(LK_ERR_CHECKPOINT, "cannot read %s: %s", path, strerror(why));
+    return LK_OK;
+}
+
+static bool same(const lk_seal *a, const lk_seal *b)
+{
+    return a->step == b->step && a->nbytes == b->nbytes && strcmp(a->file, b->file) == 0 &&
+           strcmp(a->checksum, b->checksum) == 0;
+}
+
+static lk_status wrong_size(const char *path, size_t nbytes, size_t expected)
+{
+    if (nbytes < expected)
+        return LK_FAIL(LK_ERR_CHECKPOINT, "%s is cut: %zu of its %zu bytes are there: " ADVICE, path, nbytes,
+                       expected);
+    return LK_FAIL(LK_ERR_CHECKPOINT, "%s has been changed: %zu bytes instead of %zu: " ADVICE, path, nbytes,
+                   expected);
+}
+
+/* What is wrong with a file that is not what was expected. */
+static lk_status tell(const char *path, const scan *found, bool intact, const lk_seal *expected)
+{
+    if (intact)
+        return LK_FAIL(LK_ERR_CHECKPOINT, "%s is not of this checkpoint: it was saved as %s of step %lld%s: " ADVICE,
+                       path, found->seal.file, (long long)found->seal.step,
+                       expected && expected->step == found->seal.step ? " by another save" : "");
+    /* What the index says about the length is worth more than what the file says of itself. */
+    if (expected && found->nbytes != expected->nbytes) return wrong_size(path, found->nbytes, expected->nbytes);
+    if (!expected && found->has_seal && found->nbytes != found->seal.nbytes)
+        return wrong_size(path, found->nbytes, found->seal.nbytes);
+    return LK_FAIL(LK_ERR_CHECKPOINT, "%s is damaged (checksum of the file): " ADVICE, path);
+}
+
+static lk_status verify(int fd, const char *path, const char *file, scan *found, const lk_seal *expected,
+                        const lk_ckpt_tensor *tensors, size_t n)
+{
+    char what[REASON_BYTES];
+
+    LK_TRY(scan_file(fd, path, found));
+    const bool intact = found->has_seal && found->nbytes == found->seal.nbytes &&
+                        strcmp(found->checksum, found->seal.checksum) == 0;
+
+    if (intact && (expected ? same(&found->seal, expected) : strcmp(found->seal.file, file) == 0)) return LK_OK;
+    if (!intact && found->has_seal && found->nbytes == found->seal.nbytes &&
+        lk_shard_find_damage(fd, &found->seal, found->nbytes, tensors, n, what, sizeof what))
+        return LK_FAIL(LK_ERR_CHECKPOINT, "%s: %s is damaged (checksum): " ADVICE, path, what);
+    return tell(path, found, intact, expected);
+}
+
+lk_status lk_sealed_verify(const char *dir, const char *file, const lk_seal *expected, const lk_ckpt_tensor *tensors,
+                           size_t n)
+{
+    char path[LK_CKPT_PATH_BYTES];
+    scan found = {0};
+    int fd = -1;
+
+    LK_TRY(lk_ckpt_path(path, dir, file));
+    LK_TRY(open_file(path, &fd, &found.nbytes));
+    const lk_status status = verify(fd, path, file, &found, expected, tensors, n);
+    close(fd);
+    LK_TRY(status);
+    return LK_OK;
+}
+
+lk_status lk_sealed_peek(const char *dir, const char *file, int64_t step, lk_seal *out)
+{
+    unsigned char block[LK_SEAL_BYTES];
+    char path[LK_CKPT_PATH_BYTES];
+    size_t nbytes = 0;
+    int fd = -1;
+
+    LK_TRY(lk_ckpt_path(path, dir, file));
+    if (access(path, F_OK) != 0)
+        return LK_FAIL(LK_ERR_CHECKPOINT, "%s is missing though its worker has written it: is it on a file system "
+                       "that all hosts share?", path);
+    LK_TRY(open_file(path, &fd, &nbytes));
+    const ssize_t n = lk_read_at(fd, block, LK_SEAL_BYTES, 0);
+    const int why = errno;
+
+    close(fd);
+    if (n < 0) return LK_FAIL(LK_ERR_CHECKPOINT, "cannot read %s: %s", path, strerror(why));
+    if (n != LK_SEAL_BYTES || !lk_seal_parse(block, out) || out->nbytes != nbytes || out->step != step ||
+        strcmp(out->file, file) != 0)
+        return LK_FAIL(LK_ERR_CHECKPOINT, "%s is not what was just written there: do two runs share this folder?",
+                       path);
+    return LK_OK;
+}

@@ -1,0 +1,187 @@
+/*
+ * Statistics as JSON, the form that checkpoints keep and predictions read:
+ *
+ *     {"kind": "csv", "file_columns": 3, "columns": [
+ *        {"name": "age", "mean": 28.6, "deviation": 12.5, "fill": 29.0},
+ *        {"name": "ocean_proximity", "categories": ["INLAND", "NEAR BAY"]}],
+ *      "image": [0, 0, 0], "classes": 0, "target": {"name": "y", "scales": [{"mean": 0.0, "deviation": 1.0}]}}
+ *
+ * Numbers have 17 digits, so they come back as the same doubles.  No fill value: the key is absent.
+ */
+#include <jansson.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "io/data/data.h"
+
+enum { DIGITS = 17 };
+
+static const char *const kind_word[] = {
+#define KIND_WORD(id, word) [id] = word,
+    LK_DATA_LIST(KIND_WORD)
+#undef KIND_WORD
+};
+
+/* ---------------------------------------------------------------------- write */
+
+static json_t *categories_to_json(const lk_column *column)
+{
+    json_t *list = json_array();
+
+    for (size_t c = 0; c < column->n_categories; c++)
+        if (json_array_append_new(list, json_string(column->category[c])) != 0) {
+            json_decref(list);
+            return NULL;
+        }
+    return list;
+}
+
+static json_t *column_to_json(const lk_column *column)
+{
+    if (column->categorical)
+        return json_pack("{s:s, s:o}", "name", column->name, "categories", categories_to_json(column));
+    json_t *object = json_pack("{s:s, s:f, s:f}", "name", column->name, "mean", column->scale.mean, "deviation",
+                               column->scale.deviation);
+    if (object && !isnan(column->fill)) json_object_set_new(object, "fill", json_real(column->fill));
+    return object;
+}
+
+static json_t *target_to_json(const lk_data_stats *stats)
+{
+    json_t *scales = json_array();
+
+    for (size_t j = 0; j < stats->n_targets; j++)
+        json_array_append_new(scales, json_pack("{s:f, s:f}", "mean", stats->target[j].mean, "deviation",
+                                                stats->target[j].deviation));
+    return json_pack("{s:s, s:o}", "name", stats->target_name, "scales", scales);
+}
+
+static json_t *to_json(const lk_data_stats *stats)
+{
+    json_t *columns = json_array();
+
+    for (size_t k = 0; k < stats->n_columns; k++)
+        if (json_array_append_new(columns, column_to_json(&stats->column[k])) != 0) {
+            json_decref(columns);
+            return NULL;
+        }
+    json_t *root = json_pack("{s:s, s:I, s:o, s:[I,I,I], s:I}", "kind", kind_word[stats->kind], "file_columns",
+                             (json_int_t)stats->file_columns, "columns", columns, "image",
+                             (json_int_t)stats->image[0], (json_int_t)stats->image[1], (json_int_t)stats->image[2],
+                             "classes", (json_int_t)stats->n_classes);
+    if (root && stats->target_name) json_object_set_new(root, "target", target_to_json(stats));
+    return root;
+}
+
+lk_status lk_stats_write(const lk_data_stats *stats, char **json)
+{
+    json_t *root = to_json(stats);
+
+    *json = root ? json_dumps(root, JSON_REAL_PRECISION(DIGITS)) : NULL;
+    json_decref(root);
+    if (!*json) return LK_FAIL(LK_ERR_SYSTEM, "out of memory: statistics of %zu columns as JSON", stats->n_columns);
+    return LK_OK;
+}
+
+/* ----------------------------------------------------------------------- read */
+
+static bool scale_from_json(json_t *object, lk_scale *scale)
+{
+    return json_unpack(object, "{s:F, s:F}", "mean", &scale->mean, "deviation", &scale->deviation) == 0;
+}
+
+static bool categories_from_json(json_t *list, lk_column *column)
+{
+    column->categorical = true;
+    column->category = calloc(json_array_size(list) + 1, sizeof *column->category);
+    if (!column->category || !json_is_array(list)) return false;
+    for (size_t c = 0; c < json_array_size(list); c++) {
+        const char *text = json_string_value(json_array_get(list, c));
+        if (!text || !(column->category[c] = strdup(text))) return false;
+        column->n_categories++;
+    }
+    return true;
+}
+
+static bool column_from_json(json_t *object, lk_column *column)
+{
+    const char *name = json_string_value(json_object_get(object, "name"));
+    json_t *categories = json_object_get(object, "categories"), *fill = json_object_get(object, "fill");
+
+    if (!name) return false;
+    free(column->name);
+    column->name = strdup(name);
+    if (!column->name) return false;
+    if (categories) return categories_from_json(categories, column);
+    if (json_is_number(fill)) column->fill = json_number_value(fill);
+    return scale_from_json(object, &column->scale);
+}
+
+static bool columns_from_json(json_t *list, lk_data_stats *stats)
+{
+    const size_t n = json_array_size(list);
+
+    if (!json_is_array(list)) return false;
+    if (n == 0) return true;
+    if (lk_stats_set_columns(stats, n, NULL) != LK_OK) return false;
+    for (size_t k = 0; k < n; k++)
+        if (!column_from_json(json_array_get(list, k), &stats->column[k])) return false;
+    return true;
+}
+
+static bool target_from_json(json_t *object, lk_data_stats *stats)
+{
+    const char *name = json_string_value(json_object_get(object, "name"));
+    json_t *scales = json_object_get(object, "scales");
+
+    if (!name || !json_is_array(scales)) return false;
+    if (lk_stats_set_target(stats, name, json_array_size(scales)) != LK_OK) return false;
+    for (size_t j = 0; j < stats->n_targets; j++)
+        if (!scale_from_json(json_array_get(scales, j), &stats->target[j])) return false;
+    return true;
+}
+
+static bool kind_from_json(json_t *word, lk_data_kind *kind)
+{
+    const char *text = json_string_value(word);
+
+    for (size_t i = 0; text && i < sizeof kind_word / sizeof *kind_word; i++)
+        if (strcmp(kind_word[i], text) == 0) {
+            *kind = (lk_data_kind)i;
+            return true;
+        }
+    return false;
+}
+
+static bool from_json(json_t *root, lk_data_stats *stats)
+{
+    json_int_t file_columns, image[3], classes;
+    json_t *target = json_object_get(root, "target");
+
+    if (json_unpack(root, "{s:I, s:[I,I,I], s:I}", "file_columns", &file_columns, "image", &image[0], &image[1],
+                    &image[2], "classes", &classes) != 0)
+        return false;
+    stats->file_columns = (size_t)file_columns;
+    for (int d = 0; d < 3; d++) stats->image[d] = image[d];
+    stats->n_classes = classes;
+    return kind_from_json(json_object_get(root, "kind"), &stats->kind) &&
+           columns_from_json(json_object_get(root, "columns"), stats) &&
+           (!target || target_from_json(target, stats));
+}
+
+lk_status lk_stats_read(const char *json, lk_data_stats **out)
+{
+    json_error_t error;
+    json_t *root = json_loads(json, 0, &error);
+
+    *out = NULL;
+    if (!root) return LK_FAIL(LK_ERR_DATA, "the statistics of the training data are not JSON: %s", error.text);
+    lk_status status = lk_stats_new(LK_DATA_CSV, out);
+    if (status == LK_OK && !from_json(root, *out)) {
+        lk_stats_free(out);
+        status = LK_FAIL(LK_ERR_DATA, "the statistics of the training data lack a key or have one of another type");
+    }
+    json_decref(root);
+    return status;
+}

@@ -1,0 +1,134 @@
+/*
+ * Folders, fsync and files that appear whole or not at all.
+ *
+ * A file is safe when its bytes are on the disk (fsync of the file) and its name is too (fsync of the folder).
+ * rename() within a folder replaces a name at once.  Together they make a crash at any moment leave the old file or
+ * the new one.
+ */
+#include "io/file/files.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "io/io.h"
+
+static const mode_t FILE_MODE = 0666, DIR_MODE = 0777; /* the umask takes away what it should */
+
+static lk_status make_dir(const char *path)
+{
+    struct stat info;
+
+    if (mkdir(path, DIR_MODE) == 0) return LK_OK;
+    const int why = errno;
+    if (why == EEXIST && stat(path, &info) == 0 && S_ISDIR(info.st_mode)) return LK_OK;
+    return LK_FAIL(LK_ERR_SYSTEM, "cannot make the folder %s: %s", path,
+                   why == EEXIST ? "a file of that name is there" : strerror(why));
+}
+
+lk_status lk_make_dirs(const char *path)
+{
+    char *copy = strdup(path);
+    lk_status status = LK_OK;
+
+    LK_TRY_ALLOC(copy, strlen(path) + 1);
+    for (char *slash = copy + 1; *copy && status == LK_OK && (slash = strchr(slash, '/')); slash++) {
+        *slash = '\0';
+        status = make_dir(copy);
+        *slash = '/';
+    }
+    if (status == LK_OK) status = make_dir(copy);
+    free(copy);
+    return status;
+}
+
+static lk_status sync_path(const char *path, int flags)
+{
+    const int fd = open(path, flags | O_CLOEXEC);
+
+    if (fd < 0) return LK_FAIL(LK_ERR_SYSTEM, "cannot open %s to write it to the disk: %s", path, strerror(errno));
+    /* Some file systems know no fsync of folders and say EINVAL: they order names by themselves. */
+    const bool failed = fsync(fd) != 0 && !(errno == EINVAL && (flags & O_DIRECTORY));
+    const int why = errno;
+    close(fd);
+    if (failed) return LK_FAIL(LK_ERR_SYSTEM, "cannot write %s to the disk: %s", path, strerror(why));
+    return LK_OK;
+}
+
+lk_status lk_sync_file(const char *path) { return sync_path(path, O_RDONLY); }
+lk_status lk_sync_dir(const char *path) { return sync_path(path, O_RDONLY | O_DIRECTORY); }
+
+char *lk_dir_of(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+
+    if (!slash) return strdup(".");
+    return slash == path ? strdup("/") : strndup(path, (size_t)(slash - path));
+}
+
+/* Writes, syncs and closes; errno tells what went wrong. */
+static bool write_whole(const char *path, const char *text, size_t nbytes)
+{
+    const int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, FILE_MODE);
+    bool good = fd >= 0;
+
+    while (good && nbytes > 0) {
+        const ssize_t n = write(fd, text, nbytes);
+        if (n < 0 && errno == EINTR) continue;
+        good = n >= 0;
+        if (good) text += n, nbytes -= (size_t)n;
+    }
+    good = good && fsync(fd) == 0;
+    const int why = errno;
+    if (fd >= 0 && close(fd) != 0) return false;
+    errno = why;
+    return good;
+}
+
+lk_status lk_write_file_atomic(const char *path, const char *text, size_t nbytes)
+{
+    char *temporary = NULL, *dir = lk_dir_of(path);
+    lk_status status = LK_OK;
+
+    if (!dir || asprintf(&temporary, "%s.partial", path) < 0) {
+        free(dir);
+        return LK_FAIL(LK_ERR_SYSTEM, "out of memory: the name of %s", path);
+    }
+    if (!write_whole(temporary, text, nbytes) || rename(temporary, path) != 0) {
+        status = LK_FAIL(LK_ERR_SYSTEM, "cannot write %s: %s", path, strerror(errno));
+        unlink(temporary);
+    } else {
+        status = lk_sync_dir(dir);
+    }
+    free(temporary);
+    free(dir);
+    return status;
+}
+
+lk_status lk_read_file(const char *path, char **text, size_t *nbytes)
+{
+    FILE *file = fopen(path, "rbe"), *memory = NULL;
+    size_t n = 0;
+    char block[1 << 14];
+
+    *text = NULL;
+    if (!file) return LK_FAIL(LK_ERR_SYSTEM, "cannot read %s: %s", path, strerror(errno));
+    memory = open_memstream(text, &n); /* puts the NUL behind by itself */
+    errno = memory ? 0 : ENOMEM;
+    for (size_t got; memory && (got = fread(block, 1, sizeof block, file)) > 0;) fwrite(block, 1, got, memory);
+    const int why = errno;
+    const bool failed = !memory || ferror(file) || ferror(memory);
+    if (memory) fclose(memory);
+    fclose(file);
+    if (failed || !*text) {
+        free(*text);
+        *text = NULL;
+        return LK_FAIL(LK_ERR_SYSTEM, "cannot read %s: %s", path, strerror(why));
+    }
+    if (nbytes) *nbytes = n;
+    return LK_OK;
+}

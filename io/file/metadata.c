@@ -1,0 +1,194 @@
+/*
+ * Notes: a small owned dictionary of numbers and texts by path, for checkpoints and summaries.
+ *
+ * A hash finds a path; an array beside it keeps the order in which paths were first set.  Setting a path again
+ * replaces its value, whatever kind it had, and leaves it in its place.
+ */
+#define HASH_NONFATAL_OOM 1
+#include "io/file/metadata.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <uthash.h>
+
+typedef struct note {
+    char *path; /* owned */
+    lk_note_kind kind;
+    int64_t integer;
+    double real;
+    char *text; /* owned */
+    UT_hash_handle hh;
+} note;
+
+struct lk_notes {
+    note *by_path; /* uthash's head */
+    note **order;  /* owned, as are the notes in it */
+    size_t n, room;
+};
+
+static const char *const kind_words[] = {"a whole number", "a real number", "a text"};
+
+lk_status lk_notes_new(lk_notes **out)
+{
+    *out = calloc(1, sizeof **out);
+    LK_TRY_ALLOC(*out, sizeof **out);
+    return LK_OK;
+}
+
+static void note_free(note *n)
+{
+    if (!n) return;
+    free(n->path);
+    free(n->text);
+    free(n);
+}
+
+void lk_notes_free(lk_notes **notes)
+{
+    if (!notes || !*notes) return;
+    HASH_CLEAR(hh, (*notes)->by_path);
+    for (size_t i = 0; i < (*notes)->n; i++) note_free((*notes)->order[i]);
+    free((*notes)->order);
+    lk_free(notes);
+}
+
+static note *find(const lk_notes *notes, const char *path)
+{
+    note *found;
+
+    HASH_FIND_STR(notes->by_path, path, found);
+    return found;
+}
+
+static lk_status make_room(lk_notes *notes)
+{
+    if (notes->n < notes->room) return LK_OK;
+    const size_t room = notes->room ? 2 * notes->room : 16;
+    note **order = realloc(notes->order, room * sizeof *order);
+
+    LK_TRY_ALLOC(order, room * sizeof *order);
+    notes->order = order;
+    notes->room = room;
+    return LK_OK;
+}
+
+/* The note of that path, added behind the others if there is none. */
+static lk_status find_or_add(lk_notes *notes, const char *path, note **out)
+{
+    *out = find(notes, path);
+    if (*out) return LK_OK;
+
+    LK_TRY(make_room(notes));
+    note *added = calloc(1, sizeof *added);
+    if (added) added->path = strdup(path);
+    if (added && added->path) HASH_ADD_KEYPTR(hh, notes->by_path, added->path, strlen(added->path), added);
+    if (!added || !added->hh.tbl) {
+        note_free(added);
+        return LK_FAIL(LK_ERR_SYSTEM, "out of memory: a note for %s", path);
+    }
+    notes->order[notes->n++] = added;
+    *out = added;
+    return LK_OK;
+}
+
+lk_status lk_notes_set_int(lk_notes *notes, const char *path, int64_t value)
+{
+    note *n;
+
+    LK_TRY(find_or_add(notes, path, &n));
+    n->kind = LK_NOTE_INT;
+    n->integer = value;
+    return LK_OK;
+}
+
+lk_status lk_notes_set_real(lk_notes *notes, const char *path, double value)
+{
+    note *n;
+
+    LK_TRY(find_or_add(notes, path, &n));
+    n->kind = LK_NOTE_REAL;
+    n->real = value;
+    return LK_OK;
+}
+
+lk_status lk_notes_set_text(lk_notes *notes, const char *path, const char *value)
+{
+    note *n;
+    char *copy = strdup(value);
+
+    LK_TRY_ALLOC(copy, strlen(value) + 1);
+    const lk_status status = find_or_add(notes, path, &n);
+    if (status != LK_OK) {
+        free(copy);
+        return lk_trace(status, __FILE__, __LINE__);
+    }
+    free(n->text);
+    n->kind = LK_NOTE_TEXT;
+    n->text = copy;
+    return LK_OK;
+}
+
+static lk_status get(const lk_notes *notes, const char *path, lk_note_kind kind, const note **out)
+{
+    *out = find(notes, path);
+    if (!*out) return LK_FAIL(LK_ERR_CHECKPOINT, "the note %s is missing", path);
+    if ((*out)->kind != kind)
+        return LK_FAIL(LK_ERR_CHECKPOINT, "the note %s is %s, expected %s", path, kind_words[(*out)->kind],
+                       kind_words[kind]);
+    return LK_OK;
+}
+
+lk_status lk_notes_get_int(const lk_notes *notes, const char *path, int64_t *out)
+{
+    const note *n;
+
+    LK_TRY(get(notes, path, LK_NOTE_INT, &n));
+    *out = n->integer;
+    return LK_OK;
+}
+
+lk_status lk_notes_get_real(const lk_notes *notes, const char *path, double *out)
+{
+    const note *n;
+
+    LK_TRY(get(notes, path, LK_NOTE_REAL, &n));
+    *out = n->real;
+    return LK_OK;
+}
+
+lk_status lk_notes_get_text(const lk_notes *notes, const char *path, const char **out)
+{
+    const note *n;
+
+    LK_TRY(get(notes, path, LK_NOTE_TEXT, &n));
+    *out = n->text;
+    return LK_OK;
+}
+
+bool lk_notes_has(const lk_notes *notes, const char *path) { return find(notes, path) != NULL; }
+size_t lk_notes_n(const lk_notes *notes) { return notes->n; }
+const char *lk_notes_path(const lk_notes *notes, size_t i) { return notes->order[i]->path; }
+lk_note_kind lk_notes_kind(const lk_notes *notes, size_t i) { return notes->order[i]->kind; }
+
+static lk_status copy_note(const note *from, lk_notes *to)
+{
+    switch (from->kind) {
+    case LK_NOTE_INT: return lk_notes_set_int(to, from->path, from->integer);
+    case LK_NOTE_REAL: return lk_notes_set_real(to, from->path, from->real);
+    case LK_NOTE_TEXT: break;
+    }
+    return lk_notes_set_text(to, from->path, from->text);
+}
+
+lk_status lk_notes_copy(const lk_notes *notes, lk_notes **out)
+{
+    LK_TRY(lk_notes_new(out));
+    for (size_t i = 0; i < notes->n; i++) {
+        const lk_status status = copy_note(notes->order[i], *out);
+        if (status != LK_OK) {
+            lk_notes_free(out);
+            return lk_trace(status, __FILE__, __LINE__);
+        }
+    }
+    return LK_OK;
+}

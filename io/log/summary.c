@@ -1,0 +1,67 @@
+/* summary.json: notes as JSON in their order; metrics/validation.mse is the key validation.mse of an object metrics. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "io/file/files.h"
+#include "io/file/json.h"
+#include "io/file/metadata.h"
+
+static json_t *value_of(const lk_notes *notes, size_t i)
+{
+    const char *path = lk_notes_path(notes, i), *text = "";
+    int64_t integer = 0;
+    double real = 0;
+
+    switch (lk_notes_kind(notes, i)) {
+    case LK_NOTE_INT: return lk_notes_get_int(notes, path, &integer) == LK_OK ? json_integer(integer) : NULL;
+    case LK_NOTE_REAL:
+        if (lk_notes_get_real(notes, path, &real) != LK_OK) return NULL;
+        return isfinite(real) ? json_real(real) : json_null();
+    case LK_NOTE_TEXT: break;
+    }
+    return lk_notes_get_text(notes, path, &text) == LK_OK ? lk_json_text(text) : NULL;
+}
+
+/* The object in which a path's key goes, made when it is the first of its name; *key is what remains of the path. */
+static json_t *object_of(json_t *root, const char *path, const char **key)
+{
+    const char *slash = strchr(path, '/');
+
+    *key = slash ? slash + 1 : path;
+    if (!slash) return root;
+    char *name = strndup(path, (size_t)(slash - path));
+    json_t *object = name ? json_object_get(root, name) : NULL;
+    if (name && !object && json_object_set_new(root, name, json_object()) == 0) object = json_object_get(root, name);
+    free(name);
+    return object;
+}
+
+static char *dump_notes(const lk_notes *notes)
+{
+    enum { INDENT = 2 };
+    json_t *root = json_object();
+    char *text = NULL;
+    bool good = root != NULL;
+
+    for (size_t i = 0; good && i < lk_notes_n(notes); i++) {
+        const char *key;
+        json_t *object = object_of(root, lk_notes_path(notes, i), &key);
+        good = json_object_set_new(object, key, value_of(notes, i)) == 0;
+    }
+    if (good) text = json_dumps(root, JSON_INDENT(INDENT));
+    json_decref(root);
+    return text;
+}
+
+lk_status lk_summary_write(const char *path, const lk_notes *notes)
+{
+    char *json = dump_notes(notes), *text = NULL;
+
+    const int n = json ? asprintf(&text, "%s\n", json) : -1;
+    free(json);
+    if (n < 0) return LK_FAIL(LK_ERR_SYSTEM, "out of memory: the text of %s", path);
+    const lk_status status = lk_write_file_atomic(path, text, (size_t)n);
+    free(text);
+    return status;
+}

@@ -1,0 +1,274 @@
+/*
+ * What a recipe leaves unsaid, and what concerns several keys at once.
+ *
+ * Defaults become nodes of the document, so that libcyaml finds every key.  Most are in the schema; those that depend
+ * on other keys are derived here.  The text that checkpoints keep is written before this, with what the person said
+ * alone: so an override at resume meets no default it would contradict.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "io/recipe/parts.h"
+
+/* ---------------------------------------------------------------- defaults */
+
+static lk_status fill_section(lk_yaml *yaml, const cyaml_schema_field_t *fields, const lk_rule *rules, int section);
+
+/* A list of sections; its place moves when nodes are added. */
+static lk_status fill_list(lk_yaml *yaml, const cyaml_schema_field_t *field, const lk_rule *rule, int list)
+{
+    const yaml_node_t *node = yaml_document_get_node(&yaml->document, list);
+    const ptrdiff_t n = node->data.sequence.items.top - node->data.sequence.items.start;
+
+    for (ptrdiff_t i = 0; i < n; i++) {
+        const int item = yaml_document_get_node(&yaml->document, list)->data.sequence.items.start[i];
+        LK_TRY(fill_section(yaml, field->value.sequence.entry->mapping.fields, rule->rules, item));
+    }
+    return LK_OK;
+}
+
+static lk_status fill_key(lk_yaml *yaml, const cyaml_schema_field_t *field, const lk_rule *rule, int section)
+{
+    int node = lk_yaml_get(yaml, section, field->key);
+
+    if (!node && rule->fallback) {
+        if (field->value.type == CYAML_MAPPING) LK_TRY(lk_yaml_add_mapping(yaml, &node));
+        else LK_TRY(lk_yaml_add_text(yaml, rule->fallback, &node));
+        LK_TRY(lk_yaml_set(yaml, section, field->key, node));
+    }
+    if (node && field->value.type == CYAML_MAPPING)
+        return fill_section(yaml, field->value.mapping.fields, rule->rules, node);
+    if (node && field->value.type == CYAML_SEQUENCE && field->value.sequence.entry->type == CYAML_MAPPING)
+        return fill_list(yaml, field, rule, node);
+    return LK_OK;
+}
+
+/* A section's kind comes first in the schema, so it is there when the others ask for it. */
+static lk_status fill_section(lk_yaml *yaml, const cyaml_schema_field_t *fields, const lk_rule *rules, int section)
+{
+    for (int row = 0; fields[row].key; row++) {
+        const char *kind = lk_yaml_text(yaml, lk_yaml_get(yaml, section, "kind"));
+        if (lk_rule_takes(&rules[row], kind)) LK_TRY(fill_key(yaml, &fields[row], &rules[row], section));
+    }
+    return LK_OK;
+}
+
+/* Gives a key of a section that is there a value where it has none. */
+static lk_status default_to(lk_yaml *yaml, const char *section, const char *key, const char *text)
+{
+    const int mapping = lk_yaml_at(yaml, section);
+    int node;
+
+    if (!mapping || lk_yaml_get(yaml, mapping, key)) return LK_OK;
+    LK_TRY(lk_yaml_add_text(yaml, text, &node));
+    return lk_yaml_set(yaml, mapping, key, node);
+}
+
+static bool is(lk_yaml *yaml, const char *path, const char *word)
+{
+    const char *text = lk_yaml_text_at(yaml, path);
+    return text && strcmp(text, word) == 0;
+}
+
+static double number_at(lk_yaml *yaml, const char *path)
+{
+    const char *text = lk_yaml_text_at(yaml, path);
+    return text ? strtod(text, NULL) : 0;
+}
+
+/* ----------------------------------------------------------------- metrics */
+
+static bool has_validation(lk_yaml *yaml)
+{
+    return lk_yaml_at(yaml, "data.validation") || number_at(yaml, "data.validation_fraction") > 0 ||
+           number_at(yaml, "data.validation_samples") > 0;
+}
+
+/* What a run of this recipe measures. */
+static size_t list_metrics(lk_yaml *yaml, const char *metrics[LK_MOST_METRICS])
+{
+    const lk_loss_kind loss = is(yaml, "loss.kind", "cross_entropy") ? LK_LOSS_CROSS_ENTROPY : LK_LOSS_MSE;
+
+    return lk_metric_names(loss, has_validation(yaml), lk_yaml_at(yaml, "ema"), metrics);
+}
+
+/* The loss that says most: of the EMA on validation data, of the weights on it, of training. */
+static const char *preferred_metric(lk_yaml *yaml)
+{
+    const bool validation = has_validation(yaml);
+
+    if (validation && lk_yaml_at(yaml, "ema")) return "ema.validation.loss";
+    return validation ? "validation.loss" : "train.loss";
+}
+
+static const char *mode_of(const char *metric) { return lk_metric_larger_is_better(metric) ? "max" : "min"; }
+
+static lk_status check_metric(lk_yaml *yaml, const char *path)
+{
+    const char *metrics[LK_MOST_METRICS], *text = lk_yaml_text_at(yaml, path);
+    const size_t n = list_metrics(yaml, metrics);
+    char list[512];
+    size_t used = 0;
+
+    if (!text) return LK_OK;
+    for (size_t i = 0; i < n; i++) {
+        if (strcmp(metrics[i], text) == 0) return LK_OK;
+        used += (size_t)snprintf(list + used, sizeof list - used, "%s%s", i ? ", " : "", metrics[i]);
+    }
+    if (lk_metric_needs_ema(text) && !lk_yaml_at(yaml, "ema"))
+        return lk_yaml_fail(yaml, lk_yaml_at(yaml, path), path, "`%s` needs the section ema", text);
+    if (lk_metric_needs_validation(text) && !has_validation(yaml))
+        return lk_yaml_fail(yaml, lk_yaml_at(yaml, path), path, "`%s` needs validation data", text);
+    const char *near = lk_nearest(text, metrics, n);
+    return lk_yaml_fail(yaml, lk_yaml_at(yaml, path), path, "`%s` is not measured%s%s%s measured are %s", text,
+                        near ? "; did you mean `" : "", near ? near : "", near ? "`?" : ";", list);
+}
+
+/* ----------------------------------------------------------------- derived */
+
+static lk_status derive_metrics(lk_yaml *yaml)
+{
+    const char *preferred = preferred_metric(yaml);
+
+    if (is(yaml, "scheduler.kind", "reduce_on_plateau")) {
+        LK_TRY(default_to(yaml, "scheduler", "metric", preferred));
+        LK_TRY(default_to(yaml, "scheduler", "mode", mode_of(lk_yaml_text_at(yaml, "scheduler.metric"))));
+    }
+    LK_TRY(default_to(yaml, "train.early_stop", "metric", preferred));
+    const char *stop = lk_yaml_text_at(yaml, "train.early_stop.metric");
+    if (stop) LK_TRY(default_to(yaml, "train.early_stop", "mode", mode_of(stop)));
+    LK_TRY(default_to(yaml, "train", "best_metric", stop ? stop : preferred));
+    return default_to(yaml, "train", "best_mode", mode_of(lk_yaml_text_at(yaml, "train.best_metric")));
+}
+
+static lk_status derive_optimizer(lk_yaml *yaml)
+{
+    LK_TRY(default_to(yaml, "optimizer", "weight_decay", is(yaml, "optimizer.kind", "adamw") ? "1e-2" : "0"));
+    if (is(yaml, "optimizer.kind", "sgd") || lk_yaml_at(yaml, "optimizer.betas")) return LK_OK;
+    LK_TRY(default_to(yaml, "optimizer", "beta1", "0.9"));
+    return default_to(yaml, "optimizer", "beta2", "0.999");
+}
+
+static lk_status derive_data(lk_yaml *yaml)
+{
+    const double most_informative = 10; /* scikit-learn's make_regression */
+
+    LK_TRY(default_to(yaml, "data", "seed", lk_yaml_text_at(yaml, "run.seed")));
+    if (is(yaml, "data.kind", "hdf5")) LK_TRY(default_to(yaml, "data", "target", "y"));
+    if (is(yaml, "data.kind", "regression") && number_at(yaml, "data.n_features") > most_informative)
+        return default_to(yaml, "data", "n_informative", "10");
+    if (is(yaml, "data.kind", "regression"))
+        return default_to(yaml, "data", "n_informative", lk_yaml_text_at(yaml, "data.n_features"));
+    return LK_OK;
+}
+
+/* A run (or a stage) ends by epochs, or by steps alone. */
+static lk_status derive_epochs(lk_yaml *yaml)
+{
+    if (lk_yaml_at(yaml, "train.epochs")) return LK_OK;
+    if (number_at(yaml, "train.steps") > 0) return default_to(yaml, "train", "epochs", "1073741824"); /* no end: 2^30 */
+    return lk_yaml_fail(yaml, lk_yaml_at(yaml, "train"), "train.epochs", "is missing: give epochs, or steps");
+}
+
+static lk_status derive(lk_yaml *yaml)
+{
+    char *dir;
+
+    LK_TRY(derive_epochs(yaml));
+
+    if (asprintf(&dir, "runs/%s", lk_yaml_text_at(yaml, "run.name")) < 0)
+        return LK_FAIL(LK_ERR_SYSTEM, "out of memory: the name of the run's folder");
+    const lk_status status = default_to(yaml, "run", "dir", dir);
+    free(dir);
+    LK_TRY(status);
+    LK_TRY(derive_data(yaml));
+    LK_TRY(derive_optimizer(yaml));
+    return derive_metrics(yaml);
+}
+
+/* ------------------------------------------------------------ between keys */
+
+static lk_status check_names(lk_yaml *yaml)
+{
+    const char *name = lk_yaml_text_at(yaml, "run.name"), *delimiter = lk_yaml_text_at(yaml, "data.delimiter");
+
+    if (strchr(name, '/') || *name == '.')
+        return lk_yaml_fail(yaml, lk_yaml_at(yaml, "run.name"), "run.name",
+                            "`%s` is to name a folder: no `/` in it and no `.` before it", name);
+    if (delimiter && strlen(delimiter) != 1 && strcmp(delimiter, "tab") != 0 && strcmp(delimiter, "\\t") != 0 &&
+        strcmp(delimiter, "space") != 0)
+        return lk_yaml_fail(yaml, lk_yaml_at(yaml, "data.delimiter"), "data.delimiter",
+                            "`%s` is not one character, nor tab, nor space", delimiter);
+    return LK_OK;
+}
+
+static lk_status check_data(lk_yaml *yaml)
+{
+    const int data = lk_yaml_at(yaml, "data"), labels = lk_yaml_at(yaml, "data.validation_labels");
+    const int validation = lk_yaml_at(yaml, "data.validation");
+    const int fraction = lk_yaml_at(yaml, "data.validation_fraction");
+
+    if (is(yaml, "data.kind", "csv") && !lk_yaml_at(yaml, "data.target"))
+        return lk_yaml_fail(yaml, data, "data.target", "is missing: kind csv needs it");
+    if (validation && number_at(yaml, "data.validation_fraction") > 0)
+        return lk_yaml_fail(yaml, fraction, "data.validation_fraction",
+                            "data.validation is given too: leave one of them out");
+    if (is(yaml, "data.kind", "idx") && validation && !labels)
+        return lk_yaml_fail(yaml, validation, "data.validation_labels", "is missing: data.validation needs it");
+    if (labels && !validation)
+        return lk_yaml_fail(yaml, labels, "data.validation", "is missing: data.validation_labels needs it");
+    if (number_at(yaml, "data.n_informative") > number_at(yaml, "data.n_features"))
+        return lk_yaml_fail(yaml, lk_yaml_at(yaml, "data.n_informative"), "data.n_informative",
+                            "%s is more than data.n_features, %s", lk_yaml_text_at(yaml, "data.n_informative"),
+                            lk_yaml_text_at(yaml, "data.n_features"));
+    return LK_OK;
+}
+
+static lk_status check_betas(lk_yaml *yaml)
+{
+    static const char *const singles[] = {"optimizer.beta1", "optimizer.beta2"};
+
+    for (size_t i = 0; lk_yaml_at(yaml, "optimizer.betas") && i < sizeof singles / sizeof *singles; i++)
+        if (lk_yaml_at(yaml, singles[i]))
+            return lk_yaml_fail(yaml, lk_yaml_at(yaml, singles[i]), singles[i],
+                                "optimizer.betas is given too: leave one of them out");
+    return LK_OK;
+}
+
+static lk_status fill_rate_scheduler(lk_yaml *yaml, const char *path)
+{
+    const int node = lk_yaml_at(yaml, path);
+    const char *kind = lk_yaml_text(yaml, lk_yaml_get(yaml, node, "kind"));
+
+    if (kind && strcmp(kind, "reduce_on_plateau") == 0)
+        return lk_yaml_fail(yaml, node, path, "a plateau drives the learning rate alone: see the section scheduler");
+    return lk_recipe_fill_schedule(yaml, path);
+}
+
+static lk_status check_renames(lk_yaml *yaml)
+{
+    static const char path[] = "init_from.rename";
+    const yaml_node_t *list = yaml_document_get_node(&yaml->document, lk_yaml_at(yaml, path));
+
+    for (const int *item = list ? list->data.sequence.items.start : NULL; list && item < list->data.sequence.items.top; item++)
+        if (lk_rename_check(lk_yaml_text(yaml, *item)) != LK_OK)
+            return lk_yaml_fail(yaml, *item, path, "%s", lk_error_message());
+    return LK_OK;
+}
+
+lk_status lk_recipe_fill(lk_yaml *yaml)
+{
+    LK_TRY(lk_recipe_fill_schedule(yaml, "scheduler"));
+    LK_TRY(fill_rate_scheduler(yaml, "momentum_scheduler"));
+    LK_TRY(fill_rate_scheduler(yaml, "weight_decay_scheduler"));
+    LK_TRY(fill_section(yaml, lk_recipe_fields, lk_recipe_rules, 1));
+    LK_TRY(derive(yaml));
+    LK_TRY(check_names(yaml));
+    LK_TRY(check_data(yaml));
+    LK_TRY(check_betas(yaml));
+    LK_TRY(check_renames(yaml));
+    LK_TRY(check_metric(yaml, "scheduler.metric"));
+    LK_TRY(check_metric(yaml, "train.early_stop.metric"));
+    return check_metric(yaml, "train.best_metric");
+}

@@ -1,0 +1,149 @@
+/*
+ * Parameter groups.  Like a stage, a group names what differs: keys of the optimizer and schedulers.  Merged into the
+ * sections it makes a whole recipe, whose optimizer and schedulers are the group's.
+ *
+ *     optimizer:
+ *       kind: adamw
+ *       lr: 1e-3
+ *       groups:
+ *         - {name: no_decay, params: ['*.bias', '*norm*'], weight_decay: 0}
+ *         - {name: head, params: ['head.*', '!*.bias'], lr: 1e-2, scheduler: {kind: cosine, T_max: 10}}
+ *
+ * What no group selects is in the group of the rest, which comes first.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "io/recipe/parts.h"
+
+/* Keys of the optimizer that are the same for all groups. */
+static const char *const common_keys[] = {"kind", "amsgrad", "clip_norm", "clip_value", "groups"};
+static const char *const schedulers[] = {"scheduler", "momentum_scheduler", "weight_decay_scheduler"};
+
+static const yaml_node_t *node_of(const lk_yaml *yaml, int node) { return yaml->document.nodes.start + node - 1; }
+
+static bool is_one_of(const char *const *words, size_t n, const char *word)
+{
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(words[i], word) == 0) return true;
+    return false;
+}
+
+static bool is_scheduler(const char *key) { return is_one_of(schedulers, sizeof schedulers / sizeof *schedulers, key); }
+static bool is_common(const char *key) { return is_one_of(common_keys, sizeof common_keys / sizeof *common_keys, key); }
+
+static size_t length_of(const yaml_node_t *list)
+{
+    return (size_t)(list->data.sequence.items.top - list->data.sequence.items.start);
+}
+
+static int group_node(lk_yaml *yaml, unsigned i)
+{
+    return node_of(yaml, lk_yaml_at(yaml, "optimizer.groups"))->data.sequence.items.start[i];
+}
+
+static const char *name_of(lk_yaml *yaml, unsigned i, char text[LK_RECIPE_PATH_BYTES])
+{
+    const char *given = lk_yaml_text(yaml, lk_yaml_get(yaml, group_node(yaml, i), "name"));
+
+    if (given) return given;
+    snprintf(text, LK_RECIPE_PATH_BYTES, "%u", i + 1);
+    return text;
+}
+
+static lk_status check_key(lk_yaml *yaml, unsigned i, const yaml_node_pair_t *pair)
+{
+    const cyaml_schema_field_t *fields = lk_recipe_field("optimizer", NULL)->value.mapping.fields;
+    const char *key = lk_yaml_text(yaml, pair->key);
+    char path[LK_RECIPE_PATH_BYTES];
+
+    snprintf(path, sizeof path, "optimizer.groups[%u].%s", i, key ? key : "");
+    if (!key) return lk_yaml_fail(yaml, pair->key, path, "a key must be a word");
+    if (strcmp(key, "name") == 0 || is_scheduler(key)) return LK_OK;
+    if (is_common(key)) return lk_yaml_fail(yaml, pair->key, path, "is the same for all groups: say it in the section optimizer");
+    if (lk_recipe_row(fields, key) >= 0) return LK_OK;
+
+    const char *known[64] = {"name"};
+    size_t n = 1;
+    for (size_t k = 0; k < sizeof schedulers / sizeof *schedulers; k++) known[n++] = schedulers[k];
+    for (; fields->key && n < sizeof known / sizeof *known; fields++)
+        if (!is_common(fields->key)) known[n++] = fields->key;
+    const char *near = lk_nearest(key, known, n);
+    return lk_yaml_fail(yaml, pair->key, path, "no such key of a group%s%s%s", near ? "; did you mean `" : "", near ? near : "",
+                        near ? "`?" : ": it takes name, params, schedulers and keys of the optimizer");
+}
+
+static lk_status check_group(lk_yaml *yaml, unsigned i)
+{
+    const int group = group_node(yaml, i);
+    char path[LK_RECIPE_PATH_BYTES], a[LK_RECIPE_PATH_BYTES], b[LK_RECIPE_PATH_BYTES];
+
+    snprintf(path, sizeof path, "optimizer.groups[%u]", i);
+    if (node_of(yaml, group)->type != YAML_MAPPING_NODE)
+        return lk_yaml_fail(yaml, group, path, "expected keys, {params: [...], lr: ...}");
+    for (const yaml_node_pair_t *pair = node_of(yaml, group)->data.mapping.pairs.start;
+         pair < node_of(yaml, group)->data.mapping.pairs.top; pair++)
+        LK_TRY(check_key(yaml, i, pair));
+    if (!lk_yaml_get(yaml, group, "params"))
+        return lk_yaml_fail(yaml, group, path, "params is missing: patterns of the tensor names in the group");
+    for (unsigned k = 0; k < i; k++)
+        if (strcmp(name_of(yaml, i, a), name_of(yaml, k, b)) == 0)
+            return lk_yaml_fail(yaml, group, path, "two groups are called `%s`", name_of(yaml, i, a));
+    return LK_OK;
+}
+
+lk_status lk_recipe_count_groups(lk_yaml *yaml, unsigned *n)
+{
+    const int list = lk_yaml_at(yaml, "optimizer.groups"), params = lk_yaml_at(yaml, "optimizer.params");
+
+    *n = 1;
+    if (params) return lk_yaml_fail(yaml, params, "optimizer.params", "belongs to a group: optimizer.groups: [{params: ...}]");
+    if (!list) return LK_OK;
+    if (node_of(yaml, list)->type != YAML_SEQUENCE_NODE)
+        return lk_yaml_fail(yaml, list, "optimizer.groups", "expected a list of groups, [{params: [...], lr: ...}, ...]");
+    const size_t length = length_of(node_of(yaml, list));
+    if (length + 1 > LK_MOST_GROUPS)
+        return lk_yaml_fail(yaml, list, "optimizer.groups", "%zu groups and the rest are more than %d", length, LK_MOST_GROUPS);
+    for (unsigned i = 0; i < length; i++) LK_TRY(check_group(yaml, i));
+    *n = (unsigned)length + 1;
+    return LK_OK;
+}
+
+lk_status lk_recipe_take_group(lk_yaml *yaml, unsigned g, char **name)
+{
+    char text[LK_RECIPE_PATH_BYTES];
+
+    *name = NULL;
+    if (!lk_yaml_at(yaml, "optimizer.groups")) return LK_OK;
+    if (g > 0) {
+        const int group = group_node(yaml, g - 1);
+
+        *name = strdup(name_of(yaml, g - 1, text));
+        LK_TRY_ALLOC(*name, strlen(name_of(yaml, g - 1, text)) + 1);
+        for (size_t i = 0; i < sizeof schedulers / sizeof *schedulers; i++) {
+            const int scheduler = lk_yaml_get(yaml, group, schedulers[i]);
+
+            if (scheduler) LK_TRY(lk_yaml_set(yaml, 1, schedulers[i], scheduler));
+            lk_yaml_remove(yaml, group, schedulers[i]);
+        }
+        lk_yaml_remove(yaml, group, "name");
+        LK_TRY(lk_recipe_merge(yaml, "optimizer", group));
+    }
+    lk_yaml_remove(yaml, lk_yaml_at(yaml, "optimizer"), "groups");
+    return LK_OK;
+}
+
+lk_status lk_recipe_group(const lk_recipe *recipe, const char *name, unsigned *group)
+{
+    *group = 0;
+    for (unsigned g = 1; g < recipe->n_groups; g++) {
+        if (!lk_words_select(&recipe->groups[g]->params, name)) continue;
+        if (*group)
+            return LK_FAIL(LK_ERR_USAGE, "%s: optimizer.groups: %s is in two groups, %s and %s; exclude it from one with a pattern "
+                           "that begins with !", lk_recipe_where(recipe->groups[g], "optimizer.params"), name,
+                           recipe->groups[*group]->group, recipe->groups[g]->group);
+        *group = g;
+    }
+    return LK_OK;
+}

@@ -1,0 +1,175 @@
+/*
+ * The rates of parameter groups.  Each group is a recipe of its own (io.h), so its optimizer and schedulers are read
+ * as if it were the only one.
+ *
+ * A plateau goes on from a checkpoint where it was, at the rate it had come to; an optimizer.lr that was changed since
+ * is the new rate.  All other schedules are functions of the stage's step and epoch.
+ */
+#include "launch/job/hyperparams.h"
+
+#include <math.h>
+#include <string.h>
+
+_Static_assert((int)LK_MOST_GROUPS == (int)LK_MAX_GROUPS, "recipes take as many groups as an order carries");
+
+enum { NOTE_BYTES = 128 };
+
+static lk_status open_rate(const char *section, const lk_schedule_spec *spec, double base, lk_schedule **out)
+{
+    if (spec->kind == LK_SCHEDULE_NONE) return LK_OK;
+    return lk_schedule_new(section, spec, base, out);
+}
+
+lk_status rates_open(const lk_recipe *stage, rates *out)
+{
+    memset(out, 0, sizeof *out);
+    for (unsigned g = 0; g < stage->n_groups; g++) {
+        const lk_recipe *r = stage->groups[g];
+        group_rates *group = &out->group[out->n++];
+
+        group->recipe = r;
+        LK_TRY(lk_schedule_new("scheduler", &r->scheduler.spec, r->optimizer.lr, &group->lr));
+        LK_TRY(open_rate("momentum_scheduler", &r->momentum_scheduler.spec, lk_recipe_momentum(r), &group->momentum));
+        LK_TRY(open_rate("weight_decay_scheduler", &r->weight_decay_scheduler.spec, r->optimizer.weight_decay,
+                         &group->weight_decay));
+    }
+    return LK_OK;
+}
+
+void rates_close(rates *r)
+{
+    for (int g = 0; g < r->n; g++) {
+        lk_schedule_free(&r->group[g].weight_decay);
+        lk_schedule_free(&r->group[g].momentum);
+        lk_schedule_free(&r->group[g].lr);
+    }
+    r->n = 0;
+}
+
+lk_status rates_at(const rates *r, int64_t step, double epoch, lk_order *order)
+{
+    order->n_groups = r->n;
+    for (int g = 0; g < r->n; g++) {
+        const group_rates *group = &r->group[g];
+
+        order->weight_decay[g] = NAN;
+        LK_TRY(lk_schedule_at(group->lr, step, epoch, &order->lr[g], &order->momentum[g]));
+        if (group->momentum) LK_TRY(lk_schedule_at(group->momentum, step, epoch, &order->momentum[g], NULL));
+        if (group->weight_decay) LK_TRY(lk_schedule_at(group->weight_decay, step, epoch, &order->weight_decay[g], NULL));
+    }
+    return LK_OK;
+}
+
+/* The first momentum above 0 will do: the buffer's presence is what counts. */
+lk_status rates_optimizer(const lk_recipe *group, lk_optimizer_spec *out)
+{
+    lk_schedule *lr;
+    double value, momentum;
+
+    *out = group->optimizer;
+    if (out->kind != LK_SGD) return LK_OK;
+    LK_TRY(lk_schedule_new("scheduler", &group->scheduler.spec, out->lr, &lr));
+    const lk_status status = lk_schedule_at(lr, 0, 0.0, &value, &momentum);
+    lk_schedule_free(&lr);
+    LK_TRY(status);
+    if (!isnan(momentum)) out->momentum = momentum;
+    return LK_OK;
+}
+
+/* Adds the names of a stage's groups that are not there yet. */
+static lk_status learn_names(const lk_recipe *stage, const char *names[LK_MOST_GROUPS], int *n)
+{
+    for (unsigned g = 1; g < stage->n_groups; g++) {
+        const char *name = stage->groups[g]->group;
+        int k = 0;
+
+        while (k < *n && strcmp(names[k], name) != 0) k++;
+        if (k < *n) continue;
+        if (k == LK_MOST_GROUPS - 1)
+            return LK_FAIL(LK_ERR_USAGE, "%s: optimizer.groups: the stages have more than %d different groups",
+                           lk_recipe_where(stage, "optimizer.groups"), k);
+        names[(*n)++] = name;
+    }
+    return LK_OK;
+}
+
+lk_status rates_names(const lk_recipe *whole, const char *names[LK_MOST_GROUPS], int *n)
+{
+    *n = 0;
+    for (unsigned s = 0; s < whole->n_stages; s++) LK_TRY(learn_names(whole->stages[s], names, n));
+    return LK_OK;
+}
+
+int rates_find(const rates *r, const char *name)
+{
+    if (!name) return 0;
+    for (int g = 1; g < r->n; g++)
+        if (strcmp(r->group[g].recipe->group, name) == 0) return g;
+    return -1;
+}
+
+const char *rates_suffix(const rates *r, int g, char text[METRIC_NAME_BYTES])
+{
+    text[0] = '\0';
+    if (g > 0) snprintf(text, METRIC_NAME_BYTES, ".%s", r->group[g].recipe->group);
+    return text;
+}
+
+/* -------------------------------------------------------------------- notes */
+
+static const char *note(char path[NOTE_BYTES], const rates *r, int g, const char *key)
+{
+    char suffix[METRIC_NAME_BYTES];
+
+    snprintf(path, NOTE_BYTES, "schedule%s/%s", rates_suffix(r, g, suffix), key);
+    return path;
+}
+
+static bool is_plateau(const group_rates *group) { return group->recipe->scheduler.spec.kind == LK_SCHEDULE_PLATEAU; }
+
+lk_status rates_save(const rates *r, lk_notes *notes)
+{
+    char path[NOTE_BYTES];
+    lk_schedule_state state;
+
+    for (int g = 0; g < r->n; g++) {
+        const group_rates *group = &r->group[g];
+
+        if (!is_plateau(group)) continue;
+        lk_schedule_get(group->lr, &state);
+        LK_TRY(lk_notes_set_text(notes, note(path, r, g, "metric"), group->recipe->scheduler.spec.metric));
+        LK_TRY(lk_notes_set_real(notes, note(path, r, g, "base_lr"), group->recipe->optimizer.lr));
+        LK_TRY(lk_notes_set_real(notes, note(path, r, g, "lr"), state.lr));
+        LK_TRY(lk_notes_set_real(notes, note(path, r, g, "best"), state.best));
+        LK_TRY(lk_notes_set_int(notes, note(path, r, g, "num_bad"), state.num_bad));
+        LK_TRY(lk_notes_set_int(notes, note(path, r, g, "cooldown_counter"), state.cooldown_counter));
+    }
+    return LK_OK;
+}
+
+static lk_status restore_group(rates *r, int g, const lk_notes *notes)
+{
+    group_rates *group = &r->group[g];
+    char path[NOTE_BYTES];
+    const char *metric;
+    double base_lr;
+    lk_schedule_state state;
+
+    if (!is_plateau(group) || !lk_notes_has(notes, note(path, r, g, "metric"))) return LK_OK;
+    LK_TRY(lk_notes_get_text(notes, path, &metric));
+    if (strcmp(metric, group->recipe->scheduler.spec.metric) != 0) return LK_OK; /* its state means nothing for another */
+    LK_TRY(lk_notes_get_real(notes, note(path, r, g, "base_lr"), &base_lr));
+    LK_TRY(lk_notes_get_real(notes, note(path, r, g, "lr"), &state.lr));
+    LK_TRY(lk_notes_get_real(notes, note(path, r, g, "best"), &state.best));
+    LK_TRY(lk_notes_get_int(notes, note(path, r, g, "num_bad"), &state.num_bad));
+    LK_TRY(lk_notes_get_int(notes, note(path, r, g, "cooldown_counter"), &state.cooldown_counter));
+    if (base_lr != group->recipe->optimizer.lr) state.lr = group->recipe->optimizer.lr;
+    lk_schedule_set(group->lr, &state);
+    return LK_OK;
+}
+
+lk_status rates_restore(rates *r, const lk_notes *notes)
+{
+    for (int g = 0; g < r->n; g++) LK_TRY(restore_group(r, g, notes));
+    return LK_OK;
+}

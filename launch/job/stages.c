@@ -1,0 +1,127 @@
+/*
+ * Stages of a run: which tensors train in each, and turning from one to the next.  A stage is a whole recipe (io.h), so
+ * everything else reads its keys from j->recipe as if there were only one.
+ */
+#include "launch/job/hyperparams.h"
+
+#include <stdlib.h>
+
+int64_t stage_batches(const lk_recipe *stage, int64_t samples)
+{
+    return (samples + (stage->data.drop_last ? 0 : stage->train.batch - 1)) / stage->train.batch;
+}
+
+int64_t stage_steps(const lk_recipe *stage, int64_t samples)
+{
+    const int64_t by_epochs = stage->train.epochs * stage_batches(stage, samples), cap = stage->train.steps;
+
+    return cap && cap < by_epochs ? cap : by_epochs;
+}
+
+/* Which tensors train in the current stage, and in which groups; both arrays are (lk_model_n_tensors). */
+static lk_status fill_set(const job *j, bool *trains, int *group)
+{
+    for (size_t i = 0; i < lk_model_n_tensors(j->model); i++) {
+        const lk_tensor_info *info = lk_model_tensor(j->model, i);
+        unsigned g;
+
+        trains[i] = !lk_recipe_frozen(j->whole, j->stage, info->name);
+        if (info->role != LK_ROLE_PARAM) continue;
+        LK_TRY(lk_recipe_group(j->recipe, info->name, &g));
+        group[i] = (int)g;
+    }
+    return LK_OK;
+}
+
+lk_status job_make_set(job *j, lk_trained **out)
+{
+    const size_t n = lk_model_n_tensors(j->model);
+    bool *trains = calloc(n, sizeof *trains);
+    int *group = calloc(n, sizeof *group);
+    const lk_trained_spec spec = {
+        .trains = trains,
+        .group = group,
+        .n_groups = (int)j->recipe->n_groups,
+        .frozen_norm_eval = j->recipe->train.norm == LK_FROZEN_NORM_EVAL,
+    };
+
+    lk_status status = trains && group ? fill_set(j, trains, group)
+                                       : LK_FAIL(LK_ERR_SYSTEM, "out of memory for %zu tensors", n);
+    if (status == LK_OK) {
+        status = lk_trained_new(j->model, &spec, out);
+        if (status == LK_ERR_USAGE)
+            status = LK_FAIL(LK_ERR_USAGE, "%s: %s: %s", lk_recipe_where(j->recipe, "train.freeze"),
+                             j->recipe->stage ? j->recipe->stage : "train.freeze", lk_error_message());
+    }
+    free(group);
+    free(trains);
+    return status;
+}
+
+/* The engine turns to the new set before the old one goes; an optimizer needs its set to the end. */
+static lk_status change_set(job *j)
+{
+    lk_trained *trained;
+    lk_optimizer *optimizer = NULL;
+    lk_optimizer_spec specs[LK_MAX_GROUPS];
+
+    for (unsigned g = 0; g < j->recipe->n_groups; g++) LK_TRY(rates_optimizer(j->recipe->groups[g], &specs[g]));
+    LK_TRY(job_make_set(j, &trained));
+    lk_engine_use(j->engine, trained);
+    lk_status status = lk_optimizer_new(j->engine, trained, specs, &optimizer);
+    if (status == LK_OK && j->optimizer) status = lk_optimizer_carry(optimizer, j->optimizer);
+    lk_optimizer_free(&j->optimizer);
+    lk_trained_free(&j->trained);
+    j->trained = trained;
+    j->optimizer = optimizer;
+    LK_TRY(status);
+    return job_compile(j, j->loader, LK_TRAIN);
+}
+
+static lk_status turn(job *j)
+{
+    lk_loader_free(&j->loader);
+    LK_TRY(job_make_loader(j, j->train, true, &j->loader));
+    return change_set(j);
+}
+
+lk_status job_enter_stage(job *j, unsigned stage)
+{
+    lk_reducer_free(&j->reducer); /* first: two sets of gradient arenas need not fit side by side */
+    j->stage = stage;
+    j->recipe = j->whole->stages[stage];
+    LK_TRY(job_agree(j, turn(j)));
+    /* Collective, and the same on all. */
+    const lk_status status = lk_reducer_new(j->world, j->engine, j->trained, (lk_reduction)j->recipe->dist.reduction,
+                                            j->lanes, (size_t)j->recipe->dist.bucket_bytes, &j->reducer);
+    if (status != LK_OK) j->agreed = true;
+    return status;
+}
+
+lk_status job_check_patterns(job *j)
+{
+    const size_t n = lk_model_n_tensors(j->model);
+    const char **names = calloc(n, sizeof *names);
+
+    LK_TRY_ALLOC(names, n * sizeof *names);
+    for (size_t i = 0; i < n; i++) names[i] = lk_model_tensor(j->model, i)->name;
+    const lk_status status = lk_recipe_check_patterns(j->whole, names, n);
+    free(names);
+    return status;
+}
+
+lk_status job_open_training(job *j)
+{
+    const unsigned first = j->stage;
+    lk_status status = job_check_patterns(j);
+
+    if (status == LK_OK && j->recipe->has_ema)
+        status = j->leader ? lk_ema_new(j->engine, &j->recipe->ema.spec, j->params, &j->ema)
+                           : lk_engine_alloc(j->engine, lk_model_n_elem(j->model) * sizeof(float), (void **)&j->ema_view);
+    LK_TRY(job_agree(j, status));
+    for (unsigned s = j->whole->n_stages; s-- > first;) {
+        lk_optimizer_free(&j->optimizer); /* a rehearsal hands nothing on */
+        LK_TRY(job_enter_stage(j, s));
+    }
+    return LK_OK;
+}

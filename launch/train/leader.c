@@ -1,0 +1,334 @@
+/*
+ * The leader's decisions: the learning rate and flags of every step, what an evaluation means for plateau, early
+ * stopping and the best weights.  Each decision goes, with its reason, to the run's journal.
+ */
+#include "launch/train/trainer.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { PATH_BYTES = 4096, MOST_COLUMNS = LK_MOST_METRICS + LK_MOST_GROUPS };
+
+/* Columns: lr, lr.GROUP of every group of any stage, the metrics. */
+static lk_status open_csv(trainer *t, int64_t resume_step)
+{
+    const metrics *set = &t->j->metrics;
+    const char *columns[MOST_COLUMNS] = {"lr"};
+    char rate[LK_MOST_GROUPS][METRIC_NAME_BYTES], path[PATH_BYTES];
+    size_t n = 1;
+
+    LK_TRY(rates_names(t->j->whole, t->group_name, &t->n_group_names));
+    for (int k = 0; k < t->n_group_names; k++) {
+        snprintf(rate[k], sizeof rate[k], "lr.%s", t->group_name[k]);
+        columns[n++] = rate[k];
+    }
+    for (int i = 0; i < set->n; i++) columns[n++] = set->name[i];
+    snprintf(path, sizeof path, "%s/metrics.csv", t->j->recipe->run.dir);
+    return lk_metrics_open(path, columns, n, resume_step, &t->csv);
+}
+
+/* The rate of a group by name in the last order; NaN: the current stage has no such group. */
+static double rate_of(const trainer *t, const char *name)
+{
+    const int g = rates_find(&t->rates, name);
+
+    return g < 0 ? NAN : t->order.lr[g];
+}
+
+/* Of the whole run, if no stage stops early. */
+static int64_t total_steps(const job *j)
+{
+    int64_t total = 0;
+
+    for (unsigned s = 0; s < j->whole->n_stages; s++)
+        total += stage_steps(j->whole->stages[s], lk_dataset_n(j->train));
+    return total;
+}
+
+static lk_status journal_stage(trainer *t)
+{
+    const job *j = t->j;
+
+    if (!j->recipe->stage) return LK_OK;
+    return lk_journal_write(t->journal, j->step, "stage", "%s: %zu weights train, batch %" PRId64 ", from epoch %" PRId64,
+                            j->recipe->stage, lk_trained_n_weights(j->trained), j->recipe->train.batch, t->stage_epoch);
+}
+
+lk_status leader_enter_stage(trainer *t)
+{
+    rates_close(&t->rates);
+    LK_TRY(rates_open(t->j->recipe, &t->rates));
+    memset(t->lr_journalled, 0, sizeof t->lr_journalled);
+    return journal_stage(t);
+}
+
+lk_status leader_open(trainer *t, int64_t resume_step)
+{
+    job *j = t->j;
+    const int workers = lk_world_size(j->world), hosts = lk_world_n_hosts(j->world);
+    char path[PATH_BYTES];
+
+    if (t->rates.n == 0) LK_TRY(rates_open(j->recipe, &t->rates));
+    LK_TRY(open_csv(t, resume_step));
+    LK_TRY(events_open(t));
+    snprintf(path, sizeof path, "%s/journal.jsonl", j->recipe->run.dir);
+    LK_TRY(lk_journal_open(path, resume_step >= 0, &t->journal));
+    LK_TRY(lk_journal_write(t->journal, j->step, resume_step >= 0 ? "resume" : "start",
+                            "%d worker%s on %d host%s, %d lanes, %s engine, epoch %" PRId64 " batch %" PRId64,
+                            workers, workers == 1 ? "" : "s", hosts, hosts == 1 ? "" : "s", j->lanes,
+                            lk_engine_name(j->engine), t->epoch, t->index));
+    if (j->init_report) LK_TRY(lk_journal_write(t->journal, j->step, "init_from", "%s", j->init_report));
+    LK_TRY(journal_stage(t));
+    if (t->recipe_changed) LK_TRY(lk_journal_write(t->journal, j->step, "recipe", "changed since this checkpoint was saved"));
+    if (j->recipe->dist.reduction != LK_REDUCE_TREE) {
+        fprintf(stderr, "lockstep: dist.reduction is not tree: the bits depend on the number of workers\n");
+        LK_TRY(lk_journal_write(t->journal, j->step, "reduction", "not tree: bits depend on the number of workers"));
+    }
+    return lk_progress_new(stderr, total_steps(j), j->step, &t->progress);
+}
+
+void leader_close(trainer *t)
+{
+    events_close(t);
+    lk_progress_free(&t->progress);
+    lk_journal_free(&t->journal);
+    lk_metrics_free(&t->csv);
+    rates_close(&t->rates);
+}
+
+/* -------------------------------------------------------------------- orders */
+
+static bool is_due(int64_t count, int64_t every) { return every > 0 && count % every == 0; }
+
+/* What the end of the current stage means. */
+static uint32_t end_flag(const trainer *t)
+{
+    return t->j->stage + 1 < t->j->whole->n_stages ? LK_ORDER_STAGE : LK_ORDER_STOP;
+}
+
+static uint32_t order_flags(const trainer *t, const lk_batch *batch)
+{
+    const lk_recipe *r = t->j->recipe;
+    const int64_t next_step = t->j->step + 1, next_epoch = batch->epoch + 1;
+    const int64_t stage_steps = next_step - t->stage_step, stage_epochs = next_epoch - t->stage_epoch;
+    const bool over = (r->train.steps && stage_steps >= r->train.steps) ||
+                      (batch->last && stage_epochs >= r->train.epochs);
+    uint32_t flags = 0;
+
+    if (over) flags |= end_flag(t) | LK_ORDER_EVALUATE;
+    if (batch->last && is_due(stage_epochs, r->train.evaluate_every)) flags |= LK_ORDER_EVALUATE;
+    if (r->checkpoint.unit == LK_UNIT_EPOCH ? batch->last && is_due(next_epoch, r->checkpoint.every)
+                                            : is_due(next_step, r->checkpoint.every))
+        flags |= LK_ORDER_CHECKPOINT;
+    if (t->all_written && lk_saver_busy(t->saver)) flags |= LK_ORDER_PUBLISH;
+    if (t->stop_voted) flags |= LK_ORDER_STOP | LK_ORDER_REQUEUE;
+    if (over && end_flag(t) == LK_ORDER_STOP) flags &= ~(uint32_t)LK_ORDER_REQUEUE; /* it is finished anyway */
+    return flags;
+}
+
+static lk_status journal_rates(trainer *t, int64_t epoch)
+{
+    char suffix[METRIC_NAME_BYTES];
+
+    for (int g = 0; g < t->order.n_groups; g++) {
+        if (t->order.lr[g] == t->lr_journalled[g]) continue;
+        LK_TRY(lk_journal_write(t->journal, t->j->step, "lr", "%s%s%.17g from epoch %" PRId64 " on",
+                                g ? rates_suffix(&t->rates, g, suffix) + 1 : "", g ? ": " : "", t->order.lr[g], epoch));
+        t->lr_journalled[g] = t->order.lr[g];
+    }
+    return LK_OK;
+}
+
+lk_status leader_order(trainer *t, const lk_batch *batch)
+{
+    const double within = (double)batch->index / (double)lk_loader_batches(t->j->loader);
+    const double epoch = (double)(batch->epoch - t->stage_epoch) + within;
+
+    t->order = (lk_order){
+        .step = t->j->step,
+        .epoch = (int32_t)batch->epoch,
+        .flags = order_flags(t, batch),
+    };
+    LK_TRY(rates_at(&t->rates, t->j->step - t->stage_step, epoch, &t->order));
+    if (batch->index == 0) LK_TRY(journal_rates(t, batch->epoch));
+    if (t->order.flags & LK_ORDER_REQUEUE)
+        return lk_journal_write(t->journal, t->j->step, "stop", "a signal asks to stop after this step");
+    return LK_OK;
+}
+
+/* ---------------------------------------------------------------- judgement */
+
+static double metric_value(const trainer *t, const char *name)
+{
+    return t->j->metrics.last[metrics_find(&t->j->metrics, name)];
+}
+
+static lk_status judge_plateau(trainer *t, int g)
+{
+    const group_rates *group = &t->rates.group[g];
+    const char *name = group->recipe->scheduler.spec.metric;
+    const int64_t step = t->j->step - t->stage_step, epoch = t->epoch - t->stage_epoch;
+    bool reduced = false;
+    lk_schedule_state state;
+
+    if (group->recipe->scheduler.spec.kind != LK_SCHEDULE_PLATEAU) return LK_OK;
+    lk_schedule_observe(group->lr, step, (double)epoch, metric_value(t, name), &reduced);
+    if (!reduced) return LK_OK;
+    lk_schedule_get(group->lr, &state);
+    return lk_journal_write(t->journal, t->j->step, "plateau", "%s is %.6g, best %.6g: the learning rate%s%s falls to %.6g",
+                            name, metric_value(t, name), state.best, g ? " of " : "", g ? group->recipe->group : "",
+                            state.lr);
+}
+
+static lk_status judge_early_stop(trainer *t, uint32_t *flags)
+{
+    const lk_recipe *r = t->j->recipe;
+    const char *name = r->train.early_stop.metric;
+
+    if (!r->train.has_early_stop) return LK_OK;
+    if (!lk_early_stop_observe(&r->train.early_stop.spec, &t->early_stop, metric_value(t, name))) return LK_OK;
+    *flags |= end_flag(t) | LK_ORDER_EARLY;
+    return lk_journal_write(t->journal, t->j->step, "early_stop",
+                            "%s has not improved on %.6g for %" PRId64 " evaluations", name, t->early_stop.best,
+                            t->early_stop.num_bad);
+}
+
+/* Only weights that are saved can be the best ones kept, so the question is asked where a checkpoint follows. */
+static lk_status judge_best(trainer *t, uint32_t flags)
+{
+    const lk_recipe *r = t->j->recipe;
+
+    t->next_best = false;
+    if (!r->checkpoint.best || !((t->order.flags | flags) & (LK_ORDER_CHECKPOINT | LK_ORDER_STOP | LK_ORDER_STAGE)))
+        return LK_OK;
+    const double value = metric_value(t, r->train.best_metric);
+    if (isnan(value)) return LK_OK;
+    if (!isnan(t->best) && !(r->train.best_mode == LK_MAX ? value > t->best : value < t->best)) return LK_OK;
+    t->best = value;
+    t->next_best = true;
+    return lk_journal_write(t->journal, t->j->step, "best", "%s is %.6g: this checkpoint has the best weights saved",
+                            r->train.best_metric, value);
+}
+
+static lk_status record(trainer *t)
+{
+    const metrics *set = &t->j->metrics;
+    double values[MOST_COLUMNS] = {t->order.lr[0]};
+    char text[160];
+    int used;
+
+    for (int k = 0; k < t->n_group_names; k++) values[1 + k] = rate_of(t, t->group_name[k]);
+    memcpy(values + 1 + t->n_group_names, set->last, (size_t)set->n * sizeof *values);
+    LK_TRY(lk_metrics_write(t->csv, t->j->step, t->epoch, values));
+    events_evaluation(t);
+    used = snprintf(text, sizeof text, "epoch %" PRId64, t->epoch);
+    for (int i = 0; i < set->n && used < (int)sizeof text; i++)
+        if (strstr(set->name[i], "loss"))
+            used += snprintf(text + used, sizeof text - (size_t)used, "  %s %.4g", set->name[i], set->last[i]);
+    lk_progress_update(t->progress, t->j->step, t->samples, text);
+    return LK_OK;
+}
+
+/* Plateau and early stop count evaluations, as PyTorch's loops do: the regular ones.  One made only because the run
+ * ends leaves them alone, so a run that is continued goes on as if it had not ended. */
+lk_status leader_judge(trainer *t, uint32_t *flags)
+{
+    const int64_t stage_epochs = t->epoch - t->stage_epoch;
+    const bool regular = t->index == 0 && is_due(stage_epochs, t->j->recipe->train.evaluate_every);
+
+    LK_TRY(record(t));
+    if (regular) {
+        for (int g = 0; g < t->rates.n; g++) LK_TRY(judge_plateau(t, g));
+        LK_TRY(judge_early_stop(t, flags));
+    }
+    return judge_best(t, *flags);
+}
+
+/* ------------------------------------------------------------------ summary */
+
+static lk_status put_digest(trainer *t, const char *key, const float *device, lk_notes *notes)
+{
+    job *j = t->j;
+    lk_ckpt_tensor *tensors = NULL;
+    size_t n = 0;
+    char digest[33];
+
+    LK_TRY(lk_engine_read(j->engine, j->host, device, lk_model_n_elem(j->model) * sizeof(float)));
+    lk_status status = list_tensors(j->model, "model", NULL, j->host, &tensors, &n);
+    if (status == LK_OK) status = lk_digest(tensors, n, "model/", digest);
+    if (status == LK_OK) status = lk_notes_set_text(notes, key, digest);
+    free_tensors(&tensors, n);
+    return status;
+}
+
+static lk_status put_metric_values(const metrics *set, const char *group, const double *values, lk_notes *notes)
+{
+    char path[METRIC_NAME_BYTES + 16];
+
+    for (int i = 0; i < set->n; i++) {
+        snprintf(path, sizeof path, "%s/%s", group, set->name[i]);
+        LK_TRY(lk_notes_set_real(notes, path, values[i]));
+    }
+    return LK_OK;
+}
+
+static double samples_per_second(const trainer *t)
+{
+    return t->samples ? (double)t->samples / t->train_seconds : 0.0;
+}
+
+static lk_status fill_summary(trainer *t, lk_notes *notes)
+{
+    job *j = t->j;
+
+    LK_TRY(lk_notes_set_text(notes, "name", j->recipe->run.name));
+    LK_TRY(lk_notes_set_int(notes, "epochs", t->epoch));
+    LK_TRY(lk_notes_set_int(notes, "steps", j->step));
+    LK_TRY(lk_notes_set_text(notes, "stopped", t->stopped));
+    LK_TRY(lk_notes_set_int(notes, "workers", lk_world_size(j->world)));
+    LK_TRY(lk_notes_set_int(notes, "lanes", j->lanes));
+    LK_TRY(lk_notes_set_text(notes, "engine", lk_engine_name(j->engine)));
+    LK_TRY(lk_notes_set_int(notes, "samples", t->samples));
+    LK_TRY(lk_notes_set_real(notes, "seconds", clock_seconds() - t->started));
+    LK_TRY(lk_notes_set_real(notes, "samples_per_second", samples_per_second(t)));
+    LK_TRY(lk_notes_set_real(notes, "seconds_waiting_for_reduction", seconds_waited(t)));
+    LK_TRY(put_digest(t, "digest", j->params, notes));
+    if (j->ema) LK_TRY(put_digest(t, "ema_digest", lk_ema_params(j->ema), notes));
+    LK_TRY(put_metric_values(&j->metrics, "metrics", j->metrics.last, notes));
+    return put_metric_values(&j->metrics, "best", j->metrics.best, notes);
+}
+
+static void say_summary(const trainer *t, const char *path)
+{
+    const metrics *set = &t->j->metrics;
+
+    printf("%s: stopped by %s after %" PRId64 " epochs, %" PRId64 " steps; %.0f samples/s\n", t->j->recipe->run.name,
+           t->stopped, t->epoch, t->j->step, samples_per_second(t));
+    for (int i = 0; i < set->n; i++)
+        if (!isnan(set->last[i])) printf("  %-24s %-12.6g best %.6g\n", set->name[i], set->last[i], set->best[i]);
+    printf("  %s\n", path);
+    fflush(stdout);
+}
+
+lk_status leader_summary(trainer *t)
+{
+    lk_notes *notes = NULL;
+    char path[PATH_BYTES];
+
+    snprintf(path, sizeof path, "%s/summary.json", t->j->recipe->run.dir);
+    lk_progress_free(&t->progress);
+    if (t->samples == 0 && access(path, F_OK) == 0) {
+        printf("%s: nothing left to do: stopped by %s after %" PRId64 " epochs; see %s\n", t->j->recipe->run.name,
+               t->stopped, t->epoch, path);
+        return LK_OK;
+    }
+    LK_TRY(lk_journal_write(t->journal, t->j->step, "end", "stopped by %s", t->stopped));
+    LK_TRY(lk_notes_new(&notes));
+    lk_status status = fill_summary(t, notes);
+    if (status == LK_OK) status = lk_summary_write(path, notes);
+    if (status == LK_OK) say_summary(t, path);
+    lk_notes_free(&notes);
+    return status;
+}

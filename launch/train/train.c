@@ -1,0 +1,366 @@
+/*
+ * lockstep train: the loop that ties data, engine, reduction and leader together.
+ *
+ * A step, the same on every worker: take the batch; the leader's order starts on its way; each own lane runs forward
+ * and backward while finished buckets are being reduced; the sum is inspected, applied, and the order obeyed.  On a
+ * device all of that is queued, and the next batch travels there before the step's report is waited for.
+ */
+#include "launch/train/trainer.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+double clock_seconds(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+/* --------------------------------------------------------------------- step */
+
+static void cast_votes(trainer *t)
+{
+    bool done = false;
+    const bool failed = lk_saver_busy(t->saver) && lk_saver_poll(t->saver, &done) != LK_OK;
+
+    t->votes[VOTE_STOP] = signals_stop_requested();
+    t->votes[VOTE_WRITTEN] = done && !failed;
+    t->votes[VOTE_FAILED] = failed;
+}
+
+/* A lane with its data, without its votes and gradients. */
+static lk_lane lane_of(trainer *t, const lk_batch *batch, int l)
+{
+    job *j = t->j;
+    const lk_batch_lane *own = &batch->lane[l - j->lane_begin];
+
+    return (lk_lane){.mode = LK_TRAIN, .n = own->n, .x = own->x, .target = own->target, .label = own->label,
+                     .sample = own->sample};
+}
+
+/* Takes the next batch and sends this worker's lanes to the device while it works on this one.  Not where the order may
+ * lead elsewhere: to another stage, to the end, or to what reads the device in between. */
+static lk_status look_ahead(trainer *t, const lk_batch *batch)
+{
+    job *j = t->j;
+    const int n_lanes = j->lane_end - j->lane_begin;
+
+    if (!lk_engine_on_device(j->engine)) return LK_OK;
+    LK_TRY(lk_engine_launch(j->engine));
+    if (t->order.flags || batch->last) return LK_OK;
+    if (!t->ahead_lanes) {
+        t->ahead_lanes = lk_alloc((size_t)n_lanes * sizeof *t->ahead_lanes);
+        LK_TRY_ALLOC(t->ahead_lanes, (size_t)n_lanes * sizeof *t->ahead_lanes);
+    }
+    LK_TRY(lk_loader_next(j->loader, &t->ahead_batch));
+    for (int l = j->lane_begin; l < j->lane_end; l++) {
+        lk_lane *lane = &t->ahead_lanes[l - j->lane_begin];
+
+        *lane = lane_of(t, &t->ahead_batch, l);
+        if (lane->n > 0) LK_TRY(lk_engine_upload(j->engine, lane));
+    }
+    t->ahead = true;
+    return LK_OK;
+}
+
+static lk_status take_batch(trainer *t, lk_batch *batch)
+{
+    if (!t->ahead) return lk_loader_next(t->j->loader, batch);
+    *batch = t->ahead_batch;
+    return LK_OK;
+}
+
+/* Forward and backward of this worker's lanes; its votes ride in its first lane that has samples. */
+static lk_status run_lanes(trainer *t, const lk_batch *batch)
+{
+    job *j = t->j;
+    const float *votes = t->votes;
+
+    for (int l = j->lane_begin; l < j->lane_end; l++) {
+        lk_lane lane = t->ahead ? t->ahead_lanes[l - j->lane_begin] : lane_of(t, batch, l);
+
+        LK_TRY(lk_reducer_lane(j->reducer, l, &lane.grads));
+        if (lane.n == 0) {
+            LK_TRY(lk_reducer_empty_lane(j->reducer));
+            continue;
+        }
+        lane.step = j->step;
+        lane.inv_count = batch->n_terms ? 1.0f / (float)batch->n_terms : 0.0f;
+        lane.params = j->params;
+        lane.params_version = j->params_version;
+        lane.votes = votes;
+        lane.ready = lk_reducer_ready;
+        lane.ready_arg = j->reducer;
+        LK_TRY(lk_engine_run(j->engine, &lane));
+        votes = NULL;
+    }
+    t->ahead = false;
+    return LK_OK;
+}
+
+/* True: some worker could not write its part of the checkpoint in flight. */
+static bool count_votes(trainer *t, const lk_grad_report *report)
+{
+    const float *votes = report->slots + LK_SLOT_VOTES;
+
+    t->stop_voted = votes[VOTE_STOP] > 0.0f;
+    t->all_written = (int)votes[VOTE_WRITTEN] == lk_world_size(t->j->world);
+    return votes[VOTE_FAILED] > 0.0f;
+}
+
+/* All workers see the same sum, so all come to the same end without asking. */
+static lk_status refuse_nonfinite(trainer *t, float loss)
+{
+    job *j = t->j;
+    const bool skip = j->recipe->train.on_nonfinite == LK_NONFINITE_SKIP;
+    char what[96];
+
+    /* The sign of a NaN says nothing. */
+    snprintf(what, sizeof what, "the loss is %g%s", isnan(loss) ? (double)NAN : loss,
+             isfinite(loss) ? " but a gradient is not finite" : "");
+    if (j->leader) LK_TRY(lk_journal_write(t->journal, j->step, skip ? "skip" : "nonfinite", "%s", what));
+    if (skip) {
+        if (j->leader) lk_progress_say(t->progress, "step %lld: %s: the step is skipped", (long long)j->step, what);
+        return LK_OK;
+    }
+    j->agreed = true;
+    return LK_FAIL(LK_ERR_NUMBERS, "step %lld: %s; lower optimizer.lr, set optimizer.clip_norm, or pass over such steps "
+                   "with train.on_nonfinite: skip", (long long)j->step, what);
+}
+
+/* Some worker could not write its part; all end with its message. */
+static lk_status give_up_saving(trainer *t)
+{
+    LK_TRY(job_agree(t->j, t->votes[VOTE_FAILED] > 0.0f ? lk_saver_wait(t->saver) : LK_OK));
+    t->j->agreed = true;
+    return LK_FAIL(LK_ERR_CHECKPOINT, "step %lld: a worker could not write its part of the checkpoint",
+                   (long long)t->j->step);
+}
+
+static lk_status apply(trainer *t, const lk_batch *batch, const float *sum)
+{
+    job *j = t->j;
+    lk_group_rates groups[LK_MAX_GROUPS];
+    lk_grad_report report;
+
+    t->grads = sum;
+    for (int g = 0; g < t->order.n_groups; g++)
+        groups[g] = (lk_group_rates){.lr = t->order.lr[g], .momentum = t->order.momentum[g],
+                                    .weight_decay = t->order.weight_decay[g]};
+    LK_TRY(lk_optimizer_inspect(j->optimizer, sum, j->recipe->train.check_finite, &report));
+    if (report.finite) {
+        LK_TRY(lk_engine_update_stats(j->engine, j->params, sum, &report));
+        LK_TRY(lk_optimizer_update(j->optimizer, j->params, sum, groups, &report, j->ema));
+    }
+    LK_TRY(look_ahead(t, batch));
+    LK_TRY(lk_optimizer_settle(j->optimizer, &report, j->ema));
+    const float loss = t->loss = report.slots[LK_SLOT_LOSS];
+    if (count_votes(t, &report)) return give_up_saving(t);
+    if (!report.finite) return refuse_nonfinite(t, loss);
+    j->params_version = ++j->last_version;
+    t->loss_sum += (double)loss * (double)batch->n_terms;
+    t->loss_terms += (double)batch->n_terms;
+    return LK_OK;
+}
+
+static lk_status step(trainer *t, lk_batch *batch)
+{
+    job *j = t->j;
+    const float *sum;
+
+    lk_world_progress(j->world, j->step, "data");
+    LK_TRY(take_batch(t, batch));
+    if (j->leader) LK_TRY(leader_order(t, batch));
+    LK_TRY(lk_order_begin(j->world, &t->order));
+
+    cast_votes(t);
+    lk_world_progress(j->world, j->step, "forward and backward");
+    LK_TRY(run_lanes(t, batch));
+    LK_TRY(lk_reducer_finish(j->reducer, &sum));
+    LK_TRY(lk_order_wait(j->world, j->step));
+
+    lk_world_progress(j->world, j->step, "update");
+    LK_TRY(apply(t, batch, sum));
+    j->step++;
+    t->samples += batch->n;
+    t->epoch = batch->last ? batch->epoch + 1 : batch->epoch;
+    t->index = batch->last ? 0 : batch->index + 1;
+    t->saved = false;
+    if (t->events) events_step(t);
+    return LK_OK;
+}
+
+/* -------------------------------------------------------------------- orders */
+
+static lk_status evaluate_all(trainer *t)
+{
+    job *j = t->j;
+    uint32_t flags = 0;
+
+    metrics_put(&j->metrics, "train.loss", t->loss_terms > 0 ? t->loss_sum / t->loss_terms : NAN); /* NaN: all skipped */
+    if (j->validation) {
+        LK_TRY(evaluate(j, j->validation, j->validation_loader, j->params, j->params_version, "validation."));
+        if (j->recipe->has_ema) {
+            const float *ema;
+
+            LK_TRY(spread_ema(j, &ema));
+            LK_TRY(evaluate(j, j->validation, j->validation_loader, ema, ++j->last_version, "ema.validation."));
+        }
+    }
+    LK_TRY(job_agree(j, j->leader ? leader_judge(t, &flags) : LK_OK));
+    LK_TRY(lk_world_broadcast(j->world, &flags, sizeof flags));
+    t->order.flags |= flags;
+    return LK_OK;
+}
+
+static lk_status check_replicas(trainer *t)
+{
+    job *j = t->j;
+    const lk_status status = lk_world_check_replicas(j->world, j->engine, j->model, j->params, j->step);
+
+    if (status == LK_ERR_NUMBERS) j->agreed = true;
+    return status;
+}
+
+static const char *reason(const trainer *t, uint32_t flags)
+{
+    /* What early stopping ended is over, whatever else was asked; the end of a stage is not the end of the run. */
+    if ((flags & LK_ORDER_EARLY) && !(flags & LK_ORDER_STAGE)) return "early_stop";
+    if (flags & LK_ORDER_REQUEUE) return "signal";
+    return t->epoch - t->stage_epoch >= t->j->recipe->train.epochs ? "epochs" : "steps";
+}
+
+/* What the order asks for after the step. */
+static lk_status obey(trainer *t, const lk_batch *batch)
+{
+    job *j = t->j;
+    const int64_t every = j->recipe->dist.check_every;
+
+    const bool checked = every && j->step % every == 0;
+
+    if (checked) LK_TRY(check_replicas(t));
+    if (t->order.flags & LK_ORDER_PUBLISH) LK_TRY(saving_publish(t));
+    if (t->order.flags & LK_ORDER_EVALUATE) LK_TRY(evaluate_all(t));
+    if (batch->last) t->loss_sum = t->loss_terms = 0.0;
+    if (t->order.flags & LK_ORDER_STOP) t->stopped = reason(t, t->order.flags);
+    t->stage_over = t->order.flags & LK_ORDER_STAGE;
+    if (t->order.flags & (LK_ORDER_CHECKPOINT | LK_ORDER_STOP | LK_ORDER_STAGE)) {
+        if (!checked) LK_TRY(check_replicas(t));
+        LK_TRY(saving_begin(t));
+    }
+    return LK_OK;
+}
+
+double seconds_waited(const trainer *t)
+{
+    lk_reducer_stats stats;
+
+    lk_reducer_get_stats(t->j->reducer, &stats);
+    return t->seconds_waited + stats.seconds_waited;
+}
+
+/* The next stage begins where this one ended; after an end in mid-epoch, with a new epoch.  Sizes in a save change
+ * with the set that trains, so it gets a saver of its own. */
+static lk_status next_stage(trainer *t)
+{
+    job *j = t->j;
+
+    LK_TRY(saving_settle(t));
+    lk_saver_free(&t->saver);
+    t->seconds_waited = seconds_waited(t);
+    LK_TRY(job_enter_stage(j, j->stage + 1));
+    LK_TRY(saving_open(t));
+    t->epoch += t->index > 0;
+    t->index = 0;
+    t->loss_sum = t->loss_terms = 0.0;
+    t->stage_step = j->step;
+    t->stage_epoch = t->epoch;
+    t->stage_over = false;
+    if (j->recipe->train.has_early_stop) lk_early_stop_init(&j->recipe->train.early_stop.spec, &t->early_stop);
+    LK_TRY(job_agree(j, lk_loader_seek(j->loader, t->epoch, t->index)));
+    return job_agree(j, j->leader ? leader_enter_stage(t) : LK_OK);
+}
+
+static lk_status loop(trainer *t)
+{
+    t->started = clock_seconds();
+    while (!t->stopped) {
+        lk_batch batch;
+
+        if (t->stage_over) LK_TRY(next_stage(t));
+        const double begin = clock_seconds();
+        LK_TRY(step(t, &batch));
+        t->train_seconds += clock_seconds() - begin;
+        if (t->order.flags || batch.last || t->j->recipe->dist.check_every) LK_TRY(obey(t, &batch));
+        if (t->j->leader) lk_progress_update(t->progress, t->j->step, t->samples, NULL);
+    }
+    return saving_settle(t);
+}
+
+/* ---------------------------------------------------------------------- run */
+
+static bool nothing_left(const trainer *t)
+{
+    const lk_recipe *r = t->j->recipe;
+
+    return t->epoch - t->stage_epoch >= r->train.epochs ||
+           (r->train.steps && t->j->step - t->stage_step >= r->train.steps);
+}
+
+/* What is there is changed only once it is sure that the run can go on. */
+static lk_status start_as_leader(trainer *t, bool resuming)
+{
+    const lk_recipe *r = t->j->recipe;
+
+    LK_TRY(run_dir_write_recipe(r->run.dir, r->text));
+    if (!t->stopped) LK_TRY(run_dir_forget_summary(r->run.dir));
+    return leader_open(t, resuming ? t->j->step : -1);
+}
+
+static lk_status train(trainer *t)
+{
+    job *j = t->j;
+    const bool resuming = j->checkpoint != NULL;
+
+    LK_TRY(job_agree(j, j->leader ? run_dir_open(j->recipe->run.dir, resuming, &t->run_dir_lock) : LK_OK));
+    LK_TRY(saving_open(t));
+    if (resuming) LK_TRY(saving_restore(t));
+    lk_checkpoint_free(&j->checkpoint);
+    const bool last = j->stage + 1 == j->whole->n_stages;
+    /* A run that had ended goes on with a stage that the recipe has gained since. */
+    if (!last && (t->stopped || nothing_left(t))) t->stage_over = true, t->stopped = NULL;
+    if (last && !t->stopped && nothing_left(t)) t->stopped = reason(t, 0);
+    LK_TRY(job_agree(j, lk_loader_seek(j->loader, t->epoch, t->index)));
+    LK_TRY(job_agree(j, j->leader ? start_as_leader(t, resuming) : LK_OK));
+    /* From here on every worker has something to tell in short turns; reading data and compiling may take what they need. */
+    LK_TRY(job_agree(j, lk_world_set_timeout(j->world, j->recipe->dist.timeout)));
+    LK_TRY(loop(t));
+    return job_agree(j, j->leader ? leader_summary(t) : LK_OK);
+}
+
+lk_status command_train(job *j, const options *opt)
+{
+    trainer t = {.j = j, .best = NAN, .run_dir_lock = -1};
+
+    LK_TRY(job_read_recipe(j, opt));
+    if (opt->resume) LK_TRY(job_open_newest(j));
+    if (opt->resume && !j->checkpoint && j->leader)
+        fprintf(stderr, "lockstep: no checkpoint in %s to resume: starting from the beginning\n", j->recipe->run.dir);
+    LK_TRY(job_open(j));
+    if (j->checkpoint) LK_TRY(job_agree(j, saving_find_stage(j)));
+    LK_TRY(job_init_from(j));
+    LK_TRY(job_open_training(j));
+    if (j->recipe->train.has_early_stop) lk_early_stop_init(&j->recipe->train.early_stop.spec, &t.early_stop);
+    signals_install();
+    lk_status status = train(&t);
+    if (status == LK_OK && t.stopped && strcmp(t.stopped, "signal") == 0) status = LK_STOPPED;
+    leader_close(&t);
+    saving_close(&t);
+    lk_free(&t.ahead_lanes);
+    run_dir_close(&t.run_dir_lock);
+    return status;
+}

@@ -1,0 +1,107 @@
+/* One training run: what the files of `lockstep train` share. */
+#ifndef LK_TRAINER_H
+#define LK_TRAINER_H
+
+#include "launch/job/hyperparams.h"
+
+/* Arrays of a save: the weights, up to three states of the optimizer, the leader's EMA. */
+enum { STAGED_ARRAYS = 5 };
+
+/* What workers add to a step's reduction beside gradients. */
+typedef enum vote {
+    VOTE_STOP,    /* a signal asked this worker to stop */
+    VOTE_WRITTEN, /* its part of the checkpoint in flight is on disk */
+    VOTE_FAILED,  /* its part could not be written */
+} vote;
+
+typedef struct trainer {
+    job *j;                      /* borrowed */
+    int64_t epoch, index;        /* where the data is: the next batch */
+    int64_t stage_step, stage_epoch; /* where the stage began: its schedule and its length count from there */
+    bool stage_over;             /* the stage has ended and another follows */
+    double loss_sum, loss_terms; /* of the epoch so far */
+    float loss;                  /* of the last step */
+    const float *grads;          /* borrowed: the last step's sum, valid until the next step's first lane */
+    lk_order order;              /* of this step */
+    float votes[LK_N_VOTES];     /* this worker's */
+    bool stop_voted, all_written; /* what the last reduction said */
+
+    lk_saver *saver;
+    float *staged[STAGED_ARRAYS]; /* owned, page-locked: where a device's arrays are copied to; NULL on the CPU */
+    size_t staged_elem[STAGED_ARRAYS];
+    lk_batch ahead_batch;        /* on a device: the next batch, taken while this step's work runs */
+    lk_lane *ahead_lanes;        /* owned, (own lanes): where its data is on the device */
+    bool ahead;                  /* the two hold something */
+    bool next_best;              /* the leader's: what is saved next has the best weights so far */
+    bool saving_best;            /* the checkpoint in flight has them */
+    bool saved;                  /* the current step has been saved */
+
+    /* the leader's */
+    rates rates;                 /* of the current stage's groups */
+    lk_early_stop early_stop;
+    double best;                 /* of train.best_metric at a checkpoint; NaN: none yet */
+    lk_metrics *csv;
+    lk_journal *journal;
+    lk_progress *progress;
+    lk_events *events;           /* NULL: metrics.tensorboard is false */
+    double lr_journalled[LK_MAX_GROUPS];
+    const char *group_name[LK_MOST_GROUPS]; /* of all stages, without the rest; borrowed from the recipe */
+    int n_group_names;
+    bool recipe_changed;         /* since the checkpoint that is resumed */
+    int run_dir_lock;            /* -1: none */
+
+    const char *stopped;         /* why the run ended, NULL while it goes on */
+    int64_t samples;             /* trained on by this process start, all workers */
+    double train_seconds;        /* spent in training steps, evaluation and saving left out */
+    double started;              /* clock */
+    double seconds_waited;       /* for reductions in the stages before */
+} trainer;
+
+/* Seconds of a clock that only goes forward. */
+double clock_seconds(void);
+/* Spent waiting for reductions by this worker, in all stages. */
+double seconds_waited(const trainer *t);
+
+/* leader.c: decisions, on the leader alone unless said. */
+lk_status leader_open(trainer *t, int64_t resume_step);
+void      leader_close(trainer *t);
+lk_status leader_order(trainer *t, const lk_batch *batch);
+/* The schedule of the stage that begins, and a line in the journal. */
+lk_status leader_enter_stage(trainer *t);
+/* After an evaluation: plateau, early stop, best; metrics.csv and the journal.  *flags gets LK_ORDER_STOP |
+ * LK_ORDER_EARLY when the run shall end. */
+lk_status leader_judge(trainer *t, uint32_t *flags);
+lk_status leader_summary(trainer *t);
+
+/* run_dir.c, on the leader alone.  Opens the run's folder for this process: an earlier run in it is set aside unless
+ * it is resumed.  *lock, -1 before, is held until run_dir_close().  Errors: LK_ERR_USAGE (another process trains in it). */
+lk_status run_dir_open(const char *dir, bool resume, int *lock);
+void      run_dir_close(int *lock);
+lk_status run_dir_write_recipe(const char *dir, const char *text);
+/* A run that goes on has not ended as its summary says. */
+lk_status run_dir_forget_summary(const char *dir);
+
+/* events.c: what TensorBoard shows.  A file that can no longer be written is told once and given up: it is no reason to
+ * stop a run. */
+lk_status events_open(trainer *t);
+void      events_close(trainer *t);
+/* Loss and learning rate of the last step, every metrics.every steps. */
+void      events_step(trainer *t);
+/* The metrics of the last evaluation; every metrics.histograms evaluations, weights and gradients too. */
+void      events_evaluation(trainer *t);
+
+/* saving.c */
+lk_status saving_open(trainer *t);
+void      saving_close(trainer *t);
+/* Writes and publishes what is in flight, then begins to save the current state.  Collective. */
+lk_status saving_begin(trainer *t);
+/* Publishes the finished save in flight: the leader's part and everybody's bookkeeping.  Collective. */
+lk_status saving_publish(trainer *t);
+/* Waits for and publishes the save in flight, if any.  Collective. */
+lk_status saving_settle(trainer *t);
+/* Turns j to the stage in which j->checkpoint was saved.  Local; the same on every worker. */
+lk_status saving_find_stage(job *j);
+/* Restores everything from j->checkpoint.  Collective. */
+lk_status saving_restore(trainer *t);
+
+#endif

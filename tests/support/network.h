@@ -1,0 +1,152 @@
+/* A small network on the engine under test with one lane of made-up data: what tests of whole networks share. */
+#ifndef LK_TEST_NETWORK_H
+#define LK_TEST_NETWORK_H
+
+#include <criterion/criterion.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/support/backend_under_test.h"
+
+typedef struct network {
+    lk_model *model;
+    lk_engine *engine;
+    float *params, *grads; /* what tests see */
+    float *there_params, *there_grads; /* the engine's memory; on the CPU the same */
+    uint64_t version;
+    int64_t n;
+    float *x, *target, *output;
+    int32_t *label;
+    int64_t *sample;
+    double sums[LK_N_SUMS];
+} network;
+
+static lk_model_spec mlp_spec(lk_norm norm, lk_norm_place place, double dropout)
+{
+    return (lk_model_spec){.kind = LK_MODEL_MLP, .n_layers = 4, .layers = {5, 16, 12, 2}, .norm = norm,
+                           .norm_place = place, .dropout = dropout, .activation = LK_ACT_TANH};
+}
+
+static lk_model_spec cnn_spec(lk_norm norm, lk_pool pool)
+{
+    return (lk_model_spec){.kind = LK_MODEL_CNN, .image = {2, 8, 8}, .n_channels = 2, .channels = {4, 6}, .kernel = 3,
+                           .pool = pool, .n_hidden = 1, .hidden = {10}, .classes = 3, .norm = norm,
+                           .activation = LK_ACT_GELU, .init = LK_INIT_KAIMING_NORMAL,
+                           .loss = {.kind = LK_LOSS_CROSS_ENTROPY, .ignore_index = -100}};
+}
+
+/* Targets are a fixed smooth function of the inputs, labels the largest of three sums of inputs: both can be learnt. */
+static void fill_data(network *net)
+{
+    const size_t n_in = lk_model_n_input(net->model), n_out = lk_model_n_output(net->model);
+    const lk_philox_key key = lk_philox_key_new(11, LK_PURPOSE_DATA, 0);
+
+    for (size_t i = 0; i < (size_t)net->n * n_in; i++) net->x[i] = (float)lk_normal(key, i);
+    for (size_t s = 0; s < (size_t)net->n; s++) {
+        const float *x = net->x + s * n_in;
+        double sum[3] = {0};
+
+        for (size_t i = 0; i < n_in; i++) sum[i % 3] += (double)x[i];
+        for (size_t o = 0; o < n_out; o++) net->target[s * n_out + o] = (float)sin(sum[o % 3]);
+        net->label[s] = sum[0] > sum[1] ? (sum[0] > sum[2] ? 0 : 2) : (sum[1] > sum[2] ? 1 : 2);
+        net->sample[s] = (int64_t)(1000 + 7 * s);
+    }
+}
+
+static network network_new(lk_model_spec spec, lk_precision precision, int64_t n)
+{
+    network net = {.n = n, .version = 1};
+    const lk_engine_options options = {.kind = engine_under_test(), .precision = precision, .threads = 1, .seed = 3};
+    cr_assert_eq(lk_model_new(&spec, &net.model), LK_OK, "%s", lk_error_message());
+    cr_assert_eq(lk_engine_new(&options, net.model, &net.engine), LK_OK, "%s", lk_error_message());
+    const size_t n_params = lk_model_n_elem(net.model), n_out = (size_t)n * lk_model_n_output(net.model);
+    cr_assert_eq(lk_engine_alloc(net.engine, n_params * sizeof(float), (void **)&net.there_params), LK_OK);
+    const size_t grads_nbytes = lk_trained_n_grads(lk_engine_trained(net.engine)) * sizeof(float);
+    cr_assert_eq(lk_engine_alloc(net.engine, grads_nbytes, (void **)&net.there_grads), LK_OK);
+    const bool apart = lk_engine_on_device(net.engine);
+    net.params = apart ? lk_alloc(n_params * sizeof(float)) : net.there_params;
+    net.grads = apart ? lk_alloc(grads_nbytes) : net.there_grads;
+    lk_model_init(net.model, 5, net.params);
+    net.x = lk_alloc((size_t)n * lk_model_n_input(net.model) * sizeof(float));
+    net.target = lk_alloc(n_out * sizeof(float));
+    net.output = lk_alloc(n_out * sizeof(float));
+    net.label = lk_alloc((size_t)n * sizeof(int32_t));
+    net.sample = lk_alloc((size_t)n * sizeof(int64_t));
+    fill_data(&net);
+    return net;
+}
+
+static void network_free(network *net)
+{
+    lk_free(&net->sample), lk_free(&net->label), lk_free(&net->output), lk_free(&net->target), lk_free(&net->x);
+    if (lk_engine_on_device(net->engine)) lk_free(&net->grads), lk_free(&net->params);
+    lk_engine_release(net->engine, &net->there_grads);
+    lk_engine_release(net->engine, &net->there_params);
+    lk_engine_free(&net->engine);
+    lk_model_free(&net->model);
+}
+
+static lk_lane lane_of(network *net, lk_mode mode)
+{
+    const bool labels = lk_model_get_spec(net->model)->loss.kind == LK_LOSS_CROSS_ENTROPY;
+    const double terms = (double)net->n * (labels ? 1.0 : (double)lk_model_n_output(net->model));
+
+    return (lk_lane){.mode = mode, .n = net->n, .x = net->x, .target = labels ? NULL : net->target,
+                     .label = labels ? net->label : NULL, .sample = net->sample, .step = 2,
+                     .inv_count = (float)(1.0 / terms), .params = net->params, .params_version = net->version,
+                     .grads = net->grads, .sums = net->sums, .output = net->output};
+}
+
+/* A processor that cannot do bf16 is told so; what is left of the test has nothing to test there. */
+static inline void ok_or_no_bf16(lk_status status)
+{
+    if (status == LK_ERR_USAGE && strstr(lk_error_message(), "bf16")) cr_skip_test("%s", lk_error_message());
+    cr_assert_eq(status, LK_OK, "%s (%s)", lk_error_message(), lk_error_trace());
+}
+
+/* On a device tests see copies of the arenas, which go there before a lane and come back after it. */
+static inline void network_send(network *net)
+{
+    if (!lk_engine_on_device(net->engine)) return;
+    cr_assert_eq(lk_engine_write(net->engine, net->there_params, net->params,
+                                 lk_model_n_elem(net->model) * sizeof(float)), LK_OK, "%s", lk_error_message());
+}
+
+static inline void network_fetch(network *net)
+{
+    const size_t n_grads = lk_trained_n_grads(lk_engine_trained(net->engine));
+
+    if (!lk_engine_on_device(net->engine)) return;
+    cr_assert_eq(lk_engine_read(net->engine, net->params, net->there_params,
+                                lk_model_n_elem(net->model) * sizeof(float)), LK_OK, "%s", lk_error_message());
+    cr_assert_eq(lk_engine_read(net->engine, net->grads, net->there_grads, n_grads * sizeof(float)), LK_OK);
+}
+
+static inline void network_update_stats(network *net)
+{
+    const lk_grad_report report = {.finite = true};
+
+    network_send(net);
+    cr_assert_eq(lk_engine_update_stats(net->engine, net->there_params, net->there_grads, &report), LK_OK, "%s",
+                 lk_error_message());
+    network_fetch(net);
+}
+
+static void run_lane(network *net, lk_lane lane)
+{
+    network_send(net);
+    if (lane.params == net->params) lane.params = net->there_params;
+    if (lane.grads == net->grads) lane.grads = net->there_grads;
+    ok_or_no_bf16(lk_engine_run(net->engine, &lane));
+    network_fetch(net);
+}
+
+/* The loss in training mode; its gradient is left in net->grads. */
+static inline double train_loss(network *net)
+{
+    run_lane(net, lane_of(net, LK_TRAIN));
+    return (double)net->grads[lk_trained_slot(lk_engine_trained(net->engine), LK_SLOT_LOSS)];
+}
+
+#endif

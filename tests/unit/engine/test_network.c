@@ -1,0 +1,188 @@
+/* Whole networks: gradients are the loss's slopes, losses fall under gradient descent, bf16 stays near fp32. */
+#include "tests/support/network.h"
+
+enum { LANE = 24 };
+
+/* ---------------------------------------------------------------- gradients */
+
+/* Lengths of the finite difference, in each parameter; the short one for networks with kinks. */
+#define SMOOTH_STEP 2e-3
+#define KINKED_STEP 2e-4
+
+/* The forward pass in fp32 leaves an error of a few 1e-7 in a loss of about 1, and the third derivative (or a kink
+ * that was crossed) adds a small share of the slope. */
+static double slope_tolerance(double step, double slope) { return 4e-7 / step + 5e-3 * fabs(slope); }
+
+/* The slope of the loss along +-1 signs of one tensor's elements, by central differences. */
+static double measured_slope(network *net, const lk_tensor_info *info, const float *sign, double step)
+{
+    float *w = net->params + info->offset;
+    float *kept = lk_alloc(info->n_elem * sizeof *kept);
+    double loss[2];
+
+    memcpy(kept, w, info->n_elem * sizeof *kept);
+    for (int side = 0; side < 2; side++) {
+        const float h = (float)(side ? step : -step);
+
+        for (size_t i = 0; i < info->n_elem; i++) w[i] = kept[i] + h * sign[i];
+        net->version++;
+        loss[side] = train_loss(net);
+    }
+    memcpy(w, kept, info->n_elem * sizeof *kept);
+    net->version++;
+    lk_free(&kept);
+    return (loss[1] - loss[0]) / (2.0 * step);
+}
+
+static double product(const float *a, const float *b, size_t n)
+{
+    double sum = 0.0;
+
+    for (size_t i = 0; i < n; i++) sum += (double)a[i] * (double)b[i];
+    return sum;
+}
+
+static void expect_slopes(const char *name, lk_model_spec spec)
+{
+    const bool kinked = spec.kind == LK_MODEL_CNN && spec.pool == LK_POOL_MAX;
+    const double step = kinked ? KINKED_STEP : SMOOTH_STEP;
+    network net = network_new(spec, LK_FP32, LANE);
+    const size_t n_trained = lk_model_n_params(net.model);
+    float *grads = lk_alloc(n_trained * sizeof *grads), *sign = lk_alloc(n_trained * sizeof *sign);
+    const lk_philox_key key = lk_philox_key_new(8, LK_PURPOSE_DATA, 1);
+
+    train_loss(&net);
+    memcpy(grads, net.grads, n_trained * sizeof *grads);
+    for (size_t i = 0; i < n_trained; i++) sign[i] = lk_uniform(key, i) < 0.5f ? -1.0f : 1.0f;
+    for (size_t t = 0; t < lk_model_n_tensors(net.model); t++) {
+        const lk_tensor_info *info = lk_model_tensor(net.model, t);
+
+        if (info->role != LK_ROLE_PARAM) continue;
+        const double want = measured_slope(&net, info, sign + info->offset, step);
+        const double got = product(grads + info->offset, sign + info->offset, info->n_elem);
+        cr_expect_float_eq(got, want, slope_tolerance(step, want), "%s: slope along %s: got %g, measured %g", name,
+                           info->name, got, want);
+    }
+    lk_free(&sign), lk_free(&grads);
+    network_free(&net);
+}
+
+Test(network, mlp_gradients_are_the_slopes_of_the_loss)
+{
+    expect_slopes("plain", mlp_spec(LK_NORM_NONE, LK_NORM_BEFORE, 0.0));
+    expect_slopes("batch norm before, dropout", mlp_spec(LK_NORM_BATCH, LK_NORM_BEFORE, 0.3));
+    expect_slopes("batch norm after, dropout", mlp_spec(LK_NORM_BATCH, LK_NORM_AFTER, 0.3));
+    expect_slopes("layer norm before", mlp_spec(LK_NORM_LAYER, LK_NORM_BEFORE, 0.0));
+}
+
+Test(network, cnn_gradients_are_the_slopes_of_the_loss)
+{
+    expect_slopes("plain, average", cnn_spec(LK_NORM_NONE, LK_POOL_AVG));
+    expect_slopes("batch norm, average", cnn_spec(LK_NORM_BATCH, LK_POOL_AVG));
+    /* A maximum has kinks, and a longer step would cross some. */
+    expect_slopes("plain, maximum", cnn_spec(LK_NORM_NONE, LK_POOL_MAX));
+}
+
+/* A gradient that is wrong by one part in a hundred fails the tolerance above: the test can fail. */
+Test(network, a_wrong_gradient_is_noticed)
+{
+    network net = network_new(mlp_spec(LK_NORM_NONE, LK_NORM_BEFORE, 0.0), LK_FP32, LANE);
+    const lk_tensor_info *info = lk_model_tensor(net.model, 0);
+    float sign[16 * 5];
+
+    train_loss(&net);
+    for (size_t i = 0; i < info->n_elem; i++) sign[i] = net.grads[i] < 0.0f ? -1.0f : 1.0f;
+    const double got = product(net.grads, sign, info->n_elem), want = measured_slope(&net, info, sign, SMOOTH_STEP);
+    cr_expect_float_eq(got, want, slope_tolerance(SMOOTH_STEP, want), "got %g, measured %g", got, want);
+    cr_expect(fabs(1.01 * got - want) > slope_tolerance(SMOOTH_STEP, want),
+              "slope %g is too small to see one part in a hundred", want);
+    network_free(&net);
+}
+
+/* ----------------------------------------------------------------- learning */
+
+/* One step of plain gradient descent on host memory. */
+static double train_step(network *net, float lr)
+{
+    const double loss = train_loss(net);
+
+    for (size_t i = 0; i < lk_model_n_params(net->model); i++) net->params[i] -= lr * net->grads[i];
+    network_update_stats(net);
+    net->version++;
+    return loss;
+}
+
+static void expect_learns(const char *name, lk_model_spec spec, lk_precision precision, float lr)
+{
+    network net = network_new(spec, precision, LANE);
+    const double first = train_loss(&net);
+    double last = first;
+
+    for (int step = 0; step < 60; step++) last = train_step(&net, lr);
+    cr_expect(last < 0.6 * first, "%s in %s: the loss went from %g to %g", name, precision ? "bf16" : "fp32", first,
+              last);
+    network_free(&net);
+}
+
+Test(network, an_mlp_learns_in_both_precisions)
+{
+    for (int precision = LK_FP32; precision <= LK_BF16; precision++) {
+        expect_learns("mlp", mlp_spec(LK_NORM_NONE, LK_NORM_BEFORE, 0.0), (lk_precision)precision, 0.2f);
+        expect_learns("mlp with batch norm", mlp_spec(LK_NORM_BATCH, LK_NORM_BEFORE, 0.1), (lk_precision)precision,
+                      0.2f);
+    }
+}
+
+Test(network, a_cnn_learns_in_both_precisions)
+{
+    for (int precision = LK_FP32; precision <= LK_BF16; precision++) {
+        expect_learns("cnn", cnn_spec(LK_NORM_NONE, LK_POOL_MAX), (lk_precision)precision, 0.2f);
+        expect_learns("cnn with batch norm", cnn_spec(LK_NORM_BATCH, LK_POOL_MAX), (lk_precision)precision, 0.2f);
+    }
+}
+
+/* ---------------------------------------------------------------- precision */
+
+/* A bf16 number is within 2^-9 of its value; a handful of layers with a few dozen terms each stay within a few per
+ * cent of the largest output. */
+static void expect_near(const char *name, lk_model_spec spec)
+{
+    network exact = network_new(spec, LK_FP32, LANE), rounded = network_new(spec, LK_BF16, LANE);
+    const size_t n = LANE * lk_model_n_output(exact.model);
+    double largest = 0.0;
+
+    run_lane(&exact, lane_of(&exact, LK_PREDICT));
+    run_lane(&rounded, lane_of(&rounded, LK_PREDICT));
+    for (size_t i = 0; i < n; i++) largest = fmax(largest, fabs((double)exact.output[i]));
+    for (size_t i = 0; i < n; i++)
+        cr_expect_float_eq(rounded.output[i], exact.output[i], 0.04 * largest,
+                           "%s: output %zu is %g in bf16, %g in fp32", name, i, (double)rounded.output[i], (double)exact.output[i]);
+    cr_expect(memcmp(rounded.output, exact.output, n * sizeof(float)) != 0, "%s: bf16 changes no bit", name);
+    network_free(&rounded);
+    network_free(&exact);
+}
+
+Test(network, bf16_stays_near_fp32)
+{
+    expect_near("mlp", mlp_spec(LK_NORM_LAYER, LK_NORM_BEFORE, 0.0));
+    expect_near("cnn", cnn_spec(LK_NORM_BATCH, LK_POOL_MAX));
+}
+
+/* Gradients of a lane in bf16 point where those in fp32 point. */
+Test(network, bf16_gradients_point_the_same_way)
+{
+    const lk_model_spec specs[] = {mlp_spec(LK_NORM_BATCH, LK_NORM_BEFORE, 0.2), cnn_spec(LK_NORM_BATCH, LK_POOL_MAX)};
+
+    for (size_t s = 0; s < 2; s++) {
+        network a = network_new(specs[s], LK_FP32, LANE), b = network_new(specs[s], LK_BF16, LANE);
+        const size_t n = lk_model_n_params(a.model);
+
+        train_loss(&a);
+        train_loss(&b);
+        const double cosine = product(a.grads, b.grads, n) /
+                              sqrt(product(a.grads, a.grads, n) * product(b.grads, b.grads, n));
+        cr_expect_gt(cosine, 0.99, "spec %zu: cosine %g", s, cosine);
+        network_free(&b);
+        network_free(&a);
+    }
+}

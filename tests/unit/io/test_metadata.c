@@ -1,0 +1,162 @@
+/* Notes keep values, kinds and order; files appear whole; folders are made with their parents. */
+#include <criterion/criterion.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "io/file/files.h"
+#include "io/file/metadata.h"
+
+static lk_notes *notes_of_each_kind(void)
+{
+    lk_notes *notes;
+
+    cr_assert_eq(lk_notes_new(&notes), LK_OK);
+    cr_assert_eq(lk_notes_set_int(notes, "loader/epoch", INT64_MIN), LK_OK);
+    cr_assert_eq(lk_notes_set_real(notes, "schedule/best", 0.1), LK_OK);
+    cr_assert_eq(lk_notes_set_text(notes, "run/recipe", "run: {name: a}\n"), LK_OK);
+    return notes;
+}
+
+static void expect_each_kind(const lk_notes *notes)
+{
+    int64_t epoch;
+    double best;
+    const char *recipe;
+
+    cr_assert_eq(lk_notes_get_int(notes, "loader/epoch", &epoch), LK_OK, "%s", lk_error_message());
+    cr_assert_eq(lk_notes_get_real(notes, "schedule/best", &best), LK_OK, "%s", lk_error_message());
+    cr_assert_eq(lk_notes_get_text(notes, "run/recipe", &recipe), LK_OK, "%s", lk_error_message());
+    cr_expect_eq(epoch, INT64_MIN);
+    cr_expect_eq(best, 0.1);
+    cr_expect_str_eq(recipe, "run: {name: a}\n");
+}
+
+Test(notes, give_back_what_was_set)
+{
+    lk_notes *notes = notes_of_each_kind();
+
+    expect_each_kind(notes);
+    lk_notes_free(&notes);
+    cr_expect_null(notes);
+    lk_notes_free(&notes);
+}
+
+Test(notes, an_absent_note_and_one_of_another_kind_are_told_apart)
+{
+    lk_notes *notes = notes_of_each_kind();
+    int64_t value;
+
+    cr_expect_not(lk_notes_has(notes, "loader/index"));
+    cr_expect_eq(lk_notes_get_int(notes, "loader/index", &value), LK_ERR_CHECKPOINT);
+    cr_expect_str_eq(lk_error_message(), "the note loader/index is missing");
+    cr_expect_eq(lk_notes_get_int(notes, "schedule/best", &value), LK_ERR_CHECKPOINT);
+    cr_expect_str_eq(lk_error_message(), "the note schedule/best is a real number, expected a whole number");
+    lk_notes_free(&notes);
+}
+
+Test(notes, keep_the_order_of_first_setting_through_many_and_a_replacement)
+{
+    enum { N = 1000 };
+    lk_notes *notes;
+    char path[32];
+    int64_t value;
+
+    cr_assert_eq(lk_notes_new(&notes), LK_OK);
+    for (int i = 0; i < N; i++) {
+        snprintf(path, sizeof path, "n/%d", i);
+        cr_assert_eq(lk_notes_set_text(notes, path, "text"), LK_OK);
+    }
+    for (int i = 0; i < N; i++) {
+        snprintf(path, sizeof path, "n/%d", i);
+        cr_assert_eq(lk_notes_set_int(notes, path, i), LK_OK);
+    }
+    cr_expect_eq(lk_notes_n(notes), N, "%zu notes, want %d", lk_notes_n(notes), N);
+    for (int i = 0; i < N; i++) {
+        snprintf(path, sizeof path, "n/%d", i);
+        cr_expect_str_eq(lk_notes_path(notes, (size_t)i), path);
+        cr_assert_eq(lk_notes_get_int(notes, path, &value), LK_OK);
+        cr_expect_eq(value, i);
+    }
+    lk_notes_free(&notes);
+}
+
+Test(notes, a_copy_outlives_its_source)
+{
+    lk_notes *notes = notes_of_each_kind(), *copy;
+
+    cr_assert_eq(lk_notes_copy(notes, &copy), LK_OK);
+    lk_notes_free(&notes);
+    expect_each_kind(copy);
+    cr_expect_eq(lk_notes_kind(copy, 0), LK_NOTE_INT);
+    cr_expect_eq(lk_notes_kind(copy, 1), LK_NOTE_REAL);
+    cr_expect_eq(lk_notes_kind(copy, 2), LK_NOTE_TEXT);
+    lk_notes_free(&copy);
+}
+
+static char *temporary_dir(void)
+{
+    static char dir[] = LK_BINARY_DIR "/tests/notes-XXXXXX";
+
+    cr_assert(mkdtemp(dir));
+    return dir;
+}
+
+Test(files, folders_are_made_with_their_parents_and_twice_is_once)
+{
+    char path[512];
+    struct stat info;
+
+    snprintf(path, sizeof path, "%s/a/b/c/", temporary_dir());
+    cr_assert_eq(lk_make_dirs(path), LK_OK, "%s", lk_error_message());
+    cr_assert_eq(lk_make_dirs(path), LK_OK, "%s", lk_error_message());
+    cr_assert_eq(stat(path, &info), 0);
+    cr_expect(S_ISDIR(info.st_mode));
+}
+
+Test(files, a_file_in_the_way_of_a_folder_is_named)
+{
+    char path[512], below[544];
+
+    snprintf(path, sizeof path, "%s/file", temporary_dir());
+    cr_assert_eq(lk_write_file_atomic(path, "x", 1), LK_OK, "%s", lk_error_message());
+    snprintf(below, sizeof below, "%s/below", path);
+    cr_expect_eq(lk_make_dirs(below), LK_ERR_SYSTEM);
+    cr_expect(strstr(lk_error_message(), "a file of that name is there"), "message: %s", lk_error_message());
+}
+
+Test(files, an_atomic_write_replaces_the_whole_and_leaves_nothing_beside_it)
+{
+    char path[512], partial[544], *text;
+    size_t nbytes;
+
+    snprintf(path, sizeof path, "%s/file", temporary_dir());
+    snprintf(partial, sizeof partial, "%s.partial", path);
+    cr_assert_eq(lk_write_file_atomic(path, "long before", 11), LK_OK, "%s", lk_error_message());
+    cr_assert_eq(lk_write_file_atomic(path, "short", 5), LK_OK, "%s", lk_error_message());
+    cr_assert_eq(lk_read_file(path, &text, &nbytes), LK_OK, "%s", lk_error_message());
+    cr_expect_str_eq(text, "short");
+    cr_expect_eq(nbytes, 5);
+    cr_expect_neq(access(partial, F_OK), 0);
+    free(text);
+}
+
+Test(files, a_write_that_fails_says_where_and_why)
+{
+    cr_expect_eq(lk_write_file_atomic("/nowhere/file", "x", 1), LK_ERR_SYSTEM);
+    cr_expect_str_eq(lk_error_message(), "cannot write /nowhere/file: No such file or directory");
+    cr_expect_eq(lk_sync_file("/nowhere/file"), LK_ERR_SYSTEM);
+    cr_expect_eq(lk_sync_dir("/nowhere"), LK_ERR_SYSTEM);
+}
+
+Test(files, the_folder_of_a_path_is_what_dirname_says)
+{
+    const char *const pairs[][2] = {{"a.yaml", "."}, {"/a.yaml", "/"}, {"a/b/c.yaml", "a/b"}, {"./a.yaml", "."}};
+
+    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
+        char *dir = lk_dir_of(pairs[i][0]);
+        cr_expect_str_eq(dir, pairs[i][1], "folder of %s: got %s, want %s", pairs[i][0], dir, pairs[i][1]);
+        free(dir);
+    }
+}
