@@ -90,8 +90,8 @@ typedef struct lk_reducer lk_reducer;
  * what it says of itself.
  *
  * Collective.  Errors, the same on every worker: LK_ERR_USAGE (nccl without a device for each worker), LK_ERR_PEER. */
-lk_status lk_reducer_new(lk_world *world, lk_engine *engine, const lk_trained *trained, lk_reduction kind, int lanes,
-                         size_t bucket_bytes, lk_reducer **out);
+lk_status lk_reducer_new(lk_world *world, lk_engine *engine, const lk_trainable *trainable, lk_reduction kind,
+                         int lanes, size_t bucket_bytes, lk_reducer **out);
 void      lk_reducer_free(lk_reducer **reducer);
 /* Begins one of this worker's lanes, in order; *grads is where its gradients go (lk_lane.grads).  Local. */
 lk_status lk_reducer_lane(lk_reducer *reducer, int lane, float **grads);

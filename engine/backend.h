@@ -18,7 +18,7 @@ typedef struct lk_lane_args {
 } lk_lane_args;
 
 /* What kernels read while they run; the same for every node of one lane. */
-typedef struct lk_run {
+typedef struct lk_launch_args {
     void *base[LK_N_ARENAS];
     int64_t n;
     int64_t step;
@@ -27,16 +27,16 @@ typedef struct lk_run {
     uint64_t seed;
     bool prepare;     /* the parameters changed since this plan last ran: renew weights kept in other layouts */
     const lk_lane_args *args; /* on a device, instead of step and inv_count, which are 0 there; else NULL */
-} lk_run;
+} lk_launch_args;
 
-static inline void *lk_at(const lk_run *run, lk_arena arena, size_t offset)
+static inline void *lk_at(const lk_launch_args *run, lk_arena arena, size_t offset)
 {
     return (char *)run->base[arena] + offset;
 }
 
 /* A node made ready to run.  state is owned by the kernel and released by free (NULL: nothing to release). */
 typedef struct lk_kernel {
-    lk_status (*run)(void *state, const lk_run *run);
+    lk_status (*run)(void *state, const lk_launch_args *run);
     void (*free)(void *state);
     void *state;
     size_t nbytes;    /* memory the kernel keeps for itself: prepared weights, scratch */
@@ -100,9 +100,9 @@ typedef struct lk_device_calls {
     /* Few floats that differ from step to step, to device memory.  n <= 2 * LK_N_SLOTS. */
     lk_status (*put)(void *ctx, float *to, const float *values, size_t n);
     /* Begins a lane: what run->args points to from now on. */
-    lk_status (*begin)(void *ctx, const lk_graph *graph, lk_run *run);
+    lk_status (*begin)(void *ctx, const lk_graph *graph, lk_launch_args *run);
     /* Queues kernels of one plan, in order, with a copy of *run; those with run NULL are done by the one before. */
-    lk_status (*run)(void *ctx, const lk_kernel *kernels, size_t n, const lk_run *run);
+    lk_status (*run)(void *ctx, const lk_kernel *kernels, size_t n, const lk_launch_args *run);
     /* Inspection: if `all`, the norm as grad_norm has it, with clip_scale's coefficient if clip_norm > 0; the slots.
      * Later updates and statistics with `pending` set read it.  report() launches, waits and gives it to the host. */
     lk_status (*inspect)(void *ctx, const float *grads, size_t n_elem, const float *slots, bool all, float clip_value,
@@ -168,7 +168,7 @@ lk_status lk_module_open(const lk_module **out);
 bool lk_module_likely(void);
 
 /* For engine.c: lk_engine_upload(), and what it does for a lane that comes without (keep false). */
-lk_status lk_engine_bring(lk_engine *engine, lk_lane *lane, bool keep);
+lk_status lk_engine_upload_once(lk_engine *engine, lk_lane *lane, bool keep);
 
 /* For optim/ only: the engine's backend with its state, and its model. */
 const lk_backend *lk_engine_backend(const lk_engine *engine, void **ctx);

@@ -152,7 +152,7 @@ static lk_status upload_lane(const lk_device_calls *device, void *ctx, bool keep
     return LK_OK;
 }
 
-lk_status lk_engine_bring(lk_engine *engine, lk_lane *lane, bool keep)
+lk_status lk_engine_upload_once(lk_engine *engine, lk_lane *lane, bool keep)
 {
     void *ctx;
     const lk_device_calls *device = device_of(engine, &ctx);
@@ -161,7 +161,7 @@ lk_status lk_engine_bring(lk_engine *engine, lk_lane *lane, bool keep)
     return upload_lane(device, ctx, keep, lk_engine_model(engine), lane);
 }
 
-lk_status lk_engine_upload(lk_engine *engine, lk_lane *lane) { return lk_engine_bring(engine, lane, true); }
+lk_status lk_engine_upload(lk_engine *engine, lk_lane *lane) { return lk_engine_upload_once(engine, lane, true); }
 
 lk_status lk_engine_snapshot(lk_engine *engine, void *host, const void *from, size_t nbytes)
 {

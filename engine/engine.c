@@ -25,9 +25,9 @@ struct lk_engine {
     const void *collectives;
     void *ctx;
     const lk_model *model;    /* borrowed */
-    lk_trained *everything;   /* owned; the set in use before any other */
-    const lk_trained *trained; /* the set in use */
-    uint64_t trained_id;      /* its; plans of training are made for it */
+    lk_trainable *everything; /* owned; the set in use before any other */
+    const lk_trainable *trainable; /* the set in use */
+    uint64_t trainable_id;    /* its; plans of training are made for it */
     lk_precision precision;
     uint64_t seed;
     lk_plan **plans;          /* owned */
@@ -104,14 +104,14 @@ lk_status lk_engine_new(const lk_engine_options *options, const lk_model *model,
     LK_TRY_ALLOC(engine, sizeof *engine);
     *engine = (lk_engine){.backend = in.backend, .device = in.backend->device, .collectives = in.collectives,
                           .model = model, .precision = options->precision, .seed = options->seed};
-    lk_status status = lk_trained_new(model, NULL, &engine->everything);
+    lk_status status = lk_trainable_new(model, NULL, &engine->everything);
     if (status == LK_OK) status = in.backend->open(options, &engine->ctx);
     if (status != LK_OK) {
-        lk_trained_free(&engine->everything);
+        lk_trainable_free(&engine->everything);
         free(engine);
         return lk_trace(status, __FILE__, __LINE__);
     }
-    lk_engine_use(engine, engine->everything);
+    lk_engine_set_trainable(engine, engine->everything);
     *out = engine;
     return LK_OK;
 }
@@ -135,7 +135,7 @@ void lk_engine_free(lk_engine **engine)
     lk_engine_release(e, &e->output);
     lk_engine_release(e, &e->act);
     e->backend->close(e->ctx);
-    lk_trained_free(&e->everything);
+    lk_trainable_free(&e->everything);
     free(e);
     *engine = NULL;
 }
@@ -157,7 +157,7 @@ void lk_engine_describe(lk_engine_kind kind, char *text, size_t nbytes)
 
 const char *lk_engine_name(const lk_engine *engine) { return engine->backend->name; }
 const lk_model *lk_engine_model(const lk_engine *engine) { return engine->model; }
-const lk_trained *lk_engine_trained(const lk_engine *engine) { return engine->trained; }
+const lk_trainable *lk_engine_trainable(const lk_engine *engine) { return engine->trainable; }
 
 const lk_backend *lk_engine_backend(const lk_engine *engine, void **ctx)
 {
@@ -221,14 +221,14 @@ static lk_plan *find_plan(const lk_engine *engine, lk_mode mode, int64_t n)
     return NULL;
 }
 
-void lk_engine_use(lk_engine *engine, const lk_trained *trained)
+void lk_engine_set_trainable(lk_engine *engine, const lk_trainable *trainable)
 {
     int kept = 0;
 
-    assert(lk_trained_model(trained) == engine->model);
-    engine->trained = trained;
-    if (engine->trained_id == lk_trained_id(trained)) return;
-    engine->trained_id = lk_trained_id(trained);
+    assert(lk_trainable_model(trainable) == engine->model);
+    engine->trainable = trainable;
+    if (engine->trainable_id == lk_trainable_id(trainable)) return;
+    engine->trainable_id = lk_trainable_id(trainable);
     finish_plans(engine);
     for (int i = 0; i < engine->n_plans; i++) {
         if (engine->plans[i]->graph.mode == LK_TRAIN) lk_plan_free(&engine->plans[i]);
@@ -278,7 +278,7 @@ static lk_status get_plan(lk_engine *engine, lk_mode mode, int64_t n, lk_plan **
     if (*out) return LK_OK;
     if (n < 1) return LK_FAIL(LK_ERR_USAGE, "a lane of %lld samples cannot run; it needs at least 1", (long long)n);
 
-    LK_TRY(lk_plan_new(engine->backend, engine->ctx, engine->trained, mode, engine->precision, n, out));
+    LK_TRY(lk_plan_new(engine->backend, engine->ctx, engine->trainable, mode, engine->precision, n, out));
     const lk_status status = adopt_plan(engine, *out);
     if (status != LK_OK) lk_plan_free(out);
     return status;
@@ -303,8 +303,8 @@ static lk_status clear(lk_engine *engine, const lk_lane *lane, lk_range r)
 /* What no node writes: padding and the scalars of this lane.  The loss node overwrites its slot later. */
 static lk_status begin_gradients(lk_engine *engine, const lk_plan *plan, const lk_lane *lane)
 {
-    const size_t first = lk_trained_slot(engine->trained, (lk_slot)0);
-    const size_t n_slots = lk_trained_n_grads(engine->trained) - first;
+    const size_t first = lk_trainable_slot(engine->trainable, (lk_slot)0);
+    const size_t n_slots = lk_trainable_n_grads(engine->trainable) - first;
     float slots[2 * LK_N_SLOTS] = {[LK_SLOT_LANES] = 1.0f};
 
     assert(n_slots <= sizeof slots / sizeof *slots);
@@ -320,9 +320,9 @@ static const void *target_of(const lk_engine *engine, const lk_lane *lane)
     return labels ? (const void *)lane->label : (const void *)lane->target;
 }
 
-static lk_run run_of(const lk_engine *engine, const lk_plan *plan, const lk_lane *lane)
+static lk_launch_args run_of(const lk_engine *engine, const lk_plan *plan, const lk_lane *lane)
 {
-    return (lk_run){
+    return (lk_launch_args){
         .base = {[LK_ARENA_PARAMS] = (void *)lane->params, [LK_ARENA_GRADS] = lane->grads,
                  [LK_ARENA_ACT] = engine->act, [LK_ARENA_X] = (void *)lane->x,
                  [LK_ARENA_TARGET] = (void *)target_of(engine, lane), [LK_ARENA_SUMS] = lane->sums,
@@ -334,7 +334,7 @@ static lk_run run_of(const lk_engine *engine, const lk_plan *plan, const lk_lane
 
 static lk_status run_plan(lk_engine *engine, lk_plan *plan, const lk_lane *lane)
 {
-    lk_run run = run_of(engine, plan, lane);
+    lk_launch_args run = run_of(engine, plan, lane);
 
     plan->prepared_version = 0; /* a run that fails may have prepared some weights only */
     if (engine->device) LK_TRY(engine->device->begin(engine->ctx, &plan->graph, &run));
@@ -351,7 +351,7 @@ static lk_status run_on_device(lk_engine *engine, lk_plan *plan, const lk_lane *
     const size_t output_bytes = (size_t)lane->n * lk_model_n_output(engine->model) * sizeof(float);
     lk_lane there = *lane;
 
-    LK_TRY(lk_engine_bring(engine, &there, false));
+    LK_TRY(lk_engine_upload_once(engine, &there, false));
     there.sums = engine->sums;
     there.output = NULL;
     LK_TRY(run_plan(engine, plan, &there));
@@ -374,7 +374,7 @@ lk_status lk_engine_run(lk_engine *engine, const lk_lane *lane)
 
 static lk_status check_lanes(lk_engine *engine, const float *grads, float *lanes)
 {
-    LK_TRY(lk_engine_read(engine, lanes, grads + lk_trained_slot(engine->trained, LK_SLOT_LANES), sizeof *lanes));
+    LK_TRY(lk_engine_read(engine, lanes, grads + lk_trainable_slot(engine->trainable, LK_SLOT_LANES), sizeof *lanes));
     if (!(*lanes >= 1.0f))
         return LK_FAIL(LK_ERR_NUMBERS, "batch statistics of %g lanes cannot be averaged: the gradients were not summed "
                        "over lanes that ran", (double)*lanes);
@@ -384,14 +384,14 @@ static lk_status check_lanes(lk_engine *engine, const float *grads, float *lanes
 /* Where all batch norms collect, they are one run and so one pass.  A device reads the number of lanes by itself. */
 lk_status lk_engine_update_stats(lk_engine *engine, float *params, const float *grads, const lk_grad_report *report)
 {
-    const lk_trained *trained = engine->trained;
-    const float *lanes_slot = grads + lk_trained_slot(trained, LK_SLOT_LANES);
+    const lk_trainable *trainable = engine->trainable;
+    const float *lanes_slot = grads + lk_trainable_slot(trainable, LK_SLOT_LANES);
     float lanes = 0.0f;
 
-    if (lk_trained_n_stat_runs(trained) == 0) return LK_OK;
+    if (lk_trainable_n_stat_ranges(trainable) == 0) return LK_OK;
     if (!engine->device) LK_TRY(check_lanes(engine, grads, &lanes));
-    for (size_t r = 0; r < lk_trained_n_stat_runs(trained); r++) {
-        const lk_trained_run *run = lk_trained_get_stat_run(trained, r);
+    for (size_t r = 0; r < lk_trainable_n_stat_ranges(trainable); r++) {
+        const lk_trainable_range *run = lk_trainable_get_stat_range(trainable, r);
         float *running = params + run->param;
         const float *stat = grads + run->grad;
 
@@ -411,7 +411,7 @@ lk_status lk_engine_plan_stats(lk_engine *engine, lk_mode mode, int64_t n, lk_pl
     lk_plan *plan;
 
     LK_TRY(get_plan(engine, mode, n, &plan));
-    lk_plan_get_stats(plan, engine->trained, out);
+    lk_plan_get_stats(plan, engine->trainable, out);
     return LK_OK;
 }
 

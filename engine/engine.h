@@ -6,7 +6,7 @@
  * oneDNN makes a small map in each call of one of its primitives (convolutions, bf16 and large products).
  *
  *     lk_model_new()   shapes, names and places of all tensors        lk_model_init()  first values
- *     lk_trained_new() what of it trains, in which groups             lk_engine_use()  says so to the engine
+ *     lk_trainable_new() what of it trains, in which groups             lk_engine_set_trainable()  says so to the engine
  *     lk_engine_new()  a backend for the model                        lk_engine_run()  one lane: forward, backward
  *     lk_optimizer_update()  gradients -> parameters (and EMA), one pass over the arenas
  *
@@ -207,48 +207,48 @@ bool   lk_model_has_batch_norm(const lk_model *model);
 /* First values of all tensors, a function of seed, name and shape alone.  params: (lk_model_n_elem), host. */
 void lk_model_init(const lk_model *model, uint64_t seed, float *params);
 
-/* --------------------------------------------------------------- trained set */
+/* --------------------------------------------------------------- trainable set */
 
 /* Which parameters train now, and in which groups; one stage of a run has one set.
  *
  * The trained tensors are packed: in the order of the parameter arena, one behind the other (each padded to 16
- * elements, as there), they make the index space [0, lk_trained_n_elem()) of gradients and optimizer states.  So these
+ * elements, as there), they make the index space [0, lk_trainable_n_elem()) of gradients and optimizer states.  So these
  * arrays are as long as what trains, whatever is frozen. */
-typedef struct lk_trained lk_trained;
+typedef struct lk_trainable lk_trainable;
 
-typedef struct lk_trained_spec {
+typedef struct lk_trainable_spec {
     const bool *trains;     /* (lk_model_n_tensors), read for parameters; NULL: all train */
     const int *group;       /* (lk_model_n_tensors), read for trained parameters: 0 .. n_groups-1; NULL: all 0 */
     int n_groups;           /* >= 1; a group may be left without tensors */
     bool frozen_norm_eval;  /* a batch norm whose gain and bias are frozen normalises by its running statistics in
                              * training too and leaves them as they are; false: by the lane's, and they go on */
-} lk_trained_spec;
+} lk_trainable_spec;
 
 /* Neighbours in the parameter arena that train in one group: [param, param + n_elem) there is
  * [grad, grad + n_elem) of gradients and states.  Padding is included. */
-typedef struct lk_trained_run {
+typedef struct lk_trainable_range {
     size_t param, grad, n_elem;
     int group;
-} lk_trained_run;
+} lk_trainable_range;
 
 /* model is borrowed and must outlive the set; the arrays of spec are copied.  spec NULL: everything, one group.
  * Errors: LK_ERR_USAGE (no tensor is left to train; a group that does not exist). */
-lk_status lk_trained_new(const lk_model *model, const lk_trained_spec *spec, lk_trained **out);
-void      lk_trained_free(lk_trained **trained);
-const lk_model *lk_trained_model(const lk_trained *trained);
+lk_status lk_trainable_new(const lk_model *model, const lk_trainable_spec *spec, lk_trainable **out);
+void      lk_trainable_free(lk_trainable **trainable);
+const lk_model *lk_trainable_model(const lk_trainable *trainable);
 /* Tensor i of the model trains. */
-bool   lk_trained_has(const lk_trained *trained, size_t i);
-int    lk_trained_group(const lk_trained *trained, size_t i); /* of a tensor that trains */
-int    lk_trained_n_groups(const lk_trained *trained);
+bool   lk_trainable_has(const lk_trainable *trainable, size_t i);
+int    lk_trainable_group(const lk_trainable *trainable, size_t i); /* of a tensor that trains */
+int    lk_trainable_n_groups(const lk_trainable *trainable);
 /* Place in the gradient arena of tensor i's gradient, or of its statistic where it is a buffer of a batch norm that
  * collects them; SIZE_MAX where it has none.  A trained tensor's is also its place in optimizer states. */
-size_t lk_trained_offset(const lk_trained *trained, size_t i);
+size_t lk_trainable_offset(const lk_trainable *trainable, size_t i);
 /* Elements of the packed gradients, padding included; and of the tensors that train, without it. */
-size_t lk_trained_n_elem(const lk_trained *trained);
-size_t lk_trained_n_weights(const lk_trained *trained);
+size_t lk_trainable_n_elem(const lk_trainable *trainable);
+size_t lk_trainable_n_weights(const lk_trainable *trainable);
 /* Runs in order of both arenas, the fewest that will do. */
-size_t lk_trained_n_runs(const lk_trained *trained);
-const lk_trained_run *lk_trained_get_run(const lk_trained *trained, size_t r);
+size_t lk_trainable_n_ranges(const lk_trainable *trainable);
+const lk_trainable_range *lk_trainable_get_range(const lk_trainable *trainable, size_t r);
 
 /* The gradient arena of a set, one flat fp32 array, all of it summed over lanes: the packed gradients; the lane's
  * batch statistics, for the buffers of each batch norm that collects them (in order, padded alike); LK_N_SLOTS
@@ -261,8 +261,8 @@ typedef enum lk_slot {
     LK_N_SLOTS = LK_SLOT_VOTES + LK_N_VOTES,
 } lk_slot;
 
-size_t lk_trained_n_grads(const lk_trained *trained);            /* elements of a gradient arena */
-size_t lk_trained_slot(const lk_trained *trained, lk_slot slot); /* place of a scalar in it */
+size_t lk_trainable_n_grads(const lk_trainable *trainable);      /* elements of a gradient arena */
+size_t lk_trainable_slot(const lk_trainable *trainable, lk_slot slot); /* place of a scalar in it */
 
 /* -------------------------------------------------------------------- engine */
 
@@ -288,8 +288,8 @@ const char *lk_engine_name(const lk_engine *engine); /* "cpu", "cuda" */
 /* What training trains from now on; borrowed, and must stay until another set is used or the engine is freed.  Plans for
  * training under another set are dropped, those of other modes stay.  An engine begins with a set of its own:
  * everything, in one group. */
-void lk_engine_use(lk_engine *engine, const lk_trained *trained);
-const lk_trained *lk_engine_trained(const lk_engine *engine);
+void lk_engine_set_trainable(lk_engine *engine, const lk_trainable *trainable);
+const lk_trainable *lk_engine_trainable(const lk_engine *engine);
 /* Whether there is reason to expect an engine of this kind here: for cuda, a driver, or a module that is named. */
 bool lk_engine_expected(lk_engine_kind kind);
 /* For doctor: what an engine of this kind would run on ("oneDNN 2.6.3, AVX-512, 1 thread"), or why there is none;
@@ -328,7 +328,7 @@ struct lk_lane {
     float inv_count;        /* TRAIN: 1 / loss terms in the whole global batch */
     const float *params;    /* (lk_model_n_elem), engine memory */
     uint64_t params_version; /* differs whenever the contents of params differ; never 0 */
-    float *grads;           /* TRAIN: (lk_trained_n_grads) of the set in use, engine memory, overwritten whole */
+    float *grads;           /* TRAIN: (lk_trainable_n_grads) of the set in use, engine memory, overwritten whole */
     const float *votes;     /* TRAIN: (LK_N_VOTES) copied into the slots; NULL: zeros */
     lk_ready_fn *ready;     /* TRAIN: may be NULL; called on the caller's thread, ranges cover the arena once */
     void *ready_arg;
@@ -364,7 +364,7 @@ lk_status lk_engine_write(lk_engine *engine, void *device, const void *host, siz
 /* ------------------------------------------------------------------ device */
 
 /* On a device calls that compute only queue their work, in two queues that run beside each other; it begins at
- * lk_engine_launch(), lk_engine_wait(), lk_optimizer_settle() or a call that reads or writes.  The same work queued
+ * lk_engine_launch(), lk_engine_wait(), lk_optimizer_sync() or a call that reads or writes.  The same work queued
  * again between two launches is replayed as one graph.  In host memory everything is done when a call returns, and
  * launch, wait and after do nothing. */
 typedef enum lk_queue {
@@ -451,25 +451,25 @@ typedef struct lk_optimizer lk_optimizer;
 typedef struct lk_ema lk_ema;
 
 /* What a schedule may set for a group in each update; NAN: the group's spec. */
-typedef struct lk_group_rates {
+typedef struct lk_hyperparams {
     double lr;
     double momentum;     /* sgd: momentum; adam, adamw: beta1 */
     double weight_decay;
-} lk_group_rates;
+} lk_hyperparams;
 
 /* An optimizer of what `trained` (borrowed, must outlive it) trains, each group by its own spec: specs is
- * (lk_trained_n_groups), copied.  All groups have the same kind, amsgrad, clip_norm and clip_value.
+ * (lk_trainable_n_groups), copied.  All groups have the same kind, amsgrad, clip_norm and clip_value.
  * Errors: LK_ERR_USAGE naming the key. */
-lk_status lk_optimizer_new(lk_engine *engine, const lk_trained *trained, const lk_optimizer_spec *specs,
+lk_status lk_optimizer_new(lk_engine *engine, const lk_trainable *trainable, const lk_optimizer_spec *specs,
                            lk_optimizer **out);
 void      lk_optimizer_free(lk_optimizer **optimizer);
 /* Goes on from another optimizer of the same model, as after add_param_group: tensors that both train keep their
  * states and steps; those new to `to` start afresh, as everything does when the kinds keep other states. */
-lk_status lk_optimizer_carry(lk_optimizer *to, lk_optimizer *from);
+lk_status lk_optimizer_copy_state(lk_optimizer *to, lk_optimizer *from);
 int         lk_optimizer_n_states(const lk_optimizer *optimizer);
 const char *lk_optimizer_state_name(const lk_optimizer *optimizer, int i); /* "exp_avg", PyTorch's names */
 /* State i of a tensor that trains: as many elements as it has, engine memory.  States of all tensors are one array,
- * (lk_trained_n_elem), in which each lies at lk_trained_offset(). */
+ * (lk_trainable_n_elem), in which each lies at lk_trainable_offset(). */
 float      *lk_optimizer_state(lk_optimizer *optimizer, int i, size_t tensor);
 /* Updates of a tensor that trains, PyTorch's `step`: a tensor that joined later has done fewer. */
 int64_t     lk_optimizer_step(const lk_optimizer *optimizer, size_t tensor);
@@ -480,11 +480,11 @@ void        lk_optimizer_set_step(lk_optimizer *optimizer, size_t tensor, int64_
 lk_status lk_optimizer_inspect(lk_optimizer *optimizer, const float *grads, bool check, lk_grad_report *out);
 /* After the update: waits for a pending report and completes it; else does nothing.  An update by a report that turns
  * out not finite has changed nothing: the device left out its passes, and steps are counted back here. */
-lk_status lk_optimizer_settle(lk_optimizer *optimizer, lk_grad_report *report, lk_ema *ema);
+lk_status lk_optimizer_sync(lk_optimizer *optimizer, lk_grad_report *report, lk_ema *ema);
 /* One update of what trains: clip (by the report), weight decay, rule, and, where ema is not NULL, the EMA in the same
  * pass; the EMA of what is frozen and of buffers follows by itself, so call it after lk_engine_update_stats().
- * params is (lk_model_n_elem), rates (lk_trained_n_groups). */
-lk_status lk_optimizer_update(lk_optimizer *optimizer, float *params, const float *grads, const lk_group_rates *rates,
+ * params is (lk_model_n_elem), rates (lk_trainable_n_groups). */
+lk_status lk_optimizer_update(lk_optimizer *optimizer, float *params, const float *grads, const lk_hyperparams *rates,
                               const lk_grad_report *report, lk_ema *ema);
 
 /* ----------------------------------------------------------------------- EMA */

@@ -77,7 +77,11 @@ struct lk_recipe {
     bool has_ema;
     struct { lk_ema_spec spec; lk_words copy, ignore; } ema;
     bool has_init_from;
-    struct { char *checkpoint; bool ema, strict; lk_words rename; } init_from; /* rename: see lk_transfer_new(); the path counts from the current folder */
+    struct {
+        char *checkpoint;
+        bool ema, strict;
+        lk_words rename;
+    } init_from; /* rename: see lk_weight_match_new(); the path counts from the current folder */
     struct {
         int64_t epochs;                /* >= 1 */
         int64_t steps;                 /* stop after this many steps in all; 0: by epochs alone */
@@ -226,19 +230,19 @@ typedef struct lk_ckpt_tensor {
 } lk_ckpt_tensor;
 
 /* Named values beside the tensors: "schedule/best", "loader/epoch", "run/recipe".  A small owned dictionary. */
-typedef struct lk_notes lk_notes;
-lk_status lk_notes_new(lk_notes **out);
-void      lk_notes_free(lk_notes **notes);
-lk_status lk_notes_set_int(lk_notes *notes, const char *path, int64_t value);
-lk_status lk_notes_set_real(lk_notes *notes, const char *path, double value);
-lk_status lk_notes_set_text(lk_notes *notes, const char *path, const char *value);
+typedef struct lk_metadata lk_metadata;
+lk_status lk_metadata_new(lk_metadata **out);
+void      lk_metadata_free(lk_metadata **metadata);
+lk_status lk_metadata_set_int(lk_metadata *metadata, const char *path, int64_t value);
+lk_status lk_metadata_set_real(lk_metadata *metadata, const char *path, double value);
+lk_status lk_metadata_set_text(lk_metadata *metadata, const char *path, const char *value);
 /* Errors: LK_ERR_CHECKPOINT (absent or of another type). */
-lk_status lk_notes_get_int(const lk_notes *notes, const char *path, int64_t *out);
-lk_status lk_notes_get_real(const lk_notes *notes, const char *path, double *out);
-lk_status lk_notes_get_text(const lk_notes *notes, const char *path, const char **out); /* owned by notes */
-bool      lk_notes_has(const lk_notes *notes, const char *path);
-size_t    lk_notes_n(const lk_notes *notes);
-const char *lk_notes_path(const lk_notes *notes, size_t i); /* in the order they were set */
+lk_status lk_metadata_get_int(const lk_metadata *metadata, const char *path, int64_t *out);
+lk_status lk_metadata_get_real(const lk_metadata *metadata, const char *path, double *out);
+lk_status lk_metadata_get_text(const lk_metadata *metadata, const char *path, const char **out); /* owned by metadata */
+bool      lk_metadata_has(const lk_metadata *metadata, const char *path);
+size_t    lk_metadata_n(const lk_metadata *metadata);
+const char *lk_metadata_path(const lk_metadata *metadata, size_t i); /* in the order they were set */
 
 typedef struct lk_saver lk_saver;
 
@@ -251,9 +255,9 @@ typedef struct lk_saver lk_saver;
 lk_status lk_saver_new(const char *dir, int r, int n, int keep, lk_saver **out);
 void      lk_saver_free(lk_saver **saver); /* waits for the thread; an unpublished save stays .partial */
 /* shared: tensors every worker holds alike, cut by rows over the parts.  leader: tensors of part 0 alone (n_leader 0
- * and notes NULL elsewhere).  All is copied before it returns.  Errors: LK_ERR_CHECKPOINT (a save is in flight). */
+ * and metadata NULL elsewhere).  All is copied before it returns.  Errors: LK_ERR_CHECKPOINT (a save is in flight). */
 lk_status lk_saver_begin(lk_saver *saver, int64_t step, const lk_ckpt_tensor *shared, size_t n_shared,
-                         const lk_ckpt_tensor *leader, size_t n_leader, const lk_notes *notes);
+                         const lk_ckpt_tensor *leader, size_t n_leader, const lk_metadata *metadata);
 /* For tensors that are still on their way to the host when a save begins: from now on ready(arg) is called by the thread
  * before it reads them, and their data (not the arrays of lk_ckpt_tensor) is borrowed until this part is written. */
 void      lk_saver_set_source(lk_saver *saver, lk_status (*ready)(void *arg), void *arg);
@@ -279,7 +283,7 @@ lk_status lk_checkpoint_newest(const char *dir, void (*warn)(void *arg, const ch
                                lk_checkpoint **out);
 const char *lk_checkpoint_path(const lk_checkpoint *checkpoint);
 int64_t     lk_checkpoint_step(const lk_checkpoint *checkpoint);
-const lk_notes *lk_checkpoint_notes(const lk_checkpoint *checkpoint);
+const lk_metadata *lk_checkpoint_metadata(const lk_checkpoint *checkpoint);
 size_t      lk_checkpoint_n_tensors(const lk_checkpoint *checkpoint);
 /* data is NULL; path and shape as saved, in the order they were saved. */
 const lk_ckpt_tensor *lk_checkpoint_tensor(const lk_checkpoint *checkpoint, size_t i);
@@ -303,36 +307,37 @@ void lk_checkpoint_describe(char *text, size_t nbytes);
 /* ------------------------------------------------------------------ transfer */
 
 /* What becomes of tensors when a run starts from the checkpoint of another one, `init_from`. */
-#define LK_FATE_LIST(X) X(LK_FATE_LOADED, "loaded") X(LK_FATE_FRESH, "fresh") X(LK_FATE_UNUSED, "unused")
-typedef enum lk_fate { LK_FATE_LIST(LK_WORD_ENUM) } lk_fate;
+#define LK_MATCH_RESULT_LIST(X)                                                                                        \
+    X(LK_MATCH_LOADED, "loaded") X(LK_MATCH_MISSING, "missing") X(LK_MATCH_UNEXPECTED, "unexpected")
+typedef enum lk_match_result { LK_MATCH_RESULT_LIST(LK_WORD_ENUM) } lk_match_result;
 enum { LK_N_FATES = 3, LK_WHY_BYTES = 256 };
 
-typedef struct lk_transfer_row {
-    lk_fate fate;
+typedef struct lk_weight_match_row {
+    lk_match_result result;
     const lk_ckpt_tensor *here;  /* borrowed, the model's; NULL: the model has none of this name */
     const lk_ckpt_tensor *there; /* borrowed, the checkpoint's; NULL: the checkpoint has none of this name */
     char why[LK_WHY_BYTES];      /* empty for what is loaded */
-} lk_transfer_row;
+} lk_weight_match_row;
 
-typedef struct lk_transfer {
-    lk_transfer_row *row;        /* owned: the model's tensors in their order, then the checkpoint's that are unused */
+typedef struct lk_weight_match {
+    lk_weight_match_row *row;    /* owned: the model's tensors in their order, then the checkpoint's that are unexpected */
     size_t n_rows, n[LK_N_FATES]; /* n: rows of each fate */
-} lk_transfer;
+} lk_weight_match;
 
 /* Which of the model's tensors `here` get their values from which of the checkpoint's tensors `there` (of one kind: all
  * "model/..." or all "ema/..."): those of equal name and shape.  rename is a list of "FROM -> TO": the first FROM that
  * matches a name of the checkpoint (a glob, as in `freeze`) makes it TO, in which each * is what the * of the same number
  * in FROM matched, the shortest that fits.  Errors: LK_ERR_USAGE (a FROM that matches no name; two names that become
  * one). */
-lk_status lk_transfer_new(const lk_ckpt_tensor *here, size_t n_here, const lk_ckpt_tensor *there, size_t n_there,
-                          const lk_words *rename, lk_transfer **out);
-void      lk_transfer_free(lk_transfer **transfer);
-/* Errors: LK_ERR_USAGE (nothing is loaded; strict, and something is fresh or unused), naming tensors and reasons. */
-lk_status lk_transfer_check(const lk_transfer *transfer, bool strict);
-/* "12 loaded, 2 fresh (8.weight: ...; 8.bias: ...), 1 unused (...)": of long lists the beginning. */
-void      lk_transfer_describe(const lk_transfer *transfer, char *text, size_t nbytes);
+lk_status lk_weight_match_new(const lk_ckpt_tensor *here, size_t n_here, const lk_ckpt_tensor *there, size_t n_there,
+                              const lk_words *rename, lk_weight_match **out);
+void      lk_weight_match_free(lk_weight_match **match);
+/* Errors: LK_ERR_USAGE (nothing is loaded; strict, and something is missing or unexpected), naming tensors and reasons. */
+lk_status lk_weight_match_check(const lk_weight_match *match, bool strict);
+/* "12 loaded, 2 missing (8.weight: ...; 8.bias: ...), 1 unexpected (...)": of long lists the beginning. */
+void      lk_weight_match_describe(const lk_weight_match *match, char *text, size_t nbytes);
 /* Reads what is to be loaded into the data of `here`.  Errors: LK_ERR_CHECKPOINT. */
-lk_status lk_transfer_load(const lk_transfer *transfer, lk_checkpoint *checkpoint);
+lk_status lk_weight_match_load(const lk_weight_match *match, lk_checkpoint *checkpoint);
 /* The name behind the kind: "0.weight" of "model/0.weight". */
 const char *lk_tensor_name(const lk_ckpt_tensor *tensor);
 /* Errors: LK_ERR_USAGE (this is no "FROM -> TO"). */
@@ -416,9 +421,9 @@ void      lk_progress_update(lk_progress *progress, int64_t step, int64_t sample
 void      lk_progress_say(lk_progress *progress, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* RUN/summary.json: values in the order they were set; "metrics/validation.mse" becomes the key "validation.mse" of an
- * object "metrics", a path without '/' a key of the whole.  Written to a temporary name, fsynced and renamed.  The notes' texts become strings, ints and reals numbers; a real that is not finite
+ * object "metrics", a path without '/' a key of the whole.  Written to a temporary name, fsynced and renamed.  The metadata' texts become strings, ints and reals numbers; a real that is not finite
  * becomes null. */
-lk_status lk_summary_write(const char *path, const lk_notes *notes);
+lk_status lk_summary_write(const char *path, const lk_metadata *metadata);
 
 /* Makes a folder and its parents, as mkdir -p.  Errors: LK_ERR_SYSTEM. */
 lk_status lk_make_dirs(const char *path);

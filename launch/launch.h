@@ -88,7 +88,7 @@ typedef struct job {
     int64_t step;               /* training steps done; the watchdog is told */
     float *ema_view;            /* engine memory: the leader's EMA while another worker evaluates it; else NULL */
     float *host;                /* host memory, (lk_model_n_elem): on its way to or from the engine */
-    lk_trained *trained;        /* what trains now; train only, like all below */
+    lk_trainable *trainable;    /* what trains now; train only, like all below */
     lk_optimizer *optimizer;    /* over the set */
     lk_ema *ema;                /* leader alone */
     lk_reducer *reducer;        /* over the set */
@@ -122,8 +122,8 @@ lk_status job_open_training(job *j);
 /* Training steps in an epoch of a stage, and in the whole of it unless it stops early, on data of so many samples. */
 int64_t   stage_batches(const lk_recipe *stage, int64_t samples);
 int64_t   stage_steps(const lk_recipe *stage, int64_t samples);
-/* What the current stage trains of j->model; release with lk_trained_free().  Local. */
-lk_status job_make_set(job *j, lk_trained **out);
+/* What the current stage trains of j->model; release with lk_trainable_free().  Local. */
+lk_status job_make_set(job *j, lk_trainable **out);
 /* Patterns of all stages against the tensors of j->model.  Local. */
 lk_status job_check_patterns(job *j);
 /* Turns to a stage: its recipe, loader, set that trains, plans, optimizer and reducer.  Tensors that trained before and
@@ -151,12 +151,12 @@ lk_status job_init_from(job *j);
 lk_status evaluate(job *j, const lk_dataset *dataset, lk_loader *loader, const float *params, uint64_t version,
                    const char *prefix);
 /* The EMA's weights on every worker: on the leader its own, elsewhere a copy in j->ema_view.  Collective. */
-lk_status spread_ema(job *j, const float **ema);
+lk_status broadcast_ema(job *j, const float **ema);
 
 /* Tensors of the model as a checkpoint names them: prefix + "/" + name, pointing into `base` (host memory, NULL: nowhere): at their
  * places in the parameter arena, or, with a set, those that train at their places in its packed arrays.  The paths are
  * owned by the result; release with free_tensors(). */
-lk_status list_tensors(const lk_model *model, const char *prefix, const lk_trained *trained, float *base,
+lk_status list_tensors(const lk_model *model, const char *prefix, const lk_trainable *trainable, float *base,
                        lk_ckpt_tensor **tensors, size_t *n);
 void      free_tensors(lk_ckpt_tensor **tensors, size_t n);
 /* Elements of all parameters of a model, frozen or not. */

@@ -93,8 +93,8 @@ static lk_status all_reduce(void *comm, float *values, size_t n_elem, void *stre
     return LK_OK;
 }
 
-extern const lk_nccl lk_nccl_door;
-const lk_nccl lk_nccl_door = {
+extern const lk_nccl lk_nccl_table;
+const lk_nccl lk_nccl_table = {
     .version = version, .unique_id = unique_id, .open = open_comm, .close = close_comm, .abort = abort_comm,
     .poll = poll_comm, .group_start = group_start, .group_end = group_end, .send = send_floats,
     .receive = receive_floats, .all_reduce = all_reduce,

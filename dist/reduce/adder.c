@@ -25,17 +25,17 @@
 
 struct lk_adder {
     lk_world *world;            /* borrowed */
-    lk_memory memory;           /* of the arenas; its queue is the lanes' */
+    lk_mem_space space;         /* of the arenas; its queue is the lanes' */
     lk_transport transport;
-    const lk_way *way;
+    const lk_algorithm *algorithm;
     void *state;                /* owned, the way's; NULL in a world of one */
     float *staged[LK_TREE_DEPTH]; /* owned, page-locked: the roots on the host, where MPI needs them there */
     lk_status status;           /* of what was queued for the current lanes */
-    lk_wire wire;
+    lk_p2p p2p;
     lk_background *background;  /* owned; NULL: finish sums */
-    lk_tree_run run;
+    lk_tree_local run;
     float *arena[LK_TREE_DEPTH]; /* borrowed */
-    lk_slice *bucket;           /* owned, (n_buckets) in order of summing */
+    lk_range *bucket;           /* owned, (n_buckets) in order of summing */
     int *by_place;              /* owned: buckets from the front of the arena to its end */
     size_t *missing;            /* owned: elements of each bucket that the last lane has not finished */
     size_t n_buckets, n_elem;
@@ -47,7 +47,7 @@ struct lk_adder {
 
 /* --------------------------------------------------------------- new and free */
 
-static size_t largest(const lk_slice *bucket, size_t n)
+static size_t largest(const lk_range *bucket, size_t n)
 {
     size_t most = 0;
 
@@ -56,7 +56,7 @@ static size_t largest(const lk_slice *bucket, size_t n)
     return most;
 }
 
-static lk_status copy_buckets(lk_adder *adder, const lk_slice *bucket, size_t n)
+static lk_status copy_buckets(lk_adder *adder, const lk_range *bucket, size_t n)
 {
     adder->bucket = lk_alloc(n * sizeof *bucket);
     adder->by_place = lk_alloc(n * sizeof *adder->by_place);
@@ -84,34 +84,34 @@ static lk_status sum_bucket(void *arg, size_t i)
 {
     lk_adder *adder = arg;
 
-    return adder->way->sum(adder->state, roots_of(adder), adder->bucket[i]);
+    return adder->algorithm->sum(adder->state, roots_of(adder), adder->bucket[i]);
 }
 
 static lk_status alloc_staged(lk_adder *adder)
 {
     for (int i = 0; i < adder->run.n_roots; i++)
-        LK_TRY(lk_engine_host_alloc(adder->memory.engine, adder->n_elem * sizeof(float), (void **)&adder->staged[i]));
+        LK_TRY(lk_engine_host_alloc(adder->space.engine, adder->n_elem * sizeof(float), (void **)&adder->staged[i]));
     return LK_OK;
 }
 
 /* How sums go over workers, where there are several. */
-static lk_status open_way(lk_adder *adder, int lanes, size_t max_elem)
+static lk_status open_algorithm(lk_adder *adder, int lanes, size_t max_elem)
 {
-    const lk_memory host = {NULL, LK_QUEUE_COMPUTE};
+    const lk_mem_space host = {NULL, LK_QUEUE_COMPUTE};
     const bool staged = adder->transport.staged;
 
-    adder->way = adder->transport.way;
-    adder->wire.world = adder->world;
+    adder->algorithm = adder->transport.algorithm;
+    adder->p2p.world = adder->world;
     if (staged) LK_TRY(alloc_staged(adder));
-    return adder->way->open(&adder->wire, staged ? host : adder->memory, lanes, max_elem, &adder->state);
+    return adder->algorithm->open(&adder->p2p, staged ? host : adder->space, lanes, max_elem, &adder->state);
 }
 
-static lk_status prepare(lk_adder *adder, int lanes, const lk_slice *bucket, size_t n_buckets)
+static lk_status prepare(lk_adder *adder, int lanes, const lk_range *bucket, size_t n_buckets)
 {
     int begin, end;
 
     LK_TRY(lk_world_lanes(adder->world, lanes, &begin, &end));
-    LK_TRY(lk_tree_run_new(lanes, begin, end, &adder->run));
+    LK_TRY(lk_tree_local_new(lanes, begin, end, &adder->run));
     LK_TRY(copy_buckets(adder, bucket, n_buckets));
     adder->lane = begin;
     return LK_OK;
@@ -119,33 +119,33 @@ static lk_status prepare(lk_adder *adder, int lanes, const lk_slice *bucket, siz
 
 static lk_status open_background(lk_adder *adder)
 {
-    const bool on_host = !lk_memory_is_device(adder->memory) || adder->staged[0];
+    const bool on_host = !lk_mem_space_is_device(adder->space) || adder->staged[0];
 
     if (adder->n_buckets == 1 || !adder->world->threads || !on_host) return LK_OK;
-    adder->wire.background = true;
-    return lk_background_new(sum_bucket, adder, &adder->wire.hurry, &adder->background);
+    adder->p2p.background = true;
+    return lk_background_new(sum_bucket, adder, &adder->p2p.hurry, &adder->background);
 }
 
 /* Agrees with the others on each step, for the next one may wait for them. */
-static lk_status open_adder(lk_adder *adder, lk_reduction kind, int lanes, const lk_slice *bucket, size_t n_buckets)
+static lk_status open_adder(lk_adder *adder, lk_reduction kind, int lanes, const lk_range *bucket, size_t n_buckets)
 {
     lk_world *world = adder->world;
 
-    LK_TRY(lk_transport_choose(world, adder->memory.engine, kind, &adder->transport));
+    LK_TRY(lk_transport_choose(world, adder->space.engine, kind, &adder->transport));
     LK_TRY(lk_world_agree(world, prepare(adder, lanes, bucket, n_buckets)));
     if (world->size == 1) return LK_OK;
-    LK_TRY(lk_world_agree(world, open_way(adder, lanes, largest(bucket, n_buckets))));
+    LK_TRY(lk_world_agree(world, open_algorithm(adder, lanes, largest(bucket, n_buckets))));
     return lk_world_agree(world, open_background(adder));
 }
 
-lk_status lk_adder_new(lk_world *world, lk_engine *engine, lk_reduction kind, int lanes, const lk_slice *bucket,
+lk_status lk_adder_new(lk_world *world, lk_engine *engine, lk_reduction kind, int lanes, const lk_range *bucket,
                        size_t n_buckets, lk_adder **out)
 {
     *out = lk_alloc(sizeof **out);
     LK_TRY(lk_world_agree(world, *out ? LK_OK : LK_FAIL(LK_ERR_SYSTEM, "out of memory: %zu bytes for a reduction",
                                                         sizeof **out)));
     (*out)->world = world;
-    (*out)->memory = (lk_memory){engine && lk_engine_on_device(engine) ? engine : NULL, LK_QUEUE_COMPUTE};
+    (*out)->space = (lk_mem_space){engine && lk_engine_on_device(engine) ? engine : NULL, LK_QUEUE_COMPUTE};
     const lk_status status = open_adder(*out, kind, lanes, bucket, n_buckets);
     if (status == LK_OK) return LK_OK;
     lk_adder_free(out);
@@ -158,11 +158,11 @@ void lk_adder_free(lk_adder **address)
 
     if (!adder) return;
     lk_background_free(&adder->background);
-    if (adder->state) adder->way->close(adder->state);
+    if (adder->state) adder->algorithm->close(adder->state);
     for (int i = adder->run.n_roots - 1; i >= 0; i--)
-        if (adder->staged[i]) lk_engine_host_release(adder->memory.engine, &adder->staged[i]);
-    lk_wire_close(&adder->wire);
-    lk_tree_run_clear(&adder->run);
+        if (adder->staged[i]) lk_engine_host_release(adder->space.engine, &adder->staged[i]);
+    lk_p2p_close(&adder->p2p);
+    lk_tree_local_clear(&adder->run);
     lk_free(&adder->bucket);
     lk_free(&adder->by_place);
     lk_free(&adder->missing);
@@ -208,7 +208,7 @@ lk_status lk_adder_lane(lk_adder *adder, int lane, float **grads)
 
 lk_status lk_adder_empty_lane(lk_adder *adder)
 {
-    LK_TRY(lk_memory_zero(adder->memory, arena_of_lane(adder), adder->n_elem));
+    LK_TRY(lk_mem_space_zero(adder->space, arena_of_lane(adder), adder->n_elem));
     lk_adder_ready(adder, 0, adder->n_elem);
     return LK_OK;
 }
@@ -242,18 +242,18 @@ static void complete_buckets(lk_adder *adder, size_t begin, size_t end)
     while (adder->n_complete < adder->n_buckets && adder->missing[adder->n_complete] == 0) adder->n_complete++;
     if (adder->background && !adder->staged[0] && adder->n_complete > before)
         lk_background_post(adder->background, adder->n_complete);
-    if (!adder->state || !adder->way->queues) return;
+    if (!adder->state || !adder->algorithm->queues) return;
     for (size_t i = before; i < adder->n_complete && adder->status == LK_OK; i++) adder->status = sum_bucket(adder, i);
 }
 
 void lk_adder_ready(lk_adder *adder, size_t begin, size_t end)
 {
-    const lk_tree_run *run = &adder->run;
+    const lk_tree_local *run = &adder->run;
     const int i = adder->lane - run->begin;
 
     if (adder->status == LK_OK)
-        adder->status = lk_memory_apply(adder->memory, run->add + run->first_add[i],
-                                        run->first_add[i + 1] - run->first_add[i], adder->arena, begin, end);
+        adder->status = lk_mem_space_apply(adder->space, run->add + run->first_add[i],
+                                           run->first_add[i + 1] - run->first_add[i], adder->arena, begin, end);
     adder->n_ready += end - begin;
     if (is_last_lane(adder)) complete_buckets(adder, begin, end);
 }
@@ -268,12 +268,12 @@ static double now_s(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-static lk_status copy_roots(lk_adder *adder, lk_slice bucket)
+static lk_status copy_roots(lk_adder *adder, lk_range bucket)
 {
     const size_t nbytes = (bucket.end - bucket.begin) * sizeof(float);
 
     for (int r = 0; r < adder->run.n_roots; r++)
-        LK_TRY(lk_engine_read(adder->memory.engine, adder->staged[r] + bucket.begin, adder->arena[r] + bucket.begin,
+        LK_TRY(lk_engine_read(adder->space.engine, adder->staged[r] + bucket.begin, adder->arena[r] + bucket.begin,
                               nbytes));
     return LK_OK;
 }
@@ -287,7 +287,7 @@ static lk_status sum_staged(lk_adder *adder)
         else LK_TRY(sum_bucket(adder, i));
     }
     if (adder->background) LK_TRY(lk_background_wait(adder->background, adder->n_buckets));
-    return lk_engine_write(adder->memory.engine, adder->arena[0], adder->staged[0], adder->n_elem * sizeof(float));
+    return lk_engine_write(adder->space.engine, adder->arena[0], adder->staged[0], adder->n_elem * sizeof(float));
 }
 
 static lk_status sum_all(lk_adder *adder)
@@ -318,8 +318,8 @@ lk_status lk_adder_finish(lk_adder *adder, const float **sum)
     *sum = adder->arena[0];
     LK_TRY(adder->status);
     if (!adder->state) return LK_OK;
-    if (adder->way->queues) return lk_engine_after(adder->memory.engine, LK_QUEUE_COMPUTE, LK_QUEUE_REDUCE);
-    LK_TRY(lk_memory_settle(adder->memory)); /* own work, not a wait for others */
+    if (adder->algorithm->queues) return lk_engine_after(adder->space.engine, LK_QUEUE_COMPUTE, LK_QUEUE_REDUCE);
+    LK_TRY(lk_mem_space_sync(adder->space)); /* own work, not a wait for others */
     return wait_for_sum(adder);
 }
 
@@ -328,7 +328,7 @@ void lk_adder_get_stats(const lk_adder *adder, lk_reducer_stats *out)
     *out = (lk_reducer_stats){
         .n_buckets = adder->n_buckets,
         .n_arenas = adder->run.n_buffers,
-        .bytes_sent = atomic_load(&adder->wire.bytes_sent),
+        .bytes_sent = atomic_load(&adder->p2p.bytes_sent),
         .seconds_waited = adder->seconds_waited,
         .transport = adder->transport.name,
     };

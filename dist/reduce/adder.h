@@ -7,14 +7,14 @@
 /* Buckets in the order in which they are summed: [0, n_elem) from its end to its front, cut at cut[0 .. n_cuts)
  * (ascending, cut[0] = 0, multiples of 16) and closed at bucket_bytes.  *out is owned by the caller, release with
  * lk_free(). */
-lk_status lk_buckets_new(const size_t *cut, size_t n_cuts, size_t n_elem, size_t bucket_bytes, lk_slice **out,
+lk_status lk_buckets_new(const size_t *cut, size_t n_cuts, size_t n_elem, size_t bucket_bytes, lk_range **out,
                          size_t *n_out);
 
 typedef struct lk_adder lk_adder;
 
 /* engine: the arenas lie in its memory; NULL: in the host's.  bucket: tiles [0, n_elem), copied.  The arenas that own
  * lanes need are given after: lk_adder_n_arenas() of (n_elem), borrowed.  Collective. */
-lk_status lk_adder_new(lk_world *world, lk_engine *engine, lk_reduction kind, int lanes, const lk_slice *bucket,
+lk_status lk_adder_new(lk_world *world, lk_engine *engine, lk_reduction kind, int lanes, const lk_range *bucket,
                        size_t n_buckets, lk_adder **out);
 void      lk_adder_free(lk_adder **adder);
 int       lk_adder_n_arenas(const lk_adder *adder);

@@ -10,7 +10,7 @@
 #include <assert.h>
 
 typedef struct list {
-    lk_slice *slice; /* NULL: count only */
+    lk_range *slice; /* NULL: count only */
     size_t n;
 } list;
 
@@ -18,8 +18,8 @@ typedef struct list {
 static void append(list *l, size_t begin, size_t end)
 {
     while (end > begin) {
-        const size_t from = end - begin > LK_WIRE_MAX_ELEM ? end - LK_WIRE_MAX_ELEM : begin;
-        if (l->slice) l->slice[l->n] = (lk_slice){from, end};
+        const size_t from = end - begin > LK_P2P_MAX_ELEM ? end - LK_P2P_MAX_ELEM : begin;
+        if (l->slice) l->slice[l->n] = (lk_range){from, end};
         l->n++;
         end = from;
     }
@@ -36,7 +36,7 @@ static void cut_up(const size_t *cut, size_t n_cuts, size_t n_elem, size_t bucke
         }
 }
 
-lk_status lk_buckets_new(const size_t *cut, size_t n_cuts, size_t n_elem, size_t bucket_bytes, lk_slice **out,
+lk_status lk_buckets_new(const size_t *cut, size_t n_cuts, size_t n_elem, size_t bucket_bytes, lk_range **out,
                          size_t *n_out)
 {
     list l = {0};

@@ -1,26 +1,26 @@
 /* Where the arrays that are summed lie, and the arithmetic done there: host memory, or a device's. */
-#ifndef LK_DIST_MEMORY_H
-#define LK_DIST_MEMORY_H
+#ifndef LK_DIST_MEM_SPACE_H
+#define LK_DIST_MEM_SPACE_H
 
 #include "dist/reduce/tree.h"
 
-typedef struct lk_memory {
+typedef struct lk_mem_space {
     lk_engine *engine; /* borrowed; NULL: host memory.  Else calls only queue, on `queue` */
     lk_queue queue;
-} lk_memory;
+} lk_mem_space;
 
-static inline bool lk_memory_is_device(lk_memory memory) { return memory.engine != NULL; }
+static inline bool lk_mem_space_is_device(lk_mem_space space) { return space.engine != NULL; }
 
-/* Zeroed; release with lk_memory_free(). */
-lk_status lk_memory_alloc(lk_memory memory, size_t nbytes, void **out);
-void      lk_memory_free(lk_memory memory, void *address_of_pointer);
+/* Zeroed; release with lk_mem_space_free(). */
+lk_status lk_mem_space_alloc(lk_mem_space space, size_t nbytes, void **out);
+void      lk_mem_space_free(lk_mem_space space, void *address_of_pointer);
 /* As lk_tree_apply(). */
-lk_status lk_memory_apply(lk_memory memory, const lk_tree_add *add, int n_adds, float *const *buffer, size_t begin,
-                          size_t end);
-lk_status lk_memory_add(lk_memory memory, float *into, const float *from, size_t n_elem);
-lk_status lk_memory_copy(lk_memory memory, float *into, const float *from, size_t n_elem);
-lk_status lk_memory_zero(lk_memory memory, float *at, size_t n_elem);
+lk_status lk_mem_space_apply(lk_mem_space space, const lk_tree_add *add, int n_adds, float *const *buffer, size_t begin,
+                             size_t end);
+lk_status lk_mem_space_add(lk_mem_space space, float *into, const float *from, size_t n_elem);
+lk_status lk_mem_space_copy(lk_mem_space space, float *into, const float *from, size_t n_elem);
+lk_status lk_mem_space_zero(lk_mem_space space, float *at, size_t n_elem);
 /* Until what was queued is done, so that others may touch the memory. */
-lk_status lk_memory_settle(lk_memory memory);
+lk_status lk_mem_space_sync(lk_mem_space space);
 
 #endif

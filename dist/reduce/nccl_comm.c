@@ -28,14 +28,14 @@ struct lk_nccl_comm {
 
 /* ------------------------------------------------------------------- giving up */
 
-typedef struct farewell {
+typedef struct abort_call {
     const lk_nccl *nccl;
     void *comm;
-} farewell;
+} abort_call;
 
-static void *say_farewell(void *arg)
+static void *call_abort(void *arg)
 {
-    farewell f = *(farewell *)arg;
+    abort_call f = *(abort_call *)arg;
 
     lk_free(&arg);
     f.nccl->abort(f.comm);
@@ -55,12 +55,12 @@ static struct timespec in_seconds(int seconds)
 static void abort_within_limit(const lk_nccl *nccl, void *comm)
 {
     const struct timespec until = in_seconds(ABORT_SECONDS);
-    farewell *f = lk_alloc(sizeof *f);
+    abort_call *f = lk_alloc(sizeof *f);
     pthread_t thread;
 
     if (!f) return;
-    *f = (farewell){nccl, comm};
-    if (pthread_create(&thread, NULL, say_farewell, f) != 0) {
+    *f = (abort_call){nccl, comm};
+    if (pthread_create(&thread, NULL, call_abort, f) != 0) {
         lk_free(&f);
         return;
     }
@@ -110,7 +110,7 @@ static lk_status watch(void *arg)
     if (status == LK_OK) return LK_OK;
 
     snprintf(message, sizeof message, "%s", lk_error_message());
-    lk_watchdog_place(c->world, &step, phase, sizeof phase);
+    lk_watchdog_position(c->world, &step, phase, sizeof phase);
     give_up(c);
     return LK_FAIL(status, "step %lld in `%s`: %s", (long long)step, phase, message);
 }

@@ -1,30 +1,30 @@
-/* Sending and receiving floats, as the ways of summing do it: post a round of messages, then complete it. */
-#ifndef LK_DIST_WIRE_H
-#define LK_DIST_WIRE_H
+/* Sending and receiving floats, as the algorithms that sum do it: post a round of messages, then complete it. */
+#ifndef LK_DIST_P2P_H
+#define LK_DIST_P2P_H
 
 #include <stdatomic.h>
 
 #include "dist/world/world.h"
 
-enum { LK_WIRE_MAX_ELEM = 1 << 30 }; /* of one message: MPI counts are int */
+enum { LK_P2P_MAX_ELEM = 1 << 30 };  /* of one message: MPI counts are int */
 
-typedef struct lk_wire {
+typedef struct lk_p2p {
     lk_world *world;          /* borrowed */
     MPI_Request *request;     /* owned, (capacity) */
     int n, capacity;
     bool background;          /* used by the communication thread */
     _Atomic bool hurry;       /* somebody waits for it: poll without sleeping */
     _Atomic int64_t bytes_sent;
-} lk_wire;
+} lk_p2p;
 
 /* Room for the most messages that one round posts. */
-lk_status lk_wire_reserve(lk_wire *wire, int messages);
-void      lk_wire_close(lk_wire *wire);
-lk_status lk_wire_send(lk_wire *wire, const float *from, size_t n_elem, int to);
-lk_status lk_wire_receive(lk_wire *wire, float *into, size_t n_elem, int from);
+lk_status lk_p2p_reserve(lk_p2p *p2p, int messages);
+void      lk_p2p_close(lk_p2p *p2p);
+lk_status lk_p2p_send(lk_p2p *p2p, const float *from, size_t n_elem, int to);
+lk_status lk_p2p_receive(lk_p2p *p2p, float *into, size_t n_elem, int from);
 /* Waits until all that was posted is done. */
-lk_status lk_wire_complete(lk_wire *wire);
+lk_status lk_p2p_complete(lk_p2p *p2p);
 /* Sums in place over all workers, in the order MPI likes. */
-lk_status lk_wire_all_reduce(lk_wire *wire, float *values, size_t n_elem);
+lk_status lk_p2p_all_reduce(lk_p2p *p2p, float *values, size_t n_elem);
 
 #endif

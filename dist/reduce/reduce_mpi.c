@@ -1,39 +1,39 @@
 /* Sums over workers by MPI_Allreduce: in whatever order MPI chooses for these workers, so the bits depend on them. */
 #include "dist/reduce/algorithm.h"
 
-typedef struct mpi_way {
-    lk_wire *wire;  /* borrowed */
-    lk_memory memory;
+typedef struct mpi_state {
+    lk_p2p *p2p;    /* borrowed */
+    lk_mem_space space;
     int n_roots;
-} mpi_way;
+} mpi_state;
 
-static lk_status open_way(lk_wire *wire, lk_memory memory, int lanes, size_t max_elem, void **state)
+static lk_status open_algorithm(lk_p2p *p2p, lk_mem_space space, int lanes, size_t max_elem, void **state)
 {
-    mpi_way *way = lk_alloc(sizeof *way);
+    mpi_state *algorithm = lk_alloc(sizeof *algorithm);
     lk_tree_node roots[LK_TREE_DEPTH];
     int begin, end;
 
     (void)max_elem;
-    *state = way;
-    LK_TRY_ALLOC(way, sizeof *way);
-    LK_TRY(lk_world_lanes(wire->world, lanes, &begin, &end));
-    way->wire = wire;
-    way->memory = memory;
-    way->n_roots = lk_tree_roots(lanes, begin, end, roots);
-    return lk_wire_reserve(wire, 1);
+    *state = algorithm;
+    LK_TRY_ALLOC(algorithm, sizeof *algorithm);
+    LK_TRY(lk_world_lanes(p2p->world, lanes, &begin, &end));
+    algorithm->p2p = p2p;
+    algorithm->space = space;
+    algorithm->n_roots = lk_tree_roots(lanes, begin, end, roots);
+    return lk_p2p_reserve(p2p, 1);
 }
 
-static void close_way(void *state) { lk_free(&state); }
+static void close_algorithm(void *state) { lk_free(&state); }
 
-static lk_status sum(void *state, float *const *root, lk_slice slice)
+static lk_status sum(void *state, float *const *root, lk_range slice)
 {
-    mpi_way *way = state;
+    mpi_state *algorithm = state;
     const size_t n_elem = slice.end - slice.begin;
 
-    for (int i = 1; i < way->n_roots; i++)
-        LK_TRY(lk_memory_add(way->memory, root[0] + slice.begin, root[i] + slice.begin, n_elem));
-    LK_TRY(lk_memory_settle(way->memory));
-    return lk_wire_all_reduce(way->wire, root[0] + slice.begin, n_elem);
+    for (int i = 1; i < algorithm->n_roots; i++)
+        LK_TRY(lk_mem_space_add(algorithm->space, root[0] + slice.begin, root[i] + slice.begin, n_elem));
+    LK_TRY(lk_mem_space_sync(algorithm->space));
+    return lk_p2p_all_reduce(algorithm->p2p, root[0] + slice.begin, n_elem);
 }
 
-const lk_way lk_way_mpi = {false, open_way, close_way, sum};
+const lk_algorithm lk_reduce_mpi = {false, open_algorithm, close_algorithm, sum};

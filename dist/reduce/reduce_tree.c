@@ -20,177 +20,183 @@ enum {
     MAX_LEVELS = 32,
 };
 
-typedef struct tree_way {
-    lk_wire *wire;      /* borrowed */
-    lk_memory memory;   /* of the roots and of scratch */
+typedef struct tree_state {
+    lk_p2p *p2p;        /* borrowed */
+    lk_mem_space space; /* of the roots and of scratch */
     int rank, size;
     int n_own, n_roots; /* roots of this worker, of all */
     lk_tree_join join;
     float **leaf;       /* owned, (n_roots): where each root is while a bucket is added up */
     float *scratch;     /* owned: what others send */
-} tree_way;
+} tree_state;
 
 static size_t max_of(size_t a, size_t b) { return a > b ? a : b; }
 
-static size_t length(lk_slice s) { return s.end - s.begin; }
+static size_t length(lk_range s) { return s.end - s.begin; }
 
 /* Slice s of the bucket is worker s's. */
-static lk_slice slice_of(const tree_way *way, lk_slice bucket, int s) { return lk_slice_part(bucket, s, way->size); }
+static lk_range slice_of(const tree_state *algorithm, lk_range bucket, int s)
+{
+    return lk_range_part(bucket, s, algorithm->size);
+}
 
 /* The same answer on every worker. */
-static bool is_direct(const tree_way *way, size_t n_elem)
+static bool is_direct(const tree_state *algorithm, size_t n_elem)
 {
-    return n_elem * sizeof(float) * (size_t)way->n_roots <= DIRECT_BYTES;
+    return n_elem * sizeof(float) * (size_t)algorithm->n_roots <= DIRECT_BYTES;
 }
 
 /* ------------------------------------------------------------ open and close */
 
 /* The most that any pattern puts into scratch. */
-static size_t scratch_elem(const tree_way *way, size_t max_elem)
+static size_t scratch_elem(const tree_state *algorithm, size_t max_elem)
 {
-    const size_t others = (size_t)(way->n_roots - way->n_own);
+    const size_t others = (size_t)(algorithm->n_roots - algorithm->n_own);
     const size_t direct = DIRECT_BYTES / sizeof(float);
     const size_t halves = max_elem / 2 + ALIGN_ELEM;
-    const size_t slices = length(slice_of(way, (lk_slice){0, max_elem}, 0)) * others;
+    const size_t slices = length(slice_of(algorithm, (lk_range){0, max_elem}, 0)) * others;
 
-    return max_of(direct, way->join.perfect ? halves : slices);
+    return max_of(direct, algorithm->join.perfect ? halves : slices);
 }
 
-static lk_status open_way(lk_wire *wire, lk_memory memory, int lanes, size_t max_elem, void **state)
+static lk_status open_algorithm(lk_p2p *p2p, lk_mem_space space, int lanes, size_t max_elem, void **state)
 {
-    tree_way *way = lk_alloc(sizeof *way);
+    tree_state *algorithm = lk_alloc(sizeof *algorithm);
 
-    *state = way;
-    LK_TRY_ALLOC(way, sizeof *way);
-    way->wire = wire;
-    way->memory = memory;
-    way->rank = wire->world->rank;
-    way->size = wire->world->size;
-    LK_TRY(lk_tree_join_new(lanes, way->size, &way->join));
-    way->n_roots = way->join.first[way->size];
-    way->n_own = way->join.first[way->rank + 1] - way->join.first[way->rank];
+    *state = algorithm;
+    LK_TRY_ALLOC(algorithm, sizeof *algorithm);
+    algorithm->p2p = p2p;
+    algorithm->space = space;
+    algorithm->rank = p2p->world->rank;
+    algorithm->size = p2p->world->size;
+    LK_TRY(lk_tree_join_new(lanes, algorithm->size, &algorithm->join));
+    algorithm->n_roots = algorithm->join.first[algorithm->size];
+    algorithm->n_own = algorithm->join.first[algorithm->rank + 1] - algorithm->join.first[algorithm->rank];
 
-    way->leaf = lk_alloc((size_t)way->n_roots * sizeof *way->leaf);
-    LK_TRY_ALLOC(way->leaf, (size_t)way->n_roots * sizeof *way->leaf);
-    const size_t nbytes = scratch_elem(way, max_elem) * sizeof *way->scratch;
-    LK_TRY(lk_memory_alloc(memory, nbytes, (void **)&way->scratch));
-    return lk_wire_reserve(wire, way->n_own * (way->size - 1) + way->n_roots);
+    algorithm->leaf = lk_alloc((size_t)algorithm->n_roots * sizeof *algorithm->leaf);
+    LK_TRY_ALLOC(algorithm->leaf, (size_t)algorithm->n_roots * sizeof *algorithm->leaf);
+    const size_t nbytes = scratch_elem(algorithm, max_elem) * sizeof *algorithm->scratch;
+    LK_TRY(lk_mem_space_alloc(space, nbytes, (void **)&algorithm->scratch));
+    return lk_p2p_reserve(p2p, algorithm->n_own * (algorithm->size - 1) + algorithm->n_roots);
 }
 
-static void close_way(void *state)
+static void close_algorithm(void *state)
 {
-    tree_way *way = state;
+    tree_state *algorithm = state;
 
-    if (!way) return;
-    lk_tree_join_clear(&way->join);
-    lk_free(&way->leaf);
-    lk_memory_free(way->memory, &way->scratch);
-    lk_free(&way);
+    if (!algorithm) return;
+    lk_tree_join_clear(&algorithm->join);
+    lk_free(&algorithm->leaf);
+    lk_mem_space_free(algorithm->space, &algorithm->scratch);
+    lk_free(&algorithm);
 }
 
 /* ---------------------------------------------------------- direct and slices */
 
 /* One round: every worker gets from every other its roots, the whole bucket or the slice this worker owns.  Afterwards
  * leaf[i] is where root i begins.  Neighbours first, so that not all talk to rank zero at once. */
-static lk_status exchange_roots(tree_way *way, float *const *root, lk_slice bucket, bool whole)
+static lk_status exchange_roots(tree_state *algorithm, float *const *root, lk_range bucket, bool whole)
 {
-    const lk_slice own = whole ? bucket : slice_of(way, bucket, way->rank);
-    float *place = way->scratch;
+    const lk_range own = whole ? bucket : slice_of(algorithm, bucket, algorithm->rank);
+    float *place = algorithm->scratch;
 
-    for (int i = 0; i < way->n_own; i++) way->leaf[way->join.first[way->rank] + i] = root[i] + own.begin;
-    for (int d = 1; d < way->size; d++) {
-        const int from = (way->rank + way->size - d) % way->size;
-        for (int i = way->join.first[from]; i < way->join.first[from + 1]; i++, place += length(own)) {
-            way->leaf[i] = place;
-            LK_TRY(lk_wire_receive(way->wire, place, length(own), from));
+    for (int i = 0; i < algorithm->n_own; i++) algorithm->leaf[algorithm->join.first[algorithm->rank] + i] = root[i] + own.begin;
+    for (int d = 1; d < algorithm->size; d++) {
+        const int from = (algorithm->rank + algorithm->size - d) % algorithm->size;
+        for (int i = algorithm->join.first[from]; i < algorithm->join.first[from + 1]; i++, place += length(own)) {
+            algorithm->leaf[i] = place;
+            LK_TRY(lk_p2p_receive(algorithm->p2p, place, length(own), from));
         }
     }
-    for (int d = 1; d < way->size; d++) {
-        const int to = (way->rank + d) % way->size;
-        const lk_slice theirs = whole ? bucket : slice_of(way, bucket, to);
-        for (int i = 0; i < way->n_own; i++)
-            LK_TRY(lk_wire_send(way->wire, root[i] + theirs.begin, length(theirs), to));
+    for (int d = 1; d < algorithm->size; d++) {
+        const int to = (algorithm->rank + d) % algorithm->size;
+        const lk_range theirs = whole ? bucket : slice_of(algorithm, bucket, to);
+        for (int i = 0; i < algorithm->n_own; i++)
+            LK_TRY(lk_p2p_send(algorithm->p2p, root[i] + theirs.begin, length(theirs), to));
     }
-    return lk_wire_complete(way->wire);
+    return lk_p2p_complete(algorithm->p2p);
 }
 
 /* Adds the leaves up and leaves the sum where this worker's first root was. */
-static lk_status add_roots(tree_way *way, float *into, size_t n_elem)
+static lk_status add_roots(tree_state *algorithm, float *into, size_t n_elem)
 {
-    LK_TRY(lk_memory_apply(way->memory, way->join.add, way->join.n_adds, way->leaf, 0, n_elem));
-    if (way->leaf[0] != into) LK_TRY(lk_memory_copy(way->memory, into, way->leaf[0], n_elem));
-    return lk_memory_settle(way->memory);
+    LK_TRY(
+        lk_mem_space_apply(algorithm->space, algorithm->join.add, algorithm->join.n_adds, algorithm->leaf, 0, n_elem));
+    if (algorithm->leaf[0] != into) LK_TRY(lk_mem_space_copy(algorithm->space, into, algorithm->leaf[0], n_elem));
+    return lk_mem_space_sync(algorithm->space);
 }
 
-static lk_status sum_direct(tree_way *way, float *const *root, lk_slice bucket)
+static lk_status sum_direct(tree_state *algorithm, float *const *root, lk_range bucket)
 {
-    LK_TRY(exchange_roots(way, root, bucket, true));
-    return add_roots(way, root[0] + bucket.begin, length(bucket));
+    LK_TRY(exchange_roots(algorithm, root, bucket, true));
+    return add_roots(algorithm, root[0] + bucket.begin, length(bucket));
 }
 
-static lk_status sum_slices(tree_way *way, float *const *root, lk_slice bucket)
+static lk_status sum_slices(tree_state *algorithm, float *const *root, lk_range bucket)
 {
-    const lk_slice own = slice_of(way, bucket, way->rank);
+    const lk_range own = slice_of(algorithm, bucket, algorithm->rank);
 
-    LK_TRY(exchange_roots(way, root, bucket, false));
-    LK_TRY(add_roots(way, root[0] + own.begin, length(own)));
-    for (int d = 1; d < way->size; d++) {
-        const int from = (way->rank + way->size - d) % way->size;
-        const lk_slice theirs = slice_of(way, bucket, from);
-        LK_TRY(lk_wire_receive(way->wire, root[0] + theirs.begin, length(theirs), from));
+    LK_TRY(exchange_roots(algorithm, root, bucket, false));
+    LK_TRY(add_roots(algorithm, root[0] + own.begin, length(own)));
+    for (int d = 1; d < algorithm->size; d++) {
+        const int from = (algorithm->rank + algorithm->size - d) % algorithm->size;
+        const lk_range theirs = slice_of(algorithm, bucket, from);
+        LK_TRY(lk_p2p_receive(algorithm->p2p, root[0] + theirs.begin, length(theirs), from));
     }
-    for (int d = 1; d < way->size; d++)
-        LK_TRY(lk_wire_send(way->wire, root[0] + own.begin, length(own), (way->rank + d) % way->size));
-    return lk_wire_complete(way->wire);
+    for (int d = 1; d < algorithm->size; d++)
+        LK_TRY(lk_p2p_send(algorithm->p2p, root[0] + own.begin, length(own), (algorithm->rank + d) % algorithm->size));
+    return lk_p2p_complete(algorithm->p2p);
 }
 
 /* ------------------------------------------------------------------- halving */
 
 /* The two halves of a range: the one this worker keeps at distance d, and the one its partner keeps. */
-static void halve(const tree_way *way, lk_slice range, int d, lk_slice *mine, lk_slice *theirs)
+static void halve(const tree_state *algorithm, lk_range range, int d, lk_range *mine, lk_range *theirs)
 {
     const size_t middle = range.begin + (length(range) / 2 + ALIGN_ELEM - 1) / ALIGN_ELEM * ALIGN_ELEM;
     const size_t cut = middle < range.end ? middle : range.end;
-    const lk_slice low = {range.begin, cut}, high = {cut, range.end};
+    const lk_range low = {range.begin, cut}, high = {cut, range.end};
 
-    *mine = way->rank & d ? high : low;
-    *theirs = way->rank & d ? low : high;
+    *mine = algorithm->rank & d ? high : low;
+    *theirs = algorithm->rank & d ? low : high;
 }
 
-static lk_status swap(tree_way *way, int peer, const float *send, size_t n_send, float *receive, size_t n_receive)
+static lk_status swap(tree_state *algorithm, int peer, const float *send, size_t n_send, float *receive,
+                      size_t n_receive)
 {
-    if (n_receive > 0) LK_TRY(lk_wire_receive(way->wire, receive, n_receive, peer));
-    if (n_send > 0) LK_TRY(lk_wire_send(way->wire, send, n_send, peer));
-    return lk_wire_complete(way->wire);
+    if (n_receive > 0) LK_TRY(lk_p2p_receive(algorithm->p2p, receive, n_receive, peer));
+    if (n_send > 0) LK_TRY(lk_p2p_send(algorithm->p2p, send, n_send, peer));
+    return lk_p2p_complete(algorithm->p2p);
 }
 
-static lk_status sum_halving(tree_way *way, float *sum, lk_slice bucket)
+static lk_status sum_halving(tree_state *algorithm, float *sum, lk_range bucket)
 {
-    lk_slice mine[MAX_LEVELS], theirs[MAX_LEVELS], range = bucket;
+    lk_range mine[MAX_LEVELS], theirs[MAX_LEVELS], range = bucket;
     int level = 0;
 
-    for (int d = 1; d < way->size; d *= 2, level++) {
-        halve(way, range, d, &mine[level], &theirs[level]);
+    for (int d = 1; d < algorithm->size; d *= 2, level++) {
+        halve(algorithm, range, d, &mine[level], &theirs[level]);
         range = mine[level];
-        LK_TRY(swap(way, way->rank ^ d, sum + theirs[level].begin, length(theirs[level]), way->scratch, length(range)));
-        LK_TRY(lk_memory_add(way->memory, sum + range.begin, way->scratch, length(range)));
-        LK_TRY(lk_memory_settle(way->memory));
+        LK_TRY(swap(algorithm, algorithm->rank ^ d, sum + theirs[level].begin, length(theirs[level]),
+                    algorithm->scratch, length(range)));
+        LK_TRY(lk_mem_space_add(algorithm->space, sum + range.begin, algorithm->scratch, length(range)));
+        LK_TRY(lk_mem_space_sync(algorithm->space));
     }
     /* Back: what is finished doubles at every step. */
-    for (int d = way->size / 2; d >= 1; d /= 2) {
+    for (int d = algorithm->size / 2; d >= 1; d /= 2) {
         level--;
-        LK_TRY(swap(way, way->rank ^ d, sum + mine[level].begin, length(mine[level]), sum + theirs[level].begin,
-                    length(theirs[level])));
+        LK_TRY(swap(algorithm, algorithm->rank ^ d, sum + mine[level].begin, length(mine[level]),
+                    sum + theirs[level].begin, length(theirs[level])));
     }
     return LK_OK;
 }
 
-static lk_status sum(void *state, float *const *root, lk_slice bucket)
+static lk_status sum(void *state, float *const *root, lk_range bucket)
 {
-    tree_way *way = state;
+    tree_state *algorithm = state;
 
-    if (is_direct(way, length(bucket))) return sum_direct(way, root, bucket);
-    return way->join.perfect ? sum_halving(way, root[0], bucket) : sum_slices(way, root, bucket);
+    if (is_direct(algorithm, length(bucket))) return sum_direct(algorithm, root, bucket);
+    return algorithm->join.perfect ? sum_halving(algorithm, root[0], bucket) : sum_slices(algorithm, root, bucket);
 }
 
-const lk_way lk_way_tree = {false, open_way, close_way, sum};
+const lk_algorithm lk_reduce_tree = {false, open_algorithm, close_algorithm, sum};

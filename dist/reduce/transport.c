@@ -132,7 +132,7 @@ static void say_shared(lk_world *world, const situation *s)
 
 static lk_transport over_mpi(const lk_engine *engine, const situation *s, lk_reduction kind)
 {
-    lk_transport t = {.way = kind == LK_REDUCE_MPI ? &lk_way_mpi : &lk_way_tree, .name = "mpi"};
+    lk_transport t = {.algorithm = kind == LK_REDUCE_MPI ? &lk_reduce_mpi : &lk_reduce_tree, .name = "mpi"};
 
     if (!engine) return t;
     t.staged = !s->aware;
@@ -148,9 +148,9 @@ lk_status lk_transport_choose(lk_world *world, const lk_engine *engine, lk_reduc
     const bool nccl = s.on_device && s.has_nccl && s.shared_on == INT_MAX;
     if (kind == LK_REDUCE_NCCL && !nccl) return refuse_nccl(world, &s);
     *out = over_mpi(engine, &s, kind);
-    if (world->size == 1) *out = (lk_transport){.way = out->way, .name = ""};
-    else if (nccl && kind == LK_REDUCE_NCCL) *out = (lk_transport){.way = &lk_way_nccl, .name = "nccl"};
-    else if (nccl && kind == LK_REDUCE_TREE) *out = (lk_transport){.way = &lk_way_nccl_tree, .name = "nccl"};
+    if (world->size == 1) *out = (lk_transport){.algorithm = out->algorithm, .name = ""};
+    else if (nccl && kind == LK_REDUCE_NCCL) *out = (lk_transport){.algorithm = &lk_reduce_nccl, .name = "nccl"};
+    else if (nccl && kind == LK_REDUCE_TREE) *out = (lk_transport){.algorithm = &lk_reduce_nccl_tree, .name = "nccl"};
     else if (s.shared_on != INT_MAX && kind == LK_REDUCE_TREE) say_shared(world, &s);
     return LK_OK;
 }

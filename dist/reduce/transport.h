@@ -5,7 +5,7 @@
 #include "dist/reduce/algorithm.h"
 
 typedef struct lk_transport {
-    const lk_way *way;
+    const lk_algorithm *algorithm;
     bool staged;       /* roots on a device are summed in copies on the host */
     const char *name;  /* as in lk_reducer_stats */
 } lk_transport;

@@ -57,18 +57,18 @@ int lk_tree_roots(int lanes, int begin, int end, lk_tree_node roots[LK_TREE_DEPT
 
 /* ------------------------------------------------------------ within a worker */
 
-lk_status lk_tree_run_new(int lanes, int begin, int end, lk_tree_run *out)
+lk_status lk_tree_local_new(int lanes, int begin, int end, lk_tree_local *out)
 {
     const size_t n = (size_t)(end - begin);
     stack s = {.lanes = lanes};
     int n_adds = 0;
 
-    *out = (lk_tree_run){.begin = begin, .end = end};
+    *out = (lk_tree_local){.begin = begin, .end = end};
     out->buffer = lk_alloc(n * sizeof *out->buffer);
     out->add = lk_alloc(n * sizeof *out->add);
     out->first_add = lk_alloc((n + 1) * sizeof *out->first_add);
     if (!out->buffer || !out->add || !out->first_add) {
-        lk_tree_run_clear(out);
+        lk_tree_local_clear(out);
         return LK_FAIL(LK_ERR_SYSTEM, "out of memory: the tree over %zu lanes", n);
     }
 
@@ -85,7 +85,7 @@ lk_status lk_tree_run_new(int lanes, int begin, int end, lk_tree_run *out)
     return LK_OK;
 }
 
-void lk_tree_run_clear(lk_tree_run *run)
+void lk_tree_local_clear(lk_tree_local *run)
 {
     lk_free(&run->buffer);
     lk_free(&run->add);

@@ -21,16 +21,16 @@ int lk_tree_roots(int lanes, int begin, int end, lk_tree_node roots[LK_TREE_DEPT
 
 /* A worker's own lanes [begin, end): which buffer each lane is computed into, and what is added when it is done.  At
  * the end the roots of the run are left over, root i in buffer i. */
-typedef struct lk_tree_run {
+typedef struct lk_tree_local {
     int begin, end;
     int n_buffers;
     int *buffer;       /* owned, (end - begin) */
     lk_tree_add *add;  /* owned; in this order */
     int *first_add;    /* owned, (end - begin + 1): lane begin + i is followed by add[first_add[i]] ... */
     int n_roots;
-} lk_tree_run;
-lk_status lk_tree_run_new(int lanes, int begin, int end, lk_tree_run *out);
-void      lk_tree_run_clear(lk_tree_run *run);
+} lk_tree_local;
+lk_status lk_tree_local_new(int lanes, int begin, int end, lk_tree_local *out);
+void      lk_tree_local_clear(lk_tree_local *run);
 
 /* All workers' roots (worker r has the lanes of lk_part_rows(lanes, r, workers)) and how they become one sum, which
  * ends in buffer 0; buffers are numbered through, worker by worker. */

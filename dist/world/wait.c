@@ -78,9 +78,9 @@ static int wait_by_looks(lk_world *world, int n, MPI_Request *request)
     for (int look = 0;; look++) {
         int done = 0;
 
-        pthread_mutex_lock(&world->door);
+        pthread_mutex_lock(&world->mpi_lock);
         const int code = MPI_Testall(n, request, &done, MPI_STATUSES_IGNORE);
-        pthread_mutex_unlock(&world->door);
+        pthread_mutex_unlock(&world->mpi_lock);
         if (done || code != MPI_SUCCESS) return code;
         lk_give_way(world, look);
     }
@@ -101,8 +101,8 @@ int lk_wait_meet(lk_world *world)
     MPI_Request here;
 
     if (!world->shares_cores) return MPI_SUCCESS;
-    pthread_mutex_lock(&world->door);
+    pthread_mutex_lock(&world->mpi_lock);
     const int code = MPI_Ibarrier(world->comm, &here);
-    pthread_mutex_unlock(&world->door);
+    pthread_mutex_unlock(&world->mpi_lock);
     return code == MPI_SUCCESS ? wait_by_looks(world, 1, &here) : code;
 }

@@ -1,7 +1,7 @@
 /*
  * The watchdog: when nothing moves, name the worker that is stuck and end the job.
  *
- * Every worker keeps a stand (step, phase, when, waiting or not) in a table that the workers of its host share, and a
+ * Every worker keeps a heartbeat (step, phase, when, waiting or not) in a table that the workers of its host share, and a
  * thread that beats in the same table.  The thread acts when its own main thread has shown no progress for the timeout:
  *
  *     no beat from a worker for half that time   it is stopped (SIGSTOP, a dead core): that one
@@ -31,27 +31,27 @@ static const double TICKS_A_TIMEOUT = 10; /* at least */
 static const double GRACE_S = 3.0;        /* what another host or worker gets to speak first */
 static const double STALE = 0.5;          /* of the timeout without a beat: stopped */
 
-/* One worker's stand.  Written by that worker alone, read by all of its host; each field is atomic by itself, so a
+/* One worker's heartbeat.  Written by that worker alone, read by all of its host; each field is atomic by itself, so a
  * phase caught while it changes can only spoil a word in a message. */
-typedef struct stand {
+typedef struct heartbeat {
     _Atomic int64_t step;
     _Atomic double since;              /* clock when progress was last told, or waiting began or ended */
     _Atomic double beat;               /* clock of the watchdog's last beat, 0 when it is off */
     _Atomic uint64_t phase[PHASE_WORDS];
     _Atomic int waiting;
     _Atomic int rank;
-    _Atomic int spoken;                /* in the first stand: a worker of this host is ending the job */
+    _Atomic int spoken;                /* in the first heartbeat: a worker of this host is ending the job */
     char padding[PADDING_BYTES];       /* keeps neighbours out of each other's cache lines, wherever MPI begins */
-} stand;
+} heartbeat;
 
 struct lk_watchdog {
     lk_world *world;       /* borrowed */
-    stand *table;          /* (n), owned by the window or, alone, by `own` */
-    stand *mine;
+    heartbeat *table;      /* (n), owned by the window or, alone, by `own` */
+    heartbeat *mine;
     int n;
     MPI_Win window;
-    stand *own;            /* owned; NULL with a window */
-    lk_sight *sight;       /* owned, (n), the thread's */
+    heartbeat *own;        /* owned; NULL with a window */
+    lk_heartbeat_view *view; /* owned, (n), the thread's */
     const char *phase;     /* what mine->phase holds; main thread only */
     bool device_wait;      /* it waits for its device; main thread only */
     pthread_t thread;
@@ -70,9 +70,9 @@ static double now_s(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-/* ---------------------------------------------------------------- stands */
+/* ---------------------------------------------------------------- heartbeats */
 
-static void set_phase(stand *s, const char *phase)
+static void set_phase(heartbeat *s, const char *phase)
 {
     uint64_t words[PHASE_WORDS] = {0};
 
@@ -80,7 +80,7 @@ static void set_phase(stand *s, const char *phase)
     for (int i = 0; i < PHASE_WORDS; i++) atomic_store_explicit(&s->phase[i], words[i], memory_order_relaxed);
 }
 
-static void get_phase(const stand *s, char out[PHASE_BYTES])
+static void get_phase(const heartbeat *s, char out[PHASE_BYTES])
 {
     uint64_t words[PHASE_WORDS];
 
@@ -89,7 +89,7 @@ static void get_phase(const stand *s, char out[PHASE_BYTES])
     out[PHASE_BYTES - 1] = '\0';
 }
 
-static void stamp(stand *s) { atomic_store_explicit(&s->since, now_s(), memory_order_release); }
+static void stamp(heartbeat *s) { atomic_store_explicit(&s->since, now_s(), memory_order_release); }
 
 void lk_world_progress(lk_world *world, int64_t step, const char *phase)
 {
@@ -124,7 +124,7 @@ void lk_wait_on_device(lk_world *world)
     world->watchdog->device_wait = true;
 }
 
-void lk_watchdog_place(const lk_world *world, int64_t *step, char *phase, size_t nbytes)
+void lk_watchdog_position(const lk_world *world, int64_t *step, char *phase, size_t nbytes)
 {
     char text[PHASE_BYTES] = "start";
 
@@ -135,21 +135,21 @@ void lk_watchdog_place(const lk_world *world, int64_t *step, char *phase, size_t
 
 /* ---------------------------------------------------------------- judging */
 
-lk_verdict lk_watchdog_judge(const lk_sight *sight, int n, int self, double timeout)
+lk_verdict lk_watchdog_judge(const lk_heartbeat_view *view, int n, int self, double timeout)
 {
     int stuck = -1, stopped = -1;
     bool moving = false;
 
-    if (sight[self].age <= timeout) return (lk_verdict){LK_VERDICT_FINE, -1};
+    if (view[self].age <= timeout) return (lk_verdict){LK_VERDICT_FINE, -1};
     for (int i = 0; i < n; i++) {
-        const lk_sight *s = &sight[i];
+        const lk_heartbeat_view *s = &view[i];
 
         if (i != self && s->beat_age > STALE * timeout) {
-            if (stopped < 0 || s->beat_age > sight[stopped].beat_age) stopped = i;
+            if (stopped < 0 || s->beat_age > view[stopped].beat_age) stopped = i;
         } else if (s->age <= timeout) {
             moving = true;
         } else if (!s->waiting) {
-            const lk_sight *worst = stuck < 0 ? NULL : &sight[stuck];
+            const lk_heartbeat_view *worst = stuck < 0 ? NULL : &view[stuck];
             if (!worst || s->step < worst->step || (s->step == worst->step && s->age > worst->age)) stuck = i;
         }
     }
@@ -160,10 +160,10 @@ lk_verdict lk_watchdog_judge(const lk_sight *sight, int n, int self, double time
     return (lk_verdict){LK_VERDICT_ELSEWHERE, self};
 }
 
-static void look(const lk_watchdog *dog, double now, double floor, lk_sight *out)
+static void look(const lk_watchdog *dog, double now, double floor, lk_heartbeat_view *out)
 {
     for (int i = 0; i < dog->n; i++) {
-        const stand *s = &dog->table[i];
+        const heartbeat *s = &dog->table[i];
         const double since = atomic_load_explicit(&s->since, memory_order_acquire);
         const double beat = atomic_load_explicit(&s->beat, memory_order_relaxed);
 
@@ -179,8 +179,8 @@ static void look(const lk_watchdog *dog, double now, double floor, lk_sight *out
 /* Straight to the descriptor: the main thread may be stuck with stdio's lock in its hands. */
 static void print_verdict(const lk_watchdog *dog, lk_verdict verdict)
 {
-    const stand *s = &dog->table[verdict.culprit];
-    const lk_sight *seen = &dog->sight[verdict.culprit];
+    const heartbeat *s = &dog->table[verdict.culprit];
+    const lk_heartbeat_view *seen = &dog->view[verdict.culprit];
     const int rank = atomic_load(&s->rank);
     char phase[PHASE_BYTES], line[LINE_BYTES];
     const char *why = "";
@@ -223,8 +223,8 @@ static void end_job(lk_watchdog *dog, lk_verdict verdict)
 /* *quiet_since: the clock when all of this host began to wait without a culprit among them, 0 while it is not so. */
 static void check(lk_watchdog *dog, double now, double floor, double timeout, double *quiet_since)
 {
-    look(dog, now, floor, dog->sight);
-    const lk_verdict verdict = lk_watchdog_judge(dog->sight, dog->n, dog->world->host_rank, timeout);
+    look(dog, now, floor, dog->view);
+    const lk_verdict verdict = lk_watchdog_judge(dog->view, dog->n, dog->world->host_rank, timeout);
 
     if (verdict.kind == LK_VERDICT_STOPPED || verdict.kind == LK_VERDICT_STUCK) end_job(dog, verdict);
     if (verdict.kind == LK_VERDICT_FINE)
@@ -306,7 +306,7 @@ lk_status lk_watchdog_set_timeout(lk_world *world, double timeout_s)
 
 static lk_status share_table(lk_world *world, lk_watchdog *dog)
 {
-    const MPI_Aint nbytes = world->host_rank == 0 ? (MPI_Aint)(dog->n * (int)sizeof(stand)) : 0;
+    const MPI_Aint nbytes = world->host_rank == 0 ? (MPI_Aint)(dog->n * (int)sizeof(heartbeat)) : 0;
     MPI_Aint size;
     int unit;
     void *base;
@@ -323,8 +323,8 @@ static lk_status share_table(lk_world *world, lk_watchdog *dog)
 static lk_status open_table(lk_world *world, lk_watchdog *dog)
 {
     dog->n = world->host_size;
-    dog->sight = lk_alloc((size_t)dog->n * sizeof *dog->sight);
-    LK_TRY_ALLOC(dog->sight, (size_t)dog->n * sizeof *dog->sight);
+    dog->view = lk_alloc((size_t)dog->n * sizeof *dog->view);
+    LK_TRY_ALLOC(dog->view, (size_t)dog->n * sizeof *dog->view);
     if (world->mpi) {
         LK_TRY(share_table(world, dog));
     } else {
@@ -375,6 +375,6 @@ void lk_watchdog_free(lk_world *world)
     pthread_cond_destroy(&dog->changed);
     pthread_mutex_destroy(&dog->lock);
     lk_free(&dog->own);
-    lk_free(&dog->sight);
+    lk_free(&dog->view);
     lk_free(&world->watchdog);
 }

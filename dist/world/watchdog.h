@@ -6,12 +6,12 @@
 #include <stdint.h>
 
 /* One worker of this host as seen at one moment; ages in seconds. */
-typedef struct lk_sight {
+typedef struct lk_heartbeat_view {
     int64_t step;
     bool waiting;    /* in a collective */
     double age;      /* since it told progress or began to wait */
     double beat_age; /* since its watchdog beat; 0 when it has none */
-} lk_sight;
+} lk_heartbeat_view;
 
 typedef enum lk_verdict_kind {
     LK_VERDICT_FINE,      /* or not yet time to judge */
@@ -22,9 +22,9 @@ typedef enum lk_verdict_kind {
 
 typedef struct lk_verdict {
     lk_verdict_kind kind;
-    int culprit;     /* index in the sights; -1 when FINE, the judge itself when ELSEWHERE */
+    int culprit;     /* index in the views; -1 when FINE, the judge itself when ELSEWHERE */
 } lk_verdict;
 
-lk_verdict lk_watchdog_judge(const lk_sight *sight, int n, int self, double timeout);
+lk_verdict lk_watchdog_judge(const lk_heartbeat_view *view, int n, int self, double timeout);
 
 #endif

@@ -21,7 +21,7 @@ lk_status lk_mpi_fail(const lk_world *world, int code, const char *call, const c
     int64_t step;
 
     MPI_Error_string(code, text, &length);
-    lk_watchdog_place(world, &step, phase, sizeof phase);
+    lk_watchdog_position(world, &step, phase, sizeof phase);
     return lk_fail(LK_ERR_PEER, file, line,
                    "%.*s failed at step %lld in `%s`: %s; another worker has ended or the network is broken",
                    (int)strcspn(call, "("), call, (long long)step, phase, text);
@@ -108,7 +108,7 @@ lk_status lk_world_new(double timeout_s, lk_world **out)
     LK_TRY_ALLOC(world, sizeof *world);
     world->comm = world->reduce_comm = world->host_comm = MPI_COMM_NULL;
     world->order_request = MPI_REQUEST_NULL;
-    pthread_mutex_init(&world->door, NULL);
+    pthread_mutex_init(&world->mpi_lock, NULL);
     pthread_mutex_init(&world->end_lock, NULL);
 
     const lk_status status = start(world, timeout_s);
@@ -138,7 +138,7 @@ void lk_world_free(lk_world **address)
     leave(&world->comm);
     if (world->mpi) MPI_Finalize();
     pthread_mutex_destroy(&world->end_lock);
-    pthread_mutex_destroy(&world->door);
+    pthread_mutex_destroy(&world->mpi_lock);
     lk_free(&world->hosts);
     lk_free(address);
 }
@@ -193,7 +193,7 @@ void lk_world_end(lk_world *world, int exit_status)
         pthread_sigmask(SIG_UNBLOCK, &alarms, NULL);
         alarm(ABORT_SECONDS);
         call_on_end(world);
-        /* Not through the door: its holder may be waiting for a worker that will never come. */
+        /* Not through mpi_lock: its holder may be waiting for a worker that will never come. */
         MPI_Abort(world->comm != MPI_COMM_NULL ? world->comm : MPI_COMM_WORLD, exit_status);
     }
     _exit(exit_status);

@@ -1,8 +1,8 @@
 /*
- * The inside of a world, for the files of dist/ alone: its struct, the door to MPI, and what the watchdog reads.
+ * The inside of a world, for the files of dist/ alone: its struct, mpi_lock to MPI, and what the watchdog reads.
  *
- * One door: LK_MPI makes every call of MPI, one thread at a time, which is what MPI_THREAD_SERIALIZED asks for.  The
- * main thread may stay behind the door in a call that waits; the communication thread only polls (wire.h), so neither
+ * One lock: LK_MPI makes every call of MPI, one thread at a time, which is what MPI_THREAD_SERIALIZED asks for.  The
+ * main thread may stay behind mpi_lock in a call that waits; the communication thread only polls (p2p.h), so neither
  * keeps the other from making progress for ever.
  */
 #ifndef LK_DIST_WORLD_H
@@ -27,7 +27,7 @@ struct lk_world {
     MPI_Comm reduce_comm;         /* gradients, also from the communication thread */
     MPI_Comm host_comm;           /* workers of this host */
     char (*hosts)[LK_HOST_BYTES]; /* owned, (size) */
-    pthread_mutex_t door;
+    pthread_mutex_t mpi_lock;
     lk_watchdog *watchdog;        /* owned */
     lk_order *order;              /* borrowed, between begin and wait */
     MPI_Request order_request;
@@ -51,16 +51,16 @@ void lk_mpi_library(char *text, size_t nbytes);
  * it is initialised. */
 bool lk_mpi_cuda_aware(void);
 
-/* ---------------------------------------------------------------- the door */
+/* ---------------------------------------------------------------- mpi_lock */
 
 /* Turns an error of MPI into LK_ERR_PEER; `call` is the text of the call. */
 lk_status lk_mpi_fail(const lk_world *world, int code, const char *call, const char *file, int line);
 
 #define LK_MPI(world, call)                                                                    \
     do {                                                                                       \
-        pthread_mutex_lock(&(world)->door);                                                    \
+        pthread_mutex_lock(&(world)->mpi_lock);                                                \
         const int lk_mpi_ = (call);                                                            \
-        pthread_mutex_unlock(&(world)->door);                                                  \
+        pthread_mutex_unlock(&(world)->mpi_lock);                                              \
         if (lk_mpi_ != MPI_SUCCESS) return lk_mpi_fail((world), lk_mpi_, #call, __FILE__, __LINE__); \
     } while (0)
 
@@ -71,9 +71,9 @@ lk_status lk_mpi_fail(const lk_world *world, int code, const char *call, const c
         lk_wait_begin(world);                                                                  \
         int lk_mpi_ = lk_wait_meet(world);                                                     \
         if (lk_mpi_ == MPI_SUCCESS) {                                                          \
-            pthread_mutex_lock(&(world)->door);                                                \
+            pthread_mutex_lock(&(world)->mpi_lock);                                            \
             lk_mpi_ = (call);                                                                  \
-            pthread_mutex_unlock(&(world)->door);                                              \
+            pthread_mutex_unlock(&(world)->mpi_lock);                                          \
         }                                                                                      \
         lk_wait_end(world);                                                                    \
         if (lk_mpi_ != MPI_SUCCESS) return lk_mpi_fail((world), lk_mpi_, #call, __FILE__, __LINE__); \
@@ -99,7 +99,7 @@ lk_status lk_watchdog_new(lk_world *world, double timeout_s);
 void      lk_watchdog_free(lk_world *world);
 lk_status lk_watchdog_set_timeout(lk_world *world, double timeout_s);
 /* Where this worker was last seen, for messages. */
-void      lk_watchdog_place(const lk_world *world, int64_t *step, char *phase, size_t nbytes);
+void      lk_watchdog_position(const lk_world *world, int64_t *step, char *phase, size_t nbytes);
 
 /* The main thread begins and ends to wait for other workers. */
 void lk_wait_begin(lk_world *world);

@@ -69,7 +69,7 @@ static const loops table[] = {
 typedef struct activation_state {
     forward_loop *forward;
     backward_loop *backward;
-    cpu_place to, from, kept;
+    cpu_ref to, from, kept;
     size_t n_elem;
     int threads;
 } activation_state;
@@ -87,7 +87,7 @@ static void forward_part(void *arg, size_t begin, size_t end)
     j->s->forward(j->to, j->from, begin, end);
 }
 
-static lk_status run_forward(void *state, const lk_run *run)
+static lk_status run_forward(void *state, const lk_launch_args *run)
 {
     const activation_state *s = state;
     job j = {.s = s, .to = cpu_at(run, s->to), .from = cpu_at(run, s->from)};
@@ -103,7 +103,7 @@ static void backward_part(void *arg, size_t begin, size_t end)
     j->s->backward(j->to, j->from, j->kept, begin, end);
 }
 
-static lk_status run_backward(void *state, const lk_run *run)
+static lk_status run_backward(void *state, const lk_launch_args *run)
 {
     const activation_state *s = state;
     job j = {.s = s, .to = cpu_at(run, s->to), .from = cpu_at(run, s->from), .kept = cpu_at(run, s->kept)};
@@ -117,8 +117,8 @@ lk_status cpu_bind_activation(const cpu_ctx *ctx, const lk_graph *graph, const l
     const lk_tensor *x = cpu_in(graph, node, 0);
     const activation_state s = {
         .forward = table[node->attrs.activation.kind].forward[x->dtype == LK_DTYPE_BF16],
-        .to = cpu_place_of(graph, node->out[0]),
-        .from = cpu_place_of(graph, node->in[0]),
+        .to = cpu_ref_of(graph, node->out[0]),
+        .from = cpu_ref_of(graph, node->in[0]),
         .n_elem = x->n_elem,
         .threads = ctx->threads,
     };
@@ -131,9 +131,9 @@ lk_status cpu_bind_activation_grad(const cpu_ctx *ctx, const lk_graph *graph, co
     const lk_tensor *dy = cpu_in(graph, node, 0);
     const activation_state s = {
         .backward = table[node->attrs.activation.kind].backward[dy->dtype == LK_DTYPE_BF16],
-        .to = cpu_place_of(graph, node->out[0]),
-        .from = cpu_place_of(graph, node->in[0]),
-        .kept = cpu_place_of(graph, node->in[1]),
+        .to = cpu_ref_of(graph, node->out[0]),
+        .from = cpu_ref_of(graph, node->in[0]),
+        .kept = cpu_ref_of(graph, node->in[1]),
         .n_elem = dy->n_elem,
         .threads = ctx->threads,
     };

@@ -5,7 +5,7 @@
 enum { GRAIN = 1 << 16 }; /* elements; fewer are done before a thread has started */
 
 typedef struct add_state {
-    cpu_place a, b, y;
+    cpu_ref a, b, y;
     size_t n_elem;
     lk_dtype dtype;
     int threads;
@@ -28,7 +28,7 @@ CPU_INLINE void add(const add_run *r, size_t begin, size_t end, lk_dtype dtype)
 static void add_f32(void *arg, size_t begin, size_t end) { add(arg, begin, end, LK_DTYPE_F32); }
 static void add_bf16(void *arg, size_t begin, size_t end) { add(arg, begin, end, LK_DTYPE_BF16); }
 
-static lk_status run_add(void *state, const lk_run *run)
+static lk_status run_add(void *state, const lk_launch_args *run)
 {
     const add_state *s = state;
     add_run r = {cpu_at(run, s->a), cpu_at(run, s->b), cpu_at(run, s->y)};
@@ -40,8 +40,8 @@ static lk_status run_add(void *state, const lk_run *run)
 lk_status cpu_bind_add(const cpu_ctx *ctx, const lk_graph *graph, const lk_node *node, lk_kernel *out)
 {
     const add_state state = {
-        .a = cpu_place_of(graph, node->in[0]), .b = cpu_place_of(graph, node->in[1]),
-        .y = cpu_place_of(graph, node->out[0]),
+        .a = cpu_ref_of(graph, node->in[0]), .b = cpu_ref_of(graph, node->in[1]),
+        .y = cpu_ref_of(graph, node->out[0]),
         .n_elem = cpu_out(graph, node, 0)->n_elem, .dtype = cpu_out(graph, node, 0)->dtype,
         .threads = ctx->threads,
     };

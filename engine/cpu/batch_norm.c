@@ -154,7 +154,7 @@ static void normalise_part(void *arg, size_t begin, size_t end)
 }
 
 /* mean, rstd (C) -> y. */
-static void normalise(const cpu_norm_state *s, const lk_run *run, const float *mean, const float *rstd)
+static void normalise(const cpu_norm_state *s, const lk_launch_args *run, const float *mean, const float *rstd)
 {
     const size_t C = s->n_channels, W = s->width;
     const float *g = cpu_at(run, s->g), *b = cpu_at(run, s->b);
@@ -168,7 +168,7 @@ static void normalise(const cpu_norm_state *s, const lk_run *run, const float *m
     cpu_split(s->threads, s->n_blocks, CPU_NORM_GRAIN, normalise_part, &j);
 }
 
-static lk_status run_train(void *state, const lk_run *run)
+static lk_status run_train(void *state, const lk_launch_args *run)
 {
     const cpu_norm_state *s = state;
     float *mean = cpu_at(run, s->mean), *rstd = cpu_at(run, s->rstd);
@@ -182,7 +182,7 @@ static lk_status run_train(void *state, const lk_run *run)
 }
 
 /* mean and rstd hold the places of the running mean and variance. */
-static lk_status run_eval(void *state, const lk_run *run)
+static lk_status run_eval(void *state, const lk_launch_args *run)
 {
     const cpu_norm_state *s = state;
     const float *running_var = cpu_at(run, s->rstd);
@@ -287,7 +287,7 @@ static void dx_factors(const cpu_norm_state *s, const float *g, const float *rst
         }
 }
 
-static lk_status run_grad(void *state, const lk_run *run)
+static lk_status run_grad(void *state, const lk_launch_args *run)
 {
     const cpu_norm_state *s = state;
     const size_t C = s->n_channels, W = s->width;
@@ -334,7 +334,7 @@ static void scale_part(void *arg, size_t begin, size_t end)
 }
 
 /* rstd holds the place of the running variance. */
-static lk_status run_eval_grad(void *state, const lk_run *run)
+static lk_status run_eval_grad(void *state, const lk_launch_args *run)
 {
     const cpu_norm_state *s = state;
     const float *g = cpu_at(run, s->g), *running_var = cpu_at(run, s->rstd);
@@ -352,14 +352,14 @@ static lk_status run_eval_grad(void *state, const lk_run *run)
 lk_status cpu_bind_batch_norm(const cpu_ctx *ctx, const lk_graph *graph, const lk_node *node, lk_kernel *out)
 {
     cpu_norm_state s = {
-        .x = cpu_place_of(graph, node->in[0]),
-        .g = cpu_place_of(graph, node->in[1]),
-        .b = cpu_place_of(graph, node->in[2]),
-        .y = cpu_place_of(graph, node->out[0]),
-        .mean = cpu_place_of(graph, node->out[1]),
-        .rstd = cpu_place_of(graph, node->out[2]),
-        .stat_mean = cpu_place_of(graph, node->out[3]),
-        .stat_var = cpu_place_of(graph, node->out[4]),
+        .x = cpu_ref_of(graph, node->in[0]),
+        .g = cpu_ref_of(graph, node->in[1]),
+        .b = cpu_ref_of(graph, node->in[2]),
+        .y = cpu_ref_of(graph, node->out[0]),
+        .mean = cpu_ref_of(graph, node->out[1]),
+        .rstd = cpu_ref_of(graph, node->out[2]),
+        .stat_mean = cpu_ref_of(graph, node->out[3]),
+        .stat_var = cpu_ref_of(graph, node->out[4]),
         .eps = node->attrs.norm.eps,
     };
 
@@ -369,14 +369,14 @@ lk_status cpu_bind_batch_norm(const cpu_ctx *ctx, const lk_graph *graph, const l
 lk_status cpu_bind_batch_norm_grad(const cpu_ctx *ctx, const lk_graph *graph, const lk_node *node, lk_kernel *out)
 {
     cpu_norm_state s = {
-        .dy = cpu_place_of(graph, node->in[0]),
-        .x = cpu_place_of(graph, node->in[1]),
-        .g = cpu_place_of(graph, node->in[2]),
-        .mean = cpu_place_of(graph, node->in[3]),
-        .rstd = cpu_place_of(graph, node->in[4]),
-        .dx = cpu_place_of(graph, node->out[0]),
-        .dg = cpu_place_of(graph, node->out[1]),
-        .db = cpu_place_of(graph, node->out[2]),
+        .dy = cpu_ref_of(graph, node->in[0]),
+        .x = cpu_ref_of(graph, node->in[1]),
+        .g = cpu_ref_of(graph, node->in[2]),
+        .mean = cpu_ref_of(graph, node->in[3]),
+        .rstd = cpu_ref_of(graph, node->in[4]),
+        .dx = cpu_ref_of(graph, node->out[0]),
+        .dg = cpu_ref_of(graph, node->out[1]),
+        .db = cpu_ref_of(graph, node->out[2]),
     };
 
     return cpu_norm_keep(ctx, cpu_in(graph, node, 1), run_grad, &s, out);
@@ -385,12 +385,12 @@ lk_status cpu_bind_batch_norm_grad(const cpu_ctx *ctx, const lk_graph *graph, co
 lk_status cpu_bind_batch_norm_eval(const cpu_ctx *ctx, const lk_graph *graph, const lk_node *node, lk_kernel *out)
 {
     cpu_norm_state s = {
-        .x = cpu_place_of(graph, node->in[0]),
-        .g = cpu_place_of(graph, node->in[1]),
-        .b = cpu_place_of(graph, node->in[2]),
-        .mean = cpu_place_of(graph, node->in[3]),
-        .rstd = cpu_place_of(graph, node->in[4]),
-        .y = cpu_place_of(graph, node->out[0]),
+        .x = cpu_ref_of(graph, node->in[0]),
+        .g = cpu_ref_of(graph, node->in[1]),
+        .b = cpu_ref_of(graph, node->in[2]),
+        .mean = cpu_ref_of(graph, node->in[3]),
+        .rstd = cpu_ref_of(graph, node->in[4]),
+        .y = cpu_ref_of(graph, node->out[0]),
         .eps = node->attrs.norm.eps,
     };
 
@@ -400,10 +400,10 @@ lk_status cpu_bind_batch_norm_eval(const cpu_ctx *ctx, const lk_graph *graph, co
 lk_status cpu_bind_batch_norm_eval_grad(const cpu_ctx *ctx, const lk_graph *graph, const lk_node *node, lk_kernel *out)
 {
     cpu_norm_state s = {
-        .dy = cpu_place_of(graph, node->in[0]),
-        .g = cpu_place_of(graph, node->in[1]),
-        .rstd = cpu_place_of(graph, node->in[2]),
-        .dx = cpu_place_of(graph, node->out[0]),
+        .dy = cpu_ref_of(graph, node->in[0]),
+        .g = cpu_ref_of(graph, node->in[1]),
+        .rstd = cpu_ref_of(graph, node->in[2]),
+        .dx = cpu_ref_of(graph, node->out[0]),
         .eps = node->attrs.norm.eps,
     };
 

@@ -31,7 +31,7 @@ static void sums_part(void *arg, size_t begin, size_t end)
             block_sums(j, block, LK_DTYPE_F32);
 }
 
-static lk_status run_bias_grad(void *state, const lk_run *run)
+static lk_status run_bias_grad(void *state, const lk_launch_args *run)
 {
     const cpu_norm_state *s = state;
     job j = {.s = s, .dy = cpu_at(run, s->dy)};
@@ -44,7 +44,7 @@ static lk_status run_bias_grad(void *state, const lk_run *run)
 
 lk_status cpu_bind_bias_grad(const cpu_ctx *ctx, const lk_graph *graph, const lk_node *node, lk_kernel *out)
 {
-    cpu_norm_state s = {.dy = cpu_place_of(graph, node->in[0]), .db = cpu_place_of(graph, node->out[0])};
+    cpu_norm_state s = {.dy = cpu_ref_of(graph, node->in[0]), .db = cpu_ref_of(graph, node->out[0])};
 
     return cpu_norm_keep(ctx, cpu_in(graph, node, 0), run_bias_grad, &s, out);
 }

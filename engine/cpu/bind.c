@@ -19,7 +19,7 @@ lk_status cpu_bind(void *ctx, const lk_graph *graph, const lk_node *node, lk_ker
 
 static void free_state(void *state) { lk_free(&state); }
 
-lk_status cpu_kernel_keep(lk_kernel *out, lk_status (*run)(void *state, const lk_run *run), const void *state,
+lk_status cpu_kernel_keep(lk_kernel *out, lk_status (*run)(void *state, const lk_launch_args *run), const void *state,
                           size_t nbytes)
 {
     void *copy = lk_alloc(nbytes);

@@ -5,7 +5,7 @@
 enum { GRAIN = 1 << 16 }; /* elements; fewer are done before a thread has started */
 
 typedef struct cast_state {
-    cpu_place x, y;
+    cpu_ref x, y;
     size_t n_elem;
     lk_dtype from, to;
     int threads;
@@ -35,7 +35,7 @@ static void cast_range(void *arg, size_t begin, size_t end)
         convert(r->y, r->x, begin, end, LK_DTYPE_F32, LK_DTYPE_BF16);
 }
 
-static lk_status run_cast(void *state, const lk_run *run)
+static lk_status run_cast(void *state, const lk_launch_args *run)
 {
     const cast_state *s = state;
     cast_run r = {s, cpu_at(run, s->x), cpu_at(run, s->y)};
@@ -47,7 +47,7 @@ static lk_status run_cast(void *state, const lk_run *run)
 lk_status cpu_bind_cast(const cpu_ctx *ctx, const lk_graph *graph, const lk_node *node, lk_kernel *out)
 {
     const cast_state state = {
-        .x = cpu_place_of(graph, node->in[0]), .y = cpu_place_of(graph, node->out[0]),
+        .x = cpu_ref_of(graph, node->in[0]), .y = cpu_ref_of(graph, node->out[0]),
         .n_elem = cpu_in(graph, node, 0)->n_elem,
         .from = cpu_in(graph, node, 0)->dtype, .to = cpu_out(graph, node, 0)->dtype,
         .threads = ctx->threads,

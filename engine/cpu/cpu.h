@@ -2,7 +2,7 @@
  * What the files of the CPU backend share.  Private to engine/cpu/.
  *
  * A binder looks at a node's shapes once and leaves a kernel: a run function and its state.  Where a tensor lies is
- * an arena and an offset, so a kernel keeps cpu_place and turns it into a pointer in each run.
+ * an arena and an offset, so a kernel keeps cpu_ref and turns it into a pointer in each run.
  */
 #ifndef LK_CPU_H
 #define LK_CPU_H
@@ -39,20 +39,20 @@ lk_status cpu_running(void *ctx, float *running, const float *stat, size_t n_ele
 /* ------------------------------------------------------------- for kernels */
 
 /* Where a tensor's bytes are; present is false for an absent optional one. */
-typedef struct cpu_place {
+typedef struct cpu_ref {
     lk_arena arena;
     bool present;
     size_t offset;
-} cpu_place;
+} cpu_ref;
 
-static inline cpu_place cpu_place_of(const lk_graph *graph, int tensor)
+static inline cpu_ref cpu_ref_of(const lk_graph *graph, int tensor)
 {
-    if (tensor == LK_NO_TENSOR) return (cpu_place){.present = false};
-    return (cpu_place){.arena = graph->tensors[tensor].arena, .present = true, .offset = graph->tensors[tensor].offset};
+    if (tensor == LK_NO_TENSOR) return (cpu_ref){.present = false};
+    return (cpu_ref){.arena = graph->tensors[tensor].arena, .present = true, .offset = graph->tensors[tensor].offset};
 }
 
 /* NULL for an absent tensor. */
-static inline void *cpu_at(const lk_run *run, cpu_place place)
+static inline void *cpu_at(const lk_launch_args *run, cpu_ref place)
 {
     return place.present ? lk_at(run, place.arena, place.offset) : NULL;
 }
@@ -71,7 +71,7 @@ static inline const lk_tensor *cpu_out(const lk_graph *graph, const lk_node *nod
 
 /* Keeps a copy of the `nbytes` of *state as the kernel's state, released with the kernel.  For kernels whose state
  * owns nothing further. */
-lk_status cpu_kernel_keep(lk_kernel *out, lk_status (*run)(void *state, const lk_run *run), const void *state,
+lk_status cpu_kernel_keep(lk_kernel *out, lk_status (*run)(void *state, const lk_launch_args *run), const void *state,
                           size_t nbytes);
 
 /* Calls body(arg, begin, end) so that the calls cover [0, n) once, on up to `threads` threads; with one thread, or

@@ -12,14 +12,14 @@
 
 enum {
     GROUPS = 2, /* drawn at once */
-    LANES = GROUPS * LK_DROPOUT_BLOCKS,
+    PARTIALS = GROUPS * LK_DROPOUT_BLOCKS,
     WORDS = 4, /* of a counter */
     GRAIN_GROUPS = 1024,
     GRAIN_ELEMS = 1 << 15,
 };
 
 typedef struct dropout_state {
-    cpu_place x, y, mask;
+    cpu_ref x, y, mask;
     size_t n_elem, row_elems, row_groups; /* of a sample */
     double p;
     uint32_t layer;
@@ -64,9 +64,9 @@ static inline group_at find_group(const job *j, size_t group)
 /* Words of both groups, in the order of the elements they decide. */
 CPU_INLINE void draw(const job *j, const group_at *a, const group_at *b, uint32_t words[GROUPS * LK_DROPOUT_GROUP])
 {
-    uint32_t drawn[WORDS][LANES];
+    uint32_t drawn[WORDS][PARTIALS];
 
-    for (uint32_t lane = 0; lane < LANES; lane++) {
+    for (uint32_t lane = 0; lane < PARTIALS; lane++) {
         const bool second = lane >= LK_DROPOUT_BLOCKS;
         uint32_t out[WORDS];
 
@@ -126,7 +126,7 @@ static void drop_part(void *arg, size_t begin, size_t end)
         drop_groups(j, begin, end, LK_DTYPE_F32);
 }
 
-static lk_status run_dropout(void *state, const lk_run *run)
+static lk_status run_dropout(void *state, const lk_launch_args *run)
 {
     const dropout_state *s = state;
     job j = {
@@ -165,7 +165,7 @@ static void scale_part(void *arg, size_t begin, size_t end)
         scale_kept(j, begin, end, LK_DTYPE_F32);
 }
 
-static lk_status run_dropout_grad(void *state, const lk_run *run)
+static lk_status run_dropout_grad(void *state, const lk_launch_args *run)
 {
     const dropout_state *s = state;
     job j = {.s = s, .x = cpu_at(run, s->x), .y = cpu_at(run, s->y), .mask = cpu_at(run, s->mask),
@@ -181,9 +181,9 @@ static dropout_state state_of(const cpu_ctx *ctx, const lk_graph *graph, const l
     const size_t row_elems = x->n_elem / (size_t)x->shape[0];
 
     return (dropout_state){
-        .x = cpu_place_of(graph, node->in[0]),
-        .y = cpu_place_of(graph, node->out[0]),
-        .mask = cpu_place_of(graph, mask),
+        .x = cpu_ref_of(graph, node->in[0]),
+        .y = cpu_ref_of(graph, node->out[0]),
+        .mask = cpu_ref_of(graph, mask),
         .n_elem = x->n_elem,
         .row_elems = row_elems,
         .row_groups = (row_elems + LK_DROPOUT_GROUP - 1) / LK_DROPOUT_GROUP,

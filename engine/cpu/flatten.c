@@ -9,7 +9,7 @@
 enum { TILE = 32, GRAIN = 1 << 16 }; /* elements on a side of a tile; elements per thread */
 
 typedef struct flatten_state {
-    cpu_place from, to;
+    cpu_ref from, to;
     size_t n, rows, cols; /* per sample: from (rows, cols), to (cols, rows) */
     size_t size;          /* bytes of an element */
     int threads;
@@ -50,7 +50,7 @@ static void flatten_samples(void *arg, size_t begin, size_t end)
     }
 }
 
-static lk_status run_flatten(void *state, const lk_run *run)
+static lk_status run_flatten(void *state, const lk_launch_args *run)
 {
     const flatten_state *s = state;
     flatten_run r = {s, cpu_at(run, s->from), cpu_at(run, s->to)};
@@ -65,7 +65,7 @@ static lk_status bind_either(const cpu_ctx *ctx, const lk_graph *graph, const lk
 {
     const size_t pixels = (size_t)(image->shape[1] * image->shape[2]), channels = (size_t)image->shape[3];
     const flatten_state state = {
-        .from = cpu_place_of(graph, node->in[0]), .to = cpu_place_of(graph, node->out[0]),
+        .from = cpu_ref_of(graph, node->in[0]), .to = cpu_ref_of(graph, node->out[0]),
         .n = (size_t)image->shape[0],
         .rows = forward ? pixels : channels, .cols = forward ? channels : pixels,
         .size = lk_dtype_size(image->dtype),

@@ -1,6 +1,6 @@
 /*
  * Layer norm over the last axis of x (N, C) and its gradient.  The formulas are in engine/ops/layer_norm.c.
- * Sums along a row are in the order of lanes.h, sums over rows in that of norm.h.
+ * Sums along a row are in the order of partials.h, sums over rows in that of norm.h.
  */
 #include "engine/cpu/partials.h"
 #include "engine/cpu/norm.h"
@@ -18,22 +18,22 @@ typedef struct job {
 /* Sum over one row of x[c], or of (x[c] - mean)^2. */
 CPU_INLINE float row_sum(const void *restrict x, size_t first, size_t C, lk_dtype dtype)
 {
-    float lane[CPU_LANES] = {0};
+    float lane[CPU_PARTIALS] = {0};
     size_t c;
 
-    for (c = 0; c + CPU_LANES <= C; c += CPU_LANES)
-        for (size_t k = 0; k < CPU_LANES; k++) lane[k] += cpu_load(x, first + c + k, dtype);
+    for (c = 0; c + CPU_PARTIALS <= C; c += CPU_PARTIALS)
+        for (size_t k = 0; k < CPU_PARTIALS; k++) lane[k] += cpu_load(x, first + c + k, dtype);
     for (size_t k = 0; c + k < C; k++) lane[k] += cpu_load(x, first + c + k, dtype);
-    return cpu_add_lanes(lane);
+    return cpu_add_partials(lane);
 }
 
 CPU_INLINE float row_m2(const void *restrict x, size_t first, size_t C, float mean, lk_dtype dtype)
 {
-    float lane[CPU_LANES] = {0};
+    float lane[CPU_PARTIALS] = {0};
     size_t c;
 
-    for (c = 0; c + CPU_LANES <= C; c += CPU_LANES)
-        for (size_t k = 0; k < CPU_LANES; k++) {
+    for (c = 0; c + CPU_PARTIALS <= C; c += CPU_PARTIALS)
+        for (size_t k = 0; k < CPU_PARTIALS; k++) {
             const float d = cpu_load(x, first + c + k, dtype) - mean;
             lane[k] += d * d;
         }
@@ -41,7 +41,7 @@ CPU_INLINE float row_m2(const void *restrict x, size_t first, size_t C, float me
         const float d = cpu_load(x, first + c + k, dtype) - mean;
         lane[k] += d * d;
     }
-    return cpu_add_lanes(lane);
+    return cpu_add_partials(lane);
 }
 
 CPU_INLINE void forward_rows(const job *j, size_t begin, size_t end, lk_dtype dtype)
@@ -74,7 +74,7 @@ static void forward_part(void *arg, size_t begin, size_t end)
         forward_rows(j, first, last, LK_DTYPE_F32);
 }
 
-static lk_status run_forward(void *state, const lk_run *run)
+static lk_status run_forward(void *state, const lk_launch_args *run)
 {
     const cpu_norm_state *s = state;
     job j = {.s = s, .x = cpu_at(run, s->x), .to = cpu_at(run, s->y), .g = cpu_at(run, s->g), .b = cpu_at(run, s->b),
@@ -103,15 +103,15 @@ CPU_INLINE void backward_row(const job *j, size_t n, void *restrict dx, float *r
     const float mean = j->mean[n], rstd = j->rstd[n], inv_c = 1.0f / (float)C;
     const float *restrict g = j->g;
     const void *restrict x = j->x, *restrict dy = j->dy;
-    float lane_w[CPU_LANES] = {0}, lane_wh[CPU_LANES] = {0};
+    float lane_w[CPU_PARTIALS] = {0}, lane_wh[CPU_PARTIALS] = {0};
     size_t c;
 
-    for (c = 0; c + CPU_LANES <= C; c += CPU_LANES)
-        for (size_t k = 0; k < CPU_LANES; k++) ADD_ELEMENT(k, c + k);
+    for (c = 0; c + CPU_PARTIALS <= C; c += CPU_PARTIALS)
+        for (size_t k = 0; k < CPU_PARTIALS; k++) ADD_ELEMENT(k, c + k);
     for (size_t k = 0; c + k < C; k++) ADD_ELEMENT(k, c + k);
     if (!dx) return;
 
-    const float mean_w = cpu_add_lanes(lane_w) * inv_c, mean_wh = cpu_add_lanes(lane_wh) * inv_c;
+    const float mean_w = cpu_add_partials(lane_w) * inv_c, mean_wh = cpu_add_partials(lane_wh) * inv_c;
     for (c = 0; c < C; c++) {
         const float h = (cpu_load(x, first + c, dtype) - mean) * rstd;
         const float w = g[c] * cpu_load(dy, first + c, dtype);
@@ -140,7 +140,7 @@ static void backward_part(void *arg, size_t begin, size_t end)
             backward_block(j, block, LK_DTYPE_F32);
 }
 
-static lk_status run_backward(void *state, const lk_run *run)
+static lk_status run_backward(void *state, const lk_launch_args *run)
 {
     const cpu_norm_state *s = state;
     job j = {.s = s, .x = cpu_at(run, s->x), .dy = cpu_at(run, s->dy), .to = cpu_at(run, s->dx),
@@ -155,12 +155,12 @@ static lk_status run_backward(void *state, const lk_run *run)
 lk_status cpu_bind_layer_norm(const cpu_ctx *ctx, const lk_graph *graph, const lk_node *node, lk_kernel *out)
 {
     cpu_norm_state s = {
-        .x = cpu_place_of(graph, node->in[0]),
-        .g = cpu_place_of(graph, node->in[1]),
-        .b = cpu_place_of(graph, node->in[2]),
-        .y = cpu_place_of(graph, node->out[0]),
-        .mean = cpu_place_of(graph, node->out[1]),
-        .rstd = cpu_place_of(graph, node->out[2]),
+        .x = cpu_ref_of(graph, node->in[0]),
+        .g = cpu_ref_of(graph, node->in[1]),
+        .b = cpu_ref_of(graph, node->in[2]),
+        .y = cpu_ref_of(graph, node->out[0]),
+        .mean = cpu_ref_of(graph, node->out[1]),
+        .rstd = cpu_ref_of(graph, node->out[2]),
         .eps = node->attrs.norm.eps,
     };
 
@@ -170,14 +170,14 @@ lk_status cpu_bind_layer_norm(const cpu_ctx *ctx, const lk_graph *graph, const l
 lk_status cpu_bind_layer_norm_grad(const cpu_ctx *ctx, const lk_graph *graph, const lk_node *node, lk_kernel *out)
 {
     cpu_norm_state s = {
-        .dy = cpu_place_of(graph, node->in[0]),
-        .x = cpu_place_of(graph, node->in[1]),
-        .g = cpu_place_of(graph, node->in[2]),
-        .mean = cpu_place_of(graph, node->in[3]),
-        .rstd = cpu_place_of(graph, node->in[4]),
-        .dx = cpu_place_of(graph, node->out[0]),
-        .dg = cpu_place_of(graph, node->out[1]),
-        .db = cpu_place_of(graph, node->out[2]),
+        .dy = cpu_ref_of(graph, node->in[0]),
+        .x = cpu_ref_of(graph, node->in[1]),
+        .g = cpu_ref_of(graph, node->in[2]),
+        .mean = cpu_ref_of(graph, node->in[3]),
+        .rstd = cpu_ref_of(graph, node->in[4]),
+        .dx = cpu_ref_of(graph, node->out[0]),
+        .dg = cpu_ref_of(graph, node->out[1]),
+        .db = cpu_ref_of(graph, node->out[2]),
     };
 
     return cpu_norm_keep(ctx, cpu_in(graph, node, 1), run_backward, &s, out);

@@ -29,7 +29,7 @@ enum { SMALL_MULTIPLY_ADDS = 1 << 23, SMALL_WEIGHTS = 1 << 18 };
 enum { MULTIPLY_ADDS_PER_THREAD = 1 << 20 };
 
 typedef struct small_linear {
-    product_places at;
+    product_refs at;
     size_t n, i, o;
     int threads;
     size_t grain;  /* rows of the result that one thread should at least make */
@@ -74,12 +74,12 @@ static void grad_w_rows(void *arg, size_t begin, size_t end)
         for (size_t o = begin; o < end; o++) r->b[o] += r->y[n * s->o + o];
 }
 
-static small_run start(const small_linear *s, const lk_run *run)
+static small_run start(const small_linear *s, const lk_launch_args *run)
 {
     return (small_run){s, cpu_at(run, s->at.x), cpu_at(run, s->at.w), cpu_at(run, s->at.b), cpu_at(run, s->at.y)};
 }
 
-static lk_status run_forward(void *state, const lk_run *run)
+static lk_status run_forward(void *state, const lk_launch_args *run)
 {
     const small_linear *s = state;
     small_run r = start(s, run);
@@ -89,7 +89,7 @@ static lk_status run_forward(void *state, const lk_run *run)
     return LK_OK;
 }
 
-static lk_status run_grad_x(void *state, const lk_run *run)
+static lk_status run_grad_x(void *state, const lk_launch_args *run)
 {
     small_run r = start(state, run);
 
@@ -97,7 +97,7 @@ static lk_status run_grad_x(void *state, const lk_run *run)
     return LK_OK;
 }
 
-static lk_status run_grad_w(void *state, const lk_run *run)
+static lk_status run_grad_w(void *state, const lk_launch_args *run)
 {
     small_run r = start(state, run);
 
@@ -116,9 +116,9 @@ static void free_small(void *state)
 static lk_status bind_small(const cpu_ctx *ctx, const lk_graph *graph, const lk_node *node, const cpu_dnnl_spec *spec,
                             cpu_pass pass, lk_kernel *out)
 {
-    lk_status (*const run[])(void *, const lk_run *) = {run_forward, run_grad_x, run_grad_w};
+    lk_status (*const run[])(void *, const lk_launch_args *) = {run_forward, run_grad_x, run_grad_w};
     small_linear s = {
-        .at = cpu_product_places(graph, node, pass),
+        .at = cpu_product_refs(graph, node, pass),
         .n = (size_t)spec->n, .i = (size_t)spec->i, .o = (size_t)spec->o,
         .threads = ctx->threads,
     };

@@ -1,7 +1,7 @@
 /*
  * Losses: mean squared error, L1 and cross-entropy.  The formulas are in engine/ops/loss.c and engine/base/formulas.h.
  *
- * Terms are summed in double: within a block of the regression in the order of lanes.h, of cross-entropy row by row;
+ * Terms are summed in double: within a block of the regression in the order of partials.h, of cross-entropy row by row;
  * blocks are added in order.  Blocks are cut by the shape alone, so threads change nothing.
  */
 #include "engine/cpu/bf16.h"
@@ -23,7 +23,7 @@ typedef struct sums {
 } sums;
 
 typedef struct loss_state {
-    cpu_place x, target, dx, to; /* to: the slot or the sums */
+    cpu_ref x, target, dx, to;   /* to: the slot or the sums */
     size_t n_rows, n_outputs, n_blocks;
     float label_smoothing;
     int32_t ignore_index;
@@ -50,7 +50,7 @@ static sums add_blocks(const loss_state *s)
 }
 
 /* The loss slot, or all sums. */
-static void store(const loss_state *s, const lk_run *run, const sums *total)
+static void store(const loss_state *s, const lk_launch_args *run, const sums *total)
 {
     if (s->train)
         *(float *)cpu_at(run, s->to) = (float)(total->of[LK_SUM_LOSS] * (double)run->inv_count);
@@ -61,7 +61,7 @@ static void store(const loss_state *s, const lk_run *run, const sums *total)
 /* -------------------------------------------------------------- regression */
 
 typedef struct lanes {
-    double squared[CPU_LANES], abs[CPU_LANES];
+    double squared[CPU_PARTIALS], abs[CPU_PARTIALS];
 } lanes;
 
 /* n elements from i on, at most one for each lane; l1 and train are known where it is inlined. */
@@ -86,10 +86,10 @@ CPU_INLINE sums regression_block(const job *j, size_t begin, size_t end, bool l1
     sums made = {0};
     size_t i;
 
-    for (i = begin; i + CPU_LANES <= end; i += CPU_LANES) add_terms(j, i, CPU_LANES, &sum, l1, train, dtype);
+    for (i = begin; i + CPU_PARTIALS <= end; i += CPU_PARTIALS) add_terms(j, i, CPU_PARTIALS, &sum, l1, train, dtype);
     add_terms(j, i, end - i, &sum, l1, train, dtype);
-    made.of[LK_SUM_SQUARED] = cpu_add_lanes_f64(sum.squared);
-    made.of[LK_SUM_ABS] = cpu_add_lanes_f64(sum.abs);
+    made.of[LK_SUM_SQUARED] = cpu_add_partials_f64(sum.squared);
+    made.of[LK_SUM_ABS] = cpu_add_partials_f64(sum.abs);
     made.of[LK_SUM_LOSS] = made.of[l1 ? LK_SUM_ABS : LK_SUM_SQUARED];
     return made;
 }
@@ -118,7 +118,7 @@ CPU_INLINE void regression_part(void *arg, size_t begin, size_t end, bool l1)
 static void mse_part(void *arg, size_t begin, size_t end) { regression_part(arg, begin, end, false); }
 static void l1_part(void *arg, size_t begin, size_t end) { regression_part(arg, begin, end, true); }
 
-static lk_status run_regression(void *state, const lk_run *run)
+static lk_status run_regression(void *state, const lk_launch_args *run)
 {
     const loss_state *s = state;
     job j = {.s = s, .x = cpu_at(run, s->x), .target = cpu_at(run, s->target), .dx = cpu_at(run, s->dx),
@@ -133,27 +133,28 @@ static lk_status run_regression(void *state, const lk_run *run)
 
 /* ----------------------------------------------------------- cross-entropy */
 
-/* CPU_LANES logits from c on, less `shift`; past the end of the row -infinity, whose exponential is 0. */
-CPU_INLINE void load_lanes(float z[CPU_LANES], const void *restrict x, size_t first, size_t c, size_t V, float shift,
+/* CPU_PARTIALS logits from c on, less `shift`; past the end of the row -infinity, whose exponential is 0. */
+CPU_INLINE void load_lanes(float z[CPU_PARTIALS], const void *restrict x, size_t first, size_t c, size_t V, float shift,
                            lk_dtype dtype)
 {
-    if (c + CPU_LANES <= V)
-        for (size_t k = 0; k < CPU_LANES; k++) z[k] = cpu_load(x, first + c + k, dtype) - shift;
+    if (c + CPU_PARTIALS <= V)
+        for (size_t k = 0; k < CPU_PARTIALS; k++) z[k] = cpu_load(x, first + c + k, dtype) - shift;
     else
-        for (size_t k = 0; k < CPU_LANES; k++) z[k] = c + k < V ? cpu_load(x, first + c + k, dtype) - shift : -INFINITY;
+        for (size_t k = 0; k < CPU_PARTIALS; k++)
+            z[k] = c + k < V ? cpu_load(x, first + c + k, dtype) - shift : -INFINITY;
 }
 
 /* The largest logit; a NaN is passed over here and shows in the sum of exponentials. */
 CPU_INLINE float row_max(const void *restrict x, size_t first, size_t V, lk_dtype dtype)
 {
-    float most[CPU_LANES], z[CPU_LANES];
+    float most[CPU_PARTIALS], z[CPU_PARTIALS];
 
     load_lanes(most, x, first, 0, V, 0.0f, dtype);
-    for (size_t c = CPU_LANES; c < V; c += CPU_LANES) {
+    for (size_t c = CPU_PARTIALS; c < V; c += CPU_PARTIALS) {
         load_lanes(z, x, first, c, V, 0.0f, dtype);
-        for (size_t k = 0; k < CPU_LANES; k++) most[k] = CPU_LARGER(most[k], z[k]);
+        for (size_t k = 0; k < CPU_PARTIALS; k++) most[k] = CPU_LARGER(most[k], z[k]);
     }
-    return cpu_max_lanes(most);
+    return cpu_max_partials(most);
 }
 
 /* What the row of one sample is reduced to. */
@@ -164,16 +165,16 @@ typedef struct row {
 CPU_INLINE row reduce_row(const void *restrict x, size_t first, size_t V, bool smooth, lk_dtype dtype)
 {
     row made = {.max = row_max(x, first, V, dtype)};
-    float sum_exp[CPU_LANES] = {0}, sum_z[CPU_LANES] = {0}, z[CPU_LANES];
+    float sum_exp[CPU_PARTIALS] = {0}, sum_z[CPU_PARTIALS] = {0}, z[CPU_PARTIALS];
 
-    for (size_t c = 0; c < V; c += CPU_LANES) {
+    for (size_t c = 0; c < V; c += CPU_PARTIALS) {
         load_lanes(z, x, first, c, V, made.max, dtype);
-        for (size_t k = 0; k < CPU_LANES; k++) sum_exp[k] += lk_exp(z[k]);
+        for (size_t k = 0; k < CPU_PARTIALS; k++) sum_exp[k] += lk_exp(z[k]);
         if (!smooth) continue;
-        for (size_t k = 0; k < CPU_LANES; k++) sum_z[k] += c + k < V ? z[k] : 0.0f;
+        for (size_t k = 0; k < CPU_PARTIALS; k++) sum_z[k] += c + k < V ? z[k] : 0.0f;
     }
-    made.sum_exp = cpu_add_lanes(sum_exp);
-    if (smooth) made.sum_z = cpu_add_lanes(sum_z);
+    made.sum_exp = cpu_add_partials(sum_exp);
+    if (smooth) made.sum_z = cpu_add_partials(sum_z);
     return made;
 }
 
@@ -245,7 +246,7 @@ static void cross_entropy_part(void *arg, size_t begin, size_t end)
     }
 }
 
-static lk_status run_cross_entropy(void *state, const lk_run *run)
+static lk_status run_cross_entropy(void *state, const lk_launch_args *run)
 {
     const loss_state *s = state;
     job j = {.s = s, .x = cpu_at(run, s->x), .target = cpu_at(run, s->target), .dx = cpu_at(run, s->dx),
@@ -269,7 +270,7 @@ static void loss_free(void *state)
 }
 
 static lk_status bind_loss(const cpu_ctx *ctx, const lk_graph *graph, const lk_node *node, size_t n_blocks,
-                           lk_status (*run)(void *state, const lk_run *run), lk_kernel *out)
+                           lk_status (*run)(void *state, const lk_launch_args *run), lk_kernel *out)
 {
     const lk_tensor *x = cpu_in(graph, node, 0);
     const size_t block_bytes = n_blocks * sizeof(sums);
@@ -277,10 +278,10 @@ static lk_status bind_loss(const cpu_ctx *ctx, const lk_graph *graph, const lk_n
 
     LK_TRY_ALLOC(s, sizeof *s);
     *s = (loss_state){
-        .x = cpu_place_of(graph, node->in[0]),
-        .target = cpu_place_of(graph, node->in[1]),
-        .dx = cpu_place_of(graph, node->out[0]),
-        .to = cpu_place_of(graph, node->out[1]),
+        .x = cpu_ref_of(graph, node->in[0]),
+        .target = cpu_ref_of(graph, node->in[1]),
+        .dx = cpu_ref_of(graph, node->out[0]),
+        .to = cpu_ref_of(graph, node->out[1]),
         .n_rows = (size_t)x->shape[0],
         .n_outputs = (size_t)x->shape[1],
         .n_blocks = n_blocks,

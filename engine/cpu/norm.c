@@ -11,8 +11,8 @@ static void norm_free(void *state)
     lk_free(&s);
 }
 
-lk_status cpu_norm_keep(const cpu_ctx *ctx, const lk_tensor *x, lk_status (*run)(void *state, const lk_run *run),
-                        cpu_norm_state *state, lk_kernel *out)
+lk_status cpu_norm_keep(const cpu_ctx *ctx, const lk_tensor *x,
+                        lk_status (*run)(void *state, const lk_launch_args *run), cpu_norm_state *state, lk_kernel *out)
 {
     const size_t n_channels = (size_t)x->shape[x->ndim - 1];
     const size_t rows_as_one = n_channels < CPU_NORM_WIDTH ? CPU_NORM_WIDTH / n_channels : 1;

@@ -20,7 +20,7 @@ enum {
 
 /* The places of a node's tensors (each op names those it has), its sizes, and scratch for sums. */
 typedef struct cpu_norm_state {
-    cpu_place x, g, b, y, dy, dx, dg, db, mean, rstd, stat_mean, stat_var;
+    cpu_ref x, g, b, y, dy, dx, dg, db, mean, rstd, stat_mean, stat_var;
     size_t n_rows, n_channels, block_rows, n_blocks;
     size_t width;   /* batch norm: C times the rows that are taken as one; more than C only up to CPU_NORM_WIDTH */
     float eps;
@@ -32,8 +32,9 @@ typedef struct cpu_norm_state {
 } cpu_norm_state;
 
 /* Sizes and scratch for x (..., C); the rest of *state is kept.  On success *out owns a copy of it. */
-lk_status cpu_norm_keep(const cpu_ctx *ctx, const lk_tensor *x, lk_status (*run)(void *state, const lk_run *run),
-                        cpu_norm_state *state, lk_kernel *out);
+lk_status cpu_norm_keep(const cpu_ctx *ctx, const lk_tensor *x,
+                        lk_status (*run)(void *state, const lk_launch_args *run), cpu_norm_state *state,
+                        lk_kernel *out);
 
 static inline size_t cpu_norm_block_begin(const cpu_norm_state *s, size_t block) { return block * s->block_rows; }
 static inline size_t cpu_norm_block_end(const cpu_norm_state *s, size_t block)

@@ -2,25 +2,25 @@
  * Sums and maxima along a row in an order of our own.  Private to engine/cpu/.
  *
  * The compiler may not reorder a plain float sum, and one that it may reorder would depend on how it vectorises.  So
- * element c of a row goes to partial sum c % CPU_LANES, and the partial sums go down a fixed tree.
+ * element c of a row goes to partial sum c % CPU_PARTIALS, and the partial sums go down a fixed tree.
  *
- * gcc unrolls loops of up to 16 steps before it looks for vectors, and then finds none.  So CPU_LANES is 32, and the
+ * gcc unrolls loops of up to 16 steps before it looks for vectors, and then finds none.  So CPU_PARTIALS is 32, and the
  * tree's shorter loops say `omp simd`, which here only postpones the unrolling.
  */
-#ifndef LK_CPU_LANES_H
-#define LK_CPU_LANES_H
+#ifndef LK_CPU_PARTIALS_H
+#define LK_CPU_PARTIALS_H
 
 #include "engine/cpu/bf16.h"
 
-enum { CPU_LANES = 32 };
+enum { CPU_PARTIALS = 32 };
 
 /* Result of combining the lanes pairwise, at distance 16, 8, 4, 2, 1. */
 #define CPU_FOLD(type, lane, combine)                                                                     \
-    type fold_a[CPU_LANES / 2], fold_b[CPU_LANES / 4];                                                    \
+    type fold_a[CPU_PARTIALS / 2], fold_b[CPU_PARTIALS / 4];                                              \
     _Pragma("omp simd")                                                                                   \
-    for (size_t k = 0; k < CPU_LANES / 2; k++) fold_a[k] = combine(lane[k], lane[k + CPU_LANES / 2]);     \
+    for (size_t k = 0; k < CPU_PARTIALS / 2; k++) fold_a[k] = combine(lane[k], lane[k + CPU_PARTIALS / 2]); \
     _Pragma("omp simd")                                                                                   \
-    for (size_t k = 0; k < CPU_LANES / 4; k++) fold_b[k] = combine(fold_a[k], fold_a[k + CPU_LANES / 4]); \
+    for (size_t k = 0; k < CPU_PARTIALS / 4; k++) fold_b[k] = combine(fold_a[k], fold_a[k + CPU_PARTIALS / 4]); \
     return combine(combine(combine(fold_b[0], fold_b[4]), combine(fold_b[2], fold_b[6])),                 \
                    combine(combine(fold_b[1], fold_b[5]), combine(fold_b[3], fold_b[7])))
 
@@ -28,8 +28,8 @@ enum { CPU_LANES = 32 };
 /* The larger; a where either is NaN. */
 #define CPU_LARGER(a, b) ((b) > (a) ? (b) : (a))
 
-CPU_INLINE float cpu_add_lanes(const float lane[CPU_LANES]) { CPU_FOLD(float, lane, CPU_PLUS); }
-CPU_INLINE double cpu_add_lanes_f64(const double lane[CPU_LANES]) { CPU_FOLD(double, lane, CPU_PLUS); }
-CPU_INLINE float cpu_max_lanes(const float lane[CPU_LANES]) { CPU_FOLD(float, lane, CPU_LARGER); }
+CPU_INLINE float cpu_add_partials(const float lane[CPU_PARTIALS]) { CPU_FOLD(float, lane, CPU_PLUS); }
+CPU_INLINE double cpu_add_partials_f64(const double lane[CPU_PARTIALS]) { CPU_FOLD(double, lane, CPU_PLUS); }
+CPU_INLINE float cpu_max_partials(const float lane[CPU_PARTIALS]) { CPU_FOLD(float, lane, CPU_LARGER); }
 
 #endif

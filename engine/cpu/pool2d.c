@@ -14,7 +14,7 @@
 enum { CHUNK = 32, GRAIN = 1 << 14 }; /* channels at a time; elements of the result per thread */
 
 typedef struct pool_state {
-    cpu_place x, y, winner;        /* or dx and dy */
+    cpu_ref x, y, winner;          /* or dx and dy */
     int64_t N, H, W, C, P, Q;
     int64_t kernel, stride, padding;
     lk_dtype dtype;
@@ -256,7 +256,7 @@ static void disjoint_pixel_rows(void *arg, size_t begin, size_t end)
     }
 }
 
-static lk_status run_windows(const pool_state *s, const lk_run *run, place_fn *f32, place_fn *bf16)
+static lk_status run_windows(const pool_state *s, const lk_launch_args *run, place_fn *f32, place_fn *bf16)
 {
     pool_job job = {{s, cpu_at(run, s->x), cpu_at(run, s->y), cpu_at(run, s->winner)},
                     s->dtype == LK_DTYPE_BF16 ? bf16 : f32};
@@ -265,7 +265,8 @@ static lk_status run_windows(const pool_state *s, const lk_run *run, place_fn *f
     return LK_OK;
 }
 
-static lk_status run_pixels(const pool_state *s, const lk_run *run, rows_fn *rows, place_fn *f32, place_fn *bf16)
+static lk_status run_pixels(const pool_state *s, const lk_launch_args *run, rows_fn *rows, place_fn *f32,
+                            place_fn *bf16)
 {
     pool_job job = {{s, cpu_at(run, s->x), cpu_at(run, s->y), cpu_at(run, s->winner)},
                     s->dtype == LK_DTYPE_BF16 ? bf16 : f32};
@@ -274,10 +275,10 @@ static lk_status run_pixels(const pool_state *s, const lk_run *run, rows_fn *row
     return LK_OK;
 }
 
-static lk_status run_max(void *state, const lk_run *run) { return run_windows(state, run, max_f32, max_bf16); }
-static lk_status run_avg(void *state, const lk_run *run) { return run_windows(state, run, avg_f32, avg_bf16); }
+static lk_status run_max(void *state, const lk_launch_args *run) { return run_windows(state, run, max_f32, max_bf16); }
+static lk_status run_avg(void *state, const lk_launch_args *run) { return run_windows(state, run, avg_f32, avg_bf16); }
 
-static lk_status run_max_grad(void *state, const lk_run *run)
+static lk_status run_max_grad(void *state, const lk_launch_args *run)
 {
     const pool_state *s = state;
     const bool disjoint = s->stride >= s->kernel;
@@ -285,7 +286,7 @@ static lk_status run_max_grad(void *state, const lk_run *run)
     return run_pixels(s, run, disjoint ? disjoint_pixel_rows : pixel_rows, max_grad_f32, max_grad_bf16);
 }
 
-static lk_status run_avg_grad(void *state, const lk_run *run)
+static lk_status run_avg_grad(void *state, const lk_launch_args *run)
 {
     return run_pixels(state, run, pixel_rows, avg_grad_f32, avg_grad_bf16);
 }
@@ -296,7 +297,7 @@ static pool_state state_of(const cpu_ctx *ctx, const lk_graph *graph, const lk_n
     const lk_tensor *image = &graph->tensors[x], *pooled = &graph->tensors[y];
 
     return (pool_state){
-        .x = cpu_place_of(graph, x), .y = cpu_place_of(graph, y), .winner = cpu_place_of(graph, winner),
+        .x = cpu_ref_of(graph, x), .y = cpu_ref_of(graph, y), .winner = cpu_ref_of(graph, winner),
         .N = image->shape[0], .H = image->shape[1], .W = image->shape[2], .C = image->shape[3],
         .P = pooled->shape[1], .Q = pooled->shape[2],
         .kernel = node->attrs.pool.kernel, .stride = node->attrs.pool.stride, .padding = node->attrs.pool.padding,

@@ -2,11 +2,11 @@
 #include "engine/cpu/product.h"
 
 typedef struct product_state {
-    product_places at;
+    product_refs at;
     cpu_dnnl_product *product; /* owned */
 } product_state;
 
-product_places cpu_product_places(const lk_graph *graph, const lk_node *node, cpu_pass pass)
+product_refs cpu_product_refs(const lk_graph *graph, const lk_node *node, cpu_pass pass)
 {
     const int *in = node->in, *out = node->out;
     int x = LK_NO_TENSOR, w = LK_NO_TENSOR, b = LK_NO_TENSOR, y = LK_NO_TENSOR;
@@ -16,15 +16,15 @@ product_places cpu_product_places(const lk_graph *graph, const lk_node *node, cp
     case CPU_GRAD_X: y = in[0], w = in[1], x = out[0]; break;
     case CPU_GRAD_W: y = in[0], x = in[1], w = out[0], b = out[1]; break;
     }
-    return (product_places){
-        .x = cpu_place_of(graph, x),
-        .w = cpu_place_of(graph, w),
-        .b = cpu_place_of(graph, b),
-        .y = cpu_place_of(graph, y),
+    return (product_refs){
+        .x = cpu_ref_of(graph, x),
+        .w = cpu_ref_of(graph, w),
+        .b = cpu_ref_of(graph, b),
+        .y = cpu_ref_of(graph, y),
     };
 }
 
-static lk_status run_product(void *state, const lk_run *run)
+static lk_status run_product(void *state, const lk_launch_args *run)
 {
     const product_state *s = state;
 
@@ -43,7 +43,7 @@ static void free_product(void *state)
 lk_status cpu_bind_product(const cpu_ctx *ctx, const lk_graph *graph, const lk_node *node, cpu_dnnl_spec spec,
                            cpu_pass pass, lk_kernel *out)
 {
-    const product_state state = {.at = cpu_product_places(graph, node, pass)};
+    const product_state state = {.at = cpu_product_refs(graph, node, pass)};
 
     spec.bias = state.at.b.present;
     LK_TRY(cpu_kernel_keep(out, run_product, &state, sizeof state));

@@ -7,9 +7,9 @@
 #include "engine/cpu/dnnl.h"
 
 /* Where x, w, b, y or the gradients in their places lie; b may be absent. */
-typedef struct product_places { cpu_place x, w, b, y; } product_places;
+typedef struct product_refs { cpu_ref x, w, b, y; } product_refs;
 
-product_places cpu_product_places(const lk_graph *graph, const lk_node *node, cpu_pass pass);
+product_refs cpu_product_refs(const lk_graph *graph, const lk_node *node, cpu_pass pass);
 
 /* spec->bias is set here, from the node. */
 lk_status cpu_bind_product(const cpu_ctx *ctx, const lk_graph *graph, const lk_node *node, cpu_dnnl_spec spec,

@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-extern "C" const struct lk_nccl lk_nccl_door; /* dist/nccl/nccl.c */
+extern "C" const struct lk_nccl lk_nccl_table; /* dist/nccl/nccl.c */
 
 static const double MIB = 1024.0 * 1024.0;
 enum { N_REPORTS = 2 };
@@ -212,4 +212,4 @@ const lk_backend lk_cuda_backend = {
 };
 
 extern "C" __attribute__((visibility("default"))) const lk_module lk_module_entry = {LK_MODULE_ABI, &lk_cuda_backend,
-                                                                                     &lk_nccl_door};
+                                                                                     &lk_nccl_table};

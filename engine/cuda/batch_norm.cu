@@ -66,7 +66,7 @@ static __global__ void normalise(void *y, const void *x, const float *g, const f
     }
 }
 
-static lk_status run_normalise(const norm_state *s, const lk_run *run, const float *rstd, const float *var)
+static lk_status run_normalise(const norm_state *s, const lk_launch_args *run, const float *rstd, const float *var)
 {
     const size_t n_elem = s->cut.rows * s->cut.C;
 
@@ -76,7 +76,7 @@ static lk_status run_normalise(const norm_state *s, const lk_run *run, const flo
     return LK_OK;
 }
 
-static lk_status run_train(void *state, const lk_run *run)
+static lk_status run_train(void *state, const lk_launch_args *run)
 {
     const norm_state *s = (const norm_state *)state;
     float *mean = (float *)cuda_at(run, s->mean), *rstd = (float *)cuda_at(run, s->rstd);
@@ -90,7 +90,7 @@ static lk_status run_train(void *state, const lk_run *run)
 }
 
 /* mean and rstd hold the places of the running mean and variance. */
-static lk_status run_eval(void *state, const lk_run *run)
+static lk_status run_eval(void *state, const lk_launch_args *run)
 {
     const norm_state *s = (const norm_state *)state;
 
@@ -141,7 +141,7 @@ static __global__ void norm_dx(void *dx, const void *dy, const void *x, const fl
     }
 }
 
-static lk_status run_grad(void *state, const lk_run *run)
+static lk_status run_grad(void *state, const lk_launch_args *run)
 {
     const norm_state *s = (const norm_state *)state;
     const size_t C = s->cut.C, n_elem = s->cut.rows * C;
@@ -172,7 +172,7 @@ static __global__ void eval_dx(void *dx, const void *dy, const float *g, const f
 }
 
 /* rstd holds the place of the running variance. */
-static lk_status run_eval_grad(void *state, const lk_run *run)
+static lk_status run_eval_grad(void *state, const lk_launch_args *run)
 {
     const norm_state *s = (const norm_state *)state;
     const size_t n_elem = s->cut.rows * s->cut.C;
@@ -190,14 +190,14 @@ lk_status cuda_bind_batch_norm(cuda_ctx *ctx, const lk_graph *graph, const lk_no
     norm_state s;
 
     memset(&s, 0, sizeof s);
-    s.x = cuda_place_of(graph, node->in[0]);
-    s.g = cuda_place_of(graph, node->in[1]);
-    s.b = cuda_place_of(graph, node->in[2]);
-    s.y = cuda_place_of(graph, node->out[0]);
-    s.mean = cuda_place_of(graph, node->out[1]);
-    s.rstd = cuda_place_of(graph, node->out[2]);
-    s.stat_mean = cuda_place_of(graph, node->out[3]);
-    s.stat_var = cuda_place_of(graph, node->out[4]);
+    s.x = cuda_ref_of(graph, node->in[0]);
+    s.g = cuda_ref_of(graph, node->in[1]);
+    s.b = cuda_ref_of(graph, node->in[2]);
+    s.y = cuda_ref_of(graph, node->out[0]);
+    s.mean = cuda_ref_of(graph, node->out[1]);
+    s.rstd = cuda_ref_of(graph, node->out[2]);
+    s.stat_mean = cuda_ref_of(graph, node->out[3]);
+    s.stat_var = cuda_ref_of(graph, node->out[4]);
     s.eps = node->attrs.norm.eps;
     return cuda_norm_keep(ctx, cuda_in(graph, node, 0), run_train, &s, out);
 }
@@ -207,14 +207,14 @@ lk_status cuda_bind_batch_norm_grad(cuda_ctx *ctx, const lk_graph *graph, const 
     norm_state s;
 
     memset(&s, 0, sizeof s);
-    s.dy = cuda_place_of(graph, node->in[0]);
-    s.x = cuda_place_of(graph, node->in[1]);
-    s.g = cuda_place_of(graph, node->in[2]);
-    s.mean = cuda_place_of(graph, node->in[3]);
-    s.rstd = cuda_place_of(graph, node->in[4]);
-    s.dx = cuda_place_of(graph, node->out[0]);
-    s.dg = cuda_place_of(graph, node->out[1]);
-    s.db = cuda_place_of(graph, node->out[2]);
+    s.dy = cuda_ref_of(graph, node->in[0]);
+    s.x = cuda_ref_of(graph, node->in[1]);
+    s.g = cuda_ref_of(graph, node->in[2]);
+    s.mean = cuda_ref_of(graph, node->in[3]);
+    s.rstd = cuda_ref_of(graph, node->in[4]);
+    s.dx = cuda_ref_of(graph, node->out[0]);
+    s.dg = cuda_ref_of(graph, node->out[1]);
+    s.db = cuda_ref_of(graph, node->out[2]);
     return cuda_norm_keep(ctx, cuda_in(graph, node, 1), run_grad, &s, out);
 }
 
@@ -223,12 +223,12 @@ lk_status cuda_bind_batch_norm_eval(cuda_ctx *ctx, const lk_graph *graph, const 
     norm_state s;
 
     memset(&s, 0, sizeof s);
-    s.x = cuda_place_of(graph, node->in[0]);
-    s.g = cuda_place_of(graph, node->in[1]);
-    s.b = cuda_place_of(graph, node->in[2]);
-    s.mean = cuda_place_of(graph, node->in[3]);
-    s.rstd = cuda_place_of(graph, node->in[4]);
-    s.y = cuda_place_of(graph, node->out[0]);
+    s.x = cuda_ref_of(graph, node->in[0]);
+    s.g = cuda_ref_of(graph, node->in[1]);
+    s.b = cuda_ref_of(graph, node->in[2]);
+    s.mean = cuda_ref_of(graph, node->in[3]);
+    s.rstd = cuda_ref_of(graph, node->in[4]);
+    s.y = cuda_ref_of(graph, node->out[0]);
     s.eps = node->attrs.norm.eps;
     return cuda_norm_keep(ctx, cuda_in(graph, node, 0), run_eval, &s, out);
 }
@@ -238,10 +238,10 @@ lk_status cuda_bind_batch_norm_eval_grad(cuda_ctx *ctx, const lk_graph *graph, c
     norm_state s;
 
     memset(&s, 0, sizeof s);
-    s.dy = cuda_place_of(graph, node->in[0]);
-    s.g = cuda_place_of(graph, node->in[1]);
-    s.rstd = cuda_place_of(graph, node->in[2]);
-    s.dx = cuda_place_of(graph, node->out[0]);
+    s.dy = cuda_ref_of(graph, node->in[0]);
+    s.g = cuda_ref_of(graph, node->in[1]);
+    s.rstd = cuda_ref_of(graph, node->in[2]);
+    s.dx = cuda_ref_of(graph, node->out[0]);
     s.eps = node->attrs.norm.eps;
     return cuda_norm_keep(ctx, cuda_in(graph, node, 0), run_eval_grad, &s, out);
 }

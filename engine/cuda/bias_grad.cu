@@ -5,7 +5,7 @@
 
 typedef struct bias_state {
     cuda_ctx *ctx;  /* borrowed */
-    cuda_place dy, db;
+    cuda_ref dy, db;
     column_cut cut;
     bool bf16;
     float *partial; /* owned, device: (n_chunks, C) */
@@ -25,7 +25,7 @@ struct bias_store {
     __device__ void at(size_t c, const double *total) const { db[c] = (float)total[0]; }
 };
 
-static lk_status run_bias_grad(void *state, const lk_run *run)
+static lk_status run_bias_grad(void *state, const lk_launch_args *run)
 {
     const bias_state *s = (const bias_state *)state;
     const bias_term term = {cuda_at(run, s->dy), s->cut.C, s->bf16};
@@ -52,8 +52,8 @@ lk_status cuda_bind_bias_grad(cuda_ctx *ctx, const lk_graph *graph, const lk_nod
 
     memset(&s, 0, sizeof s);
     s.ctx = ctx;
-    s.dy = cuda_place_of(graph, node->in[0]);
-    s.db = cuda_place_of(graph, node->out[0]);
+    s.dy = cuda_ref_of(graph, node->in[0]);
+    s.db = cuda_ref_of(graph, node->out[0]);
     s.cut = column_cut_of(dy->n_elem / C, C);
     s.bf16 = dy->dtype == LK_DTYPE_BF16;
     const size_t nbytes = s.cut.n_chunks * C * sizeof *s.partial;

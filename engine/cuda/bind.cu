@@ -40,7 +40,7 @@ lk_status cuda_fuse(void *arg, const lk_graph *graph, int first, lk_kernel *out,
 
 static void free_state(void *state) { lk_free(&state); }
 
-lk_status cuda_kernel_keep(lk_kernel *out, lk_status (*run)(void *state, const lk_run *run), const void *state,
+lk_status cuda_kernel_keep(lk_kernel *out, lk_status (*run)(void *state, const lk_launch_args *run), const void *state,
                            size_t nbytes)
 {
     void *copy = lk_alloc(nbytes);

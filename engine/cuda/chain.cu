@@ -188,7 +188,7 @@ static __global__ void run_blocks(const __grid_constant__ chain_call call)
 /* -------------------------------------------------------------------- runs */
 
 typedef struct place_stage {
-    cuda_place operand, out, mask;
+    cuda_ref operand, out, mask;
     bool writes, operand_bf16, bf16;
     chain_op op;
     double p;
@@ -197,14 +197,14 @@ typedef struct place_stage {
 
 typedef struct chain_state {
     cuda_ctx *ctx; /* borrowed */
-    cuda_place x;
+    cuda_ref x;
     bool x_bf16, drops;
     size_t n_elem, row_elems;
     int n_stages;
     place_stage stage[CHAIN_MOST];
 } chain_state;
 
-static void fill_stage(const place_stage *from, const lk_run *run, call_stage *s)
+static void fill_stage(const place_stage *from, const lk_launch_args *run, call_stage *s)
 {
     s->op = from->op;
     s->operand = cuda_at(run, from->operand);
@@ -221,7 +221,7 @@ static void fill_stage(const place_stage *from, const lk_run *run, call_stage *s
     s->scale = (float)(1.0 / (1.0 - from->p));
 }
 
-static lk_status run_chain(void *state, const lk_run *run)
+static lk_status run_chain(void *state, const lk_launch_args *run)
 {
     const chain_state *s = (const chain_state *)state;
     chain_call call;
@@ -255,7 +255,7 @@ lk_status chain_bind(cuda_ctx *ctx, const lk_graph *graph, const chain_stage *st
 
     memset(&s, 0, sizeof s);
     s.ctx = ctx;
-    s.x = cuda_place_of(graph, stages[0].v);
+    s.x = cuda_ref_of(graph, stages[0].v);
     s.x_bf16 = x->dtype == LK_DTYPE_BF16;
     s.n_elem = x->n_elem;
     s.row_elems = x->n_elem / (size_t)(x->ndim > 0 && x->shape[0] > 0 ? x->shape[0] : 1);
@@ -265,11 +265,11 @@ lk_status chain_bind(cuda_ctx *ctx, const lk_graph *graph, const chain_stage *st
         place_stage *to = &s.stage[i];
 
         to->op = from->op;
-        to->operand = cuda_place_of(graph, from->operand);
+        to->operand = cuda_ref_of(graph, from->operand);
         to->operand_bf16 = from->operand != LK_NO_TENSOR && graph->tensors[from->operand].dtype == LK_DTYPE_BF16;
-        to->out = cuda_place_of(graph, from->out);
+        to->out = cuda_ref_of(graph, from->out);
         to->writes = i + 1 == n || cuda_used_elsewhere(graph, from->out);
-        to->mask = cuda_place_of(graph, from->mask);
+        to->mask = cuda_ref_of(graph, from->mask);
         to->bf16 = graph->tensors[from->out].dtype == LK_DTYPE_BF16;
         to->p = from->p;
         to->layer = from->layer;

@@ -87,7 +87,7 @@ static lk_status forward(conv *s, const conv_piece *p, const void *x, const void
     return LK_OK;
 }
 
-static lk_status run_forward(void *state, const lk_run *run)
+static lk_status run_forward(void *state, const lk_launch_args *run)
 {
     conv *s = (conv *)state;
     const void *w, *b;
@@ -104,7 +104,7 @@ static lk_status run_forward(void *state, const lk_run *run)
     return LK_OK;
 }
 
-static lk_status run_grad_x(void *state, const lk_run *run)
+static lk_status run_grad_x(void *state, const lk_launch_args *run)
 {
     const conv *s = (const conv *)state;
     const void *w;
@@ -142,7 +142,7 @@ static lk_status grad_w(const conv *s, const conv_piece *p, int64_t n, const cha
     return LK_OK;
 }
 
-static lk_status run_grad_w(void *state, const lk_run *run)
+static lk_status run_grad_w(void *state, const lk_launch_args *run)
 {
     const conv *s = (const conv *)state;
     const conv_shape *v = &s->shape;
@@ -191,7 +191,7 @@ static lk_status make(conv *s, const lk_graph *graph, const lk_node *node, produ
 {
     const lk_tensor *x = &graph->tensors[t.x];
 
-    s->at = cuda_product_places(graph, t);
+    s->at = cuda_product_refs(graph, t);
     s->shape = shape_of(x, &graph->tensors[t.w], &graph->tensors[t.y], node);
     s->bf16 = x->dtype == LK_DTYPE_BF16;
     s->packed = cuda_weight_lies_packed(s->shape.I, s->shape.KH * s->shape.KW);
@@ -207,7 +207,7 @@ static lk_status make(conv *s, const lk_graph *graph, const lk_node *node, produ
 static lk_status bind_pass(cuda_ctx *ctx, const lk_graph *graph, const lk_node *node, cuda_pass pass,
                            product_tensors tensors, bool relu, lk_kernel *out)
 {
-    static lk_status (*const run[])(void *, const lk_run *) = {run_forward, run_grad_x, run_grad_w};
+    static lk_status (*const run[])(void *, const lk_launch_args *) = {run_forward, run_grad_x, run_grad_w};
     conv empty = {};
 
     empty.ctx = ctx;

@@ -22,7 +22,7 @@ typedef struct conv {
     cuda_ctx *ctx;                /* borrowed */
     cuda_pass pass;
     conv_shape shape;
-    product_places at;
+    product_refs at;
     cuda_weight w, b;             /* b absent in grad_w, which makes db */
     bool bf16, relu;
     bool direct;                  /* cuDNN refuses; nothing below is used but db */

@@ -3,7 +3,7 @@
  *
  * A binder looks at a node's shapes once and leaves a kernel: a run function and its state.  run() only launches work on
  * ctx->stream (it may be capturing), and launches the same for the same *run; what differs from step to step is read
- * from device memory (lk_run.args).  Where a tensor lies is an arena and an offset, so a kernel keeps cuda_place and
+ * from device memory (lk_launch_args.args).  Where a tensor lies is an arena and an offset, so a kernel keeps cuda_ref and
  * turns it into a pointer in each run.
  *
  * The module is compiled with -fmad=false: products and sums round by themselves, as in the CPU engine.
@@ -130,7 +130,7 @@ bool cuda_overlap(const lk_graph *graph, int out, int in, bool element_wise);
 bool cuda_used_elsewhere(const lk_graph *graph, int tensor);
 
 /* bind.cu: keeps a copy of *state as the kernel's state, released with the kernel.  For states that own nothing. */
-lk_status cuda_kernel_keep(lk_kernel *out, lk_status (*run)(void *state, const lk_run *run), const void *state,
+lk_status cuda_kernel_keep(lk_kernel *out, lk_status (*run)(void *state, const lk_launch_args *run), const void *state,
                            size_t nbytes);
 
 /* Makes room for the shadow of the graph's model; does nothing for a graph without model or in fp32.  bind.cu */
@@ -166,15 +166,15 @@ lk_status cuda_cast_bf16(cudaStream_t stream, __nv_bfloat16 *to, const float *fr
 /* ------------------------------------------------------------- for kernels */
 
 /* Where a tensor's bytes are; present is false for an absent optional one. */
-typedef struct cuda_place {
+typedef struct cuda_ref {
     lk_arena arena;
     bool present;
     size_t offset;
-} cuda_place;
+} cuda_ref;
 
-static inline cuda_place cuda_place_of(const lk_graph *graph, int tensor)
+static inline cuda_ref cuda_ref_of(const lk_graph *graph, int tensor)
 {
-    cuda_place place = {LK_ARENA_PARAMS, false, 0};
+    cuda_ref place = {LK_ARENA_PARAMS, false, 0};
 
     if (tensor == LK_NO_TENSOR) return place;
     place.arena = graph->tensors[tensor].arena;
@@ -184,7 +184,7 @@ static inline cuda_place cuda_place_of(const lk_graph *graph, int tensor)
 }
 
 /* NULL for an absent tensor. */
-static inline void *cuda_at(const lk_run *run, cuda_place place)
+static inline void *cuda_at(const lk_launch_args *run, cuda_ref place)
 {
     return place.present ? lk_at(run, place.arena, place.offset) : NULL;
 }

@@ -12,7 +12,7 @@ enum { TILE = 32, ROWS = 8 };
 
 typedef struct flatten_state {
     cuda_ctx *ctx; /* borrowed */
-    cuda_place from, to;
+    cuda_ref from, to;
     size_t n, rows, cols; /* per sample: from (rows, cols), to (cols, rows) */
     bool half;            /* elements of 2 bytes, not 4 */
 } flatten_state;
@@ -31,7 +31,7 @@ template <class T> static __global__ void transpose(T *to, const T *from, size_t
         if (r0 + threadIdx.x < rows) to[base + c * rows + r0 + threadIdx.x] = tile[threadIdx.x][c - c0];
 }
 
-static lk_status run_flatten(void *state, const lk_run *run)
+static lk_status run_flatten(void *state, const lk_launch_args *run)
 {
     const flatten_state *s = (const flatten_state *)state;
     const size_t blocks = s->n * ((s->rows + TILE - 1) / TILE) * ((s->cols + TILE - 1) / TILE);
@@ -56,8 +56,8 @@ static lk_status bind_either(cuda_ctx *ctx, const lk_graph *graph, const lk_node
 
     memset(&s, 0, sizeof s);
     s.ctx = ctx;
-    s.from = cuda_place_of(graph, node->in[0]);
-    s.to = cuda_place_of(graph, node->out[0]);
+    s.from = cuda_ref_of(graph, node->in[0]);
+    s.to = cuda_ref_of(graph, node->out[0]);
     s.n = (size_t)image->shape[0];
     s.rows = forward ? pixels : channels;
     s.cols = forward ? channels : pixels;

@@ -71,7 +71,7 @@ static unsigned row_blocks(const norm_state *s, int team)
     return (unsigned)((s->cut.rows + rows_a_block - 1) / rows_a_block);
 }
 
-static lk_status run_forward(void *state, const lk_run *run)
+static lk_status run_forward(void *state, const lk_launch_args *run)
 {
     const norm_state *s = (const norm_state *)state;
     const size_t N = s->cut.rows, C = s->cut.C;
@@ -112,7 +112,7 @@ struct layer_norm_store {
     }
 };
 
-static lk_status run_backward(void *state, const lk_run *run)
+static lk_status run_backward(void *state, const lk_launch_args *run)
 {
     const norm_state *s = (const norm_state *)state;
     const size_t N = s->cut.rows, C = s->cut.C;
@@ -142,12 +142,12 @@ lk_status cuda_bind_layer_norm(cuda_ctx *ctx, const lk_graph *graph, const lk_no
     norm_state s;
 
     memset(&s, 0, sizeof s);
-    s.x = cuda_place_of(graph, node->in[0]);
-    s.g = cuda_place_of(graph, node->in[1]);
-    s.b = cuda_place_of(graph, node->in[2]);
-    s.y = cuda_place_of(graph, node->out[0]);
-    s.mean = cuda_place_of(graph, node->out[1]);
-    s.rstd = cuda_place_of(graph, node->out[2]);
+    s.x = cuda_ref_of(graph, node->in[0]);
+    s.g = cuda_ref_of(graph, node->in[1]);
+    s.b = cuda_ref_of(graph, node->in[2]);
+    s.y = cuda_ref_of(graph, node->out[0]);
+    s.mean = cuda_ref_of(graph, node->out[1]);
+    s.rstd = cuda_ref_of(graph, node->out[2]);
     s.eps = node->attrs.norm.eps;
     return cuda_norm_keep(ctx, cuda_in(graph, node, 0), run_forward, &s, out);
 }
@@ -157,13 +157,13 @@ lk_status cuda_bind_layer_norm_grad(cuda_ctx *ctx, const lk_graph *graph, const 
     norm_state s;
 
     memset(&s, 0, sizeof s);
-    s.dy = cuda_place_of(graph, node->in[0]);
-    s.x = cuda_place_of(graph, node->in[1]);
-    s.g = cuda_place_of(graph, node->in[2]);
-    s.mean = cuda_place_of(graph, node->in[3]);
-    s.rstd = cuda_place_of(graph, node->in[4]);
-    s.dx = cuda_place_of(graph, node->out[0]);
-    s.dg = cuda_place_of(graph, node->out[1]);
-    s.db = cuda_place_of(graph, node->out[2]);
+    s.dy = cuda_ref_of(graph, node->in[0]);
+    s.x = cuda_ref_of(graph, node->in[1]);
+    s.g = cuda_ref_of(graph, node->in[2]);
+    s.mean = cuda_ref_of(graph, node->in[3]);
+    s.rstd = cuda_ref_of(graph, node->in[4]);
+    s.dx = cuda_ref_of(graph, node->out[0]);
+    s.dg = cuda_ref_of(graph, node->out[1]);
+    s.db = cuda_ref_of(graph, node->out[2]);
     return cuda_norm_keep(ctx, cuda_in(graph, node, 1), run_backward, &s, out);
 }

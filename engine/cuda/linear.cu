@@ -16,7 +16,7 @@
 
 typedef struct linear {
     cuda_ctx *ctx;      /* borrowed */
-    product_places at;
+    product_refs at;
     cuda_weight w, b;   /* b absent in grad_w, which makes db */
     int64_t N, I, O;
     bool bf16;
@@ -27,7 +27,7 @@ typedef struct linear {
 
 /* -------------------------------------------------------------------- runs */
 
-static lk_status run_forward(void *state, const lk_run *run)
+static lk_status run_forward(void *state, const lk_launch_args *run)
 {
     const linear *s = (const linear *)state;
     const void *w, *b;
@@ -39,7 +39,7 @@ static lk_status run_forward(void *state, const lk_run *run)
     return cuda_gemm_run(s->gemm, w, cuda_at(run, s->at.x), s->bias_first ? NULL : b, y);
 }
 
-static lk_status run_grad_x(void *state, const lk_run *run)
+static lk_status run_grad_x(void *state, const lk_launch_args *run)
 {
     const linear *s = (const linear *)state;
     const void *w;
@@ -48,7 +48,7 @@ static lk_status run_grad_x(void *state, const lk_run *run)
     return cuda_gemm_run(s->gemm, w, cuda_at(run, s->at.y), NULL, cuda_at(run, s->at.x));
 }
 
-static lk_status run_grad_w(void *state, const lk_run *run)
+static lk_status run_grad_w(void *state, const lk_launch_args *run)
 {
     const linear *s = (const linear *)state;
     void *fused_db = s->db.run ? NULL : cuda_at(run, s->at.b);
@@ -152,7 +152,7 @@ static lk_status make(linear *s, const lk_graph *graph, const lk_node *node, cud
 {
     const lk_tensor *x = &graph->tensors[tensors.x], *y = &graph->tensors[tensors.y];
 
-    s->at = cuda_product_places(graph, tensors);
+    s->at = cuda_product_refs(graph, tensors);
     s->N = x->shape[0], s->I = x->shape[1], s->O = y->shape[1];
     s->bf16 = x->dtype == LK_DTYPE_BF16;
     assert(x->dtype == y->dtype && y->shape[0] == s->N);
@@ -172,7 +172,7 @@ static lk_status make(linear *s, const lk_graph *graph, const lk_node *node, cud
 static lk_status bind_pass(cuda_ctx *ctx, const lk_graph *graph, const lk_node *node, cuda_pass pass,
                            product_tensors tensors, bool relu, lk_kernel *out)
 {
-    static lk_status (*const run[])(void *, const lk_run *) = {run_forward, run_grad_x, run_grad_w};
+    static lk_status (*const run[])(void *, const lk_launch_args *) = {run_forward, run_grad_x, run_grad_w};
     linear empty = {};
 
     empty.ctx = ctx;

@@ -22,7 +22,7 @@ enum { PART_LOSS, PART_COUNT, PART_SQUARED, PART_ABS, PART_CORRECT, N_PARTS };
 
 typedef struct loss_state {
     cuda_ctx *ctx; /* borrowed */
-    cuda_place x, target, dx, to; /* to: the slot or the sums */
+    cuda_ref x, target, dx, to;   /* to: the slot or the sums */
     size_t n_rows, n_outputs, n_blocks;
     float label_smoothing;
     int32_t ignore_index;
@@ -53,7 +53,7 @@ static __global__ void add_parts(const double *partial, size_t n_blocks, float *
     sums[LK_SUM_CORRECT] = total[PART_CORRECT];
 }
 
-static lk_status run_add_parts(const loss_state *s, const lk_run *run)
+static lk_status run_add_parts(const loss_state *s, const lk_launch_args *run)
 {
     void *to = cuda_at(run, s->to);
 
@@ -91,7 +91,7 @@ static __global__ void regression(void *dx, const void *x, const float *target, 
     mine[PART_CORRECT] = 0.0;
 }
 
-static lk_status run_regression(void *state, const lk_run *run)
+static lk_status run_regression(void *state, const lk_launch_args *run)
 {
     const loss_state *s = (const loss_state *)state;
 
@@ -183,7 +183,7 @@ static __global__ void cross_entropy(const __grid_constant__ entropy_call call, 
     mine[PART_CORRECT] = correct;
 }
 
-static lk_status run_cross_entropy(void *state, const lk_run *run)
+static lk_status run_cross_entropy(void *state, const lk_launch_args *run)
 {
     const loss_state *s = (const loss_state *)state;
     entropy_call call;
@@ -215,7 +215,7 @@ static void loss_free(void *state)
 }
 
 static lk_status bind_loss(cuda_ctx *ctx, const lk_graph *graph, const lk_node *node, size_t n_blocks,
-                           lk_status (*run)(void *state, const lk_run *run), lk_kernel *out)
+                           lk_status (*run)(void *state, const lk_launch_args *run), lk_kernel *out)
 {
     const lk_tensor *x = cuda_in(graph, node, 0);
     const size_t nbytes = n_blocks * N_PARTS * sizeof(double);
@@ -223,10 +223,10 @@ static lk_status bind_loss(cuda_ctx *ctx, const lk_graph *graph, const lk_node *
 
     memset(&s, 0, sizeof s);
     s.ctx = ctx;
-    s.x = cuda_place_of(graph, node->in[0]);
-    s.target = cuda_place_of(graph, node->in[1]);
-    s.dx = cuda_place_of(graph, node->out[0]);
-    s.to = cuda_place_of(graph, node->out[1]);
+    s.x = cuda_ref_of(graph, node->in[0]);
+    s.target = cuda_ref_of(graph, node->in[1]);
+    s.dx = cuda_ref_of(graph, node->out[0]);
+    s.to = cuda_ref_of(graph, node->out[1]);
     s.n_rows = (size_t)x->shape[0];
     s.n_outputs = (size_t)x->shape[1];
     s.n_blocks = n_blocks;

@@ -10,7 +10,7 @@ static void norm_free(void *state)
     lk_free(&state);
 }
 
-lk_status cuda_norm_keep(cuda_ctx *ctx, const lk_tensor *x, lk_status (*run)(void *state, const lk_run *run),
+lk_status cuda_norm_keep(cuda_ctx *ctx, const lk_tensor *x, lk_status (*run)(void *state, const lk_launch_args *run),
                          norm_state *state, lk_kernel *out)
 {
     const size_t C = (size_t)x->shape[x->ndim - 1];

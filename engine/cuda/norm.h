@@ -6,7 +6,7 @@
 
 typedef struct norm_state {
     cuda_ctx *ctx; /* borrowed */
-    cuda_place x, g, b, y, dy, dx, dg, db, mean, rstd, stat_mean, stat_var;
+    cuda_ref x, g, b, y, dy, dx, dg, db, mean, rstd, stat_mean, stat_var;
     column_cut cut;
     float eps;
     bool bf16;
@@ -15,7 +15,7 @@ typedef struct norm_state {
 } norm_state;
 
 /* Sizes and scratch for x (..., C); the rest of *state is kept.  On success *out owns a copy of it. */
-lk_status cuda_norm_keep(cuda_ctx *ctx, const lk_tensor *x, lk_status (*run)(void *state, const lk_run *run),
+lk_status cuda_norm_keep(cuda_ctx *ctx, const lk_tensor *x, lk_status (*run)(void *state, const lk_launch_args *run),
                          norm_state *state, lk_kernel *out);
 
 #endif

@@ -16,7 +16,7 @@ typedef struct pool_shape {
 
 typedef struct pool_state {
     cuda_ctx *ctx; /* borrowed */
-    cuda_place x, y, winner; /* or dx and dy */
+    cuda_ref x, y, winner;   /* or dx and dy */
     pool_shape shape;
 } pool_state;
 
@@ -120,7 +120,7 @@ static __global__ void pool_grad(const __grid_constant__ pool_shape s, void *dx,
 static size_t n_windows(const pool_shape *s) { return (size_t)(s->N * s->P * s->Q * s->C); }
 static size_t n_pixels(const pool_shape *s) { return (size_t)(s->N * s->H * s->W * s->C); }
 
-template <bool MAX> static lk_status run_pool(void *state, const lk_run *run)
+template <bool MAX> static lk_status run_pool(void *state, const lk_launch_args *run)
 {
     const pool_state *s = (const pool_state *)state;
 
@@ -129,7 +129,7 @@ template <bool MAX> static lk_status run_pool(void *state, const lk_run *run)
     return LK_OK;
 }
 
-template <bool MAX> static lk_status run_pool_grad(void *state, const lk_run *run)
+template <bool MAX> static lk_status run_pool_grad(void *state, const lk_launch_args *run)
 {
     const pool_state *s = (const pool_state *)state;
 
@@ -140,16 +140,16 @@ template <bool MAX> static lk_status run_pool_grad(void *state, const lk_run *ru
 
 /* x, y, winner: ids of the tensors or of the gradients in their places. */
 static lk_status bind(cuda_ctx *ctx, const lk_graph *graph, const lk_node *node, int x, int y, int winner,
-                      lk_status (*run)(void *state, const lk_run *run), lk_kernel *out)
+                      lk_status (*run)(void *state, const lk_launch_args *run), lk_kernel *out)
 {
     const lk_tensor *image = &graph->tensors[x], *pooled = &graph->tensors[y];
     pool_state s;
 
     memset(&s, 0, sizeof s);
     s.ctx = ctx;
-    s.x = cuda_place_of(graph, x);
-    s.y = cuda_place_of(graph, y);
-    s.winner = cuda_place_of(graph, winner);
+    s.x = cuda_ref_of(graph, x);
+    s.y = cuda_ref_of(graph, y);
+    s.winner = cuda_ref_of(graph, winner);
     s.shape.N = image->shape[0], s.shape.H = image->shape[1], s.shape.W = image->shape[2], s.shape.C = image->shape[3];
     s.shape.P = pooled->shape[1], s.shape.Q = pooled->shape[2];
     s.shape.kernel = node->attrs.pool.kernel;

@@ -21,14 +21,14 @@ product_tensors cuda_product_tensors(const lk_node *node, cuda_pass pass)
     return t;
 }
 
-product_places cuda_product_places(const lk_graph *graph, product_tensors tensors)
+product_refs cuda_product_refs(const lk_graph *graph, product_tensors tensors)
 {
-    product_places at;
+    product_refs at;
 
-    at.x = cuda_place_of(graph, tensors.x);
-    at.w = cuda_place_of(graph, tensors.w);
-    at.b = cuda_place_of(graph, tensors.b);
-    at.y = cuda_place_of(graph, tensors.y);
+    at.x = cuda_ref_of(graph, tensors.x);
+    at.w = cuda_ref_of(graph, tensors.w);
+    at.b = cuda_ref_of(graph, tensors.b);
+    at.y = cuda_ref_of(graph, tensors.y);
     return at;
 }
 
@@ -99,7 +99,7 @@ lk_status cuda_weight_new(cuda_ctx *ctx, const lk_graph *graph, int tensor, lk_d
     const lk_tensor *t = &graph->tensors[tensor];
     assert(t->dtype == LK_DTYPE_F32);
     weight.ctx = ctx;
-    weight.at = cuda_place_of(graph, tensor);
+    weight.at = cuda_ref_of(graph, tensor);
     weight.O = t->shape[0];
     weight.I = t->ndim > 1 ? t->shape[1] : 1;
     weight.taps = (int64_t)t->n_elem / (weight.O * weight.I);
@@ -139,7 +139,7 @@ static lk_status renew(const cuda_weight *weight, const float *w)
     return LK_OK;
 }
 
-lk_status cuda_weight_ready(const cuda_weight *weight, const lk_run *run, const void **at)
+lk_status cuda_weight_ready(const cuda_weight *weight, const lk_launch_args *run, const void **at)
 {
     *at = cuda_at(run, weight->at);
     if (!weight->at.present) return LK_OK;

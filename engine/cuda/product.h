@@ -9,10 +9,10 @@ typedef enum cuda_pass { CUDA_FORWARD, CUDA_GRAD_X, CUDA_GRAD_W } cuda_pass;
 
 /* Tensors, LK_NO_TENSOR where absent: x, w, b, y, or the gradients in their places. */
 typedef struct product_tensors { int x, w, b, y; } product_tensors;
-typedef struct product_places { cuda_place x, w, b, y; } product_places;
+typedef struct product_refs { cuda_ref x, w, b, y; } product_refs;
 
 product_tensors cuda_product_tensors(const lk_node *node, cuda_pass pass);
-product_places cuda_product_places(const lk_graph *graph, product_tensors tensors);
+product_refs cuda_product_refs(const lk_graph *graph, product_tensors tensors);
 
 /* Whether a product at node `first` is followed by a ReLU that may be done with it: nobody else reads what lies between,
  * and writing the result spoils nothing that is still read.  *tensors: of the product, with the ReLU's output as y. */
@@ -27,7 +27,7 @@ void cuda_kernel_free(lk_kernel *kernel);
  * the arena, or in the arena's bf16 shadow, it is read there; else a copy is renewed when the parameters have changed. */
 typedef struct cuda_weight {
     cuda_ctx *ctx;     /* borrowed */
-    cuda_place at;
+    cuda_ref at;
     int64_t O, I, taps;
     bool bf16, shadowed;
     void *copy;        /* owned, device; NULL: read where it lies */
@@ -38,7 +38,7 @@ lk_status cuda_weight_new(cuda_ctx *ctx, const lk_graph *graph, int tensor, lk_d
 /* What *weight's bytes are aligned to. */
 uint32_t cuda_weight_alignment(const cuda_weight *weight);
 /* Queues the renewal of a copy if the run asks for it; *at is NULL for an absent parameter. */
-lk_status cuda_weight_ready(const cuda_weight *weight, const lk_run *run, const void **at);
+lk_status cuda_weight_ready(const cuda_weight *weight, const lk_launch_args *run, const void **at);
 void cuda_weight_free(cuda_weight *weight);
 /* Queues dw (O, I, taps) from its packed form (O, taps, I), both fp32. */
 lk_status cuda_weight_unpack(cuda_ctx *ctx, float *dw, const float *packed, int64_t O, int64_t I, int64_t taps);

@@ -105,7 +105,7 @@ static lk_status renew_shadow(cuda_ctx *ctx, const lk_graph *graph, const float 
     return LK_OK;
 }
 
-static lk_status queue_begin(void *arg, const lk_graph *graph, lk_run *run)
+static lk_status queue_begin(void *arg, const lk_graph *graph, lk_launch_args *run)
 {
     cuda_ctx *ctx = (cuda_ctx *)arg;
 
@@ -116,7 +116,7 @@ static lk_status queue_begin(void *arg, const lk_graph *graph, lk_run *run)
     return renew_shadow(ctx, graph, (const float *)run->base[LK_ARENA_PARAMS]);
 }
 
-static void mark_uploads(cuda_ctx *ctx, const lk_run *run)
+static void mark_uploads(cuda_ctx *ctx, const lk_launch_args *run)
 {
     cuda_upload_read_by_tape(ctx->upload, run->base[LK_ARENA_X]);
     cuda_upload_read_by_tape(ctx->upload, run->base[LK_ARENA_TARGET]);
@@ -124,7 +124,7 @@ static void mark_uploads(cuda_ctx *ctx, const lk_run *run)
 }
 
 /* run->args may be of a tape that has been launched since. */
-static lk_status queue_run(void *arg, const lk_kernel *kernels, size_t n, const lk_run *run)
+static lk_status queue_run(void *arg, const lk_kernel *kernels, size_t n, const lk_launch_args *run)
 {
     cuda_ctx *ctx = (cuda_ctx *)arg;
     cuda_lane_record r;

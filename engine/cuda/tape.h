@@ -22,7 +22,7 @@ typedef enum cuda_record_kind {
 typedef struct cuda_lane_record {
     const lk_kernel *kernels;
     size_t n;
-    lk_run run;
+    lk_launch_args run;
 } cuda_lane_record;
 
 typedef struct cuda_range_record {

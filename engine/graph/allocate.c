@@ -151,7 +151,7 @@ static void place_lives(lk_graph *graph, life *lives, int n, const life **placed
     }
 }
 
-lk_status lk_graph_place(lk_graph *graph)
+lk_status lk_graph_allocate(lk_graph *graph)
 {
     LK_TRY(drop_dead_nodes(graph));
 

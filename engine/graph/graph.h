@@ -105,13 +105,13 @@ typedef struct lk_node {
 
 typedef struct lk_graph {
     const lk_model *model;      /* borrowed; where parameters are.  NULL in tests of single ops */
-    const lk_trained *trained;  /* borrowed while the graph is built; TRAIN with a model: what needs gradients */
+    const lk_trainable *trainable; /* borrowed while the graph is built; TRAIN with a model: what needs gradients */
     lk_mode mode;
     lk_precision precision;
     bool keeps_masks;           /* dropout makes a mask; else its gradient chooses again.  lk_graph_init(): true */
     int64_t n;                  /* samples */
     lk_tensor *tensors;         /* owned */
-    lk_node *nodes;             /* owned; after lk_graph_place() in order of execution */
+    lk_node *nodes;             /* owned; after lk_graph_allocate() in order of execution */
     int n_tensors, n_nodes;
     int cap_tensors, cap_nodes;
     size_t act_bytes, act_bytes_unshared; /* after placement */
@@ -149,7 +149,7 @@ const lk_op *lk_op_get(lk_op_id id);
  * to a needs_grad tensor is differentiated in reverse order, the rest never emitted. */
 lk_status lk_graph_differentiate(lk_graph *graph, int x, int dx);
 /* Drops nodes nobody needs, orders the rest, places activations by liveness (offsets multiples of 64 bytes). */
-lk_status lk_graph_place(lk_graph *graph);
+lk_status lk_graph_allocate(lk_graph *graph);
 
 #ifdef __cplusplus
 }

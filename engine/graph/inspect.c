@@ -27,14 +27,14 @@ static double node_bytes(const lk_graph *graph, const lk_node *node)
     return nbytes;
 }
 
-void lk_plan_get_stats(const lk_plan *plan, const lk_trained *trained, lk_plan_stats *out)
+void lk_plan_get_stats(const lk_plan *plan, const lk_trainable *trainable, lk_plan_stats *out)
 {
     const lk_graph *graph = &plan->graph;
 
     *out = (lk_plan_stats){
         .n_nodes = (size_t)graph->n_nodes,
-        .param_bytes = lk_model_n_elem(lk_trained_model(trained)) * sizeof(float),
-        .grad_bytes = lk_trained_n_grads(trained) * sizeof(float),
+        .param_bytes = lk_model_n_elem(lk_trainable_model(trainable)) * sizeof(float),
+        .grad_bytes = lk_trainable_n_grads(trainable) * sizeof(float),
         .activation_bytes = graph->act_bytes,
         .activation_bytes_unshared = graph->act_bytes_unshared,
     };

@@ -34,26 +34,26 @@ static lk_status bind_nodes(lk_plan *plan, const lk_backend *backend, void *ctx)
     return LK_OK;
 }
 
-static lk_status make(lk_plan *plan, const lk_backend *backend, void *ctx, const lk_trained *trained)
+static lk_status make(lk_plan *plan, const lk_backend *backend, void *ctx, const lk_trainable *trainable)
 {
-    plan->graph.trained = trained;
+    plan->graph.trainable = trainable;
     plan->graph.keeps_masks = backend->keeps_masks;
     LK_TRY(lk_model_build(plan->graph.model, &plan->graph));
-    plan->graph.trained = NULL;
-    LK_TRY(lk_graph_place(&plan->graph));
-    if (plan->graph.mode == LK_TRAIN) LK_TRY(lk_plan_map_gradients(plan, trained));
+    plan->graph.trainable = NULL;
+    LK_TRY(lk_graph_allocate(&plan->graph));
+    if (plan->graph.mode == LK_TRAIN) LK_TRY(lk_plan_map_gradients(plan, trainable));
     return bind_nodes(plan, backend, ctx);
 }
 
-lk_status lk_plan_new(const lk_backend *backend, void *ctx, const lk_trained *trained, lk_mode mode,
+lk_status lk_plan_new(const lk_backend *backend, void *ctx, const lk_trainable *trainable, lk_mode mode,
                       lk_precision precision, int64_t n, lk_plan **out)
 {
     lk_plan *plan = calloc(1, sizeof *plan);
 
     *out = NULL;
     LK_TRY_ALLOC(plan, sizeof *plan);
-    lk_graph_init(&plan->graph, lk_trained_model(trained), mode, precision, n);
-    const lk_status status = make(plan, backend, ctx, trained);
+    lk_graph_init(&plan->graph, lk_trainable_model(trainable), mode, precision, n);
+    const lk_status status = make(plan, backend, ctx, trainable);
     if (status != LK_OK) {
         lk_plan_free(&plan);
         return lk_trace(status, __FILE__, __LINE__);
@@ -70,7 +70,7 @@ void lk_plan_free(lk_plan **plan)
     for (int i = p->n_kernels - 1; i >= 0; i--)
         if (p->kernels[i].free) p->kernels[i].free(p->kernels[i].state);
     free(p->kernels);
-    free(p->completions);
+    free(p->grads_ready);
     free(p->unwritten);
     lk_graph_clear(&p->graph);
     free(p);
@@ -78,8 +78,8 @@ void lk_plan_free(lk_plan **plan)
 }
 
 /* Kernels [begin, end); a device only queues them. */
-static lk_status run_kernels(const lk_plan *plan, const lk_backend *backend, void *ctx, const lk_run *run, int begin,
-                             int end)
+static lk_status run_kernels(const lk_plan *plan, const lk_backend *backend, void *ctx, const lk_launch_args *run,
+                             int begin, int end)
 {
     if (backend->device) return backend->device->run(ctx, plan->kernels + begin, (size_t)(end - begin), run);
     for (int i = begin; i < end; i++)
@@ -87,10 +87,10 @@ static lk_status run_kernels(const lk_plan *plan, const lk_backend *backend, voi
     return LK_OK;
 }
 
-lk_status lk_plan_run(const lk_plan *plan, const lk_backend *backend, void *ctx, const lk_run *run,
+lk_status lk_plan_run(const lk_plan *plan, const lk_backend *backend, void *ctx, const lk_launch_args *run,
                       lk_ready_fn *ready, void *ready_arg)
 {
-    const lk_completion *next = plan->completions, *end = next + plan->n_completions;
+    const lk_grad_ready *next = plan->grads_ready, *end = next + plan->n_grads_ready;
     int done = 0;
 
     while (ready && next < end) {

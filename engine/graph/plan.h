@@ -11,17 +11,17 @@
 typedef struct lk_range { size_t begin, end; } lk_range;
 
 /* A range that is final once node `after` has run. */
-typedef struct lk_completion {
+typedef struct lk_grad_ready {
     int after;
     lk_range range;
-} lk_completion;
+} lk_grad_ready;
 
 typedef struct lk_plan {
     lk_graph graph;
     lk_kernel *kernels;           /* owned; one per node, in order */
     int n_kernels;
-    lk_completion *completions;   /* owned; TRAIN: in order of nodes, together the whole gradient arena */
-    int n_completions;
+    lk_grad_ready *grads_ready;   /* owned; TRAIN: in order of nodes, together the whole gradient arena */
+    int n_grads_ready;
     lk_range *unwritten;          /* owned; TRAIN: padding and gradients no node writes: zeroed in each run */
     int n_unwritten;
     uint64_t prepared_version;    /* params_version of the last run, 0 before the first */
@@ -29,18 +29,18 @@ typedef struct lk_plan {
 
 /* Builds, differentiates, places and binds.  backend, ctx and the model of `trained` are borrowed and must outlive the
  * plan; the set itself is read here only, and by training plans alone. */
-lk_status lk_plan_new(const lk_backend *backend, void *ctx, const lk_trained *trained, lk_mode mode,
+lk_status lk_plan_new(const lk_backend *backend, void *ctx, const lk_trainable *trainable, lk_mode mode,
                       lk_precision precision, int64_t n, lk_plan **out);
 void lk_plan_free(lk_plan **plan);
 
-/* Fills completions and unwritten of a placed training graph. */
-lk_status lk_plan_map_gradients(lk_plan *plan, const lk_trained *trained);
+/* Fills grads_ready and unwritten of a placed training graph. */
+lk_status lk_plan_map_gradients(lk_plan *plan, const lk_trainable *trainable);
 
 /* Runs all kernels in order; ready may be NULL. */
-lk_status lk_plan_run(const lk_plan *plan, const lk_backend *backend, void *ctx, const lk_run *run,
+lk_status lk_plan_run(const lk_plan *plan, const lk_backend *backend, void *ctx, const lk_launch_args *run,
                       lk_ready_fn *ready, void *ready_arg);
 
-void lk_plan_get_stats(const lk_plan *plan, const lk_trained *trained, lk_plan_stats *out);
+void lk_plan_get_stats(const lk_plan *plan, const lk_trainable *trainable, lk_plan_stats *out);
 void lk_plan_print(const lk_plan *plan, void (*put)(void *arg, const char *line), void *arg);
 
 #endif

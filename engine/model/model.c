@@ -54,10 +54,10 @@ static lk_status build_training(const lk_model *model, lk_graph *graph, int y)
 {
     int target, slot, dy;
 
-    assert(graph->trained);
+    assert(graph->trainable);
     LK_TRY(add_target(&model->spec, graph, y, &target));
     LK_TRY(lk_graph_tensor(graph, "loss", LK_DTYPE_F32, 0, NULL, LK_ARENA_GRADS,
-                           lk_trained_slot(graph->trained, LK_SLOT_LOSS) * sizeof(float), &slot));
+                           lk_trainable_slot(graph->trainable, LK_SLOT_LOSS) * sizeof(float), &slot));
     LK_TRY(lk_op_loss(graph, "loss", &model->spec.loss, y, target, slot, LK_NO_TENSOR, &dy));
     return lk_graph_differentiate(graph, y, dy);
 }

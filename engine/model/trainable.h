@@ -1,4 +1,4 @@
-/* What the engine asks of a trained set beyond engine.h.  Private to engine/. */
+/* What the engine asks of a trainable set beyond engine.h.  Private to engine/. */
 #ifndef LK_TRAINED_H
 #define LK_TRAINED_H
 
@@ -12,10 +12,10 @@ static inline size_t lk_round_up(size_t n_elem)
 }
 
 /* Buffers that follow the lanes' statistics: runs as those of parameters, of the same two arenas; group is 0. */
-size_t lk_trained_n_stat_runs(const lk_trained *trained);
-const lk_trained_run *lk_trained_get_stat_run(const lk_trained *trained, size_t r);
+size_t lk_trainable_n_stat_ranges(const lk_trainable *trainable);
+const lk_trainable_range *lk_trainable_get_stat_range(const lk_trainable *trainable, size_t r);
 
 /* Differs between any two sets that were ever made. */
-uint64_t lk_trained_id(const lk_trained *trained);
+uint64_t lk_trainable_id(const lk_trainable *trainable);
 
 #endif

@@ -32,9 +32,9 @@ static void identify(lk_graph *graph, int id, size_t info)
     lk_tensor *tensor = &graph->tensors[id];
 
     tensor->info = (int)info;
-    if (graph->mode != LK_TRAIN || !lk_trained_has(graph->trained, info)) return;
+    if (graph->mode != LK_TRAIN || !lk_trainable_has(graph->trainable, info)) return;
     tensor->needs_grad = true;
-    tensor->grad_offset = lk_trained_offset(graph->trained, info) * sizeof(float);
+    tensor->grad_offset = lk_trainable_offset(graph->trainable, info) * sizeof(float);
 }
 
 /* The layer's tensor in the graph, at its place in the parameter arena once the model is laid out. */
@@ -107,7 +107,7 @@ static lk_status statistic(lk_builder *builder, int buffer, int *out)
 {
     const lk_graph *graph = builder->graph;
     const lk_tensor of = graph->tensors[buffer];
-    const size_t offset = builder->registering ? 0 : lk_trained_offset(graph->trained, (size_t)of.info);
+    const size_t offset = builder->registering ? 0 : lk_trainable_offset(graph->trainable, (size_t)of.info);
     char name[2 * LK_MAX_NAME + 8];
 
     *out = LK_NO_TENSOR;

@@ -28,9 +28,9 @@ struct lk_ema {
     int64_t step;
     bool started;
     bool started_before;       /* the call counted last */
-    lk_ema_run *runs;             /* owned; of an averaging call */
+    lk_ema_range *runs;           /* owned; of an averaging call */
     size_t n_runs;
-    lk_ema_run whole_copy, whole_off;
+    lk_ema_range whole_copy, whole_off;
 };
 
 /* -------------------------------------------------------------------- spec */
@@ -95,7 +95,7 @@ static lk_ema_mode mode_of(const lk_ema_spec *spec, const char *name)
 /* Tensors lie in the arena in order from 0, so alike neighbours (and the padding behind them) join into one run. */
 static void make_runs(lk_ema *ema, const lk_model *model)
 {
-    lk_ema_run *run = NULL;
+    lk_ema_range *run = NULL;
 
     for (size_t t = 0; t < lk_model_n_tensors(model); t++) {
         const lk_tensor_info *info = lk_model_tensor(model, t);
@@ -104,7 +104,7 @@ static void make_runs(lk_ema *ema, const lk_model *model)
         if (run && run->mode == mode) continue;
         if (run) run->end = info->offset;
         run = &ema->runs[ema->n_runs++];
-        *run = (lk_ema_run){.begin = info->offset, .end = ema->n_elem, .mode = mode};
+        *run = (lk_ema_range){.begin = info->offset, .end = ema->n_elem, .mode = mode};
     }
 }
 
@@ -135,8 +135,8 @@ lk_status lk_ema_new(lk_engine *engine, const lk_ema_spec *spec, const float *pa
     ema->spec = *spec;
     ema->backend = lk_engine_backend(engine, &ema->ctx);
     ema->n_elem = lk_model_n_elem(model);
-    ema->whole_copy = (lk_ema_run){.end = ema->n_elem, .mode = LK_EMA_COPY};
-    ema->whole_off = (lk_ema_run){.end = ema->n_elem, .mode = LK_EMA_OFF};
+    ema->whole_copy = (lk_ema_range){.end = ema->n_elem, .mode = LK_EMA_COPY};
+    ema->whole_off = (lk_ema_range){.end = ema->n_elem, .mode = LK_EMA_OFF};
     const lk_status status = fill(ema, model, params);
     if (status != LK_OK) lk_ema_free(&ema);
     LK_TRY(status);
@@ -198,8 +198,8 @@ void lk_ema_retreat(lk_ema *ema)
     ema->started = ema->started_before;
 }
 
-static lk_status take_run(lk_ema *ema, const lk_ema_turn *turn, const lk_ema_run *run, const float *params, size_t from,
-                          size_t to, bool pending)
+static lk_status take_run(lk_ema *ema, const lk_ema_turn *turn, const lk_ema_range *run, const float *params,
+                          size_t from, size_t to, bool pending)
 {
     const lk_device_calls *device = ema->backend->device;
 
@@ -210,7 +210,7 @@ static lk_status take_run(lk_ema *ema, const lk_ema_turn *turn, const lk_ema_run
 lk_status lk_ema_take(lk_ema *ema, const lk_ema_turn *turn, const float *params, size_t begin, size_t end, bool pending)
 {
     for (size_t r = 0; r < turn->n_runs; r++) {
-        const lk_ema_run *run = &turn->runs[r];
+        const lk_ema_range *run = &turn->runs[r];
         const size_t from = run->begin > begin ? run->begin : begin, to = run->end < end ? run->end : end;
 
         if (from < to && run->mode != LK_EMA_OFF) LK_TRY(take_run(ema, turn, run, params, from, to, pending));

@@ -8,14 +8,14 @@
 #include "engine/backend.h"
 
 /* Neighbouring tensors that are treated alike, [begin, end) of the parameter arena. */
-typedef struct lk_ema_run {
+typedef struct lk_ema_range {
     size_t begin, end;
     lk_ema_mode mode;
-} lk_ema_run;
+} lk_ema_range;
 
 /* One call of update: what happens to each part of the arena.  The runs cover it in order; borrowed from the EMA. */
 typedef struct lk_ema_turn {
-    const lk_ema_run *runs;
+    const lk_ema_range *runs;
     size_t n_runs;
     float decay; /* where a run's mode is LK_EMA_BLEND */
 } lk_ema_turn;

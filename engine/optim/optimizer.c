@@ -29,13 +29,13 @@ typedef struct piece {
 } piece;
 
 struct lk_optimizer {
-    const lk_trained *trained; /* borrowed */
+    const lk_trainable *trainable; /* borrowed */
     const lk_backend *backend; /* borrowed, as its state */
     void *ctx;
     lk_optimizer_spec *specs;  /* owned, one a group */
     lk_optimizer_spec common;  /* what all groups share: kind, amsgrad, clip_norm, clip_value */
     int n_states;
-    float *state[MAX_STATES];  /* owned, in the backend's memory; (lk_trained_n_elem) each */
+    float *state[MAX_STATES];  /* owned, in the backend's memory; (lk_trainable_n_elem) each */
     int64_t updates;           /* done by this optimizer */
     int64_t *joined;           /* owned, by tensor of the model */
     piece *pieces;             /* owned; what an update visits, in order, room for every tensor */
@@ -124,17 +124,17 @@ static bool continues(const piece *last, const piece *next)
 /* Tensors with their padding join where they may. */
 static void make_pieces(lk_optimizer *optimizer)
 {
-    const lk_trained *trained = optimizer->trained;
-    const lk_model *model = lk_trained_model(trained);
+    const lk_trainable *trainable = optimizer->trainable;
+    const lk_model *model = lk_trainable_model(trainable);
 
     optimizer->n_pieces = 0;
     optimizer->pieces_stale = false;
     for (size_t t = 0; t < lk_model_n_tensors(model); t++) {
-        if (!lk_trained_has(trained, t)) continue;
+        if (!lk_trainable_has(trainable, t)) continue;
         const lk_tensor_info *info = lk_model_tensor(model, t);
-        const int group = lk_trained_group(trained, t);
+        const int group = lk_trainable_group(trainable, t);
         const bool alone = optimizer->common.kind != LK_SGD && optimizer->specs[group].eps == 0.0;
-        const piece next = {.param = info->offset, .grad = lk_trained_offset(trained, t),
+        const piece next = {.param = info->offset, .grad = lk_trainable_offset(trainable, t),
                             .n_elem = alone ? info->n_elem : lk_round_up(info->n_elem), .group = group,
                             .joined = optimizer->joined[t]};
         piece *last = optimizer->n_pieces ? &optimizer->pieces[optimizer->n_pieces - 1] : NULL;
@@ -148,9 +148,9 @@ static void make_pieces(lk_optimizer *optimizer)
 
 static lk_status fill(lk_optimizer *optimizer, const lk_optimizer_spec *specs)
 {
-    const int n_groups = lk_trained_n_groups(optimizer->trained);
-    const size_t n_tensors = lk_model_n_tensors(lk_trained_model(optimizer->trained));
-    const size_t state_nbytes = lk_trained_n_elem(optimizer->trained) * sizeof(float);
+    const int n_groups = lk_trainable_n_groups(optimizer->trainable);
+    const size_t n_tensors = lk_model_n_tensors(lk_trainable_model(optimizer->trainable));
+    const size_t state_nbytes = lk_trainable_n_elem(optimizer->trainable) * sizeof(float);
 
     optimizer->specs = lk_alloc((size_t)n_groups * sizeof *specs);
     LK_TRY_ALLOC(optimizer->specs, (size_t)n_groups * sizeof *specs);
@@ -165,17 +165,17 @@ static lk_status fill(lk_optimizer *optimizer, const lk_optimizer_spec *specs)
     return LK_OK;
 }
 
-lk_status lk_optimizer_new(lk_engine *engine, const lk_trained *trained, const lk_optimizer_spec *specs,
+lk_status lk_optimizer_new(lk_engine *engine, const lk_trainable *trainable, const lk_optimizer_spec *specs,
                            lk_optimizer **out)
 {
     *out = NULL;
-    LK_TRY(check_groups(specs, lk_trained_n_groups(trained)));
+    LK_TRY(check_groups(specs, lk_trainable_n_groups(trainable)));
     lk_optimizer *optimizer = lk_alloc(sizeof *optimizer);
     LK_TRY_ALLOC(optimizer, sizeof *optimizer);
-    optimizer->trained = trained;
+    optimizer->trainable = trainable;
     optimizer->common = specs[0];
     optimizer->backend = lk_engine_backend(engine, &optimizer->ctx);
-    optimizer->n_states = count_states(specs, lk_trained_n_groups(trained));
+    optimizer->n_states = count_states(specs, lk_trainable_n_groups(trainable));
     const lk_status status = fill(optimizer, specs);
     if (status != LK_OK) lk_optimizer_free(&optimizer);
     LK_TRY(status);
@@ -206,16 +206,16 @@ static int shared_states(const lk_optimizer *a, const lk_optimizer *b)
     return a->n_states < b->n_states ? a->n_states : b->n_states;
 }
 
-lk_status lk_optimizer_carry(lk_optimizer *to, lk_optimizer *from)
+lk_status lk_optimizer_copy_state(lk_optimizer *to, lk_optimizer *from)
 {
-    const lk_model *model = lk_trained_model(to->trained);
+    const lk_model *model = lk_trainable_model(to->trainable);
     const int n_states = shared_states(to, from);
 
-    if (lk_trained_model(from->trained) != model)
+    if (lk_trainable_model(from->trainable) != model)
         return LK_FAIL(LK_ERR_USAGE, "an optimizer's states can only go on with the same model");
     if (n_states == 0) return LK_OK;
     for (size_t t = 0; t < lk_model_n_tensors(model); t++) {
-        if (!lk_trained_has(to->trained, t) || !lk_trained_has(from->trained, t)) continue;
+        if (!lk_trainable_has(to->trainable, t) || !lk_trainable_has(from->trainable, t)) continue;
         for (int i = 0; i < n_states; i++)
             LK_TRY(copy(to, lk_optimizer_state(to, i, t), lk_optimizer_state(from, i, t),
                         lk_model_tensor(model, t)->n_elem));
@@ -233,8 +233,8 @@ const char *lk_optimizer_state_name(const lk_optimizer *optimizer, int i)
 
 float *lk_optimizer_state(lk_optimizer *optimizer, int i, size_t tensor)
 {
-    assert(lk_trained_has(optimizer->trained, tensor));
-    return optimizer->state[i] + lk_trained_offset(optimizer->trained, tensor);
+    assert(lk_trainable_has(optimizer->trainable, tensor));
+    return optimizer->state[i] + lk_trainable_offset(optimizer->trainable, tensor);
 }
 
 int64_t lk_optimizer_step(const lk_optimizer *optimizer, size_t tensor)
@@ -254,8 +254,8 @@ lk_status lk_optimizer_inspect(lk_optimizer *optimizer, const float *grads, bool
 {
     const lk_backend *backend = optimizer->backend;
     const lk_optimizer_spec *common = &optimizer->common;
-    const float *slots = grads + lk_trained_slot(optimizer->trained, (lk_slot)0);
-    const size_t n_elem = lk_trained_n_elem(optimizer->trained);
+    const float *slots = grads + lk_trainable_slot(optimizer->trainable, (lk_slot)0);
+    const size_t n_elem = lk_trainable_n_elem(optimizer->trainable);
     const bool all = check_all || common->clip_norm > 0.0;
 
     *out = (lk_grad_report){.norm = NAN, .finite = true};
@@ -271,7 +271,7 @@ lk_status lk_optimizer_inspect(lk_optimizer *optimizer, const float *grads, bool
     return LK_OK;
 }
 
-lk_status lk_optimizer_settle(lk_optimizer *optimizer, lk_grad_report *report, lk_ema *ema)
+lk_status lk_optimizer_sync(lk_optimizer *optimizer, lk_grad_report *report, lk_ema *ema)
 {
     if (!report->pending) return LK_OK;
     LK_TRY(optimizer->backend->device->report(optimizer->ctx, report));
@@ -288,7 +288,7 @@ lk_status lk_optimizer_settle(lk_optimizer *optimizer, lk_grad_report *report, l
 typedef struct update_call {
     float *params, *ema;
     const float *grads;
-    const lk_group_rates *rates;
+    const lk_hyperparams *hyperparams;
     lk_ema_turn turn;
     float grad_scale;
     bool pending;           /* the device knows grad_scale */
@@ -303,31 +303,31 @@ static float clip_scale(const lk_optimizer_spec *spec, double norm)
 }
 
 /* The group's spec with the rates that schedules give, but for the momentum. */
-static lk_optimizer_spec spec_now(const lk_optimizer_spec *spec, const lk_group_rates *rates)
+static lk_optimizer_spec spec_now(const lk_optimizer_spec *spec, const lk_hyperparams *hyperparams)
 {
     lk_optimizer_spec now = *spec;
 
-    if (!isnan(rates->lr)) now.lr = rates->lr;
-    if (!isnan(rates->weight_decay)) now.weight_decay = rates->weight_decay;
+    if (!isnan(hyperparams->lr)) now.lr = hyperparams->lr;
+    if (!isnan(hyperparams->weight_decay)) now.weight_decay = hyperparams->weight_decay;
     return now;
 }
 
 /* PyTorch cycles Adam's beta1 where SGD has its momentum. */
-static double momentum_now(const lk_optimizer_spec *spec, const lk_group_rates *rates)
+static double momentum_now(const lk_optimizer_spec *spec, const lk_hyperparams *hyperparams)
 {
-    if (!isnan(rates->momentum)) return rates->momentum;
+    if (!isnan(hyperparams->momentum)) return hyperparams->momentum;
     return spec->kind == LK_SGD ? spec->momentum : spec->beta1;
 }
 
 /* One piece, run by run of the EMA's turn; a single pass when all tensors are treated alike. */
 static lk_status update_piece(const lk_optimizer *optimizer, const update_call *call, const piece *p)
 {
-    const lk_group_rates *rates = &call->rates[p->group];
-    const lk_optimizer_spec spec = spec_now(&optimizer->specs[p->group], rates);
+    const lk_hyperparams *hyperparams = &call->hyperparams[p->group];
+    const lk_optimizer_spec spec = spec_now(&optimizer->specs[p->group], hyperparams);
     const size_t p_end = p->param + p->n_elem;
 
     for (size_t r = 0; r < call->turn.n_runs; r++) {
-        const lk_ema_run *run = &call->turn.runs[r];
+        const lk_ema_range *run = &call->turn.runs[r];
         const size_t begin = run->begin > p->param ? run->begin : p->param, end = run->end < p_end ? run->end : p_end;
 
         if (begin >= end) continue;
@@ -335,7 +335,7 @@ static lk_status update_piece(const lk_optimizer *optimizer, const update_call *
         lk_update update = {
             .spec = &spec, .params = call->params + begin, .grads = call->grads + packed, .n_elem = end - begin,
             .step = optimizer->updates + 1 - p->joined, .lr = spec.lr,
-            .momentum = momentum_now(&spec, rates), .grad_scale = call->grad_scale,
+            .momentum = momentum_now(&spec, hyperparams), .grad_scale = call->grad_scale,
             .ema = run->mode == LK_EMA_OFF ? NULL : call->ema + begin, .ema_mode = run->mode,
             .ema_decay = call->turn.decay, .pending = call->pending,
         };
@@ -351,8 +351,8 @@ static lk_status average_rest(const lk_optimizer *optimizer, lk_ema *ema, const 
 {
     size_t begin = 0;
 
-    for (size_t r = 0; r < lk_trained_n_runs(optimizer->trained); r++) {
-        const lk_trained_run *run = lk_trained_get_run(optimizer->trained, r);
+    for (size_t r = 0; r < lk_trainable_n_ranges(optimizer->trainable); r++) {
+        const lk_trainable_range *run = lk_trainable_get_range(optimizer->trainable, r);
 
         LK_TRY(lk_ema_take(ema, &call->turn, call->params, begin, run->param, call->pending));
         begin = run->param + run->n_elem;
@@ -360,25 +360,25 @@ static lk_status average_rest(const lk_optimizer *optimizer, lk_ema *ema, const 
     return lk_ema_take(ema, &call->turn, call->params, begin, SIZE_MAX, call->pending);
 }
 
-static lk_status check_rates(const lk_optimizer *optimizer, const lk_group_rates *rates)
+static lk_status check_rates(const lk_optimizer *optimizer, const lk_hyperparams *hyperparams)
 {
-    for (int g = 0; g < lk_trained_n_groups(optimizer->trained); g++) {
-        if (optimizer->n_states > 0 || isnan(rates[g].momentum) || rates[g].momentum == 0.0) continue;
+    for (int g = 0; g < lk_trainable_n_groups(optimizer->trainable); g++) {
+        if (optimizer->n_states > 0 || isnan(hyperparams[g].momentum) || hyperparams[g].momentum == 0.0) continue;
         return LK_FAIL(LK_ERR_USAGE, "optimizer.momentum is 0, so there is no buffer for a scheduled momentum of %g; "
-                       "give the optimizer a momentum above 0", rates[g].momentum);
+                       "give the optimizer a momentum above 0", hyperparams[g].momentum);
     }
     return LK_OK;
 }
 
-lk_status lk_optimizer_update(lk_optimizer *optimizer, float *params, const float *grads, const lk_group_rates *rates,
-                              const lk_grad_report *report, lk_ema *ema)
+lk_status lk_optimizer_update(lk_optimizer *optimizer, float *params, const float *grads,
+                              const lk_hyperparams *hyperparams, const lk_grad_report *report, lk_ema *ema)
 {
-    const lk_ema_run off = {.end = SIZE_MAX, .mode = LK_EMA_OFF};
-    update_call call = {.params = params, .grads = grads, .rates = rates, .grad_scale = 1.0f,
+    const lk_ema_range off = {.end = SIZE_MAX, .mode = LK_EMA_OFF};
+    update_call call = {.params = params, .grads = grads, .hyperparams = hyperparams, .grad_scale = 1.0f,
                         .ema = ema ? lk_ema_params(ema) : NULL,
                         .turn = ema ? lk_ema_next(ema) : (lk_ema_turn){.runs = &off, .n_runs = 1}};
 
-    LK_TRY(check_rates(optimizer, rates));
+    LK_TRY(check_rates(optimizer, hyperparams));
     if (optimizer->common.clip_norm > 0.0) {
         if (!report) return LK_FAIL(LK_ERR_USAGE, "optimizer.clip_norm: an update needs the report of its gradients");
         if (!report->pending) call.grad_scale = clip_scale(&optimizer->common, report->norm);

@@ -21,7 +21,7 @@
 
 #include <math.h>
 
-static lk_status next(lk_node *node, const lk_moment *moment, double current, double *out);
+static lk_status next(lk_schedule_node *node, const lk_moment *moment, double current, double *out);
 
 static int64_t whole(const lk_moment *moment) { return (int64_t)floor(moment->n); }
 
@@ -39,7 +39,7 @@ static lk_moment at_step(const lk_moment *moment, int64_t n)
 /* ------------------------------------------------------------------- kinds */
 
 /* Whether each step overwrites the value before. */
-static bool overwrites(const lk_node *node)
+static bool overwrites(const lk_schedule_node *node)
 {
     switch (node->spec.kind) {
     case LK_SCHEDULE_LAMBDA: case LK_SCHEDULE_WARM_RESTARTS: case LK_SCHEDULE_CYCLIC: case LK_SCHEDULE_ONECYCLE:
@@ -60,7 +60,7 @@ static bool overwrites(const lk_node *node)
 
 /* In an expression of the outermost schedule the word that `every` names is the schedule's own count, and the
  * other one the run's; an inner expression has the first alone. */
-static lk_status factor_of(lk_node *node, const lk_moment *moment, double *out)
+static lk_status factor_of(lk_schedule_node *node, const lk_moment *moment, double *out)
 {
     const double n = (double)whole(moment);
     const bool by_step = node->spec.every == LK_EVERY_STEP;
@@ -69,7 +69,7 @@ static lk_status factor_of(lk_node *node, const lk_moment *moment, double *out)
     return lk_expression_eval(node->expression, values, out);
 }
 
-static lk_status lambda_at(lk_node *node, const lk_moment *moment, double *out)
+static lk_status lambda_at(lk_schedule_node *node, const lk_moment *moment, double *out)
 {
     double factor;
 
@@ -78,7 +78,7 @@ static lk_status lambda_at(lk_node *node, const lk_moment *moment, double *out)
     return LK_OK;
 }
 
-static lk_status multiplicative_next(lk_node *node, const lk_moment *moment, double current, double *out)
+static lk_status multiplicative_next(lk_schedule_node *node, const lk_moment *moment, double current, double *out)
 {
     double factor;
 
@@ -88,8 +88,8 @@ static lk_status multiplicative_next(lk_node *node, const lk_moment *moment, dou
 }
 
 /* Steps from the memo, or from the beginning, to n. */
-static lk_status recur(lk_node *node, const lk_moment *moment, double first,
-                       lk_status (*step)(lk_node *, const lk_moment *, double, double *), double *out)
+static lk_status recur(lk_schedule_node *node, const lk_moment *moment, double first,
+                       lk_status (*step)(lk_schedule_node *, const lk_moment *, double, double *), double *out)
 {
     const int64_t n = whole(moment);
 
@@ -111,7 +111,7 @@ static lk_status recur(lk_node *node, const lk_moment *moment, double first,
 /* -------------------------------------------------------------- sequential */
 
 /* Which schedule is in force at n, and when it began. */
-static unsigned active(const lk_node *node, double n, double *begin)
+static unsigned active(const lk_schedule_node *node, double n, double *begin)
 {
     const unsigned i = lk_milestones_passed(node->milestones, node->spec.n_milestones, n);
 
@@ -120,7 +120,7 @@ static unsigned active(const lk_node *node, double n, double *begin)
 }
 
 /* The value a schedule begins from that follows another, which has left `current`. */
-static lk_status restart(lk_node *node, const lk_moment *moment, double current, double *start)
+static lk_status restart(lk_schedule_node *node, const lk_moment *moment, double current, double *start)
 {
     const lk_moment zero = at_step(moment, 0);
 
@@ -130,10 +130,10 @@ static lk_status restart(lk_node *node, const lk_moment *moment, double current,
     return LK_OK;
 }
 
-static lk_status sequential_at(lk_node *node, const lk_moment *moment, double start, double *out)
+static lk_status sequential_at(lk_schedule_node *node, const lk_moment *moment, double start, double *out)
 {
     double begin;
-    lk_node *child = &node->child[active(node, moment->n, &begin)];
+    lk_schedule_node *child = &node->child[active(node, moment->n, &begin)];
     const lk_moment own = since(moment, begin), before = at_step(moment, (int64_t)begin - 1);
 
     if (begin > 0.0) {
@@ -143,75 +143,76 @@ static lk_status sequential_at(lk_node *node, const lk_moment *moment, double st
             LK_TRY(sequential_at(node, &before, start, &current));
         LK_TRY(restart(child, moment, current, &start));
     }
-    return lk_node_at(child, &own, start, out);
+    return lk_schedule_node_at(child, &own, start, out);
 }
 
-static lk_status sequential_next(lk_node *node, const lk_moment *moment, double current, double *out)
+static lk_status sequential_next(lk_schedule_node *node, const lk_moment *moment, double current, double *out)
 {
     double begin;
-    lk_node *child = &node->child[active(node, moment->n, &begin)];
+    lk_schedule_node *child = &node->child[active(node, moment->n, &begin)];
     const lk_moment own = since(moment, begin);
 
     if (own.n > 0.0) return next(child, &own, current, out);
     LK_TRY(restart(child, moment, current, &current));
-    return lk_node_at(child, &own, current, out);
+    return lk_schedule_node_at(child, &own, current, out);
 }
 
 /* ----------------------------------------------------------------- chained */
 
 /* A sequential sets the value back to the initial one when it is made. */
-static lk_status chained_start(lk_node *node, const lk_moment *moment, double start, double *out)
+static lk_status chained_start(lk_schedule_node *node, const lk_moment *moment, double start, double *out)
 {
     const lk_moment zero = at_step(moment, 0);
 
     for (unsigned i = 0; i < node->n_children; i++) {
-        lk_node *child = &node->child[i];
+        lk_schedule_node *child = &node->child[i];
 
         if (child->spec.kind == LK_SCHEDULE_SEQUENTIAL) start = child->base;
-        LK_TRY(lk_node_at(child, &zero, start, &start));
+        LK_TRY(lk_schedule_node_at(child, &zero, start, &start));
     }
     *out = start;
     return LK_OK;
 }
 
-static lk_status chained_next_from(lk_node *node, unsigned first, const lk_moment *moment, double current, double *out)
+static lk_status chained_next_from(lk_schedule_node *node, unsigned first, const lk_moment *moment, double current,
+                                   double *out)
 {
     for (unsigned i = first; i < node->n_children; i++) LK_TRY(next(&node->child[i], moment, current, &current));
     *out = current;
     return LK_OK;
 }
 
-static lk_status chained_next(lk_node *node, const lk_moment *moment, double current, double *out)
+static lk_status chained_next(lk_schedule_node *node, const lk_moment *moment, double current, double *out)
 {
     return chained_next_from(node, 0, moment, current, out);
 }
 
-static bool all_multiply(const lk_node *node)
+static bool all_multiply(const lk_schedule_node *node)
 {
     for (unsigned i = 0; i < node->n_children; i++)
         if (!lk_schedule_multiplies(node->child[i].spec.kind)) return false;
     return true;
 }
 
-static lk_status product_at(lk_node *node, const lk_moment *moment, double start, double *out)
+static lk_status product_at(lk_schedule_node *node, const lk_moment *moment, double start, double *out)
 {
-    for (unsigned i = 0; i < node->n_children; i++) LK_TRY(lk_node_at(&node->child[i], moment, start, &start));
+    for (unsigned i = 0; i < node->n_children; i++) LK_TRY(lk_schedule_node_at(&node->child[i], moment, start, &start));
     *out = start;
     return LK_OK;
 }
 
-static lk_status chained_at(lk_node *node, const lk_moment *moment, double start, double *out)
+static lk_status chained_at(lk_schedule_node *node, const lk_moment *moment, double start, double *out)
 {
     unsigned behind = node->n_children; /* the last that overwrites is the one before */
 
     if (moment->n < 1.0) return chained_start(node, moment, start, out);
-    if (node->n_children == 1) return lk_node_at(&node->child[0], moment, start, out);
+    if (node->n_children == 1) return lk_schedule_node_at(&node->child[0], moment, start, out);
     if (all_multiply(node)) return product_at(node, moment, start, out);
     while (behind > 0 && !overwrites(&node->child[behind - 1])) behind--;
     if (behind > 0) {
         const lk_moment step = at_step(moment, whole(moment));
 
-        LK_TRY(lk_node_at(&node->child[behind - 1], moment, start, &start));
+        LK_TRY(lk_schedule_node_at(&node->child[behind - 1], moment, start, &start));
         return chained_next_from(node, behind, &step, start, out);
     }
     LK_TRY(chained_start(node, moment, start, &start));
@@ -220,7 +221,7 @@ static lk_status chained_at(lk_node *node, const lk_moment *moment, double start
 
 /* ----------------------------------------------------------- without warmup */
 
-static lk_status cycle_at(lk_node *node, int64_t n, double *out)
+static lk_status cycle_at(lk_schedule_node *node, int64_t n, double *out)
 {
     double momentum;
 
@@ -229,7 +230,7 @@ static lk_status cycle_at(lk_node *node, int64_t n, double *out)
     return LK_OK;
 }
 
-static lk_status main_at(lk_node *node, const lk_moment *moment, double start, double *out)
+static lk_status main_at(lk_schedule_node *node, const lk_moment *moment, double start, double *out)
 {
     const lk_schedule_spec *spec = &node->spec;
     const int64_t n = whole(moment);
@@ -252,7 +253,7 @@ static lk_status main_at(lk_node *node, const lk_moment *moment, double start, d
     return LK_OK;
 }
 
-static lk_status main_next(lk_node *node, const lk_moment *moment, double current, double *out)
+static lk_status main_next(lk_schedule_node *node, const lk_moment *moment, double current, double *out)
 {
     const lk_schedule_spec *spec = &node->spec;
     const int64_t n = whole(moment);
@@ -280,7 +281,7 @@ static double warmth(const lk_schedule_spec *spec, double n)
     return spec->warmup.start_factor + (1.0 - spec->warmup.start_factor) * t;
 }
 
-lk_status lk_node_at(lk_node *node, const lk_moment *moment, double start, double *out)
+lk_status lk_schedule_node_at(lk_schedule_node *node, const lk_moment *moment, double start, double *out)
 {
     const double warm = (double)node->spec.warmup.total_iters;
     const lk_moment zero = at_step(moment, 0), own = since(moment, warm);
@@ -292,13 +293,13 @@ lk_status lk_node_at(lk_node *node, const lk_moment *moment, double start, doubl
 }
 
 /* PyTorch's one step from n - 1 to n >= 1. */
-static lk_status next(lk_node *node, const lk_moment *moment, double current, double *out)
+static lk_status next(lk_schedule_node *node, const lk_moment *moment, double current, double *out)
 {
     const lk_schedule_spec *spec = &node->spec;
     const double warm = (double)spec->warmup.total_iters;
     const lk_moment own = since(moment, warm);
 
-    if (overwrites(node)) return lk_node_at(node, moment, NAN, out);
+    if (overwrites(node)) return lk_schedule_node_at(node, moment, NAN, out);
     if (moment->n > warm) return main_next(node, &own, current, out);
     *out = current * (warmth(spec, moment->n) / warmth(spec, moment->n - 1.0));
     return LK_OK;

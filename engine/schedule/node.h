@@ -2,11 +2,11 @@
  * What the files of the schedules share.  Private to engine/optim/.
  *
  *   schedule.c            the public face: time, plateau, state
- *   schedule_check.c      ranges of the parameters
- *   schedule_closed.c     kinds that are a formula in their step
- *   schedule_cycle.c      warm restarts, cyclic, one-cycle: value and momentum
- *   schedule_composite.c  values of the tree: warmup, sequential, chained, and what depends on the value before
- *   schedule_tree.c       the tree itself, and its momentum
+ *   check.c               ranges of the parameters
+ *   closed.c              kinds that are a formula in their step
+ *   cycle.c               warm restarts, cyclic, one-cycle: value and momentum
+ *   composite.c           values of the tree: warmup, sequential, chained, and what depends on the value before
+ *   tree.c                the tree itself, and its momentum
  *
  * PyTorch's schedulers are programs: each step takes the optimizer's current value to the next.  Here each kind
  * has up to two forms of the same thing.  `at` gives the value at step n of a schedule that began at `start`;
@@ -51,14 +51,14 @@ void      lk_onecycle_at(const lk_schedule_spec *spec, int64_t n, double *value,
 /* n: scheduler steps; step and epoch are the run's, for expressions. */
 typedef struct lk_moment { double n; int64_t step, epoch; } lk_moment;
 
-typedef struct lk_node lk_node;
-struct lk_node {
+typedef struct lk_schedule_node lk_schedule_node;
+struct lk_schedule_node {
     lk_schedule_spec spec;     /* texts and lists are not kept; milestones point to the copy below */
     bool outermost;
     double base;               /* PyTorch's initial_lr when this scheduler is made */
     lk_expression *expression; /* owned: expr or scale_fn */
     int64_t *milestones;       /* owned */
-    lk_node *child;            /* owned: (n_children) */
+    lk_schedule_node *child;   /* owned: (n_children) */
     unsigned n_children;
     /* The last value of a recursion that has no closed form: the next one goes on from it.  Nothing depends on it
      * but time, for every recursion takes the same steps in the same order. */
@@ -69,12 +69,12 @@ lk_status lk_schedule_check(const char *path, const lk_schedule_spec *spec, bool
 
 /* Makes the node of a spec that was checked and of all in it; *initial is PyTorch's group["initial_lr"], NaN
  * until the first scheduler is made, value is group["lr"].  parent is NULL for the outermost. */
-lk_status lk_node_make(lk_node *node, const char *path, const lk_schedule_spec *spec, const lk_node *parent,
-                       double value, double *initial);
-void      lk_node_clear(lk_node *node);
-lk_status lk_node_at(lk_node *node, const lk_moment *moment, double start, double *out);
-bool      lk_node_has_momentum(const lk_node *node);
-lk_status lk_node_momentum(lk_node *node, const lk_moment *moment, double *out);
+lk_status lk_schedule_node_make(lk_schedule_node *node, const char *path, const lk_schedule_spec *spec,
+                                const lk_schedule_node *parent, double value, double *initial);
+void      lk_schedule_node_clear(lk_schedule_node *node);
+lk_status lk_schedule_node_at(lk_schedule_node *node, const lk_moment *moment, double start, double *out);
+bool      lk_schedule_node_has_momentum(const lk_schedule_node *node);
+lk_status lk_schedule_node_momentum(lk_schedule_node *node, const lk_moment *moment, double *out);
 
 enum { LK_SCHEDULE_PATH_BYTES = 256 };
 

@@ -2,7 +2,7 @@
  * Schedules: the course of a scalar over a run, from a base value.
  *
  * Time is counted in scheduler steps: epochs, or training steps with `every: step`.  All kinds but
- * reduce_on_plateau are functions of it (schedules.h); a plateau's value is its state (plateau.c), times the
+ * reduce_on_plateau are functions of it (node.h); a plateau's value is its state (plateau.c), times the
  * factor of its warmup.
  */
 #include "engine/schedule/node.h"
@@ -10,7 +10,7 @@
 #include <math.h>
 
 struct lk_schedule {
-    lk_node root;
+    lk_schedule_node root;
     double start; /* what the root begins from */
     lk_schedule_state state;
 };
@@ -27,7 +27,7 @@ lk_status lk_schedule_new(const char *path, const lk_schedule_spec *spec, double
     LK_TRY(lk_schedule_check(path, spec, true));
     lk_schedule *schedule = lk_alloc(sizeof *schedule);
     LK_TRY_ALLOC(schedule, sizeof *schedule);
-    const lk_status status = lk_node_make(&schedule->root, path, spec, NULL, base, &initial);
+    const lk_status status = lk_schedule_node_make(&schedule->root, path, spec, NULL, base, &initial);
     if (status != LK_OK) lk_schedule_free(&schedule);
     LK_TRY(status);
     schedule->start = spec->kind == LK_SCHEDULE_CHAINED ? base : initial;
@@ -39,11 +39,11 @@ lk_status lk_schedule_new(const char *path, const lk_schedule_spec *spec, double
 void lk_schedule_free(lk_schedule **schedule)
 {
     if (!schedule || !*schedule) return;
-    lk_node_clear(&(*schedule)->root);
+    lk_schedule_node_clear(&(*schedule)->root);
     lk_free(schedule);
 }
 
-bool lk_schedule_has_momentum(const lk_schedule *schedule) { return lk_node_has_momentum(&schedule->root); }
+bool lk_schedule_has_momentum(const lk_schedule *schedule) { return lk_schedule_node_has_momentum(&schedule->root); }
 
 static lk_moment moment_of(const lk_schedule *schedule, int64_t step, double epoch)
 {
@@ -56,8 +56,9 @@ lk_status lk_schedule_at(lk_schedule *schedule, int64_t step, double epoch, doub
 {
     const lk_moment moment = moment_of(schedule, step, epoch);
 
-    LK_TRY(lk_node_at(&schedule->root, &moment, is_plateau(schedule) ? schedule->state.lr : schedule->start, value));
-    return momentum ? lk_node_momentum(&schedule->root, &moment, momentum) : LK_OK;
+    LK_TRY(lk_schedule_node_at(&schedule->root, &moment, is_plateau(schedule) ? schedule->state.lr : schedule->start,
+                               value));
+    return momentum ? lk_schedule_node_momentum(&schedule->root, &moment, momentum) : LK_OK;
 }
 
 void lk_schedule_observe(lk_schedule *schedule, int64_t step, double epoch, double metric, bool *reduced)

@@ -16,7 +16,7 @@
 
 /* -------------------------------------------------------------------- make */
 
-static lk_status make_expression(lk_node *node, const char *path)
+static lk_status make_expression(lk_schedule_node *node, const char *path)
 {
     static const char *const by_epoch[] = {"epoch", "step"}, *const by_step[] = {"step", "epoch"};
     static const char *const by_x[] = {"x"};
@@ -34,7 +34,7 @@ static lk_status make_expression(lk_node *node, const char *path)
                              &node->expression);
 }
 
-static lk_status copy_milestones(lk_node *node)
+static lk_status copy_milestones(lk_schedule_node *node)
 {
     const size_t nbytes = node->spec.n_milestones * sizeof *node->milestones;
 
@@ -46,7 +46,7 @@ static lk_status copy_milestones(lk_node *node)
     return LK_OK;
 }
 
-static lk_status make_children(lk_node *node, const char *path, double value, double *initial)
+static lk_status make_children(lk_schedule_node *node, const char *path, double value, double *initial)
 {
     const size_t nbytes = node->spec.n_schedulers * sizeof *node->child;
 
@@ -58,7 +58,7 @@ static lk_status make_children(lk_node *node, const char *path, double value, do
 
         snprintf(inner, sizeof inner, "%s.schedulers[%u]", path, i);
         node->n_children++; /* first: a child half made is to be cleared */
-        LK_TRY(lk_node_make(&node->child[i], inner, &node->spec.schedulers[i], node, value, initial));
+        LK_TRY(lk_schedule_node_make(&node->child[i], inner, &node->spec.schedulers[i], node, value, initial));
     }
     return LK_OK;
 }
@@ -71,8 +71,8 @@ static double note_initial(const lk_schedule_spec *spec, double value, double in
     return spec->kind == LK_SCHEDULE_CYCLIC ? spec->base_lr : value;
 }
 
-lk_status lk_node_make(lk_node *node, const char *path, const lk_schedule_spec *spec, const lk_node *parent,
-                       double value, double *initial)
+lk_status lk_schedule_node_make(lk_schedule_node *node, const char *path, const lk_schedule_spec *spec,
+                                const lk_schedule_node *parent, double value, double *initial)
 {
     node->spec = *spec;
     if (parent) node->spec.every = parent->spec.every;
@@ -87,9 +87,9 @@ lk_status lk_node_make(lk_node *node, const char *path, const lk_schedule_spec *
     return LK_OK;
 }
 
-void lk_node_clear(lk_node *node)
+void lk_schedule_node_clear(lk_schedule_node *node)
 {
-    for (unsigned i = 0; i < node->n_children; i++) lk_node_clear(&node->child[i]);
+    for (unsigned i = 0; i < node->n_children; i++) lk_schedule_node_clear(&node->child[i]);
     lk_free(&node->child);
     lk_free(&node->milestones);
     lk_expression_free(&node->expression);
@@ -97,28 +97,29 @@ void lk_node_clear(lk_node *node)
 
 /* ---------------------------------------------------------------- momentum */
 
-bool lk_node_has_momentum(const lk_node *node)
+bool lk_schedule_node_has_momentum(const lk_schedule_node *node)
 {
     const bool is_cycle = node->spec.kind == LK_SCHEDULE_CYCLIC || node->spec.kind == LK_SCHEDULE_ONECYCLE;
 
     if (is_cycle) return node->spec.cycle_momentum;
     for (unsigned i = 0; i < node->n_children; i++)
-        if (lk_node_has_momentum(&node->child[i])) return true;
+        if (lk_schedule_node_has_momentum(&node->child[i])) return true;
     return false;
 }
 
 /* Momentum of child i at step n of its parent, or at its own last step if it ended before that. */
-static lk_status momentum_of(lk_node *node, unsigned i, double begin, double end, const lk_moment *moment, double *out)
+static lk_status momentum_of(lk_schedule_node *node, unsigned i, double begin, double end, const lk_moment *moment,
+                             double *out)
 {
     const double n = fmin(moment->n, end - 1.0) - begin;
     const lk_moment own = {.n = n > 0.0 ? n : 0.0, .step = moment->step, .epoch = moment->epoch};
 
-    return lk_node_momentum(&node->child[i], &own, out);
+    return lk_schedule_node_momentum(&node->child[i], &own, out);
 }
 
 /* The last schedule that moved it leaves it where it was.  Before any has, it has the value that making the last
  * of them gave it. */
-static lk_status sequential_momentum(lk_node *node, const lk_moment *moment, double *out)
+static lk_status sequential_momentum(lk_schedule_node *node, const lk_moment *moment, double *out)
 {
     const unsigned n_milestones = node->spec.n_milestones;
     const unsigned first = lk_milestones_passed(node->milestones, n_milestones, 0.0);
@@ -128,22 +129,22 @@ static lk_status sequential_momentum(lk_node *node, const lk_moment *moment, dou
         const double begin = i > 0 ? (double)node->milestones[i - 1] : 0.0;
         const double end = i < n_milestones ? (double)node->milestones[i] : INFINITY;
 
-        if (end > begin && lk_node_has_momentum(&node->child[i]))
+        if (end > begin && lk_schedule_node_has_momentum(&node->child[i]))
             return momentum_of(node, i, begin, end, moment, out);
     }
     for (i = node->n_children; i-- > 0;)
-        if (lk_node_has_momentum(&node->child[i])) return momentum_of(node, i, 0.0, 1.0, moment, out);
+        if (lk_schedule_node_has_momentum(&node->child[i])) return momentum_of(node, i, 0.0, 1.0, moment, out);
     return LK_OK;
 }
 
-static lk_status chained_momentum(lk_node *node, const lk_moment *moment, double *out)
+static lk_status chained_momentum(lk_schedule_node *node, const lk_moment *moment, double *out)
 {
     for (unsigned i = node->n_children; i-- > 0;)
-        if (lk_node_has_momentum(&node->child[i])) return momentum_of(node, i, 0.0, INFINITY, moment, out);
+        if (lk_schedule_node_has_momentum(&node->child[i])) return momentum_of(node, i, 0.0, INFINITY, moment, out);
     return LK_OK;
 }
 
-lk_status lk_node_momentum(lk_node *node, const lk_moment *moment, double *out)
+lk_status lk_schedule_node_momentum(lk_schedule_node *node, const lk_moment *moment, double *out)
 {
     const double n = floor(moment->n) - (double)node->spec.warmup.total_iters;
     const lk_moment own = {.n = n > 0.0 ? n : 0.0, .step = moment->step, .epoch = moment->epoch};

@@ -24,7 +24,7 @@ typedef struct open_file {
 struct lk_checkpoint {
     char *path;                 /* owned, of the folder itself */
     lk_manifest manifest;
-    lk_notes *notes;            /* owned */
+    lk_metadata *metadata;      /* owned */
     open_file open[OPEN_FILES]; /* file f at f % OPEN_FILES; reader.file invalid when none is */
 };
 
@@ -71,7 +71,7 @@ static lk_status verify(const lk_checkpoint *checkpoint)
         const lk_ckpt_tensor *tensors;
         const size_t n = tensors_in(manifest, f, &tensors);
 
-        LK_TRY(lk_sealed_verify(checkpoint->path, manifest->seal[f].file, &manifest->seal[f], tensors, n));
+        LK_TRY(lk_ckpt_file_verify(checkpoint->path, manifest->header[f].file, &manifest->header[f], tensors, n));
     }
     return LK_OK;
 }
@@ -84,7 +84,7 @@ static lk_status file_of(lk_checkpoint *checkpoint, int number, const lk_shard_r
 
     if (open->reader.file < 0 || open->number != number) {
         lk_shard_close(&open->reader);
-        LK_TRY(lk_shard_open(checkpoint->path, manifest->seal[number].file, tensors_in(manifest, number, &tensors),
+        LK_TRY(lk_shard_open(checkpoint->path, manifest->header[number].file, tensors_in(manifest, number, &tensors),
                              &open->reader));
         open->number = number;
     }
@@ -92,12 +92,12 @@ static lk_status file_of(lk_checkpoint *checkpoint, int number, const lk_shard_r
     return LK_OK;
 }
 
-static lk_status read_notes(lk_checkpoint *checkpoint)
+static lk_status read_metadata(lk_checkpoint *checkpoint)
 {
     const lk_shard_reader *leader = NULL;
 
     LK_TRY(file_of(checkpoint, checkpoint->manifest.parts, &leader));
-    LK_TRY(lk_shard_read_notes(leader, &checkpoint->notes));
+    LK_TRY(lk_shard_read_metadata(leader, &checkpoint->metadata));
     return LK_OK;
 }
 
@@ -105,10 +105,10 @@ static lk_status open_folder(const char *path, lk_checkpoint *checkpoint)
 {
     for (int i = 0; i < OPEN_FILES; i++) checkpoint->open[i].reader.file = H5I_INVALID_HID;
     LK_TRY(find_folder(path, &checkpoint->path));
-    LK_TRY(lk_sealed_verify(checkpoint->path, LK_INDEX_FILE, NULL, NULL, 0));
+    LK_TRY(lk_ckpt_file_verify(checkpoint->path, LK_INDEX_FILE, NULL, NULL, 0));
     LK_TRY(lk_manifest_read(checkpoint->path, &checkpoint->manifest));
     LK_TRY(verify(checkpoint));
-    LK_TRY(read_notes(checkpoint));
+    LK_TRY(read_metadata(checkpoint));
     return LK_OK;
 }
 
@@ -130,7 +130,7 @@ void lk_checkpoint_free(lk_checkpoint **checkpoint)
 {
     if (!checkpoint || !*checkpoint) return;
     for (int i = 0; i < OPEN_FILES; i++) lk_shard_close(&(*checkpoint)->open[i].reader);
-    lk_notes_free(&(*checkpoint)->notes);
+    lk_metadata_free(&(*checkpoint)->metadata);
     lk_manifest_free(&(*checkpoint)->manifest);
     free((*checkpoint)->path);
     lk_free(checkpoint);
@@ -177,7 +177,7 @@ lk_status lk_checkpoint_newest(const char *dir, void (*warn)(void *arg, const ch
 
 const char *lk_checkpoint_path(const lk_checkpoint *checkpoint) { return checkpoint->path; }
 int64_t lk_checkpoint_step(const lk_checkpoint *checkpoint) { return checkpoint->manifest.step; }
-const lk_notes *lk_checkpoint_notes(const lk_checkpoint *checkpoint) { return checkpoint->notes; }
+const lk_metadata *lk_checkpoint_metadata(const lk_checkpoint *checkpoint) { return checkpoint->metadata; }
 size_t lk_checkpoint_n_tensors(const lk_checkpoint *checkpoint) { return checkpoint->manifest.layout.n; }
 
 const lk_ckpt_tensor *lk_checkpoint_tensor(const lk_checkpoint *checkpoint, size_t i)
@@ -198,7 +198,7 @@ static lk_status find_tensor(const lk_checkpoint *checkpoint, const char *path, 
 }
 
 /* Rows [begin, end) of tensor i, all of them in one file. */
-static lk_status read_piece(lk_checkpoint *checkpoint, size_t i, int number, int64_t begin, int64_t end, float *out)
+static lk_status read_extent(lk_checkpoint *checkpoint, size_t i, int number, int64_t begin, int64_t end, float *out)
 {
     const lk_manifest *manifest = &checkpoint->manifest;
     const size_t in_file = i < manifest->n_shared ? i : i - manifest->n_shared;
@@ -221,14 +221,14 @@ static lk_status read_rows(lk_checkpoint *checkpoint, size_t i, int64_t begin, i
         return LK_FAIL(LK_ERR_CHECKPOINT, "%s: %s has %lld rows, there is no [%lld, %lld)", checkpoint->path,
                        tensor->path, (long long)n_rows, (long long)begin, (long long)end);
     if (begin == end || row_elems == 0) return LK_OK;
-    if (of_leader) return read_piece(checkpoint, i, manifest->parts, begin, end, out);
+    if (of_leader) return read_extent(checkpoint, i, manifest->parts, begin, end, out);
     for (int r = 0; r < manifest->parts; r++) {
         int64_t first, last;
 
         LK_TRY(lk_part_rows(n_rows, r, manifest->parts, &first, &last));
         const int64_t from = first > begin ? first : begin, to = last < end ? last : end;
         if (from < to)
-            LK_TRY(read_piece(checkpoint, i, r, from, to, out + (size_t)(from - begin) * row_elems));
+            LK_TRY(read_extent(checkpoint, i, r, from, to, out + (size_t)(from - begin) * row_elems));
     }
     return LK_OK;
 }

@@ -1,16 +1,16 @@
 /*
  * What the files of the checkpoint share; for the files of io/ only.
  *
- *     layout.c      the list of tensors of a save        seal.c     the first 512 bytes of every file; writing
+ *     layout.c      the list of tensors of a save        file_header.c     the first 512 bytes of every file; writing
  *     shard.c       tensors, or rows of them, in a file  verify.c   is a file whole, and if not, what is wrong
  *     index.c       index.h5; manifest.c reads it        folder.c   names, links and removal
  *     saver.c       copy, thread, states                 publish.c  partial -> published, `keep`
  *     checkpoint.c  open, read, newest                   digest.c   checksums and digests
  *     damage.c      which tensor of a damaged file
  *
- * A file of a checkpoint is an HDF5 file behind a user block, which holds the file's seal: its name, step, length
+ * A file of a checkpoint is an HDF5 file behind a user block, which holds the file's header: its name, step, length
  * and XXH3-128, as text (`head -6 shard-00000-of-00004.h5`).  So each file can be verified by itself, and
- * index.h5 repeats all seals: what is intact but of another checkpoint is told apart from what is damaged.  HDF5
+ * index.h5 repeats all headers: what is intact but of another checkpoint is told apart from what is damaged.  HDF5
  * sees only files that were found whole; on damaged ones it can leak or crash.
  */
 #ifndef LK_IO_CKPT_H
@@ -23,7 +23,7 @@
 #include "io/io.h"
 
 enum {
-    LK_SEAL_BYTES = 512,     /* the smallest user block HDF5 knows */
+    LK_FILE_HEADER_BYTES = 512,     /* the smallest user block HDF5 knows */
     LK_CHECKSUM_CHARS = 32,  /* hexadecimal digits of 128 bits */
     LK_FILE_NAME_BYTES = 64,
     LK_CKPT_PATH_BYTES = 4096,
@@ -34,7 +34,7 @@ enum { LK_NO_DIM = -1 }; /* in the table of shapes */
 
 /* Where the files keep what they say of themselves; shard.c and index.c explain. */
 #define LK_AT_PATH "lockstep/path"
-#define LK_AT_PIECE "lockstep/piece"
+#define LK_AT_EXTENT "lockstep/piece"
 #define LK_AT_NOTE "lockstep/note"
 #define LK_AT_FORMAT "lockstep/format"
 #define LK_AT_STEP "lockstep/step"
@@ -75,83 +75,83 @@ bool    lk_tensor_same_shape(const lk_ckpt_tensor *a, const lk_ckpt_tensor *b);
 void lk_checksum(const void *bytes, size_t nbytes, char out[LK_CHECKSUM_CHARS]);
 void lk_checksum_hex(XXH128_hash_t hash, char out[LK_CHECKSUM_CHARS]);
 
-/* --------------------------------------------------------------------- seal */
+/* --------------------------------------------------------------------- header */
 
-typedef struct lk_seal {
+typedef struct lk_file_header {
     char file[LK_FILE_NAME_BYTES];
     int64_t step;
     size_t nbytes;                        /* of the whole file */
-    size_t pieces;                        /* first byte of its table of pieces, 0 when it has none */
+    size_t extents;                       /* first byte of its table of extents, 0 when it has none */
     char checksum[LK_CHECKSUM_CHARS + 1]; /* of the whole file with zeros for these digits */
-} lk_seal;
+} lk_file_header;
 
-void lk_seal_print(const lk_seal *seal, unsigned char block[LK_SEAL_BYTES]);
-/* False: these bytes are no seal, or a damaged one. */
-bool lk_seal_parse(const unsigned char block[LK_SEAL_BYTES], lk_seal *out);
-/* The same seal before its checksum was known. */
-lk_seal lk_seal_unsigned(const lk_seal *seal);
-/* Seals the image and writes it to DIR/FILE, to the disk.  A file that could not be written is removed.
+void lk_file_header_print(const lk_file_header *header, unsigned char block[LK_FILE_HEADER_BYTES]);
+/* False: these bytes are no header, or a damaged one. */
+bool lk_file_header_parse(const unsigned char block[LK_FILE_HEADER_BYTES], lk_file_header *out);
+/* The same header before its checksum was known. */
+lk_file_header lk_file_header_unsigned(const lk_file_header *header);
+/* Writes the header of the image and writes it to DIR/FILE, to the disk.  A file that could not be written is removed.
  * Errors: LK_ERR_CHECKPOINT with the path, the bytes written and the system's reason. */
-lk_status lk_sealed_write(const char *dir, const char *file, int64_t step, size_t pieces, lk_h5_image *image);
+lk_status lk_ckpt_file_write(const char *dir, const char *file, int64_t step, size_t extents, lk_h5_image *image);
 
 /* ------------------------------------------------------------------- verify */
 
-/* The seal of a file just written, which must be of that name, step and length.  Its bytes are not read. */
-lk_status lk_sealed_peek(const char *dir, const char *file, int64_t step, lk_seal *out);
-/* Reads the whole file.  expected NULL: the file is verified by its own seal.  tensors: those of the file, to name
+/* The header of a file just written, which must be of that name, step and length.  Its bytes are not read. */
+lk_status lk_ckpt_file_peek(const char *dir, const char *file, int64_t step, lk_file_header *out);
+/* Reads the whole file.  expected NULL: the file is verified by its own header.  tensors: those of the file, to name
  * the damaged one.  Errors: LK_ERR_CHECKPOINT: it is missing, cut, damaged, or intact but of another checkpoint. */
-lk_status lk_sealed_verify(const char *dir, const char *file, const lk_seal *expected, const lk_ckpt_tensor *tensors,
-                           size_t n);
+lk_status lk_ckpt_file_verify(const char *dir, const char *file, const lk_file_header *expected,
+                              const lk_ckpt_tensor *tensors, size_t n);
 /* Up to nbytes from a place of a file, fewer at its end; -1 with errno set on failure. */
 ssize_t lk_read_at(int fd, void *out, size_t nbytes, size_t place);
 
 /* -------------------------------------------------------------------- shard */
 
-/* What a file holds of a tensor, as in its table of pieces. */
-typedef struct lk_piece {
+/* What a file holds of a tensor, as in its table of extents. */
+typedef struct lk_extent {
     int64_t offset;     /* first byte in the file, 0 for none */
     int64_t begin, end; /* rows */
     char xxh3[LK_CHECKSUM_CHARS];
-} lk_piece;
-_Static_assert(sizeof(lk_piece) == 3 * sizeof(int64_t) + LK_CHECKSUM_CHARS, "pieces go into files as they are");
+} lk_extent;
+_Static_assert(sizeof(lk_extent) == 3 * sizeof(int64_t) + LK_CHECKSUM_CHARS, "pieces go into files as they are");
 
-size_t lk_piece_bytes(const lk_piece *piece, const lk_ckpt_tensor *tensor);
+size_t lk_extent_bytes(const lk_extent *extent, const lk_ckpt_tensor *tensor);
 
 /* One file of tensors in memory: part r of n of the shared ones, or the leader's, whole. */
 typedef struct lk_shard {
     lk_h5_image image;
     lk_layout layout;
-    lk_piece *piece;      /* owned, one a tensor */
-    size_t pieces_offset; /* of the table of pieces in the image */
+    lk_extent *extent;    /* owned, one a tensor */
+    size_t extents_offset; /* of the table of extents in the image */
 } lk_shard;
 
 void      lk_shard_name(char out[LK_FILE_NAME_BYTES], int r, int n);
-/* Makes the file's structure with room for the pieces.  notes may be NULL. */
+/* Makes the file's structure with room for the extents.  metadata may be NULL. */
 lk_status lk_shard_build(lk_shard *shard, const char *file, const lk_ckpt_tensor *tensors, size_t n_tensors, int r,
-                         int n, const lk_notes *notes);
-/* Copies the pieces from tensors of the same layout. */
+                         int n, const lk_metadata *metadata);
+/* Copies the extents from tensors of the same layout. */
 void      lk_shard_fill(lk_shard *shard, const lk_ckpt_tensor *tensors);
-/* Takes the checksums of the pieces. */
+/* Takes the checksums of the extents. */
 void      lk_shard_check(lk_shard *shard);
 void      lk_shard_free(lk_shard *shard);
 
 /* A file of tensors open for reading. */
 typedef struct lk_shard_reader {
     hid_t file;
-    lk_piece *piece; /* owned, one a tensor */
+    lk_extent *extent; /* owned, one a tensor */
 } lk_shard_reader;
 
 /* n: tensors in the file. */
 lk_status lk_shard_open(const char *dir, const char *file, size_t n, lk_shard_reader *out);
 void      lk_shard_close(lk_shard_reader *reader);
-/* Rows [begin, end) of the whole tensor, the file's tensor i.  A piece that is read whole is compared with its
+/* Rows [begin, end) of the whole tensor, the file's tensor i.  A extent that is read whole is compared with its
  * checksum. */
 lk_status lk_shard_read(const lk_shard_reader *reader, size_t i, const lk_ckpt_tensor *tensor, int64_t begin,
                         int64_t end, float *out);
-lk_status lk_shard_read_notes(const lk_shard_reader *reader, lk_notes **out);
+lk_status lk_shard_read_metadata(const lk_shard_reader *reader, lk_metadata **out);
 /* Describes the first of a damaged file's n tensors whose bytes do not have their checksum; false when none can be
  * told. */
-bool      lk_shard_find_damage(int fd, const lk_seal *seal, size_t file_bytes, const lk_ckpt_tensor *tensors,
+bool      lk_shard_find_damage(int fd, const lk_file_header *header, size_t file_bytes, const lk_ckpt_tensor *tensors,
                                size_t n, char *out, size_t out_bytes);
 
 /* -------------------------------------------------------------------- index */
@@ -169,8 +169,8 @@ lk_status lk_index_build(lk_index *index, const lk_ckpt_tensor *shared, size_t n
                          const lk_ckpt_tensor *leader, size_t n_leader, int parts);
 /* Copies the values of tensors without dimensions. */
 void      lk_index_fill(lk_index *index, const lk_ckpt_tensor *shared, const lk_ckpt_tensor *leader);
-/* seals: of the shards, then of leader.h5. */
-void      lk_index_complete(lk_index *index, int64_t step, const lk_seal *seals);
+/* headers: of the shards, then of leader.h5. */
+void      lk_index_complete(lk_index *index, int64_t step, const lk_file_header *headers);
 void      lk_index_free(lk_index *index);
 
 /* What index.h5 says. */
@@ -179,7 +179,7 @@ typedef struct lk_manifest {
     int parts;
     lk_layout layout;     /* shared tensors, then the leader's */
     size_t n_shared;
-    lk_seal *seal;        /* owned: parts shards, then leader.h5 */
+    lk_file_header *header; /* owned: parts shards, then leader.h5 */
 } lk_manifest;
 
 lk_status lk_manifest_read(const char *dir, lk_manifest *out);

@@ -1,7 +1,7 @@
 /*
- * The seal of a file: six lines of text in HDF5's user block, and the writing of sealed files.
+ * The header of a file: six lines of text in HDF5's user block, and the writing of written files.
  *
- * A seal is good only if it is exactly what would be written for the values it holds, so a flipped bit anywhere
+ * A header is good only if it is exactly what would be written for the values it holds, so a flipped bit anywhere
  * in the block is found.  Files are written with write(2) from memory: a full disk, a limit or a dead disk is an
  * errno here, and HDF5 never sees it.
  */
@@ -31,23 +31,23 @@ static const mode_t FILE_MODE = 0666; /* the umask takes away what it should */
     "table of pieces at byte %zu\n"                           \
     "xxh3-128 of all this with zeros here: %32s\n"
 
-void lk_seal_print(const lk_seal *seal, unsigned char block[LK_SEAL_BYTES])
+void lk_file_header_print(const lk_file_header *header, unsigned char block[LK_FILE_HEADER_BYTES])
 {
-    memset(block, 0, LK_SEAL_BYTES);
-    snprintf((char *)block, LK_SEAL_BYTES, SEAL_FORM, seal->file, seal->step, seal->nbytes,
-             seal->pieces, seal->checksum);
+    memset(block, 0, LK_FILE_HEADER_BYTES);
+    snprintf((char *)block, LK_FILE_HEADER_BYTES, SEAL_FORM, header->file, header->step, header->nbytes,
+             header->extents, header->checksum);
 }
 
-bool lk_seal_parse(const unsigned char block[LK_SEAL_BYTES], lk_seal *out)
+bool lk_file_header_parse(const unsigned char block[LK_FILE_HEADER_BYTES], lk_file_header *out)
 {
-    unsigned char again[LK_SEAL_BYTES];
-    char text[LK_SEAL_BYTES + 1] = "";
+    unsigned char again[LK_FILE_HEADER_BYTES];
+    char text[LK_FILE_HEADER_BYTES + 1] = "";
 
-    memcpy(text, block, LK_SEAL_BYTES);
-    *out = (lk_seal){0};
-    if (sscanf(text, SEAL_SCAN, out->file, &out->step, &out->nbytes, &out->pieces, out->checksum) != 5) return false;
-    lk_seal_print(out, again);
-    return memcmp(block, again, LK_SEAL_BYTES) == 0;
+    memcpy(text, block, LK_FILE_HEADER_BYTES);
+    *out = (lk_file_header){0};
+    if (sscanf(text, SEAL_SCAN, out->file, &out->step, &out->nbytes, &out->extents, out->checksum) != 5) return false;
+    lk_file_header_print(out, again);
+    return memcmp(block, again, LK_FILE_HEADER_BYTES) == 0;
 }
 
 /* Returns bytes written; fewer than nbytes with errno set when that failed. */
@@ -81,26 +81,26 @@ static lk_status write_file(const char *path, const lk_h5_image *image)
                    image->nbytes, why == ENOSPC || why == EDQUOT ? ": make room, or keep fewer checkpoints" : "");
 }
 
-lk_seal lk_seal_unsigned(const lk_seal *seal)
+lk_file_header lk_file_header_unsigned(const lk_file_header *header)
 {
-    lk_seal copy = *seal;
+    lk_file_header copy = *header;
 
     memset(copy.checksum, '0', LK_CHECKSUM_CHARS);
     copy.checksum[LK_CHECKSUM_CHARS] = '\0';
     return copy;
 }
 
-lk_status lk_sealed_write(const char *dir, const char *file, int64_t step, size_t pieces, lk_h5_image *image)
+lk_status lk_ckpt_file_write(const char *dir, const char *file, int64_t step, size_t extents, lk_h5_image *image)
 {
-    lk_seal seal = {.step = step, .nbytes = image->nbytes, .pieces = pieces};
+    lk_file_header header = {.step = step, .nbytes = image->nbytes, .extents = extents};
     char path[LK_CKPT_PATH_BYTES];
 
     LK_TRY(lk_ckpt_path(path, dir, file));
-    snprintf(seal.file, sizeof seal.file, "%s", file);
-    seal = lk_seal_unsigned(&seal);
-    lk_seal_print(&seal, image->bytes);
-    lk_checksum(image->bytes, image->nbytes, seal.checksum);
-    lk_seal_print(&seal, image->bytes);
+    snprintf(header.file, sizeof header.file, "%s", file);
+    header = lk_file_header_unsigned(&header);
+    lk_file_header_print(&header, image->bytes);
+    lk_checksum(image->bytes, image->nbytes, header.checksum);
+    lk_file_header_print(&header, image->bytes);
     LK_TRY(write_file(path, image));
     return LK_OK;
 }

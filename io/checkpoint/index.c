@@ -188,7 +188,7 @@ static lk_status lay_out(lk_index *index, const lk_ckpt_tensor *shared, size_t n
     index->parts = parts;
     LK_TRY(lk_layout_copy(shared, n_shared, &index->shared));
     LK_TRY(lk_layout_copy(leader, n_leader, &index->leader));
-    LK_TRY(lk_h5_image_begin(&index->image, LK_INDEX_FILE, LK_SEAL_BYTES, &file));
+    LK_TRY(lk_h5_image_begin(&index->image, LK_INDEX_FILE, LK_FILE_HEADER_BYTES, &file));
     LK_TRY(add_constants(file, parts));
     LK_TRY(add_files(file, index));
     LK_TRY(add_tensor_tables(file, index));
@@ -221,16 +221,16 @@ void lk_index_fill(lk_index *index, const lk_ckpt_tensor *shared, const lk_ckpt_
     fill_scalars(index, leader, index->leader.n, index->scalar_offset + index->shared.n);
 }
 
-void lk_index_complete(lk_index *index, int64_t step, const lk_seal *seals)
+void lk_index_complete(lk_index *index, int64_t step, const lk_file_header *headers)
 {
     unsigned char *bytes = index->image.bytes;
 
     memcpy(bytes + index->step_offset, &step, sizeof step);
     for (int f = 0; f <= index->parts; f++) {
-        const int64_t nbytes = (int64_t)seals[f].nbytes;
+        const int64_t nbytes = (int64_t)headers[f].nbytes;
 
         memcpy(bytes + index->nbytes_offset + (size_t)f * sizeof nbytes, &nbytes, sizeof nbytes);
-        memcpy(bytes + index->checksum_offset + (size_t)f * LK_CHECKSUM_CHARS, seals[f].checksum, LK_CHECKSUM_CHARS);
+        memcpy(bytes + index->checksum_offset + (size_t)f * LK_CHECKSUM_CHARS, headers[f].checksum, LK_CHECKSUM_CHARS);
     }
 }
 

@@ -1,4 +1,4 @@
-/* What index.h5 says: step, parts, tensors, files.  It is read only after its seal was found good, so what is
+/* What index.h5 says: step, parts, tensors, files.  It is read only after its header was found good, so what is
  * checked here is that this program understands it. */
 #include <stdlib.h>
 
@@ -72,8 +72,8 @@ static lk_status read_tensors(hid_t file, const char *dir, lk_manifest *out)
     return LK_OK;
 }
 
-static lk_status seals_from(const char *dir, char **name, size_t n_names, char **checksum, size_t n_checksums,
-                            const int64_t *nbytes, lk_manifest *out)
+static lk_status headers_from(const char *dir, char **name, size_t n_names, char **checksum, size_t n_checksums,
+                              const int64_t *nbytes, lk_manifest *out)
 {
     const size_t n = (size_t)out->parts + 1;
 
@@ -81,17 +81,17 @@ static lk_status seals_from(const char *dir, char **name, size_t n_names, char *
         return LK_FAIL(LK_ERR_CHECKPOINT, "%s lists %zu files and %zu checksums, %zu are expected", dir, n_names,
                        n_checksums, n);
     for (size_t f = 0; f < n; f++) {
-        lk_seal *seal = &out->seal[f];
+        lk_file_header *header = &out->header[f];
 
-        seal->step = out->step;
-        seal->nbytes = (size_t)nbytes[f];
-        snprintf(seal->file, sizeof seal->file, "%s", name[f]);
-        snprintf(seal->checksum, sizeof seal->checksum, "%s", checksum[f]);
+        header->step = out->step;
+        header->nbytes = (size_t)nbytes[f];
+        snprintf(header->file, sizeof header->file, "%s", name[f]);
+        snprintf(header->checksum, sizeof header->checksum, "%s", checksum[f]);
     }
     return LK_OK;
 }
 
-static lk_status read_seals(hid_t file, const char *dir, lk_manifest *out)
+static lk_status read_headers(hid_t file, const char *dir, lk_manifest *out)
 {
     const size_t n = (size_t)out->parts + 1;
     size_t n_names = 0, n_checksums = 0;
@@ -99,14 +99,14 @@ static lk_status read_seals(hid_t file, const char *dir, lk_manifest *out)
     int64_t *nbytes = calloc(n, sizeof *nbytes);
     lk_status status = LK_OK;
 
-    out->seal = calloc(n, sizeof *out->seal);
-    if (!nbytes || !out->seal) status = LK_FAIL(LK_ERR_SYSTEM, "out of memory: a table of %zu files", n);
+    out->header = calloc(n, sizeof *out->header);
+    if (!nbytes || !out->header) status = LK_FAIL(LK_ERR_SYSTEM, "out of memory: a table of %zu files", n);
     if (status == LK_OK) status = lk_h5_read_texts(LK_ERR_CHECKPOINT, file, LK_AT_FILE, &name, &n_names);
     if (status == LK_OK)
         status = lk_h5_read_texts(LK_ERR_CHECKPOINT, file, LK_AT_FILE_XXH3, &checksum, &n_checksums);
     if (status == LK_OK)
         status = lk_h5_read(LK_ERR_CHECKPOINT, file, LK_AT_FILE_BYTES, H5T_NATIVE_INT64, n, nbytes);
-    if (status == LK_OK) status = seals_from(dir, name, n_names, checksum, n_checksums, nbytes, out);
+    if (status == LK_OK) status = headers_from(dir, name, n_names, checksum, n_checksums, nbytes, out);
     free(checksum);
     free(name);
     free(nbytes);
@@ -117,7 +117,7 @@ static lk_status read_manifest(hid_t file, const char *dir, lk_manifest *out)
 {
     LK_TRY(read_constants(file, dir, out));
     LK_TRY(read_tensors(file, dir, out));
-    LK_TRY(read_seals(file, dir, out));
+    LK_TRY(read_headers(file, dir, out));
     return LK_OK;
 }
 
@@ -139,7 +139,7 @@ lk_status lk_manifest_read(const char *dir, lk_manifest *out)
 
 void lk_manifest_free(lk_manifest *manifest)
 {
-    free(manifest->seal);
+    free(manifest->header);
     lk_layout_free(&manifest->layout);
     *manifest = (lk_manifest){0};
 }

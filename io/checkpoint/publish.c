@@ -17,29 +17,29 @@
 #include "io/file/files.h"
 
 /* Every file of the save is there and is this save's. */
-static lk_status collect_seals(const char *partial, int64_t step, int parts, lk_seal *seals)
+static lk_status collect_headers(const char *partial, int64_t step, int parts, lk_file_header *headers)
 {
     char file[LK_FILE_NAME_BYTES];
 
     for (int r = 0; r < parts; r++) {
         lk_shard_name(file, r, parts);
-        LK_TRY(lk_sealed_peek(partial, file, step, &seals[r]));
+        LK_TRY(lk_ckpt_file_peek(partial, file, step, &headers[r]));
     }
-    LK_TRY(lk_sealed_peek(partial, LK_LEADER_FILE, step, &seals[parts]));
+    LK_TRY(lk_ckpt_file_peek(partial, LK_LEADER_FILE, step, &headers[parts]));
     return LK_OK;
 }
 
 static lk_status write_index(const char *partial, int64_t step, int parts, lk_index *index)
 {
-    lk_seal *seals = calloc((size_t)parts + 1, sizeof *seals);
+    lk_file_header *headers = calloc((size_t)parts + 1, sizeof *headers);
 
-    LK_TRY_ALLOC(seals, ((size_t)parts + 1) * sizeof *seals);
-    lk_status status = collect_seals(partial, step, parts, seals);
+    LK_TRY_ALLOC(headers, ((size_t)parts + 1) * sizeof *headers);
+    lk_status status = collect_headers(partial, step, parts, headers);
     if (status == LK_OK) {
-        lk_index_complete(index, step, seals);
-        status = lk_sealed_write(partial, LK_INDEX_FILE, step, 0, &index->image);
+        lk_index_complete(index, step, headers);
+        status = lk_ckpt_file_write(partial, LK_INDEX_FILE, step, 0, &index->image);
     }
-    free(seals);
+    free(headers);
     LK_TRY(status);
     LK_TRY(lk_sync_dir(partial));
     return LK_OK;

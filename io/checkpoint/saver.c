@@ -89,11 +89,11 @@ static lk_status write_files(lk_saver *saver)
         return LK_FAIL(LK_ERR_CHECKPOINT, "cannot make the folder %s: %s", saver->partial, strerror(errno));
     lk_shard_name(name, saver->r, saver->n);
     lk_shard_check(&saver->shard);
-    LK_TRY(lk_sealed_write(saver->partial, name, saver->step, saver->shard.pieces_offset, &saver->shard.image));
+    LK_TRY(lk_ckpt_file_write(saver->partial, name, saver->step, saver->shard.extents_offset, &saver->shard.image));
     if (saver->r == 0) {
         lk_shard_check(&saver->leader);
-        LK_TRY(lk_sealed_write(saver->partial, LK_LEADER_FILE, saver->step, saver->leader.pieces_offset,
-                               &saver->leader.image));
+        LK_TRY(lk_ckpt_file_write(saver->partial, LK_LEADER_FILE, saver->step, saver->leader.extents_offset,
+                                  &saver->leader.image));
     }
     LK_TRY(lk_sync_dir(saver->partial));
     return LK_OK;
@@ -142,10 +142,10 @@ static lk_status lay_out_own(lk_saver *saver, const lk_ckpt_tensor *shared, size
 }
 
 static lk_status lay_out_leader(lk_saver *saver, const lk_ckpt_tensor *shared, size_t n_shared,
-                                const lk_ckpt_tensor *leader, size_t n_leader, const lk_notes *notes)
+                                const lk_ckpt_tensor *leader, size_t n_leader, const lk_metadata *metadata)
 {
-    /* Texts among the notes change their length, so this file is laid out each time. */
-    LK_TRY(lk_shard_build(&saver->leader, LK_LEADER_FILE, leader, n_leader, 0, 1, notes));
+    /* Texts among the metadata change their length, so this file is laid out each time. */
+    LK_TRY(lk_shard_build(&saver->leader, LK_LEADER_FILE, leader, n_leader, 0, 1, metadata));
     if (!lk_layout_equal(&saver->index.shared, shared, n_shared) ||
         !lk_layout_equal(&saver->index.leader, leader, n_leader))
         LK_TRY(lk_index_build(&saver->index, shared, n_shared, leader, n_leader, saver->n));
@@ -176,7 +176,7 @@ void lk_saver_set_source(lk_saver *saver, lk_status (*ready)(void *arg), void *a
 }
 
 lk_status lk_saver_begin(lk_saver *saver, int64_t step, const lk_ckpt_tensor *shared, size_t n_shared,
-                         const lk_ckpt_tensor *leader, size_t n_leader, const lk_notes *notes)
+                         const lk_ckpt_tensor *leader, size_t n_leader, const lk_metadata *metadata)
 {
     char name[LK_FILE_NAME_BYTES];
 
@@ -184,12 +184,12 @@ lk_status lk_saver_begin(lk_saver *saver, int64_t step, const lk_ckpt_tensor *sh
         return LK_FAIL(LK_ERR_CHECKPOINT, "the save of step %lld is still in flight, so step %lld cannot be saved",
                        (long long)saver->step, (long long)step);
     if (step < 0) return LK_FAIL(LK_ERR_USAGE, "step %lld cannot be saved: steps count from 0", (long long)step);
-    if (saver->r != 0 && (n_leader > 0 || notes))
+    if (saver->r != 0 && (n_leader > 0 || metadata))
         return LK_FAIL(LK_ERR_USAGE, "part %d saves what only part 0 has", saver->r);
     lk_step_name(name, step, ".partial");
     LK_TRY(lk_ckpt_path(saver->partial, saver->dir, name));
     LK_TRY(lay_out_own(saver, shared, n_shared));
-    if (saver->r == 0) LK_TRY(lay_out_leader(saver, shared, n_shared, leader, n_leader, notes));
+    if (saver->r == 0) LK_TRY(lay_out_leader(saver, shared, n_shared, leader, n_leader, metadata));
     forget_late(saver);
     if (saver->ready) {
         LK_TRY(keep_late(saver, 0, shared, n_shared));

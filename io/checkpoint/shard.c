@@ -4,7 +4,7 @@
  *     /model/NAME, /optimizer/...   rows [begin, end) of each tensor; attributes `rows` and `shape` (of the whole)
  *     /lockstep/path                the tensors in the order they were saved
  *     /lockstep/piece               for each: its first byte in the file, its rows, and the XXH3-128 of these
- *     /lockstep/note                leader.h5: paths of the notes in their order, their values being at these paths
+ *     /lockstep/note                leader.h5: paths of the metadata in their order, their values being at these paths
  *
  * HDF5 lays the file out once.  A later save of the same tensors copies rows to the places HDF5 gave them and
  * patches the checksums, which are in a table for that reason, not in attributes, whose headers carry checksums
@@ -25,57 +25,57 @@ void lk_shard_name(char out[LK_FILE_NAME_BYTES], int r, int n)
 
 /* ------------------------------------------------------------------ writing */
 
-size_t lk_piece_bytes(const lk_piece *piece, const lk_ckpt_tensor *tensor)
+size_t lk_extent_bytes(const lk_extent *extent, const lk_ckpt_tensor *tensor)
 {
-    return (size_t)(piece->end - piece->begin) * lk_tensor_row_elems(tensor) * sizeof(float);
+    return (size_t)(extent->end - extent->begin) * lk_tensor_row_elems(tensor) * sizeof(float);
 }
 
-static lk_status add_tensor(hid_t file, const lk_ckpt_tensor *tensor, lk_piece *piece)
+static lk_status add_tensor(hid_t file, const lk_ckpt_tensor *tensor, lk_extent *extent)
 {
-    const int64_t rows[2] = {piece->begin, piece->end};
+    const int64_t rows[2] = {extent->begin, extent->end};
     int64_t shape[LK_MAX_DIMS];
     size_t offset;
     LK_H5_ID set = H5I_INVALID_HID;
 
-    if (lk_piece_bytes(piece, tensor) == 0) return LK_OK;
+    if (lk_extent_bytes(extent, tensor) == 0) return LK_OK;
     memcpy(shape, tensor->shape, sizeof shape);
-    shape[0] = piece->end - piece->begin;
+    shape[0] = extent->end - extent->begin;
     LK_TRY(lk_h5_write(file, tensor->path, H5T_IEEE_F32LE, H5T_NATIVE_FLOAT, tensor->ndim, shape, NULL, &set));
     LK_TRY(lk_h5_offset(set, &offset));
     LK_TRY(lk_h5_set_attribute(set, "rows", rows, 2));
     LK_TRY(lk_h5_set_attribute(set, "shape", tensor->shape, (size_t)tensor->ndim));
-    piece->offset = (int64_t)offset;
+    extent->offset = (int64_t)offset;
     return LK_OK;
 }
 
-/* lk_piece as HDF5 sees it, in memory and in files. */
-static lk_status piece_type(hid_t *out)
+/* lk_extent as HDF5 sees it, in memory and in files. */
+static lk_status extent_type(hid_t *out)
 {
     LK_H5_ID text = H5I_INVALID_HID;
     LK_H5_ID type = H5I_INVALID_HID;
 
     LK_TRY(lk_h5_text_type(LK_CHECKSUM_CHARS, &text));
-    LK_H5(LK_ERR_SYSTEM, type = H5Tcreate(H5T_COMPOUND, sizeof(lk_piece)), "cannot make the type of a piece");
-    if (H5Tinsert(type, "offset", offsetof(lk_piece, offset), H5T_STD_I64LE) < 0 ||
-        H5Tinsert(type, "begin", offsetof(lk_piece, begin), H5T_STD_I64LE) < 0 ||
-        H5Tinsert(type, "end", offsetof(lk_piece, end), H5T_STD_I64LE) < 0 ||
-        H5Tinsert(type, "xxh3", offsetof(lk_piece, xxh3), text) < 0)
+    LK_H5(LK_ERR_SYSTEM, type = H5Tcreate(H5T_COMPOUND, sizeof(lk_extent)), "cannot make the type of a piece");
+    if (H5Tinsert(type, "offset", offsetof(lk_extent, offset), H5T_STD_I64LE) < 0 ||
+        H5Tinsert(type, "begin", offsetof(lk_extent, begin), H5T_STD_I64LE) < 0 ||
+        H5Tinsert(type, "end", offsetof(lk_extent, end), H5T_STD_I64LE) < 0 ||
+        H5Tinsert(type, "xxh3", offsetof(lk_extent, xxh3), text) < 0)
         return lk_h5_fail(LK_ERR_SYSTEM, __FILE__, __LINE__, "cannot make the type of a piece");
     *out = type;
     type = H5I_INVALID_HID;
     return LK_OK;
 }
 
-static lk_status add_pieces(hid_t file, lk_shard *shard)
+static lk_status add_extents(hid_t file, lk_shard *shard)
 {
     const int64_t n[1] = {(int64_t)shard->layout.n};
     LK_H5_ID type = H5I_INVALID_HID;
     LK_H5_ID set = H5I_INVALID_HID;
 
-    LK_TRY(piece_type(&type));
-    LK_TRY(lk_h5_write(file, LK_AT_PIECE, type, type, 1, n, NULL, &set));
-    shard->pieces_offset = 0;
-    if (shard->layout.n > 0) LK_TRY(lk_h5_offset(set, &shard->pieces_offset));
+    LK_TRY(extent_type(&type));
+    LK_TRY(lk_h5_write(file, LK_AT_EXTENT, type, type, 1, n, NULL, &set));
+    shard->extents_offset = 0;
+    if (shard->layout.n > 0) LK_TRY(lk_h5_offset(set, &shard->extents_offset));
     return LK_OK;
 }
 
@@ -91,36 +91,36 @@ static lk_status add_paths(hid_t file, const lk_layout *layout)
     return LK_OK;
 }
 
-static lk_status add_note(hid_t file, const lk_notes *notes, size_t i)
+static lk_status add_note(hid_t file, const lk_metadata *metadata, size_t i)
 {
-    const char *path = lk_notes_path(notes, i), *text;
+    const char *path = lk_metadata_path(metadata, i), *text;
     int64_t integer;
     double real;
 
-    switch (lk_notes_kind(notes, i)) {
+    switch (lk_metadata_kind(metadata, i)) {
     case LK_NOTE_INT:
-        LK_TRY(lk_notes_get_int(notes, path, &integer));
+        LK_TRY(lk_metadata_get_int(metadata, path, &integer));
         return lk_h5_write(file, path, H5T_STD_I64LE, H5T_NATIVE_INT64, 0, NULL, &integer, NULL);
     case LK_NOTE_REAL:
-        LK_TRY(lk_notes_get_real(notes, path, &real));
+        LK_TRY(lk_metadata_get_real(metadata, path, &real));
         return lk_h5_write(file, path, H5T_IEEE_F64LE, H5T_NATIVE_DOUBLE, 0, NULL, &real, NULL);
     case LK_NOTE_TEXT:
-        LK_TRY(lk_notes_get_text(notes, path, &text));
+        LK_TRY(lk_metadata_get_text(metadata, path, &text));
         return lk_h5_write_text(file, path, text);
     }
     return LK_FAIL(LK_ERR_USAGE, "the note %s has no known kind", path);
 }
 
-static lk_status add_notes(hid_t file, const lk_notes *notes)
+static lk_status add_metadata(hid_t file, const lk_metadata *metadata)
 {
-    const size_t n = notes ? lk_notes_n(notes) : 0;
+    const size_t n = metadata ? lk_metadata_n(metadata) : 0;
     const char **path = calloc(n + 1, sizeof *path);
     lk_status status = LK_OK;
 
     LK_TRY_ALLOC(path, n * sizeof *path);
     for (size_t i = 0; i < n && status == LK_OK; i++) {
-        path[i] = lk_notes_path(notes, i);
-        status = add_note(file, notes, i);
+        path[i] = lk_metadata_path(metadata, i);
+        status = add_note(file, metadata, i);
     }
     if (status == LK_OK) status = lk_h5_write_texts(file, LK_AT_NOTE, path, n);
     free(path);
@@ -130,12 +130,12 @@ static lk_status add_notes(hid_t file, const lk_notes *notes)
 
 static lk_status cut(lk_shard *shard, int r, int n)
 {
-    shard->piece = calloc(shard->layout.n + 1, sizeof *shard->piece);
-    LK_TRY_ALLOC(shard->piece, shard->layout.n * sizeof *shard->piece);
+    shard->extent = calloc(shard->layout.n + 1, sizeof *shard->extent);
+    LK_TRY_ALLOC(shard->extent, shard->layout.n * sizeof *shard->extent);
     for (size_t i = 0; i < shard->layout.n; i++) {
-        lk_piece *piece = &shard->piece[i];
+        lk_extent *extent = &shard->extent[i];
 
-        LK_TRY(lk_part_rows(lk_tensor_rows(&shard->layout.tensor[i]), r, n, &piece->begin, &piece->end));
+        LK_TRY(lk_part_rows(lk_tensor_rows(&shard->layout.tensor[i]), r, n, &extent->begin, &extent->end));
     }
     return LK_OK;
 }
@@ -143,32 +143,32 @@ static lk_status cut(lk_shard *shard, int r, int n)
 /* Keeps the image's memory. */
 static void forget_structure(lk_shard *shard)
 {
-    free(shard->piece);
-    shard->piece = NULL;
+    free(shard->extent);
+    shard->extent = NULL;
     lk_layout_free(&shard->layout);
 }
 
 static lk_status lay_out(lk_shard *shard, const char *file_name, const lk_ckpt_tensor *tensors, size_t n_tensors,
-                         int r, int n, const lk_notes *notes)
+                         int r, int n, const lk_metadata *metadata)
 {
     LK_H5_ID file = H5I_INVALID_HID;
 
     LK_TRY(lk_layout_copy(tensors, n_tensors, &shard->layout));
     LK_TRY(cut(shard, r, n));
-    LK_TRY(lk_h5_image_begin(&shard->image, file_name, LK_SEAL_BYTES, &file));
-    for (size_t i = 0; i < n_tensors; i++) LK_TRY(add_tensor(file, &tensors[i], &shard->piece[i]));
+    LK_TRY(lk_h5_image_begin(&shard->image, file_name, LK_FILE_HEADER_BYTES, &file));
+    for (size_t i = 0; i < n_tensors; i++) LK_TRY(add_tensor(file, &tensors[i], &shard->extent[i]));
     LK_TRY(add_paths(file, &shard->layout));
-    LK_TRY(add_pieces(file, shard));
-    LK_TRY(add_notes(file, notes));
+    LK_TRY(add_extents(file, shard));
+    LK_TRY(add_metadata(file, metadata));
     LK_TRY(lk_h5_image_end(&shard->image, &file));
     return LK_OK;
 }
 
 lk_status lk_shard_build(lk_shard *shard, const char *file_name, const lk_ckpt_tensor *tensors, size_t n_tensors,
-                         int r, int n, const lk_notes *notes)
+                         int r, int n, const lk_metadata *metadata)
 {
     forget_structure(shard);
-    const lk_status status = lay_out(shard, file_name, tensors, n_tensors, r, n, notes);
+    const lk_status status = lay_out(shard, file_name, tensors, n_tensors, r, n, metadata);
     if (status != LK_OK) {
         forget_structure(shard); /* half a layout must not pass for the next save's */
         return lk_trace(status, __FILE__, __LINE__);
@@ -179,12 +179,12 @@ lk_status lk_shard_build(lk_shard *shard, const char *file_name, const lk_ckpt_t
 void lk_shard_fill(lk_shard *shard, const lk_ckpt_tensor *tensors)
 {
     for (size_t i = 0; i < shard->layout.n; i++) {
-        const lk_piece *piece = &shard->piece[i];
-        const size_t nbytes = lk_piece_bytes(piece, &tensors[i]);
+        const lk_extent *extent = &shard->extent[i];
+        const size_t nbytes = lk_extent_bytes(extent, &tensors[i]);
 
         if (nbytes == 0) continue;
-        memcpy(shard->image.bytes + piece->offset,
-               tensors[i].data + (size_t)piece->begin * lk_tensor_row_elems(&tensors[i]), nbytes);
+        memcpy(shard->image.bytes + extent->offset,
+               tensors[i].data + (size_t)extent->begin * lk_tensor_row_elems(&tensors[i]), nbytes);
     }
 }
 
@@ -193,9 +193,9 @@ void lk_shard_check(lk_shard *shard)
     const size_t n = shard->layout.n;
 
     for (size_t i = 0; i < n; i++)
-        lk_checksum(shard->image.bytes + shard->piece[i].offset,
-                    lk_piece_bytes(&shard->piece[i], &shard->layout.tensor[i]), shard->piece[i].xxh3);
-    if (n > 0) memcpy(shard->image.bytes + shard->pieces_offset, shard->piece, n * sizeof *shard->piece);
+        lk_checksum(shard->image.bytes + shard->extent[i].offset,
+                    lk_extent_bytes(&shard->extent[i], &shard->layout.tensor[i]), shard->extent[i].xxh3);
+    if (n > 0) memcpy(shard->image.bytes + shard->extents_offset, shard->extent, n * sizeof *shard->extent);
 }
 
 void lk_shard_free(lk_shard *shard)
@@ -207,12 +207,12 @@ void lk_shard_free(lk_shard *shard)
 
 /* ------------------------------------------------------------------ reading */
 
-static lk_status read_pieces(hid_t file, size_t n, lk_piece *out)
+static lk_status read_extents(hid_t file, size_t n, lk_extent *out)
 {
     LK_H5_ID type = H5I_INVALID_HID;
 
-    LK_TRY(piece_type(&type));
-    LK_TRY(lk_h5_read(LK_ERR_CHECKPOINT, file, LK_AT_PIECE, type, n, out));
+    LK_TRY(extent_type(&type));
+    LK_TRY(lk_h5_read(LK_ERR_CHECKPOINT, file, LK_AT_EXTENT, type, n, out));
     return LK_OK;
 }
 
@@ -223,14 +223,14 @@ lk_status lk_shard_open(const char *dir, const char *file_name, size_t n, lk_sha
 
     LK_TRY(lk_ckpt_path(path, dir, file_name));
     LK_TRY(lk_h5_open(LK_ERR_CHECKPOINT, path, &file));
-    lk_piece *piece = calloc(n + 1, sizeof *piece);
-    LK_TRY_ALLOC(piece, n * sizeof *piece);
-    const lk_status status = read_pieces(file, n, piece);
+    lk_extent *extent = calloc(n + 1, sizeof *extent);
+    LK_TRY_ALLOC(extent, n * sizeof *extent);
+    const lk_status status = read_extents(file, n, extent);
     if (status != LK_OK) {
-        free(piece);
+        free(extent);
         return lk_trace(status, __FILE__, __LINE__);
     }
-    *out = (lk_shard_reader){.file = file, .piece = piece};
+    *out = (lk_shard_reader){.file = file, .extent = extent};
     file = H5I_INVALID_HID;
     return LK_OK;
 }
@@ -238,22 +238,22 @@ lk_status lk_shard_open(const char *dir, const char *file_name, size_t n, lk_sha
 void lk_shard_close(lk_shard_reader *reader)
 {
     lk_h5_close(&reader->file);
-    free(reader->piece);
-    reader->piece = NULL;
+    free(reader->extent);
+    reader->extent = NULL;
 }
 
 lk_status lk_shard_read(const lk_shard_reader *reader, size_t i, const lk_ckpt_tensor *tensor, int64_t begin,
                         int64_t end, float *out)
 {
-    const lk_piece *piece = &reader->piece[i];
+    const lk_extent *extent = &reader->extent[i];
     char place[LK_H5_PLACE_BYTES], checksum[LK_CHECKSUM_CHARS];
     LK_H5_ID set = H5I_INVALID_HID;
 
     LK_TRY(lk_h5_open_set(LK_ERR_CHECKPOINT, reader->file, tensor->path, &set));
-    LK_TRY(lk_h5_read_rows(LK_ERR_CHECKPOINT, set, H5T_NATIVE_FLOAT, begin - piece->begin, end - piece->begin, out));
-    if (begin != piece->begin || end != piece->end) return LK_OK;
-    lk_checksum(out, lk_piece_bytes(piece, tensor), checksum);
-    if (memcmp(checksum, piece->xxh3, sizeof checksum) != 0)
+    LK_TRY(lk_h5_read_rows(LK_ERR_CHECKPOINT, set, H5T_NATIVE_FLOAT, begin - extent->begin, end - extent->begin, out));
+    if (begin != extent->begin || end != extent->end) return LK_OK;
+    lk_checksum(out, lk_extent_bytes(extent, tensor), checksum);
+    if (memcmp(checksum, extent->xxh3, sizeof checksum) != 0)
         return LK_FAIL(LK_ERR_CHECKPOINT, "%s rows %" PRId64 "..%" PRId64 " is damaged (checksum): it was good when "
                        "this checkpoint was opened", lk_h5_place(set, place), begin, end - 1);
     return LK_OK;
@@ -270,7 +270,7 @@ static lk_status note_class(hid_t file, const char *path, H5T_class_t *out)
     return LK_OK;
 }
 
-static lk_status read_note(hid_t file, const char *path, lk_notes *notes)
+static lk_status read_note(hid_t file, const char *path, lk_metadata *metadata)
 {
     int64_t integer;
     double real;
@@ -280,32 +280,32 @@ static lk_status read_note(hid_t file, const char *path, lk_notes *notes)
     LK_TRY(note_class(file, path, &class));
     if (class == H5T_INTEGER) {
         LK_TRY(lk_h5_read(LK_ERR_CHECKPOINT, file, path, H5T_NATIVE_INT64, 1, &integer));
-        return lk_notes_set_int(notes, path, integer);
+        return lk_metadata_set_int(metadata, path, integer);
     }
     if (class == H5T_FLOAT) {
         LK_TRY(lk_h5_read(LK_ERR_CHECKPOINT, file, path, H5T_NATIVE_DOUBLE, 1, &real));
-        return lk_notes_set_real(notes, path, real);
+        return lk_metadata_set_real(metadata, path, real);
     }
     LK_TRY(lk_h5_read_text(LK_ERR_CHECKPOINT, file, path, &text));
-    const lk_status status = lk_notes_set_text(notes, path, text);
+    const lk_status status = lk_metadata_set_text(metadata, path, text);
     free(text);
     return status;
 }
 
-lk_status lk_shard_read_notes(const lk_shard_reader *reader, lk_notes **out)
+lk_status lk_shard_read_metadata(const lk_shard_reader *reader, lk_metadata **out)
 {
-    lk_notes *notes = NULL;
+    lk_metadata *metadata = NULL;
     char **path = NULL;
     size_t n = 0;
 
     LK_TRY(lk_h5_read_texts(LK_ERR_CHECKPOINT, reader->file, LK_AT_NOTE, &path, &n));
-    lk_status status = lk_notes_new(&notes);
-    for (size_t i = 0; i < n && status == LK_OK; i++) status = read_note(reader->file, path[i], notes);
+    lk_status status = lk_metadata_new(&metadata);
+    for (size_t i = 0; i < n && status == LK_OK; i++) status = read_note(reader->file, path[i], metadata);
     free(path);
     if (status != LK_OK) {
-        lk_notes_free(&notes);
+        lk_metadata_free(&metadata);
         return lk_trace(status, __FILE__, __LINE__);
     }
-    *out = notes;
+    *out = metadata;
     return LK_OK;
 }

@@ -1,5 +1,5 @@
 /*
- * Is a file of a checkpoint what was written?  The whole file is read and hashed, then compared with its own seal
+ * Is a file of a checkpoint what was written?  The whole file is read and hashed, then compared with its own header
  * and with what index.h5 expects; from both together follows what is wrong.  No HDF5 here: it opens a file only
  * when it is whole.
  */
@@ -19,8 +19,8 @@ enum { READ_BYTES = 1 << 20, REASON_BYTES = 512 };
 
 /* What a file turns out to be. */
 typedef struct scan {
-    lk_seal seal;     /* what it says of itself */
-    bool has_seal;
+    lk_file_header header; /* what it says of itself */
+    bool has_header;
     size_t nbytes;    /* what it is */
     char checksum[LK_CHECKSUM_CHARS + 1];
 } scan;
@@ -56,16 +56,16 @@ ssize_t lk_read_at(int fd, void *out, size_t nbytes, size_t place)
     return (ssize_t)done;
 }
 
-/* Reads the seal and hashes the file as it was when it was sealed; errno tells what failed. */
+/* Reads the header and hashes the file as it was when it was written; errno tells what failed. */
 static bool scan_bytes(int fd, unsigned char *buffer, XXH3_state_t *state, scan *out)
 {
-    ssize_t n = lk_read_at(fd, buffer, LK_SEAL_BYTES, 0);
+    ssize_t n = lk_read_at(fd, buffer, LK_FILE_HEADER_BYTES, 0);
     size_t place = 0;
 
-    out->has_seal = n == LK_SEAL_BYTES && lk_seal_parse(buffer, &out->seal);
-    if (out->has_seal) {
-        const lk_seal seal = lk_seal_unsigned(&out->seal);
-        lk_seal_print(&seal, buffer);
+    out->has_header = n == LK_FILE_HEADER_BYTES && lk_file_header_parse(buffer, &out->header);
+    if (out->has_header) {
+        const lk_file_header header = lk_file_header_unsigned(&out->header);
+        lk_file_header_print(&header, buffer);
     }
     XXH3_128bits_reset(state);
     for (; n > 0; n = lk_read_at(fd, buffer, READ_BYTES, place)) {
@@ -91,7 +91,7 @@ static lk_status scan_file(int fd, const char *path, scan *out)
     return LK_OK;
 }
 
-static bool same(const lk_seal *a, const lk_seal *b)
+static bool same(const lk_file_header *a, const lk_file_header *b)
 {
     return a->step == b->step && a->nbytes == b->nbytes && strcmp(a->file, b->file) == 0 &&
            strcmp(a->checksum, b->checksum) == 0;
@@ -107,37 +107,37 @@ static lk_status wrong_size(const char *path, size_t nbytes, size_t expected)
 }
 
 /* What is wrong with a file that is not what was expected. */
-static lk_status tell(const char *path, const scan *found, bool intact, const lk_seal *expected)
+static lk_status tell(const char *path, const scan *found, bool intact, const lk_file_header *expected)
 {
     if (intact)
         return LK_FAIL(LK_ERR_CHECKPOINT, "%s is not of this checkpoint: it was saved as %s of step %lld%s: " ADVICE,
-                       path, found->seal.file, (long long)found->seal.step,
-                       expected && expected->step == found->seal.step ? " by another save" : "");
+                       path, found->header.file, (long long)found->header.step,
+                       expected && expected->step == found->header.step ? " by another save" : "");
     /* What the index says about the length is worth more than what the file says of itself. */
     if (expected && found->nbytes != expected->nbytes) return wrong_size(path, found->nbytes, expected->nbytes);
-    if (!expected && found->has_seal && found->nbytes != found->seal.nbytes)
-        return wrong_size(path, found->nbytes, found->seal.nbytes);
+    if (!expected && found->has_header && found->nbytes != found->header.nbytes)
+        return wrong_size(path, found->nbytes, found->header.nbytes);
     return LK_FAIL(LK_ERR_CHECKPOINT, "%s is damaged (checksum of the file): " ADVICE, path);
 }
 
-static lk_status verify(int fd, const char *path, const char *file, scan *found, const lk_seal *expected,
+static lk_status verify(int fd, const char *path, const char *file, scan *found, const lk_file_header *expected,
                         const lk_ckpt_tensor *tensors, size_t n)
 {
     char what[REASON_BYTES];
 
     LK_TRY(scan_file(fd, path, found));
-    const bool intact = found->has_seal && found->nbytes == found->seal.nbytes &&
-                        strcmp(found->checksum, found->seal.checksum) == 0;
+    const bool intact = found->has_header && found->nbytes == found->header.nbytes &&
+                        strcmp(found->checksum, found->header.checksum) == 0;
 
-    if (intact && (expected ? same(&found->seal, expected) : strcmp(found->seal.file, file) == 0)) return LK_OK;
-    if (!intact && found->has_seal && found->nbytes == found->seal.nbytes &&
-        lk_shard_find_damage(fd, &found->seal, found->nbytes, tensors, n, what, sizeof what))
+    if (intact && (expected ? same(&found->header, expected) : strcmp(found->header.file, file) == 0)) return LK_OK;
+    if (!intact && found->has_header && found->nbytes == found->header.nbytes &&
+        lk_shard_find_damage(fd, &found->header, found->nbytes, tensors, n, what, sizeof what))
         return LK_FAIL(LK_ERR_CHECKPOINT, "%s: %s is damaged (checksum): " ADVICE, path, what);
     return tell(path, found, intact, expected);
 }
 
-lk_status lk_sealed_verify(const char *dir, const char *file, const lk_seal *expected, const lk_ckpt_tensor *tensors,
-                           size_t n)
+lk_status lk_ckpt_file_verify(const char *dir, const char *file, const lk_file_header *expected,
+                              const lk_ckpt_tensor *tensors, size_t n)
 {
     char path[LK_CKPT_PATH_BYTES];
     scan found = {0};
@@ -151,9 +151,9 @@ lk_status lk_sealed_verify(const char *dir, const char *file, const lk_seal *exp
     return LK_OK;
 }
 
-lk_status lk_sealed_peek(const char *dir, const char *file, int64_t step, lk_seal *out)
+lk_status lk_ckpt_file_peek(const char *dir, const char *file, int64_t step, lk_file_header *out)
 {
-    unsigned char block[LK_SEAL_BYTES];
+    unsigned char block[LK_FILE_HEADER_BYTES];
     char path[LK_CKPT_PATH_BYTES];
     size_t nbytes = 0;
     int fd = -1;
@@ -163,12 +163,12 @@ lk_status lk_sealed_peek(const char *dir, const char *file, int64_t step, lk_sea
         return LK_FAIL(LK_ERR_CHECKPOINT, "%s is missing though its worker has written it: is it on a file system "
                        "that all hosts share?", path);
     LK_TRY(open_file(path, &fd, &nbytes));
-    const ssize_t n = lk_read_at(fd, block, LK_SEAL_BYTES, 0);
+    const ssize_t n = lk_read_at(fd, block, LK_FILE_HEADER_BYTES, 0);
     const int why = errno;
 
     close(fd);
     if (n < 0) return LK_FAIL(LK_ERR_CHECKPOINT, "cannot read %s: %s", path, strerror(why));
-    if (n != LK_SEAL_BYTES || !lk_seal_parse(block, out) || out->nbytes != nbytes || out->step != step ||
+    if (n != LK_FILE_HEADER_BYTES || !lk_file_header_parse(block, out) || out->nbytes != nbytes || out->step != step ||
         strcmp(out->file, file) != 0)
         return LK_FAIL(LK_ERR_CHECKPOINT, "%s is not what was just written there: do two runs share this folder?",
                        path);

@@ -107,7 +107,7 @@ lk_status lk_label_check(double value, const char *where, int32_t *out);
 /* ----------------------------------------------------------------- data set */
 
 /* x of n samples, in this order, into (n, n_input). */
-typedef lk_status lk_gather_fn(const lk_dataset *dataset, const int64_t *sample, int64_t n, float *x);
+typedef lk_status lk_fetch_fn(const lk_dataset *dataset, const int64_t *sample, int64_t n, float *x);
 
 enum { LK_PIXEL_LEVELS = 256 };
 
@@ -116,7 +116,7 @@ struct lk_dataset {
     size_t n_input, n_output;
     int64_t image[3];
     bool has_labels;
-    lk_gather_fn *gather;
+    lk_fetch_fn *fetch;
     float *x;                  /* (n, n_input), owned; NULL for bytes */
     uint8_t *pixels;           /* (n, n_input), owned; NULL for floats */
     float level[LK_PIXEL_LEVELS]; /* what each byte of pixels stands for */

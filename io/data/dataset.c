@@ -107,9 +107,9 @@ static lk_status split_table(lk_table *table, size_t n_input, const bool *held_o
     return LK_OK;
 }
 
-/* --------------------------------------------------------------------- gather */
+/* --------------------------------------------------------------------- fetch */
 
-static lk_status gather_floats(const lk_dataset *dataset, const int64_t *sample, int64_t n, float *x)
+static lk_status fetch_floats(const lk_dataset *dataset, const int64_t *sample, int64_t n, float *x)
 {
     const size_t n_input = dataset->n_input;
 
@@ -118,7 +118,7 @@ static lk_status gather_floats(const lk_dataset *dataset, const int64_t *sample,
     return LK_OK;
 }
 
-static lk_status gather_pixels(const lk_dataset *dataset, const int64_t *sample, int64_t n, float *x)
+static lk_status fetch_pixels(const lk_dataset *dataset, const int64_t *sample, int64_t n, float *x)
 {
     const size_t n_input = dataset->n_input;
 
@@ -158,7 +158,7 @@ static lk_status fill_dataset(lk_dataset *d, const lk_data_spec *spec, const lk_
     const int64_t classes = count_classes(table->label, table->n);
     d->n_output = source->labels ? (size_t)(classes > d->stats->n_classes ? classes : d->stats->n_classes)
                                  : d->stats->n_targets;
-    d->gather = table->pixels ? gather_pixels : gather_floats;
+    d->fetch = table->pixels ? fetch_pixels : fetch_floats;
     if (table->pixels) LK_TRY(set_levels(spec, d->level));
     d->x = table->x, table->x = NULL;
     d->pixels = table->pixels, table->pixels = NULL;

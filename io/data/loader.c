@@ -104,7 +104,7 @@ static lk_status fill_lane(const lk_loader *l, slot *s, int i, int64_t begin, in
     lk_batch_lane *lane = &s->lane[i];
 
     *lane = (lk_batch_lane){.n = end - begin, .x = x, .sample = sample};
-    LK_TRY(data->gather(data, sample, lane->n, x));
+    LK_TRY(data->fetch(data, sample, lane->n, x));
     if (s->label) {
         int32_t *label = s->label + (size_t)(i * l->lane_capacity);
         for (int64_t k = 0; k < lane->n; k++) label[k] = data->label[sample[k]];

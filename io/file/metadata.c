@@ -20,7 +20,7 @@ typedef struct note {
     UT_hash_handle hh;
 } note;
 
-struct lk_notes {
+struct lk_metadata {
     note *by_path; /* uthash's head */
     note **order;  /* owned, as are the notes in it */
     size_t n, room;
@@ -28,7 +28,7 @@ struct lk_notes {
 
 static const char *const kind_words[] = {"a whole number", "a real number", "a text"};
 
-lk_status lk_notes_new(lk_notes **out)
+lk_status lk_metadata_new(lk_metadata **out)
 {
     *out = calloc(1, sizeof **out);
     LK_TRY_ALLOC(*out, sizeof **out);
@@ -43,81 +43,81 @@ static void note_free(note *n)
     free(n);
 }
 
-void lk_notes_free(lk_notes **notes)
+void lk_metadata_free(lk_metadata **metadata)
 {
-    if (!notes || !*notes) return;
-    HASH_CLEAR(hh, (*notes)->by_path);
-    for (size_t i = 0; i < (*notes)->n; i++) note_free((*notes)->order[i]);
-    free((*notes)->order);
-    lk_free(notes);
+    if (!metadata || !*metadata) return;
+    HASH_CLEAR(hh, (*metadata)->by_path);
+    for (size_t i = 0; i < (*metadata)->n; i++) note_free((*metadata)->order[i]);
+    free((*metadata)->order);
+    lk_free(metadata);
 }
 
-static note *find(const lk_notes *notes, const char *path)
+static note *find(const lk_metadata *metadata, const char *path)
 {
     note *found;
 
-    HASH_FIND_STR(notes->by_path, path, found);
+    HASH_FIND_STR(metadata->by_path, path, found);
     return found;
 }
 
-static lk_status make_room(lk_notes *notes)
+static lk_status make_room(lk_metadata *metadata)
 {
-    if (notes->n < notes->room) return LK_OK;
-    const size_t room = notes->room ? 2 * notes->room : 16;
-    note **order = realloc(notes->order, room * sizeof *order);
+    if (metadata->n < metadata->room) return LK_OK;
+    const size_t room = metadata->room ? 2 * metadata->room : 16;
+    note **order = realloc(metadata->order, room * sizeof *order);
 
     LK_TRY_ALLOC(order, room * sizeof *order);
-    notes->order = order;
-    notes->room = room;
+    metadata->order = order;
+    metadata->room = room;
     return LK_OK;
 }
 
 /* The note of that path, added behind the others if there is none. */
-static lk_status find_or_add(lk_notes *notes, const char *path, note **out)
+static lk_status find_or_add(lk_metadata *metadata, const char *path, note **out)
 {
-    *out = find(notes, path);
+    *out = find(metadata, path);
     if (*out) return LK_OK;
 
-    LK_TRY(make_room(notes));
+    LK_TRY(make_room(metadata));
     note *added = calloc(1, sizeof *added);
     if (added) added->path = strdup(path);
-    if (added && added->path) HASH_ADD_KEYPTR(hh, notes->by_path, added->path, strlen(added->path), added);
+    if (added && added->path) HASH_ADD_KEYPTR(hh, metadata->by_path, added->path, strlen(added->path), added);
     if (!added || !added->hh.tbl) {
         note_free(added);
         return LK_FAIL(LK_ERR_SYSTEM, "out of memory: a note for %s", path);
     }
-    notes->order[notes->n++] = added;
+    metadata->order[metadata->n++] = added;
     *out = added;
     return LK_OK;
 }
 
-lk_status lk_notes_set_int(lk_notes *notes, const char *path, int64_t value)
+lk_status lk_metadata_set_int(lk_metadata *metadata, const char *path, int64_t value)
 {
     note *n;
 
-    LK_TRY(find_or_add(notes, path, &n));
+    LK_TRY(find_or_add(metadata, path, &n));
     n->kind = LK_NOTE_INT;
     n->integer = value;
     return LK_OK;
 }
 
-lk_status lk_notes_set_real(lk_notes *notes, const char *path, double value)
+lk_status lk_metadata_set_real(lk_metadata *metadata, const char *path, double value)
 {
     note *n;
 
-    LK_TRY(find_or_add(notes, path, &n));
+    LK_TRY(find_or_add(metadata, path, &n));
     n->kind = LK_NOTE_REAL;
     n->real = value;
     return LK_OK;
 }
 
-lk_status lk_notes_set_text(lk_notes *notes, const char *path, const char *value)
+lk_status lk_metadata_set_text(lk_metadata *metadata, const char *path, const char *value)
 {
     note *n;
     char *copy = strdup(value);
 
     LK_TRY_ALLOC(copy, strlen(value) + 1);
-    const lk_status status = find_or_add(notes, path, &n);
+    const lk_status status = find_or_add(metadata, path, &n);
     if (status != LK_OK) {
         free(copy);
         return lk_trace(status, __FILE__, __LINE__);
@@ -128,9 +128,9 @@ lk_status lk_notes_set_text(lk_notes *notes, const char *path, const char *value
     return LK_OK;
 }
 
-static lk_status get(const lk_notes *notes, const char *path, lk_note_kind kind, const note **out)
+static lk_status get(const lk_metadata *metadata, const char *path, lk_note_kind kind, const note **out)
 {
-    *out = find(notes, path);
+    *out = find(metadata, path);
     if (!*out) return LK_FAIL(LK_ERR_CHECKPOINT, "the note %s is missing", path);
     if ((*out)->kind != kind)
         return LK_FAIL(LK_ERR_CHECKPOINT, "the note %s is %s, expected %s", path, kind_words[(*out)->kind],
@@ -138,55 +138,55 @@ static lk_status get(const lk_notes *notes, const char *path, lk_note_kind kind,
     return LK_OK;
 }
 
-lk_status lk_notes_get_int(const lk_notes *notes, const char *path, int64_t *out)
+lk_status lk_metadata_get_int(const lk_metadata *metadata, const char *path, int64_t *out)
 {
     const note *n;
 
-    LK_TRY(get(notes, path, LK_NOTE_INT, &n));
+    LK_TRY(get(metadata, path, LK_NOTE_INT, &n));
     *out = n->integer;
     return LK_OK;
 }
 
-lk_status lk_notes_get_real(const lk_notes *notes, const char *path, double *out)
+lk_status lk_metadata_get_real(const lk_metadata *metadata, const char *path, double *out)
 {
     const note *n;
 
-    LK_TRY(get(notes, path, LK_NOTE_REAL, &n));
+    LK_TRY(get(metadata, path, LK_NOTE_REAL, &n));
     *out = n->real;
     return LK_OK;
 }
 
-lk_status lk_notes_get_text(const lk_notes *notes, const char *path, const char **out)
+lk_status lk_metadata_get_text(const lk_metadata *metadata, const char *path, const char **out)
 {
     const note *n;
 
-    LK_TRY(get(notes, path, LK_NOTE_TEXT, &n));
+    LK_TRY(get(metadata, path, LK_NOTE_TEXT, &n));
     *out = n->text;
     return LK_OK;
 }
 
-bool lk_notes_has(const lk_notes *notes, const char *path) { return find(notes, path) != NULL; }
-size_t lk_notes_n(const lk_notes *notes) { return notes->n; }
-const char *lk_notes_path(const lk_notes *notes, size_t i) { return notes->order[i]->path; }
-lk_note_kind lk_notes_kind(const lk_notes *notes, size_t i) { return notes->order[i]->kind; }
+bool lk_metadata_has(const lk_metadata *metadata, const char *path) { return find(metadata, path) != NULL; }
+size_t lk_metadata_n(const lk_metadata *metadata) { return metadata->n; }
+const char *lk_metadata_path(const lk_metadata *metadata, size_t i) { return metadata->order[i]->path; }
+lk_note_kind lk_metadata_kind(const lk_metadata *metadata, size_t i) { return metadata->order[i]->kind; }
 
-static lk_status copy_note(const note *from, lk_notes *to)
+static lk_status copy_note(const note *from, lk_metadata *to)
 {
     switch (from->kind) {
-    case LK_NOTE_INT: return lk_notes_set_int(to, from->path, from->integer);
-    case LK_NOTE_REAL: return lk_notes_set_real(to, from->path, from->real);
+    case LK_NOTE_INT: return lk_metadata_set_int(to, from->path, from->integer);
+    case LK_NOTE_REAL: return lk_metadata_set_real(to, from->path, from->real);
     case LK_NOTE_TEXT: break;
     }
-    return lk_notes_set_text(to, from->path, from->text);
+    return lk_metadata_set_text(to, from->path, from->text);
 }
 
-lk_status lk_notes_copy(const lk_notes *notes, lk_notes **out)
+lk_status lk_metadata_copy(const lk_metadata *metadata, lk_metadata **out)
 {
-    LK_TRY(lk_notes_new(out));
-    for (size_t i = 0; i < notes->n; i++) {
-        const lk_status status = copy_note(notes->order[i], *out);
+    LK_TRY(lk_metadata_new(out));
+    for (size_t i = 0; i < metadata->n; i++) {
+        const lk_status status = copy_note(metadata->order[i], *out);
         if (status != LK_OK) {
-            lk_notes_free(out);
+            lk_metadata_free(out);
             return lk_trace(status, __FILE__, __LINE__);
         }
     }

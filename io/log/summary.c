@@ -7,20 +7,20 @@
 #include "io/file/json.h"
 #include "io/file/metadata.h"
 
-static json_t *value_of(const lk_notes *notes, size_t i)
+static json_t *value_of(const lk_metadata *metadata, size_t i)
 {
-    const char *path = lk_notes_path(notes, i), *text = "";
+    const char *path = lk_metadata_path(metadata, i), *text = "";
     int64_t integer = 0;
     double real = 0;
 
-    switch (lk_notes_kind(notes, i)) {
-    case LK_NOTE_INT: return lk_notes_get_int(notes, path, &integer) == LK_OK ? json_integer(integer) : NULL;
+    switch (lk_metadata_kind(metadata, i)) {
+    case LK_NOTE_INT: return lk_metadata_get_int(metadata, path, &integer) == LK_OK ? json_integer(integer) : NULL;
     case LK_NOTE_REAL:
-        if (lk_notes_get_real(notes, path, &real) != LK_OK) return NULL;
+        if (lk_metadata_get_real(metadata, path, &real) != LK_OK) return NULL;
         return isfinite(real) ? json_real(real) : json_null();
     case LK_NOTE_TEXT: break;
     }
-    return lk_notes_get_text(notes, path, &text) == LK_OK ? lk_json_text(text) : NULL;
+    return lk_metadata_get_text(metadata, path, &text) == LK_OK ? lk_json_text(text) : NULL;
 }
 
 /* The object in which a path's key goes, made when it is the first of its name; *key is what remains of the path. */
@@ -37,26 +37,26 @@ static json_t *object_of(json_t *root, const char *path, const char **key)
     return object;
 }
 
-static char *dump_notes(const lk_notes *notes)
+static char *dump_metadata(const lk_metadata *metadata)
 {
     enum { INDENT = 2 };
     json_t *root = json_object();
     char *text = NULL;
     bool good = root != NULL;
 
-    for (size_t i = 0; good && i < lk_notes_n(notes); i++) {
+    for (size_t i = 0; good && i < lk_metadata_n(metadata); i++) {
         const char *key;
-        json_t *object = object_of(root, lk_notes_path(notes, i), &key);
-        good = json_object_set_new(object, key, value_of(notes, i)) == 0;
+        json_t *object = object_of(root, lk_metadata_path(metadata, i), &key);
+        good = json_object_set_new(object, key, value_of(metadata, i)) == 0;
     }
     if (good) text = json_dumps(root, JSON_INDENT(INDENT));
     json_decref(root);
     return text;
 }
 
-lk_status lk_summary_write(const char *path, const lk_notes *notes)
+lk_status lk_summary_write(const char *path, const lk_metadata *metadata)
 {
-    char *json = dump_notes(notes), *text = NULL;
+    char *json = dump_metadata(metadata), *text = NULL;
 
     const int n = json ? asprintf(&text, "%s\n", json) : -1;
     free(json);

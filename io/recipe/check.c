@@ -19,7 +19,7 @@ enum { MOST_NAMES = 64, LIST_BYTES = 1024 };
 /* Names that could have been meant. */
 typedef struct names { const char *name[MOST_NAMES]; size_t n; } names;
 
-typedef struct check { lk_yaml *yaml; lk_recipe_places *places; } check;
+typedef struct check { lk_yaml *yaml; lk_recipe_lines *places; } check;
 
 static lk_status check_value(check *c, const char *path, const cyaml_schema_value_t *value, const lk_rule *rule,
                              int node);
@@ -237,13 +237,13 @@ static lk_status check_list(check *c, const char *path, const cyaml_schema_value
 static lk_status keep_place(check *c, const char *path, int node)
 {
     const int line = lk_yaml_line(c->yaml, node);
-    lk_recipe_places *all = c->places;
+    lk_recipe_lines *all = c->places;
 
     if (!line) return LK_OK;
-    lk_recipe_place *place = realloc(all->place, (all->n + 1) * sizeof *place);
+    lk_recipe_line *place = realloc(all->place, (all->n + 1) * sizeof *place);
     LK_TRY_ALLOC(place, (all->n + 1) * sizeof *place);
     all->place = place;
-    place[all->n] = (lk_recipe_place){.path = strdup(path), .line = line};
+    place[all->n] = (lk_recipe_line){.path = strdup(path), .line = line};
     LK_TRY_ALLOC(place[all->n].path, strlen(path) + 1);
     all->n++;
     return LK_OK;
@@ -381,7 +381,7 @@ static lk_status check_value(check *c, const char *path, const cyaml_schema_valu
     }
 }
 
-lk_status lk_recipe_check(lk_yaml *yaml, lk_recipe_places *places)
+lk_status lk_recipe_check(lk_yaml *yaml, lk_recipe_lines *places)
 {
     check c = {.yaml = yaml, .places = places};
     return check_section(&c, "", lk_recipe_fields, lk_recipe_rules, 1);

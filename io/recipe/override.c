@@ -53,7 +53,7 @@ static char *absolute(const char *folder, const char *name)
     return path;
 }
 
-static lk_status settle_path(lk_yaml *yaml, const char *key, const char *folder)
+static lk_status resolve_path(lk_yaml *yaml, const char *key, const char *folder)
 {
     const int node = lk_yaml_get(yaml, lk_yaml_at(yaml, "data"), key);
     const char *name = lk_yaml_text(yaml, node);
@@ -67,7 +67,7 @@ static lk_status settle_path(lk_yaml *yaml, const char *key, const char *folder)
 }
 
 /* `init_from: PATH` is short for `init_from: {checkpoint: PATH}`. */
-static lk_status settle_init_from(lk_yaml *yaml)
+static lk_status resolve_init_from(lk_yaml *yaml)
 {
     const int path = lk_yaml_at(yaml, "init_from");
     int section;
@@ -78,15 +78,15 @@ static lk_status settle_init_from(lk_yaml *yaml)
     return lk_yaml_set(yaml, 1, "init_from", section);
 }
 
-lk_status lk_recipe_settle(lk_yaml *yaml, const char *folder)
+lk_status lk_recipe_resolve(lk_yaml *yaml, const char *folder)
 {
     const lk_rule *data;
     const cyaml_schema_field_t *fields = lk_recipe_field("data", &data)->value.mapping.fields;
 
     drop_nulls(yaml, 1);
-    LK_TRY(settle_init_from(yaml));
+    LK_TRY(resolve_init_from(yaml));
     for (int i = 0; fields[i].key; i++)
-        if (data->rules[i].is_path) LK_TRY(settle_path(yaml, fields[i].key, folder));
+        if (data->rules[i].is_path) LK_TRY(resolve_path(yaml, fields[i].key, folder));
     return LK_OK;
 }
 

@@ -1,13 +1,13 @@
 /*
  * What the files of the recipe share.  A recipe goes through them in this order:
  *
- *   recipe_yaml.c      text -> a libyaml document whose nodes know the line or the override they come from
- *   recipe_override.c  "a.b=value" into the document; names of files made absolute
- *   recipe_stages.c    one of the recipe's stages merged into the sections
- *   recipe_groups.c    the same for one of the optimizer's parameter groups
- *   recipe_check.c     the document against the schema: keys, types, words, ranges
- *   recipe_fill.c      defaults into the document; checks between keys
- *   recipe_schedule.c  the same for the section `scheduler`, whose keys are there too
+ *   yaml.c             text -> a libyaml document whose nodes know the line or the override they come from
+ *   override.c         "a.b=value" into the document; names of files made absolute
+ *   stages.c           one of the recipe's stages merged into the sections
+ *   groups.c           the same for one of the optimizer's parameter groups
+ *   check.c            the document against the schema: keys, types, words, ranges
+ *   fill.c             defaults into the document; checks between keys
+ *   schedule.c         the same for the section `scheduler`, whose keys are there too
  *   recipe.c           the document -> lk_recipe, by libcyaml and the same schema
  */
 #ifndef LK_IO_RECIPE_PARTS_H
@@ -24,7 +24,7 @@
 typedef struct lk_rule {
     const char *key;
     const char *only;     /* kinds that take it, separated by blanks; NULL: all */
-    const char *fallback; /* its default; "{}" for a section; NULL: none, or recipe_fill.c derives it */
+    const char *fallback; /* its default; "{}" for a section; NULL: none, or fill.c        derives it */
     bool needed;          /* by every kind that takes it */
     bool is_path;         /* the name of a file */
     double low, high;     /* numbers, and each number of a list */
@@ -34,7 +34,7 @@ typedef struct lk_rule {
 
 extern const cyaml_schema_field_t lk_recipe_fields[]; /* sections; ends with key NULL, as libcyaml wants it */
 extern const lk_rule lk_recipe_rules[];
-/* Keys of one lk_schedule_spec, in recipe_schedule.c. */
+/* Keys of one lk_schedule_spec, in schedule.c       . */
 extern const cyaml_schema_field_t lk_schedule_fields[];
 extern const lk_rule lk_schedule_rules[];
 
@@ -89,7 +89,7 @@ lk_status lk_yaml_fail(const lk_yaml *yaml, int node, const char *path, const ch
 /* ------------------------------------------------------------------- steps */
 
 /* Drops keys whose value is null and makes names of files absolute, from `folder`. */
-lk_status lk_recipe_settle(lk_yaml *yaml, const char *folder);
+lk_status lk_recipe_resolve(lk_yaml *yaml, const char *folder);
 /* Applies the next override. */
 lk_status lk_recipe_override(lk_yaml *yaml);
 
@@ -114,11 +114,11 @@ lk_status lk_recipe_stage_path(lk_yaml *yaml, const char *override, const char *
 void lk_recipe_override_stages(lk_yaml *yaml, const char *section_path, int value);
 
 /* Where the file has its keys, for lk_recipe_where(). */
-typedef struct lk_recipe_place { char *path; int line; } lk_recipe_place;
-typedef struct lk_recipe_places { lk_recipe_place *place; size_t n; } lk_recipe_places;
+typedef struct lk_recipe_line { char *path; int line; } lk_recipe_line;
+typedef struct lk_recipe_lines { lk_recipe_line *place; size_t n; } lk_recipe_lines;
 
 /* Checks the document, spells booleans as true and false, and notes the places of keys. */
-lk_status lk_recipe_check(lk_yaml *yaml, lk_recipe_places *places);
+lk_status lk_recipe_check(lk_yaml *yaml, lk_recipe_lines *places);
 /* The same two for the schedule at `path`, before the rest. */
 lk_status lk_recipe_fill_schedule(lk_yaml *yaml, const char *path);
 /* Adds defaults and checks what concerns several keys. */

@@ -1,5 +1,5 @@
 /*
- * Recipes: from a file and overrides to lk_recipe.  The steps and their files are in recipe_parts.h.
+ * Recipes: from a file and overrides to lk_recipe.  The steps and their files are in parts.h.
  *
  * A person's mistakes are all found in the document, where lines are known; then libcyaml fills the struct from
  * the completed document by the same schema, owns what it allocates, and frees it in the end.
@@ -19,18 +19,18 @@ enum { FAIL_BYTES = 1024 };
 /* A recipe and where its file has the keys.  libcyaml fills the first member. */
 typedef struct loaded {
     lk_recipe recipe;
-    lk_recipe_places places; /* owned */
+    lk_recipe_lines places;  /* owned */
 } loaded;
 
 static const cyaml_schema_value_t top = {
     .type = CYAML_MAPPING, .flags = CYAML_FLAG_POINTER, .data_size = sizeof(loaded), .mapping = {lk_recipe_fields}};
 static const cyaml_config_t config = {.mem_fn = cyaml_mem, .log_level = CYAML_LOG_ERROR};
 
-static void free_places(lk_recipe_places *places)
+static void free_places(lk_recipe_lines *places)
 {
     for (size_t i = 0; i < places->n; i++) free(places->place[i].path);
     free(places->place);
-    *places = (lk_recipe_places){0};
+    *places = (lk_recipe_lines){0};
 }
 
 void lk_recipe_free(lk_recipe **recipe)
@@ -52,7 +52,7 @@ void lk_recipe_free(lk_recipe **recipe)
 const char *lk_recipe_where(const lk_recipe *recipe, const char *key)
 {
     static _Thread_local char text[MOST_WHERE_BYTES];
-    const lk_recipe_places *places = &((const loaded *)recipe)->places;
+    const lk_recipe_lines *places = &((const loaded *)recipe)->places;
 
     for (size_t i = 0; i < places->n; i++)
         if (strcmp(places->place[i].path, key) == 0) {
@@ -98,7 +98,7 @@ static lk_status check_schedules(const lk_recipe *r)
 }
 
 /* places move into the recipe. */
-static lk_status load(lk_yaml *yaml, char **text, const char *path, lk_recipe_places *places, lk_recipe **out)
+static lk_status load(lk_yaml *yaml, char **text, const char *path, lk_recipe_lines *places, lk_recipe **out)
 {
     char *full;
     cyaml_data_t *data = NULL;
@@ -111,7 +111,7 @@ static lk_status load(lk_yaml *yaml, char **text, const char *path, lk_recipe_pl
 
     *out = data;
     ((loaded *)data)->places = *places;
-    *places = (lk_recipe_places){0};
+    *places = (lk_recipe_lines){0};
     (*out)->text = *text;
     *text = NULL;
     complete(yaml, *out);
@@ -120,17 +120,17 @@ static lk_status load(lk_yaml *yaml, char **text, const char *path, lk_recipe_pl
     return check_schedules(*out);
 }
 
-static lk_status settle_all(lk_yaml *yaml, const char *path, size_t n_overrides)
+static lk_status resolve_all(lk_yaml *yaml, const char *path, size_t n_overrides)
 {
     char *folder = lk_dir_of(path);
 
     LK_TRY_ALLOC(folder, strlen(path) + 1);
-    lk_status status = lk_recipe_settle(yaml, folder);
+    lk_status status = lk_recipe_resolve(yaml, folder);
     free(folder);
     if (yaml->document.nodes.start->type != YAML_MAPPING_NODE) return status; /* the check will say so */
     while (status == LK_OK && yaml->n_overrides < n_overrides) {
         status = lk_recipe_override(yaml);
-        if (status == LK_OK) status = lk_recipe_settle(yaml, ".");
+        if (status == LK_OK) status = lk_recipe_resolve(yaml, ".");
     }
     return status;
 }
@@ -147,7 +147,7 @@ typedef struct pass {
     unsigned stage, n_stages, group, n_groups;
     char *stage_name, *group_name; /* owned */
     char *text;                    /* owned: what is kept */
-    lk_recipe_places places;       /* owned */
+    lk_recipe_lines places;        /* owned */
 } pass;
 
 /* The text is kept as it was before stage and group went; else after the check, which spells truth alike. */
@@ -156,7 +156,7 @@ static lk_status build(lk_yaml *yaml, pass *p, lk_recipe **out)
     yaml->last_node = calloc(p->n_overrides + 1, sizeof *yaml->last_node);
     LK_TRY_ALLOC(yaml->last_node, (p->n_overrides + 1) * sizeof *yaml->last_node);
     yaml->last_node[0] = (int)(yaml->document.nodes.top - yaml->document.nodes.start);
-    LK_TRY(settle_all(yaml, p->path, p->n_overrides));
+    LK_TRY(resolve_all(yaml, p->path, p->n_overrides));
     LK_TRY(lk_recipe_count_stages(yaml, &p->n_stages));
     if (lk_yaml_at(yaml, "stages") || lk_yaml_at(yaml, "optimizer.groups")) LK_TRY(lk_yaml_emit(yaml, &p->text));
     LK_TRY(lk_recipe_take_stage(yaml, p->stage, &p->stage_name));

@@ -2,7 +2,7 @@
  * The schema of recipes: every key once, with its type, its place in lk_recipe, its range and its default.
  *
  * One list per section makes two arrays of equal length: fields, by which libcyaml fills lk_recipe, and rules, by
- * which recipe_check.c and recipe_fill.c judge and complete what a person wrote.  Words of enumerations come from the
+ * which check.c and fill.c judge and complete what a person wrote.  Words of enumerations come from the
  * lists in engine.h and io.h.  Defaults are PyTorch's and ema-pytorch's where those have the thing.
  */
 #include <stdio.h>
@@ -108,7 +108,7 @@ enum { MOST_THREADS = 1024, MOST_LANES = 1 << 16, MOST_DEGREE = 1000 };
     X("amsgrad", TRUTH(optimizer.amsgrad), DEFAULT("false"), ONLY("adam adamw"))              \
     X("clip_norm", REAL(optimizer.clip_norm), AT_LEAST(0), DEFAULT("0"))                      \
     X("clip_value", REAL(optimizer.clip_value), AT_LEAST(0), DEFAULT("0"))                    \
-    X("params", TEXTS(params)) /* of a group, recipe_groups.c; nobody writes it in the section itself */
+    X("params", TEXTS(params)) /* of a group, groups.c; nobody writes it in the section itself */
 _Static_assert(offsetof(lk_optimizer_spec, beta2) == offsetof(lk_optimizer_spec, beta1) + sizeof(double),
                "`betas` fills both");
 

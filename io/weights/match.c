@@ -190,20 +190,21 @@ static const char *print_shape(const lk_ckpt_tensor *tensor, char out[SHAPE_BYTE
     return out;
 }
 
-static lk_transfer_row *add_row(lk_transfer *t, lk_fate fate, const lk_ckpt_tensor *here, const lk_ckpt_tensor *there)
+static lk_weight_match_row *add_row(lk_weight_match *t, lk_match_result result, const lk_ckpt_tensor *here,
+                                    const lk_ckpt_tensor *there)
 {
-    lk_transfer_row *row = &t->row[t->n_rows++];
+    lk_weight_match_row *row = &t->row[t->n_rows++];
 
-    *row = (lk_transfer_row){.fate = fate, .here = here, .there = there};
-    t->n[fate]++;
+    *row = (lk_weight_match_row){.result = result, .here = here, .there = there};
+    t->n[result]++;
     return row;
 }
 
-static void meet(lk_transfer *t, const lk_ckpt_tensor *here, const lk_ckpt_tensor *there)
+static void meet(lk_weight_match *t, const lk_ckpt_tensor *here, const lk_ckpt_tensor *there)
 {
     char saved[SHAPE_BYTES], wanted[SHAPE_BYTES];
     const bool fits = there && lk_tensor_same_shape(here, there);
-    lk_transfer_row *row = add_row(t, fits ? LK_FATE_LOADED : LK_FATE_FRESH, here, there);
+    lk_weight_match_row *row = add_row(t, fits ? LK_MATCH_LOADED : LK_MATCH_MISSING, here, there);
 
     if (!there)
         snprintf(row->why, sizeof row->why, "absent in the checkpoint");
@@ -212,16 +213,16 @@ static void meet(lk_transfer *t, const lk_ckpt_tensor *here, const lk_ckpt_tenso
                  print_shape(here, wanted));
 }
 
-static void leave(lk_transfer *t, const lk_ckpt_tensor *there, const char *name)
+static void leave(lk_weight_match *t, const lk_ckpt_tensor *there, const char *name)
 {
-    lk_transfer_row *row = add_row(t, LK_FATE_UNUSED, NULL, there);
+    lk_weight_match_row *row = add_row(t, LK_MATCH_UNEXPECTED, NULL, there);
 
     if (strcmp(name, lk_tensor_name(there)) == 0) snprintf(row->why, sizeof row->why, "absent here");
     else snprintf(row->why, sizeof row->why, "renamed to %.200s, absent here", name);
 }
 
 /* names: of `there`, as they are here. */
-static void meet_all(lk_transfer *t, const lk_ckpt_tensor *here, size_t n_here, const lk_ckpt_tensor *there,
+static void meet_all(lk_weight_match *t, const lk_ckpt_tensor *here, size_t n_here, const lk_ckpt_tensor *there,
                      size_t n_there, char *const *names)
 {
     for (size_t i = 0; i < n_here; i++) {
@@ -239,28 +240,28 @@ static void meet_all(lk_transfer *t, const lk_ckpt_tensor *here, size_t n_here, 
     }
 }
 
-lk_status lk_transfer_new(const lk_ckpt_tensor *here, size_t n_here, const lk_ckpt_tensor *there, size_t n_there,
-                          const lk_words *rename, lk_transfer **out)
+lk_status lk_weight_match_new(const lk_ckpt_tensor *here, size_t n_here, const lk_ckpt_tensor *there, size_t n_there,
+                              const lk_words *rename, lk_weight_match **out)
 {
-    lk_transfer *t = calloc(1, sizeof *t);
+    lk_weight_match *t = calloc(1, sizeof *t);
     char **names = calloc(n_there + 1, sizeof *names);
 
     if (t) t->row = calloc(n_here + n_there + 1, sizeof *t->row);
     lk_status status = t && t->row && names ? LK_OK : LK_FAIL(LK_ERR_SYSTEM, "out of memory: %zu tensors", n_here + n_there);
     if (status == LK_OK) status = make_names(there, n_there, rename, names);
     if (status == LK_OK) meet_all(t, here, n_here, there, n_there, names);
-    else lk_transfer_free(&t);
+    else lk_weight_match_free(&t);
     for (size_t i = 0; names && i < n_there; i++) free(names[i]);
     free(names);
     *out = t;
     return status;
 }
 
-void lk_transfer_free(lk_transfer **transfer)
+void lk_weight_match_free(lk_weight_match **match)
 {
-    if (!transfer || !*transfer) return;
-    free((*transfer)->row);
-    lk_free(transfer);
+    if (!match || !*match) return;
+    free((*match)->row);
+    lk_free(match);
 }
 
 /* ----------------------------------------------------------------- reporting */
@@ -279,52 +280,52 @@ static void say(text *t, const char *format, ...)
 }
 
 /* " (8.weight: why; 8.bias: why; and 3 more)", nothing for no rows. */
-static void list(const lk_transfer *t, lk_fate fate, text *out)
+static void list(const lk_weight_match *t, lk_match_result result, text *out)
 {
     size_t listed = 0;
 
     for (size_t i = 0; i < t->n_rows && listed < MOST_LISTED; i++) {
-        const lk_transfer_row *row = &t->row[i];
+        const lk_weight_match_row *row = &t->row[i];
 
-        if (row->fate != fate) continue;
+        if (row->result != result) continue;
         say(out, "%s%s: %s", listed ? "; " : " (", lk_tensor_name(row->here ? row->here : row->there), row->why);
         listed++;
     }
-    if (t->n[fate] > listed) say(out, "; and %zu more", t->n[fate] - listed);
+    if (t->n[result] > listed) say(out, "; and %zu more", t->n[result] - listed);
     if (listed) say(out, ")");
 }
 
-void lk_transfer_describe(const lk_transfer *t, char *bytes, size_t nbytes)
+void lk_weight_match_describe(const lk_weight_match *t, char *bytes, size_t nbytes)
 {
     text out = {.bytes = bytes, .room = nbytes};
 
-    say(&out, "%zu loaded, %zu fresh", t->n[LK_FATE_LOADED], t->n[LK_FATE_FRESH]);
-    list(t, LK_FATE_FRESH, &out);
-    say(&out, ", %zu unused", t->n[LK_FATE_UNUSED]);
-    list(t, LK_FATE_UNUSED, &out);
+    say(&out, "%zu loaded, %zu missing", t->n[LK_MATCH_LOADED], t->n[LK_MATCH_MISSING]);
+    list(t, LK_MATCH_MISSING, &out);
+    say(&out, ", %zu unexpected", t->n[LK_MATCH_UNEXPECTED]);
+    list(t, LK_MATCH_UNEXPECTED, &out);
 }
 
-lk_status lk_transfer_check(const lk_transfer *t, bool strict)
+lk_status lk_weight_match_check(const lk_weight_match *t, bool strict)
 {
     char report[LIST_BYTES];
 
-    lk_transfer_describe(t, report, sizeof report);
-    if (t->n[LK_FATE_LOADED] == 0)
+    lk_weight_match_describe(t, report, sizeof report);
+    if (t->n[LK_MATCH_LOADED] == 0)
         return LK_FAIL(LK_ERR_USAGE, "no tensor of the checkpoint fits this model: %s; rename: [\"FROM -> TO\"] turns its "
                        "names into the model's", report);
-    if (!strict || t->n[LK_FATE_LOADED] == t->n_rows) return LK_OK;
+    if (!strict || t->n[LK_MATCH_LOADED] == t->n_rows) return LK_OK;
     return LK_FAIL(LK_ERR_USAGE, "the checkpoint does not fit this model: %s; strict: false loads what fits, "
                    "rename: [\"FROM -> TO\"] turns its names into the model's", report);
 }
 
 /* ------------------------------------------------------------------- loading */
 
-lk_status lk_transfer_load(const lk_transfer *t, lk_checkpoint *checkpoint)
+lk_status lk_weight_match_load(const lk_weight_match *t, lk_checkpoint *checkpoint)
 {
     for (size_t i = 0; i < t->n_rows; i++) {
-        const lk_transfer_row *row = &t->row[i];
+        const lk_weight_match_row *row = &t->row[i];
 
-        if (row->fate != LK_FATE_LOADED) continue;
+        if (row->result != LK_MATCH_LOADED) continue;
         LK_TRY(lk_checkpoint_read(checkpoint, row->there->path, 0, lk_tensor_rows(row->there), row->here->data));
     }
     return LK_OK;

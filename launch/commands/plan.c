@@ -21,17 +21,17 @@ static void put_line(void *arg, const char *line)
 }
 
 /* "buffer", "frozen", or with several groups the one it trains in. */
-static void print_role(const lk_model *model, const lk_trained *trained, size_t i)
+static void print_role(const lk_model *model, const lk_trainable *trainable, size_t i)
 {
     if (lk_model_tensor(model, i)->role == LK_ROLE_BUFFER)
-        printf(lk_trained_offset(trained, i) == SIZE_MAX ? "  buffer, stays" : "  buffer");
-    else if (!lk_trained_has(trained, i))
+        printf(lk_trainable_offset(trainable, i) == SIZE_MAX ? "  buffer, stays" : "  buffer");
+    else if (!lk_trainable_has(trainable, i))
         printf("  frozen");
-    else if (lk_trained_n_groups(trained) > 1)
-        printf("  group %d", lk_trained_group(trained, i));
+    else if (lk_trainable_n_groups(trainable) > 1)
+        printf("  group %d", lk_trainable_group(trainable, i));
 }
 
-static void print_tensors(const lk_model *model, const lk_trained *trained)
+static void print_tensors(const lk_model *model, const lk_trainable *trainable)
 {
     printf("\ntensors (name, shape, elements, place in the arena)\n");
     for (size_t i = 0; i < lk_model_n_tensors(model); i++) {
@@ -42,7 +42,7 @@ static void print_tensors(const lk_model *model, const lk_trained *trained)
             used += snprintf(shape + used, sizeof shape - (size_t)used, "%s%" PRId64 "%s", d ? ", " : "(", t->shape[d],
                              d + 1 == t->ndim ? ")" : "");
         printf("  %-36s %-20s %10zu %10zu", t->name, shape, t->n_elem, t->offset);
-        print_role(model, trained, i);
+        print_role(model, trainable, i);
         printf("\n");
     }
 }
@@ -54,7 +54,7 @@ static lk_status print_set(job *j)
     int64_t sizes[4];
     const int n_sizes = lk_loader_lane_sizes(j->loader, sizes);
     const int own = j->lane_end - j->lane_begin;
-    const size_t trained = lk_trained_n_elem(j->trained) * sizeof(float);
+    const size_t trainable = lk_trainable_n_elem(j->trainable) * sizeof(float);
     lk_reducer_stats reduction;
     char arenas[80];
 
@@ -65,7 +65,7 @@ static lk_status print_set(job *j)
     snprintf(arenas, sizeof arenas, "%d of %zu bytes, in which its lanes are added up", reduction.n_arenas,
              train.grad_bytes);
     print_bytes("gradients", (double)train.grad_bytes * reduction.n_arenas, arenas);
-    print_bytes("optimizer", (double)trained * lk_optimizer_n_states(j->optimizer), "");
+    print_bytes("optimizer", (double)trainable * lk_optimizer_n_states(j->optimizer), "");
     if (j->recipe->has_ema) print_bytes("EMA", (double)train.param_bytes, "on the leader; on others a copy to evaluate");
     print_bytes("activations", (double)train.activation_bytes, "shared by liveness");
     print_bytes("  unshared", (double)train.activation_bytes_unshared, "what they would take without");
@@ -85,10 +85,10 @@ static lk_status print_plan(job *j, const options *opt)
 
     if (j->recipe->stage) printf("%s== stage %s\n", j->stage ? "\n" : "", j->recipe->stage);
     printf("%s: %zu of %zu weights train, engine %s; %" PRId64 " samples a batch in %d lanes over %d workers\n",
-           j->recipe->run.name, lk_trained_n_weights(j->trained), count_weights(j->model), lk_engine_name(j->engine),
-           j->recipe->train.batch, j->lanes, lk_world_size(j->world));
+           j->recipe->run.name, lk_trainable_n_weights(j->trainable), count_weights(j->model),
+           lk_engine_name(j->engine), j->recipe->train.batch, j->lanes, lk_world_size(j->world));
     LK_TRY(print_set(j));
-    print_tensors(j->model, j->trained);
+    print_tensors(j->model, j->trainable);
     if (!opt->nodes) return LK_OK;
     lk_loader_lane_sizes(j->loader, sizes);
     printf("\nnodes of the training plan for %" PRId64 " samples\n", sizes[0]);

@@ -41,7 +41,7 @@ static void look_around(const lk_checkpoint *ckpt, surroundings *s)
         printf("(the decisions are unknown: %s)\n", lk_error_message());
     snprintf(path, sizeof path, "%s/metrics.csv", run);
     if (lk_metrics_read(path, &s->metrics) != LK_OK) s->metrics = NULL;
-    if (lk_notes_get_text(lk_checkpoint_notes(ckpt), "run/recipe", &text) != LK_OK ||
+    if (lk_metadata_get_text(lk_checkpoint_metadata(ckpt), "run/recipe", &text) != LK_OK ||
         lk_recipe_parse(text, "recipe.yaml", NULL, 0, &s->recipe) != LK_OK)
         s->recipe = NULL;
 }
@@ -56,11 +56,11 @@ static void forget(surroundings *s)
 
 /* --------------------------------------------------------------------- head */
 
-static int64_t int_note(const lk_notes *notes, const char *path)
+static int64_t int_note(const lk_metadata *metadata, const char *path)
 {
     int64_t value;
 
-    return lk_notes_get_int(notes, path, &value) == LK_OK ? value : -1;
+    return lk_metadata_get_int(metadata, path, &value) == LK_OK ? value : -1;
 }
 
 /* The last decision of that kind at or before a step that still holds, NULL: none. */
@@ -83,19 +83,19 @@ static const lk_ckpt_entry *entry_at(const surroundings *s, int64_t step)
 
 static void show_head(const lk_checkpoint *ckpt, const surroundings *s)
 {
-    const lk_notes *notes = lk_checkpoint_notes(ckpt);
-    const int64_t step = lk_checkpoint_step(ckpt), batch = int_note(notes, "loader/batch");
+    const lk_metadata *metadata = lk_checkpoint_metadata(ckpt);
+    const int64_t step = lk_checkpoint_step(ckpt), batch = int_note(metadata, "loader/batch");
     const lk_ckpt_entry *own = entry_at(s, step);
     const lk_journal_entry *stage = last_event(s, "stage", step);
     const char *version = "?", *stopped = "";
 
-    if (lk_notes_get_text(notes, "run/version", &version) != LK_OK) version = "?";
-    if (lk_notes_get_text(notes, "run/stopped", &stopped) != LK_OK) stopped = "";
+    if (lk_metadata_get_text(metadata, "run/version", &version) != LK_OK) version = "?";
+    if (lk_metadata_get_text(metadata, "run/stopped", &stopped) != LK_OK) stopped = "";
     printf("%s%s%s\n", lk_checkpoint_path(ckpt), own && own->latest ? "  latest" : "", own && own->best ? "  best" : "");
-    printf("  %" PRId64 " steps, %" PRId64 " epochs", step, int_note(notes, "loader/epoch"));
+    printf("  %" PRId64 " steps, %" PRId64 " epochs", step, int_note(metadata, "loader/epoch"));
     if (batch > 0) printf(" and %" PRId64 " batches of the next", batch);
-    printf("; %" PRId64 " lanes, batch %" PRId64 ", seed %" PRId64 "; written by lockstep %s\n", int_note(notes, "run/lanes"),
-           int_note(notes, "run/batch"), int_note(notes, "run/seed"), version);
+    printf("; %" PRId64 " lanes, batch %" PRId64 ", seed %" PRId64 "; written by lockstep %s\n",
+           int_note(metadata, "run/lanes"), int_note(metadata, "run/batch"), int_note(metadata, "run/seed"), version);
     if (stage) printf("  stage: %s\n", stage->reason);
     if (stopped[0]) printf("  the run ended here: %s\n", stopped);
 }
@@ -236,19 +236,20 @@ static void show_decisions(const surroundings *s)
 
 /* ----------------------------------------------------------------- contents */
 
-static void show_metrics(const lk_notes *notes)
+static void show_metrics(const lk_metadata *metadata)
 {
     static const char prefix[] = "metrics/last/";
     bool any = false;
 
-    for (size_t i = 0; i < lk_notes_n(notes); i++) {
-        const char *path = lk_notes_path(notes, i), *name = path + sizeof prefix - 1;
+    for (size_t i = 0; i < lk_metadata_n(metadata); i++) {
+        const char *path = lk_metadata_path(metadata, i), *name = path + sizeof prefix - 1;
         char best_path[128];
         double last, best;
 
-        if (strncmp(path, prefix, sizeof prefix - 1) != 0 || lk_notes_get_real(notes, path, &last) != LK_OK) continue;
+        if (strncmp(path, prefix, sizeof prefix - 1) != 0 || lk_metadata_get_real(metadata, path, &last) != LK_OK)
+            continue;
         snprintf(best_path, sizeof best_path, "metrics/best/%s", name);
-        if (lk_notes_get_real(notes, best_path, &best) != LK_OK || isnan(last)) continue;
+        if (lk_metadata_get_real(metadata, best_path, &best) != LK_OK || isnan(last)) continue;
         if (!any) printf("\n%-38s %-14s %s\n", "metrics", "last", "best so far");
         printf("  %-36s %-14.6g %.6g\n", name, last, best);
         any = true;
@@ -256,18 +257,19 @@ static void show_metrics(const lk_notes *notes)
 }
 
 /* Notes of one line each: counters, the schedule's state; metrics and long texts stand elsewhere. */
-static void show_state(const lk_notes *notes)
+static void show_state(const lk_metadata *metadata)
 {
     printf("\nstate\n");
-    for (size_t i = 0; i < lk_notes_n(notes); i++) {
-        const char *path = lk_notes_path(notes, i), *text;
+    for (size_t i = 0; i < lk_metadata_n(metadata); i++) {
+        const char *path = lk_metadata_path(metadata, i), *text;
         int64_t integer;
         double real;
 
         if (strncmp(path, "metrics/", 8) == 0) continue;
-        if (lk_notes_get_int(notes, path, &integer) == LK_OK) printf("  %-36s %" PRId64 "\n", path, integer);
-        else if (lk_notes_get_real(notes, path, &real) == LK_OK) printf("  %-36s %.9g\n", path, real);
-        else if (lk_notes_get_text(notes, path, &text) == LK_OK && *text && !strchr(text, '\n') && strlen(text) < LONGEST_NOTE)
+        if (lk_metadata_get_int(metadata, path, &integer) == LK_OK) printf("  %-36s %" PRId64 "\n", path, integer);
+        else if (lk_metadata_get_real(metadata, path, &real) == LK_OK) printf("  %-36s %.9g\n", path, real);
+        else if (lk_metadata_get_text(metadata, path, &text) == LK_OK && *text && !strchr(text, '\n') &&
+                 strlen(text) < LONGEST_NOTE)
             printf("  %-36s %s\n", path, text);
     }
 }
@@ -289,7 +291,7 @@ static void show_tensors(const lk_checkpoint *ckpt)
 
 lk_status show_checkpoint(const lk_checkpoint *ckpt)
 {
-    const lk_notes *notes = lk_checkpoint_notes(ckpt);
+    const lk_metadata *metadata = lk_checkpoint_metadata(ckpt);
     const char *recipe;
     surroundings s;
 
@@ -297,10 +299,10 @@ lk_status show_checkpoint(const lk_checkpoint *ckpt)
     show_head(ckpt, &s);
     show_best(&s);
     show_decisions(&s);
-    show_metrics(notes);
-    show_state(notes);
+    show_metrics(metadata);
+    show_state(metadata);
     show_tensors(ckpt);
-    if (lk_notes_get_text(notes, "run/recipe", &recipe) == LK_OK) printf("\nrecipe\n%s", recipe);
+    if (lk_metadata_get_text(metadata, "run/recipe", &recipe) == LK_OK) printf("\nrecipe\n%s", recipe);
     forget(&s);
     return LK_OK;
 }

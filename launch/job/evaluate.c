@@ -67,7 +67,7 @@ lk_status evaluate(job *j, const lk_dataset *dataset, lk_loader *loader, const f
     return status;
 }
 
-lk_status spread_ema(job *j, const float **ema)
+lk_status broadcast_ema(job *j, const float **ema)
 {
     const size_t nbytes = lk_model_n_elem(j->model) * sizeof(float);
 

@@ -20,7 +20,7 @@ static lk_status open_rate(const char *section, const lk_schedule_spec *spec, do
     return lk_schedule_new(section, spec, base, out);
 }
 
-lk_status rates_open(const lk_recipe *stage, rates *out)
+lk_status hyperparams_open(const lk_recipe *stage, hyperparams *out)
 {
     memset(out, 0, sizeof *out);
     for (unsigned g = 0; g < stage->n_groups; g++) {
@@ -36,7 +36,7 @@ lk_status rates_open(const lk_recipe *stage, rates *out)
     return LK_OK;
 }
 
-void rates_close(rates *r)
+void hyperparams_close(hyperparams *r)
 {
     for (int g = 0; g < r->n; g++) {
         lk_schedule_free(&r->group[g].weight_decay);
@@ -46,7 +46,7 @@ void rates_close(rates *r)
     r->n = 0;
 }
 
-lk_status rates_at(const rates *r, int64_t step, double epoch, lk_order *order)
+lk_status hyperparams_at(const hyperparams *r, int64_t step, double epoch, lk_order *order)
 {
     order->n_groups = r->n;
     for (int g = 0; g < r->n; g++) {
@@ -61,7 +61,7 @@ lk_status rates_at(const rates *r, int64_t step, double epoch, lk_order *order)
 }
 
 /* The first momentum above 0 will do: the buffer's presence is what counts. */
-lk_status rates_optimizer(const lk_recipe *group, lk_optimizer_spec *out)
+lk_status hyperparams_optimizer(const lk_recipe *group, lk_optimizer_spec *out)
 {
     lk_schedule *lr;
     double value, momentum;
@@ -93,14 +93,14 @@ static lk_status learn_names(const lk_recipe *stage, const char *names[LK_MOST_G
     return LK_OK;
 }
 
-lk_status rates_names(const lk_recipe *whole, const char *names[LK_MOST_GROUPS], int *n)
+lk_status hyperparams_names(const lk_recipe *whole, const char *names[LK_MOST_GROUPS], int *n)
 {
     *n = 0;
     for (unsigned s = 0; s < whole->n_stages; s++) LK_TRY(learn_names(whole->stages[s], names, n));
     return LK_OK;
 }
 
-int rates_find(const rates *r, const char *name)
+int hyperparams_find(const hyperparams *r, const char *name)
 {
     if (!name) return 0;
     for (int g = 1; g < r->n; g++)
@@ -108,26 +108,26 @@ int rates_find(const rates *r, const char *name)
     return -1;
 }
 
-const char *rates_suffix(const rates *r, int g, char text[METRIC_NAME_BYTES])
+const char *hyperparams_suffix(const hyperparams *r, int g, char text[METRIC_NAME_BYTES])
 {
     text[0] = '\0';
     if (g > 0) snprintf(text, METRIC_NAME_BYTES, ".%s", r->group[g].recipe->group);
     return text;
 }
 
-/* -------------------------------------------------------------------- notes */
+/* -------------------------------------------------------------------- metadata */
 
-static const char *note(char path[NOTE_BYTES], const rates *r, int g, const char *key)
+static const char *note(char path[NOTE_BYTES], const hyperparams *r, int g, const char *key)
 {
     char suffix[METRIC_NAME_BYTES];
 
-    snprintf(path, NOTE_BYTES, "schedule%s/%s", rates_suffix(r, g, suffix), key);
+    snprintf(path, NOTE_BYTES, "schedule%s/%s", hyperparams_suffix(r, g, suffix), key);
     return path;
 }
 
 static bool is_plateau(const group_rates *group) { return group->recipe->scheduler.spec.kind == LK_SCHEDULE_PLATEAU; }
 
-lk_status rates_save(const rates *r, lk_notes *notes)
+lk_status hyperparams_save(const hyperparams *r, lk_metadata *metadata)
 {
     char path[NOTE_BYTES];
     lk_schedule_state state;
@@ -137,17 +137,17 @@ lk_status rates_save(const rates *r, lk_notes *notes)
 
         if (!is_plateau(group)) continue;
         lk_schedule_get(group->lr, &state);
-        LK_TRY(lk_notes_set_text(notes, note(path, r, g, "metric"), group->recipe->scheduler.spec.metric));
-        LK_TRY(lk_notes_set_real(notes, note(path, r, g, "base_lr"), group->recipe->optimizer.lr));
-        LK_TRY(lk_notes_set_real(notes, note(path, r, g, "lr"), state.lr));
-        LK_TRY(lk_notes_set_real(notes, note(path, r, g, "best"), state.best));
-        LK_TRY(lk_notes_set_int(notes, note(path, r, g, "num_bad"), state.num_bad));
-        LK_TRY(lk_notes_set_int(notes, note(path, r, g, "cooldown_counter"), state.cooldown_counter));
+        LK_TRY(lk_metadata_set_text(metadata, note(path, r, g, "metric"), group->recipe->scheduler.spec.metric));
+        LK_TRY(lk_metadata_set_real(metadata, note(path, r, g, "base_lr"), group->recipe->optimizer.lr));
+        LK_TRY(lk_metadata_set_real(metadata, note(path, r, g, "lr"), state.lr));
+        LK_TRY(lk_metadata_set_real(metadata, note(path, r, g, "best"), state.best));
+        LK_TRY(lk_metadata_set_int(metadata, note(path, r, g, "num_bad"), state.num_bad));
+        LK_TRY(lk_metadata_set_int(metadata, note(path, r, g, "cooldown_counter"), state.cooldown_counter));
     }
     return LK_OK;
 }
 
-static lk_status restore_group(rates *r, int g, const lk_notes *notes)
+static lk_status restore_group(hyperparams *r, int g, const lk_metadata *metadata)
 {
     group_rates *group = &r->group[g];
     char path[NOTE_BYTES];
@@ -155,21 +155,21 @@ static lk_status restore_group(rates *r, int g, const lk_notes *notes)
     double base_lr;
     lk_schedule_state state;
 
-    if (!is_plateau(group) || !lk_notes_has(notes, note(path, r, g, "metric"))) return LK_OK;
-    LK_TRY(lk_notes_get_text(notes, path, &metric));
+    if (!is_plateau(group) || !lk_metadata_has(metadata, note(path, r, g, "metric"))) return LK_OK;
+    LK_TRY(lk_metadata_get_text(metadata, path, &metric));
     if (strcmp(metric, group->recipe->scheduler.spec.metric) != 0) return LK_OK; /* its state means nothing for another */
-    LK_TRY(lk_notes_get_real(notes, note(path, r, g, "base_lr"), &base_lr));
-    LK_TRY(lk_notes_get_real(notes, note(path, r, g, "lr"), &state.lr));
-    LK_TRY(lk_notes_get_real(notes, note(path, r, g, "best"), &state.best));
-    LK_TRY(lk_notes_get_int(notes, note(path, r, g, "num_bad"), &state.num_bad));
-    LK_TRY(lk_notes_get_int(notes, note(path, r, g, "cooldown_counter"), &state.cooldown_counter));
+    LK_TRY(lk_metadata_get_real(metadata, note(path, r, g, "base_lr"), &base_lr));
+    LK_TRY(lk_metadata_get_real(metadata, note(path, r, g, "lr"), &state.lr));
+    LK_TRY(lk_metadata_get_real(metadata, note(path, r, g, "best"), &state.best));
+    LK_TRY(lk_metadata_get_int(metadata, note(path, r, g, "num_bad"), &state.num_bad));
+    LK_TRY(lk_metadata_get_int(metadata, note(path, r, g, "cooldown_counter"), &state.cooldown_counter));
     if (base_lr != group->recipe->optimizer.lr) state.lr = group->recipe->optimizer.lr;
     lk_schedule_set(group->lr, &state);
     return LK_OK;
 }
 
-lk_status rates_restore(rates *r, const lk_notes *notes)
+lk_status hyperparams_restore(hyperparams *r, const lk_metadata *metadata)
 {
-    for (int g = 0; g < r->n; g++) LK_TRY(restore_group(r, g, notes));
+    for (int g = 0; g < r->n; g++) LK_TRY(restore_group(r, g, metadata));
     return LK_OK;
 }

@@ -16,12 +16,12 @@ enum { REPORT_BYTES = 1536, SHAPE_BYTES = 96 };
 typedef struct meeting {
     lk_ckpt_tensor *here, *there; /* owned; there: paths are the checkpoint's */
     size_t n_here, n_there;
-    lk_transfer *transfer;        /* owned */
+    lk_weight_match *match;       /* owned */
 } meeting;
 
 static void part(meeting *m)
 {
-    lk_transfer_free(&m->transfer);
+    lk_weight_match_free(&m->match);
     free(m->there);
     free_tensors(&m->here, m->n_here);
 }
@@ -59,13 +59,14 @@ static lk_status meet(const job *j, const lk_checkpoint *ckpt, bool ema, float *
 
     LK_TRY(list_tensors(j->model, "model", NULL, base, &m->here, &m->n_here));
     if (list_there(ckpt, ema, m) != LK_OK) return fail_at(r, LK_ERR_USAGE, "init_from.ema");
-    const lk_status status = lk_transfer_new(m->here, m->n_here, m->there, m->n_there, &r->init_from.rename, &m->transfer);
+    const lk_status status =
+        lk_weight_match_new(m->here, m->n_here, m->there, m->n_there, &r->init_from.rename, &m->match);
     return status == LK_ERR_USAGE ? fail_at(r, status, "init_from.rename") : status;
 }
 
 static lk_status check(const lk_recipe *r, const meeting *m)
 {
-    if (lk_transfer_check(m->transfer, r->init_from.strict) == LK_OK) return LK_OK;
+    if (lk_weight_match_check(m->match, r->init_from.strict) == LK_OK) return LK_OK;
     return fail_at(r, LK_ERR_USAGE, "init_from.checkpoint");
 }
 
@@ -79,10 +80,10 @@ static lk_status load(job *j, lk_checkpoint *ckpt, const meeting *m)
 
     LK_TRY(check(j->whole, m));
     LK_TRY(lk_engine_read(j->engine, j->host, j->params, nbytes));
-    LK_TRY(lk_transfer_load(m->transfer, ckpt));
+    LK_TRY(lk_weight_match_load(m->match, ckpt));
     LK_TRY(lk_engine_write(j->engine, j->params, j->host, nbytes));
     j->params_version = ++j->last_version;
-    lk_transfer_describe(m->transfer, text, sizeof text);
+    lk_weight_match_describe(m->match, text, sizeof text);
     if (asprintf(&j->init_report, "%s%s: %s", lk_checkpoint_path(ckpt), j->whole->init_from.ema ? ", its EMA" : "",
                  text) < 0) {
         j->init_report = NULL;
@@ -142,24 +143,25 @@ static const char *print_shape(const lk_ckpt_tensor *t, char out[SHAPE_BYTES])
     return out;
 }
 
-static void print_rows(const lk_transfer *t)
+static void print_rows(const lk_weight_match *t)
 {
     static const char *const word[] = {
 #define FATE_WORD(name, text) text,
-        LK_FATE_LIST(FATE_WORD)
+        LK_MATCH_RESULT_LIST(FATE_WORD)
 #undef FATE_WORD
     };
     char shape[SHAPE_BYTES];
 
     printf("%-36s %-36s %-18s %-7s %s\n", "here", "in the checkpoint", "shape", "", "why");
     for (size_t i = 0; i < t->n_rows; i++) {
-        const lk_transfer_row *row = &t->row[i];
+        const lk_weight_match_row *row = &t->row[i];
 
         printf("%-36s %-36s %-18s %-7s %s\n", row->here ? lk_tensor_name(row->here) : "-",
                row->there ? lk_tensor_name(row->there) : "-", print_shape(row->here ? row->here : row->there, shape),
-               word[row->fate], row->why);
+               word[row->result], row->why);
     }
-    printf("%zu loaded, %zu fresh, %zu unused\n", t->n[LK_FATE_LOADED], t->n[LK_FATE_FRESH], t->n[LK_FATE_UNUSED]);
+    printf("%zu loaded, %zu missing, %zu unexpected\n", t->n[LK_MATCH_LOADED], t->n[LK_MATCH_MISSING],
+           t->n[LK_MATCH_UNEXPECTED]);
 }
 
 /* A recipe without init_from refuses nothing: its table only tells what would meet. */
@@ -170,7 +172,7 @@ static lk_status show_meeting(const job *j, const lk_checkpoint *ckpt, bool ema)
 
     if (status == LK_OK) {
         printf("%s%s, against %s\n\n", lk_checkpoint_path(ckpt), ema ? ", its EMA" : "", j->whole->path);
-        print_rows(m.transfer);
+        print_rows(m.match);
         fflush(stdout);
         if (j->whole->has_init_from) status = check(j->whole, &m);
     }

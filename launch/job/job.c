@@ -161,7 +161,7 @@ lk_status job_open_data(job *j)
 {
     const char *stats = NULL;
 
-    if (j->checkpoint) LK_TRY(lk_notes_get_text(lk_checkpoint_notes(j->checkpoint), "data/stats", &stats));
+    if (j->checkpoint) LK_TRY(lk_metadata_get_text(lk_checkpoint_metadata(j->checkpoint), "data/stats", &stats));
     return lk_dataset_open(&j->recipe->data, j->recipe->model.loss.kind, stats, &j->train, &j->validation);
 }
 
@@ -261,7 +261,7 @@ static lk_status choose_lanes(job *j)
     if (j->checkpoint) {
         int64_t saved;
 
-        LK_TRY(lk_notes_get_int(lk_checkpoint_notes(j->checkpoint), "run/lanes", &saved));
+        LK_TRY(lk_metadata_get_int(lk_checkpoint_metadata(j->checkpoint), "run/lanes", &saved));
         if (asked && asked != saved)
             return LK_FAIL(LK_ERR_USAGE, "%s: train.lanes: the checkpoint was trained in %lld lanes, the recipe says %d; "
                            "lanes decide the bits, so keep them or start a new run",
@@ -343,7 +343,7 @@ void job_close(job *j)
         lk_engine_release(j->engine, &j->params);
     }
     lk_engine_free(&j->engine);
-    lk_trained_free(&j->trained);
+    lk_trainable_free(&j->trainable);
     lk_model_free(&j->model);
     lk_dataset_free(&j->validation);
     lk_dataset_free(&j->train);

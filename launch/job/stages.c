@@ -33,12 +33,12 @@ static lk_status fill_set(const job *j, bool *trains, int *group)
     return LK_OK;
 }
 
-lk_status job_make_set(job *j, lk_trained **out)
+lk_status job_make_set(job *j, lk_trainable **out)
 {
     const size_t n = lk_model_n_tensors(j->model);
     bool *trains = calloc(n, sizeof *trains);
     int *group = calloc(n, sizeof *group);
-    const lk_trained_spec spec = {
+    const lk_trainable_spec spec = {
         .trains = trains,
         .group = group,
         .n_groups = (int)j->recipe->n_groups,
@@ -48,7 +48,7 @@ lk_status job_make_set(job *j, lk_trained **out)
     lk_status status = trains && group ? fill_set(j, trains, group)
                                        : LK_FAIL(LK_ERR_SYSTEM, "out of memory for %zu tensors", n);
     if (status == LK_OK) {
-        status = lk_trained_new(j->model, &spec, out);
+        status = lk_trainable_new(j->model, &spec, out);
         if (status == LK_ERR_USAGE)
             status = LK_FAIL(LK_ERR_USAGE, "%s: %s: %s", lk_recipe_where(j->recipe, "train.freeze"),
                              j->recipe->stage ? j->recipe->stage : "train.freeze", lk_error_message());
@@ -61,18 +61,18 @@ lk_status job_make_set(job *j, lk_trained **out)
 /* The engine turns to the new set before the old one goes; an optimizer needs its set to the end. */
 static lk_status change_set(job *j)
 {
-    lk_trained *trained;
+    lk_trainable *trainable;
     lk_optimizer *optimizer = NULL;
     lk_optimizer_spec specs[LK_MAX_GROUPS];
 
-    for (unsigned g = 0; g < j->recipe->n_groups; g++) LK_TRY(rates_optimizer(j->recipe->groups[g], &specs[g]));
-    LK_TRY(job_make_set(j, &trained));
-    lk_engine_use(j->engine, trained);
-    lk_status status = lk_optimizer_new(j->engine, trained, specs, &optimizer);
-    if (status == LK_OK && j->optimizer) status = lk_optimizer_carry(optimizer, j->optimizer);
+    for (unsigned g = 0; g < j->recipe->n_groups; g++) LK_TRY(hyperparams_optimizer(j->recipe->groups[g], &specs[g]));
+    LK_TRY(job_make_set(j, &trainable));
+    lk_engine_set_trainable(j->engine, trainable);
+    lk_status status = lk_optimizer_new(j->engine, trainable, specs, &optimizer);
+    if (status == LK_OK && j->optimizer) status = lk_optimizer_copy_state(optimizer, j->optimizer);
     lk_optimizer_free(&j->optimizer);
-    lk_trained_free(&j->trained);
-    j->trained = trained;
+    lk_trainable_free(&j->trainable);
+    j->trainable = trainable;
     j->optimizer = optimizer;
     LK_TRY(status);
     return job_compile(j, j->loader, LK_TRAIN);
@@ -92,7 +92,7 @@ lk_status job_enter_stage(job *j, unsigned stage)
     j->recipe = j->whole->stages[stage];
     LK_TRY(job_agree(j, turn(j)));
     /* Collective, and the same on all. */
-    const lk_status status = lk_reducer_new(j->world, j->engine, j->trained, (lk_reduction)j->recipe->dist.reduction,
+    const lk_status status = lk_reducer_new(j->world, j->engine, j->trainable, (lk_reduction)j->recipe->dist.reduction,
                                             j->lanes, (size_t)j->recipe->dist.bucket_bytes, &j->reducer);
     if (status != LK_OK) j->agreed = true;
     return status;

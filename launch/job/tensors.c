@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-lk_status list_tensors(const lk_model *model, const char *prefix, const lk_trained *trained, float *base,
+lk_status list_tensors(const lk_model *model, const char *prefix, const lk_trainable *trainable, float *base,
                        lk_ckpt_tensor **tensors, size_t *n)
 {
     const size_t all = lk_model_n_tensors(model);
@@ -16,7 +16,7 @@ lk_status list_tensors(const lk_model *model, const char *prefix, const lk_train
         const lk_tensor_info *info = lk_model_tensor(model, i);
         char *path;
 
-        if (trained && !lk_trained_has(trained, i)) continue;
+        if (trainable && !lk_trainable_has(trainable, i)) continue;
         if (asprintf(&path, "%s/%s", prefix, info->name) < 0)
             return LK_FAIL(LK_ERR_SYSTEM, "out of memory for the name of %s", info->name);
         lk_ckpt_tensor *t = &(*tensors)[(*n)++];
@@ -24,7 +24,7 @@ lk_status list_tensors(const lk_model *model, const char *prefix, const lk_train
         t->ndim = info->ndim;
         memcpy(t->shape, info->shape, sizeof t->shape);
         t->n_elem = info->n_elem;
-        t->data = base ? base + (trained ? lk_trained_offset(trained, i) : info->offset) : NULL;
+        t->data = base ? base + (trainable ? lk_trainable_offset(trainable, i) : info->offset) : NULL;
     }
     return LK_OK;
 }

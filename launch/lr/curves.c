@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-void course_free(course *c)
+void lr_curves_free(lr_curves *c)
 {
     for (int k = 0; k < c->n_curves; k++) {
         free(c->curves[k].group);
@@ -22,7 +22,7 @@ void course_free(course *c)
     free(c->name);
     free(c->epoch);
     free(c->stages);
-    *c = (course){0};
+    *c = (lr_curves){0};
 }
 
 const char *curve_name(const curve *v, char text[METRIC_NAME_BYTES])
@@ -35,7 +35,7 @@ const char *curve_name(const curve *v, char text[METRIC_NAME_BYTES])
     return text;
 }
 
-const curve *course_find(const course *c, quantity what, const char *group)
+const curve *lr_curves_find(const lr_curves *c, quantity what, const char *group)
 {
     for (int k = 0; k < c->n_curves; k++) {
         const curve *v = &c->curves[k];
@@ -71,7 +71,7 @@ static lk_status next_observation(observer *o, double *value, bool *end)
 }
 
 /* After `step` steps of the stage: every group's plateau sees the same number. */
-static lk_status observe(rates *r, const stretch *s, int64_t step, observer *o)
+static lk_status observe(hyperparams *r, const stage_span *s, int64_t step, observer *o)
 {
     const int64_t epochs = step / s->steps_per_epoch;
     double value;
@@ -85,9 +85,9 @@ static lk_status observe(rates *r, const stretch *s, int64_t step, observer *o)
 
 /* ----------------------------------------------------------------- following */
 
-static double value_of(const curve *v, const rates *r, const lk_order *order)
+static double value_of(const curve *v, const hyperparams *r, const lk_order *order)
 {
-    const int g = rates_find(r, v->group);
+    const int g = hyperparams_find(r, v->group);
 
     if (g < 0) return NAN;
     const lk_recipe *recipe = r->group[g].recipe;
@@ -96,7 +96,7 @@ static double value_of(const curve *v, const rates *r, const lk_order *order)
     return isnan(order->weight_decay[g]) ? recipe->optimizer.weight_decay : order->weight_decay[g];
 }
 
-static lk_status follow(rates *r, course *c, const stretch *s, observer *o)
+static lk_status follow(hyperparams *r, lr_curves *c, const stage_span *s, observer *o)
 {
     const int64_t steps_a_row = c->by_step ? 1 : s->steps_per_epoch;
     lk_order order;
@@ -106,7 +106,7 @@ static lk_status follow(rates *r, course *c, const stretch *s, observer *o)
         const double epoch = (double)step / (double)s->steps_per_epoch;
 
         c->epoch[i] = (double)s->epoch + epoch;
-        LK_TRY(rates_at(r, step, epoch, &order));
+        LK_TRY(hyperparams_at(r, step, epoch, &order));
         for (int k = 0; k < c->n_curves; k++) c->curves[k].value[i] = value_of(&c->curves[k], r, &order);
         LK_TRY(observe(r, s, step + steps_a_row, o));
     }
@@ -114,21 +114,21 @@ static lk_status follow(rates *r, course *c, const stretch *s, observer *o)
     return LK_OK;
 }
 
-static lk_status follow_stages(course *c, observer *o)
+static lk_status follow_stages(lr_curves *c, observer *o)
 {
     lk_status status = LK_OK;
 
     for (unsigned s = 0; status == LK_OK && s < c->n_stages; s++) {
-        rates r;
+        hyperparams r;
 
-        status = rates_open(c->stages[s].recipe, &r);
+        status = hyperparams_open(c->stages[s].recipe, &r);
         if (status == LK_OK) status = follow(&r, c, &c->stages[s], o);
-        rates_close(&r);
+        hyperparams_close(&r);
     }
     return status;
 }
 
-static lk_status follow_all(course *c, const options *opt)
+static lk_status follow_all(lr_curves *c, const options *opt)
 {
     observer o = {.path = opt->metric};
 
@@ -196,9 +196,9 @@ static lk_status count_steps(const lk_recipe *r, int64_t samples, int64_t *out)
 /* ------------------------------------------------------------------- laying out */
 
 /* The rows of each stage and of all.  --count takes the first N; the last stage goes on for more. */
-static lk_status lay_out(const lk_recipe *whole, int64_t count, int64_t samples, course *c)
+static lk_status lay_out(const lk_recipe *whole, int64_t count, int64_t samples, lr_curves *c)
 {
-    stretch next = {0};
+    stage_span next = {0};
 
     for (unsigned i = 0; i < c->n_stages; i++) {
         const lk_recipe *r = next.recipe = whole->stages[i];
@@ -221,9 +221,9 @@ static lk_status lay_out(const lk_recipe *whole, int64_t count, int64_t samples,
 }
 
 /* Whether a stage moves a quantity of a group; a learning rate is shown in any case. */
-static bool is_shown(const rates *r, quantity what, const char *name)
+static bool is_shown(const hyperparams *r, quantity what, const char *name)
 {
-    const int g = rates_find(r, name);
+    const int g = hyperparams_find(r, name);
 
     if (g < 0) return false;
     const group_rates *group = &r->group[g];
@@ -232,21 +232,21 @@ static bool is_shown(const rates *r, quantity what, const char *name)
     return group->weight_decay != NULL;
 }
 
-static lk_status any_shows(const course *c, quantity what, const char *name, bool *shown)
+static lk_status any_shows(const lr_curves *c, quantity what, const char *name, bool *shown)
 {
     *shown = false;
     for (unsigned s = 0; !*shown && s < c->n_stages; s++) {
-        rates r;
+        hyperparams r;
 
-        const lk_status status = rates_open(c->stages[s].recipe, &r);
+        const lk_status status = hyperparams_open(c->stages[s].recipe, &r);
         *shown = status == LK_OK && is_shown(&r, what, name);
-        rates_close(&r);
+        hyperparams_close(&r);
         LK_TRY(status);
     }
     return LK_OK;
 }
 
-static lk_status add_curve(course *c, quantity what, const char *name)
+static lk_status add_curve(lr_curves *c, quantity what, const char *name)
 {
     curve *v = &c->curves[c->n_curves++];
     const size_t nbytes = (size_t)c->n * sizeof *v->value;
@@ -256,13 +256,13 @@ static lk_status add_curve(course *c, quantity what, const char *name)
     return LK_OK;
 }
 
-static lk_status add_curves(const lk_recipe *whole, course *c)
+static lk_status add_curves(const lk_recipe *whole, lr_curves *c)
 {
     const char *names[LK_MOST_GROUPS];
     int n_names;
     bool shown;
 
-    LK_TRY(rates_names(whole, names, &n_names));
+    LK_TRY(hyperparams_names(whole, names, &n_names));
     for (int q = 0; q < N_QUANTITIES; q++)
         for (int k = -1; k < n_names; k++) {
             const char *name = k < 0 ? NULL : names[k];
@@ -286,7 +286,7 @@ static lk_status read_recipe(job *j, const options *opt, const char *path)
     return LK_OK;
 }
 
-lk_status course_follow(job *j, const options *opt, const char *path, course *out)
+lk_status lr_curves_follow(job *j, const options *opt, const char *path, lr_curves *out)
 {
     int64_t samples;
 
@@ -303,6 +303,6 @@ lk_status course_follow(job *j, const options *opt, const char *path, course *ou
     LK_TRY(lay_out(whole, opt->count, samples, out));
     LK_TRY(add_curves(whole, out));
     LK_TRY(follow_all(out, opt));
-    for (unsigned s = 0; s < out->n_stages; s++) warn_of_traps(opt, out, &out->stages[s]);
+    for (unsigned s = 0; s < out->n_stages; s++) warn_of_schedules(opt, out, &out->stages[s]);
     return LK_OK;
 }

@@ -25,15 +25,15 @@ typedef struct curve {
 } curve;
 
 /* One stage's part of a course. */
-typedef struct stretch {
+typedef struct stage_span {
     const lk_recipe *recipe; /* borrowed from the job: until it reads another */
     int64_t begin, end;      /* rows */
     int64_t epoch, step;     /* done before it */
     int64_t n_steps;         /* of the rows */
     int64_t steps_per_epoch; /* 1 where the data is not known */
-} stretch;
+} stage_span;
 
-typedef struct course {
+typedef struct lr_curves {
     char *name;              /* owned: the recipe's run.name */
     int64_t n;               /* rows: scheduler steps */
     bool by_step;            /* a scheduler step is a training step */
@@ -42,25 +42,25 @@ typedef struct course {
     int n_curves;            /* the first is lr; all of one quantity are neighbours */
     curve curves[MOST_CURVES];
     unsigned n_stages;
-    stretch *stages;         /* owned: (n_stages) */
-} course;
+    stage_span *stages;      /* owned: (n_stages) */
+} lr_curves;
 
 /* Reads a recipe and follows the schedules of its stages and groups for --count steps or the run's length; warns on
  * stderr of what people fall into.  j keeps the recipe, and the data where it could be opened.  Release with
- * course_free() also when it fails. */
-lk_status course_follow(job *j, const options *opt, const char *path, course *out);
-void      course_free(course *c);
+ * lr_curves_free() also when it fails. */
+lk_status lr_curves_follow(job *j, const options *opt, const char *path, lr_curves *out);
+void      lr_curves_free(lr_curves *c);
 /* The curve of a quantity of a group; NULL: it is not scheduled.  Learning rates always are here. */
-const curve *course_find(const course *c, quantity what, const char *group);
+const curve *lr_curves_find(const lr_curves *c, quantity what, const char *group);
 /* As metrics.csv names it: lr, lr.GROUP, momentum, ... */
 const char *curve_name(const curve *v, char text[METRIC_NAME_BYTES]);
 
-/* traps.c: warns of what goes wrong with the schedules of a stage. */
-void      warn_of_traps(const options *opt, const course *c, const stretch *s);
-/* lr_stages.c: what trains in a stage and how, in a few lines.  Takes j->train where it is open; makes j->model where
+/* warnings.c: warns of what goes wrong with the schedules of a stage. */
+void      warn_of_schedules(const options *opt, const lr_curves *c, const stage_span *s);
+/* stages.c: what trains in a stage and how, in a few lines.  Takes j->train where it is open; makes j->model where
  * it can. */
-lk_status describe_stage(job *j, const course *c, unsigned stage);
-/* lr_plot.c: draws courses over one another. */
-lk_status draw_courses(const char *path, const course *courses, int n);
+lk_status describe_stage(job *j, const lr_curves *c, unsigned stage);
+/* plot.c: draws courses over one another. */
+lk_status draw_lr_curves(const char *path, const lr_curves *runs, int n);
 
 #endif

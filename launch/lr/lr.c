@@ -15,7 +15,7 @@
 enum { CHART_WIDTH = 48, CHART_ROWS = 40, LR_WIDTH = 12, OTHER_WIDTH = 8 };
 
 /* As in metrics.csv, a group that a stage does not have is left empty. */
-static void print_csv(const course *c)
+static void print_csv(const lr_curves *c)
 {
     char name[METRIC_NAME_BYTES];
 
@@ -44,7 +44,7 @@ static int width_of(const curve *v)
     return length > least ? length : least;
 }
 
-static bool same_values(const curve *a, const curve *b, const stretch *s)
+static bool same_values(const curve *a, const curve *b, const stage_span *s)
 {
     for (int64_t i = s->begin; i < s->end; i++)
         if (a->value[i] != b->value[i]) return false;
@@ -52,17 +52,17 @@ static bool same_values(const curve *a, const curve *b, const stretch *s)
 }
 
 /* Left out: groups that the stage does not have, and momentum and weight decay that are as the rest's. */
-static bool is_shown(const course *c, const stretch *s, int k)
+static bool is_shown(const lr_curves *c, const stage_span *s, int k)
 {
     const curve *v = &c->curves[k];
 
     if (s->begin == s->end || isnan(v->value[s->begin])) return false;
     if (v->what == QUANTITY_LR || !v->group) return true;
-    const curve *rest = course_find(c, v->what, NULL);
+    const curve *rest = lr_curves_find(c, v->what, NULL);
     return !rest || !same_values(v, rest, s);
 }
 
-static void print_chart_header(const course *c, const stretch *s)
+static void print_chart_header(const lr_curves *c, const stage_span *s)
 {
     char name[METRIC_NAME_BYTES];
 
@@ -73,7 +73,7 @@ static void print_chart_header(const course *c, const stretch *s)
 }
 
 /* The bar is that of the rest's learning rate. */
-static void print_chart_row(const course *c, const stretch *s, int64_t i, double top)
+static void print_chart_row(const lr_curves *c, const stage_span *s, int64_t i, double top)
 {
     const double lr = c->curves[0].value[i];
     const int length = top > 0.0 && lr > 0.0 ? (int)(lr / top * CHART_WIDTH + 0.5) : 0;
@@ -90,7 +90,7 @@ static void print_chart_row(const course *c, const stretch *s, int64_t i, double
 }
 
 /* Rows that a stage of n gets of the chart's: by its part of the course, and at least its first and last. */
-static int64_t chart_rows(const course *c, int64_t n)
+static int64_t chart_rows(const lr_curves *c, int64_t n)
 {
     int64_t rows = c->n > CHART_ROWS ? (n * CHART_ROWS + c->n - 1) / c->n : n;
 
@@ -98,14 +98,14 @@ static int64_t chart_rows(const course *c, int64_t n)
     return rows < n ? rows : n;
 }
 
-static lk_status print_chart(job *j, const course *c)
+static lk_status print_chart(job *j, const lr_curves *c)
 {
     double top = 0.0;
 
     for (int64_t i = 0; i < c->n; i++)
         if (c->curves[0].value[i] > top) top = c->curves[0].value[i];
     for (unsigned i = 0; i < c->n_stages; i++) {
-        const stretch *s = &c->stages[i];
+        const stage_span *s = &c->stages[i];
         const int64_t n = s->end - s->begin, rows = chart_rows(c, n);
 
         if (i > 0) putchar('\n');
@@ -119,17 +119,17 @@ static lk_status print_chart(job *j, const course *c)
 
 /* ------------------------------------------------------------------ command */
 
-static lk_status show(job *j, const options *opt, const course *courses, int n)
+static lk_status show(job *j, const options *opt, const lr_curves *runs, int n)
 {
-    if (opt->plot) return draw_courses(opt->plot, courses, n);
-    if (!opt->csv) return print_chart(j, &courses[0]);
-    print_csv(&courses[0]);
+    if (opt->plot) return draw_lr_curves(opt->plot, runs, n);
+    if (!opt->csv) return print_chart(j, &runs[0]);
+    print_csv(&runs[0]);
     return LK_OK;
 }
 
 lk_status command_lr(job *j, const options *opt)
 {
-    course courses[MAX_POSITIONAL] = {0};
+    lr_curves runs[MAX_POSITIONAL] = {0};
     lk_status status = LK_OK;
     int n = 0;
 
@@ -137,8 +137,8 @@ lk_status command_lr(job *j, const options *opt)
         return LK_FAIL(LK_ERR_USAGE, "lockstep lr needs one recipe: lockstep lr RECIPE [--count N] [--csv]; or "
                        "several with --plot FILE.png");
     for (; status == LK_OK && n < opt->n_positional; n++)
-        status = course_follow(j, opt, opt->positional[n], &courses[n]);
-    if (status == LK_OK) status = show(j, opt, courses, n);
-    while (n > 0) course_free(&courses[--n]);
+        status = lr_curves_follow(j, opt, opt->positional[n], &runs[n]);
+    if (status == LK_OK) status = show(j, opt, runs, n);
+    while (n > 0) lr_curves_free(&runs[--n]);
     return status;
 }

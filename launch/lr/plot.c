@@ -17,37 +17,37 @@ enum { MOST_STAIRS = 200 };
 /* One picture on its way. */
 typedef struct picture {
     gnuplot *plot;           /* owned */
-    const course *courses;   /* borrowed */
+    const lr_curves *runs;   /* borrowed */
     int n;
     bool by_step;
     int n_panels, height;
 } picture;
 
 /* Recipes that all count steps keep steps on the axis; else it shows epochs. */
-static bool all_by_step(const course *courses, int n)
+static bool all_by_step(const lr_curves *runs, int n)
 {
     for (int i = 0; i < n; i++)
-        if (!courses[i].by_step) return false;
+        if (!runs[i].by_step) return false;
     return true;
 }
 
-static int count_curves(const course *courses, int n, quantity what)
+static int count_curves(const lr_curves *runs, int n, quantity what)
 {
     int found = 0;
 
     for (int i = 0; i < n; i++)
-        for (int k = 0; k < courses[i].n_curves; k++) found += courses[i].curves[k].what == what;
+        for (int k = 0; k < runs[i].n_curves; k++) found += runs[i].curves[k].what == what;
     return found;
 }
 
 /* Names of recipes and groups together are long. */
 static int keys_a_row(const picture *p)
 {
-    return p->n > 1 && count_curves(p->courses, p->n, QUANTITY_LR) > p->n ? 2 : 3;
+    return p->n > 1 && count_curves(p->runs, p->n, QUANTITY_LR) > p->n ? 2 : 3;
 }
 
 /* The points of a curve, and one more wherever it ends: a value holds until its step is over. */
-static size_t put_points(const picture *p, const course *c, const double *value, double *x, double *y)
+static size_t put_points(const picture *p, const lr_curves *c, const double *value, double *x, double *y)
 {
     size_t used = 0;
 
@@ -64,7 +64,7 @@ static size_t put_points(const picture *p, const course *c, const double *value,
 
 static lk_status add_block(const picture *p, int i, int k)
 {
-    const course *c = &p->courses[i];
+    const lr_curves *c = &p->runs[i];
     const size_t most = 2 * ((size_t)c->n + 1);
     double *x = malloc(2 * most * sizeof *x), *y = x ? x + most : NULL;
     char name[32];
@@ -77,7 +77,7 @@ static lk_status add_block(const picture *p, int i, int k)
 }
 
 /* Named by recipe where there are several, and by group where it has several. */
-static void put_title(const picture *p, const course *c, const curve *v)
+static void put_title(const picture *p, const lr_curves *c, const curve *v)
 {
     const bool groups = count_curves(c, 1, QUANTITY_LR) > 1;
     const char *group = !groups ? "" : v->group ? v->group : "rest";
@@ -95,8 +95,9 @@ static void put_title(const picture *p, const course *c, const curve *v)
 /* The same group of the same recipe has one colour in all panels: its place among the learning rates of all. */
 static int colour_of(const picture *p, int i, const curve *v)
 {
-    const course *c = &p->courses[i];
-    const int place = count_curves(p->courses, i, QUANTITY_LR) + (int)(course_find(c, QUANTITY_LR, v->group) - c->curves);
+    const lr_curves *c = &p->runs[i];
+    const int place =
+        count_curves(p->runs, i, QUANTITY_LR) + (int)(lr_curves_find(c, QUANTITY_LR, v->group) - c->curves);
 
     return place % GNUPLOT_N_COLOURS + 1;
 }
@@ -109,13 +110,13 @@ static void draw_panel(const picture *p, quantity what, int bottom, int top)
     fprintf(f, "set bmargin at screen %g\nset tmargin at screen %g\n", (double)bottom / p->height,
             (double)top / p->height);
     for (int i = 0; i < p->n; i++)
-        for (int k = 0; k < p->courses[i].n_curves; k++) {
-            const curve *v = &p->courses[i].curves[k];
+        for (int k = 0; k < p->runs[i].n_curves; k++) {
+            const curve *v = &p->runs[i].curves[k];
 
             if (v->what != what) continue;
             fprintf(f, "%s$curve%d_%d using 1:2 with %s linetype %d ", comma, i, k,
-                    p->courses[i].n <= MOST_STAIRS ? "steps" : "lines", colour_of(p, i, v));
-            put_title(p, &p->courses[i], v);
+                    p->runs[i].n <= MOST_STAIRS ? "steps" : "lines", colour_of(p, i, v));
+            put_title(p, &p->runs[i], v);
             comma = ", ";
         }
     fprintf(f, "\n");
@@ -128,13 +129,13 @@ static void draw_panels(const picture *p)
     static const char *const words[] = {QUANTITY_LIST(QUANTITY_WORDS)};
 #undef QUANTITY_WORDS
     FILE *f = gnuplot_script(p->plot);
-    const int lines = count_curves(p->courses, p->n, QUANTITY_LR);
+    const int lines = count_curves(p->runs, p->n, QUANTITY_LR);
     const int a_row = keys_a_row(p), key_rows = lines > 1 ? (lines + a_row - 1) / a_row : 0;
     const int top = p->height - TOP - key_rows * KEY_ROW;
     int drawn = 0;
 
     for (int q = 0; q < N_QUANTITIES; q++) {
-        if (count_curves(p->courses, p->n, (quantity)q) == 0) continue;
+        if (count_curves(p->runs, p->n, (quantity)q) == 0) continue;
         const int bottom = AXIS + (p->n_panels - ++drawn) * (LOWER + GAP);
 
         if (drawn == p->n_panels) fprintf(f, "set xlabel '%s'\n", p->by_step ? "step" : "epoch");
@@ -151,7 +152,7 @@ static double last_of(const picture *p)
     double last = 0.0;
 
     for (int i = 0; i < p->n; i++) {
-        const course *c = &p->courses[i];
+        const lr_curves *c = &p->runs[i];
         last = fmax(last, p->by_step ? (double)c->n : c->epoch[c->n]);
     }
     return last;
@@ -162,7 +163,7 @@ static lk_status fill(const picture *p)
     FILE *f = gnuplot_script(p->plot);
 
     for (int i = 0; i < p->n; i++)
-        for (int k = 0; k < p->courses[i].n_curves; k++) LK_TRY(add_block(p, i, k));
+        for (int k = 0; k < p->runs[i].n_curves; k++) LK_TRY(add_block(p, i, k));
     fprintf(f, "set multiplot\nset lmargin at screen 0.14\nset rmargin at screen 0.96\nset format y '%%g'\n"
                "set key at screen 0.54, 0.985 center top horizontal maxcols %d samplen 2\nset xrange [0:%g]\n",
             keys_a_row(p), last_of(p));
@@ -171,11 +172,11 @@ static lk_status fill(const picture *p)
     return LK_OK;
 }
 
-lk_status draw_courses(const char *path, const course *courses, int n)
+lk_status draw_lr_curves(const char *path, const lr_curves *runs, int n)
 {
-    picture p = {.courses = courses, .n = n, .by_step = all_by_step(courses, n)};
+    picture p = {.runs = runs, .n = n, .by_step = all_by_step(runs, n)};
 
-    for (int q = 0; q < N_QUANTITIES; q++) p.n_panels += count_curves(courses, n, (quantity)q) > 0;
+    for (int q = 0; q < N_QUANTITIES; q++) p.n_panels += count_curves(runs, n, (quantity)q) > 0;
     p.height = HEIGHT + (p.n_panels - 1) * (LOWER + GAP);
     LK_TRY(gnuplot_new(path, WIDTH, p.height, &p.plot));
     lk_status status = fill(&p);

@@ -23,14 +23,14 @@ static bool knows_shape(const job *j)
     return j->train || spec->kind == LK_MODEL_MLP || (spec->image[0] > 0 && spec->classes > 0);
 }
 
-static void print_frozen_names(const job *j, const lk_trained *trained)
+static void print_frozen_names(const job *j, const lk_trainable *trainable)
 {
     size_t n = 0;
 
     for (size_t i = 0; i < lk_model_n_tensors(j->model); i++) {
         const lk_tensor_info *info = lk_model_tensor(j->model, i);
 
-        if (info->role != LK_ROLE_PARAM || lk_trained_has(trained, i)) continue;
+        if (info->role != LK_ROLE_PARAM || lk_trainable_has(trainable, i)) continue;
         if (n++ < NAMES_SHOWN) printf("%s%s", n == 1 ? "; frozen " : ", ", info->name);
     }
     if (n > NAMES_SHOWN) printf(" and %zu more", n - NAMES_SHOWN);
@@ -55,13 +55,13 @@ static void print_patterns(const lk_recipe *r)
 }
 
 /* trained NULL: the model is not known. */
-static void print_weights(const job *j, const lk_trained *trained)
+static void print_weights(const job *j, const lk_trainable *trainable)
 {
-    if (!trained && j->recipe->train.freeze.n == 0 && j->recipe->train.unfreeze.n == 0) return;
+    if (!trainable && j->recipe->train.freeze.n == 0 && j->recipe->train.unfreeze.n == 0) return;
     printf("  ");
-    if (trained) {
-        printf("%zu of %zu weights train", lk_trained_n_weights(trained), count_weights(j->model));
-        print_frozen_names(j, trained);
+    if (trainable) {
+        printf("%zu of %zu weights train", lk_trainable_n_weights(trainable), count_weights(j->model));
+        print_frozen_names(j, trainable);
     } else {
         printf("what is frozen follows patterns");
     }
@@ -69,12 +69,13 @@ static void print_weights(const job *j, const lk_trained *trained)
     printf("\n");
 }
 
-static size_t weights_of_group(const job *j, const lk_trained *trained, int g)
+static size_t weights_of_group(const job *j, const lk_trainable *trainable, int g)
 {
     size_t n = 0;
 
     for (size_t i = 0; i < lk_model_n_tensors(j->model); i++)
-        if (lk_trained_has(trained, i) && lk_trained_group(trained, i) == g) n += lk_model_tensor(j->model, i)->n_elem;
+        if (lk_trainable_has(trainable, i) && lk_trainable_group(trainable, i) == g)
+            n += lk_model_tensor(j->model, i)->n_elem;
     return n;
 }
 
@@ -101,16 +102,16 @@ static void print_kind(const lk_schedule_spec *spec, bool inner)
 }
 
 /* From the stage's first row to its last; `own` where it is not scheduled. */
-static void print_range(const course *c, const stretch *s, quantity what, const char *group, double own)
+static void print_range(const lr_curves *c, const stage_span *s, quantity what, const char *group, double own)
 {
-    const curve *v = s->begin < s->end ? course_find(c, what, group) : NULL;
+    const curve *v = s->begin < s->end ? lr_curves_find(c, what, group) : NULL;
     const double first = v ? v->value[s->begin] : own, last = v ? v->value[s->end - 1] : own;
 
     printf("%.6g", first);
     if (last != first) printf(" to %.6g", last);
 }
 
-static void print_group(const job *j, const course *c, const stretch *s, const lk_trained *trained, int g)
+static void print_group(const job *j, const lr_curves *c, const stage_span *s, const lk_trainable *trainable, int g)
 {
     const lk_recipe *r = s->recipe->groups[g];
     const char *rest = s->recipe->n_groups > 1 ? "rest" : OPTIMIZER_WORD[r->optimizer.kind];
@@ -123,15 +124,15 @@ static void print_group(const job *j, const course *c, const stretch *s, const l
     print_range(c, s, QUANTITY_MOMENTUM, r->group, lk_recipe_momentum(r));
     printf("; weight decay ");
     print_range(c, s, QUANTITY_WEIGHT_DECAY, r->group, r->optimizer.weight_decay);
-    if (trained && s->recipe->n_groups > 1) {
-        const size_t n = weights_of_group(j, trained, g);
+    if (trainable && s->recipe->n_groups > 1) {
+        const size_t n = weights_of_group(j, trainable, g);
 
         printf("; %zu weight%s", n, n == 1 ? "" : "s");
     }
     printf("\n");
 }
 
-static void print_ema(const lk_recipe *whole, const course *c, const stretch *s)
+static void print_ema(const lk_recipe *whole, const lr_curves *c, const stage_span *s)
 {
     const lk_ema_spec *spec = &whole->ema.spec;
 
@@ -145,7 +146,7 @@ static void print_ema(const lk_recipe *whole, const course *c, const stretch *s)
 
 /* --------------------------------------------------------------------- stage */
 
-static void print_length(const course *c, const stretch *s)
+static void print_length(const lr_curves *c, const stage_span *s)
 {
     const lk_recipe *r = s->recipe;
     const int64_t rows = s->end - s->begin;
@@ -161,7 +162,7 @@ static void print_length(const course *c, const stretch *s)
     printf(", batch %" PRId64 "\n", r->train.batch);
 }
 
-static lk_status open_set(job *j, unsigned stage, lk_trained **out)
+static lk_status open_set(job *j, unsigned stage, lk_trainable **out)
 {
     *out = NULL;
     if (!knows_shape(j)) return LK_OK;
@@ -174,19 +175,19 @@ static lk_status open_set(job *j, unsigned stage, lk_trained **out)
     return job_make_set(j, out);
 }
 
-lk_status describe_stage(job *j, const course *c, unsigned stage)
+lk_status describe_stage(job *j, const lr_curves *c, unsigned stage)
 {
-    const stretch *s = &c->stages[stage];
-    lk_trained *trained;
+    const stage_span *s = &c->stages[stage];
+    lk_trainable *trainable;
 
-    LK_TRY(open_set(j, stage, &trained));
+    LK_TRY(open_set(j, stage, &trainable));
     j->recipe = s->recipe;
     print_length(c, s);
     if (s->begin < s->end) {
-        print_weights(j, trained);
-        for (unsigned g = 0; g < s->recipe->n_groups; g++) print_group(j, c, s, trained, (int)g);
+        print_weights(j, trainable);
+        for (unsigned g = 0; g < s->recipe->n_groups; g++) print_group(j, c, s, trainable, (int)g);
         print_ema(j->whole, c, s);
     }
-    lk_trained_free(&trained);
+    lk_trainable_free(&trainable);
     return LK_OK;
 }

@@ -53,7 +53,7 @@ static void warn_onecycle(const lk_schedule_spec *spec, place *at, int64_t n)
 }
 
 /* What of the tree is still in force at the end of the run, n steps after it began. */
-static void warn_traps(const lk_schedule_spec *spec, place *at, int64_t n)
+static void warn_of_schedule(const lk_schedule_spec *spec, place *at, int64_t n)
 {
     int64_t begin = 0;
     unsigned i = 0;
@@ -62,12 +62,12 @@ static void warn_traps(const lk_schedule_spec *spec, place *at, int64_t n)
     if (spec->kind == LK_SCHEDULE_COSINE) warn_cosine(spec, at, n);
     if (spec->kind == LK_SCHEDULE_ONECYCLE) warn_onecycle(spec, at, n);
     if (spec->kind == LK_SCHEDULE_CHAINED)
-        for (i = 0; i < spec->n_schedulers; i++) warn_traps(&spec->schedulers[i], at, n);
+        for (i = 0; i < spec->n_schedulers; i++) warn_of_schedule(&spec->schedulers[i], at, n);
     if (spec->kind != LK_SCHEDULE_SEQUENTIAL) return;
     while (i < spec->n_milestones && spec->milestones[i] < n) begin = spec->milestones[i++];
     if (i < spec->n_milestones)
         warn(at, "the run ends before milestone %" PRId64 ": it has %" PRId64 " steps", spec->milestones[i], n);
-    warn_traps(&spec->schedulers[i], at, n - begin);
+    warn_of_schedule(&spec->schedulers[i], at, n - begin);
 }
 
 static void warn_plateau(const lk_recipe *r, const options *opt, place *at)
@@ -89,7 +89,7 @@ static void name_place(place *at, const lk_recipe *r)
 }
 
 /* Counted in the group's own scheduler steps, whatever the rows are. */
-void warn_of_traps(const options *opt, const course *c, const stretch *s)
+void warn_of_schedules(const options *opt, const lr_curves *c, const stage_span *s)
 {
     const int64_t rows = s->end - s->begin;
     place at = {.said = ""};
@@ -101,7 +101,7 @@ void warn_of_traps(const options *opt, const course *c, const stretch *s)
 
         name_place(&at, r);
         warn_plateau(r, opt, &at);
-        warn_traps(&r->scheduler.spec, &at,
-                   epochs_in_steps ? (rows + s->steps_per_epoch - 1) / s->steps_per_epoch : rows);
+        warn_of_schedule(&r->scheduler.spec, &at,
+                         epochs_in_steps ? (rows + s->steps_per_epoch - 1) / s->steps_per_epoch : rows);
     }
 }

@@ -1,4 +1,4 @@
-/* A picture of runs: what plot.c chose to show and plot_page.c draws. */
+/* A picture of runs: what plot.c chose to show and page.c draws. */
 #ifndef LK_PLOT_H
 #define LK_PLOT_H
 

@@ -90,9 +90,10 @@ static lk_status put_gradients(trainer *t)
 {
     job *j = t->j;
 
-    LK_TRY(lk_engine_read(j->engine, j->host, t->grads, lk_trained_n_elem(j->trained) * sizeof *j->host));
+    LK_TRY(lk_engine_read(j->engine, j->host, t->grads, lk_trainable_n_elem(j->trainable) * sizeof *j->host));
     for (size_t i = 0; i < lk_model_n_tensors(j->model); i++)
-        if (lk_trained_has(j->trained, i)) LK_TRY(put_tensor(t, "gradients", i, lk_trained_offset(j->trained, i)));
+        if (lk_trainable_has(j->trainable, i))
+            LK_TRY(put_tensor(t, "gradients", i, lk_trainable_offset(j->trainable, i)));
     return LK_OK;
 }
 

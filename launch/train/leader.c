@@ -19,7 +19,7 @@ static lk_status open_csv(trainer *t, int64_t resume_step)
     char rate[LK_MOST_GROUPS][METRIC_NAME_BYTES], path[PATH_BYTES];
     size_t n = 1;
 
-    LK_TRY(rates_names(t->j->whole, t->group_name, &t->n_group_names));
+    LK_TRY(hyperparams_names(t->j->whole, t->group_name, &t->n_group_names));
     for (int k = 0; k < t->n_group_names; k++) {
         snprintf(rate[k], sizeof rate[k], "lr.%s", t->group_name[k]);
         columns[n++] = rate[k];
@@ -32,7 +32,7 @@ static lk_status open_csv(trainer *t, int64_t resume_step)
 /* The rate of a group by name in the last order; NaN: the current stage has no such group. */
 static double rate_of(const trainer *t, const char *name)
 {
-    const int g = rates_find(&t->rates, name);
+    const int g = hyperparams_find(&t->hyperparams, name);
 
     return g < 0 ? NAN : t->order.lr[g];
 }
@@ -52,14 +52,15 @@ static lk_status journal_stage(trainer *t)
     const job *j = t->j;
 
     if (!j->recipe->stage) return LK_OK;
-    return lk_journal_write(t->journal, j->step, "stage", "%s: %zu weights train, batch %" PRId64 ", from epoch %" PRId64,
-                            j->recipe->stage, lk_trained_n_weights(j->trained), j->recipe->train.batch, t->stage_epoch);
+    return lk_journal_write(t->journal, j->step, "stage",
+                            "%s: %zu weights train, batch %" PRId64 ", from epoch %" PRId64, j->recipe->stage,
+                            lk_trainable_n_weights(j->trainable), j->recipe->train.batch, t->stage_epoch);
 }
 
 lk_status leader_enter_stage(trainer *t)
 {
-    rates_close(&t->rates);
-    LK_TRY(rates_open(t->j->recipe, &t->rates));
+    hyperparams_close(&t->hyperparams);
+    LK_TRY(hyperparams_open(t->j->recipe, &t->hyperparams));
     memset(t->lr_journalled, 0, sizeof t->lr_journalled);
     return journal_stage(t);
 }
@@ -70,7 +71,7 @@ lk_status leader_open(trainer *t, int64_t resume_step)
     const int workers = lk_world_size(j->world), hosts = lk_world_n_hosts(j->world);
     char path[PATH_BYTES];
 
-    if (t->rates.n == 0) LK_TRY(rates_open(j->recipe, &t->rates));
+    if (t->hyperparams.n == 0) LK_TRY(hyperparams_open(j->recipe, &t->hyperparams));
     LK_TRY(open_csv(t, resume_step));
     LK_TRY(events_open(t));
     snprintf(path, sizeof path, "%s/journal.jsonl", j->recipe->run.dir);
@@ -95,7 +96,7 @@ void leader_close(trainer *t)
     lk_progress_free(&t->progress);
     lk_journal_free(&t->journal);
     lk_metrics_free(&t->csv);
-    rates_close(&t->rates);
+    hyperparams_close(&t->hyperparams);
 }
 
 /* -------------------------------------------------------------------- orders */
@@ -128,14 +129,15 @@ static uint32_t order_flags(const trainer *t, const lk_batch *batch)
     return flags;
 }
 
-static lk_status journal_rates(trainer *t, int64_t epoch)
+static lk_status journal_hyperparams(trainer *t, int64_t epoch)
 {
     char suffix[METRIC_NAME_BYTES];
 
     for (int g = 0; g < t->order.n_groups; g++) {
         if (t->order.lr[g] == t->lr_journalled[g]) continue;
         LK_TRY(lk_journal_write(t->journal, t->j->step, "lr", "%s%s%.17g from epoch %" PRId64 " on",
-                                g ? rates_suffix(&t->rates, g, suffix) + 1 : "", g ? ": " : "", t->order.lr[g], epoch));
+                                g ? hyperparams_suffix(&t->hyperparams, g, suffix) + 1 : "", g ? ": " : "",
+                                t->order.lr[g], epoch));
         t->lr_journalled[g] = t->order.lr[g];
     }
     return LK_OK;
@@ -151,8 +153,8 @@ lk_status leader_order(trainer *t, const lk_batch *batch)
         .epoch = (int32_t)batch->epoch,
         .flags = order_flags(t, batch),
     };
-    LK_TRY(rates_at(&t->rates, t->j->step - t->stage_step, epoch, &t->order));
-    if (batch->index == 0) LK_TRY(journal_rates(t, batch->epoch));
+    LK_TRY(hyperparams_at(&t->hyperparams, t->j->step - t->stage_step, epoch, &t->order));
+    if (batch->index == 0) LK_TRY(journal_hyperparams(t, batch->epoch));
     if (t->order.flags & LK_ORDER_REQUEUE)
         return lk_journal_write(t->journal, t->j->step, "stop", "a signal asks to stop after this step");
     return LK_OK;
@@ -167,7 +169,7 @@ static double metric_value(const trainer *t, const char *name)
 
 static lk_status judge_plateau(trainer *t, int g)
 {
-    const group_rates *group = &t->rates.group[g];
+    const group_rates *group = &t->hyperparams.group[g];
     const char *name = group->recipe->scheduler.spec.metric;
     const int64_t step = t->j->step - t->stage_step, epoch = t->epoch - t->stage_epoch;
     bool reduced = false;
@@ -240,7 +242,7 @@ lk_status leader_judge(trainer *t, uint32_t *flags)
 
     LK_TRY(record(t));
     if (regular) {
-        for (int g = 0; g < t->rates.n; g++) LK_TRY(judge_plateau(t, g));
+        for (int g = 0; g < t->hyperparams.n; g++) LK_TRY(judge_plateau(t, g));
         LK_TRY(judge_early_stop(t, flags));
     }
     return judge_best(t, *flags);
@@ -248,7 +250,7 @@ lk_status leader_judge(trainer *t, uint32_t *flags)
 
 /* ------------------------------------------------------------------ summary */
 
-static lk_status put_digest(trainer *t, const char *key, const float *device, lk_notes *notes)
+static lk_status put_digest(trainer *t, const char *key, const float *device, lk_metadata *metadata)
 {
     job *j = t->j;
     lk_ckpt_tensor *tensors = NULL;
@@ -258,18 +260,18 @@ static lk_status put_digest(trainer *t, const char *key, const float *device, lk
     LK_TRY(lk_engine_read(j->engine, j->host, device, lk_model_n_elem(j->model) * sizeof(float)));
     lk_status status = list_tensors(j->model, "model", NULL, j->host, &tensors, &n);
     if (status == LK_OK) status = lk_digest(tensors, n, "model/", digest);
-    if (status == LK_OK) status = lk_notes_set_text(notes, key, digest);
+    if (status == LK_OK) status = lk_metadata_set_text(metadata, key, digest);
     free_tensors(&tensors, n);
     return status;
 }
 
-static lk_status put_metric_values(const metrics *set, const char *group, const double *values, lk_notes *notes)
+static lk_status put_metric_values(const metrics *set, const char *group, const double *values, lk_metadata *metadata)
 {
     char path[METRIC_NAME_BYTES + 16];
 
     for (int i = 0; i < set->n; i++) {
         snprintf(path, sizeof path, "%s/%s", group, set->name[i]);
-        LK_TRY(lk_notes_set_real(notes, path, values[i]));
+        LK_TRY(lk_metadata_set_real(metadata, path, values[i]));
     }
     return LK_OK;
 }
@@ -279,25 +281,25 @@ static double samples_per_second(const trainer *t)
     return t->samples ? (double)t->samples / t->train_seconds : 0.0;
 }
 
-static lk_status fill_summary(trainer *t, lk_notes *notes)
+static lk_status fill_summary(trainer *t, lk_metadata *metadata)
 {
     job *j = t->j;
 
-    LK_TRY(lk_notes_set_text(notes, "name", j->recipe->run.name));
-    LK_TRY(lk_notes_set_int(notes, "epochs", t->epoch));
-    LK_TRY(lk_notes_set_int(notes, "steps", j->step));
-    LK_TRY(lk_notes_set_text(notes, "stopped", t->stopped));
-    LK_TRY(lk_notes_set_int(notes, "workers", lk_world_size(j->world)));
-    LK_TRY(lk_notes_set_int(notes, "lanes", j->lanes));
-    LK_TRY(lk_notes_set_text(notes, "engine", lk_engine_name(j->engine)));
-    LK_TRY(lk_notes_set_int(notes, "samples", t->samples));
-    LK_TRY(lk_notes_set_real(notes, "seconds", clock_seconds() - t->started));
-    LK_TRY(lk_notes_set_real(notes, "samples_per_second", samples_per_second(t)));
-    LK_TRY(lk_notes_set_real(notes, "seconds_waiting_for_reduction", seconds_waited(t)));
-    LK_TRY(put_digest(t, "digest", j->params, notes));
-    if (j->ema) LK_TRY(put_digest(t, "ema_digest", lk_ema_params(j->ema), notes));
-    LK_TRY(put_metric_values(&j->metrics, "metrics", j->metrics.last, notes));
-    return put_metric_values(&j->metrics, "best", j->metrics.best, notes);
+    LK_TRY(lk_metadata_set_text(metadata, "name", j->recipe->run.name));
+    LK_TRY(lk_metadata_set_int(metadata, "epochs", t->epoch));
+    LK_TRY(lk_metadata_set_int(metadata, "steps", j->step));
+    LK_TRY(lk_metadata_set_text(metadata, "stopped", t->stopped));
+    LK_TRY(lk_metadata_set_int(metadata, "workers", lk_world_size(j->world)));
+    LK_TRY(lk_metadata_set_int(metadata, "lanes", j->lanes));
+    LK_TRY(lk_metadata_set_text(metadata, "engine", lk_engine_name(j->engine)));
+    LK_TRY(lk_metadata_set_int(metadata, "samples", t->samples));
+    LK_TRY(lk_metadata_set_real(metadata, "seconds", clock_seconds() - t->started));
+    LK_TRY(lk_metadata_set_real(metadata, "samples_per_second", samples_per_second(t)));
+    LK_TRY(lk_metadata_set_real(metadata, "seconds_waiting_for_reduction", seconds_waited(t)));
+    LK_TRY(put_digest(t, "digest", j->params, metadata));
+    if (j->ema) LK_TRY(put_digest(t, "ema_digest", lk_ema_params(j->ema), metadata));
+    LK_TRY(put_metric_values(&j->metrics, "metrics", j->metrics.last, metadata));
+    return put_metric_values(&j->metrics, "best", j->metrics.best, metadata);
 }
 
 static void say_summary(const trainer *t, const char *path)
@@ -314,7 +316,7 @@ static void say_summary(const trainer *t, const char *path)
 
 lk_status leader_summary(trainer *t)
 {
-    lk_notes *notes = NULL;
+    lk_metadata *metadata = NULL;
     char path[PATH_BYTES];
 
     snprintf(path, sizeof path, "%s/summary.json", t->j->recipe->run.dir);
@@ -325,10 +327,10 @@ lk_status leader_summary(trainer *t)
         return LK_OK;
     }
     LK_TRY(lk_journal_write(t->journal, t->j->step, "end", "stopped by %s", t->stopped));
-    LK_TRY(lk_notes_new(&notes));
-    lk_status status = fill_summary(t, notes);
-    if (status == LK_OK) status = lk_summary_write(path, notes);
+    LK_TRY(lk_metadata_new(&metadata));
+    lk_status status = fill_summary(t, metadata);
+    if (status == LK_OK) status = lk_summary_write(path, metadata);
     if (status == LK_OK) say_summary(t, path);
-    lk_notes_free(&notes);
+    lk_metadata_free(&metadata);
     return status;
 }

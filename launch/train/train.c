@@ -144,12 +144,12 @@ static lk_status give_up_saving(trainer *t)
 static lk_status apply(trainer *t, const lk_batch *batch, const float *sum)
 {
     job *j = t->j;
-    lk_group_rates groups[LK_MAX_GROUPS];
+    lk_hyperparams groups[LK_MAX_GROUPS];
     lk_grad_report report;
 
     t->grads = sum;
     for (int g = 0; g < t->order.n_groups; g++)
-        groups[g] = (lk_group_rates){.lr = t->order.lr[g], .momentum = t->order.momentum[g],
+        groups[g] = (lk_hyperparams){.lr = t->order.lr[g], .momentum = t->order.momentum[g],
                                     .weight_decay = t->order.weight_decay[g]};
     LK_TRY(lk_optimizer_inspect(j->optimizer, sum, j->recipe->train.check_finite, &report));
     if (report.finite) {
@@ -157,7 +157,7 @@ static lk_status apply(trainer *t, const lk_batch *batch, const float *sum)
         LK_TRY(lk_optimizer_update(j->optimizer, j->params, sum, groups, &report, j->ema));
     }
     LK_TRY(look_ahead(t, batch));
-    LK_TRY(lk_optimizer_settle(j->optimizer, &report, j->ema));
+    LK_TRY(lk_optimizer_sync(j->optimizer, &report, j->ema));
     const float loss = t->loss = report.slots[LK_SLOT_LOSS];
     if (count_votes(t, &report)) return give_up_saving(t);
     if (!report.finite) return refuse_nonfinite(t, loss);
@@ -207,7 +207,7 @@ static lk_status evaluate_all(trainer *t)
         if (j->recipe->has_ema) {
             const float *ema;
 
-            LK_TRY(spread_ema(j, &ema));
+            LK_TRY(broadcast_ema(j, &ema));
             LK_TRY(evaluate(j, j->validation, j->validation_loader, ema, ++j->last_version, "ema.validation."));
         }
     }
@@ -269,7 +269,7 @@ static lk_status next_stage(trainer *t)
 {
     job *j = t->j;
 
-    LK_TRY(saving_settle(t));
+    LK_TRY(saving_drain(t));
     lk_saver_free(&t->saver);
     t->seconds_waited = seconds_waited(t);
     LK_TRY(job_enter_stage(j, j->stage + 1));
@@ -298,7 +298,7 @@ static lk_status loop(trainer *t)
         if (t->order.flags || batch.last || t->j->recipe->dist.check_every) LK_TRY(obey(t, &batch));
         if (t->j->leader) lk_progress_update(t->progress, t->j->step, t->samples, NULL);
     }
-    return saving_settle(t);
+    return saving_drain(t);
 }
 
 /* ---------------------------------------------------------------------- run */

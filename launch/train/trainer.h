@@ -37,7 +37,7 @@ typedef struct trainer {
     bool saved;                  /* the current step has been saved */
 
     /* the leader's */
-    rates rates;                 /* of the current stage's groups */
+    hyperparams hyperparams;     /* of the current stage's groups */
     lk_early_stop early_stop;
     double best;                 /* of train.best_metric at a checkpoint; NaN: none yet */
     lk_metrics *csv;
@@ -98,7 +98,7 @@ lk_status saving_begin(trainer *t);
 /* Publishes the finished save in flight: the leader's part and everybody's bookkeeping.  Collective. */
 lk_status saving_publish(trainer *t);
 /* Waits for and publishes the save in flight, if any.  Collective. */
-lk_status saving_settle(trainer *t);
+lk_status saving_drain(trainer *t);
 /* Turns j to the stage in which j->checkpoint was saved.  Local; the same on every worker. */
 lk_status saving_find_stage(job *j);
 /* Restores everything from j->checkpoint.  Collective. */

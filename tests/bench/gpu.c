@@ -92,7 +92,7 @@ static void bench_linear(const lk_backend *b, void *ctx, lk_precision precision,
     const lk_dtype dtype = precision == LK_BF16 ? LK_DTYPE_BF16 : LK_DTYPE_F32;
     lk_graph graph;
     lk_kernel kernel = {0};
-    lk_run run = {.prepare = true};
+    lk_launch_args run = {.prepare = true};
     int x, w, y;
 
     lk_graph_init(&graph, NULL, LK_PREDICT, precision, n);

@@ -4,7 +4,7 @@
 Writes groups.json beside this file.  Run: python3 tests/golden/make_groups.py
 
 The network is torchvision.ops.MLP(3, [4, 2]); weights and gradients come from make_optim.py's value(), which
-test_groups.c repeats, so the file holds results only.
+test_golden_groups.c repeats, so the file holds results only.
 """
 import json
 import pathlib

@@ -21,7 +21,7 @@ typedef struct run {
     const char *name;
     lk_model *model;
     lk_engine *engine;
-    lk_trained *trained;
+    lk_trainable *trainable;
     lk_optimizer *optimizer;
     mirrors arrays;
     float *params, *grads; /* here */
@@ -65,7 +65,7 @@ static void open_run(run *r, const json_t *c)
     void *ctx;
     const lk_backend *backend = lk_engine_backend(r->engine, &ctx);
     mirrors_open(&r->arrays, backend, ctx);
-    r->params = mirror_new(&r->arrays, lk_model_n_elem(r->model) * sizeof(float));
+    r->params = host_mirror_new(&r->arrays, lk_model_n_elem(r->model) * sizeof(float));
     for (size_t t = 0; t < N_TENSORS; t++) {
         const lk_tensor_info *info = lk_model_tensor(r->model, t);
         for (size_t i = 0; i < info->n_elem; i++) r->params[info->offset + i] = value(0, t, i);
@@ -79,7 +79,7 @@ static void close_run(run *r)
     lk_optimizer_free(&r->optimizer);
     mirrors_close(&r->arrays);
     lk_engine_free(&r->engine);
-    lk_trained_free(&r->trained);
+    lk_trainable_free(&r->trainable);
     lk_model_free(&r->model);
 }
 
@@ -88,42 +88,42 @@ static void change_set(run *r, const json_t *list)
 {
     const int group[N_TENSORS] = {1, 1, 0, 0};
     bool trains[N_TENSORS] = {false};
-    const lk_trained_spec spec = {.trains = trains, .group = group, .n_groups = N_GROUPS};
-    lk_trained *before = r->trained;
+    const lk_trainable_spec spec = {.trains = trains, .group = group, .n_groups = N_GROUPS};
+    lk_trainable *before = r->trainable;
     lk_optimizer *old = r->optimizer;
 
     for (size_t i = 0; i < json_array_size(list); i++) trains[json_integer_value(json_array_get(list, i))] = true;
-    cr_assert_eq(lk_trained_new(r->model, &spec, &r->trained), LK_OK, "%s", lk_error_message());
-    lk_engine_use(r->engine, r->trained);
-    cr_assert_eq(lk_optimizer_new(r->engine, r->trained, r->specs, &r->optimizer), LK_OK, "%s", lk_error_message());
-    if (old) cr_assert_eq(lk_optimizer_carry(r->optimizer, old), LK_OK, "%s", lk_error_message());
+    cr_assert_eq(lk_trainable_new(r->model, &spec, &r->trainable), LK_OK, "%s", lk_error_message());
+    lk_engine_set_trainable(r->engine, r->trainable);
+    cr_assert_eq(lk_optimizer_new(r->engine, r->trainable, r->specs, &r->optimizer), LK_OK, "%s", lk_error_message());
+    if (old) cr_assert_eq(lk_optimizer_copy_state(r->optimizer, old), LK_OK, "%s", lk_error_message());
     lk_optimizer_free(&old);
-    lk_trained_free(&before);
-    if (r->grads) mirror_free(&r->arrays, &r->grads);
-    r->grads = mirror_new(&r->arrays, lk_trained_n_grads(r->trained) * sizeof(float));
+    lk_trainable_free(&before);
+    if (r->grads) host_mirror_free(&r->arrays, &r->grads);
+    r->grads = host_mirror_new(&r->arrays, lk_trainable_n_grads(r->trainable) * sizeof(float));
 }
 
-static lk_status update(run *r, const lk_group_rates *rates)
+static lk_status update(run *r, const lk_hyperparams *hyperparams)
 {
     const float *grads = there(&r->arrays, r->grads);
     lk_grad_report report;
 
     LK_TRY(lk_optimizer_inspect(r->optimizer, grads, false, &report));
-    LK_TRY(lk_optimizer_update(r->optimizer, there(&r->arrays, r->params), grads, rates, &report, NULL));
-    return lk_optimizer_settle(r->optimizer, &report, NULL);
+    LK_TRY(lk_optimizer_update(r->optimizer, there(&r->arrays, r->params), grads, hyperparams, &report, NULL));
+    return lk_optimizer_sync(r->optimizer, &report, NULL);
 }
 
 static void take_step(run *r)
 {
-    lk_group_rates rates[N_GROUPS];
+    lk_hyperparams hyperparams[N_GROUPS];
 
     r->step++;
     for (size_t t = 0; t < N_TENSORS; t++)
-        if (lk_trained_has(r->trained, t))
+        if (lk_trainable_has(r->trainable, t))
             for (size_t i = 0; i < lk_model_tensor(r->model, t)->n_elem; i++)
-                r->grads[lk_trained_offset(r->trained, t) + i] = value(r->step, t, i);
-    for (int g = 0; g < N_GROUPS; g++) rates[g] = (lk_group_rates){r->specs[g].lr, NAN, NAN};
-    cr_assert_eq(THERE(&r->arrays, update(r, rates)), LK_OK, "%s", lk_error_message());
+                r->grads[lk_trainable_offset(r->trainable, t) + i] = value(r->step, t, i);
+    for (int g = 0; g < N_GROUPS; g++) hyperparams[g] = (lk_hyperparams){r->specs[g].lr, NAN, NAN};
+    cr_assert_eq(THERE(&r->arrays, update(r, hyperparams)), LK_OK, "%s", lk_error_message());
 }
 
 static void expect_list(const run *r, const char *what, size_t tensor, const float *got, const json_t *want)

@@ -20,7 +20,7 @@ typedef struct golden {
     const char *name;
     lk_model *model;
     lk_engine *engine;
-    lk_trained *trained;
+    lk_trainable *trainable;
     float *params, *grads, *x, *target, *output;
     float *there_params, *there_grads; /* the engine's */
     int32_t *label;
@@ -109,10 +109,10 @@ static void use_set(golden *g)
             if (lk_glob(json_string_value(json_array_get(frozen, k)), lk_model_tensor(g->model, i)->name))
                 trains[i] = false;
     }
-    const lk_trained_spec spec = {.trains = trains, .n_groups = 1,
-                                  .frozen_norm_eval = json_is_true(json_object_get(g->values, "norm_eval"))};
-    cr_assert_eq(lk_trained_new(g->model, &spec, &g->trained), LK_OK, "%s", lk_error_message());
-    lk_engine_use(g->engine, g->trained);
+    const lk_trainable_spec spec = {.trains = trains, .n_groups = 1,
+                                    .frozen_norm_eval = json_is_true(json_object_get(g->values, "norm_eval"))};
+    cr_assert_eq(lk_trainable_new(g->model, &spec, &g->trainable), LK_OK, "%s", lk_error_message());
+    lk_engine_set_trainable(g->engine, g->trainable);
 }
 
 static golden golden_new(const json_t *values)
@@ -127,7 +127,7 @@ static golden golden_new(const json_t *values)
     use_set(&g);
     const size_t n = (size_t)g.n, n_out = n * lk_model_n_output(g.model);
     g.params = lk_alloc(lk_model_n_elem(g.model) * sizeof(float));
-    g.grads = lk_alloc(lk_trained_n_grads(g.trained) * sizeof(float));
+    g.grads = lk_alloc(lk_trainable_n_grads(g.trainable) * sizeof(float));
     g.x = lk_alloc(n * lk_model_n_input(g.model) * sizeof(float));
     g.target = lk_alloc(n_out * sizeof(float));
     g.output = lk_alloc(n_out * sizeof(float));
@@ -145,14 +145,15 @@ static void golden_free(golden *g)
     lk_free(&g->grads), lk_free(&g->params);
     lk_engine_release(g->engine, &g->there_grads), lk_engine_release(g->engine, &g->there_params);
     lk_engine_free(&g->engine);
-    lk_trained_free(&g->trained);
+    lk_trainable_free(&g->trainable);
     lk_model_free(&g->model);
 }
 
 /* Host arrays to the engine's memory, and back. */
 static void send_arenas(golden *g)
 {
-    const size_t n_grads = lk_trained_n_grads(g->trained) * sizeof(float), n_params = lk_model_n_elem(g->model) * sizeof(float);
+    const size_t n_grads = lk_trainable_n_grads(g->trainable) * sizeof(float),
+                 n_params = lk_model_n_elem(g->model) * sizeof(float);
 
     if (!g->there_params) {
         cr_assert_eq(lk_engine_alloc(g->engine, n_params, (void **)&g->there_params), LK_OK);
@@ -164,7 +165,8 @@ static void send_arenas(golden *g)
 
 static void fetch_arenas(golden *g)
 {
-    const size_t n_grads = lk_trained_n_grads(g->trained) * sizeof(float), n_params = lk_model_n_elem(g->model) * sizeof(float);
+    const size_t n_grads = lk_trainable_n_grads(g->trainable) * sizeof(float),
+                 n_params = lk_model_n_elem(g->model) * sizeof(float);
 
     cr_assert_eq(lk_engine_read(g->engine, g->params, g->there_params, n_params), LK_OK, "%s", lk_error_message());
     cr_assert_eq(lk_engine_read(g->engine, g->grads, g->there_grads, n_grads), LK_OK);
@@ -191,7 +193,7 @@ static void expect_list(const golden *g, const char *what, const float *got, con
 }
 
 /* Every tensor of a section, at its place in the parameter arena or, with a set, in its gradient arena. */
-static void expect_section(const golden *g, const char *section, const lk_trained *set, const float *arena)
+static void expect_section(const golden *g, const char *section, const lk_trainable *set, const float *arena)
 {
     const char *name;
     json_t *want;
@@ -201,7 +203,7 @@ static void expect_section(const golden *g, const char *section, const lk_traine
         char what[128];
 
         snprintf(what, sizeof what, "%s %s", section, name);
-        expect_list(g, what, arena + (set ? lk_trained_offset(set, (size_t)i)
+        expect_list(g, what, arena + (set ? lk_trainable_offset(set, (size_t)i)
                                           : lk_model_tensor(g->model, (size_t)i)->offset), want);
     }
 }
@@ -211,14 +213,14 @@ static void expect_case(const json_t *values)
     golden g = golden_new(values);
 
     run(&g, LK_TRAIN, 1);
-    const double loss = (double)g.grads[lk_trained_slot(g.trained, LK_SLOT_LOSS)];
+    const double loss = (double)g.grads[lk_trainable_slot(g.trainable, LK_SLOT_LOSS)];
     const double want = json_number_value(json_object_get(values, "loss"));
     cr_expect_float_eq(loss, want, TOLERANCE * fmax(1.0, want), "%s: loss: got %.9g, PyTorch %.9g", g.name, loss, want);
-    expect_section(&g, "gradients", g.trained, g.grads);
-    size_t n_trained = 0;
-    for (size_t i = 0; i < lk_model_n_tensors(g.model); i++) n_trained += lk_trained_has(g.trained, i);
-    cr_expect_eq(n_trained, json_object_size(json_object_get(values, "gradients")), "%s: %zu tensors train", g.name,
-                 n_trained);
+    expect_section(&g, "gradients", g.trainable, g.grads);
+    size_t n_trainable = 0;
+    for (size_t i = 0; i < lk_model_n_tensors(g.model); i++) n_trainable += lk_trainable_has(g.trainable, i);
+    cr_expect_eq(n_trainable, json_object_size(json_object_get(values, "gradients")), "%s: %zu tensors train", g.name,
+                 n_trainable);
     cr_assert_eq(lk_engine_update_stats(g.engine, g.there_params, g.there_grads, &(lk_grad_report){.finite = true}),
                  LK_OK);
     fetch_arenas(&g);

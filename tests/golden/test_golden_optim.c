@@ -34,8 +34,8 @@ static void open_model(bool batch_norm)
     void *ctx;
     const lk_backend *backend = lk_engine_backend(engine, &ctx);
     mirrors_open(&arrays, backend, ctx);
-    params = mirror_new(&arrays, lk_model_n_elem(model) * sizeof *params);
-    grads = mirror_new(&arrays, lk_trained_n_grads(lk_engine_trained(engine)) * sizeof *grads);
+    params = host_mirror_new(&arrays, lk_model_n_elem(model) * sizeof *params);
+    grads = host_mirror_new(&arrays, lk_trainable_n_grads(lk_engine_trainable(engine)) * sizeof *grads);
 }
 
 static void open_plain(void) { open_model(false); }
@@ -114,13 +114,13 @@ static lk_optimizer_spec optimizer_spec(const json_t *c)
  * that are rounded apart here, at most two units of difference in a step. */
 static const double STEP_TOLERANCE = 2 * 1.2e-7;
 
-static lk_status take_step(lk_optimizer *optimizer, const lk_group_rates *rates, lk_grad_report *report)
+static lk_status take_step(lk_optimizer *optimizer, const lk_hyperparams *hyperparams, lk_grad_report *report)
 {
     const float *g = there(&arrays, grads);
 
     LK_TRY(lk_optimizer_inspect(optimizer, g, false, report));
-    LK_TRY(lk_optimizer_update(optimizer, there(&arrays, params), g, rates, report, NULL));
-    return lk_optimizer_settle(optimizer, report, NULL);
+    LK_TRY(lk_optimizer_update(optimizer, there(&arrays, params), g, hyperparams, report, NULL));
+    return lk_optimizer_sync(optimizer, report, NULL);
 }
 
 /* Engine memory as long as the model, here; release with lk_free(). */
@@ -143,20 +143,20 @@ static void expect_state(const char *name, lk_optimizer *optimizer, int i, const
 static void run_optimizer(const json_t *c)
 {
     const lk_optimizer_spec spec = optimizer_spec(c);
-    const lk_group_rates rates = {spec.lr, NAN, NAN};
+    const lk_hyperparams hyperparams = {spec.lr, NAN, NAN};
     const json_t *steps = json_object_get(c, "steps"), *norms = json_object_get(c, "norms"), *state;
     const char *name = text(c, "name"), *state_name;
     lk_optimizer *optimizer;
     size_t kept = 0;
 
-    cr_assert_eq(lk_optimizer_new(engine, lk_engine_trained(engine), &spec, &optimizer), LK_OK, "%s",
+    cr_assert_eq(lk_optimizer_new(engine, lk_engine_trainable(engine), &spec, &optimizer), LK_OK, "%s",
                  lk_error_message());
     fill(params, 0, LK_ROLE_BUFFER);
     for (int step = 1; step <= STEPS; step++) {
         lk_grad_report report;
 
         fill(grads, step, LK_ROLE_PARAM);
-        cr_assert_eq(THERE(&arrays, take_step(optimizer, &rates, &report)), LK_OK, "%s", lk_error_message());
+        cr_assert_eq(THERE(&arrays, take_step(optimizer, &hyperparams, &report)), LK_OK, "%s", lk_error_message());
         if (spec.clip_norm > 0) {
             const double want = json_number_value(json_array_get(norms, (size_t)step - 1));
             /* PyTorch sums in fp32. */

@@ -26,7 +26,7 @@ typedef struct side {
     size_t used[LK_N_ARENAS];
     lk_kernel kernels[MOST_NODES];
     int n_kernels;
-    lk_run run;
+    lk_launch_args run;
     bool coarse; /* inputs are multiples of 1/256 */
 } side;
 

@@ -316,10 +316,10 @@ Test(tape, a_half_grows_without_moving_what_it_holds)
 
 /* -------------------------------------------------------------------- lanes */
 
-static lk_run seen[2];
-static lk_status see_run(void *state, const lk_run *run)
+static lk_launch_args seen[2];
+static lk_status see_run(void *state, const lk_launch_args *run)
 {
-    *(lk_run *)state = *run;
+    *(lk_launch_args *)state = *run;
     return LK_OK;
 }
 
@@ -332,7 +332,7 @@ Test(tape, a_lane_cut_by_a_read_keeps_its_arguments)
     const lk_kernel kernels[2] = {{.run = see_run, .state = &seen[0]}, {.run = see_run, .state = &seen[1]}};
     float *somewhere = floats(&f, 4, 0.0f);
     const float others[4] = {-1.0f, -2.0f, -3.0f, -4.0f};
-    lk_run run = {.n = 3, .step = 41, .inv_count = 0.25f, .seed = 7, .prepare = true};
+    lk_launch_args run = {.n = 3, .step = 41, .inv_count = 0.25f, .seed = 7, .prepare = true};
     lk_lane_args args;
 
     ok(f.d->begin(f.ctx, &graph, &run));
@@ -364,7 +364,7 @@ Test(tape, a_lane_alone_is_worth_a_graph)
     n_runs = 0;
     for (int i = 0; i < 8; i += 2) kernels[i] = (lk_kernel){.run = see_run, .state = &seen[0]};
     for (int step = 0; step < 5; step++) {
-        lk_run run = {.n = 1, .step = step};
+        lk_launch_args run = {.n = 1, .step = step};
 
         memset(&seen[0], 0, sizeof seen[0]);
         ok(f.d->begin(f.ctx, &graph, &run));

@@ -12,7 +12,7 @@ enum { LANES = 5, BATCH = 14, N_INPUT = 20, N_STEPS = 3, MOST_TENSORS = 32 };
 
 static lk_model *model;
 static lk_engine *engine;
-static const lk_trained *trained; /* in use */
+static const lk_trainable *trainable; /* in use */
 static float *params, *alone[LANES];
 static float x[BATCH][N_INPUT], target[BATCH];
 static int64_t sample[BATCH];
@@ -37,10 +37,10 @@ static void set_up(void)
 
     MUST(lk_model_new(&spec, &model));
     MUST(lk_engine_new(&options, model, &engine));
-    trained = lk_engine_trained(engine);
+    trainable = lk_engine_trainable(engine);
     params = engine_floats(lk_model_n_elem(model));
     lk_model_init(model, 1, params);
-    for (int l = 0; l < LANES; l++) alone[l] = engine_floats(lk_trained_n_grads(trained));
+    for (int l = 0; l < LANES; l++) alone[l] = engine_floats(lk_trainable_n_grads(trainable));
     for (uint64_t i = 0; i < BATCH * N_INPUT; i++) (&x[0][0])[i] = (float)lk_normal(key, i);
     for (uint64_t i = 0; i < BATCH; i++) {
         target[i] = (float)lk_normal(key, BATCH * N_INPUT + i);
@@ -69,22 +69,22 @@ static void sum_alone(int64_t step)
     for (int l = 0; l < LANES; l++) run_lane(l, step, node[l] = alone[l], NULL);
     for (int n = LANES; n > 1; n = (n + 1) / 2)
         for (int i = 0; i < (n + 1) / 2; i++) {
-            if (2 * i + 1 < n) lk_add_f32(node[2 * i], node[2 * i + 1], lk_trained_n_grads(trained));
+            if (2 * i + 1 < n) lk_add_f32(node[2 * i], node[2 * i + 1], lk_trainable_n_grads(trainable));
             node[i] = node[2 * i];
         }
 }
 
 static void compare(const float *sum, int64_t step)
 {
-    const size_t loss = lk_trained_slot(trained, LK_SLOT_LOSS);
+    const size_t loss = lk_trainable_slot(trainable, LK_SLOT_LOSS);
     size_t n_wrong = 0, first = 0;
 
-    for (size_t i = 0; i < lk_trained_n_grads(trained); i++)
+    for (size_t i = 0; i < lk_trainable_n_grads(trainable); i++)
         if (memcmp(&sum[i], &alone[0][i], sizeof sum[i]) != 0 && n_wrong++ == 0) first = i;
     check(n_wrong == 0, "step %d: %zu elements differ; the first, %zu: got %.9g, want %.9g", (int)step, n_wrong, first,
           (double)sum[first], (double)alone[0][first]);
-    check(sum[lk_trained_slot(trained, LK_SLOT_LANES)] == LANES, "lanes counted: got %g, want %d",
-          (double)sum[lk_trained_slot(trained, LK_SLOT_LANES)], LANES);
+    check(sum[lk_trainable_slot(trainable, LK_SLOT_LANES)] == LANES, "lanes counted: got %g, want %d",
+          (double)sum[lk_trainable_slot(trainable, LK_SLOT_LANES)], LANES);
     check_say("step %d: mean loss %.9g, alone %.9g\n", (int)step, (double)sum[loss], (double)alone[0][loss]);
 }
 
@@ -94,7 +94,7 @@ static void reduce(size_t bucket_bytes)
     lk_reducer_stats stats;
     int begin, end;
 
-    MUST(lk_reducer_new(world, engine, trained, LK_REDUCE_TREE, LANES, bucket_bytes, &reducer));
+    MUST(lk_reducer_new(world, engine, trainable, LK_REDUCE_TREE, LANES, bucket_bytes, &reducer));
     MUST(lk_world_lanes(world, LANES, &begin, &end));
     for (int64_t step = 0; step < N_STEPS; step++) {
         const float *sum;
@@ -116,23 +116,23 @@ static void reduce(size_t bucket_bytes)
 /* Freezes what matches: a prefix, a middle, all weights, all but one bias. */
 static void reduce_frozen(const char *pattern, bool norm_eval)
 {
-    const lk_trained *before = trained;
+    const lk_trainable *before = trainable;
     bool trains[MOST_TENSORS];
-    lk_trained *part;
+    lk_trainable *part;
 
     for (size_t i = 0; i < lk_model_n_tensors(model); i++)
         trains[i] = !lk_glob(pattern, lk_model_tensor(model, i)->name);
-    const lk_trained_spec spec = {.trains = trains, .n_groups = 1, .frozen_norm_eval = norm_eval};
-    MUST(lk_trained_new(model, &spec, &part));
-    check(lk_trained_n_grads(part) < lk_trained_n_grads(before), "%s: %zu gradients of %zu", pattern,
-          lk_trained_n_grads(part), lk_trained_n_grads(before));
-    trained = part;
-    lk_engine_use(engine, trained);
+    const lk_trainable_spec spec = {.trains = trains, .n_groups = 1, .frozen_norm_eval = norm_eval};
+    MUST(lk_trainable_new(model, &spec, &part));
+    check(lk_trainable_n_grads(part) < lk_trainable_n_grads(before), "%s: %zu gradients of %zu", pattern,
+          lk_trainable_n_grads(part), lk_trainable_n_grads(before));
+    trainable = part;
+    lk_engine_set_trainable(engine, trainable);
     reduce(1);
     reduce(1 << 20);
-    trained = before;
-    lk_engine_use(engine, trained);
-    lk_trained_free(&part);
+    trainable = before;
+    lk_engine_set_trainable(engine, trainable);
+    lk_trainable_free(&part);
 }
 
 int main(void)

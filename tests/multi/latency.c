@@ -28,7 +28,7 @@ static int by_size(const void *a, const void *b)
 static void measure(lk_reduction kind, size_t n_elem, int lanes, int n_calls)
 {
     enum { N_RUNS = 9 };
-    const lk_slice bucket = {0, n_elem};
+    const lk_range bucket = {0, n_elem};
     double seconds[N_RUNS];
     float *arena[LK_TREE_DEPTH];
     lk_adder *adder;

@@ -81,7 +81,7 @@ static void reduce(const shape *s, lk_reduction kind)
 {
     const size_t n_cuts = (s->n_elem + s->tensor - 1) / s->tensor;
     size_t *cut = calloc(n_cuts, sizeof *cut), n_buckets;
-    lk_slice *bucket;
+    lk_range *bucket;
     lk_adder *adder;
     lk_reducer_stats stats;
     float *arena[LK_TREE_DEPTH];
@@ -130,7 +130,7 @@ static void all_shapes(int lanes)
 
 static void what_cannot_be_is_an_error_on_all(void)
 {
-    const lk_slice bucket = {0, 16};
+    const lk_range bucket = {0, 16};
     lk_adder *adder;
 
     check(lk_adder_new(world, NULL, LK_REDUCE_NCCL, MOST_LANES, &bucket, 1, &adder) == LK_ERR_USAGE, "nccl is an error");

@@ -33,13 +33,13 @@ stages:
 E2
 status 0 alone train pre.yaml run.dir=pre
 
-# Another output layer: its two tensors are fresh, the others and the running statistics are the checkpoint's.
-report='12 loaded, 2 fresh \(8.weight: shape \(1, 16\) in the checkpoint, \(3, 16\) here; 8.bias: shape \(1\) in the checkpoint, \(3\) here\), 0 unused'
+# Another output layer: its two tensors are missing, the others and the running statistics are the checkpoint's.
+report='12 loaded, 2 missing \(8.weight: shape \(1, 16\) in the checkpoint, \(3, 16\) here; 8.bias: shape \(1\) in the checkpoint, \(3\) here\), 0 unexpected'
 status 0 alone ckpt show pre --against fine.yaml
 says "^0.weight +0.weight +\(32, 20\) +loaded"
 says "^1.running_mean +1.running_mean +\(32\) +loaded"
-says "^8.weight +8.weight +\(3, 16\) +fresh +shape \(1, 16\) in the checkpoint, \(3, 16\) here"
-says '^12 loaded, 2 fresh, 0 unused'
+says "^8.weight +8.weight +\(3, 16\) +missing +shape \(1, 16\) in the checkpoint, \(3, 16\) here"
+says '^12 loaded, 2 missing, 0 unexpected'
 status 0 alone train fine.yaml run.dir=fine
 says "^init_from .*/pre/checkpoints/step-00000048: $report"
 same "the report is in the journal" "$(grep '"event":"init_from"' fine/journal.jsonl | grep -cE "step-00000048: $report")" 1
@@ -52,7 +52,7 @@ still run.dir=still
 same "the weights are the checkpoint's" "$(alone ckpt digest still)" "$(alone ckpt digest pre)"
 same "the EMA starts from them" "$(alone ckpt digest still --ema)" "$(alone ckpt digest pre)"
 still run.dir=still-ema init_from.ema=true
-says '^init_from .*step-00000048, its EMA: 14 loaded, 0 fresh, 0 unused'
+says '^init_from .*step-00000048, its EMA: 14 loaded, 0 missing, 0 unexpected'
 same "the weights are those of the checkpoint's EMA" "$(alone ckpt digest still-ema)" "$(alone ckpt digest pre --ema)"
 
 # The same bits on other numbers of workers.
@@ -96,17 +96,17 @@ init_from:
 E2
 status 0 alone ckpt show pre --against wide.yaml
 says '^3.weight +4.weight +\(16, 32\) +loaded'
-says '^- +5.running_var +\(16\) +unused +renamed to norm.running_var, absent here'
-says '^6 loaded, 0 fresh, 8 unused'
+says '^- +5.running_var +\(16\) +unexpected +renamed to norm.running_var, absent here'
+says '^6 loaded, 0 missing, 8 unexpected'
 status 0 alone train wide.yaml run.dir=wide
-says '^init_from .*: 6 loaded, 0 fresh, 8 unused \(1.weight: absent here'
+says '^init_from .*: 6 loaded, 0 missing, 8 unexpected \(1.weight: absent here'
 
 # Two layers of one shape change places, and back again.
 sed "s/layers: .*/layers: [20, 20, 20, 1]}/; s/optimizer: .*/optimizer: {kind: sgd, lr: 0}/; /init_from/,\$d" wide.yaml >square.yaml
 echo 'init_from: {checkpoint: square, rename: ["0.* -> 3.*", "3.* -> 0.*"]}' | cat square.yaml - >swap.yaml
 status 0 alone train square.yaml run.dir=square optimizer.lr=0.1
 status 0 alone train swap.yaml run.dir=swapped
-says '^init_from .*: 6 loaded, 0 fresh, 0 unused'
+says '^init_from .*: 6 loaded, 0 missing, 0 unexpected'
 status 0 alone train swap.yaml run.dir=back init_from.checkpoint=swapped
 same "names that change places twice are where they were" "$(alone ckpt digest back)" "$(alone ckpt digest square)"
 status 0 alone ckpt diff swapped square
@@ -118,12 +118,12 @@ says "fine.yaml:10: init_from.checkpoint: the checkpoint does not fit this model
 status 2 workers 2 train fine.yaml run.dir=bad init_from.strict=true
 says "fine.yaml:10: init_from.checkpoint: the checkpoint does not fit this model"
 status 2 alone ckpt show pre --against fine.yaml init_from.strict=true
-says '^12 loaded, 2 fresh, 0 unused'
+says '^12 loaded, 2 missing, 0 unexpected'
 says 'the checkpoint does not fit this model'
 status 2 alone train wide.yaml run.dir=bad init_from.strict=true
-says "8 unused \(1.weight: absent here"
+says "8 unexpected \(1.weight: absent here"
 status 0 alone ckpt show pre --against fine.yaml init_from=null
-says '^12 loaded, 2 fresh, 0 unused'
+says '^12 loaded, 2 missing, 0 unexpected'
 
 # Rename: a pattern without a match, two names that become one, and the line of both.
 status 2 alone train wide.yaml run.dir=bad 'init_from.rename=["4.wieght -> 3.weight"]'
@@ -134,7 +134,7 @@ says 'collide.yaml:10: init_from.rename: 4.weight and 5.weight of the checkpoint
 
 # Nothing that matches is an error however it is asked.
 status 2 alone train wide.yaml run.dir=bad 'init_from.rename=["* -> body.*"]'
-says 'wide.yaml:8: init_from.checkpoint: no tensor of the checkpoint fits this model: 0 loaded, 6 fresh'
+says 'wide.yaml:8: init_from.checkpoint: no tensor of the checkpoint fits this model: 0 loaded, 6 missing'
 status 2 alone ckpt show pre --against wide.yaml 'init_from.rename=["* -> body.*"]'
 says 'no tensor of the checkpoint fits this model'
 
@@ -155,7 +155,7 @@ same "a run that was refused left no folder" "$(ls -d bad 2>/dev/null)" ""
 cp -a fine hurt
 printf x | dd of=hurt/checkpoints/step-00000024/leader.h5 bs=1 seek=900 conv=notrunc 2>/dev/null
 status 0 alone train fine.yaml run.dir=next init_from.checkpoint=hurt
-says '^init_from .*/hurt/checkpoints/step-00000016: 14 loaded, 0 fresh, 0 unused'
+says '^init_from .*/hurt/checkpoints/step-00000016: 14 loaded, 0 missing, 0 unexpected'
 
 status 2 alone ckpt verify pre --against fine.yaml
 says '\-\-against is for lockstep ckpt show, not ckpt verify'

@@ -66,29 +66,29 @@ static inline void make_folder(char out[64])
     cr_assert_not_null(mkdtemp(out));
 }
 
-static inline lk_notes *make_notes(int salt)
+static inline lk_metadata *make_metadata(int salt)
 {
-    lk_notes *notes;
+    lk_metadata *metadata;
 
-    OK(lk_notes_new(&notes));
-    OK(lk_notes_set_int(notes, "loader/epoch", 7 + salt));
-    OK(lk_notes_set_real(notes, "schedule/best", 0.1 + salt));
-    OK(lk_notes_set_text(notes, "run/recipe", "run: {name: \xc3\xa4}\nmodel: {}\n"));
-    OK(lk_notes_set_text(notes, "run/empty", ""));
-    return notes;
+    OK(lk_metadata_new(&metadata));
+    OK(lk_metadata_set_int(metadata, "loader/epoch", 7 + salt));
+    OK(lk_metadata_set_real(metadata, "schedule/best", 0.1 + salt));
+    OK(lk_metadata_set_text(metadata, "run/recipe", "run: {name: \xc3\xa4}\nmodel: {}\n"));
+    OK(lk_metadata_set_text(metadata, "run/empty", ""));
+    return metadata;
 }
 
 /* Every part begins a save of the values of `salt`. */
 static inline void begin_all(lk_saver **savers, int n, int64_t step, int salt)
 {
     fixture f;
-    lk_notes *notes = make_notes(salt);
+    lk_metadata *metadata = make_metadata(salt);
 
     fixture_set(&f, salt);
     for (int r = 0; r < n; r++)
         OK(lk_saver_begin(savers[r], step, f.shared, N_SHARED, f.leader, r == 0 ? N_LEADER : 0,
-                          r == 0 ? notes : NULL));
-    lk_notes_free(&notes);
+                          r == 0 ? metadata : NULL));
+    lk_metadata_free(&metadata);
 }
 
 static inline void publish_all(lk_saver **savers, int n, bool best)

@@ -3,7 +3,7 @@
  *
  *     mirrors m;
  *     mirrors_open(&m, backend, ctx);
- *     float *g = mirror_new(&m, n * sizeof *g);               here; the backend's is there(&m, g)
+ *     float *g = host_mirror_new(&m, n * sizeof *g);               here; the backend's is there(&m, g)
  *     THERE(&m, backend->ema(ctx, there(&m, ema), ...))       sends all arrays, calls, fetches all
  *     mirrors_close(&m);
  *
@@ -16,19 +16,19 @@
 
 enum { MOST_MIRRORS = 64 };
 
-typedef struct mirror {
+typedef struct host_mirror {
     char *here, *there;
     size_t nbytes;
-} mirror;
+} host_mirror;
 
 typedef struct mirrors {
     const lk_backend *backend;
     void *ctx;
-    mirror all[MOST_MIRRORS];
+    host_mirror all[MOST_MIRRORS];
     int n;
 } mirrors;
 
-#define mirror_ok(expr) cr_assert_eq((expr), LK_OK, "%s (%s)", lk_error_message(), lk_error_trace())
+#define host_mirror_ok(expr) cr_assert_eq((expr), LK_OK, "%s (%s)", lk_error_message(), lk_error_trace())
 
 static inline void mirrors_open(mirrors *m, const lk_backend *backend, void *ctx)
 {
@@ -36,21 +36,21 @@ static inline void mirrors_open(mirrors *m, const lk_backend *backend, void *ctx
 }
 
 /* Zeroed. */
-static inline void *mirror_new(mirrors *m, size_t nbytes)
+static inline void *host_mirror_new(mirrors *m, size_t nbytes)
 {
-    mirror *new = &m->all[m->n++];
+    host_mirror *new = &m->all[m->n++];
 
     cr_assert_leq(m->n, MOST_MIRRORS);
     new->nbytes = nbytes;
-    mirror_ok(m->backend->alloc(m->ctx, nbytes, (void **)&new->there));
+    host_mirror_ok(m->backend->alloc(m->ctx, nbytes, (void **)&new->there));
     new->here = m->backend->device ? lk_alloc(nbytes) : new->there;
     cr_assert(new->here);
     return new->here;
 }
 
-static inline void mirror_drop(mirrors *m, int i)
+static inline void host_mirror_drop(mirrors *m, int i)
 {
-    mirror *old = &m->all[i];
+    host_mirror *old = &m->all[i];
 
     if (m->backend->device) lk_free(&old->here);
     m->backend->release(m->ctx, old->there);
@@ -58,18 +58,18 @@ static inline void mirror_drop(mirrors *m, int i)
 }
 
 /* Takes the address of the pointer and leaves NULL. */
-static inline void mirror_free(mirrors *m, void *address_of_pointer)
+static inline void host_mirror_free(mirrors *m, void *address_of_pointer)
 {
     char **here = address_of_pointer;
 
     for (int i = 0; i < m->n; i++)
-        if (m->all[i].here == *here) mirror_drop(m, i);
+        if (m->all[i].here == *here) host_mirror_drop(m, i);
     *here = NULL;
 }
 
 static inline void mirrors_close(mirrors *m)
 {
-    while (m->n) mirror_drop(m, m->n - 1);
+    while (m->n) host_mirror_drop(m, m->n - 1);
 }
 
 /* Where the backend sees what is `here`; NULL for NULL. */
@@ -87,13 +87,13 @@ static inline void *there(const mirrors *m, const void *here)
 static inline void mirrors_send(mirrors *m)
 {
     for (int i = 0; m->backend->device && i < m->n; i++)
-        mirror_ok(m->backend->write(m->ctx, m->all[i].there, m->all[i].here, m->all[i].nbytes));
+        host_mirror_ok(m->backend->write(m->ctx, m->all[i].there, m->all[i].here, m->all[i].nbytes));
 }
 
 static inline void mirrors_fetch(mirrors *m)
 {
     for (int i = 0; m->backend->device && i < m->n; i++)
-        mirror_ok(m->backend->read(m->ctx, m->all[i].here, m->all[i].there, m->all[i].nbytes));
+        host_mirror_ok(m->backend->read(m->ctx, m->all[i].here, m->all[i].there, m->all[i].nbytes));
 }
 
 /* A call on what is there, with the arrays sent before and fetched after it; its status. */

@@ -62,7 +62,7 @@ static network network_new(lk_model_spec spec, lk_precision precision, int64_t n
     cr_assert_eq(lk_engine_new(&options, net.model, &net.engine), LK_OK, "%s", lk_error_message());
     const size_t n_params = lk_model_n_elem(net.model), n_out = (size_t)n * lk_model_n_output(net.model);
     cr_assert_eq(lk_engine_alloc(net.engine, n_params * sizeof(float), (void **)&net.there_params), LK_OK);
-    const size_t grads_nbytes = lk_trained_n_grads(lk_engine_trained(net.engine)) * sizeof(float);
+    const size_t grads_nbytes = lk_trainable_n_grads(lk_engine_trainable(net.engine)) * sizeof(float);
     cr_assert_eq(lk_engine_alloc(net.engine, grads_nbytes, (void **)&net.there_grads), LK_OK);
     const bool apart = lk_engine_on_device(net.engine);
     net.params = apart ? lk_alloc(n_params * sizeof(float)) : net.there_params;
@@ -115,7 +115,7 @@ static inline void network_send(network *net)
 
 static inline void network_fetch(network *net)
 {
-    const size_t n_grads = lk_trained_n_grads(lk_engine_trained(net->engine));
+    const size_t n_grads = lk_trainable_n_grads(lk_engine_trainable(net->engine));
 
     if (!lk_engine_on_device(net->engine)) return;
     cr_assert_eq(lk_engine_read(net->engine, net->params, net->there_params,
@@ -146,7 +146,7 @@ static void run_lane(network *net, lk_lane lane)
 static inline double train_loss(network *net)
 {
     run_lane(net, lane_of(net, LK_TRAIN));
-    return (double)net->grads[lk_trained_slot(lk_engine_trained(net->engine), LK_SLOT_LOSS)];
+    return (double)net->grads[lk_trainable_slot(lk_engine_trainable(net->engine), LK_SLOT_LOSS)];
 }
 
 #endif

@@ -42,7 +42,7 @@ typedef struct op_harness {
     size_t used[LK_N_ARENAS]; /* bytes */
     lk_kernel kernels[OP_MOST_NODES];
     int n_kernels;
-    lk_run run;               /* base is set by op_bind(); the rest is the test's to set */
+    lk_launch_args run;       /* base is set by op_bind(); the rest is the test's to set */
 } op_harness;
 
 #define op_ok(expr) cr_assert_eq((expr), LK_OK, "%s (%s)", lk_error_message(), lk_error_trace())
@@ -133,7 +133,7 @@ static inline void op_bind(op_harness *h)
 static inline void op_run_there(op_harness *h)
 {
     const lk_backend *b = h->backend;
-    lk_run run = h->run;
+    lk_launch_args run = h->run;
 
     for (int a = 0; a < LK_N_ARENAS; a++) {
         op_ok(b->write(h->ctx, h->there[a], h->arena[a], h->used[a]));

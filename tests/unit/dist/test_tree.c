@@ -37,18 +37,18 @@ static float direct_sum(int lanes, int element)
 /* One worker's lanes into its roots, as the adder does it. */
 static void run_worker(int lanes, int begin, int end, float (*buffer)[N_ELEM], int *n_roots)
 {
-    lk_tree_run run;
+    lk_tree_local run;
     float *pointer[LK_TREE_DEPTH];
 
     for (int i = 0; i < LK_TREE_DEPTH; i++) pointer[i] = buffer[i];
-    cr_assert_eq(lk_tree_run_new(lanes, begin, end, &run), LK_OK);
+    cr_assert_eq(lk_tree_local_new(lanes, begin, end, &run), LK_OK);
     for (int l = begin; l < end; l++) {
         const int i = l - begin;
         memcpy(buffer[run.buffer[i]], lanes_value[l], sizeof lanes_value[l]);
         lk_tree_apply(run.add + run.first_add[i], run.first_add[i + 1] - run.first_add[i], pointer, 0, N_ELEM);
     }
     *n_roots = run.n_roots;
-    lk_tree_run_clear(&run);
+    lk_tree_local_clear(&run);
 }
 
 static void expect_same_bits(int lanes, int workers, const float *sum)
@@ -126,11 +126,11 @@ Test(tree, a_worker_needs_few_arenas)
     };
 
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        lk_tree_run run;
-        cr_assert_eq(lk_tree_run_new(cases[i].lanes, cases[i].begin, cases[i].end, &run), LK_OK);
+        lk_tree_local run;
+        cr_assert_eq(lk_tree_local_new(cases[i].lanes, cases[i].begin, cases[i].end, &run), LK_OK);
         cr_expect_eq(run.n_buffers, cases[i].n_buffers, "lanes [%d, %d) of %d: got %d arenas, want %d", cases[i].begin,
                      cases[i].end, cases[i].lanes, run.n_buffers, cases[i].n_buffers);
-        lk_tree_run_clear(&run);
+        lk_tree_local_clear(&run);
     }
 }
 
@@ -154,10 +154,10 @@ Test(tree, sums_in_double_follow_the_same_tree)
 
 /* ----------------------------------------------------------------- buckets */
 
-static void expect_buckets(size_t bucket_bytes, const lk_slice *want, size_t n_want)
+static void expect_buckets(size_t bucket_bytes, const lk_range *want, size_t n_want)
 {
     static const size_t cut[] = {0, 16, 64, 96}; /* the last tensor ends at 128; behind it statistics and slots */
-    lk_slice *got;
+    lk_range *got;
     size_t n;
 
     cr_assert_eq(lk_buckets_new(cut, 4, 160, bucket_bytes, &got, &n), LK_OK);
@@ -171,16 +171,16 @@ static void expect_buckets(size_t bucket_bytes, const lk_slice *want, size_t n_w
 
 Test(buckets, they_go_from_the_end_to_the_front_and_are_cut_at_tensors)
 {
-    expect_buckets(1, (lk_slice[]){{96, 160}, {64, 96}, {16, 64}, {0, 16}}, 4);
-    expect_buckets(64 * 4, (lk_slice[]){{96, 160}, {16, 96}, {0, 16}}, 3);
-    expect_buckets(100 * 4, (lk_slice[]){{16, 160}, {0, 16}}, 2);
-    expect_buckets(160 * 4, (lk_slice[]){{0, 160}}, 1);
+    expect_buckets(1, (lk_range[]){{96, 160}, {64, 96}, {16, 64}, {0, 16}}, 4);
+    expect_buckets(64 * 4, (lk_range[]){{96, 160}, {16, 96}, {0, 16}}, 3);
+    expect_buckets(100 * 4, (lk_range[]){{16, 160}, {0, 16}}, 2);
+    expect_buckets(160 * 4, (lk_range[]){{0, 160}}, 1);
 }
 
 Test(buckets, a_size_of_zero_is_a_usage_error)
 {
     const size_t cut = 0;
-    lk_slice *got;
+    lk_range *got;
     size_t n;
 
     cr_expect_eq(lk_buckets_new(&cut, 1, 4, 0, &got, &n), LK_ERR_USAGE);

@@ -170,9 +170,9 @@ static void set_up(rig *r, lk_precision precision)
     ok_or_no_bf16(lk_engine_new(&options, r->model, &r->engine));
     ok_or_no_bf16(lk_engine_alloc(r->engine, lk_model_n_elem(r->model) * sizeof(float), (void **)&r->params));
     lk_model_init(r->model, 1, r->params);
-    ok_or_no_bf16(lk_optimizer_new(r->engine, lk_engine_trained(r->engine), &adam, &r->optimizer));
+    ok_or_no_bf16(lk_optimizer_new(r->engine, lk_engine_trainable(r->engine), &adam, &r->optimizer));
     ok_or_no_bf16(lk_ema_new(r->engine, &ema, r->params, &r->ema));
-    ok_or_no_bf16(lk_reducer_new(r->world, r->engine, lk_engine_trained(r->engine), LK_REDUCE_TREE, LANES, 1 << 12,
+    ok_or_no_bf16(lk_reducer_new(r->world, r->engine, lk_engine_trainable(r->engine), LK_REDUCE_TREE, LANES, 1 << 12,
                         &r->reducer));
     ok_or_no_bf16(lk_loader_new(r->train, &loader, &r->loader));
     char dir[] = LK_BINARY_DIR "/tests/allocation-XXXXXX";
@@ -201,7 +201,7 @@ static lk_status whole_step(rig *r, int64_t number)
     static const char *const tags[] = {"step/train.loss", "step/lr"};
     lk_batch batch;
     const float *sum;
-    const lk_group_rates rates = {1e-3, NAN, NAN};
+    const lk_hyperparams hyperparams = {1e-3, NAN, NAN};
     lk_grad_report report;
 
     LK_TRY(lk_loader_next(r->loader, &batch));
@@ -217,7 +217,7 @@ static lk_status whole_step(rig *r, int64_t number)
     LK_TRY(lk_reducer_finish(r->reducer, &sum));
     LK_TRY(lk_optimizer_inspect(r->optimizer, sum, true, &report));
     LK_TRY(lk_engine_update_stats(r->engine, r->params, sum, &(lk_grad_report){.finite = true}));
-    LK_TRY(lk_optimizer_update(r->optimizer, r->params, sum, &rates, &report, r->ema));
+    LK_TRY(lk_optimizer_update(r->optimizer, r->params, sum, &hyperparams, &report, r->ema));
     r->version++;
     return lk_events_scalars(r->events, number, tags, (double[]){0.5, 1e-3}, 2);
 }

@@ -133,20 +133,21 @@ Test(dropout, other_layers_steps_and_samples_have_other_masks)
 Test(dropout, the_rate_is_p)
 {
     enum { N = 64, WIDTH = 1000 };
-    const double rates[] = {0.01, 0.2, 0.5, 0.9};
+    const double hyperparams[] = {0.01, 0.2, 0.5, 0.9};
     int64_t sample[N];
 
     for (int64_t r = 0; r < N; r++) sample[r] = r;
-    for (size_t i = 0; i < sizeof rates / sizeof *rates; i++) {
+    for (size_t i = 0; i < sizeof hyperparams / sizeof *hyperparams; i++) {
         double dropped = 0.0;
         net t;
 
-        open_net(&t, N, WIDTH, rates[i], 0, sample, LK_DTYPE_F32, 1);
+        open_net(&t, N, WIDTH, hyperparams[i], 0, sample, LK_DTYPE_F32, 1);
         op_run(&t.h);
         for (size_t k = 0; k < N * WIDTH; k++) dropped += 1.0 - (double)op_get_one(&t.h, t.mask, k);
         /* 5 standard deviations of the binomial */
-        const double want = rates[i] * N * WIDTH, most = 5.0 * sqrt(want * (1.0 - rates[i]));
-        cr_expect(fabs(dropped - want) < most, "p = %g: %g dropped, want %g +- %g", rates[i], dropped, want, most);
+        const double want = hyperparams[i] * N * WIDTH, most = 5.0 * sqrt(want * (1.0 - hyperparams[i]));
+        cr_expect(fabs(dropped - want) < most, "p = %g: %g dropped, want %g +- %g", hyperparams[i], dropped, want,
+                  most);
         op_close(&t.h);
     }
 }

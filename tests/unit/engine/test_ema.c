@@ -24,8 +24,8 @@ static void set_up(void)
     void *ctx;
     const lk_backend *backend = lk_engine_backend(engine, &ctx);
     mirrors_open(&arrays, backend, ctx);
-    params = mirror_new(&arrays, lk_model_n_elem(model) * sizeof *params);
-    grads = mirror_new(&arrays, lk_trained_n_grads(lk_engine_trained(engine)) * sizeof *grads);
+    params = host_mirror_new(&arrays, lk_model_n_elem(model) * sizeof *params);
+    grads = host_mirror_new(&arrays, lk_trainable_n_grads(lk_engine_trainable(engine)) * sizeof *grads);
     lk_model_init(model, 1, params);
 }
 
@@ -53,7 +53,7 @@ static lk_status ema_update(lk_ema *ema, const float *values)
 static float *average(lk_ema *ema)
 {
     const size_t nbytes = lk_model_n_elem(model) * sizeof(float);
-    float *values = mirror_new(&arrays, nbytes);
+    float *values = host_mirror_new(&arrays, nbytes);
 
     cr_assert_eq(lk_engine_read(engine, values, lk_ema_params(ema), nbytes), LK_OK);
     return values;
@@ -211,22 +211,24 @@ static void random_grads(uint32_t stream)
     for (size_t i = 0; i < lk_model_n_params(model); i++) grads[i] = (float)lk_normal(key, i);
 }
 
-static lk_status optimizer_update(lk_optimizer *optimizer, float *values, const lk_group_rates *rates, lk_ema *ema)
+static lk_status optimizer_update(lk_optimizer *optimizer, float *values, const lk_hyperparams *hyperparams,
+                                  lk_ema *ema)
 {
-    return THERE(&arrays, lk_optimizer_update(optimizer, there(&arrays, values), there(&arrays, grads), rates, NULL, ema));
+    return THERE(&arrays,
+                 lk_optimizer_update(optimizer, there(&arrays, values), there(&arrays, grads), hyperparams, NULL, ema));
 }
 
 static void expect_fused_equals_apart(lk_ema_spec spec)
 {
     const lk_optimizer_spec adam = {.kind = LK_ADAM, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8};
-    const lk_group_rates tenth = {0.1, NAN, NAN};
+    const lk_hyperparams tenth = {0.1, NAN, NAN};
     const size_t n = lk_model_n_elem(model);
     lk_ema *fused = ema_of(spec), *apart = ema_of(spec);
     lk_optimizer *a, *b;
-    float *other = mirror_new(&arrays, n * sizeof *other);
+    float *other = host_mirror_new(&arrays, n * sizeof *other);
 
-    cr_assert_eq(lk_optimizer_new(engine, lk_engine_trained(engine), &adam, &a), LK_OK);
-    cr_assert_eq(lk_optimizer_new(engine, lk_engine_trained(engine), &adam, &b), LK_OK);
+    cr_assert_eq(lk_optimizer_new(engine, lk_engine_trainable(engine), &adam, &a), LK_OK);
+    cr_assert_eq(lk_optimizer_new(engine, lk_engine_trainable(engine), &adam, &b), LK_OK);
     memcpy(other, params, n * sizeof *other);
     for (uint32_t step = 0; step < 12; step++) {
         random_grads(step);
@@ -239,9 +241,9 @@ static void expect_fused_equals_apart(lk_ema_spec spec)
         for (size_t i = 0; i < n; i++)
             cr_assert(params[i] == other[i] && got[i] == want[i], "step %u, element %zu: ema %.9g, apart %.9g", step, i,
                       got[i], want[i]);
-        mirror_free(&arrays, &got), mirror_free(&arrays, &want);
+        host_mirror_free(&arrays, &got), host_mirror_free(&arrays, &want);
     }
-    mirror_free(&arrays, &other);
+    host_mirror_free(&arrays, &other);
     lk_optimizer_free(&a), lk_optimizer_free(&b);
     lk_ema_free(&fused), lk_ema_free(&apart);
 }

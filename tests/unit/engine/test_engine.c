@@ -13,7 +13,7 @@ Test(engine, the_gradient_arena_is_overwritten_whole_with_the_same_bits)
 
     for (size_t s = 0; s < 2; s++) {
         network net = network_new(specs[s], LK_FP32, LANE);
-        const size_t nbytes = lk_trained_n_grads(lk_engine_trained(net.engine)) * sizeof(float);
+        const size_t nbytes = lk_trainable_n_grads(lk_engine_trainable(net.engine)) * sizeof(float);
         float *first = lk_alloc(nbytes);
 
         train_loss(&net);
@@ -34,7 +34,7 @@ Test(engine, slots_hold_the_lane_and_the_callers_votes)
 
     lane.votes = votes;
     run_lane(&net, lane);
-    const float *slots = net.grads + lk_trained_slot(lk_engine_trained(net.engine), LK_SLOT_LOSS);
+    const float *slots = net.grads + lk_trainable_slot(lk_engine_trainable(net.engine), LK_SLOT_LOSS);
     cr_expect_eq(slots[LK_SLOT_LANES], 1.0f, "got %g lanes, want 1", (double)slots[LK_SLOT_LANES]);
     for (int i = 0; i < LK_N_VOTES; i++)
         cr_expect_eq(slots[LK_SLOT_VOTES + i], votes[i], "vote %d: got %g", i, (double)slots[LK_SLOT_VOTES + i]);
@@ -69,7 +69,7 @@ Test(engine, ready_ranges_cover_the_arena_once_and_hold_final_values)
 
     for (size_t s = 0; s < 2; s++) {
         network net = network_new(specs[s], LK_FP32, LANE);
-        const size_t n = lk_trained_n_grads(lk_engine_trained(net.engine));
+        const size_t n = lk_trainable_n_grads(lk_engine_trainable(net.engine));
         told t = {.grads = net.grads, .then = lk_alloc(n * sizeof(float)), .times = lk_alloc(n * sizeof(int))};
         lk_lane lane = lane_of(&net, LK_TRAIN);
 
@@ -91,7 +91,7 @@ Test(engine, ready_ranges_cover_the_arena_once_and_hold_final_values)
 Test(engine, lanes_add_up_to_the_batch)
 {
     network net = network_new(mlp_spec(LK_NORM_NONE, LK_NORM_BEFORE, 0.4), LK_FP32, LANE);
-    const size_t n = lk_trained_n_grads(lk_engine_trained(net.engine));
+    const size_t n = lk_trainable_n_grads(lk_engine_trainable(net.engine));
     float *whole = lk_alloc(n * sizeof *whole), *sum = lk_alloc(n * sizeof *sum);
 
     train_loss(&net);
@@ -106,7 +106,7 @@ Test(engine, lanes_add_up_to_the_batch)
         run_lane(&net, lane);
         lk_add_f32(sum, net.grads, n);
     }
-    for (size_t i = 0; i <= lk_trained_slot(lk_engine_trained(net.engine), LK_SLOT_LOSS); i++)
+    for (size_t i = 0; i <= lk_trainable_slot(lk_engine_trainable(net.engine), LK_SLOT_LOSS); i++)
         cr_expect_float_eq(sum[i], whole[i], 1e-5, "element %zu: lanes give %g, the batch %g", i, (double)sum[i],
                            (double)whole[i]);
     lk_free(&sum), lk_free(&whole);
@@ -118,7 +118,7 @@ Test(engine, another_step_or_sample_draws_another_mask)
     network net = network_new(mlp_spec(LK_NORM_NONE, LK_NORM_BEFORE, 0.5), LK_FP32, LANE);
     const double loss = train_loss(&net);
     lk_lane lane = lane_of(&net, LK_TRAIN);
-    const float *slot = net.grads + lk_trained_slot(lk_engine_trained(net.engine), LK_SLOT_LOSS);
+    const float *slot = net.grads + lk_trainable_slot(lk_engine_trainable(net.engine), LK_SLOT_LOSS);
 
     lane.step++;
     run_lane(&net, lane);

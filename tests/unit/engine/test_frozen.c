@@ -11,23 +11,23 @@
 enum { LANE = 24, MOST_TENSORS = 32 };
 
 /* The set in which tensors that match `pattern` are frozen. */
-static lk_trained *set_of(const lk_model *model, const char *pattern, bool norm_eval)
+static lk_trainable *set_of(const lk_model *model, const char *pattern, bool norm_eval)
 {
     bool trains[MOST_TENSORS];
-    lk_trained *trained;
+    lk_trainable *trainable;
 
     for (size_t i = 0; i < lk_model_n_tensors(model); i++)
         trains[i] = !lk_glob(pattern, lk_model_tensor(model, i)->name);
-    const lk_trained_spec spec = {.trains = trains, .n_groups = 1, .frozen_norm_eval = norm_eval};
-    cr_assert_eq(lk_trained_new(model, &spec, &trained), LK_OK, "%s", lk_error_message());
-    return trained;
+    const lk_trainable_spec spec = {.trains = trains, .n_groups = 1, .frozen_norm_eval = norm_eval};
+    cr_assert_eq(lk_trainable_new(model, &spec, &trainable), LK_OK, "%s", lk_error_message());
+    return trainable;
 }
 
 /* -------------------------------------------------------------------- plans */
 
 typedef struct planned {
     lk_model *model;
-    lk_trained *trained;
+    lk_trainable *trainable;
     lk_plan *plan;
     void *ctx;
 } planned;
@@ -37,9 +37,9 @@ static planned plan_of(lk_model_spec spec, const char *pattern, bool norm_eval)
     planned p;
 
     cr_assert_eq(lk_model_new(&spec, &p.model), LK_OK, "%s", lk_error_message());
-    p.trained = set_of(p.model, pattern, norm_eval);
+    p.trainable = set_of(p.model, pattern, norm_eval);
     cr_assert_eq(lk_cpu_backend.open(&(lk_engine_options){.threads = 1}, &p.ctx), LK_OK);
-    cr_assert_eq(lk_plan_new(&lk_cpu_backend, p.ctx, p.trained, LK_TRAIN, LK_FP32, LANE, &p.plan), LK_OK, "%s",
+    cr_assert_eq(lk_plan_new(&lk_cpu_backend, p.ctx, p.trainable, LK_TRAIN, LK_FP32, LANE, &p.plan), LK_OK, "%s",
                  lk_error_message());
     return p;
 }
@@ -48,7 +48,7 @@ static void drop(planned *p)
 {
     lk_plan_free(&p->plan);
     lk_cpu_backend.close(p->ctx);
-    lk_trained_free(&p->trained);
+    lk_trainable_free(&p->trainable);
     lk_model_free(&p->model);
 }
 
@@ -146,7 +146,7 @@ Test(frozen, gradient_arenas_hold_exactly_what_trains_and_collects)
 
             want += counts ? lk_round_up(info->n_elem) : 0;
         }
-        lk_plan_get_stats(p.plan, p.trained, &stats);
+        lk_plan_get_stats(p.plan, p.trainable, &stats);
         cr_expect_eq(stats.grad_bytes, want * sizeof(float), "case %zu: %zu bytes, want %zu", c, stats.grad_bytes,
                      want * sizeof(float));
         drop(&p);
@@ -190,17 +190,17 @@ Test(frozen, a_bias_alone_costs_a_sum_and_a_weight_alone_no_bias)
 
 /* --------------------------------------------------------------------- bits */
 
-/* Runs the lane under a set; grads is (lk_trained_n_grads), host memory. */
-static float *grads_under(network *net, const lk_trained *trained)
+/* Runs the lane under a set; grads is (lk_trainable_n_grads), host memory. */
+static float *grads_under(network *net, const lk_trainable *trainable)
 {
-    const size_t nbytes = lk_trained_n_grads(trained) * sizeof(float);
+    const size_t nbytes = lk_trainable_n_grads(trainable) * sizeof(float);
     float *grads = lk_alloc(nbytes), *there;
     lk_lane lane = lane_of(net, LK_TRAIN);
 
     memset(grads, 0xff, nbytes); /* NaN wherever nobody writes */
     cr_assert_eq(lk_engine_alloc(net->engine, nbytes, (void **)&there), LK_OK);
     cr_assert_eq(lk_engine_write(net->engine, there, grads, nbytes), LK_OK);
-    lk_engine_use(net->engine, trained);
+    lk_engine_set_trainable(net->engine, trainable);
     lane.grads = there;
     network_send(net);
     lane.params = net->there_params;
@@ -211,9 +211,9 @@ static float *grads_under(network *net, const lk_trained *trained)
 }
 
 /* The sum of a step, as the engine's memory. */
-static float *sent(network *net, const float *grads, const lk_trained *trained)
+static float *sent(network *net, const float *grads, const lk_trainable *trainable)
 {
-    const size_t nbytes = lk_trained_n_grads(trained) * sizeof(float);
+    const size_t nbytes = lk_trainable_n_grads(trainable) * sizeof(float);
     float *there;
 
     cr_assert_eq(lk_engine_alloc(net->engine, nbytes, (void **)&there), LK_OK);
@@ -240,24 +240,24 @@ Test(frozen, what_still_trains_has_the_same_bits)
     for (size_t c = 0; c < sizeof cases / sizeof *cases; c++)
         for (int precision = LK_FP32; precision <= LK_BF16; precision++) {
             network net = network_new(cases[c].spec, (lk_precision)precision, LANE);
-            lk_trained *part = set_of(net.model, cases[c].frozen, false);
-            const lk_trained *whole = lk_engine_trained(net.engine);
+            lk_trainable *part = set_of(net.model, cases[c].frozen, false);
+            const lk_trainable *whole = lk_engine_trainable(net.engine);
             float *want = grads_under(&net, whole), *got = grads_under(&net, part);
 
             for (size_t i = 0; i < lk_model_n_tensors(net.model); i++) {
                 const lk_tensor_info *info = lk_model_tensor(net.model, i);
-                const size_t at = lk_trained_offset(part, i);
+                const size_t at = lk_trainable_offset(part, i);
 
                 if (at == SIZE_MAX) continue;
-                cr_expect(same_part(got, at, want, lk_trained_offset(whole, i), lk_round_up(info->n_elem)),
+                cr_expect(same_part(got, at, want, lk_trainable_offset(whole, i), lk_round_up(info->n_elem)),
                           "case %zu: %s has other bits: %g, want %g first", c, info->name, (double)got[at],
-                          (double)want[lk_trained_offset(whole, i)]);
+                          (double)want[lk_trainable_offset(whole, i)]);
             }
-            cr_expect(same_part(got, lk_trained_slot(part, (lk_slot)0), want, lk_trained_slot(whole, (lk_slot)0),
+            cr_expect(same_part(got, lk_trainable_slot(part, (lk_slot)0), want, lk_trainable_slot(whole, (lk_slot)0),
                                 LK_N_SLOTS), "case %zu: slots differ", c);
             lk_free(&got), lk_free(&want);
             network_free(&net);
-            lk_trained_free(&part);
+            lk_trainable_free(&part);
         }
 }
 
@@ -265,18 +265,19 @@ Test(frozen, what_still_trains_has_the_same_bits)
 Test(frozen, sets_can_be_changed_back_and_forth)
 {
     network net = network_new(mlp_spec(LK_NORM_BATCH, LK_NORM_BEFORE, 0.3), LK_FP32, LANE);
-    lk_trained *part = set_of(net.model, "[01].*", true);
-    const lk_trained *whole = lk_engine_trained(net.engine);
+    lk_trainable *part = set_of(net.model, "[01].*", true);
+    const lk_trainable *whole = lk_engine_trainable(net.engine);
     float *first = grads_under(&net, whole), *part_first = grads_under(&net, part);
 
     run_lane(&net, lane_of(&net, LK_EVAL));
     float *second = grads_under(&net, whole), *part_second = grads_under(&net, part);
 
-    cr_expect(same_part(first, 0, second, 0, lk_trained_n_grads(whole)), "everything: other bits the second time");
-    cr_expect(same_part(part_first, 0, part_second, 0, lk_trained_n_grads(part)), "a part: other bits the second time");
+    cr_expect(same_part(first, 0, second, 0, lk_trainable_n_grads(whole)), "everything: other bits the second time");
+    cr_expect(same_part(part_first, 0, part_second, 0, lk_trainable_n_grads(part)),
+              "a part: other bits the second time");
     lk_free(&first), lk_free(&second), lk_free(&part_first), lk_free(&part_second);
     network_free(&net);
-    lk_trained_free(&part);
+    lk_trainable_free(&part);
 }
 
 static float first_of(const network *net, const char *name)
@@ -288,7 +289,7 @@ static float first_of(const network *net, const char *name)
 Test(frozen, a_norm_under_running_statistics_leaves_them_as_they_are)
 {
     network net = network_new(mlp_spec(LK_NORM_BATCH, LK_NORM_BEFORE, 0.0), LK_FP32, LANE);
-    lk_trained *part = set_of(net.model, "[01].*", true);
+    lk_trainable *part = set_of(net.model, "[01].*", true);
     float *grads = grads_under(&net, part);
     const float frozen_mean = first_of(&net, "1.running_mean"), mean = first_of(&net, "5.running_mean");
 
@@ -301,13 +302,13 @@ Test(frozen, a_norm_under_running_statistics_leaves_them_as_they_are)
                  (double)frozen_mean, (double)first_of(&net, "1.running_mean"));
     cr_expect_neq(first_of(&net, "5.running_mean"), mean, "trained, yet its statistics stay at %g", (double)mean);
     /* One sample is enough for a lane that takes no statistics of it. */
-    lk_trained *head = set_of(net.model, "[0145].*", true);
-    lk_engine_use(net.engine, head);
+    lk_trainable *head = set_of(net.model, "[0145].*", true);
+    lk_engine_set_trainable(net.engine, head);
     cr_expect_eq(lk_engine_compile(net.engine, LK_TRAIN, 1), LK_OK, "%s", lk_error_message());
     lk_free(&grads);
     network_free(&net);
-    lk_trained_free(&head);
-    lk_trained_free(&part);
+    lk_trainable_free(&head);
+    lk_trainable_free(&part);
 }
 
 /* ---------------------------------------------------------------------- EMA */
@@ -317,11 +318,11 @@ Test(frozen, the_ema_covers_what_is_frozen_too)
 {
     const lk_ema_spec spec = {.beta = 0.9, .update_every = 1, .inv_gamma = 1.0, .power = 0.75};
     const lk_optimizer_spec adam = {.kind = LK_ADAM, .lr = 0.1, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8};
-    const lk_group_rates rates = {0.1, NAN, NAN};
+    const lk_hyperparams hyperparams = {0.1, NAN, NAN};
 
     for (int k = 0; k < 3; k++) {
         network net = network_new(mlp_spec(LK_NORM_BATCH, LK_NORM_BEFORE, 0.0), LK_FP32, LANE);
-        lk_trained *part = set_of(net.model, ((const char *[]){"[01].*", "4.weight", "*.bias"})[k], k % 2);
+        lk_trainable *part = set_of(net.model, ((const char *[]){"[01].*", "4.weight", "*.bias"})[k], k % 2);
         const size_t n = lk_model_n_elem(net.model);
         lk_optimizer *optimizer;
         lk_ema *fused, *apart;
@@ -335,7 +336,7 @@ Test(frozen, the_ema_covers_what_is_frozen_too)
             net.params[0] += 1.0f; /* frozen or not, the average must see it, and a buffer */
             net.params[n - 20] += 1.0f;
             network_send(&net);
-            cr_assert_eq(lk_optimizer_update(optimizer, net.there_params, sum, &rates, NULL, fused), LK_OK);
+            cr_assert_eq(lk_optimizer_update(optimizer, net.there_params, sum, &hyperparams, NULL, fused), LK_OK);
             cr_assert_eq(lk_ema_update(apart, net.there_params), LK_OK);
             network_fetch(&net);
             net.version++;
@@ -352,6 +353,6 @@ Test(frozen, the_ema_covers_what_is_frozen_too)
         lk_ema_free(&apart), lk_ema_free(&fused);
         lk_optimizer_free(&optimizer);
         network_free(&net);
-        lk_trained_free(&part);
+        lk_trainable_free(&part);
     }
 }

@@ -115,9 +115,9 @@ Test(autodiff, a_frozen_prefix_costs_no_backward_node)
     lk_graph_init(&graph, NULL, LK_TRAIN, LK_FP32, N);
     const int x = tensor(&graph, "x", LK_ARENA_X, 0, 2, N, I);
     const int frozen = tensor(&graph, "frozen", LK_ARENA_PARAMS, 0, 2, I, I);
-    const int trained = tensor(&graph, "trained", LK_ARENA_PARAMS, 64, 2, O, I);
+    const int trainable = tensor(&graph, "trained", LK_ARENA_PARAMS, 64, 2, O, I);
     graph.tensors[frozen].needs_grad = false;
-    differentiate(&graph, linear(&graph, linear(&graph, x, frozen), trained));
+    differentiate(&graph, linear(&graph, linear(&graph, x, frozen), trainable));
 
     cr_expect_eq(count_ops(&graph, LK_OP_LINEAR_GRAD_W), 1, "got %d weight gradients, want 1",
                  count_ops(&graph, LK_OP_LINEAR_GRAD_W));

@@ -107,7 +107,7 @@ Test(model, tensors_lie_apart_on_cache_lines_and_slots_behind_them)
     lk_model_spec spec = mlp_spec();
     spec.norm = LK_NORM_BATCH;
     lk_model *model = make(spec);
-    lk_trained *everything;
+    lk_trainable *everything;
     size_t next = 0;
 
     for (size_t i = 0; i < lk_model_n_tensors(model); i++) {
@@ -120,11 +120,11 @@ Test(model, tensors_lie_apart_on_cache_lines_and_slots_behind_them)
         next = info->offset + info->n_elem;
     }
     cr_expect_geq(lk_model_n_elem(model), next);
-    cr_assert_eq(lk_trained_new(model, NULL, &everything), LK_OK);
-    cr_expect_eq(lk_trained_slot(everything, LK_SLOT_LOSS), lk_model_n_elem(model));
-    cr_expect_geq(lk_trained_n_grads(everything), lk_trained_slot(everything, LK_SLOT_VOTES) + LK_N_VOTES);
-    cr_expect_eq(lk_trained_n_grads(everything) % 16, 0);
-    lk_trained_free(&everything);
+    cr_assert_eq(lk_trainable_new(model, NULL, &everything), LK_OK);
+    cr_expect_eq(lk_trainable_slot(everything, LK_SLOT_LOSS), lk_model_n_elem(model));
+    cr_expect_geq(lk_trainable_n_grads(everything), lk_trainable_slot(everything, LK_SLOT_VOTES) + LK_N_VOTES);
+    cr_expect_eq(lk_trainable_n_grads(everything) % 16, 0);
+    lk_trainable_free(&everything);
     cr_expect(lk_model_has_batch_norm(model));
     lk_model_free(&model);
 }

@@ -47,13 +47,13 @@ static void expect_slopes(const char *name, lk_model_spec spec)
     const bool kinked = spec.kind == LK_MODEL_CNN && spec.pool == LK_POOL_MAX;
     const double step = kinked ? KINKED_STEP : SMOOTH_STEP;
     network net = network_new(spec, LK_FP32, LANE);
-    const size_t n_trained = lk_model_n_params(net.model);
-    float *grads = lk_alloc(n_trained * sizeof *grads), *sign = lk_alloc(n_trained * sizeof *sign);
+    const size_t n_trainable = lk_model_n_params(net.model);
+    float *grads = lk_alloc(n_trainable * sizeof *grads), *sign = lk_alloc(n_trainable * sizeof *sign);
     const lk_philox_key key = lk_philox_key_new(8, LK_PURPOSE_DATA, 1);
 
     train_loss(&net);
-    memcpy(grads, net.grads, n_trained * sizeof *grads);
-    for (size_t i = 0; i < n_trained; i++) sign[i] = lk_uniform(key, i) < 0.5f ? -1.0f : 1.0f;
+    memcpy(grads, net.grads, n_trainable * sizeof *grads);
+    for (size_t i = 0; i < n_trainable; i++) sign[i] = lk_uniform(key, i) < 0.5f ? -1.0f : 1.0f;
     for (size_t t = 0; t < lk_model_n_tensors(net.model); t++) {
         const lk_tensor_info *info = lk_model_tensor(net.model, t);
 

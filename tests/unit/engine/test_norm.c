@@ -18,10 +18,10 @@ typedef struct net {
 } net;
 
 /* What is trained: a frozen tensor has no gradient. */
-typedef struct trained { bool x, g, b; } trained;
-static const trained all_trained = {true, true, true};
+typedef struct trainable { bool x, g, b; } trainable;
+static const trainable all_trainable = {true, true, true};
 
-static void open_net(net *t, norm_kind kind, const int64_t shape[4], lk_dtype dtype, int threads, trained of)
+static void open_net(net *t, norm_kind kind, const int64_t shape[4], lk_dtype dtype, int threads, trainable of)
 {
     const int ndim = shape[1] ? 4 : 2; /* (N, 0, 0, C) stands for (N, C) */
     const int64_t dims[4] = {shape[0], ndim == 4 ? shape[1] : shape[3], shape[2], shape[3]}, C = shape[3];
@@ -113,7 +113,7 @@ static void expect_twin(norm_kind kind, const int64_t shape[4], lk_dtype dtype)
 
     snprintf(what, sizeof what, "%s norm of %ld x %ld x %ld x %ld", kind == BATCH ? "batch" : "layer", (long)shape[0],
              (long)shape[1], (long)shape[2], (long)shape[3]);
-    open_net(&t, kind, shape, dtype, 1, all_trained);
+    open_net(&t, kind, shape, dtype, 1, all_trainable);
     op_run(&t.h);
     twin w = twin_of(&t, kind);
     const double many = 1e-6 * fmax(4.0, (double)t.R / 50.0); /* dg and db add up R terms */
@@ -211,8 +211,8 @@ static void expect_threads_change_nothing(norm_kind kind, const int64_t shape[4]
 {
     net one, two;
 
-    open_net(&one, kind, shape, dtype, 1, all_trained);
-    open_net(&two, kind, shape, dtype, 2, all_trained);
+    open_net(&one, kind, shape, dtype, 1, all_trainable);
+    open_net(&two, kind, shape, dtype, 2, all_trainable);
     op_run(&one.h);
     op_run(&two.h);
     for (int i = 0; i < one.h.graph.n_tensors; i++) expect_same_bytes(&one, i, &two, i, "a second thread");
@@ -231,10 +231,10 @@ Test(norm, a_second_thread_changes_no_bit)
 static void expect_frozen_changes_nothing(norm_kind kind)
 {
     const int64_t shape[] = {19, 0, 0, 33};
-    const trained some[] = {{true, false, false}, {false, true, false}, {false, false, true}, {true, false, true}};
+    const trainable some[] = {{true, false, false}, {false, true, false}, {false, false, true}, {true, false, true}};
     net all;
 
-    open_net(&all, kind, shape, LK_DTYPE_F32, 1, all_trained);
+    open_net(&all, kind, shape, LK_DTYPE_F32, 1, all_trainable);
     op_run(&all.h);
     for (size_t i = 0; i < sizeof some / sizeof *some; i++) {
         net t;
@@ -261,7 +261,7 @@ static void expect_no_cancellation(norm_kind kind)
 {
     net t;
 
-    open_net(&t, kind, (const int64_t[]){300, 0, 0, 100}, LK_DTYPE_F32, 1, all_trained);
+    open_net(&t, kind, (const int64_t[]){300, 0, 0, 100}, LK_DTYPE_F32, 1, all_trainable);
     for (size_t i = 0; i < op_n_elem(&t.h, t.x); i++) op_set_one(&t.h, t.x, i, op_get_one(&t.h, t.x, i) + 1000.0f);
     op_run(&t.h);
     twin w = twin_of(&t, kind);

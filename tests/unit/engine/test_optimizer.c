@@ -64,7 +64,7 @@ static void close_backend(void)
     backend->close(ctx);
 }
 
-static float *floats(size_t n) { return mirror_new(&arrays, n * sizeof(float)); }
+static float *floats(size_t n) { return host_mirror_new(&arrays, n * sizeof(float)); }
 
 static float *normals(size_t n, uint32_t stream)
 {
@@ -85,8 +85,8 @@ static arenas arenas_new(size_t n)
 
 static void arenas_free(arenas *a)
 {
-    mirror_free(&arrays, &a->params), mirror_free(&arrays, &a->grads), mirror_free(&arrays, &a->ema);
-    for (int i = 0; i < 3; i++) mirror_free(&arrays, &a->state[i]);
+    host_mirror_free(&arrays, &a->params), host_mirror_free(&arrays, &a->grads), host_mirror_free(&arrays, &a->ema);
+    for (int i = 0; i < 3; i++) host_mirror_free(&arrays, &a->state[i]);
 }
 
 /* Gradients of another step, the same for all who ask. */
@@ -360,7 +360,7 @@ Test(optimizer, the_norm_counts_every_element_once, .init = open_backend, .fini 
         cr_expect_eq(norm_of(g, sizes[s], 3, &finite), sqrt(sum_clamped), "n %zu clamped: got %.17g, want %.17g",
                      sizes[s], norm_of(g, sizes[s], 3, &finite), sqrt(sum_clamped));
         cr_expect(finite);
-        mirror_free(&arrays, &g);
+        host_mirror_free(&arrays, &g);
     }
 }
 
@@ -382,7 +382,7 @@ Test(optimizer, one_element_that_is_not_finite_is_found_anywhere, .init = open_b
             cr_expect_not(finite, "%g at %zu is not seen behind a clamp", bad[b], places[p]);
             g[places[p]] = good;
         }
-    mirror_free(&arrays, &g);
+    host_mirror_free(&arrays, &g);
 }
 
 Test(optimizer, large_finite_gradients_have_a_finite_norm, .init = open_backend, .fini = close_backend)

@@ -9,7 +9,7 @@ static const lk_model_spec mlp = {.kind = LK_MODEL_MLP, .n_layers = 3, .layers =
 static const lk_optimizer_spec sgd = {.kind = LK_SGD, .lr = 0.1};
 static const lk_optimizer_spec adam = {.kind = LK_ADAM, .lr = 0.1, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8};
 
-static const lk_group_rates one = {1, NAN, NAN}, tenth = {0.1, NAN, NAN};
+static const lk_hyperparams one = {1, NAN, NAN}, tenth = {0.1, NAN, NAN};
 
 static lk_model *model;
 static lk_engine *engine;
@@ -25,8 +25,8 @@ static void set_up(void)
     void *ctx;
     const lk_backend *backend = lk_engine_backend(engine, &ctx);
     mirrors_open(&arrays, backend, ctx);
-    params = mirror_new(&arrays, lk_model_n_elem(model) * sizeof *params);
-    grads = mirror_new(&arrays, lk_trained_n_grads(lk_engine_trained(engine)) * sizeof *grads);
+    params = host_mirror_new(&arrays, lk_model_n_elem(model) * sizeof *params);
+    grads = host_mirror_new(&arrays, lk_trainable_n_grads(lk_engine_trainable(engine)) * sizeof *grads);
     lk_model_init(model, 1, params);
 }
 
@@ -47,10 +47,11 @@ static void fill_grads(float value)
     }
 }
 
-static lk_status update(lk_optimizer *optimizer, float *values, const float *g, const lk_group_rates *rates,
+static lk_status update(lk_optimizer *optimizer, float *values, const float *g, const lk_hyperparams *hyperparams,
                         const lk_grad_report *report, lk_ema *ema)
 {
-    return THERE(&arrays, lk_optimizer_update(optimizer, there(&arrays, values), there(&arrays, g), rates, report, ema));
+    return THERE(&arrays,
+                 lk_optimizer_update(optimizer, there(&arrays, values), there(&arrays, g), hyperparams, report, ema));
 }
 
 /* Settled at once. */
@@ -95,7 +96,7 @@ static lk_optimizer *optimizer_of(lk_optimizer_spec spec)
 {
     lk_optimizer *optimizer;
 
-    cr_assert_eq(lk_optimizer_new(engine, lk_engine_trained(engine), &spec, &optimizer), LK_OK, "%s",
+    cr_assert_eq(lk_optimizer_new(engine, lk_engine_trainable(engine), &spec, &optimizer), LK_OK, "%s",
                  lk_error_message());
     return optimizer;
 }
@@ -111,7 +112,7 @@ static void set_steps(lk_optimizer *optimizer, int64_t step)
 static void expect_refused(lk_optimizer_spec spec, const char *key)
 {
     lk_optimizer *optimizer;
-    const lk_status status = lk_optimizer_new(engine, lk_engine_trained(engine), &spec, &optimizer);
+    const lk_status status = lk_optimizer_new(engine, lk_engine_trainable(engine), &spec, &optimizer);
 
     cr_expect_eq(status, LK_ERR_USAGE, "%s: got status %d, want %d", key, status, LK_ERR_USAGE);
     cr_expect(strstr(lk_error_message(), key), "want %s in: %s", key, lk_error_message());
@@ -175,7 +176,7 @@ Test(optimizer_model, an_update_resumed_from_state_and_step_gives_the_same_bits,
 {
     const size_t n = lk_model_n_params(model);
     lk_optimizer *a = optimizer_of(WITH(adam, s.amsgrad = true)), *b = optimizer_of(WITH(adam, s.amsgrad = true));
-    float *resumed = mirror_new(&arrays, lk_model_n_elem(model) * sizeof(float));
+    float *resumed = host_mirror_new(&arrays, lk_model_n_elem(model) * sizeof(float));
 
     fill_grads(0.5f);
     for (int i = 0; i < 3; i++) cr_assert_eq(update(a, params, grads, &tenth, NULL, NULL), LK_OK);
@@ -188,7 +189,7 @@ Test(optimizer_model, an_update_resumed_from_state_and_step_gives_the_same_bits,
     cr_expect_eq(lk_optimizer_step(b, 0), 4);
     for (size_t i = 0; i < n; i++)
         cr_expect_eq(resumed[i], params[i], "element %zu: got %.9g, want %.9g", i, resumed[i], params[i]);
-    mirror_free(&arrays, &resumed);
+    host_mirror_free(&arrays, &resumed);
     lk_optimizer_free(&a), lk_optimizer_free(&b);
 }
 
@@ -216,25 +217,25 @@ Test(optimizer_model, an_update_takes_the_momentum_it_is_given, .init = set_up, 
 
     for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
         lk_optimizer *made = optimizer_of(cases[c].made), *wanted = optimizer_of(cases[c].wanted);
-        float *want = mirror_new(&arrays, lk_model_n_elem(model) * sizeof(float));
+        float *want = host_mirror_new(&arrays, lk_model_n_elem(model) * sizeof(float));
 
         fill_grads(0.5f);
         cr_assert_eq(update(made, params, grads, &tenth, NULL, NULL), LK_OK);
         memcpy(want, params, lk_model_n_elem(model) * sizeof(float));
         copy_states(wanted, made);
         set_steps(wanted, 1);
-        cr_assert_eq(update(made, params, grads, &(lk_group_rates){0.1, 0.5, NAN}, NULL, NULL), LK_OK);
+        cr_assert_eq(update(made, params, grads, &(lk_hyperparams){0.1, 0.5, NAN}, NULL, NULL), LK_OK);
         cr_assert_eq(update(wanted, want, grads, &tenth, NULL, NULL), LK_OK);
         for (size_t i = 0; i < n; i++)
             cr_expect_eq(params[i], want[i], "case %zu, element %zu: got %.9g, want %.9g", c, i, params[i], want[i]);
-        mirror_free(&arrays, &want);
+        host_mirror_free(&arrays, &want);
         lk_optimizer_free(&made), lk_optimizer_free(&wanted);
     }
 }
 
 Test(optimizer_model, sgd_made_without_momentum_takes_none_later, .init = set_up, .fini = tear_down)
 {
-    const lk_group_rates on = {0.1, 0.9, NAN}, off = {0.1, 0, NAN};
+    const lk_hyperparams on = {0.1, 0.9, NAN}, off = {0.1, 0, NAN};
     lk_optimizer *optimizer = optimizer_of(sgd);
 
     fill_grads(1);
@@ -256,7 +257,7 @@ Test(optimizer_model, without_clipping_or_check_only_the_loss_is_looked_at, .ini
     cr_assert_eq(inspect(optimizer, grads, true, &report), LK_OK);
     cr_expect_not(report.finite);
     grads[0] = 0;
-    grads[lk_trained_slot(lk_engine_trained(engine), LK_SLOT_LOSS)] = INFINITY;
+    grads[lk_trainable_slot(lk_engine_trainable(engine), LK_SLOT_LOSS)] = INFINITY;
     cr_assert_eq(inspect(optimizer, grads, false, &report), LK_OK);
     cr_expect_not(report.finite);
     lk_optimizer_free(&optimizer);
@@ -269,7 +270,7 @@ Test(optimizer_model, the_norm_is_that_of_the_trained_part_after_clip_value, .in
     lk_grad_report report;
 
     fill_grads(-3);
-    grads[lk_trained_slot(lk_engine_trained(engine), LK_SLOT_LOSS)] = 100;
+    grads[lk_trainable_slot(lk_engine_trainable(engine), LK_SLOT_LOSS)] = 100;
     grads[lk_model_n_params(model)] = 100; /* a batch statistic */
     cr_assert_eq(inspect(optimizer, grads, false, &report), LK_OK);
     cr_expect(report.finite);
@@ -337,19 +338,19 @@ Test(optimizer_model, padding_and_buffers_stay_as_they_are, .init = set_up, .fin
 /* ------------------------------------------------------------------ groups */
 
 /* Biases are group 1, the first layer's weight is frozen. */
-static lk_trained *two_groups(void)
+static lk_trainable *two_groups(void)
 {
     bool trains[16];
     int group[16];
-    lk_trained *trained;
+    lk_trainable *trainable;
 
     for (size_t t = 0; t < lk_model_n_tensors(model); t++) {
         trains[t] = t != 0;
         group[t] = lk_glob("*.bias", lk_model_tensor(model, t)->name);
     }
-    const lk_trained_spec spec = {.trains = trains, .group = group, .n_groups = 2};
-    cr_assert_eq(lk_trained_new(model, &spec, &trained), LK_OK, "%s", lk_error_message());
-    return trained;
+    const lk_trainable_spec spec = {.trains = trains, .group = group, .n_groups = 2};
+    cr_assert_eq(lk_trainable_new(model, &spec, &trainable), LK_OK, "%s", lk_error_message());
+    return trainable;
 }
 
 Test(optimizer_model, groups_share_what_clips_and_keeps_state, .init = set_up, .fini = tear_down)
@@ -358,32 +359,32 @@ Test(optimizer_model, groups_share_what_clips_and_keeps_state, .init = set_up, .
         {sgd, adam}, {adam, WITH(adam, s.amsgrad = true)}, {sgd, WITH(sgd, s.clip_norm = 1)},
         {sgd, WITH(sgd, s.clip_value = 1)}, {sgd, WITH(sgd, s.lr = -1)},
     };
-    lk_trained *trained = two_groups();
+    lk_trainable *trainable = two_groups();
     lk_optimizer *optimizer;
 
     for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
-        cr_expect_eq(lk_optimizer_new(engine, trained, pairs[i], &optimizer), LK_ERR_USAGE, "pair %zu", i);
+        cr_expect_eq(lk_optimizer_new(engine, trainable, pairs[i], &optimizer), LK_ERR_USAGE, "pair %zu", i);
         cr_expect(strstr(lk_error_message(), "optimizer."), "message: %s", lk_error_message());
     }
-    lk_trained_free(&trained);
+    lk_trainable_free(&trainable);
 }
 
 /* SGD moves by lr (g + weight_decay p): with p = 1 and g = 0.5 powers of two, so equality. */
 Test(optimizer_model, each_group_moves_by_its_own_rates, .init = set_up, .fini = tear_down)
 {
     const lk_optimizer_spec specs[] = {WITH(sgd, s.weight_decay = 0.25), WITH(sgd, s.momentum = 0.5)};
-    const lk_group_rates rates[] = {{0.5, NAN, NAN}, {0.25, 0.0, 0.5}};
+    const lk_hyperparams hyperparams[] = {{0.5, NAN, NAN}, {0.25, 0.0, 0.5}};
     const float want[] = {1 - 0.5f * (0.5f + 0.25f), 1 - 0.25f * (0.5f + 0.5f)};
-    lk_trained *trained = two_groups();
+    lk_trainable *trainable = two_groups();
     lk_optimizer *optimizer;
 
-    cr_assert_eq(lk_optimizer_new(engine, trained, specs, &optimizer), LK_OK, "%s", lk_error_message());
+    cr_assert_eq(lk_optimizer_new(engine, trainable, specs, &optimizer), LK_OK, "%s", lk_error_message());
     for (size_t i = 0; i < lk_model_n_params(model); i++) params[i] = 1;
-    for (size_t i = 0; i < lk_trained_n_elem(trained); i++) grads[i] = 0.5f;
-    cr_assert_eq(update(optimizer, params, grads, rates, NULL, NULL), LK_OK, "%s", lk_error_message());
+    for (size_t i = 0; i < lk_trainable_n_elem(trainable); i++) grads[i] = 0.5f;
+    cr_assert_eq(update(optimizer, params, grads, hyperparams, NULL, NULL), LK_OK, "%s", lk_error_message());
     for (size_t t = 0; t < lk_model_n_tensors(model); t++) {
         const lk_tensor_info *info = lk_model_tensor(model, t);
-        const float expected = lk_trained_has(trained, t) ? want[lk_trained_group(trained, t)] : 1.0f;
+        const float expected = lk_trainable_has(trainable, t) ? want[lk_trainable_group(trainable, t)] : 1.0f;
 
         if (info->role != LK_ROLE_PARAM) continue;
         for (size_t i = 0; i < info->n_elem; i++)
@@ -391,21 +392,21 @@ Test(optimizer_model, each_group_moves_by_its_own_rates, .init = set_up, .fini =
                          params[info->offset + i], expected);
     }
     lk_optimizer_free(&optimizer);
-    lk_trained_free(&trained);
+    lk_trainable_free(&trainable);
 }
 
 /* A first update after joining is like a first update ever, whatever the others have done. */
 Test(optimizer_model, a_tensor_that_joins_has_a_count_of_its_own, .init = set_up, .fini = tear_down)
 {
     const lk_optimizer_spec both[] = {adam, adam};
-    const lk_group_rates rates[] = {tenth, tenth};
-    lk_trained *part = two_groups();
+    const lk_hyperparams hyperparams[] = {tenth, tenth};
+    lk_trainable *part = two_groups();
     lk_optimizer *first, *second = optimizer_of(adam);
 
     cr_assert_eq(lk_optimizer_new(engine, part, both, &first), LK_OK, "%s", lk_error_message());
     fill_grads(1);
-    for (int i = 0; i < 3; i++) cr_assert_eq(update(first, params, grads, rates, NULL, NULL), LK_OK);
-    cr_assert_eq(lk_optimizer_carry(second, first), LK_OK);
+    for (int i = 0; i < 3; i++) cr_assert_eq(update(first, params, grads, hyperparams, NULL, NULL), LK_OK);
+    cr_assert_eq(lk_optimizer_copy_state(second, first), LK_OK);
     cr_expect_eq(lk_optimizer_step(second, 0), 0, "got %ld", (long)lk_optimizer_step(second, 0));
     cr_expect_eq(lk_optimizer_step(second, 1), 3, "got %ld", (long)lk_optimizer_step(second, 1));
     cr_expect_eq(state_at(second, 0, 0, 0), 0.0f);
@@ -417,7 +418,7 @@ Test(optimizer_model, a_tensor_that_joins_has_a_count_of_its_own, .init = set_up
     cr_expect_eq(lk_optimizer_step(second, 0), 1);
     cr_expect_eq(lk_optimizer_step(second, 1), 4);
     lk_optimizer_free(&second), lk_optimizer_free(&first);
-    lk_trained_free(&part);
+    lk_trainable_free(&part);
 }
 
 Test(optimizer_model, nothing_is_carried_between_kinds_that_keep_other_states, .init = set_up, .fini = tear_down)
@@ -428,10 +429,10 @@ Test(optimizer_model, nothing_is_carried_between_kinds_that_keep_other_states, .
     fill_grads(1);
     cr_assert_eq(update(from, params, grads, &tenth, NULL, NULL), LK_OK);
     cr_assert_eq(update(plain, params, grads, &tenth, NULL, NULL), LK_OK);
-    cr_assert_eq(lk_optimizer_carry(to, from), LK_OK);
+    cr_assert_eq(lk_optimizer_copy_state(to, from), LK_OK);
     cr_expect_eq(lk_optimizer_step(to, 0), 0);
     cr_expect_eq(state_at(to, 0, 0, 0), 0.0f);
-    cr_assert_eq(lk_optimizer_carry(to, plain), LK_OK);
+    cr_assert_eq(lk_optimizer_copy_state(to, plain), LK_OK);
     cr_expect_eq(lk_optimizer_step(to, 0), 0, "a buffer that never was must start as the first gradient");
     lk_optimizer_free(&from), lk_optimizer_free(&to), lk_optimizer_free(&plain);
 }

@@ -23,7 +23,7 @@ static const struct network {
 };
 enum { N_NETWORKS = sizeof networks / sizeof *networks, LANE = 16 };
 
-static lk_trained *trained; /* of the plan: everything */
+static lk_trainable *trainable; /* of the plan: everything */
 
 /* A placed graph in plan, without kernels; release with drop(). */
 static lk_model *make(const lk_model_spec *spec, lk_mode mode, lk_precision precision, lk_plan *plan)
@@ -32,20 +32,20 @@ static lk_model *make(const lk_model_spec *spec, lk_mode mode, lk_precision prec
 
     *plan = (lk_plan){0};
     cr_assert_eq(lk_model_new(spec, &model), LK_OK, "%s", lk_error_message());
-    cr_assert_eq(lk_trained_new(model, NULL, &trained), LK_OK, "%s", lk_error_message());
+    cr_assert_eq(lk_trainable_new(model, NULL, &trainable), LK_OK, "%s", lk_error_message());
     lk_graph_init(&plan->graph, model, mode, precision, LANE);
-    plan->graph.trained = trained;
+    plan->graph.trainable = trainable;
     cr_assert_eq(lk_model_build(model, &plan->graph), LK_OK, "%s", lk_error_message());
-    cr_assert_eq(lk_graph_place(&plan->graph), LK_OK, "%s", lk_error_message());
+    cr_assert_eq(lk_graph_allocate(&plan->graph), LK_OK, "%s", lk_error_message());
     return model;
 }
 
 static void drop(lk_model **model, lk_plan *plan)
 {
-    free(plan->completions);
+    free(plan->grads_ready);
     free(plan->unwritten);
     lk_graph_clear(&plan->graph);
-    lk_trained_free(&trained);
+    lk_trainable_free(&trainable);
     lk_model_free(model);
 }
 
@@ -188,7 +188,7 @@ Test(plan, dead_nodes_are_dropped)
     cr_assert_eq(lk_op_activation(&graph, "unused too", LK_ACT_TANH, unused, &unused), LK_OK);
     cr_assert_eq(lk_op_activation(&graph, "kept", LK_ACT_RELU, x, &kept), LK_OK);
     graph.tensors[kept].arena = LK_ARENA_OUTPUT;
-    cr_assert_eq(lk_graph_place(&graph), LK_OK);
+    cr_assert_eq(lk_graph_allocate(&graph), LK_OK);
 
     cr_assert_eq(graph.n_nodes, 1, "got %d nodes, want 1", graph.n_nodes);
     cr_expect_str_eq(graph.nodes[0].path, "kept");
@@ -219,14 +219,14 @@ Test(plan, no_gradient_of_the_input_is_computed)
 /* Each element must be in one completion, and its writer, if it has one, not after it. */
 static void expect_covered_once(const char *name, const lk_plan *plan)
 {
-    const size_t n = lk_trained_n_grads(trained);
+    const size_t n = lk_trainable_n_grads(trainable);
     int *times = calloc(n, sizeof *times), *after = calloc(n, sizeof *after);
 
-    for (int c = 0; c < plan->n_completions; c++) {
-        cr_expect(c == 0 || plan->completions[c - 1].after <= plan->completions[c].after, "%s: out of order", name);
-        for (size_t e = plan->completions[c].range.begin; e < plan->completions[c].range.end; e++) {
+    for (int c = 0; c < plan->n_grads_ready; c++) {
+        cr_expect(c == 0 || plan->grads_ready[c - 1].after <= plan->grads_ready[c].after, "%s: out of order", name);
+        for (size_t e = plan->grads_ready[c].range.begin; e < plan->grads_ready[c].range.end; e++) {
             times[e]++;
-            after[e] = plan->completions[c].after;
+            after[e] = plan->grads_ready[c].after;
         }
     }
     for (size_t e = 0; e < n; e++) cr_expect_eq(times[e], 1, "%s: element %zu completed %d times", name, e, times[e]);
@@ -244,7 +244,7 @@ static void expect_covered_once(const char *name, const lk_plan *plan)
 /* Together, what nodes write, what is zeroed and the slots are the whole arena. */
 static void expect_written_once(const char *name, const lk_plan *plan)
 {
-    const size_t n = lk_trained_slot(trained, LK_SLOT_LOSS);
+    const size_t n = lk_trainable_slot(trainable, LK_SLOT_LOSS);
     int *times = calloc(n, sizeof *times);
 
     for (int t = 0; t < plan->graph.n_tensors; t++) {
@@ -266,7 +266,7 @@ Test(plan, every_part_of_the_gradient_arena_is_written_and_completed_once)
             lk_plan plan;
             lk_model *model = make(&networks[i].spec, LK_TRAIN, (lk_precision)precision, &plan);
 
-            cr_assert_eq(lk_plan_map_gradients(&plan, trained), LK_OK);
+            cr_assert_eq(lk_plan_map_gradients(&plan, trainable), LK_OK);
             expect_covered_once(networks[i].name, &plan);
             expect_written_once(networks[i].name, &plan);
             drop(&model, &plan);
@@ -279,10 +279,10 @@ Test(plan, statistics_and_last_layers_complete_before_first_layers)
     lk_plan plan;
     lk_model *model = make(&networks[1].spec, LK_TRAIN, LK_FP32, &plan);
 
-    cr_assert_eq(lk_plan_map_gradients(&plan, trained), LK_OK);
-    cr_expect_eq(plan.completions[0].range.begin, lk_trained_n_elem(trained));
-    cr_expect_eq(plan.completions[0].range.end, lk_trained_n_grads(trained));
-    cr_expect_eq(plan.completions[plan.n_completions - 1].range.begin, 0, "the first layer is not last: %zu",
-                 plan.completions[plan.n_completions - 1].range.begin);
+    cr_assert_eq(lk_plan_map_gradients(&plan, trainable), LK_OK);
+    cr_expect_eq(plan.grads_ready[0].range.begin, lk_trainable_n_elem(trainable));
+    cr_expect_eq(plan.grads_ready[0].range.end, lk_trainable_n_grads(trainable));
+    cr_expect_eq(plan.grads_ready[plan.n_grads_ready - 1].range.begin, 0, "the first layer is not last: %zu",
+                 plan.grads_ready[plan.n_grads_ready - 1].range.begin);
     drop(&model, &plan);
 }

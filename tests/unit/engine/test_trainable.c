@@ -18,60 +18,62 @@ static size_t padded(size_t i) { return lk_round_up(lk_model_tensor(model, i)->n
 static size_t at(const char *name) { return (size_t)lk_model_find(model, name); }
 
 /* The set in which tensors matched by `frozen` do not train; those matched by `second` are group 1. */
-static lk_trained *set_of(const char *frozen, const char *second, bool norm_eval)
+static lk_trainable *set_of(const char *frozen, const char *second, bool norm_eval)
 {
     bool trains[MOST_TENSORS];
     int group[MOST_TENSORS];
-    lk_trained *trained;
+    lk_trainable *trainable;
 
     for (size_t i = 0; i < lk_model_n_tensors(model); i++) {
         trains[i] = !lk_glob(frozen, lk_model_tensor(model, i)->name);
         group[i] = lk_glob(second, lk_model_tensor(model, i)->name);
     }
-    const lk_trained_spec spec = {.trains = trains, .group = group, .n_groups = 2, .frozen_norm_eval = norm_eval};
-    cr_assert_eq(lk_trained_new(model, &spec, &trained), LK_OK, "%s", lk_error_message());
-    return trained;
+    const lk_trainable_spec spec = {.trains = trains, .group = group, .n_groups = 2, .frozen_norm_eval = norm_eval};
+    cr_assert_eq(lk_trainable_new(model, &spec, &trainable), LK_OK, "%s", lk_error_message());
+    return trainable;
 }
 
 /* Runs cover exactly what trains, in order of both arenas, without a gap in the packed one. */
-static void expect_packed(const lk_trained *trained)
+static void expect_packed(const lk_trainable *trainable)
 {
     size_t end = 0, n_weights = 0, r = 0;
 
     for (size_t i = 0; i < lk_model_n_tensors(model); i++) {
         const lk_tensor_info *info = lk_model_tensor(model, i);
 
-        if (!lk_trained_has(trained, i)) continue;
-        cr_expect_eq(lk_trained_offset(trained, i), end, "%s lies at %zu, want %zu", info->name,
-                     lk_trained_offset(trained, i), end);
-        while (end >= lk_trained_get_run(trained, r)->grad + lk_trained_get_run(trained, r)->n_elem) r++;
-        const lk_trained_run *run = lk_trained_get_run(trained, r);
+        if (!lk_trainable_has(trainable, i)) continue;
+        cr_expect_eq(lk_trainable_offset(trainable, i), end, "%s lies at %zu, want %zu", info->name,
+                     lk_trainable_offset(trainable, i), end);
+        while (end >= lk_trainable_get_range(trainable, r)->grad + lk_trainable_get_range(trainable, r)->n_elem) r++;
+        const lk_trainable_range *run = lk_trainable_get_range(trainable, r);
         cr_expect_eq(run->param + (end - run->grad), info->offset, "%s: its run says %zu, the model %zu", info->name,
                      run->param + (end - run->grad), info->offset);
-        cr_expect_eq(run->group, lk_trained_group(trained, i));
+        cr_expect_eq(run->group, lk_trainable_group(trainable, i));
         end += padded(i);
         n_weights += info->n_elem;
     }
-    cr_expect_eq(lk_trained_n_elem(trained), end, "got %zu elements, want %zu", lk_trained_n_elem(trained), end);
-    cr_expect_eq(lk_trained_n_weights(trained), n_weights);
+    cr_expect_eq(lk_trainable_n_elem(trainable), end, "got %zu elements, want %zu", lk_trainable_n_elem(trainable),
+                 end);
+    cr_expect_eq(lk_trainable_n_weights(trainable), n_weights);
 }
 
-Test(trained, everything_in_one_group_is_one_run_and_the_parameter_arena, .init = set_up, .fini = tear_down)
+Test(trainable, everything_in_one_group_is_one_run_and_the_parameter_arena, .init = set_up, .fini = tear_down)
 {
-    lk_trained *trained;
+    lk_trainable *trainable;
 
-    cr_assert_eq(lk_trained_new(model, NULL, &trained), LK_OK);
-    expect_packed(trained);
-    cr_expect_eq(lk_trained_n_runs(trained), 1, "got %zu runs", lk_trained_n_runs(trained));
+    cr_assert_eq(lk_trainable_new(model, NULL, &trainable), LK_OK);
+    expect_packed(trainable);
+    cr_expect_eq(lk_trainable_n_ranges(trainable), 1, "got %zu runs", lk_trainable_n_ranges(trainable));
     for (size_t i = 0; i < lk_model_n_tensors(model); i++)
-        cr_expect_eq(lk_trained_offset(trained, i), lk_model_tensor(model, i)->offset, "%s lies at %zu, in params %zu",
-                     lk_model_tensor(model, i)->name, lk_trained_offset(trained, i), lk_model_tensor(model, i)->offset);
-    cr_expect_eq(lk_trained_slot(trained, LK_SLOT_LOSS), lk_model_n_elem(model));
-    lk_trained_free(&trained);
-    cr_expect_null(trained);
+        cr_expect_eq(lk_trainable_offset(trainable, i), lk_model_tensor(model, i)->offset,
+                     "%s lies at %zu, in params %zu", lk_model_tensor(model, i)->name,
+                     lk_trainable_offset(trainable, i), lk_model_tensor(model, i)->offset);
+    cr_expect_eq(lk_trainable_slot(trainable, LK_SLOT_LOSS), lk_model_n_elem(model));
+    lk_trainable_free(&trainable);
+    cr_expect_null(trainable);
 }
 
-Test(trained, any_freezing_is_packed_into_the_fewest_runs, .init = set_up, .fini = tear_down)
+Test(trainable, any_freezing_is_packed_into_the_fewest_runs, .init = set_up, .fini = tear_down)
 {
     const struct { const char *frozen, *second; size_t n_runs; } cases[] = {
         {"[01].*", "none", 1}, {"[58].*", "none", 1}, {"4.*", "none", 2}, {"*.bias", "none", 5},
@@ -79,16 +81,16 @@ Test(trained, any_freezing_is_packed_into_the_fewest_runs, .init = set_up, .fini
     };
 
     for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
-        lk_trained *trained = set_of(cases[c].frozen, cases[c].second, true);
+        lk_trainable *trainable = set_of(cases[c].frozen, cases[c].second, true);
 
-        expect_packed(trained);
-        cr_expect_eq(lk_trained_n_runs(trained), cases[c].n_runs, "frozen %s, group 1 %s: %zu runs, want %zu",
-                     cases[c].frozen, cases[c].second, lk_trained_n_runs(trained), cases[c].n_runs);
-        lk_trained_free(&trained);
+        expect_packed(trainable);
+        cr_expect_eq(lk_trainable_n_ranges(trainable), cases[c].n_runs, "frozen %s, group 1 %s: %zu runs, want %zu",
+                     cases[c].frozen, cases[c].second, lk_trainable_n_ranges(trainable), cases[c].n_runs);
+        lk_trainable_free(&trainable);
     }
 }
 
-Test(trained, only_a_norm_frozen_whole_in_eval_mode_collects_nothing, .init = set_up, .fini = tear_down)
+Test(trainable, only_a_norm_frozen_whole_in_eval_mode_collects_nothing, .init = set_up, .fini = tear_down)
 {
     const struct { const char *frozen; bool norm_eval, first, second; } cases[] = {
         {"[01].*", true, false, true}, {"[01].*", false, true, true}, {"1.weight", true, true, true},
@@ -96,32 +98,32 @@ Test(trained, only_a_norm_frozen_whole_in_eval_mode_collects_nothing, .init = se
     };
 
     for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
-        lk_trained *trained = set_of(cases[c].frozen, "none", cases[c].norm_eval);
-        const bool first = lk_trained_offset(trained, at("1.running_mean")) != SIZE_MAX;
-        const bool second = lk_trained_offset(trained, at("5.running_var")) != SIZE_MAX;
-        const size_t want = lk_trained_n_elem(trained) + (first ? 2 * padded(at("1.running_mean")) : 0) +
+        lk_trainable *trainable = set_of(cases[c].frozen, "none", cases[c].norm_eval);
+        const bool first = lk_trainable_offset(trainable, at("1.running_mean")) != SIZE_MAX;
+        const bool second = lk_trainable_offset(trainable, at("5.running_var")) != SIZE_MAX;
+        const size_t want = lk_trainable_n_elem(trainable) + (first ? 2 * padded(at("1.running_mean")) : 0) +
                             (second ? 2 * padded(at("5.running_mean")) : 0);
 
         cr_expect_eq(first, cases[c].first, "case %zu: layer 1 collects: %d", c, first);
         cr_expect_eq(second, cases[c].second, "case %zu: layer 5 collects: %d", c, second);
-        cr_expect_eq(lk_trained_slot(trained, LK_SLOT_LOSS), want, "case %zu: slots at %zu, want %zu", c,
-                     lk_trained_slot(trained, LK_SLOT_LOSS), want);
-        cr_expect_not(lk_trained_has(trained, at("5.running_mean")), "a statistic is no trained tensor");
-        lk_trained_free(&trained);
+        cr_expect_eq(lk_trainable_slot(trainable, LK_SLOT_LOSS), want, "case %zu: slots at %zu, want %zu", c,
+                     lk_trainable_slot(trainable, LK_SLOT_LOSS), want);
+        cr_expect_not(lk_trainable_has(trainable, at("5.running_mean")), "a statistic is no trained tensor");
+        lk_trainable_free(&trainable);
     }
 }
 
-Test(trained, nothing_to_train_and_unknown_groups_are_refused, .init = set_up, .fini = tear_down)
+Test(trainable, nothing_to_train_and_unknown_groups_are_refused, .init = set_up, .fini = tear_down)
 {
     const bool none[MOST_TENSORS] = {false};
     const int group[MOST_TENSORS] = {[3] = 2};
-    const lk_trained_spec nothing = {.trains = none, .n_groups = 1}, outside = {.group = group, .n_groups = 2};
-    lk_trained *trained;
+    const lk_trainable_spec nothing = {.trains = none, .n_groups = 1}, outside = {.group = group, .n_groups = 2};
+    lk_trainable *trainable;
 
-    cr_expect_eq(lk_trained_new(model, &nothing, &trained), LK_ERR_USAGE);
+    cr_expect_eq(lk_trainable_new(model, &nothing, &trainable), LK_ERR_USAGE);
     cr_expect(strstr(lk_error_message(), "no tensor is left to train"), "message: %s", lk_error_message());
-    cr_expect_null(trained);
-    cr_expect_eq(lk_trained_new(model, &outside, &trained), LK_ERR_USAGE);
+    cr_expect_null(trainable);
+    cr_expect_eq(lk_trainable_new(model, &outside, &trainable), LK_ERR_USAGE);
     cr_expect(strstr(lk_error_message(), lk_model_tensor(model, 3)->name), "message: %s", lk_error_message());
-    cr_expect_eq(lk_trained_new(model, &(lk_trained_spec){0}, &trained), LK_ERR_USAGE);
+    cr_expect_eq(lk_trainable_new(model, &(lk_trainable_spec){0}, &trainable), LK_ERR_USAGE);
 }

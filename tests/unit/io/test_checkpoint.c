@@ -106,17 +106,17 @@ Test(checkpoint, notes_come_back_in_order_with_their_kinds)
 
     save(dir, 2, 3, 4);
     OK(lk_checkpoint_open(dir, &checkpoint));
-    const lk_notes *notes = lk_checkpoint_notes(checkpoint);
-    cr_assert_eq(lk_notes_n(notes), 4);
-    cr_expect_str_eq(lk_notes_path(notes, 0), "loader/epoch");
-    cr_expect_str_eq(lk_notes_path(notes, 3), "run/empty");
-    OK(lk_notes_get_int(notes, "loader/epoch", &epoch));
+    const lk_metadata *metadata = lk_checkpoint_metadata(checkpoint);
+    cr_assert_eq(lk_metadata_n(metadata), 4);
+    cr_expect_str_eq(lk_metadata_path(metadata, 0), "loader/epoch");
+    cr_expect_str_eq(lk_metadata_path(metadata, 3), "run/empty");
+    OK(lk_metadata_get_int(metadata, "loader/epoch", &epoch));
     cr_expect_eq(epoch, 11, "got %ld, want 11", (long)epoch);
-    OK(lk_notes_get_real(notes, "schedule/best", &best));
+    OK(lk_metadata_get_real(metadata, "schedule/best", &best));
     cr_expect_eq(best, 0.1 + 4, "got %.17g, want %.17g", best, 0.1 + 4);
-    OK(lk_notes_get_text(notes, "run/recipe", &text));
+    OK(lk_metadata_get_text(metadata, "run/recipe", &text));
     cr_expect_str_eq(text, "run: {name: \xc3\xa4}\nmodel: {}\n");
-    OK(lk_notes_get_text(notes, "run/empty", &text));
+    OK(lk_metadata_get_text(metadata, "run/empty", &text));
     cr_expect_str_eq(text, "");
     lk_checkpoint_free(&checkpoint);
 }

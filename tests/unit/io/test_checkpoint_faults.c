@@ -112,7 +112,7 @@ Test(checkpoint_faults, a_cut_file_is_named_with_both_lengths)
     save(dir, N, 1, 1);
     for (int i = 0; i < N_FILES; i++) {
         load_bytes(1, all_files[i], &file);
-        const size_t cuts[] = {file.n - 1, file.n / 2, LK_SEAL_BYTES};
+        const size_t cuts[] = {file.n - 1, file.n / 2, LK_FILE_HEADER_BYTES};
         for (size_t c = 0; c < sizeof cuts / sizeof *cuts; c++) {
             store_bytes(file.path, &file, cuts[c]);
             snprintf(lengths, sizeof lengths, "is cut: %zu of its %zu bytes", cuts[c], file.n);
@@ -170,7 +170,7 @@ Test(checkpoint_faults, one_flipped_bit_anywhere_in_a_seal_is_found)
     save(dir, N, 1, 1);
     for (int i = 0; i < N_FILES; i += 4) {
         load_bytes(1, all_files[i], &file);
-        for (size_t place = 0; place < LK_SEAL_BYTES; place++) {
+        for (size_t place = 0; place < LK_FILE_HEADER_BYTES; place++) {
             file.byte[place] ^= (unsigned char)(1 << place % 8);
             store_bytes(file.path, &file, file.n);
             expect_bad(dir, all_files[i], "older checkpoint");

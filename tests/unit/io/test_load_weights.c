@@ -123,14 +123,14 @@ static void fill(lk_ckpt_tensor *out, size_t n, const char *const *paths, int64_
 #define N_OF(array) (sizeof(array) / sizeof *(array))
 
 static lk_status plan(const char *const *here, size_t n_here, const char *const *there, size_t n_there,
-                      const char *const *rules, size_t n_rules, lk_transfer **out)
+                      const char *const *rules, size_t n_rules, lk_weight_match **out)
 {
     static lk_ckpt_tensor a[MOST], b[MOST];
     const lk_words rename = {.word = (char **)rules, .n = (unsigned)n_rules};
 
     fill(a, n_here, here, 2);
     fill(b, n_there, there, 2);
-    return lk_transfer_new(a, n_here, b, n_there, &rename, out);
+    return lk_weight_match_new(a, n_here, b, n_there, &rename, out);
 }
 
 /* The name that one rule gives to one name of the checkpoint. */
@@ -138,13 +138,13 @@ static void expect_renamed(const char *rule, const char *from, const char *want)
 {
     char there[64], here[64];
     const char *there_path = there, *here_path = here;
-    lk_transfer *t;
+    lk_weight_match *t;
 
     snprintf(there, sizeof there, "ema/%s", from);
     snprintf(here, sizeof here, "model/%s", want);
     OK(plan(&here_path, 1, &there_path, 1, &rule, 1, &t));
-    cr_expect_eq(t->n[LK_FATE_LOADED], 1u, "`%s` makes of %s not %s: %s", rule, from, want, t->row[t->n_rows - 1].why);
-    lk_transfer_free(&t);
+    cr_expect_eq(t->n[LK_MATCH_LOADED], 1u, "`%s` makes of %s not %s: %s", rule, from, want, t->row[t->n_rows - 1].why);
+    lk_weight_match_free(&t);
 }
 
 Test(rename, each_star_behind_the_arrow_is_what_that_star_before_it_matched)
@@ -170,18 +170,18 @@ Test(rename, the_first_rule_that_matches_wins)
 {
     const char *here[] = {"model/x.weight", "model/y.bias"}, *there[] = {"model/0.weight", "model/0.bias"};
     const char *rules[] = {"*.weight -> x.weight", "0.* -> y.*"};
-    lk_transfer *t;
+    lk_weight_match *t;
 
     OK(plan(here, 2, there, 2, rules, 2, &t));
-    cr_expect_eq(t->n[LK_FATE_LOADED], 2u);
+    cr_expect_eq(t->n[LK_MATCH_LOADED], 2u);
     cr_expect_str_eq(lk_tensor_name(t->row[0].there), "0.weight");
-    lk_transfer_free(&t);
+    lk_weight_match_free(&t);
 }
 
 static void expect_failure(const char *rule, const char *want)
 {
     const char *here[] = {"model/0.weight"}, *there[] = {"model/0.weight", "model/1.weight", "model/1.bias"};
-    lk_transfer *t = NULL;
+    lk_weight_match *t = NULL;
 
     cr_expect_eq(plan(here, 1, there, 3, &rule, 1, &t), LK_ERR_USAGE, "%s", rule);
     cr_expect_str_eq(lk_error_message(), want, "\n  got:  %s\n  want: %s", lk_error_message(), want);
@@ -200,18 +200,18 @@ Test(rename, a_pattern_that_could_match_in_very_many_ways_ends)
 {
     char name[64] = "model/";
     const char *there = name, *rule = "*a*a*a*a*a*b -> x";
-    lk_transfer *t = NULL;
+    lk_weight_match *t = NULL;
 
     memset(name + 6, 'a', 40);
     cr_expect_eq(plan(&there, 1, &there, 1, &rule, 1, &t), LK_ERR_USAGE);
     cr_expect_eq(lk_rename_check("********* -> x"), LK_ERR_USAGE, "more than eight stars");
 }
 
-static void expect_report(const lk_transfer *t, const char *want)
+static void expect_report(const lk_weight_match *t, const char *want)
 {
     char text[1024];
 
-    lk_transfer_describe(t, text, sizeof text);
+    lk_weight_match_describe(t, text, sizeof text);
     cr_expect_str_eq(text, want, "\n  got:  %s\n  want: %s", text, want);
 }
 
@@ -223,102 +223,102 @@ Test(meeting, every_tensor_of_both_sides_has_its_fate_and_reason)
     char *rules[] = {"b.* -> *"};
     const lk_words rename = {rules, 1};
     lk_ckpt_tensor here[3], there[3];
-    lk_transfer *t;
+    lk_weight_match *t;
 
     fill(here, 3, here_paths, 2);
     fill(there, 3, there_paths, 2);
     there[0].shape[0] = 10;
-    OK(lk_transfer_new(here, 3, there, 3, &rename, &t));
+    OK(lk_weight_match_new(here, 3, there, 3, &rename, &t));
     cr_assert_eq(t->n_rows, 4u);
-    cr_expect(t->row[0].fate == LK_FATE_LOADED && t->row[0].here == &here[0] && t->row[0].there == &there[2]);
-    cr_expect(t->row[1].fate == LK_FATE_FRESH && t->row[1].there == &there[0]);
-    cr_expect(t->row[2].fate == LK_FATE_FRESH && !t->row[2].there);
-    cr_expect(t->row[3].fate == LK_FATE_UNUSED && !t->row[3].here && t->row[3].there == &there[1]);
-    expect_report(t, "1 loaded, 2 fresh (8.weight: shape (10, 3) in the checkpoint, (2, 3) here; new: absent in the "
-                     "checkpoint), 1 unused (old: absent here)");
+    cr_expect(t->row[0].result == LK_MATCH_LOADED && t->row[0].here == &here[0] && t->row[0].there == &there[2]);
+    cr_expect(t->row[1].result == LK_MATCH_MISSING && t->row[1].there == &there[0]);
+    cr_expect(t->row[2].result == LK_MATCH_MISSING && !t->row[2].there);
+    cr_expect(t->row[3].result == LK_MATCH_UNEXPECTED && !t->row[3].here && t->row[3].there == &there[1]);
+    expect_report(t, "1 loaded, 2 missing (8.weight: shape (10, 3) in the checkpoint, (2, 3) here; new: absent in the "
+                     "checkpoint), 1 unexpected (old: absent here)");
 
-    OK(lk_transfer_check(t, false));
-    cr_expect_eq(lk_transfer_check(t, true), LK_ERR_USAGE);
+    OK(lk_weight_match_check(t, false));
+    cr_expect_eq(lk_weight_match_check(t, true), LK_ERR_USAGE);
     cr_expect_not_null(strstr(lk_error_message(), "8.weight: shape (10, 3) in the checkpoint, (2, 3) here"));
     cr_expect_not_null(strstr(lk_error_message(), "strict: false loads what fits"));
-    lk_transfer_free(&t);
+    lk_weight_match_free(&t);
 }
 
 Test(meeting, equal_elements_in_another_shape_do_not_fit)
 {
     lk_ckpt_tensor here = {"model/w", 2, {2, 6}, 12, NULL}, there = {"model/w", 3, {2, 3, 2}, 12, NULL};
-    lk_transfer *t;
+    lk_weight_match *t;
 
-    OK(lk_transfer_new(&here, 1, &there, 1, &(lk_words){NULL, 0}, &t));
-    expect_report(t, "0 loaded, 1 fresh (w: shape (2, 3, 2) in the checkpoint, (2, 6) here), 0 unused");
-    lk_transfer_free(&t);
+    OK(lk_weight_match_new(&here, 1, &there, 1, &(lk_words){NULL, 0}, &t));
+    expect_report(t, "0 loaded, 1 missing (w: shape (2, 3, 2) in the checkpoint, (2, 6) here), 0 unexpected");
+    lk_weight_match_free(&t);
 }
 
 Test(meeting, nothing_that_fits_is_an_error_also_when_not_strict)
 {
     const char *here[] = {"model/a"}, *there[] = {"model/b"};
-    lk_transfer *t;
+    lk_weight_match *t;
 
     OK(plan(here, 1, there, 1, NULL, 0, &t));
-    cr_expect_eq(lk_transfer_check(t, false), LK_ERR_USAGE);
-    cr_expect_not_null(strstr(lk_error_message(), "no tensor of the checkpoint fits this model: 0 loaded, 1 fresh (a: absent "
-                                                  "in the checkpoint), 1 unused (b: absent here)"), "%s", lk_error_message());
-    lk_transfer_free(&t);
+    cr_expect_eq(lk_weight_match_check(t, false), LK_ERR_USAGE);
+    cr_expect_not_null(strstr(lk_error_message(), "no tensor of the checkpoint fits this model: 0 loaded, 1 missing (a: absent "
+                                                  "in the checkpoint), 1 unexpected (b: absent here)"), "%s", lk_error_message());
+    lk_weight_match_free(&t);
 }
 
 Test(meeting, a_tensor_that_is_left_over_is_refused_only_when_strict)
 {
     const char *here[] = {"model/a"}, *there[] = {"model/a", "model/b"};
-    lk_transfer *t;
+    lk_weight_match *t;
 
     OK(plan(here, 1, there, 2, NULL, 0, &t));
-    OK(lk_transfer_check(t, false));
-    cr_expect_eq(lk_transfer_check(t, true), LK_ERR_USAGE);
-    lk_transfer_free(&t);
+    OK(lk_weight_match_check(t, false));
+    cr_expect_eq(lk_weight_match_check(t, true), LK_ERR_USAGE);
+    lk_weight_match_free(&t);
     OK(plan(here, 1, there, 1, NULL, 0, &t));
-    OK(lk_transfer_check(t, true));
-    lk_transfer_free(&t);
+    OK(lk_weight_match_check(t, true));
+    lk_weight_match_free(&t);
 }
 
 Test(meeting, a_text_of_any_length_is_cut_not_overrun)
 {
     const char *here[] = {"model/a"}, *there[] = {"model/b"};
-    lk_transfer *t;
+    lk_weight_match *t;
 
     OK(plan(here, 1, there, 1, NULL, 0, &t));
     for (size_t n = 1; n < 64; n++) {
         char text[65];
 
         memset(text, '#', sizeof text);
-        lk_transfer_describe(t, text, n);
+        lk_weight_match_describe(t, text, n);
         cr_expect_eq(text[n], '#', "%zu bytes", n);
         cr_expect_lt(strlen(text), n);
     }
-    lk_transfer_free(&t);
+    lk_weight_match_free(&t);
 }
 
 /* --------------------------------------------------------------- loading */
 
 /* What is loaded has the checkpoint's values, written by three parts; the rest keeps its own. */
-Test(loading, values_come_from_the_checkpoint_and_what_is_fresh_is_left_alone)
+Test(loading, values_come_from_the_checkpoint_and_what_is_missing_is_left_alone)
 {
     char dir[64], path[96];
     float weight[35], fresh[4] = {1, 2, 3, 4};
     lk_ckpt_tensor here[] = {{"model/x.weight", 2, {7, 5}, 35, weight}, {"model/one", 2, {4, 1}, 4, fresh}};
     char *rules[] = {"0.* -> x.*"};
     lk_checkpoint *ckpt;
-    lk_transfer *t;
+    lk_weight_match *t;
 
     make_folder(dir);
     save(dir, 3, 5, 2);
     snprintf(path, sizeof path, "%s/latest", dir);
     OK(lk_checkpoint_open(path, &ckpt));
-    OK(lk_transfer_new(here, 2, lk_checkpoint_tensor(ckpt, 0), 1, &(lk_words){rules, 1}, &t));
-    OK(lk_transfer_load(t, ckpt));
+    OK(lk_weight_match_new(here, 2, lk_checkpoint_tensor(ckpt, 0), 1, &(lk_words){rules, 1}, &t));
+    OK(lk_weight_match_load(t, ckpt));
     for (size_t i = 0; i < 35; i++)
         cr_expect_eq(weight[i], value_of(0, i, 2), "element %zu: got %g, want %g", i, weight[i], value_of(0, i, 2));
     for (size_t i = 0; i < 4; i++) cr_expect_eq(fresh[i], (float)(i + 1), "fresh[%zu] became %g", i, fresh[i]);
-    lk_transfer_free(&t);
+    lk_weight_match_free(&t);
     lk_checkpoint_free(&ckpt);
     OK(lk_remove_tree(dir));
 }

@@ -415,7 +415,7 @@ Test(loader, an_error_met_while_reading_ahead_comes_with_its_batch)
 
     for (int f = 0; f < 2; f++) {
         lk_dataset *data = make_data(N, features[f]);
-        data->gather = fail_at_sample_9;
+        data->fetch = fail_at_sample_9;
         lk_loader_spec spec = {.batch = 4, .lanes = 1, .lane_end = 1, .n_output = 1};
         lk_loader *loader = make_loader(data, &spec);
         lk_batch batch;

@@ -8,91 +8,91 @@
 #include "io/file/files.h"
 #include "io/file/metadata.h"
 
-static lk_notes *notes_of_each_kind(void)
+static lk_metadata *notes_of_each_kind(void)
 {
-    lk_notes *notes;
+    lk_metadata *metadata;
 
-    cr_assert_eq(lk_notes_new(&notes), LK_OK);
-    cr_assert_eq(lk_notes_set_int(notes, "loader/epoch", INT64_MIN), LK_OK);
-    cr_assert_eq(lk_notes_set_real(notes, "schedule/best", 0.1), LK_OK);
-    cr_assert_eq(lk_notes_set_text(notes, "run/recipe", "run: {name: a}\n"), LK_OK);
-    return notes;
+    cr_assert_eq(lk_metadata_new(&metadata), LK_OK);
+    cr_assert_eq(lk_metadata_set_int(metadata, "loader/epoch", INT64_MIN), LK_OK);
+    cr_assert_eq(lk_metadata_set_real(metadata, "schedule/best", 0.1), LK_OK);
+    cr_assert_eq(lk_metadata_set_text(metadata, "run/recipe", "run: {name: a}\n"), LK_OK);
+    return metadata;
 }
 
-static void expect_each_kind(const lk_notes *notes)
+static void expect_each_kind(const lk_metadata *metadata)
 {
     int64_t epoch;
     double best;
     const char *recipe;
 
-    cr_assert_eq(lk_notes_get_int(notes, "loader/epoch", &epoch), LK_OK, "%s", lk_error_message());
-    cr_assert_eq(lk_notes_get_real(notes, "schedule/best", &best), LK_OK, "%s", lk_error_message());
-    cr_assert_eq(lk_notes_get_text(notes, "run/recipe", &recipe), LK_OK, "%s", lk_error_message());
+    cr_assert_eq(lk_metadata_get_int(metadata, "loader/epoch", &epoch), LK_OK, "%s", lk_error_message());
+    cr_assert_eq(lk_metadata_get_real(metadata, "schedule/best", &best), LK_OK, "%s", lk_error_message());
+    cr_assert_eq(lk_metadata_get_text(metadata, "run/recipe", &recipe), LK_OK, "%s", lk_error_message());
     cr_expect_eq(epoch, INT64_MIN);
     cr_expect_eq(best, 0.1);
     cr_expect_str_eq(recipe, "run: {name: a}\n");
 }
 
-Test(notes, give_back_what_was_set)
+Test(metadata, give_back_what_was_set)
 {
-    lk_notes *notes = notes_of_each_kind();
+    lk_metadata *metadata = notes_of_each_kind();
 
-    expect_each_kind(notes);
-    lk_notes_free(&notes);
-    cr_expect_null(notes);
-    lk_notes_free(&notes);
+    expect_each_kind(metadata);
+    lk_metadata_free(&metadata);
+    cr_expect_null(metadata);
+    lk_metadata_free(&metadata);
 }
 
-Test(notes, an_absent_note_and_one_of_another_kind_are_told_apart)
+Test(metadata, an_absent_note_and_one_of_another_kind_are_told_apart)
 {
-    lk_notes *notes = notes_of_each_kind();
+    lk_metadata *metadata = notes_of_each_kind();
     int64_t value;
 
-    cr_expect_not(lk_notes_has(notes, "loader/index"));
-    cr_expect_eq(lk_notes_get_int(notes, "loader/index", &value), LK_ERR_CHECKPOINT);
+    cr_expect_not(lk_metadata_has(metadata, "loader/index"));
+    cr_expect_eq(lk_metadata_get_int(metadata, "loader/index", &value), LK_ERR_CHECKPOINT);
     cr_expect_str_eq(lk_error_message(), "the note loader/index is missing");
-    cr_expect_eq(lk_notes_get_int(notes, "schedule/best", &value), LK_ERR_CHECKPOINT);
+    cr_expect_eq(lk_metadata_get_int(metadata, "schedule/best", &value), LK_ERR_CHECKPOINT);
     cr_expect_str_eq(lk_error_message(), "the note schedule/best is a real number, expected a whole number");
-    lk_notes_free(&notes);
+    lk_metadata_free(&metadata);
 }
 
-Test(notes, keep_the_order_of_first_setting_through_many_and_a_replacement)
+Test(metadata, keep_the_order_of_first_setting_through_many_and_a_replacement)
 {
     enum { N = 1000 };
-    lk_notes *notes;
+    lk_metadata *metadata;
     char path[32];
     int64_t value;
 
-    cr_assert_eq(lk_notes_new(&notes), LK_OK);
+    cr_assert_eq(lk_metadata_new(&metadata), LK_OK);
     for (int i = 0; i < N; i++) {
         snprintf(path, sizeof path, "n/%d", i);
-        cr_assert_eq(lk_notes_set_text(notes, path, "text"), LK_OK);
+        cr_assert_eq(lk_metadata_set_text(metadata, path, "text"), LK_OK);
     }
     for (int i = 0; i < N; i++) {
         snprintf(path, sizeof path, "n/%d", i);
-        cr_assert_eq(lk_notes_set_int(notes, path, i), LK_OK);
+        cr_assert_eq(lk_metadata_set_int(metadata, path, i), LK_OK);
     }
-    cr_expect_eq(lk_notes_n(notes), N, "%zu notes, want %d", lk_notes_n(notes), N);
+    cr_expect_eq(lk_metadata_n(metadata), N, "%zu notes, want %d", lk_metadata_n(metadata), N);
     for (int i = 0; i < N; i++) {
         snprintf(path, sizeof path, "n/%d", i);
-        cr_expect_str_eq(lk_notes_path(notes, (size_t)i), path);
-        cr_assert_eq(lk_notes_get_int(notes, path, &value), LK_OK);
+        cr_expect_str_eq(lk_metadata_path(metadata, (size_t)i), path);
+        cr_assert_eq(lk_metadata_get_int(metadata, path, &value), LK_OK);
         cr_expect_eq(value, i);
     }
-    lk_notes_free(&notes);
+    lk_metadata_free(&metadata);
 }
 
-Test(notes, a_copy_outlives_its_source)
+Test(metadata, a_copy_outlives_its_source)
 {
-    lk_notes *notes = notes_of_each_kind(), *copy;
+    lk_metadata *metadata = notes_of_each_kind(), *copy;
 
-    cr_assert_eq(lk_notes_copy(notes, &copy), LK_OK);
-    lk_notes_free(&notes);
+    cr_assert_eq(lk_metadata_copy(metadata, &copy), LK_OK);
+    lk_metadata_free(&metadata);
     expect_each_kind(copy);
-    cr_expect_eq(lk_notes_kind(copy, 0), LK_NOTE_INT);
-    cr_expect_eq(lk_notes_kind(copy, 1), LK_NOTE_REAL);
-    cr_expect_eq(lk_notes_kind(copy, 2), LK_NOTE_TEXT);
-    lk_notes_free(&copy);
+    cr_expect_eq(lk_metadata_kind(copy, 0), LK_NOTE_INT);
+    cr_expect_eq(lk_metadata_kind(copy, 1), LK_NOTE_REAL);
+    cr_expect_eq(lk_metadata_kind(copy, 2), LK_NOTE_TEXT);
+    lk_metadata_free(&copy);
 }
 
 static char *temporary_dir(void)

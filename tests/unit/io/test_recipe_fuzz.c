@@ -6,7 +6,7 @@
 enum { N_MUTATIONS = 10000, MOST_EDITS = 4, ROOM = 1 << 14 };
 
 /* Pieces that reach the far corners sooner than single bytes do. */
-static const char *const pieces[] = {
+static const char *const extents[] = {
     "null", "{}", "[]", "{a: b}", "[1, 2]", ": ", "- ", "\n  ", "&a ", "*a", "'", "\"", "\\0", "<<", "? ", "| ", "!!int ",
     "#", "~", "1e999", "-1", "true", "\xff", "\xef\xbb\xbf", "optimizer.betas=[.9, .99]\n", "ema=null\n",
     "data.train=\n", "schedulers: [{kind: none}]", "{kind: linear}, ", "milestones: [1], ", "kind: chained\n", "model={kind: cnn}\n", "betas: [0.1, 0.2], ", "kind: ", "validation: v, ", "---\n", "\t", "%"};
@@ -22,8 +22,8 @@ static uint64_t draw(uint64_t *state, uint64_t below)
 static size_t edit(char *text, size_t n, uint64_t *random)
 {
     const size_t at = draw(random, n + 1), length = draw(random, 12);
-    const char *piece = pieces[draw(random, sizeof pieces / sizeof *pieces)];
-    const size_t piece_length = strlen(piece);
+    const char *extent = extents[draw(random, sizeof extents / sizeof *extents)];
+    const size_t piece_length = strlen(extent);
 
     switch (draw(random, 4)) {
     case 0:
@@ -33,7 +33,7 @@ static size_t edit(char *text, size_t n, uint64_t *random)
     case 1:
         if (n + piece_length > ROOM) return n;
         memmove(text + at + piece_length, text + at, n - at);
-        memcpy(text + at, piece, piece_length);
+        memcpy(text + at, extent, piece_length);
         return n + piece_length;
     case 2:
         if (at < n) text[at] = (char)(1 + draw(random, 255));

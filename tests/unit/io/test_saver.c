@@ -80,31 +80,31 @@ Test(saver, what_changes_after_begin_is_not_saved)
     char before[33], model_digest[33], ema_digest[33];
     lk_saver *savers[2];
     lk_checkpoint *checkpoint;
-    lk_notes *notes = make_notes(1);
+    lk_metadata *metadata = make_metadata(1);
     int64_t epoch;
 
     new_savers(savers, dir, 2, 3);
     for (int64_t step = 1; step <= 3; step++) { /* the first lays the files out, the others use them again */
         for (size_t i = 0; i < n_elem; i++) values[i] = (float)((i + (size_t)step) % 65521);
-        OK(lk_notes_set_int(notes, "loader/epoch", step));
+        OK(lk_metadata_set_int(metadata, "loader/epoch", step));
         OK(lk_digest(&model, 1, "model/", before));
-        OK(lk_saver_begin(savers[0], step, &model, 1, &ema, 1, notes));
+        OK(lk_saver_begin(savers[0], step, &model, 1, &ema, 1, metadata));
         OK(lk_saver_begin(savers[1], step, &model, 1, NULL, 0, NULL));
         memset(values, 0xff, n_elem * sizeof *values);
-        OK(lk_notes_set_int(notes, "loader/epoch", -1));
+        OK(lk_metadata_set_int(metadata, "loader/epoch", -1));
         publish_all(savers, 2, false);
 
         OK(lk_checkpoint_open(dir, &checkpoint));
         OK(lk_checkpoint_digest(checkpoint, "model/", model_digest));
         OK(lk_checkpoint_digest(checkpoint, "ema/", ema_digest));
-        OK(lk_notes_get_int(lk_checkpoint_notes(checkpoint), "loader/epoch", &epoch));
+        OK(lk_metadata_get_int(lk_checkpoint_metadata(checkpoint), "loader/epoch", &epoch));
         cr_expect_str_eq(model_digest, before);
         cr_expect_str_eq(ema_digest, before);
         cr_expect_eq(epoch, step, "got %ld, want %ld", (long)epoch, (long)step);
         lk_checkpoint_free(&checkpoint);
     }
     free_savers(savers, 2);
-    lk_notes_free(&notes);
+    lk_metadata_free(&metadata);
     lk_free(&values);
 }
 
@@ -131,14 +131,14 @@ Test(saver, late_tensors_are_read_when_they_have_arrived)
     OK(lk_saver_new(dir, 0, 1, 2, &saver));
     lk_saver_set_source(saver, arrive, &a);
     for (int step = 1; step <= 2; step++) {
-        lk_notes *notes = make_notes(step);
+        lk_metadata *metadata = make_metadata(step);
 
         a.value = (float)step;
-        OK(lk_saver_begin(saver, step, &model, 1, NULL, 0, notes));
+        OK(lk_saver_begin(saver, step, &model, 1, NULL, 0, metadata));
         memset(path, 'x', 5); /* paths and the list itself are the caller's again */
         publish_all(&saver, 1, false);
         memcpy(path, "model", 5);
-        lk_notes_free(&notes);
+        lk_metadata_free(&metadata);
         cr_expect_eq(first_value(dir), a.value, "got %g, want %g", (double)first_value(dir), (double)a.value);
     }
     lk_saver_free(&saver);
@@ -150,16 +150,16 @@ Test(saver, late_tensors_that_do_not_arrive_fail_the_save)
     arrival a = {values, 35, 0.0f, LK_ERR_SYSTEM};
     const lk_ckpt_tensor model = {"model/0.weight", 2, {7, 5}, 35, values};
     lk_saver *saver;
-    lk_notes *notes = make_notes(1);
+    lk_metadata *metadata = make_metadata(1);
 
     OK(lk_saver_new(dir, 0, 1, 2, &saver));
     lk_saver_set_source(saver, arrive, &a);
-    OK(lk_saver_begin(saver, 1, &model, 1, NULL, 0, notes));
+    OK(lk_saver_begin(saver, 1, &model, 1, NULL, 0, metadata));
     cr_expect_eq(lk_saver_wait(saver), LK_ERR_SYSTEM);
     cr_expect(strstr(lk_error_message(), "the copy from device 0 failed"), "message: %s", lk_error_message());
     cr_expect_neq(lk_saver_publish(saver, false), LK_OK);
     cr_expect_str_eq(steps_there(), "");
-    lk_notes_free(&notes);
+    lk_metadata_free(&metadata);
     lk_saver_free(&saver);
 }
 

@@ -8,13 +8,13 @@
 #include "io/file/files.h"
 #include "io/io.h"
 
-static char *summary_of(const lk_notes *notes)
+static char *summary_of(const lk_metadata *metadata)
 {
     char dir[] = LK_BINARY_DIR "/tests/summary-XXXXXX", path[512], *text;
 
     cr_assert(mkdtemp(dir));
     snprintf(path, sizeof path, "%s/summary.json", dir);
-    cr_assert_eq(lk_summary_write(path, notes), LK_OK, "%s", lk_error_message());
+    cr_assert_eq(lk_summary_write(path, metadata), LK_OK, "%s", lk_error_message());
     cr_assert_eq(lk_read_file(path, &text, NULL), LK_OK);
     return text;
 }
@@ -24,33 +24,33 @@ Test(summary, keeps_order_and_groups_what_stands_before_a_slash)
     static const char want[] = "{\n  \"epochs\": 3,\n  \"metrics\": {\n    \"validation.mse\": 0.5,\n"
                                "    \"ema.validation.mse\": null\n  },\n  \"digest\": \"ab\",\n"
                                "  \"best\": {\n    \"validation.mse\": -2.0\n  }\n}\n";
-    lk_notes *notes;
+    lk_metadata *metadata;
 
-    cr_assert_eq(lk_notes_new(&notes), LK_OK);
-    lk_notes_set_int(notes, "epochs", 3);
-    lk_notes_set_real(notes, "metrics/validation.mse", 0.5);
-    lk_notes_set_text(notes, "digest", "ab");
-    lk_notes_set_real(notes, "metrics/ema.validation.mse", NAN);
-    lk_notes_set_real(notes, "best/validation.mse", -2);
-    char *text = summary_of(notes);
+    cr_assert_eq(lk_metadata_new(&metadata), LK_OK);
+    lk_metadata_set_int(metadata, "epochs", 3);
+    lk_metadata_set_real(metadata, "metrics/validation.mse", 0.5);
+    lk_metadata_set_text(metadata, "digest", "ab");
+    lk_metadata_set_real(metadata, "metrics/ema.validation.mse", NAN);
+    lk_metadata_set_real(metadata, "best/validation.mse", -2);
+    char *text = summary_of(metadata);
     cr_expect_str_eq(text, want, "got:\n%s\nwant:\n%s", text, want);
     free(text);
-    lk_notes_free(&notes);
+    lk_metadata_free(&metadata);
 }
 
 Test(summary, numbers_come_back_bit_by_bit)
 {
     const double values[] = {0.1, 1.0 / 3, 1e-300, 47123.456789};
-    lk_notes *notes;
+    lk_metadata *metadata;
     char path[8];
 
-    cr_assert_eq(lk_notes_new(&notes), LK_OK);
+    cr_assert_eq(lk_metadata_new(&metadata), LK_OK);
     for (int i = 0; i < 4; i++) {
         snprintf(path, sizeof path, "v/%d", i);
-        lk_notes_set_real(notes, path, values[i]);
+        lk_metadata_set_real(metadata, path, values[i]);
     }
-    lk_notes_set_int(notes, "big", INT64_MAX);
-    char *text = summary_of(notes);
+    lk_metadata_set_int(metadata, "big", INT64_MAX);
+    char *text = summary_of(metadata);
     json_t *root = json_loads(text, 0, NULL);
     for (int i = 0; i < 4; i++) {
         snprintf(path, sizeof path, "%d", i);
@@ -60,5 +60,5 @@ Test(summary, numbers_come_back_bit_by_bit)
     cr_expect_eq(json_integer_value(json_object_get(root, "big")), INT64_MAX);
     json_decref(root);
     free(text);
-    lk_notes_free(&notes);
+    lk_metadata_free(&metadata);
 }
