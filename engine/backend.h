@@ -6,6 +6,7 @@
 #define LK_BACKEND_H
 
 #include "engine/graph/graph.h"
+#include "engine/optim/optim.h"
 
 #ifdef __cplusplus
 extern "C" {

@@ -8,7 +8,7 @@
 #ifndef LK_DIST_NCCL_H
 #define LK_DIST_NCCL_H
 
-#include "engine/engine.h"
+#include "engine/run.h"
 
 #ifdef __cplusplus
 extern "C" {

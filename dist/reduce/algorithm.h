@@ -5,12 +5,9 @@
 #include "dist/reduce/mem_space.h"
 #include "dist/reduce/p2p.h"
 
-/* Elements [begin, end) of a gradient arena. */
-typedef struct lk_range { size_t begin, end; } lk_range;
+enum { LK_RANGE_ALIGN = 16 }; /* ranges and their parts begin at cache lines, where copies are fastest */
 
-enum { LK_RANGE_ALIGN = 16 }; /* slices and their parts begin at cache lines, where copies are fastest */
-
-/* Worker s's part of a slice that `size` workers share; the first is the longest, the last may be empty. */
+/* Worker s's part of a range that `size` workers share; the first is the longest, the last may be empty. */
 static inline lk_range lk_range_part(lk_range slice, int s, int size)
 {
     const size_t lines = (slice.end - slice.begin + LK_RANGE_ALIGN - 1) / LK_RANGE_ALIGN;

@@ -4,7 +4,7 @@
 
 #include <stdatomic.h>
 
-#include "engine/engine.h"
+#include "engine/base/base.h"
 
 typedef struct lk_background lk_background;
 

@@ -3,6 +3,7 @@
 #define LK_DIST_MEM_SPACE_H
 
 #include "dist/reduce/tree.h"
+#include "engine/run.h"
 
 typedef struct lk_mem_space {
     lk_engine *engine; /* borrowed; NULL: host memory.  Else calls only queue, on `queue` */

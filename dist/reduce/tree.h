@@ -5,7 +5,7 @@
 #ifndef LK_DIST_TREE_H
 #define LK_DIST_TREE_H
 
-#include "engine/engine.h"
+#include "engine/base/base.h"
 
 enum { LK_TREE_DEPTH = 64 }; /* more nodes than any stack of them holds: two a level, and an int has 31 levels */
 

@@ -1,5 +1,5 @@
 /* Small things every room needs: parts of rows, aligned storage, globs, the nearest word. */
-#include "engine/engine.h"
+#include "engine/base/base.h"
 
 #include <fnmatch.h>
 #include <stdlib.h>

@@ -5,7 +5,7 @@
  * in all key bits, whatever small numbers purposes and subs are.  Uniform and normal draws of one stream use
  * counters that differ in the last word and never share bits.
  */
-#include "engine/engine.h"
+#include "engine/base/base.h"
 #include "engine/base/philox.h"
 
 #include <math.h>

@@ -1,5 +1,5 @@
 /* Status and messages: one message and one trace per thread, in fixed buffers, so that failing never allocates. */
-#include "engine/engine.h"
+#include "engine/base/base.h"
 
 #include <stdarg.h>
 #include <stdio.h>

@@ -8,7 +8,7 @@
 #ifndef LK_GRAPH_H
 #define LK_GRAPH_H
 
-#include "engine/engine.h"
+#include "engine/run.h"
 
 #ifdef __cplusplus
 extern "C" {

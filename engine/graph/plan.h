@@ -1,5 +1,5 @@
 /*
- * A plan: one graph (a mode and a lane size), placed and bound to a backend's kernels, ready to run.  Private to
+ * A plan: one graph (a mode and a lane size), allocated and bound to a backend's kernels, ready to run.  Private to
  * engine/.
  */
 #ifndef LK_PLAN_H
@@ -7,13 +7,10 @@
 
 #include "engine/backend.h"
 
-/* Elements [begin, end) of the gradient arena. */
-typedef struct lk_range { size_t begin, end; } lk_range;
-
 /* A range that is final once node `after` has run. */
 typedef struct lk_grad_ready {
     int after;
-    lk_range range;
+    lk_range range;  /* of the gradient arena */
 } lk_grad_ready;
 
 typedef struct lk_plan {

@@ -2,7 +2,7 @@
 #ifndef LK_TRAINED_H
 #define LK_TRAINED_H
 
-#include "engine/engine.h"
+#include "engine/model/model.h"
 
 enum { LK_ALIGN_ELEM = 16 }; /* every tensor begins at a multiple of it, in every arena: a cache line of floats */
 

@@ -1,5 +1,5 @@
 /* Early stopping: best metric so far and how many observations in a row did not beat it.  NaN beats nothing. */
-#include "engine/engine.h"
+#include "engine/schedule/schedule.h"
 
 #include <math.h>
 

@@ -5,7 +5,7 @@
 #ifndef LK_OPTIM_EXPRESSION_H
 #define LK_OPTIM_EXPRESSION_H
 
-#include "engine/engine.h"
+#include "engine/schedule/schedule.h"
 
 enum { LK_MAX_VARIABLES = 2 };
 

@@ -2,7 +2,7 @@
 #ifndef LK_OPTIM_PLATEAU_H
 #define LK_OPTIM_PLATEAU_H
 
-#include "engine/engine.h"
+#include "engine/schedule/schedule.h"
 
 /* path: of the schedule, for messages.  Errors: LK_ERR_USAGE naming the key. */
 lk_status lk_plateau_check(const char *path, const lk_schedule_spec *spec);

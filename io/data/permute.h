@@ -2,7 +2,7 @@
 #ifndef LK_IO_PERMUTE_H
 #define LK_IO_PERMUTE_H
 
-#include "engine/engine.h"
+#include "engine/base/base.h"
 
 enum { LK_PERMUTE_ROUNDS = 24 };
 

@@ -14,7 +14,7 @@
 
 #include <hdf5.h>
 
-#include "engine/engine.h"
+#include "engine/base/base.h"
 
 #ifdef __cplusplus
 extern "C" {

@@ -4,7 +4,7 @@
 
 #include <stdio.h>
 
-#include "engine/engine.h"
+#include "engine/base/base.h"
 
 typedef struct gnuplot gnuplot;
 

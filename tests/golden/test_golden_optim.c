@@ -3,6 +3,7 @@
  *
  * The network, its weights and its gradients are made here by the script's formula; the file holds what came out.
  */
+#include "engine/schedule/schedule.h"
 #include "tests/support/golden.h"
 
 #include <criterion/criterion.h>

@@ -2,7 +2,7 @@
 #ifndef LK_IO_CSV_H
 #define LK_IO_CSV_H
 
-#include "engine/engine.h"
+#include "engine/base/base.h"
 
 typedef struct lk_csv {
     const char *path;    /* borrowed */

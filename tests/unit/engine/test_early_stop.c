@@ -2,7 +2,7 @@
 #include <criterion/criterion.h>
 #include <math.h>
 
-#include "engine/engine.h"
+#include "engine/schedule/schedule.h"
 
 /* Expects stop at the observation `want` from 0, or never (-1). */
 static void expect_stop(lk_early_stop_spec spec, const double *metrics, int n, int want)

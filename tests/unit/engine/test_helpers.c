@@ -2,7 +2,7 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
-#include "engine/engine.h"
+#include "engine/base/base.h"
 
 Test(helpers, parts_cover_every_row_once_and_differ_by_at_most_one)
 {

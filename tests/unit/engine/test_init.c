@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "engine/engine.h"
+#include "engine/model/model.h"
 
 enum { IN = 300, OUT = 200, SEED = 42 };
 

@@ -2,7 +2,7 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
-#include "engine/engine.h"
+#include "engine/model/model.h"
 
 static lk_model_spec mlp_spec(void)
 {

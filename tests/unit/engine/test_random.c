@@ -2,7 +2,7 @@
 #include <criterion/criterion.h>
 #include <math.h>
 
-#include "engine/engine.h"
+#include "engine/base/base.h"
 #include "engine/base/philox.h"
 
 /* The vectors of Random123's kat_vectors, philox4x32 with 10 rounds. */

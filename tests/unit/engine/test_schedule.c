@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "engine/engine.h"
+#include "engine/schedule/schedule.h"
 
 static const lk_schedule_spec plateau = {.kind = LK_SCHEDULE_PLATEAU, .factor = 0.5, .patience = 2, .threshold = 0.1,
                                          .eps = 1e-8};

@@ -1,0 +1,166 @@
+/* A model as data: what a network looks like, the names, shapes and places of its tensors, and which of them train. */
+#ifndef LK_MODEL_H
+#define LK_MODEL_H
+
+#include "engine/base/base.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* --------------------------------------------------------------------- model */
+
+/* Lists that recipes, help and code share: X(NAME, "recipe word"). */
+#define LK_PRECISION_LIST(X) X(LK_FP32, "fp32") X(LK_BF16, "bf16") X(LK_TF32, "tf32")
+#define LK_MODEL_LIST(X) X(LK_MODEL_MLP, "mlp") X(LK_MODEL_CNN, "cnn")
+#define LK_ACTIVATION_LIST(X)                                                                  \
+    X(LK_ACT_RELU, "relu") X(LK_ACT_TANH, "tanh") X(LK_ACT_SIGMOID, "sigmoid")                  \
+    X(LK_ACT_GELU, "gelu") X(LK_ACT_GELU_TANH, "gelu_tanh") X(LK_ACT_IDENTITY, "none")
+#define LK_NORM_LIST(X) X(LK_NORM_NONE, "none") X(LK_NORM_BATCH, "batch") X(LK_NORM_LAYER, "layer")
+#define LK_NORM_PLACE_LIST(X) X(LK_NORM_BEFORE, "before") X(LK_NORM_AFTER, "after")
+#define LK_POOL_LIST(X) X(LK_POOL_MAX, "max") X(LK_POOL_AVG, "avg")
+#define LK_INIT_LIST(X)                                                                        \
+    X(LK_INIT_DEFAULT, "default") X(LK_INIT_XAVIER_NORMAL, "xavier_normal")                     \
+    X(LK_INIT_XAVIER_UNIFORM, "xavier_uniform") X(LK_INIT_KAIMING_NORMAL, "kaiming_normal")     \
+    X(LK_INIT_KAIMING_UNIFORM, "kaiming_uniform") X(LK_INIT_NORMAL, "normal")                   \
+    X(LK_INIT_TRUNC_NORMAL, "trunc_normal") X(LK_INIT_UNIFORM, "uniform")                       \
+    X(LK_INIT_ZEROS, "zeros") X(LK_INIT_ONES, "ones")
+#define LK_LOSS_LIST(X) X(LK_LOSS_MSE, "mse") X(LK_LOSS_L1, "l1") X(LK_LOSS_CROSS_ENTROPY, "cross_entropy")
+
+typedef enum lk_precision { LK_PRECISION_LIST(LK_WORD_ENUM) } lk_precision;
+typedef enum lk_model_kind { LK_MODEL_LIST(LK_WORD_ENUM) } lk_model_kind;
+typedef enum lk_activation { LK_ACTIVATION_LIST(LK_WORD_ENUM) } lk_activation;
+typedef enum lk_norm { LK_NORM_LIST(LK_WORD_ENUM) } lk_norm;
+typedef enum lk_norm_place { LK_NORM_PLACE_LIST(LK_WORD_ENUM) } lk_norm_place;
+typedef enum lk_pool { LK_POOL_LIST(LK_WORD_ENUM) } lk_pool;
+typedef enum lk_init { LK_INIT_LIST(LK_WORD_ENUM) } lk_init;
+typedef enum lk_loss_kind { LK_LOSS_LIST(LK_WORD_ENUM) } lk_loss_kind;
+
+enum { LK_MAX_DIMS = 4, LK_MAX_LAYERS = 64 };
+
+typedef struct lk_loss_spec {
+    lk_loss_kind kind;
+    float label_smoothing; /* cross_entropy: in [0, 1] */
+    int32_t ignore_index;  /* cross_entropy: a label that counts for nothing, PyTorch's default -100 */
+} lk_loss_spec;
+
+/* What a network looks like.  Names of tensors are those of PyTorch's state_dict for
+ *   mlp  torchvision.ops.MLP: Sequential of [Linear, norm?, activation, Dropout] and a last Linear
+ *   cnn  features: Sequential of [Conv2d, norm?, activation, pool] per entry of channels; flatten (C, H, W);
+ *        classifier: Sequential of [Linear, activation, Dropout] per entry of hidden and a last Linear */
+typedef struct lk_model_spec {
+    lk_model_kind kind;
+    int n_layers;                   /* mlp: entries of layers, at least 2: inputs, hidden widths, outputs */
+    int64_t layers[LK_MAX_LAYERS];
+    int64_t image[3];               /* cnn: C, H, W of one sample */
+    int n_channels;                 /* cnn: entries of channels, at least 1 */
+    int64_t channels[LK_MAX_LAYERS];
+    int64_t kernel;                 /* cnn: odd side of each convolution, padding kernel / 2, stride 1 */
+    lk_pool pool;                   /* cnn: 2 x 2, stride 2, after each convolution */
+    int n_hidden;                   /* cnn: entries of hidden, may be 0 */
+    int64_t hidden[LK_MAX_LAYERS];
+    int64_t classes;                /* cnn: outputs */
+    lk_activation activation;
+    lk_norm norm;                   /* cnn: none or batch */
+    lk_norm_place norm_place;       /* relative to the activation */
+    double dropout;                 /* in [0, 1) */
+    lk_init init;                   /* of weights; biases keep PyTorch's layer default */
+    lk_loss_spec loss;
+} lk_model_spec;
+
+typedef enum lk_role {
+    LK_ROLE_PARAM,  /* trained by the optimizer, or frozen */
+    LK_ROLE_BUFFER, /* batch norm's running_mean, running_var */
+} lk_role;
+
+typedef struct lk_tensor_info {
+    const char *name;          /* PyTorch's state_dict name; owned by the model */
+    lk_role role;
+    int ndim;                  /* 0 .. LK_MAX_DIMS */
+    int64_t shape[LK_MAX_DIMS]; /* PyTorch's shape */
+    size_t offset;             /* first element in the parameter arena, a multiple of 16 */
+    size_t n_elem;
+} lk_tensor_info;
+
+typedef struct lk_model lk_model;
+
+/* Builds the network once to check it and to lay out its tensors: all LK_ROLE_PARAM first, in state_dict order,
+ * then the buffers.  Errors: LK_ERR_USAGE, naming the layer. */
+lk_status lk_model_new(const lk_model_spec *spec, lk_model **out);
+void      lk_model_free(lk_model **model);
+const lk_model_spec  *lk_model_get_spec(const lk_model *model);
+size_t                lk_model_n_tensors(const lk_model *model);
+const lk_tensor_info *lk_model_tensor(const lk_model *model, size_t i); /* in arena order */
+/* Index of a tensor by name, -1 if there is none. */
+ptrdiff_t lk_model_find(const lk_model *model, const char *name);
+/* Elements of the parameter arena (padding included) and of the parameters in it, [0, n_params): buffers lie behind. */
+size_t lk_model_n_elem(const lk_model *model);
+size_t lk_model_n_params(const lk_model *model);
+/* Elements of one sample's input (H, W, C for images) and of its output. */
+size_t lk_model_n_input(const lk_model *model);
+size_t lk_model_n_output(const lk_model *model);
+bool   lk_model_has_batch_norm(const lk_model *model);
+/* First values of all tensors, a function of seed, name and shape alone.  params: (lk_model_n_elem), host. */
+void lk_model_init(const lk_model *model, uint64_t seed, float *params);
+
+/* --------------------------------------------------------------- trainable set */
+
+/* Which parameters train now, and in which groups; one stage of a run has one set.
+ *
+ * The trained tensors are packed: in the order of the parameter arena, one behind the other (each padded to 16
+ * elements, as there), they make the index space [0, lk_trainable_n_elem()) of gradients and optimizer states.  So these
+ * arrays are as long as what trains, whatever is frozen. */
+typedef struct lk_trainable lk_trainable;
+
+typedef struct lk_trainable_spec {
+    const bool *trains;     /* (lk_model_n_tensors), read for parameters; NULL: all train */
+    const int *group;       /* (lk_model_n_tensors), read for trained parameters: 0 .. n_groups-1; NULL: all 0 */
+    int n_groups;           /* >= 1; a group may be left without tensors */
+    bool frozen_norm_eval;  /* a batch norm whose gain and bias are frozen normalises by its running statistics in
+                             * training too and leaves them as they are; false: by the lane's, and they go on */
+} lk_trainable_spec;
+
+/* Neighbours in the parameter arena that train in one group: [param, param + n_elem) there is
+ * [grad, grad + n_elem) of gradients and states.  Padding is included. */
+typedef struct lk_trainable_range {
+    size_t param, grad, n_elem;
+    int group;
+} lk_trainable_range;
+
+/* model is borrowed and must outlive the set; the arrays of spec are copied.  spec NULL: everything, one group.
+ * Errors: LK_ERR_USAGE (no tensor is left to train; a group that does not exist). */
+lk_status lk_trainable_new(const lk_model *model, const lk_trainable_spec *spec, lk_trainable **out);
+void      lk_trainable_free(lk_trainable **trainable);
+const lk_model *lk_trainable_model(const lk_trainable *trainable);
+/* Tensor i of the model trains. */
+bool   lk_trainable_has(const lk_trainable *trainable, size_t i);
+int    lk_trainable_group(const lk_trainable *trainable, size_t i); /* of a tensor that trains */
+int    lk_trainable_n_groups(const lk_trainable *trainable);
+/* Place in the gradient arena of tensor i's gradient, or of its statistic where it is a buffer of a batch norm that
+ * collects them; SIZE_MAX where it has none.  A trained tensor's is also its place in optimizer states. */
+size_t lk_trainable_offset(const lk_trainable *trainable, size_t i);
+/* Elements of the packed gradients, padding included; and of the tensors that train, without it. */
+size_t lk_trainable_n_elem(const lk_trainable *trainable);
+size_t lk_trainable_n_weights(const lk_trainable *trainable);
+/* Runs in order of both arenas, the fewest that will do. */
+size_t lk_trainable_n_ranges(const lk_trainable *trainable);
+const lk_trainable_range *lk_trainable_get_range(const lk_trainable *trainable, size_t r);
+
+/* The gradient arena of a set, one flat fp32 array, all of it summed over lanes: the packed gradients; the lane's
+ * batch statistics, for the buffers of each batch norm that collects them (in order, padded alike); LK_N_SLOTS
+ * scalars. */
+typedef enum lk_slot {
+    LK_SLOT_LOSS,  /* sum of loss terms / global count: over lanes it adds up to the batch's mean loss */
+    LK_SLOT_LANES, /* 1: over lanes it adds up to the number of lanes that had samples */
+    LK_SLOT_VOTES, /* first of LK_N_VOTES numbers of the caller */
+    LK_N_VOTES = 6,
+    LK_N_SLOTS = LK_SLOT_VOTES + LK_N_VOTES,
+} lk_slot;
+
+size_t lk_trainable_n_grads(const lk_trainable *trainable);      /* elements of a gradient arena */
+size_t lk_trainable_slot(const lk_trainable *trainable, lk_slot slot); /* place of a scalar in it */
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,179 @@
+/* The engine: compiles a model for lanes of a size and runs them; its memory, its device, its plans for inspection. */
+#ifndef LK_RUN_H
+#define LK_RUN_H
+
+#include "engine/model/model.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* -------------------------------------------------------------------- engine */
+
+#define LK_ENGINE_LIST(X) X(LK_ENGINE_AUTO, "auto") X(LK_ENGINE_CPU, "cpu") X(LK_ENGINE_CUDA, "cuda")
+typedef enum lk_engine_kind { LK_ENGINE_LIST(LK_WORD_ENUM) } lk_engine_kind;
+
+typedef struct lk_engine_options {
+    lk_engine_kind kind;
+    lk_precision precision; /* of activations and products; parameters, gradients, statistics, losses stay fp32.  tf32,
+                             * on cuda alone: fp32 tensors whose products round their factors to 10 bits */
+    int threads;            /* cpu: >= 1, per worker */
+    int device;             /* cuda: >= 0; the device numbered device % (devices of this machine) */
+    uint64_t seed;          /* of dropout */
+} lk_engine_options;
+
+typedef struct lk_engine lk_engine;
+
+/* model is borrowed and must outlive the engine.  `auto` takes cuda where its module opens and finds a device.
+ * Errors: LK_ERR_USAGE (no such engine in this build or on this machine, threads < 1, tf32 on cpu). */
+lk_status lk_engine_new(const lk_engine_options *options, const lk_model *model, lk_engine **out);
+void      lk_engine_free(lk_engine **engine);
+const char *lk_engine_name(const lk_engine *engine); /* "cpu", "cuda" */
+/* What training trains from now on; borrowed, and must stay until another set is used or the engine is freed.  Plans for
+ * training under another set are dropped, those of other modes stay.  An engine begins with a set of its own:
+ * everything, in one group. */
+void lk_engine_set_trainable(lk_engine *engine, const lk_trainable *trainable);
+const lk_trainable *lk_engine_trainable(const lk_engine *engine);
+/* Whether there is reason to expect an engine of this kind here: for cuda, a driver, or a module that is named. */
+bool lk_engine_expected(lk_engine_kind kind);
+/* For doctor: what an engine of this kind would run on ("oneDNN 2.6.3, AVX-512, 1 thread"), or why there is none;
+ * writes at most nbytes. */
+void lk_engine_describe(lk_engine_kind kind, char *text, size_t nbytes);
+
+typedef enum lk_mode {
+    LK_TRAIN,   /* forward with dropout and batch statistics, loss, backward */
+    LK_EVAL,    /* forward with running statistics, loss and metric sums, output if asked for */
+    LK_PREDICT, /* forward with running statistics, output; no target is read */
+} lk_mode;
+
+/* What one lane adds to an evaluation. */
+typedef enum lk_sum {
+    LK_SUM_LOSS,    /* sum of loss terms, unscaled */
+    LK_SUM_COUNT,   /* number of loss terms: n * outputs, or labels that are not ignored */
+    LK_SUM_SQUARED, /* sum of (output - target)^2; regression */
+    LK_SUM_ABS,     /* sum of |output - target|; regression */
+    LK_SUM_CORRECT, /* labels hit by the largest output; classification */
+    LK_N_SUMS,
+} lk_sum;
+
+/* [begin, end) of the gradient arena holds this lane's final values. */
+typedef void lk_ready_fn(void *arg, size_t begin, size_t end);
+
+typedef struct lk_lane lk_lane;
+struct lk_lane {
+    lk_mode mode;
+    int64_t n;              /* samples, >= 1 */
+    const float *x;         /* (n, n_input) */
+    const float *target;    /* regression: (n, n_output) */
+    const int32_t *label;   /* classification: (n,) in [0, n_output) or ignore_index */
+    const int64_t *sample;  /* TRAIN: (n,) index of each sample in the data set; addresses its dropout mask */
+    bool uploaded;          /* x, target, label and sample are engine memory, by lk_engine_upload() */
+    int64_t step;           /* TRAIN: number of this step from 0; addresses dropout masks */
+    float inv_count;        /* TRAIN: 1 / loss terms in the whole global batch */
+    const float *params;    /* (lk_model_n_elem), engine memory */
+    uint64_t params_version; /* differs whenever the contents of params differ; never 0 */
+    float *grads;           /* TRAIN: (lk_trainable_n_grads) of the set in use, engine memory, overwritten whole */
+    const float *votes;     /* TRAIN: (LK_N_VOTES) copied into the slots; NULL: zeros */
+    lk_ready_fn *ready;     /* TRAIN: may be NULL; called on the caller's thread, ranges cover the arena once */
+    void *ready_arg;
+    double *sums;           /* EVAL: (LK_N_SUMS), overwritten */
+    float *output;          /* EVAL: may be NULL; PREDICT: (n, n_output), overwritten */
+};
+
+/* Compiles the plan for lanes of n samples so that no later run has to.  Errors: LK_ERR_USAGE (batch norm with one
+ * sample in training), LK_ERR_SYSTEM. */
+lk_status lk_engine_compile(lk_engine *engine, lk_mode mode, int64_t n);
+/* Runs one lane; compiles first if nobody did.  Sums and outputs are there when it returns.  On a device, gradients are
+ * only queued: ready() is called while they are, and what it queues comes after them. */
+lk_status lk_engine_run(lk_engine *engine, const lk_lane *lane);
+
+/* What a gradient arena says before it is applied, by sums in a fixed order. */
+typedef struct lk_grad_report {
+    double norm;     /* global 2-norm of the set's gradients, after clip_value */
+    bool finite;     /* loss slot and all gradients are finite */
+    bool pending;    /* on a device: not known yet, and finite until it is */
+    float slots[LK_N_SLOTS]; /* of the arena */
+} lk_grad_report;
+
+/* After the reduction and the inspection: running = (1 - momentum) * running + momentum * (summed statistic / lanes), for every
+ * batch norm that collects statistics; PyTorch's rule with the mean over lanes as the batch's statistic. */
+lk_status lk_engine_update_stats(lk_engine *engine, float *params, const float *grads, const lk_grad_report *report);
+
+/* Memory the engine computes in (host memory on CPU), zeroed.  Release with lk_engine_release(). */
+lk_status lk_engine_alloc(lk_engine *engine, size_t nbytes, void **out);
+void      lk_engine_release(lk_engine *engine, void *address_of_pointer);
+lk_status lk_engine_read(lk_engine *engine, void *host, const void *device, size_t nbytes);
+lk_status lk_engine_write(lk_engine *engine, void *device, const void *host, size_t nbytes);
+
+/* ------------------------------------------------------------------ device */
+
+/* On a device calls that compute only queue their work, in two queues that run beside each other; it begins at
+ * lk_engine_launch(), lk_engine_wait(), lk_optimizer_sync() or a call that reads or writes.  The same work queued
+ * again between two launches is replayed as one graph.  In host memory everything is done when a call returns, and
+ * launch, wait and after do nothing. */
+typedef enum lk_queue {
+    LK_QUEUE_COMPUTE, /* lanes, inspection, updates */
+    LK_QUEUE_REDUCE,  /* sums over workers */
+    LK_N_QUEUES,
+} lk_queue;
+
+bool lk_engine_on_device(const lk_engine *engine); /* the host cannot see the engine's memory */
+int  lk_engine_n_devices(const lk_engine *engine); /* of this machine; 0: not on a device */
+/* Which one it is, the same for all processes of this machine whatever they were shown of it: "0000:3b:00.0"; "": not on
+ * a device.  Writes at most nbytes. */
+void lk_engine_device(const lk_engine *engine, char *text, size_t nbytes);
+/* into[i] += from[i]. */
+lk_status lk_engine_add(lk_engine *engine, lk_queue queue, float *into, const float *from, size_t n_elem);
+lk_status lk_engine_zero(lk_engine *engine, lk_queue queue, void *at, size_t nbytes);
+lk_status lk_engine_copy(lk_engine *engine, lk_queue queue, void *to, const void *from, size_t nbytes);
+/* Queues fn(arg, stream), called on this thread at or before the launch and perhaps only the first time this work is
+ * queued: it must do nothing but put work on the stream (a cudaStream_t), the same work for the same bytes of arg, which
+ * are copied.  Set padding to 0.  What was recorded of it goes when any memory of the engine is released. */
+typedef lk_status lk_queued_fn(const void *arg, void *stream);
+lk_status lk_engine_call(lk_engine *engine, lk_queue queue, lk_queued_fn *fn, const void *arg, size_t nbytes);
+/* What is queued in `then` from now on begins after what is queued in `first` so far. */
+lk_status lk_engine_after(lk_engine *engine, lk_queue then, lk_queue first);
+lk_status lk_engine_launch(lk_engine *engine);
+/* Until all that was queued is done.  poll(arg), which may be NULL, is called again and again while the engine waits
+ * anywhere; its failure ends the wait. */
+lk_status lk_engine_wait(lk_engine *engine);
+void      lk_engine_set_poll(lk_engine *engine, lk_status (*poll)(void *arg), void *arg);
+/* The collectives of the module that the engine came from, struct lk_nccl of dist/nccl/nccl.h; NULL: none. */
+const void *lk_engine_collectives(const lk_engine *engine);
+
+/* The same for engines of this kind, without one: for doctor. */
+const void *lk_engine_find_collectives(lk_engine_kind kind);
+
+/* Page-locked host memory, zeroed, from which copies to a device need no other; host memory else. */
+lk_status lk_engine_host_alloc(lk_engine *engine, size_t nbytes, void **out);
+void      lk_engine_host_release(lk_engine *engine, void *address_of_pointer);
+/* Begins to copy what a lane reads (x, target, label, sample) beside the work that runs; its pointers then are the
+ * engine's and stay good until the second lk_engine_launch() from here.  The host's memory may be reused at once.
+ * lk_engine_run() does it for lanes that come without. */
+lk_status lk_engine_upload(lk_engine *engine, lk_lane *lane);
+/* Begins to copy engine memory, as what is queued so far leaves it, to host memory of lk_engine_host_alloc(); updates
+ * queued later wait for it, lanes do not.  lk_engine_snapshot_wait(), on any thread, until the copies begun are there. */
+lk_status lk_engine_snapshot(lk_engine *engine, void *host, const void *device, size_t nbytes);
+lk_status lk_engine_snapshot_wait(lk_engine *engine);
+
+/* ------------------------------------------------------ plan, for inspection */
+
+typedef struct lk_plan_stats {
+    size_t n_nodes;
+    size_t param_bytes, grad_bytes;   /* arenas of the model and of the set in use */
+    size_t activation_bytes;          /* the arena after placement */
+    size_t activation_bytes_unshared; /* had every activation its own place */
+    size_t prepared_bytes;            /* weights in the layouts the kernels prefer, and their scratch */
+    double flops;                     /* multiply and add count as two */
+    double bytes_moved;               /* read and written by the nodes, each tensor once per node */
+} lk_plan_stats;
+
+lk_status lk_engine_plan_stats(lk_engine *engine, lk_mode mode, int64_t n, lk_plan_stats *out);
+/* Writes one line a node: number, op, path, output shape, type, arena offset, FLOPs.  put(arg, text) gets each. */
+lk_status lk_engine_plan_print(lk_engine *engine, lk_mode mode, int64_t n, void (*put)(void *arg, const char *line),
+                               void *arg);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
