@@ -21,7 +21,6 @@
 
 #include <assert.h>
 #include <string.h>
-#include <time.h>
 
 struct lk_adder {
     lk_world *world;            /* borrowed */
@@ -260,14 +259,6 @@ void lk_adder_ready(lk_adder *adder, size_t begin, size_t end)
 
 /* ---------------------------------------------------------------------- finish */
 
-static double now_s(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 static lk_status copy_roots(lk_adder *adder, lk_range bucket)
 {
     const size_t nbytes = (bucket.end - bucket.begin) * sizeof(float);
@@ -301,12 +292,12 @@ static lk_status sum_all(lk_adder *adder)
 /* The same, timed and under the watchdog's eyes. */
 static lk_status wait_for_sum(lk_adder *adder)
 {
-    const double start = now_s();
+    const double start = lk_seconds();
 
     lk_wait_begin(adder->world);
     const lk_status status = sum_all(adder);
     lk_wait_end(adder->world);
-    adder->seconds_waited += now_s() - start;
+    adder->seconds_waited += lk_seconds() - start;
     return status;
 }
 

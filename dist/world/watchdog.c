@@ -62,14 +62,6 @@ struct lk_watchdog {
     bool stop;
 };
 
-static double now_s(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 /* ---------------------------------------------------------------- heartbeats */
 
 static void set_phase(heartbeat *s, const char *phase)
@@ -89,7 +81,7 @@ static void get_phase(const heartbeat *s, char out[PHASE_BYTES])
     out[PHASE_BYTES - 1] = '\0';
 }
 
-static void stamp(heartbeat *s) { atomic_store_explicit(&s->since, now_s(), memory_order_release); }
+static void stamp(heartbeat *s) { atomic_store_explicit(&s->since, lk_seconds(), memory_order_release); }
 
 void lk_world_progress(lk_world *world, int64_t step, const char *phase)
 {
@@ -247,7 +239,7 @@ static double tick_of(double timeout)
 /* Until the next tick, or until something changed.  The lock is held. */
 static void wait_tick(lk_watchdog *dog)
 {
-    const double until = now_s() + tick_of(dog->timeout);
+    const double until = lk_seconds() + tick_of(dog->timeout);
     const struct timespec t = {(time_t)until, (long)((until - (double)(time_t)until) * 1e9)};
 
     pthread_cond_timedwait(&dog->changed, &dog->lock, &t);
@@ -256,11 +248,11 @@ static void wait_tick(lk_watchdog *dog)
 static void *watch(void *arg)
 {
     lk_watchdog *dog = arg;
-    double last = now_s(), floor = last, quiet_since = 0;
+    double last = lk_seconds(), floor = last, quiet_since = 0;
 
     pthread_mutex_lock(&dog->lock);
     while (!dog->stop) {
-        const double timeout = dog->timeout, now = now_s();
+        const double timeout = dog->timeout, now = lk_seconds();
 
         pthread_mutex_unlock(&dog->lock);
         if (now - last > STALE * timeout) floor = now; /* we were suspended: ages count from here */

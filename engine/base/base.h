@@ -75,6 +75,9 @@ bool lk_glob(const char *pattern, const char *name);
 /* The candidate nearest to `word` (edit distance), or NULL when none is near enough to suggest. */
 const char *lk_nearest(const char *word, const char *const *candidates, size_t n);
 
+/* Seconds of a clock that only goes forward: for spans, not for dates. */
+double lk_seconds(void);
+
 /* Elements [begin, end) of an array. */
 typedef struct lk_range { size_t begin, end; } lk_range;
 

@@ -4,6 +4,7 @@
 #include <fnmatch.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 enum { CACHE_LINE = 64, LONGEST_WORD = 63 };
 
@@ -79,4 +80,13 @@ const char *lk_nearest(const char *word, const char *const *candidates, size_t n
         if (distance < best_distance) best = candidates[i], best_distance = distance;
     }
     return best;
+}
+
+double lk_seconds(void)
+{
+    struct timespec now;
+    const double nanosecond = 1e-9;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + nanosecond * (double)now.tv_nsec;
 }

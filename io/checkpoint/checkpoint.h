@@ -1,12 +1,14 @@
 /*
  * What the files of the checkpoint share; for the files of io/ only.
  *
- *     layout.c      the list of tensors of a save        file_header.c     the first 512 bytes of every file; writing
- *     shard.c       tensors, or rows of them, in a file  verify.c   is a file whole, and if not, what is wrong
- *     index.c       index.h5; manifest.c reads it        folder.c   names, links and removal
- *     saver.c       copy, thread, states                 publish.c  partial -> published, `keep`
- *     checkpoint.c  open, read, newest                   digest.c   checksums and digests
- *     damage.c      which tensor of a damaged file
+ * From the ground up; no file calls one that stands behind it:
+ *
+ *     checksum.c     XXH3-128 of bytes                    layout.c      the list of tensors of a save
+ *     file_header.c  a file's first 512 bytes; writing    folder.c      names, links, removal, the list
+ *     shard.c        tensors, or rows of them, in a file  index.c       index.h5; manifest.c reads it
+ *     verify.c       is a file whole; if not, what of it  publish.c     partial -> published, `keep`
+ *     saver.c        copy, thread, states                 checkpoint.c  open, read, newest
+ *     digest.c       one hash of many tensors
  *
  * A file of a checkpoint is an HDF5 file behind a user block, which holds the file's header: its name, step, length
  * and XXH3-128, as text (`head -6 shard-00000-of-00004.h5`).  So each file can be verified by itself, and
@@ -30,7 +32,9 @@ enum {
     LK_CKPT_FORMAT = 1,
     LK_MOST_PARTS = 99999,   /* five digits in the names of shards */
 };
-enum { LK_NO_DIM = -1 }; /* in the table of shapes */
+/* The table of shapes: how many dimensions files of this format have room for, whatever the engine can do, and what
+ * stands for those a tensor does not have. */
+enum { LK_CKPT_DIMS = 4, LK_NO_DIM = -1 };
 
 /* Where the files keep what they say of themselves; shard.c and index.c explain. */
 #define LK_AT_PATH "lockstep/path"
@@ -69,7 +73,7 @@ int64_t lk_tensor_rows(const lk_ckpt_tensor *tensor);
 size_t  lk_tensor_row_elems(const lk_ckpt_tensor *tensor);
 bool    lk_tensor_same_shape(const lk_ckpt_tensor *a, const lk_ckpt_tensor *b);
 
-/* ------------------------------------------------------------------- digest */
+/* ----------------------------------------------------------------- checksum */
 
 /* XXH3-128 as hexadecimal digits, without a NUL: they go into files as they are. */
 void lk_checksum(const void *bytes, size_t nbytes, char out[LK_CHECKSUM_CHARS]);
@@ -102,8 +106,6 @@ lk_status lk_ckpt_file_peek(const char *dir, const char *file, int64_t step, lk_
  * the damaged one.  Errors: LK_ERR_CHECKPOINT: it is missing, cut, damaged, or intact but of another checkpoint. */
 lk_status lk_ckpt_file_verify(const char *dir, const char *file, const lk_file_header *expected,
                               const lk_ckpt_tensor *tensors, size_t n);
-/* Up to nbytes from a place of a file, fewer at its end; -1 with errno set on failure. */
-ssize_t lk_read_at(int fd, void *out, size_t nbytes, size_t place);
 
 /* -------------------------------------------------------------------- shard */
 
@@ -149,10 +151,6 @@ void      lk_shard_close(lk_shard_reader *reader);
 lk_status lk_shard_read(const lk_shard_reader *reader, size_t i, const lk_ckpt_tensor *tensor, int64_t begin,
                         int64_t end, float *out);
 lk_status lk_shard_read_metadata(const lk_shard_reader *reader, lk_metadata **out);
-/* Describes the first of a damaged file's n tensors whose bytes do not have their checksum; false when none can be
- * told. */
-bool      lk_shard_find_damage(int fd, const lk_file_header *header, size_t file_bytes, const lk_ckpt_tensor *tensors,
-                               size_t n, char *out, size_t out_bytes);
 
 /* -------------------------------------------------------------------- index */
 

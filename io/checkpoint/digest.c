@@ -1,9 +1,7 @@
 /*
- * Checksums of bytes and digests of tensors, both XXH3-128 (https://xxhash.com) in canonical (big-endian) order.
- *
- * The digest of tensors is the hash of, for each tensor in the order of its path: the path without the prefix and
- * a NUL; the number of dimensions and the extents as little-endian int64; the elements as little-endian fp32.  So
- * it does not depend on how tensors were ordered, cut or stored.
+ * Digests of tensors: XXH3-128 of, for each tensor in the order of its path, the path without the prefix and a NUL;
+ * the number of dimensions and the extents as little-endian int64; the elements as little-endian fp32.  So it does
+ * not depend on how tensors were ordered, cut or stored.
  */
 #include "io/checkpoint/checkpoint.h"
 
@@ -11,23 +9,6 @@
 #include <string.h>
 
 enum { CHUNK_ELEMS = 1 << 20 };
-
-void lk_checksum_hex(XXH128_hash_t hash, char out[LK_CHECKSUM_CHARS])
-{
-    static const char digits[] = "0123456789abcdef";
-    XXH128_canonical_t canonical;
-
-    XXH128_canonicalFromHash(&canonical, hash);
-    for (size_t i = 0; i < sizeof canonical.digest; i++) {
-        out[2 * i] = digits[canonical.digest[i] >> 4];
-        out[2 * i + 1] = digits[canonical.digest[i] & 15];
-    }
-}
-
-void lk_checksum(const void *bytes, size_t nbytes, char out[LK_CHECKSUM_CHARS])
-{
-    lk_checksum_hex(XXH3_128bits(bytes, nbytes), out);
-}
 
 static int by_path(const void *a, const void *b)
 {

@@ -1,5 +1,5 @@
 /*
- * The folder of checkpoints: names of steps, links, removal.
+ * The folder of checkpoints: names of steps, links, removal, and the list of what is there.
  *
  *     step-00001200            published            step-00001200.partial    being written
  *     latest -> step-00001200  and best             step-00001200.deleting   being removed
@@ -174,5 +174,42 @@ lk_status lk_clear_leftovers(const char *dir)
     const lk_status status = clear(folder, dir);
     closedir(folder);
     LK_TRY(status);
+    return LK_OK;
+}
+
+/* --------------------------------------------------------------------- list */
+
+/* Bytes of the files in a folder; one that just went away counts nothing. */
+static int64_t bytes_in(const char *path)
+{
+    DIR *folder = opendir(path);
+    struct stat info;
+    char file[LK_CKPT_PATH_BYTES];
+    int64_t nbytes = 0;
+
+    if (!folder) return 0;
+    for (const struct dirent *entry; (entry = readdir(folder));)
+        if (lk_ckpt_path(file, path, entry->d_name) == LK_OK && stat(file, &info) == 0 && S_ISREG(info.st_mode))
+            nbytes += info.st_size;
+    closedir(folder);
+    return nbytes;
+}
+
+lk_status lk_checkpoint_list(const char *dir, lk_ckpt_entry **entries, size_t *n)
+{
+    const int64_t latest = lk_link_step(dir, "latest"), best = lk_link_step(dir, "best");
+    char path[LK_CKPT_PATH_BYTES];
+    int64_t *steps;
+
+    LK_TRY(lk_ckpt_steps(dir, &steps, n));
+    lk_ckpt_entry *entry = calloc(*n + 1, sizeof *entry);
+    for (size_t i = 0; entry && i < *n; i++) {
+        entry[i] = (lk_ckpt_entry){.step = steps[i], .latest = steps[i] == latest, .best = steps[i] == best};
+        lk_step_name(entry[i].name, steps[i], "");
+        if (lk_ckpt_path(path, dir, entry[i].name) == LK_OK) entry[i].nbytes = bytes_in(path);
+    }
+    free(steps);
+    LK_TRY_ALLOC(entry, (*n + 1) * sizeof *entry);
+    *entries = entry;
     return LK_OK;
 }

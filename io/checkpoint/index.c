@@ -22,7 +22,7 @@
 static lk_status map_rows(hid_t properties, hid_t space, const lk_ckpt_tensor *tensor, const char *file,
                           int64_t begin, int64_t end)
 {
-    hsize_t start[LK_MAX_DIMS] = {0}, count[LK_MAX_DIMS];
+    hsize_t start[LK_CKPT_DIMS] = {0}, count[LK_CKPT_DIMS];
     char source[LK_CKPT_PATH_BYTES];
     LK_H5_ID source_space = H5I_INVALID_HID;
 
@@ -42,7 +42,7 @@ static lk_status map_rows(hid_t properties, hid_t space, const lk_ckpt_tensor *t
 
 static lk_status add_virtual(hid_t index, const lk_ckpt_tensor *tensor, int parts, bool of_leader)
 {
-    hsize_t dims[LK_MAX_DIMS];
+    hsize_t dims[LK_CKPT_DIMS];
     char file[LK_FILE_NAME_BYTES];
     LK_H5_ID properties = H5I_INVALID_HID;
     LK_H5_ID links = H5I_INVALID_HID;
@@ -93,18 +93,18 @@ static lk_status add_tensors(hid_t file, lk_index *index)
     return LK_OK;
 }
 
-static void table_entry(const lk_ckpt_tensor *tensor, const char **path, int64_t shape[LK_MAX_DIMS])
+static void table_entry(const lk_ckpt_tensor *tensor, const char **path, int64_t shape[LK_CKPT_DIMS])
 {
     *path = tensor->path;
-    for (int d = 0; d < LK_MAX_DIMS; d++) shape[d] = d < tensor->ndim ? tensor->shape[d] : LK_NO_DIM;
+    for (int d = 0; d < LK_CKPT_DIMS; d++) shape[d] = d < tensor->ndim ? tensor->shape[d] : LK_NO_DIM;
 }
 
 static lk_status add_tensor_tables(hid_t file, const lk_index *index)
 {
     const size_t n_shared = index->shared.n, n = n_shared + index->leader.n;
-    const int64_t table_shape[2] = {(int64_t)n, LK_MAX_DIMS}, shared = (int64_t)n_shared;
+    const int64_t table_shape[2] = {(int64_t)n, LK_CKPT_DIMS}, shared = (int64_t)n_shared;
     const char **path = calloc(n + 1, sizeof *path);
-    int64_t(*shape)[LK_MAX_DIMS] = calloc(n + 1, sizeof *shape);
+    int64_t(*shape)[LK_CKPT_DIMS] = calloc(n + 1, sizeof *shape);
     lk_status status = path && shape ? LK_OK : LK_FAIL(LK_ERR_SYSTEM, "out of memory: a table of %zu tensors", n);
 
     for (size_t i = 0; i < n && status == LK_OK; i++)

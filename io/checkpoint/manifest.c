@@ -27,11 +27,11 @@ static lk_status read_constants(hid_t file, const char *dir, lk_manifest *out)
     return LK_OK;
 }
 
-static lk_ckpt_tensor entry(const char *path, const int64_t shape[LK_MAX_DIMS])
+static lk_ckpt_tensor entry(const char *path, const int64_t shape[LK_CKPT_DIMS])
 {
     lk_ckpt_tensor tensor = {.path = path};
 
-    while (tensor.ndim < LK_MAX_DIMS && shape[tensor.ndim] != LK_NO_DIM) {
+    while (tensor.ndim < LK_CKPT_DIMS && shape[tensor.ndim] != LK_NO_DIM) {
         tensor.shape[tensor.ndim] = shape[tensor.ndim];
         tensor.ndim++;
     }
@@ -42,11 +42,11 @@ static lk_ckpt_tensor entry(const char *path, const int64_t shape[LK_MAX_DIMS])
 static lk_status read_layout(hid_t file, char **path, size_t n, lk_layout *out)
 {
     lk_ckpt_tensor *tensor = calloc(n + 1, sizeof *tensor);
-    int64_t(*shape)[LK_MAX_DIMS] = calloc(n + 1, sizeof *shape);
+    int64_t(*shape)[LK_CKPT_DIMS] = calloc(n + 1, sizeof *shape);
     lk_status status = tensor && shape ? LK_OK : LK_FAIL(LK_ERR_SYSTEM, "out of memory: a table of %zu tensors", n);
 
     if (status == LK_OK)
-        status = lk_h5_read(LK_ERR_CHECKPOINT, file, LK_AT_SHAPE, H5T_NATIVE_INT64, n * LK_MAX_DIMS, shape);
+        status = lk_h5_read(LK_ERR_CHECKPOINT, file, LK_AT_SHAPE, H5T_NATIVE_INT64, n * LK_CKPT_DIMS, shape);
     for (size_t i = 0; i < n && status == LK_OK; i++) tensor[i] = entry(path[i], shape[i]);
     if (status == LK_OK) status = lk_layout_copy(tensor, n, out);
     free(shape);

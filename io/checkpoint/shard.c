@@ -33,7 +33,7 @@ size_t lk_extent_bytes(const lk_extent *extent, const lk_ckpt_tensor *tensor)
 static lk_status add_tensor(hid_t file, const lk_ckpt_tensor *tensor, lk_extent *extent)
 {
     const int64_t rows[2] = {extent->begin, extent->end};
-    int64_t shape[LK_MAX_DIMS];
+    int64_t shape[LK_CKPT_DIMS];
     size_t offset;
     LK_H5_ID set = H5I_INVALID_HID;
 

@@ -4,9 +4,11 @@
  * when it is whole.
  */
 #include "io/checkpoint/checkpoint.h"
+#include "io/file/files.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,21 +41,6 @@ static lk_status open_file(const char *path, int *fd, size_t *nbytes)
     }
     *nbytes = (size_t)info.st_size;
     return LK_OK;
-}
-
-ssize_t lk_read_at(int fd, void *out, size_t nbytes, size_t place)
-{
-    size_t done = 0;
-
-    while (done < nbytes) {
-        const ssize_t n = pread(fd, (char *)out + done, nbytes - done, (off_t)(place + done));
-
-        if (n < 0 && errno == EINTR) continue;
-        if (n < 0) return -1;
-        if (n == 0) break;
-        done += (size_t)n;
-    }
-    return (ssize_t)done;
 }
 
 /* Reads the header and hashes the file as it was when it was written; errno tells what failed. */
@@ -90,6 +77,62 @@ static lk_status scan_file(int fd, const char *path, scan *out)
     if (!good) return LK_FAIL(LK_ERR_CHECKPOINT, "cannot read %s: %s", path, strerror(why));
     return LK_OK;
 }
+
+/* ------------------------------------------------------------------- damage */
+
+/* Which tensor of a damaged file is damaged?  The header tells where the table of extents is, the table where each
+ * extent is and what its checksum was.  The table may be damaged itself, so nothing in it is believed that does
+ * not fit the tensors; then no tensor is named. */
+static bool fits(const lk_extent *extent, const lk_ckpt_tensor *tensor, size_t file_bytes)
+{
+    if (extent->begin < 0 || extent->begin > extent->end || extent->end > lk_tensor_rows(tensor)) return false;
+    const size_t nbytes = lk_extent_bytes(extent, tensor);
+
+    return extent->offset >= 0 && nbytes <= file_bytes && (size_t)extent->offset <= file_bytes - nbytes;
+}
+
+static bool is_damaged(int fd, const lk_extent *extent, size_t nbytes)
+{
+    char checksum[LK_CHECKSUM_CHARS];
+    void *bytes = malloc(nbytes + 1);
+    bool damaged = false;
+
+    if (bytes && lk_read_at(fd, bytes, nbytes, (size_t)extent->offset) == (ssize_t)nbytes) {
+        lk_checksum(bytes, nbytes, checksum);
+        damaged = memcmp(checksum, extent->xxh3, sizeof checksum) != 0;
+    }
+    free(bytes);
+    return damaged;
+}
+
+static bool first_damaged(int fd, const lk_extent *extents, size_t file_bytes, const lk_ckpt_tensor *tensors,
+                          size_t n, char *out, size_t out_bytes)
+{
+    for (size_t i = 0; i < n; i++) {
+        const lk_extent *extent = &extents[i];
+
+        if (!fits(extent, &tensors[i], file_bytes)) return false;
+        if (!is_damaged(fd, extent, lk_extent_bytes(extent, &tensors[i]))) continue;
+        snprintf(out, out_bytes, "/%s rows %" PRId64 "..%" PRId64, tensors[i].path, extent->begin, extent->end - 1);
+        return true;
+    }
+    return false;
+}
+
+/* Describes the first of the file's n tensors whose bytes do not have their checksum; false when none can be told. */
+static bool find_damage(int fd, const lk_file_header *header, size_t file_bytes, const lk_ckpt_tensor *tensors,
+                        size_t n, char *out, size_t out_bytes)
+{
+    lk_extent *extents = calloc(n + 1, sizeof *extents);
+    const size_t nbytes = n * sizeof *extents;
+    const bool found = extents && lk_read_at(fd, extents, nbytes, header->extents) == (ssize_t)nbytes &&
+                       first_damaged(fd, extents, file_bytes, tensors, n, out, out_bytes);
+
+    free(extents);
+    return found;
+}
+
+/* ------------------------------------------------------------------ judgement */
 
 static bool same(const lk_file_header *a, const lk_file_header *b)
 {
@@ -131,7 +174,7 @@ static lk_status verify(int fd, const char *path, const char *file, scan *found,
 
     if (intact && (expected ? same(&found->header, expected) : strcmp(found->header.file, file) == 0)) return LK_OK;
     if (!intact && found->has_header && found->nbytes == found->header.nbytes &&
-        lk_shard_find_damage(fd, &found->header, found->nbytes, tensors, n, what, sizeof what))
+        find_damage(fd, &found->header, found->nbytes, tensors, n, what, sizeof what))
         return LK_FAIL(LK_ERR_CHECKPOINT, "%s: %s is damaged (checksum): " ADVICE, path, what);
     return tell(path, found, intact, expected);
 }

@@ -132,3 +132,18 @@ lk_status lk_read_file(const char *path, char **text, size_t *nbytes)
     if (nbytes) *nbytes = n;
     return LK_OK;
 }
+
+ssize_t lk_read_at(int fd, void *out, size_t nbytes, size_t place)
+{
+    size_t done = 0;
+
+    while (done < nbytes) {
+        const ssize_t n = pread(fd, (char *)out + done, nbytes - done, (off_t)(place + done));
+
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) return -1;
+        if (n == 0) break;
+        done += (size_t)n;
+    }
+    return (ssize_t)done;
+}

@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "io/io.h"
@@ -29,15 +28,6 @@ struct lk_progress {
     bool stale;         /* something is not shown yet */
 };
 
-static double now(void)
-{
-    struct timespec t;
-    const double nanosecond = 1e-9;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + nanosecond * (double)t.tv_nsec;
-}
-
 static bool is_terminal(FILE *stream)
 {
     const char *term = getenv("TERM");
@@ -54,7 +44,7 @@ lk_status lk_progress_new(FILE *stream, int64_t total_steps, int64_t done_steps,
     progress->terminal = is_terminal(stream);
     progress->total = total_steps;
     progress->first = progress->step = done_steps;
-    progress->begun = now();
+    progress->begun = lk_seconds();
     progress->next = progress->begun + (progress->terminal ? 0 : seconds_between_lines);
     return LK_OK;
 }
@@ -148,7 +138,7 @@ void lk_progress_update(lk_progress *progress, int64_t step, int64_t samples, co
     progress->samples = samples;
     progress->stale = true;
     snprintf(progress->text, sizeof progress->text, "%s", text ? text : "");
-    const double time = now();
+    const double time = lk_seconds();
     if (time >= progress->next) show(progress, time);
 }
 
@@ -161,7 +151,7 @@ void lk_progress_say(lk_progress *progress, const char *format, ...)
     vfprintf(progress->stream, format, args);
     va_end(args);
     fputc('\n', progress->stream);
-    if (progress->terminal && progress->step > progress->first) show(progress, now());
+    if (progress->terminal && progress->step > progress->first) show(progress, lk_seconds());
     fflush(progress->stream);
 }
 
@@ -171,7 +161,7 @@ void lk_progress_free(lk_progress **progress)
 
     if (!p) return;
     const bool shown = p->step > p->first || p->stale;
-    if (p->stale) show(p, now());
+    if (p->stale) show(p, lk_seconds());
     if (p->terminal && shown) fputc('\n', p->stream);
     fflush(p->stream);
     lk_free(progress);

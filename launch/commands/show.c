@@ -4,7 +4,7 @@
  * The checkpoint itself is all that must be there.  A copy without its run, or a run whose journal is damaged, is shown
  * with less.
  */
-#include "launch/launch.h"
+#include "launch/job/state.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -21,16 +21,17 @@ typedef struct surroundings {
     lk_journal_entry *journal;  /* owned */
     size_t n_journal;
     lk_metrics_table *metrics;  /* owned */
-    lk_recipe *recipe;          /* owned: the checkpoint's */
+    lk_recipe *recipe;          /* owned: the checkpoint's; NULL: it cannot be read */
+    run_state state;            /* what the checkpoint itself says */
 } surroundings;
 
-static void look_around(const lk_checkpoint *ckpt, surroundings *s)
+static lk_status look_around(const lk_checkpoint *ckpt, surroundings *s)
 {
     char run[PATH_BYTES] = ".", path[PATH_BYTES + 64];
-    const char *text;
     char *real = realpath(lk_checkpoint_path(ckpt), NULL), *slash = real ? strrchr(real, '/') : NULL;
 
     memset(s, 0, sizeof *s);
+    const lk_status status = state_get(lk_checkpoint_metadata(ckpt), &s->state);
     if (slash) snprintf(s->dir, sizeof s->dir, "%.*s", (int)(slash - real), real);
     slash = strrchr(s->dir, '/');
     if (slash) snprintf(run, sizeof run, "%.*s", (int)(slash - s->dir), s->dir);
@@ -41,9 +42,9 @@ static void look_around(const lk_checkpoint *ckpt, surroundings *s)
         printf("(the decisions are unknown: %s)\n", lk_error_message());
     snprintf(path, sizeof path, "%s/metrics.csv", run);
     if (lk_metrics_read(path, &s->metrics) != LK_OK) s->metrics = NULL;
-    if (lk_metadata_get_text(lk_checkpoint_metadata(ckpt), "run/recipe", &text) != LK_OK ||
-        lk_recipe_parse(text, "recipe.yaml", NULL, 0, &s->recipe) != LK_OK)
+    if (status != LK_OK || lk_recipe_parse(s->state.recipe, "recipe.yaml", NULL, 0, &s->recipe) != LK_OK)
         s->recipe = NULL;
+    return status;
 }
 
 static void forget(surroundings *s)
@@ -55,13 +56,6 @@ static void forget(surroundings *s)
 }
 
 /* --------------------------------------------------------------------- head */
-
-static int64_t int_note(const lk_metadata *metadata, const char *path)
-{
-    int64_t value;
-
-    return lk_metadata_get_int(metadata, path, &value) == LK_OK ? value : -1;
-}
 
 /* The last decision of that kind at or before a step that still holds, NULL: none. */
 static const lk_journal_entry *last_event(const surroundings *s, const char *event, int64_t step)
@@ -83,21 +77,18 @@ static const lk_ckpt_entry *entry_at(const surroundings *s, int64_t step)
 
 static void show_head(const lk_checkpoint *ckpt, const surroundings *s)
 {
-    const lk_metadata *metadata = lk_checkpoint_metadata(ckpt);
-    const int64_t step = lk_checkpoint_step(ckpt), batch = int_note(metadata, "loader/batch");
+    const int64_t step = lk_checkpoint_step(ckpt);
     const lk_ckpt_entry *own = entry_at(s, step);
     const lk_journal_entry *stage = last_event(s, "stage", step);
-    const char *version = "?", *stopped = "";
+    const run_state *state = &s->state;
 
-    if (lk_metadata_get_text(metadata, "run/version", &version) != LK_OK) version = "?";
-    if (lk_metadata_get_text(metadata, "run/stopped", &stopped) != LK_OK) stopped = "";
     printf("%s%s%s\n", lk_checkpoint_path(ckpt), own && own->latest ? "  latest" : "", own && own->best ? "  best" : "");
-    printf("  %" PRId64 " steps, %" PRId64 " epochs", step, int_note(metadata, "loader/epoch"));
-    if (batch > 0) printf(" and %" PRId64 " batches of the next", batch);
-    printf("; %" PRId64 " lanes, batch %" PRId64 ", seed %" PRId64 "; written by lockstep %s\n",
-           int_note(metadata, "run/lanes"), int_note(metadata, "run/batch"), int_note(metadata, "run/seed"), version);
+    printf("  %" PRId64 " steps, %" PRId64 " epochs", step, state->epoch);
+    if (state->index > 0) printf(" and %" PRId64 " batches of the next", state->index);
+    printf("; %" PRId64 " lanes, batch %" PRId64 ", seed %" PRId64 "; written by lockstep %s\n", state->lanes, state->batch,
+           state->seed, state->version);
     if (stage) printf("  stage: %s\n", stage->reason);
-    if (stopped[0]) printf("  the run ended here: %s\n", stopped);
+    if (*state->stopped) printf("  the run ended here: %s\n", state->stopped);
 }
 
 /* --------------------------------------------------------------------- best */
@@ -292,17 +283,18 @@ static void show_tensors(const lk_checkpoint *ckpt)
 lk_status show_checkpoint(const lk_checkpoint *ckpt)
 {
     const lk_metadata *metadata = lk_checkpoint_metadata(ckpt);
-    const char *recipe;
     surroundings s;
 
-    look_around(ckpt, &s);
-    show_head(ckpt, &s);
-    show_best(&s);
-    show_decisions(&s);
-    show_metrics(metadata);
-    show_state(metadata);
-    show_tensors(ckpt);
-    if (lk_metadata_get_text(metadata, "run/recipe", &recipe) == LK_OK) printf("\nrecipe\n%s", recipe);
+    const lk_status status = look_around(ckpt, &s);
+    if (status == LK_OK) {
+        show_head(ckpt, &s);
+        show_best(&s);
+        show_decisions(&s);
+        show_metrics(metadata);
+        show_state(metadata);
+        show_tensors(ckpt);
+        printf("\nrecipe\n%s", s.state.recipe);
+    }
     forget(&s);
-    return LK_OK;
+    return status;
 }

@@ -2,7 +2,7 @@
  * From a recipe to a ready worker: recipe, checkpoint, data, model, engine, then what only training needs.  Every
  * step that can fail on one worker is agreed on by all before the next, so nobody waits for a worker that has left.
  */
-#include "launch/launch.h"
+#include "launch/job/state.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -159,10 +159,10 @@ lk_status job_load_model(job *j, const char *prefix)
 
 lk_status job_open_data(job *j)
 {
-    const char *stats = NULL;
+    run_state saved = {.data_stats = NULL};
 
-    if (j->checkpoint) LK_TRY(lk_metadata_get_text(lk_checkpoint_metadata(j->checkpoint), "data/stats", &stats));
-    return lk_dataset_open(&j->recipe->data, j->recipe->model.loss.kind, stats, &j->train, &j->validation);
+    if (j->checkpoint) LK_TRY(state_get(lk_checkpoint_metadata(j->checkpoint), &saved));
+    return lk_dataset_open(&j->recipe->data, j->recipe->model.loss.kind, saved.data_stats, &j->train, &j->validation);
 }
 
 static lk_status fit_mlp(const job *j, lk_model_spec *spec)
@@ -259,14 +259,14 @@ static lk_status choose_lanes(job *j)
 
     j->lanes = asked ? asked : lk_world_size(j->world);
     if (j->checkpoint) {
-        int64_t saved;
+        run_state saved;
 
-        LK_TRY(lk_metadata_get_int(lk_checkpoint_metadata(j->checkpoint), "run/lanes", &saved));
-        if (asked && asked != saved)
+        LK_TRY(state_get(lk_checkpoint_metadata(j->checkpoint), &saved));
+        if (asked && asked != saved.lanes)
             return LK_FAIL(LK_ERR_USAGE, "%s: train.lanes: the checkpoint was trained in %lld lanes, the recipe says %d; "
                            "lanes decide the bits, so keep them or start a new run",
-                           lk_recipe_where(j->recipe, "train.lanes"), (long long)saved, asked);
-        j->lanes = (int)saved;
+                           lk_recipe_where(j->recipe, "train.lanes"), (long long)saved.lanes, asked);
+        j->lanes = (int)saved.lanes;
     }
     for (unsigned s = 0; s < j->whole->n_stages; s++) {
         const lk_recipe *r = j->whole->stages[s];

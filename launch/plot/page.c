@@ -12,6 +12,17 @@
 
 enum { FEW_ROWS = 30 /* with so few, points show where the values are */, PART_SOLID = 1 };
 
+const plot_part plot_parts[PLOT_N_PARTS] = {
+    {"train.", "training"}, {"validation.", "validation"}, {"ema.validation.", "validation, EMA"},
+};
+
+int plot_part_of(const char *column)
+{
+    for (int k = 0; k < PLOT_N_PARTS; k++)
+        if (strncmp(column, plot_parts[k].prefix, strlen(plot_parts[k].prefix)) == 0) return k;
+    return -1;
+}
+
 /* Of training, validation and EMA, where colours tell runs apart: dots, a line, dashes; lengths in widths of the line. */
 static const char *const dashes[PLOT_N_PARTS] = {"(2,4)", "solid", "(7,3)"};
 

@@ -15,17 +15,6 @@
 
 enum { PATH_BYTES = 4096, NO_LOSS = -1 };
 
-const plot_part plot_parts[PLOT_N_PARTS] = {
-    {"train.", "training"}, {"validation.", "validation"}, {"ema.validation.", "validation, EMA"},
-};
-
-int plot_part_of(const char *column)
-{
-    for (int k = 0; k < PLOT_N_PARTS; k++)
-        if (strncmp(column, plot_parts[k].prefix, strlen(plot_parts[k].prefix)) == 0) return k;
-    return -1;
-}
-
 /* --------------------------------------------------------------------- runs */
 
 /* The last part of the path, unless another run has the same: then the whole path. */

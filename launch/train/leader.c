@@ -293,9 +293,9 @@ static lk_status fill_summary(trainer *t, lk_metadata *metadata)
     LK_TRY(lk_metadata_set_int(metadata, "lanes", j->lanes));
     LK_TRY(lk_metadata_set_text(metadata, "engine", lk_engine_name(j->engine)));
     LK_TRY(lk_metadata_set_int(metadata, "samples", t->samples));
-    LK_TRY(lk_metadata_set_real(metadata, "seconds", clock_seconds() - t->started));
+    LK_TRY(lk_metadata_set_real(metadata, "seconds", lk_seconds() - t->started));
     LK_TRY(lk_metadata_set_real(metadata, "samples_per_second", samples_per_second(t)));
-    LK_TRY(lk_metadata_set_real(metadata, "seconds_waiting_for_reduction", seconds_waited(t)));
+    LK_TRY(lk_metadata_set_real(metadata, "seconds_waiting_for_reduction", t->seconds_waited));
     LK_TRY(put_digest(t, "digest", j->params, metadata));
     if (j->ema) LK_TRY(put_digest(t, "ema_digest", lk_ema_params(j->ema), metadata));
     LK_TRY(put_metric_values(&j->metrics, "metrics", j->metrics.last, metadata));

@@ -10,15 +10,6 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
-
-double clock_seconds(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
 
 /* --------------------------------------------------------------------- step */
 
@@ -255,12 +246,13 @@ static lk_status obey(trainer *t, const lk_batch *batch)
     return LK_OK;
 }
 
-double seconds_waited(const trainer *t)
+/* Before the reducer goes: what was waited for it. */
+static void count_waiting(trainer *t)
 {
     lk_reducer_stats stats;
 
     lk_reducer_get_stats(t->j->reducer, &stats);
-    return t->seconds_waited + stats.seconds_waited;
+    t->seconds_waited += stats.seconds_waited;
 }
 
 /* The next stage begins where this one ended; after an end in mid-epoch, with a new epoch.  Sizes in a save change
@@ -271,7 +263,7 @@ static lk_status next_stage(trainer *t)
 
     LK_TRY(saving_drain(t));
     lk_saver_free(&t->saver);
-    t->seconds_waited = seconds_waited(t);
+    count_waiting(t);
     LK_TRY(job_enter_stage(j, j->stage + 1));
     LK_TRY(saving_open(t));
     t->epoch += t->index > 0;
@@ -287,14 +279,14 @@ static lk_status next_stage(trainer *t)
 
 static lk_status loop(trainer *t)
 {
-    t->started = clock_seconds();
+    t->started = lk_seconds();
     while (!t->stopped) {
         lk_batch batch;
 
         if (t->stage_over) LK_TRY(next_stage(t));
-        const double begin = clock_seconds();
+        const double begin = lk_seconds();
         LK_TRY(step(t, &batch));
-        t->train_seconds += clock_seconds() - begin;
+        t->train_seconds += lk_seconds() - begin;
         if (t->order.flags || batch.last || t->j->recipe->dist.check_every) LK_TRY(obey(t, &batch));
         if (t->j->leader) lk_progress_update(t->progress, t->j->step, t->samples, NULL);
     }
@@ -328,7 +320,7 @@ static lk_status train(trainer *t)
 
     LK_TRY(job_agree(j, j->leader ? run_dir_open(j->recipe->run.dir, resuming, &t->run_dir_lock) : LK_OK));
     LK_TRY(saving_open(t));
-    if (resuming) LK_TRY(saving_restore(t));
+    if (resuming) LK_TRY(restore_run(t));
     lk_checkpoint_free(&j->checkpoint);
     const bool last = j->stage + 1 == j->whole->n_stages;
     /* A run that had ended goes on with a stage that the recipe has gained since. */
@@ -339,6 +331,7 @@ static lk_status train(trainer *t)
     /* From here on every worker has something to tell in short turns; reading data and compiling may take what they need. */
     LK_TRY(job_agree(j, lk_world_set_timeout(j->world, j->recipe->dist.timeout)));
     LK_TRY(loop(t));
+    count_waiting(t);
     return job_agree(j, j->leader ? leader_summary(t) : LK_OK);
 }
 
@@ -351,7 +344,7 @@ lk_status command_train(job *j, const options *opt)
     if (opt->resume && !j->checkpoint && j->leader)
         fprintf(stderr, "lockstep: no checkpoint in %s to resume: starting from the beginning\n", j->recipe->run.dir);
     LK_TRY(job_open(j));
-    if (j->checkpoint) LK_TRY(job_agree(j, saving_find_stage(j)));
+    if (j->checkpoint) LK_TRY(job_agree(j, restore_stage(j)));
     LK_TRY(job_init_from(j));
     LK_TRY(job_open_training(j));
     if (j->recipe->train.has_early_stop) lk_early_stop_init(&j->recipe->train.early_stop.spec, &t.early_stop);

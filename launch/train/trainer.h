@@ -3,9 +3,8 @@
 #define LK_TRAINER_H
 
 #include "launch/job/hyperparams.h"
-
-/* Arrays of a save: the weights, up to three states of the optimizer, the leader's EMA. */
-enum { STAGED_ARRAYS = 5 };
+#include "launch/job/state.h"
+#include "launch/train/staging.h"
 
 /* What workers add to a step's reduction beside gradients. */
 typedef enum vote {
@@ -27,8 +26,7 @@ typedef struct trainer {
     bool stop_voted, all_written; /* what the last reduction said */
 
     lk_saver *saver;
-    float *staged[STAGED_ARRAYS]; /* owned, page-locked: where a device's arrays are copied to; NULL on the CPU */
-    size_t staged_elem[STAGED_ARRAYS];
+    staging staging;
     lk_batch ahead_batch;        /* on a device: the next batch, taken while this step's work runs */
     lk_lane *ahead_lanes;        /* owned, (own lanes): where its data is on the device */
     bool ahead;                  /* the two hold something */
@@ -54,13 +52,8 @@ typedef struct trainer {
     int64_t samples;             /* trained on by this process start, all workers */
     double train_seconds;        /* spent in training steps, evaluation and saving left out */
     double started;              /* clock */
-    double seconds_waited;       /* for reductions in the stages before */
+    double seconds_waited;       /* for reductions, in the stages that are over */
 } trainer;
-
-/* Seconds of a clock that only goes forward. */
-double clock_seconds(void);
-/* Spent waiting for reductions by this worker, in all stages. */
-double seconds_waited(const trainer *t);
 
 /* leader.c: decisions, on the leader alone unless said. */
 lk_status leader_open(trainer *t, int64_t resume_step);
@@ -99,9 +92,11 @@ lk_status saving_begin(trainer *t);
 lk_status saving_publish(trainer *t);
 /* Waits for and publishes the save in flight, if any.  Collective. */
 lk_status saving_drain(trainer *t);
+
+/* restore.c */
 /* Turns j to the stage in which j->checkpoint was saved.  Local; the same on every worker. */
-lk_status saving_find_stage(job *j);
+lk_status restore_stage(job *j);
 /* Restores everything from j->checkpoint.  Collective. */
-lk_status saving_restore(trainer *t);
+lk_status restore_run(trainer *t);
 
 #endif

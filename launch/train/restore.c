@@ -1,0 +1,120 @@
+/* From a checkpoint back to the run that saved it: stage, position, arrays, and what the leader's decisions remember. */
+#include "launch/train/trainer.h"
+
+#include <string.h>
+
+/* ----------------------------------------------------------------- position */
+
+static lk_status same(const trainer *t, const char *key, int64_t saved, int64_t now)
+{
+    if (saved == now) return LK_OK;
+    return LK_FAIL(LK_ERR_USAGE, "%s: %s: the checkpoint was trained with %lld, the recipe says %lld; "
+                   "restore it, or start a new run without --resume", lk_recipe_where(t->j->recipe, key), key,
+                   (long long)saved, (long long)now);
+}
+
+/* A run that stopped early goes on when the recipe no longer asks for that: with more patience, or without. */
+static void restore_early_stop(trainer *t, const run_state *saved)
+{
+    const lk_recipe *r = t->j->recipe;
+
+    if (!r->train.has_early_stop || strcmp(saved->early_stop_metric, r->train.early_stop.metric) != 0) return;
+    t->early_stop.best = saved->early_stop_best;
+    t->early_stop.num_bad = saved->early_stop_bad;
+    if (strcmp(saved->stopped, "early_stop") == 0 && t->early_stop.num_bad >= r->train.early_stop.spec.patience)
+        t->stopped = "early_stop";
+}
+
+lk_status restore_stage(job *j)
+{
+    const lk_recipe *whole = j->whole;
+    run_state saved;
+
+    LK_TRY(state_get(lk_checkpoint_metadata(j->checkpoint), &saved));
+    const int64_t index = saved.stage;
+    const char *name = saved.stage_name;
+
+    if (index < 0 || index >= whole->n_stages ||
+        strcmp(name, whole->stages[index]->stage ? whole->stages[index]->stage : "") != 0)
+        return LK_FAIL(LK_ERR_USAGE, "%s: the checkpoint was saved in stage %lld%s%s, which the recipe no longer has there; "
+                       "restore it, or start a new run without --resume", whole->path, (long long)index, *name ? ", " : "",
+                       name);
+    j->stage = (unsigned)index;
+    j->recipe = whole->stages[index];
+    return LK_OK;
+}
+
+static lk_status restore_position(trainer *t, const run_state *saved)
+{
+    job *j = t->j;
+
+    j->step = saved->step;
+    t->stage_step = saved->stage_step;
+    t->stage_epoch = saved->stage_epoch;
+    t->stage_over = saved->stage_over != 0;
+    t->epoch = saved->epoch;
+    t->index = saved->index;
+    t->loss_sum = saved->loss_sum;
+    t->loss_terms = saved->loss_terms;
+    LK_TRY(same(t, "run.seed", saved->seed, (int64_t)j->recipe->run.seed));
+    if (t->index) { /* between epochs these only mean other steps; inside one they would mean other samples */
+        LK_TRY(same(t, "train.batch", saved->batch, j->recipe->train.batch));
+        LK_TRY(same(t, "data.train", saved->samples, lk_dataset_n(j->train)));
+    }
+    restore_early_stop(t, saved);
+    state_get_metrics(&j->metrics, lk_checkpoint_metadata(j->checkpoint));
+    return LK_OK;
+}
+
+/* ------------------------------------------------------------------- arrays */
+
+typedef lk_status list_fn(staging *s, job *j, bool read, tensor_lists *out);
+
+static lk_status load(trainer *t, list_fn *list)
+{
+    tensor_lists lists = {0};
+
+    lk_status status = list(&t->staging, t->j, false, &lists);
+    if (status == LK_OK) status = lk_checkpoint_load(t->j->checkpoint, lists.all, lists.n);
+    if (status == LK_OK) status = staging_upload(t->j, &lists);
+    staging_free_lists(&lists);
+    return status;
+}
+
+/* ------------------------------------------------------------------ leader */
+
+static lk_status restore_leader(trainer *t, const run_state *saved)
+{
+    job *j = t->j;
+
+    t->recipe_changed = strcmp(saved->recipe, j->recipe->text) != 0;
+    LK_TRY(hyperparams_open(j->recipe, &t->hyperparams));
+    LK_TRY(hyperparams_restore(&t->hyperparams, lk_checkpoint_metadata(j->checkpoint)));
+    if (strcmp(saved->best_metric, j->recipe->train.best_metric) == 0) t->best = saved->best_value;
+    if (!j->ema) return LK_OK;
+    LK_TRY(load(t, staging_leader));
+    lk_ema_set(j->ema, saved->ema_step, saved->ema_started != 0);
+    return LK_OK;
+}
+
+static lk_status restore(trainer *t)
+{
+    job *j = t->j;
+    run_state saved;
+
+    LK_TRY(state_get(lk_checkpoint_metadata(j->checkpoint), &saved));
+    LK_TRY(restore_position(t, &saved));
+    if (j->recipe->has_ema && saved.ema_step == STATE_NONE)
+        return LK_FAIL(LK_ERR_USAGE, "%s: ema: the checkpoint was trained without; leave the section out, or start a "
+                       "new run without --resume", lk_recipe_where(j->recipe, "ema"));
+    LK_TRY(load(t, staging_shared));
+    LK_TRY(state_get_steps(j, lk_checkpoint_metadata(j->checkpoint)));
+    j->params_version = ++j->last_version;
+    return j->leader ? restore_leader(t, &saved) : LK_OK;
+}
+
+lk_status restore_run(trainer *t)
+{
+    t->saved = true;
+    return job_agree(t->j, restore(t));
+}
