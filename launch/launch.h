@@ -26,7 +26,7 @@
     X(nodes, FLAG, "--nodes", NULL, "plan", "every node of the training plan")                                     \
     X(trace, FLAG, "--trace", NULL, "", "on an error, also say where in the source it arose")                      \
     X(help, FLAG, "--help", NULL, "", "this text")                                                                 \
-    X(version, FLAG, "--version", NULL, "", "the version")
+    X(version, FLAG, "--version", NULL, "", "the version, its commit, compiler and libraries")
 
 typedef bool OPTION_FLAG;
 typedef const char *OPTION_TEXT;
@@ -173,6 +173,9 @@ lk_status show_against(const lk_checkpoint *ckpt, const options *opt);
 typedef lk_status command_fn(job *j, const options *opt);
 command_fn command_train, command_eval, command_predict, command_plan, command_lr, command_plot, command_ckpt,
              command_doctor;
+
+/* lockstep --version: what this program is made of, beside doctor.c. */
+void print_version(const lk_world *world);
 
 /* Set by SIGTERM, SIGUSR1 and SIGINT once signals_install() was called: finish the step, checkpoint, leave with 75. */
 void signals_install(void);

@@ -1,6 +1,8 @@
 /*
  * The program `lockstep`: finds the command, joins the world, runs it, and turns its status into one message and an
  * exit status.  Nothing else in the project exits.
+ *
+ * Compiled for any processor, so that on one that lacks what the rest is compiled for it can still say so.
  */
 #include "launch/launch.h"
 
@@ -81,11 +83,13 @@ static lk_status run_command(const command *found, const options *opt, lk_world 
 }
 
 /* What the words on the command line ask for.  They are the same on every worker, so one speaks for all. */
-static lk_status obey(int argc, char **argv, options *opt, bool leader, const command **found)
+static lk_status obey(int argc, char **argv, options *opt, const lk_world *world, const command **found)
 {
+    const bool leader = lk_world_rank(world) == 0;
+
     LK_TRY(options_parse(argc, argv, opt));
     if (opt->version || opt->help) {
-        if (leader && opt->version) printf("lockstep %s\n", LK_VERSION);
+        if (leader && opt->version) print_version(world);
         else if (leader) print_help(stdout);
         return LK_OK;
     }
@@ -97,7 +101,7 @@ static lk_status obey(int argc, char **argv, options *opt, bool leader, const co
     return *found ? options_check(opt) : unknown_command(opt->command);
 }
 
-int main(int argc, char **argv)
+static int run(int argc, char **argv)
 {
     options opt = {.command = NULL};
     lk_world *world = NULL;
@@ -108,10 +112,18 @@ int main(int argc, char **argv)
         say_failure(&opt);
         return status;
     }
-    const bool leader = lk_world_rank(world) == 0;
-    status = obey(argc, argv, &opt, leader, &found);
-    if (status != LK_OK && leader) say_failure(&opt);
+    status = obey(argc, argv, &opt, world, &found);
+    if (status != LK_OK && lk_world_rank(world) == 0) say_failure(&opt);
     if (status == LK_OK && found) status = run_command(found, &opt, world);
     lk_world_free(&world);
     return status;
+}
+
+int main(int argc, char **argv)
+{
+    char lacks[512];
+
+    if (!lk_processor_lacks(lacks, sizeof lacks)) return run(argc, argv);
+    fprintf(stderr, "lockstep: %s\n", lacks);
+    return LK_ERR_SYSTEM;
 }

@@ -60,16 +60,28 @@ void lk_launch_tune(void)
     if (cores_are_shared()) setenv("OMPI_MCA_mpi_yield_when_idle", "1", 0);
 }
 
+void lk_mpi_library_name(char *version, char *text, size_t nbytes)
+{
+    static const char mpich[] = "MPICH Version:";
+
+    version[strcspn(version, ",\n")] = '\0';
+    if (strncmp(version, mpich, strlen(mpich)) == 0) {
+        const char *number = version + strlen(mpich);
+        snprintf(text, nbytes, "MPICH %s", number + strspn(number, " \t"));
+        return;
+    }
+    char *v = strstr(version, " v");
+    if (v) memmove(v + 1, v + 2, strlen(v + 2) + 1);
+    snprintf(text, nbytes, "%s", version);
+}
+
 void lk_mpi_library(char *text, size_t nbytes)
 {
     char version[MPI_MAX_LIBRARY_VERSION_STRING];
     int length = 0;
 
     MPI_Get_library_version(version, &length);
-    version[strcspn(version, ",\n")] = '\0'; /* "Open MPI v4.1.4, package: ..." */
-    char *v = strstr(version, " v");
-    if (v) memmove(v + 1, v + 2, strlen(v + 2) + 1);
-    snprintf(text, nbytes, "%s", version);
+    lk_mpi_library_name(version, text, nbytes);
 }
 
 /* Asked when the program runs: the library it meets there need not be the one it was built with. */

@@ -84,6 +84,14 @@ typedef struct lk_range { size_t begin, end; } lk_range;
 /* Turns a list X(NAME, "recipe word") into the members of an enum. */
 #define LK_WORD_ENUM(name, word) name,
 
+/* --------------------------------------------------------------------- build */
+
+/* "commit 1a2b3c4d5e6f, gcc 12.2.0, -march=native"; writes at most nbytes. */
+void lk_build_describe(char *text, size_t nbytes);
+/* Whether this processor lacks something that the library is compiled for; text then says what, and how to build.  A
+ * program asks before anything else, from a file compiled for any processor. */
+bool lk_processor_lacks(char *text, size_t nbytes);
+
 /* -------------------------------------------------------------------- random */
 
 /* Counter-based random numbers, Philox4x32-10 (Salmon et al., SC 2011).  A stream is (seed, purpose); a draw is

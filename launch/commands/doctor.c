@@ -1,4 +1,5 @@
-/* lockstep doctor: what every worker's machine has, where they differ, and what is missing. */
+/* lockstep doctor: what every worker's machine has, where they differ, and what is missing; --version: the program's part
+ * of it. */
 #include "launch/launch.h"
 
 #include <sched.h>
@@ -44,26 +45,42 @@ static void add_processor(report *r)
     add(r, "processor", "%s, %d cores usable of %ld", model, usable, sysconf(_SC_NPROCESSORS_ONLN));
 }
 
-static void fill(const job *j, report *r)
+/* What decides the bits beside the recipe, and is the same wherever this program runs. */
+static void add_build(const lk_world *world, report *r)
+{
+    char text[LINE_BYTES];
+
+    lk_build_describe(text, sizeof text);
+    add(r, "built from", "%s", text);
+    lk_engine_describe(LK_ENGINE_CPU, text, sizeof text);
+    add(r, "cpu engine", "%s", text);
+    lk_world_describe(world, text, sizeof text);
+    add(r, "mpi", "%s", text);
+    lk_checkpoint_describe(text, sizeof text);
+    add(r, "checkpoints", "%s", text);
+}
+
+static void add_machine(report *r)
 {
     struct utsname system;
     char text[LINE_BYTES];
     const double gib = (double)sysconf(_SC_PHYS_PAGES) * (double)sysconf(_SC_PAGE_SIZE) / (1024.0 * 1024.0 * 1024.0);
 
-    add(r, "lockstep", "%s", LK_VERSION);
     if (uname(&system) == 0) add(r, "system", "%s %s %s", system.sysname, system.release, system.machine);
     add_processor(r);
     add(r, "memory", "%.1f GiB", gib);
-    lk_engine_describe(LK_ENGINE_CPU, text, sizeof text);
-    add(r, "cpu engine", "%s", text);
     lk_engine_describe(LK_ENGINE_CUDA, text, sizeof text);
     add(r, "cuda engine", "%s", text);
     lk_nccl_describe(text, sizeof text);
     add(r, "nccl", "%s", text);
-    lk_world_describe(j->world, text, sizeof text);
-    add(r, "mpi", "%s", text);
-    lk_checkpoint_describe(text, sizeof text);
-    add(r, "checkpoints", "%s", text);
+}
+
+void print_version(const lk_world *world)
+{
+    report r = {.used = 0};
+
+    add_build(world, &r);
+    printf("lockstep %s\n%s", LK_VERSION, r.text);
 }
 
 /* One report for all that agree: the ranks and hosts, then the text. */
@@ -89,7 +106,9 @@ lk_status command_doctor(job *j, const options *opt)
     j->agreed = opt->n_positional > 0; /* all workers have the same words */
     if (opt->n_positional)
         return LK_FAIL(LK_ERR_USAGE, "lockstep doctor takes no argument, got `%s`", opt->positional[0]);
-    fill(j, &mine);
+    add(&mine, "lockstep", "%s", LK_VERSION);
+    add_build(j->world, &mine);
+    add_machine(&mine);
     LK_TRY(lk_world_gather_text(j->world, mine.text, &all));
     if (!j->leader) return LK_OK;
     for (int r = 0; r < lk_world_size(j->world); r++) print_group(j, all, r, &n_groups);
