@@ -316,7 +316,8 @@ static lk_status begin_gradients(lk_engine *engine, const lk_plan *plan, const l
 
 static const void *target_of(const lk_engine *engine, const lk_lane *lane)
 {
-    const bool labels = lk_model_get_spec(engine->model)->loss.kind == LK_LOSS_CROSS_ENTROPY;
+    const bool labels = lk_loss_get(lk_model_get_spec(engine->model)->loss.kind)->reads == LK_READS_CLASSES;
+
     return labels ? (const void *)lane->label : (const void *)lane->target;
 }
 

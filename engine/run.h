@@ -46,16 +46,6 @@ typedef enum lk_mode {
     LK_PREDICT, /* forward with running statistics, output; no target is read */
 } lk_mode;
 
-/* What one lane adds to an evaluation. */
-typedef enum lk_sum {
-    LK_SUM_LOSS,    /* sum of loss terms, unscaled */
-    LK_SUM_COUNT,   /* number of loss terms: n * outputs, or labels that are not ignored */
-    LK_SUM_SQUARED, /* sum of (output - target)^2; regression */
-    LK_SUM_ABS,     /* sum of |output - target|; regression */
-    LK_SUM_CORRECT, /* labels hit by the largest output; classification */
-    LK_N_SUMS,
-} lk_sum;
-
 /* [begin, end) of the gradient arena holds this lane's final values. */
 typedef void lk_ready_fn(void *arg, size_t begin, size_t end);
 

@@ -345,13 +345,23 @@ lk_status lk_rename_check(const char *rule);
 
 /* ------------------------------------------------ metrics, journal, progress */
 
-/* Names of what a run with this loss measures, in their order: train.loss, then validation's, then those of the EMA's
- * weights; returns how many. */
-enum { LK_MOST_METRICS = 12 };
+/* Which weights are measured on which samples: X(ID, prefix of the names, in words, needs validation data, an EMA). */
+#define LK_METRIC_PART_LIST(X)                                                                                     \
+    X(LK_PART_OF_STEPS, "train.", "training", false, false) /* each step's own, mean since the epoch began */      \
+    X(LK_PART_OF_WEIGHTS, "validation.", "validation", true, false)                                                \
+    X(LK_PART_OF_EMA, "ema.validation.", "validation, EMA", true, true)
+typedef enum lk_metric_part_id { LK_METRIC_PART_LIST(LK_WORD_ENUM) LK_N_METRIC_PARTS } lk_metric_part_id;
+typedef struct lk_metric_part { const char *prefix, *title; bool needs_validation, needs_ema; } lk_metric_part;
+extern const lk_metric_part lk_metric_parts[LK_N_METRIC_PARTS];
+
+/* Names of what a run with this loss measures, a part's prefix and a metric of the engine's, by parts in their order;
+ * returns how many. */
+enum { LK_MOST_METRICS = LK_N_METRIC_PARTS * LK_N_METRICS };
 size_t lk_metric_names(lk_loss_kind loss, bool validation, bool ema, const char *names[LK_MOST_METRICS]);
-bool   lk_metric_needs_ema(const char *name);
-bool   lk_metric_needs_validation(const char *name);
-bool   lk_metric_larger_is_better(const char *name); /* accuracy and r2 */
+/* Part (-1: none) and metric (NULL: none) that a name speaks of. */
+int  lk_metric_part_of(const char *name);
+const lk_metric *lk_metric_of(const char *name);
+bool lk_metric_larger_is_better(const char *name);
 
 /* RUN/metrics.csv: one line an evaluation, columns fixed by the first call of lk_metrics_open.  `resume_step` >= 0
  * drops lines after that step (an earlier try's), -1 starts afresh. */

@@ -57,7 +57,7 @@ enum { METRIC_NAME_BYTES = 48 };
 /* The run's metrics in a fixed order: last and best values by name. */
 typedef struct metrics {
     int n;
-    const char *name[LK_MOST_METRICS]; /* borrowed from io's list */
+    const char *name[LK_MOST_METRICS]; /* borrowed from io's list: a part's prefix and a metric's name */
     double last[LK_MOST_METRICS], best[LK_MOST_METRICS];
 } metrics;
 
@@ -65,8 +65,8 @@ typedef struct metrics {
 void metrics_init(metrics *set, lk_loss_kind loss, bool validation, bool ema);
 int  metrics_find(const metrics *set, const char *name); /* -1: none */
 void metrics_put(metrics *set, const char *name, double value);
-/* The same with the name in two parts: "ema.validation." and "loss". */
-void metrics_put2(metrics *set, const char *prefix, const char *name, double value);
+/* All metrics of one part, from the sums of its evaluation. */
+void metrics_put_part(metrics *set, lk_metric_part_id part, const lk_sums *sums);
 
 /* ---------------------------------------------------------------------- job */
 
@@ -147,9 +147,9 @@ lk_status job_load_model(job *j, const char *prefix);
 lk_status job_init_from(job *j);
 
 /* Metrics of the validation part (or of `loader`'s data set) under these parameters, by all workers, into
- * j->metrics as prefix + name.  Collective. */
+ * j->metrics under the names of `part`.  Collective. */
 lk_status evaluate(job *j, const lk_dataset *dataset, lk_loader *loader, const float *params, uint64_t version,
-                   const char *prefix);
+                   lk_metric_part_id part);
 /* The EMA's weights on every worker: on the leader its own, elsewhere a copy in j->ema_view.  Collective. */
 lk_status broadcast_ema(job *j, const float **ema);
 

@@ -81,8 +81,8 @@ double lk_seconds(void);
 /* Elements [begin, end) of an array. */
 typedef struct lk_range { size_t begin, end; } lk_range;
 
-/* Turns a list X(NAME, "recipe word") into the members of an enum. */
-#define LK_WORD_ENUM(name, word) name,
+/* Turns a list X(NAME, "recipe word", ...) into the members of an enum. */
+#define LK_WORD_ENUM(name, ...) name,
 
 /* --------------------------------------------------------------------- build */
 

@@ -44,7 +44,7 @@ static lk_status add_target(const lk_model_spec *spec, lk_graph *graph, int y, i
 {
     const int64_t *shape = graph->tensors[y].shape;
 
-    if (spec->loss.kind == LK_LOSS_CROSS_ENTROPY)
+    if (lk_loss_get(spec->loss.kind)->reads == LK_READS_CLASSES)
         return lk_graph_tensor(graph, "label", LK_DTYPE_I32, 1, shape, LK_ARENA_TARGET, 0, target);
     return lk_graph_tensor(graph, "target", LK_DTYPE_F32, 2, shape, LK_ARENA_TARGET, 0, target);
 }

@@ -3,6 +3,7 @@
 #define LK_MODEL_H
 
 #include "engine/base/base.h"
+#include "engine/model/loss.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -25,7 +26,6 @@ extern "C" {
     X(LK_INIT_KAIMING_UNIFORM, "kaiming_uniform") X(LK_INIT_NORMAL, "normal")                   \
     X(LK_INIT_TRUNC_NORMAL, "trunc_normal") X(LK_INIT_UNIFORM, "uniform")                       \
     X(LK_INIT_ZEROS, "zeros") X(LK_INIT_ONES, "ones")
-#define LK_LOSS_LIST(X) X(LK_LOSS_MSE, "mse") X(LK_LOSS_L1, "l1") X(LK_LOSS_CROSS_ENTROPY, "cross_entropy")
 
 typedef enum lk_precision { LK_PRECISION_LIST(LK_WORD_ENUM) } lk_precision;
 typedef enum lk_model_kind { LK_MODEL_LIST(LK_WORD_ENUM) } lk_model_kind;
@@ -34,15 +34,8 @@ typedef enum lk_norm { LK_NORM_LIST(LK_WORD_ENUM) } lk_norm;
 typedef enum lk_norm_place { LK_NORM_PLACE_LIST(LK_WORD_ENUM) } lk_norm_place;
 typedef enum lk_pool { LK_POOL_LIST(LK_WORD_ENUM) } lk_pool;
 typedef enum lk_init { LK_INIT_LIST(LK_WORD_ENUM) } lk_init;
-typedef enum lk_loss_kind { LK_LOSS_LIST(LK_WORD_ENUM) } lk_loss_kind;
 
 enum { LK_MAX_DIMS = 4, LK_MAX_LAYERS = 64 };
-
-typedef struct lk_loss_spec {
-    lk_loss_kind kind;
-    float label_smoothing; /* cross_entropy: in [0, 1] */
-    int32_t ignore_index;  /* cross_entropy: a label that counts for nothing, PyTorch's default -100 */
-} lk_loss_spec;
 
 /* What a network looks like.  Names of tensors are those of PyTorch's state_dict for
  *   mlp  torchvision.ops.MLP: Sequential of [Linear, norm?, activation, Dropout] and a last Linear

@@ -279,7 +279,8 @@ lk_status lk_dataset_open(const lk_data_spec *spec, lk_loss_kind loss, const cha
                           lk_dataset **validation)
 {
     opening o = {.spec = spec,
-                 .source = {LK_PART_TRAIN, spec->train, spec->train_labels, true, loss == LK_LOSS_CROSS_ENTROPY}};
+                 .source = {LK_PART_TRAIN, spec->train, spec->train_labels, true,
+                            lk_loss_get(loss)->reads == LK_READS_CLASSES}};
 
     *train = *validation = NULL;
     lk_status status = new_stats(spec, stats_json, &o.stats);
@@ -296,7 +297,8 @@ lk_status lk_dataset_open_file(const lk_data_spec *spec, lk_loss_kind loss, cons
                                const char *labels_file, bool need_target, lk_dataset **out)
 {
     opening o = {.spec = spec,
-                 .source = {LK_PART_VALIDATION, file, labels_file, need_target, loss == LK_LOSS_CROSS_ENTROPY}};
+                 .source = {LK_PART_VALIDATION, file, labels_file, need_target,
+                            lk_loss_get(loss)->reads == LK_READS_CLASSES}};
 
     *out = NULL;
     if (!kinds[spec->kind].has_files)

@@ -1,49 +1,61 @@
 /*
- * What a run measures, by name: the one list that recipes are checked against and that runs fill.
- *
- * A name says whose weights (nothing: the trained ones, "ema."), on which part of the data, what.
+ * What a run measures, by name: which weights on which part of the data ("ema.validation."), then a metric of the
+ * engine's table ("accuracy").  Recipes are checked against these names, and runs fill them.
  */
 #include <string.h>
 
 #include "io/io.h"
 
-#define ON(prefix) prefix "loss", prefix "accuracy", prefix "mse", prefix "mae", prefix "r2"
-static const char *const known[] = {"train.loss", ON("validation."), ON("ema.validation.")};
+const lk_metric_part lk_metric_parts[LK_N_METRIC_PARTS] = {
+#define PART(id, prefix, ...) {prefix, __VA_ARGS__},
+    LK_METRIC_PART_LIST(PART)
+#undef PART
+};
 
-static const char *last_word(const char *name)
+static const char *const names[LK_N_METRIC_PARTS][LK_N_METRICS] = {
+#define TRAIN(id, name, ...) "train." name,
+#define VALIDATION(id, name, ...) "validation." name,
+#define EMA(id, name, ...) "ema.validation." name,
+    [LK_PART_OF_STEPS] = {LK_METRIC_LIST(TRAIN)},
+    [LK_PART_OF_WEIGHTS] = {LK_METRIC_LIST(VALIDATION)},
+    [LK_PART_OF_EMA] = {LK_METRIC_LIST(EMA)},
+};
+
+/* The mean over the steps of an epoch is taken of the loss alone. */
+static bool is_measured(lk_metric_part_id part, lk_metric_id metric, lk_loss_kind loss)
 {
-    const char *dot = strrchr(name, '.');
-
-    return dot ? dot + 1 : name;
+    return lk_metric_fits(lk_metric_get(metric), loss) && (part != LK_PART_OF_STEPS || metric == LK_METRIC_LOSS);
 }
 
-static bool fits_loss(const char *name, lk_loss_kind loss)
-{
-    const char *word = last_word(name);
-
-    if (strcmp(word, "loss") == 0) return true;
-    return (strcmp(word, "accuracy") == 0) == (loss == LK_LOSS_CROSS_ENTROPY);
-}
-
-size_t lk_metric_names(lk_loss_kind loss, bool validation, bool ema, const char *names[LK_MOST_METRICS])
+size_t lk_metric_names(lk_loss_kind loss, bool validation, bool ema, const char *list[LK_MOST_METRICS])
 {
     size_t n = 0;
 
-    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
-        if (!fits_loss(known[i], loss)) continue;
-        if (lk_metric_needs_ema(known[i]) && !ema) continue;
-        if (lk_metric_needs_validation(known[i]) && !validation) continue;
-        names[n++] = known[i];
+    for (int p = 0; p < LK_N_METRIC_PARTS; p++) {
+        if ((lk_metric_parts[p].needs_validation && !validation) || (lk_metric_parts[p].needs_ema && !ema)) continue;
+        for (int m = 0; m < LK_N_METRICS; m++)
+            if (is_measured((lk_metric_part_id)p, (lk_metric_id)m, loss)) list[n++] = names[p][m];
     }
     return n;
 }
 
-bool lk_metric_needs_ema(const char *name) { return strncmp(name, "ema.", strlen("ema.")) == 0; }
-bool lk_metric_needs_validation(const char *name) { return strstr(name, "validation.") != NULL; }
+int lk_metric_part_of(const char *name)
+{
+    for (int p = 0; p < LK_N_METRIC_PARTS; p++)
+        if (strncmp(name, lk_metric_parts[p].prefix, strlen(lk_metric_parts[p].prefix)) == 0) return p;
+    return -1;
+}
+
+const lk_metric *lk_metric_of(const char *name)
+{
+    const int part = lk_metric_part_of(name);
+
+    return part < 0 ? NULL : lk_metric_find(name + strlen(lk_metric_parts[part].prefix));
+}
 
 bool lk_metric_larger_is_better(const char *name)
 {
-    const char *word = last_word(name);
+    const lk_metric *metric = lk_metric_of(name);
 
-    return strcmp(word, "accuracy") == 0 || strcmp(word, "r2") == 0;
+    return metric && metric->larger_is_better;
 }

@@ -88,8 +88,9 @@ static bool has_validation(lk_yaml *yaml)
 /* What a run of this recipe measures. */
 static size_t list_metrics(lk_yaml *yaml, const char *metrics[LK_MOST_METRICS])
 {
-    const lk_loss_kind loss = is(yaml, "loss.kind", "cross_entropy") ? LK_LOSS_CROSS_ENTROPY : LK_LOSS_MSE;
+    lk_loss_kind loss = (lk_loss_kind)0;
 
+    while (loss + 1 < LK_N_LOSSES && !is(yaml, "loss.kind", lk_loss_get(loss)->word)) loss++;
     return lk_metric_names(loss, has_validation(yaml), lk_yaml_at(yaml, "ema"), metrics);
 }
 
@@ -116,9 +117,10 @@ static lk_status check_metric(lk_yaml *yaml, const char *path)
         if (strcmp(metrics[i], text) == 0) return LK_OK;
         used += (size_t)snprintf(list + used, sizeof list - used, "%s%s", i ? ", " : "", metrics[i]);
     }
-    if (lk_metric_needs_ema(text) && !lk_yaml_at(yaml, "ema"))
+    const int part = lk_metric_part_of(text);
+    if (part >= 0 && lk_metric_parts[part].needs_ema && !lk_yaml_at(yaml, "ema"))
         return lk_yaml_fail(yaml, lk_yaml_at(yaml, path), path, "`%s` needs the section ema", text);
-    if (lk_metric_needs_validation(text) && !has_validation(yaml))
+    if (part >= 0 && lk_metric_parts[part].needs_validation && !has_validation(yaml))
         return lk_yaml_fail(yaml, lk_yaml_at(yaml, path), path, "`%s` needs validation data", text);
     const char *near = lk_nearest(text, metrics, n);
     return lk_yaml_fail(yaml, lk_yaml_at(yaml, path), path, "`%s` is not measured%s%s%s measured are %s", text,

@@ -11,7 +11,7 @@
 
 #include "io/recipe/parts.h"
 
-#define AS_STRVAL(name, word) {word, name},
+#define AS_STRVAL(name, word, ...) {word, name},
 #define WORDS(list) {list(AS_STRVAL)}
 #define N_OF(array) (sizeof(array) / sizeof *(array))
 

@@ -42,7 +42,7 @@ static void print_class(FILE *file, const float *logit, size_t n_output)
 static lk_status predict_batch(job *j, const lk_dataset *dataset, const lk_batch *batch, float *output, FILE *file)
 {
     const size_t n_output = lk_model_n_output(j->model);
-    const bool classes = j->recipe->model.loss.kind == LK_LOSS_CROSS_ENTROPY;
+    const bool classes = lk_loss_get(j->recipe->model.loss.kind)->reads == LK_READS_CLASSES;
     const lk_lane lane = {.mode = LK_PREDICT, .n = batch->n, .x = batch->lane[0].x, .params = j->params,
                           .params_version = j->params_version, .output = output};
 
@@ -64,7 +64,7 @@ static lk_status predict_all(job *j, const lk_dataset *dataset, FILE *file)
     lk_status status = output ? lk_loader_new(dataset, &spec, &loader)
                               : LK_FAIL(LK_ERR_SYSTEM, "out of memory for %" PRId64 " predictions", batch);
 
-    print_header(file, dataset, j->recipe->model.loss.kind == LK_LOSS_CROSS_ENTROPY, n_output);
+    print_header(file, dataset, lk_loss_get(j->recipe->model.loss.kind)->reads == LK_READS_CLASSES, n_output);
     while (status == LK_OK && !one.last) {
         status = lk_loader_next(loader, &one);
         if (status == LK_OK) status = predict_batch(j, dataset, &one, output, file);

@@ -4,7 +4,6 @@
  */
 #include "launch/launch.h"
 
-#include <math.h>
 #include <stdlib.h>
 
 static lk_status add_batch(job *j, const lk_batch *batch, const float *params, uint64_t version, double *lanes)
@@ -30,22 +29,8 @@ static lk_status add_batch(job *j, const lk_batch *batch, const float *params, u
     return LK_OK;
 }
 
-static void put_metrics(job *j, const lk_dataset *dataset, const double *sum, const char *prefix)
-{
-    const double count = sum[LK_SUM_COUNT];
-
-    metrics_put2(&j->metrics, prefix, "loss", sum[LK_SUM_LOSS] / count);
-    if (j->recipe->model.loss.kind == LK_LOSS_CROSS_ENTROPY) {
-        metrics_put2(&j->metrics, prefix, "accuracy", sum[LK_SUM_CORRECT] / count);
-        return;
-    }
-    metrics_put2(&j->metrics, prefix, "mse", sum[LK_SUM_SQUARED] / count);
-    metrics_put2(&j->metrics, prefix, "mae", sum[LK_SUM_ABS] / count);
-    metrics_put2(&j->metrics, prefix, "r2", 1.0 - sum[LK_SUM_SQUARED] / lk_dataset_target_spread(dataset));
-}
-
 lk_status evaluate(job *j, const lk_dataset *dataset, lk_loader *loader, const float *params, uint64_t version,
-                   const char *prefix)
+                   lk_metric_part_id part)
 {
     const size_t own = (size_t)(j->lane_end - j->lane_begin);
     double sum[LK_N_SUMS];
@@ -62,7 +47,8 @@ lk_status evaluate(job *j, const lk_dataset *dataset, lk_loader *loader, const f
     }
     status = job_agree(j, status);
     if (status == LK_OK) status = lk_world_sum_lanes(j->world, j->lanes, lanes, LK_N_SUMS, sum);
-    if (status == LK_OK) put_metrics(j, dataset, sum, prefix);
+    if (status == LK_OK)
+        metrics_put_part(&j->metrics, part, &(lk_sums){.of = sum, .spread = lk_dataset_target_spread(dataset)});
     free(lanes);
     return status;
 }

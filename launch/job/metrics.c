@@ -1,7 +1,4 @@
-/*
- * Names and values of what a run measures.  Losses are means over the loss terms; mse, mae and r2 over all outputs
- * (r2 = 1 - sum of squared errors / spread of the targets about their means); accuracy over the labels that count.
- */
+/* Names and values of what a run measures: the last and the best of each.  Formulas are in the engine's table. */
 #include "launch/launch.h"
 
 #include <math.h>
@@ -30,10 +27,9 @@ void metrics_put(metrics *set, const char *name, double value)
     if (isnan(best) || (lk_metric_larger_is_better(name) ? value > best : value < best)) set->best[i] = value;
 }
 
-void metrics_put2(metrics *set, const char *prefix, const char *name, double value)
+void metrics_put_part(metrics *set, lk_metric_part_id part, const lk_sums *sums)
 {
-    char whole[METRIC_NAME_BYTES];
-
-    snprintf(whole, sizeof whole, "%s%s", prefix, name);
-    metrics_put(set, whole, value);
+    for (int i = 0; i < set->n; i++)
+        if (lk_metric_part_of(set->name[i]) == (int)part)
+            metrics_put(set, set->name[i], lk_metric_of(set->name[i])->value(sums));
 }

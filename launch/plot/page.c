@@ -10,21 +10,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FEW_ROWS = 30 /* with so few, points show where the values are */, PART_SOLID = 1 };
-
-const plot_part plot_parts[PLOT_N_PARTS] = {
-    {"train.", "training"}, {"validation.", "validation"}, {"ema.validation.", "validation, EMA"},
-};
-
-int plot_part_of(const char *column)
-{
-    for (int k = 0; k < PLOT_N_PARTS; k++)
-        if (strncmp(column, plot_parts[k].prefix, strlen(plot_parts[k].prefix)) == 0) return k;
-    return -1;
-}
+enum { FEW_ROWS = 30 /* with so few, points show where the values are */, PART_SOLID = LK_PART_OF_WEIGHTS };
 
 /* Of training, validation and EMA, where colours tell runs apart: dots, a line, dashes; lengths in widths of the line. */
-static const char *const dashes[PLOT_N_PARTS] = {"(2,4)", "solid", "(7,3)"};
+static const char *const dashes[LK_N_METRIC_PARTS] = {
+    [LK_PART_OF_STEPS] = "(2,4)", [LK_PART_OF_WEIGHTS] = "solid", [LK_PART_OF_EMA] = "(7,3)",
+};
 
 /* In points.  Panels stand in rows, the legend's strip above them. */
 enum { PANEL_WIDTH = 380, PANEL_HEIGHT = 260, LEGEND_LINE = 22, LABEL = 14, LEFT = 70, RIGHT = 18, TOP = 10, BOTTOM = 50 };
@@ -47,8 +38,8 @@ static grid grid_of(const page *p)
 /* Colour and dash of a curve.  Curves of the learning rate are its groups, in their order. */
 static void write_style(gnuplot *plot, const page *p, int run, const panel *m, int curve)
 {
-    const int part = plot_part_of(m->column[curve]), kind = part >= 0 ? part : curve;
-    const char *dash = part >= 0 ? dashes[part] : dashes[(curve + PART_SOLID) % PLOT_N_PARTS];
+    const int part = lk_metric_part_of(m->column[curve]), kind = part >= 0 ? part : curve;
+    const char *dash = part >= 0 ? dashes[part] : dashes[(curve + PART_SOLID) % LK_N_METRIC_PARTS];
 
     /* The learning rate of one run is no kind of curve: it is black, unless its groups need colours. */
     if (p->n_runs == 1 && part < 0 && m->n_curves == 1) fprintf(gnuplot_script(plot), " linetype %d", GNUPLOT_N_COLOURS);
@@ -60,7 +51,7 @@ static bool part_is_drawn(const page *p, int part)
 {
     for (int i = 0; i < p->n_panels; i++)
         for (int c = 0; c < p->panel[i].n_curves; c++)
-            if (plot_part_of(p->panel[i].column[c]) == part) return true;
+            if (lk_metric_part_of(p->panel[i].column[c]) == part) return true;
     return false;
 }
 
@@ -69,11 +60,11 @@ static void legend_of_kinds(gnuplot *plot, const page *p)
     FILE *f = gnuplot_script(plot);
     const char *separator = "plot";
 
-    for (int k = 0; k < PLOT_N_PARTS; k++) {
+    for (int k = 0; k < LK_N_METRIC_PARTS; k++) {
         if (!part_is_drawn(p, k)) continue;
         if (p->n_runs == 1) fprintf(f, "%s NaN with lines linetype %d title ", separator, k + 1);
         else fprintf(f, "%s NaN with lines linetype 1 linecolor '#606060' dashtype %s title ", separator, dashes[k]);
-        gnuplot_quote(plot, plot_parts[k].title);
+        gnuplot_quote(plot, lk_metric_parts[k].title);
         separator = ",";
     }
     fprintf(f, "\n");

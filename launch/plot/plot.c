@@ -13,7 +13,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum { PATH_BYTES = 4096, NO_LOSS = -1 };
+enum { PATH_BYTES = 4096 };
 
 /* --------------------------------------------------------------------- runs */
 
@@ -96,18 +96,18 @@ static void add_curve(page *p, const char *metric, const char *column)
 /* "loss" of "ema.validation.loss"; NULL for a column that is no metric of a part. */
 static const char *metric_of(const char *column)
 {
-    const int part = plot_part_of(column);
+    const int part = lk_metric_part_of(column);
 
-    return part < 0 ? NULL : column + strlen(plot_parts[part].prefix);
+    return part < 0 ? NULL : column + strlen(lk_metric_parts[part].prefix);
 }
 
-/* Where the loss is the squared error, a panel of mse would show the same curves again. */
+/* Where the loss is the squared error, a panel of mse would show the same curves again; so with mae. */
 static bool repeats_loss(const page *p, const char *column)
 {
     char loss[PLOT_NAME_BYTES];
     const char *metric = metric_of(column);
 
-    if (strcmp(metric, "mse") != 0 && strcmp(metric, "mae") != 0) return false;
+    if (strcmp(metric, "loss") == 0) return false;
     snprintf(loss, sizeof loss, "%.*sloss", (int)(metric - column), column);
     for (int i = 0; i < p->n_runs; i++) {
         const double *a = lk_metrics_column(p->run[i].table, column), *b = lk_metrics_column(p->run[i].table, loss);
@@ -159,38 +159,25 @@ static bool all_standardized(const page *p)
     return true;
 }
 
-static bool all_have_loss(const page *p, int kind)
+/* The loss of all runs, NULL where they differ or a recipe cannot be read. */
+static const lk_loss *common_loss(const page *p)
 {
     for (int i = 0; i < p->n_runs; i++)
-        if (!p->run[i].recipe || (int)p->run[i].recipe->model.loss.kind != kind) return false;
-    return true;
+        if (!p->run[i].recipe || p->run[i].recipe->model.loss.kind != p->run[0].recipe->model.loss.kind) return NULL;
+    return lk_loss_get(p->run[0].recipe->model.loss.kind);
 }
-
-/* Errors of standardised targets are counted in the target's deviations (sigma), as the network sees them. */
-static const struct { const char *metric; int loss; const char *label, *standardized; } labels[] = {
-    {"loss", LK_LOSS_MSE, "Loss (MSE)", "Loss (MSE, target σ²)"},
-    {"loss", LK_LOSS_L1, "Loss (MAE)", "Loss (MAE, target σ)"},
-    {"loss", LK_LOSS_CROSS_ENTROPY, "Loss (cross-entropy, nats)", "Loss (cross-entropy, nats)"},
-    {"mse", NO_LOSS, "Mean squared error", "Mean squared error (target σ²)"},
-    {"mae", NO_LOSS, "Mean absolute error", "Mean absolute error (target σ)"},
-    {"r2", NO_LOSS, "R²", "R²"},
-    {"accuracy", NO_LOSS, "Accuracy (%)", "Accuracy (%)"},
-    {"loss", NO_LOSS, "Loss", "Loss"}, /* runs of several kinds, or of a recipe that cannot be read */
-};
 
 static void label_metric(const page *p, panel *m)
 {
-    enum { N_LABELS = sizeof labels / sizeof labels[0] };
-    const double percent = 100.0;
+    const lk_metric *metric = lk_metric_find(m->metric);
+    const lk_loss *loss = common_loss(p);
+    const char *axis = m->metric, *standardized = NULL;
 
-    if (strcmp(m->metric, "accuracy") == 0) m->scale = percent;
-    snprintf(m->label, PLOT_LABEL_BYTES, "%s", m->metric);
-    for (int i = 0; i < N_LABELS; i++) {
-        if (strcmp(labels[i].metric, m->metric) != 0) continue;
-        if (labels[i].loss != NO_LOSS && !all_have_loss(p, labels[i].loss)) continue;
-        snprintf(m->label, PLOT_LABEL_BYTES, "%s", all_standardized(p) ? labels[i].standardized : labels[i].label);
-        return;
-    }
+    if (metric && metric->axis) axis = metric->axis, standardized = metric->standardized_axis;
+    else if (metric && loss) axis = loss->axis, standardized = loss->standardized_axis;
+    else if (metric) axis = "Loss"; /* runs of several kinds */
+    if (metric) m->scale = metric->axis_scale;
+    snprintf(m->label, PLOT_LABEL_BYTES, "%s", standardized && all_standardized(p) ? standardized : axis);
 }
 
 /* Small rates on a linear axis are told in units of their power of ten. */
@@ -210,10 +197,10 @@ static void finish_panels(page *p)
 
     for (int i = 0; i < p->n_panels; i++) {
         panel *m = &p->panel[i];
-        const bool fraction = strcmp(m->metric, "accuracy") == 0 || strcmp(m->metric, "r2") == 0;
+        const lk_metric *metric = lk_metric_find(m->metric);
 
         measure(p, m);
-        m->logarithmic = !fraction && m->low > 0 && log10(m->high / m->low) > decades;
+        m->logarithmic = !(metric && metric->fraction) && m->low > 0 && log10(m->high / m->low) > decades;
         if (strcmp(m->metric, "lr") == 0) label_lr(m);
         else label_metric(p, m);
     }

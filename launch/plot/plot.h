@@ -20,16 +20,6 @@ typedef struct plotted {
     lk_recipe *recipe;           /* owned; NULL: the run's recipe cannot be read, and labels say less */
 } plotted;
 
-/* Kinds of curves in the panel of a metric, by the prefix of its column. */
-typedef struct plot_part { const char *prefix, *title; } plot_part;
-
-enum { PLOT_N_PARTS = 3 };
-
-extern const plot_part plot_parts[PLOT_N_PARTS]; /* training, validation, EMA */
-
-/* The part whose metric a column is, -1: none. */
-int plot_part_of(const char *column);
-
 typedef struct panel {
     char metric[PLOT_NAME_BYTES];     /* what stands behind the prefix, or "lr" */
     char label[PLOT_LABEL_BYTES];

@@ -194,12 +194,12 @@ static lk_status evaluate_all(trainer *t)
 
     metrics_put(&j->metrics, "train.loss", t->loss_terms > 0 ? t->loss_sum / t->loss_terms : NAN); /* NaN: all skipped */
     if (j->validation) {
-        LK_TRY(evaluate(j, j->validation, j->validation_loader, j->params, j->params_version, "validation."));
+        LK_TRY(evaluate(j, j->validation, j->validation_loader, j->params, j->params_version, LK_PART_OF_WEIGHTS));
         if (j->recipe->has_ema) {
             const float *ema;
 
             LK_TRY(broadcast_ema(j, &ema));
-            LK_TRY(evaluate(j, j->validation, j->validation_loader, ema, ++j->last_version, "ema.validation."));
+            LK_TRY(evaluate(j, j->validation, j->validation_loader, ema, ++j->last_version, LK_PART_OF_EMA));
         }
     }
     LK_TRY(job_agree(j, j->leader ? leader_judge(t, &flags) : LK_OK));

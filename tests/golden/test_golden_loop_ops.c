@@ -66,7 +66,7 @@ static void expect(const op_harness *h, int from, const json_t *item, const char
 }
 
 /* The number of a recipe's word. */
-#define WORD(id, word) {id, word},
+#define WORD(id, word, ...) {id, word},
 static int number_of(const char *word)
 {
     static const struct { int id; const char *word; } words[] = {LK_ACTIVATION_LIST(WORD) LK_LOSS_LIST(WORD)};

@@ -128,3 +128,20 @@ Test(metrics, a_folder_that_is_not_there_is_an_error)
     cr_expect_eq(lk_metrics_open("/nowhere/metrics.csv", columns, 2, -1, &metrics), LK_ERR_SYSTEM);
     cr_expect_null(metrics);
 }
+
+/* The prefix of a part stands in two lists of io: the names, and the parts. */
+Test(metrics, every_name_leads_back_to_its_part_and_metric)
+{
+    for (int k = 0; k < LK_N_LOSSES; k++) {
+        const char *names[LK_MOST_METRICS];
+        const size_t n = lk_metric_names((lk_loss_kind)k, true, true, names);
+
+        cr_expect_gt(n, 0);
+        for (size_t i = 0; i < n; i++) {
+            const int part = lk_metric_part_of(names[i]);
+
+            cr_assert_geq(part, 0, "%s belongs to no part", names[i]);
+            cr_expect(lk_metric_of(names[i]) && lk_metric_fits(lk_metric_of(names[i]), (lk_loss_kind)k), "%s", names[i]);
+        }
+    }
+}

@@ -1,0 +1,60 @@
+/*
+ * The tables of losses and metrics, and the formulas of the metrics over an evaluation's sums.
+ *
+ *     loss      mean of the loss terms
+ *     accuracy  share of the labels that the largest output hits
+ *     mse, mae  means over all values
+ *     r2        1 - sum of squared errors / spread of the targets about their means
+ */
+#include "engine/model/loss.h"
+
+#include <assert.h>
+#include <string.h>
+
+static const lk_loss losses[LK_N_LOSSES] = {
+#define ROW(id, ...) [id] = {__VA_ARGS__},
+    LK_LOSS_LIST(ROW)
+#undef ROW
+};
+
+const lk_loss *lk_loss_get(lk_loss_kind kind)
+{
+    assert((unsigned)kind < LK_N_LOSSES);
+    return &losses[kind];
+}
+
+/* ------------------------------------------------------------------ formulas */
+
+static double mean_of(const lk_sums *s, lk_sum sum) { return s->of[sum] / s->of[LK_SUM_COUNT]; }
+
+static double value_LOSS(const lk_sums *s) { return mean_of(s, LK_SUM_LOSS); }
+static double value_ACCURACY(const lk_sums *s) { return mean_of(s, LK_SUM_CORRECT); }
+static double value_MSE(const lk_sums *s) { return mean_of(s, LK_SUM_SQUARED); }
+static double value_MAE(const lk_sums *s) { return mean_of(s, LK_SUM_ABS); }
+static double value_R2(const lk_sums *s) { return 1.0 - s->of[LK_SUM_SQUARED] / s->spread; }
+
+/* ------------------------------------------------------------------- metrics */
+
+static const lk_metric metrics[LK_N_METRICS] = {
+#define ROW(id, ...) [LK_METRIC_##id] = {__VA_ARGS__, value_##id},
+    LK_METRIC_LIST(ROW)
+#undef ROW
+};
+
+const lk_metric *lk_metric_get(lk_metric_id id)
+{
+    assert((unsigned)id < LK_N_METRICS);
+    return &metrics[id];
+}
+
+const lk_metric *lk_metric_find(const char *name)
+{
+    for (int i = 0; i < LK_N_METRICS; i++)
+        if (strcmp(metrics[i].name, name) == 0) return &metrics[i];
+    return NULL;
+}
+
+bool lk_metric_fits(const lk_metric *metric, lk_loss_kind loss)
+{
+    return metric->readings >> lk_loss_get(loss)->reads & 1u;
+}
