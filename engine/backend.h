@@ -43,23 +43,6 @@ typedef struct lk_kernel {
     size_t nbytes;    /* memory the kernel keeps for itself: prepared weights, scratch */
 } lk_kernel;
 
-/* The one list of binders that a backend has, X(ID of the op, name). */
-#define LK_BINDER_LIST(X)                                                                          \
-    X(LINEAR, linear) X(LINEAR_GRAD_X, linear_grad_x) X(LINEAR_GRAD_W, linear_grad_w)               \
-    X(CONV2D, conv2d) X(CONV2D_GRAD_X, conv2d_grad_x) X(CONV2D_GRAD_W, conv2d_grad_w)               \
-    X(BIAS_GRAD, bias_grad)                                                                         \
-    X(MAX_POOL2D, max_pool2d) X(MAX_POOL2D_GRAD, max_pool2d_grad)                                   \
-    X(AVG_POOL2D, avg_pool2d) X(AVG_POOL2D_GRAD, avg_pool2d_grad)                                   \
-    X(FLATTEN, flatten) X(FLATTEN_GRAD, flatten_grad)                                               \
-    X(ACTIVATION, activation) X(ACTIVATION_GRAD, activation_grad)                                   \
-    X(DROPOUT, dropout) X(DROPOUT_GRAD, dropout_grad)                                               \
-    X(BATCH_NORM, batch_norm) X(BATCH_NORM_GRAD, batch_norm_grad) X(BATCH_NORM_EVAL, batch_norm_eval) \
-    X(BATCH_NORM_EVAL_GRAD, batch_norm_eval_grad)                                                   \
-    X(LAYER_NORM, layer_norm) X(LAYER_NORM_GRAD, layer_norm_grad)                                   \
-    X(ADD, add) X(CAST, cast)                                                                       \
-    X(MSE_LOSS, mse_loss) X(L1_LOSS, l1_loss) X(CROSS_ENTROPY, cross_entropy)
-
-
 /* The optimizer's pass over one run of the arenas; every array begins at the run's first element. */
 typedef enum lk_ema_mode { LK_EMA_OFF, LK_EMA_COPY, LK_EMA_BLEND } lk_ema_mode;
 typedef struct lk_update {
@@ -133,6 +116,8 @@ struct lk_backend {
     void (*release)(void *ctx, void *pointer);
     lk_status (*read)(void *ctx, void *host, const void *device, size_t nbytes);
     lk_status (*write)(void *ctx, void *device, const void *host, size_t nbytes);
+    /* Whether it has a kernel for this op; bind is asked for no other. */
+    bool (*has)(lk_op_id op);
     /* Tensors of the graph are placed; node is borrowed for the call only, the graph for the kernel's life. */
     lk_status (*bind)(void *ctx, const lk_graph *graph, const lk_node *node, lk_kernel *out);
     /* Makes one kernel of nodes [first, first + *n) of a placed graph; *n is 0 where it would not.  NULL: never. */
@@ -155,7 +140,7 @@ extern const lk_backend lk_cpu_backend;
 /* What a loadable module exports as LK_MODULE_SYMBOL; module.c opens it.  abi must be LK_MODULE_ABI, which changes with
  * every header that the module is compiled with. */
 #define LK_MODULE_SYMBOL "lk_module_entry"
-enum { LK_MODULE_ABI = 1 };
+enum { LK_MODULE_ABI = 2 };
 typedef struct lk_module {
     int abi;
     const lk_backend *backend;

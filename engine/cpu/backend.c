@@ -67,6 +67,7 @@ const lk_backend lk_cpu_backend = {
     .release = cpu_release,
     .read = cpu_copy,
     .write = cpu_copy,
+    .has = cpu_has,
     .bind = cpu_bind,
     .fuse = NULL,
     .wait = NULL,

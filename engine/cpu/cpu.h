@@ -22,11 +22,12 @@ typedef struct cpu_ctx {
 typedef lk_status cpu_binder(const cpu_ctx *ctx, const lk_graph *graph, const lk_node *node, lk_kernel *out);
 
 /* cpu_bind_linear() and so on; bind.c makes the table. */
-#define CPU_BINDER_DECLARE(id, name) cpu_binder cpu_bind_##name;
-LK_BINDER_LIST(CPU_BINDER_DECLARE)
+#define CPU_BINDER_DECLARE(id, name, ...) cpu_binder cpu_bind_##name;
+LK_EVERY_OP(CPU_BINDER_DECLARE)
 #undef CPU_BINDER_DECLARE
 
-/* lk_backend's bind: looks the node's binder up. */
+/* lk_backend's has and bind: they look the op's binder up. */
+bool cpu_has(lk_op_id op);
 lk_status cpu_bind(void *ctx, const lk_graph *graph, const lk_node *node, lk_kernel *out);
 
 /* The passes over arenas, optim.c; lk_backend says what each does. */

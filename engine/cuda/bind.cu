@@ -3,16 +3,19 @@
 
 #include <string.h>
 
+/* An op that this engine has no kernel for is excepted here: #define cuda_bind_NAME NULL. */
 static cuda_binder *binder_of(lk_op_id op)
 {
     switch (op) {
-#define BINDER_CASE(id, name) case LK_OP_##id: return cuda_bind_##name;
-        LK_BINDER_LIST(BINDER_CASE)
+#define BINDER_CASE(id, name, ...) case LK_OP_##id: return cuda_bind_##name;
+        LK_EVERY_OP(BINDER_CASE)
 #undef BINDER_CASE
     case LK_N_OPS: break;
     }
     return NULL;
 }
+
+bool cuda_has(lk_op_id op) { return binder_of(op) != NULL; }
 
 /* In order: a product takes its activation before a chain could. */
 static cuda_fuser *const fusers[] = {cuda_fuse_linear, cuda_fuse_conv2d, cuda_fuse_chain};

@@ -113,8 +113,8 @@ lk_status cuda_fail_dnn(cudnnStatus_t status, const char *call, const char *file
 typedef lk_status cuda_binder(cuda_ctx *ctx, const lk_graph *graph, const lk_node *node, lk_kernel *out);
 
 /* cuda_bind_linear() and so on; bind.cu makes the table. */
-#define CUDA_BINDER_DECLARE(id, name) cuda_binder cuda_bind_##name;
-LK_BINDER_LIST(CUDA_BINDER_DECLARE)
+#define CUDA_BINDER_DECLARE(id, name, ...) cuda_binder cuda_bind_##name;
+LK_EVERY_OP(CUDA_BINDER_DECLARE)
 #undef CUDA_BINDER_DECLARE
 
 /* Fusers: as lk_backend's fuse, one family each; *n stays 0 where it does not apply.  bind.cu asks them in this order. */
@@ -139,6 +139,7 @@ lk_status cuda_shadow_want(cuda_ctx *ctx, const lk_graph *graph);
 void cuda_shadow_touch(cuda_ctx *ctx, const void *at, size_t nbytes);
 
 /* The backend's entries in bind.cu. */
+bool cuda_has(lk_op_id op);
 lk_status cuda_bind(void *ctx, const lk_graph *graph, const lk_node *node, lk_kernel *out);
 lk_status cuda_fuse(void *ctx, const lk_graph *graph, int first, lk_kernel *out, int *n);
 

@@ -83,7 +83,7 @@ static void count_readers(pass *p)
 {
     for (int i = 0; i < p->n_forward; i++) {
         const lk_node *node = &p->graph->nodes[i];
-        if (!lk_op_get(node->op)->gradient) continue;
+        if (!lk_op_is_differentiable(node->op)) continue;
         for (int k = 0; k < node->n_in; k++)
             if (node->in[k] != LK_NO_TENSOR) p->pending[node->in[k]]++;
     }

@@ -141,6 +141,19 @@ lk_status lk_graph_node(lk_graph *graph, lk_op_id op, const char *path, int n_in
     return LK_OK;
 }
 
+bool lk_op_is_differentiable(lk_op_id id)
+{
+    static const bool has_rule[LK_N_OPS] = {
+#define DIFF_FLAG(id, ...) [LK_OP_##id] = true,
+#define LAST_FLAG(id, ...) [LK_OP_##id] = false,
+        LK_OP_LIST(DIFF_FLAG, LAST_FLAG)
+#undef DIFF_FLAG
+#undef LAST_FLAG
+    };
+
+    return has_rule[id];
+}
+
 /* Places where a gradient of `tensor` can come from.  Backward ops read forward tensors too, but have no rule. */
 static int n_differentiable_readers(const lk_graph *graph, int tensor)
 {
@@ -148,7 +161,7 @@ static int n_differentiable_readers(const lk_graph *graph, int tensor)
 
     for (int i = 0; i < graph->n_nodes; i++) {
         const lk_node *node = &graph->nodes[i];
-        if (!lk_op_get(node->op)->gradient) continue;
+        if (!lk_op_is_differentiable(node->op)) continue;
         for (int k = 0; k < node->n_in; k++) n += node->in[k] == tensor;
     }
     return n;

@@ -8,6 +8,7 @@
 #ifndef LK_GRAPH_H
 #define LK_GRAPH_H
 
+#include "engine/ops/list.h"
 #include "engine/run.h"
 
 #ifdef __cplusplus
@@ -47,40 +48,9 @@ typedef struct lk_tensor {
     int n_uses;                 /* nodes that read it so far */
 } lk_tensor;
 
-/* Every op, forward and backward: X(ID, "name").  A backend has one binder per id (backend.h lists them). */
-#define LK_OP_LIST(X)                                                                                 \
-    X(LINEAR, "linear")                     /* x (N,I), w (O,I), [b (O)] -> y (N,O) */                \
-    X(LINEAR_GRAD_X, "linear_grad_x")       /* dy, w -> dx */                                         \
-    X(LINEAR_GRAD_W, "linear_grad_w")       /* dy, x -> dw, [db] */                                   \
-    X(CONV2D, "conv2d")                     /* x (N,H,W,I), w (O,I,kh,kw), [b] -> y (N,H',W',O) */    \
-    X(CONV2D_GRAD_X, "conv2d_grad_x")       /* dy, w -> dx */                                         \
-    X(CONV2D_GRAD_W, "conv2d_grad_w")       /* dy, x -> dw, [db] */                                   \
-    X(BIAS_GRAD, "bias_grad")               /* dy (..., O) -> db (O), where linear's or conv2d's w is frozen */ \
-    X(MAX_POOL2D, "max_pool2d")             /* x -> y, winner (u8: place of the maximum in its window) */ \
-    X(MAX_POOL2D_GRAD, "max_pool2d_grad")   /* dy, winner -> dx */                                    \
-    X(AVG_POOL2D, "avg_pool2d")             /* x -> y */                                              \
-    X(AVG_POOL2D_GRAD, "avg_pool2d_grad")   /* dy -> dx */                                            \
-    X(FLATTEN, "flatten")                   /* x (N,H,W,C) -> y (N, C*H*W) in PyTorch's order */      \
-    X(FLATTEN_GRAD, "flatten_grad")         /* dy -> dx */                                            \
-    X(ACTIVATION, "activation")             /* x -> y; attr activation.kind */                        \
-    X(ACTIVATION_GRAD, "activation_grad")   /* dy, y (relu, tanh, sigmoid) or x (gelu) -> dx */       \
-    X(DROPOUT, "dropout")                   /* x -> y, [mask (u8: 1 kept)]; TRAIN only, p > 0 */      \
-    X(DROPOUT_GRAD, "dropout_grad")         /* dy, [mask] -> dx */                                    \
-    X(BATCH_NORM, "batch_norm")             /* TRAIN: x, g, b -> y, mean, rstd, stat_mean, stat_var (C each; stats in GRADS) */ \
-    X(BATCH_NORM_GRAD, "batch_norm_grad")   /* dy, x, g, mean, rstd -> dx, dg, db */                  \
-    X(BATCH_NORM_EVAL, "batch_norm_eval")   /* x, g, b, running_mean, running_var -> y */             \
-    X(BATCH_NORM_EVAL_GRAD, "batch_norm_eval_grad") /* dy, g, running_var -> dx; g and b are frozen */ \
-    X(LAYER_NORM, "layer_norm")             /* x (N,C), g, b -> y, mean (N), rstd (N) */              \
-    X(LAYER_NORM_GRAD, "layer_norm_grad")   /* dy, x, g, mean, rstd -> dx, dg, db */                  \
-    X(ADD, "add")                           /* a, b -> y */                                           \
-    X(CAST, "cast")                         /* x -> y of another dtype; its gradient casts back */    \
-    X(MSE_LOSS, "mse_loss")                 /* x, target -> dx and the loss slot (TRAIN) or sums (EVAL) */ \
-    X(L1_LOSS, "l1_loss")                   /* the same */                                            \
-    X(CROSS_ENTROPY, "cross_entropy")       /* logits, label -> the same */
-
 typedef enum lk_op_id {
-#define LK_OP_ENUM(id, name) LK_OP_##id,
-    LK_OP_LIST(LK_OP_ENUM)
+#define LK_OP_ENUM(id, ...) LK_OP_##id,
+    LK_EVERY_OP(LK_OP_ENUM)
 #undef LK_OP_ENUM
     LK_N_OPS,
 } lk_op_id;
@@ -137,10 +107,16 @@ typedef lk_status lk_gradient_fn(lk_graph *graph, int node, const int *dout, int
  * only, otherwise an activation.  Autodiff sums what several readers contribute. */
 lk_status lk_graph_grad(lk_graph *graph, int tensor, int *out);
 
+/* Whether the list (ops/list.h) gives the op a gradient rule. */
+bool lk_op_is_differentiable(lk_op_id id);
+
+/* Floating-point operations of one run of the node; a multiplication and an addition count as two. */
+typedef double lk_flops_fn(const lk_graph *graph, const lk_node *node);
+
 typedef struct lk_op {
     const char *name;
-    lk_gradient_fn *gradient;                                   /* NULL: not differentiable (backward ops, eval ops) */
-    double (*flops)(const lk_graph *graph, const lk_node *node); /* NULL: one per output element */
+    lk_gradient_fn *gradient; /* NULL: not differentiable */
+    lk_flops_fn *flops;
 } lk_op;
 /* The table in ops/ops.c; nothing else asks which ops exist. */
 const lk_op *lk_op_get(lk_op_id id);

@@ -6,15 +6,7 @@
 
 enum { LINE_BYTES = 512, SHAPE_BYTES = 96, PLACE_BYTES = 32, QUANTITY_BYTES = 24, MIN_PATH_WIDTH = 5 };
 
-static double node_flops(const lk_graph *graph, const lk_node *node)
-{
-    const lk_op *op = lk_op_get(node->op);
-
-    if (op->flops) return op->flops(graph, node);
-    for (int o = 0; o < node->n_out; o++)
-        if (node->out[o] != LK_NO_TENSOR) return (double)graph->tensors[node->out[o]].n_elem;
-    return 0.0;
-}
+static double node_flops(const lk_graph *graph, const lk_node *node) { return lk_op_get(node->op)->flops(graph, node); }
 
 static double node_bytes(const lk_graph *graph, const lk_node *node)
 {

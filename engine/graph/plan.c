@@ -20,6 +20,18 @@ static lk_status bind_from(lk_plan *plan, const lk_backend *backend, void *ctx, 
     return backend->bind(ctx, graph, &graph->nodes[first], kernel);
 }
 
+static lk_status check_ops(const lk_graph *graph, const lk_backend *backend)
+{
+    for (int i = 0; i < graph->n_nodes; i++) {
+        const lk_node *node = &graph->nodes[i];
+
+        if (backend->has(node->op)) continue;
+        return LK_FAIL(LK_ERR_USAGE, "%s: the %s engine has no %s; use another engine.kind", node->path, backend->name,
+                       lk_op_get(node->op)->name);
+    }
+    return LK_OK;
+}
+
 static lk_status bind_nodes(lk_plan *plan, const lk_backend *backend, void *ctx)
 {
     const lk_graph *graph = &plan->graph;
@@ -40,6 +52,7 @@ static lk_status make(lk_plan *plan, const lk_backend *backend, void *ctx, const
     plan->graph.keeps_masks = backend->keeps_masks;
     LK_TRY(lk_model_build(plan->graph.model, &plan->graph));
     plan->graph.trainable = NULL;
+    LK_TRY(check_ops(&plan->graph, backend));
     LK_TRY(lk_graph_allocate(&plan->graph));
     if (plan->graph.mode == LK_TRAIN) LK_TRY(lk_plan_map_gradients(plan, trainable));
     return bind_nodes(plan, backend, ctx);

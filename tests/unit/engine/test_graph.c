@@ -148,9 +148,14 @@ Test(autodiff, contributions_of_several_readers_are_added_and_end_in_the_gradien
     lk_graph_clear(&graph);
 }
 
-Test(autodiff, every_op_has_a_name)
+Test(autodiff, the_list_gives_every_op_a_name_and_a_cost_and_the_flag_says_who_has_a_rule)
 {
-    for (int op = 0; op < LK_N_OPS; op++) cr_expect_not_null(lk_op_get((lk_op_id)op)->name, "op %d", op);
+    for (int id = 0; id < LK_N_OPS; id++) {
+        const lk_op *op = lk_op_get((lk_op_id)id);
+
+        cr_expect(op->name && op->flops, "op %d", id);
+        cr_expect_eq(op->gradient != NULL, lk_op_is_differentiable((lk_op_id)id), "%s", op->name);
+    }
     cr_expect_null(lk_op_get(LK_OP_LINEAR_GRAD_W)->gradient);
     cr_expect_not_null(lk_op_get(LK_OP_LINEAR)->gradient);
 }

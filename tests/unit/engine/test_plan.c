@@ -286,3 +286,25 @@ Test(plan, statistics_and_last_layers_complete_before_first_layers)
                  plan.grads_ready[plan.n_grads_ready - 1].range.begin);
     drop(&model, &plan);
 }
+
+static bool has_no_layer_norm(lk_op_id op) { return op != LK_OP_LAYER_NORM; }
+
+Test(plan, an_op_that_the_engine_lacks_is_named_with_its_layer)
+{
+    const lk_model_spec *spec = &networks[2].spec;
+    lk_backend lacking = lk_cpu_backend;
+    lk_model *model;
+    lk_trainable *everything;
+    lk_plan *plan;
+
+    lacking.name = "half-made";
+    lacking.has = has_no_layer_norm;
+    cr_assert_eq(lk_model_new(spec, &model), LK_OK, "%s", lk_error_message());
+    cr_assert_eq(lk_trainable_new(model, NULL, &everything), LK_OK);
+    cr_expect_eq(lk_plan_new(&lacking, NULL, everything, LK_TRAIN, LK_FP32, LANE, &plan), LK_ERR_USAGE);
+    cr_expect_null(plan);
+    cr_expect(strstr(lk_error_message(), "the half-made engine has no layer_norm"), "message: %s", lk_error_message());
+    cr_expect_neq(lk_error_message()[0], ':', "no layer is named: %s", lk_error_message());
+    lk_trainable_free(&everything);
+    lk_model_free(&model);
+}

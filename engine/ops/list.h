@@ -1,0 +1,50 @@
+/*
+ * The one list of ops, forward and backward.  From it come the enum, the words, the table of rules (ops.c), their
+ * declarations (rules.h) and the binders of every backend (cpu_bind_NAME, cuda_bind_NAME).
+ *
+ *     DIFF(ID, name, gradient, flops)    an op with a gradient: lk_gradient_GRADIENT appends its backward nodes
+ *     LAST(ID, name, flops)              an op without: the backward ops, and the losses, where the backward pass begins
+ *
+ * flops: lk_flops_FLOPS counts one run's operations; each_output is one per element of the first output.
+ * In the comments an input or output in brackets may be absent.
+ */
+#ifndef LK_OPS_LIST_H
+#define LK_OPS_LIST_H
+
+#define LK_OP_LIST(DIFF, LAST)                                                                               \
+    DIFF(LINEAR, linear, linear, linear)       /* x (N,I), w (O,I), [b (O)] -> y (N,O) */                    \
+    LAST(LINEAR_GRAD_X, linear_grad_x, linear_grad_x) /* dy, w -> dx */                                      \
+    LAST(LINEAR_GRAD_W, linear_grad_w, linear_grad_w) /* dy, x -> dw, [db] */                                \
+    DIFF(CONV2D, conv2d, conv2d, conv2d)       /* x (N,H,W,I), w (O,I,kh,kw), [b] -> y (N,H',W',O) */        \
+    LAST(CONV2D_GRAD_X, conv2d_grad_x, conv2d_grad_x) /* dy, w -> dx */                                      \
+    LAST(CONV2D_GRAD_W, conv2d_grad_w, conv2d_grad_w) /* dy, x -> dw, [db] */                                \
+    LAST(BIAS_GRAD, bias_grad, bias_grad)      /* dy (..., O) -> db (O), where linear's or conv2d's w is frozen */ \
+    DIFF(MAX_POOL2D, max_pool2d, pool2d, pool2d) /* x -> y, winner (u8: place of the maximum in its window) */ \
+    LAST(MAX_POOL2D_GRAD, max_pool2d_grad, pool2d) /* dy, winner -> dx */                                    \
+    DIFF(AVG_POOL2D, avg_pool2d, pool2d, pool2d) /* x -> y */                                                \
+    LAST(AVG_POOL2D_GRAD, avg_pool2d_grad, pool2d) /* dy -> dx */                                            \
+    DIFF(FLATTEN, flatten, flatten, each_output) /* x (N,H,W,C) -> y (N, C*H*W) in PyTorch's order */        \
+    LAST(FLATTEN_GRAD, flatten_grad, each_output) /* dy -> dx */                                             \
+    DIFF(ACTIVATION, activation, activation, each_output) /* x -> y; attr activation.kind */                 \
+    LAST(ACTIVATION_GRAD, activation_grad, each_output) /* dy, y (relu, tanh, sigmoid) or x (gelu) -> dx */  \
+    DIFF(DROPOUT, dropout, dropout, each_output) /* x -> y, [mask (u8: 1 kept)]; TRAIN only, p > 0 */        \
+    LAST(DROPOUT_GRAD, dropout_grad, each_output) /* dy, [mask] -> dx */                                     \
+    /* TRAIN: x, g, b -> y, mean, rstd, stat_mean, stat_var (C each; stats in GRADS) */                      \
+    DIFF(BATCH_NORM, batch_norm, batch_norm, batch_norm)                                                     \
+    LAST(BATCH_NORM_GRAD, batch_norm_grad, batch_norm_grad) /* dy, x, g, mean, rstd -> dx, dg, db */         \
+    /* x, g, b, running_mean, running_var -> y */                                                            \
+    DIFF(BATCH_NORM_EVAL, batch_norm_eval, batch_norm_eval, batch_norm_eval)                                 \
+    /* dy, g, running_var -> dx; g and b are frozen */                                                       \
+    LAST(BATCH_NORM_EVAL_GRAD, batch_norm_eval_grad, each_output)                                            \
+    DIFF(LAYER_NORM, layer_norm, layer_norm, layer_norm) /* x (N,C), g, b -> y, mean (N), rstd (N) */        \
+    LAST(LAYER_NORM_GRAD, layer_norm_grad, layer_norm_grad) /* dy, x, g, mean, rstd -> dx, dg, db */         \
+    DIFF(ADD, add, add, each_output)           /* a, b -> y */                                               \
+    DIFF(CAST, cast, cast, each_output)        /* x -> y of another dtype; its gradient casts back */        \
+    LAST(MSE_LOSS, mse_loss, each_output)      /* x, target -> dx and the loss slot (TRAIN) or sums (EVAL) */ \
+    LAST(L1_LOSS, l1_loss, each_output)        /* the same */                                                \
+    LAST(CROSS_ENTROPY, cross_entropy, cross_entropy) /* logits, label -> the same */
+
+/* The list for those who want every op alike: X(ID, name, ...). */
+#define LK_EVERY_OP(X) LK_OP_LIST(X, X)
+
+#endif
