@@ -5,7 +5,6 @@
  * belong to the set in use and go when another comes.  Only one plan runs at a time, so all use one arena for
  * activations, as large as the largest needs.
  */
-#include "engine/nn/nn.h"
 #include "engine/graph/plan.h"
 #include "engine/model/trainable.h"
 

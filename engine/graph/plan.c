@@ -3,7 +3,7 @@
  * is a walk over one array: all choices were made when the plan was made.
  */
 #include "engine/graph/plan.h"
-#include "engine/nn/nn.h"
+#include "engine/nn/build.h"
 
 #include <stdlib.h>
 

@@ -11,7 +11,7 @@
  *
  * Sources: Glorot and Bengio, AISTATS 2010; He et al., ICCV 2015, arXiv:1502.01852; torch/nn/init.py.
  */
-#include "engine/nn/nn.h"
+#include "engine/model/model_impl.h"
 
 #include <math.h>
 
@@ -75,7 +75,7 @@ void lk_model_init(const lk_model *model, uint64_t seed, float *params)
 {
     fill_constant(params, model->n_elem, 0.0f); /* padding too */
     for (size_t i = 0; i < model->n_entries; i++) {
-        const lk_model_entry *entry = &model->entries[i];
+        const lk_model_entry *entry = model->entries[i];
         const lk_philox_key key = lk_philox_key_new(seed, LK_PURPOSE_INIT, hash_name(entry->info.name));
         float *w = params + entry->info.offset;
 

@@ -41,8 +41,11 @@ enum { LK_MAX_DIMS = 4, LK_MAX_LAYERS = 64 };
  *   mlp  torchvision.ops.MLP: Sequential of [Linear, norm?, activation, Dropout] and a last Linear
  *   cnn  features: Sequential of [Conv2d, norm?, activation, pool] per entry of channels; flatten (C, H, W);
  *        classifier: Sequential of [Linear, activation, Dropout] per entry of hidden and a last Linear */
+typedef struct lk_network lk_network; /* engine/nn/nn.h */
+
 typedef struct lk_model_spec {
     lk_model_kind kind;
+    const lk_network *network;      /* NULL: the one that kind names; else the caller's own, borrowed */
     int n_layers;                   /* mlp: entries of layers, at least 2: inputs, hidden widths, outputs */
     int64_t layers[LK_MAX_LAYERS];
     int64_t image[3];               /* cnn: C, H, W of one sample */

@@ -11,6 +11,8 @@ static inline size_t lk_round_up(size_t n_elem)
     return (n_elem + LK_ALIGN_ELEM - 1) / LK_ALIGN_ELEM * LK_ALIGN_ELEM;
 }
 
+#define LK_BATCH_NORM_MOMENTUM 0.1f /* PyTorch's default, of every batch norm here */
+
 /* Buffers that follow the lanes' statistics: runs as those of parameters, of the same two arenas; group is 0. */
 size_t lk_trainable_n_stat_ranges(const lk_trainable *trainable);
 const lk_trainable_range *lk_trainable_get_stat_range(const lk_trainable *trainable, size_t r);

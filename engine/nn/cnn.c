@@ -3,7 +3,7 @@
  * channels; flatten in PyTorch's order (C, H, W); `classifier`, a Sequential of [Linear, activation, Dropout] for
  * each entry of hidden and a last Linear.  A convolution right before a norm has no bias: the norm takes it away.
  */
-#include "engine/nn/nn.h"
+#include "engine/nn/networks.h"
 
 static lk_status check_features(const lk_model_spec *spec)
 {
@@ -27,7 +27,7 @@ static lk_status check_features(const lk_model_spec *spec)
     return LK_OK;
 }
 
-lk_status lk_cnn_check(const lk_model_spec *spec)
+static lk_status check(const lk_model_spec *spec)
 {
     static const char *const side[] = {"channels", "height", "width"};
 
@@ -50,7 +50,7 @@ lk_status lk_cnn_check(const lk_model_spec *spec)
     return LK_OK;
 }
 
-void lk_cnn_input(const lk_model_spec *spec, int *ndim, int64_t shape[LK_MAX_DIMS])
+static void input(const lk_model_spec *spec, int *ndim, int64_t shape[LK_MAX_DIMS])
 {
     *ndim = 3;
     shape[0] = spec->image[1];
@@ -63,29 +63,33 @@ static lk_status build_features(lk_builder *builder, const lk_model_spec *spec, 
     const lk_norm before = spec->norm_place == LK_NORM_BEFORE ? spec->norm : LK_NORM_NONE;
     const lk_norm after = spec->norm_place == LK_NORM_AFTER ? spec->norm : LK_NORM_NONE;
 
-    builder->prefix = "features.";
-    builder->index = 0;
+    LK_TRY(lk_enter(builder, "features"));
     for (int i = 0; i < spec->n_channels; i++) {
-        LK_TRY(lk_layer_conv2d(builder, x, spec->channels[i], spec->kernel, before == LK_NORM_NONE, &x));
-        LK_TRY(lk_layer_norm(builder, before, x, &x));
-        LK_TRY(lk_layer_activation(builder, spec->activation, x, &x));
-        LK_TRY(lk_layer_norm(builder, after, x, &x));
-        LK_TRY(lk_layer_pool(builder, spec->pool, x, &x));
+        LK_TRY(lk_layer_conv2d(builder, NULL, x, &(lk_conv2d){.n_out = spec->channels[i], .kernel = spec->kernel,
+                                                                   .no_bias = before != LK_NORM_NONE}, &x));
+        LK_TRY(lk_layer_norm(builder, NULL, before, x, &x));
+        LK_TRY(lk_layer_activation(builder, NULL, spec->activation, x, &x));
+        LK_TRY(lk_layer_norm(builder, NULL, after, x, &x));
+        LK_TRY(lk_layer_pool(builder, NULL, spec->pool, x, &x));
     }
+    lk_leave(builder);
     *y = x;
     return LK_OK;
 }
 
-lk_status lk_cnn_build(lk_builder *builder, const lk_model_spec *spec, int x, int *y)
+static lk_status build(lk_builder *builder, const lk_model_spec *spec, int x, int *y)
 {
     LK_TRY(build_features(builder, spec, x, &x));
-    LK_TRY(lk_op_flatten(builder->graph, "flatten", x, &x));
-    builder->prefix = "classifier.";
-    builder->index = 0;
+    LK_TRY(lk_layer_flatten(builder, "flatten", x, &x));
+    LK_TRY(lk_enter(builder, "classifier"));
     for (int i = 0; i < spec->n_hidden; i++) {
-        LK_TRY(lk_layer_linear(builder, x, spec->hidden[i], &x));
-        LK_TRY(lk_layer_activation(builder, spec->activation, x, &x));
-        LK_TRY(lk_layer_dropout(builder, spec->dropout, x, &x));
+        LK_TRY(lk_layer_linear(builder, NULL, x, &(lk_linear){.n_out = spec->hidden[i]}, &x));
+        LK_TRY(lk_layer_activation(builder, NULL, spec->activation, x, &x));
+        LK_TRY(lk_layer_dropout(builder, NULL, spec->dropout, x, &x));
     }
-    return lk_layer_linear(builder, x, spec->classes, y);
+    LK_TRY(lk_layer_linear(builder, NULL, x, &(lk_linear){.n_out = spec->classes}, y));
+    lk_leave(builder);
+    return LK_OK;
 }
+
+const lk_network lk_network_cnn = {.word = "cnn", .check = check, .input = input, .build = build};

@@ -3,9 +3,9 @@
  * [Linear, norm?, activation, Dropout] for each hidden width and a last Linear.  The norm may come after the
  * activation instead.  Activation and Dropout take their index even when they do nothing.
  */
-#include "engine/nn/nn.h"
+#include "engine/nn/networks.h"
 
-lk_status lk_mlp_check(const lk_model_spec *spec)
+static lk_status check(const lk_model_spec *spec)
 {
     if (spec->n_layers < 2 || spec->n_layers > LK_MAX_LAYERS)
         return LK_FAIL(LK_ERR_USAGE, "model.layers has %d entries: an mlp needs inputs, hidden widths and outputs, 2 "
@@ -17,23 +17,25 @@ lk_status lk_mlp_check(const lk_model_spec *spec)
     return LK_OK;
 }
 
-void lk_mlp_input(const lk_model_spec *spec, int *ndim, int64_t shape[LK_MAX_DIMS])
+static void input(const lk_model_spec *spec, int *ndim, int64_t shape[LK_MAX_DIMS])
 {
     *ndim = 1;
     shape[0] = spec->layers[0];
 }
 
-lk_status lk_mlp_build(lk_builder *builder, const lk_model_spec *spec, int x, int *y)
+static lk_status build(lk_builder *builder, const lk_model_spec *spec, int x, int *y)
 {
     const lk_norm before = spec->norm_place == LK_NORM_BEFORE ? spec->norm : LK_NORM_NONE;
     const lk_norm after = spec->norm_place == LK_NORM_AFTER ? spec->norm : LK_NORM_NONE;
 
     for (int i = 1; i < spec->n_layers - 1; i++) {
-        LK_TRY(lk_layer_linear(builder, x, spec->layers[i], &x));
-        LK_TRY(lk_layer_norm(builder, before, x, &x));
-        LK_TRY(lk_layer_activation(builder, spec->activation, x, &x));
-        LK_TRY(lk_layer_norm(builder, after, x, &x));
-        LK_TRY(lk_layer_dropout(builder, spec->dropout, x, &x));
+        LK_TRY(lk_layer_linear(builder, NULL, x, &(lk_linear){.n_out = spec->layers[i]}, &x));
+        LK_TRY(lk_layer_norm(builder, NULL, before, x, &x));
+        LK_TRY(lk_layer_activation(builder, NULL, spec->activation, x, &x));
+        LK_TRY(lk_layer_norm(builder, NULL, after, x, &x));
+        LK_TRY(lk_layer_dropout(builder, NULL, spec->dropout, x, &x));
     }
-    return lk_layer_linear(builder, x, spec->layers[spec->n_layers - 1], y);
+    return lk_layer_linear(builder, NULL, x, &(lk_linear){.n_out = spec->layers[spec->n_layers - 1]}, y);
 }
+
+const lk_network lk_network_mlp = {.word = "mlp", .check = check, .input = input, .build = build};

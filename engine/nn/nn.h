@@ -1,72 +1,89 @@
 /*
- * Networks, written only with ops: the model's inside, layers that register or find their tensors, and the networks
- * made of them.  Private to engine/.
+ * How a network is written: PyTorch's modules as functions that append to a graph.
  *
- * A network's builder runs many times: once to register its tensors with the model (names, shapes, first values), then
- * once for each plan, when every layer finds its tensors by name.  So both can never disagree.
+ *     static lk_status build(lk_builder *b, const lk_model_spec *spec, int x, int *y)
+ *     {
+ *         LK_TRY(lk_enter(b, "block%d", 1));
+ *         LK_TRY(lk_layer_linear(b, "fc", x, &(lk_linear){.n_out = 64}, &x));    block1.fc.weight, block1.fc.bias
+ *         LK_TRY(lk_layer_activation(b, "act", LK_ACT_RELU, x, &x));
+ *         lk_leave(b);
+ *         return lk_layer_linear(b, "head", x, &(lk_linear){.n_out = 10}, y);    head.weight, head.bias
+ *     }
+ *
+ * Tensors are numbers, good while the network is built.  Activations have the samples first and the features or channels
+ * last, (N, C) or (N, H, W, C); parameters have PyTorch's names and shapes.  Every function checks shapes at once; errors
+ * are LK_ERR_USAGE and name the layer by its path.
  */
 #ifndef LK_NN_H
 #define LK_NN_H
 
-#include "engine/ops/ops.h"
+#include "engine/run.h"
 
-enum { LK_MAX_NAME = 128 };
-#define LK_BATCH_NORM_MOMENTUM 0.1f /* PyTorch's default, of every batch norm here */
+#ifdef __cplusplus
+extern "C" {
+#endif
 
-/* How a tensor gets its first values. */
-typedef enum lk_fill { LK_FILL_WEIGHT, LK_FILL_BIAS, LK_FILL_ZEROS, LK_FILL_ONES } lk_fill;
+/* A network being built. */
+typedef struct lk_builder lk_builder;
 
-typedef struct lk_model_entry {
-    lk_tensor_info info; /* info.name is owned */
-    lk_fill fill;
-    int64_t fan_in, fan_out; /* WEIGHT and BIAS: torch.nn.init's fans of the layer */
-} lk_model_entry;
+/* Bytes of a layer's path and of a tensor's name, the final 0 included; longer ones are an error. */
+enum { LK_MAX_PATH = 192, LK_MAX_NAME = LK_MAX_PATH + 32 };
 
-struct lk_model {
-    lk_model_spec spec;
-    lk_model_entry *entries; /* owned; parameters, then buffers */
-    size_t n_entries, cap_entries;
-    size_t n_params, n_elem;
-    size_t n_input, n_output; /* elements of one sample */
+/* ------------------------------------------------------------------- scopes */
+
+/* Until lk_leave() what is named lies in a scope of that name (printf form): "layer%d" makes layer1.NAME.  A NULL format
+ * takes the next index of the scope outside, as a Sequential names what it holds. */
+lk_status lk_enter(lk_builder *builder, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void      lk_leave(lk_builder *builder);
+
+/* ------------------------------------------------------------------- layers */
+
+/* Each layer takes a name; NULL takes the next index of its scope, counted from 0 as a torch.nn.Sequential does.
+ *
+ * A tensor's name asked for twice is one tensor: a layer used twice, or one that is told to `share` another's weight,
+ * trains with the sum of both gradients.  Asking for another shape is an error that names both layers. */
+
+typedef struct lk_linear {
+    int64_t n_out;
+    bool no_bias;
+    const char *share; /* NULL, or the path, from the root, of the layer whose weight it is: tied embeddings */
+} lk_linear;
+lk_status lk_layer_linear(lk_builder *builder, const char *name, int x, const lk_linear *spec, int *y);
+
+/* Odd kernel, padding kernel / 2, stride 1. */
+typedef struct lk_conv2d {
+    int64_t n_out;
+    int64_t kernel;
+    bool no_bias;
+} lk_conv2d;
+lk_status lk_layer_conv2d(lk_builder *builder, const char *name, int x, const lk_conv2d *spec, int *y);
+
+/* BatchNorm1d, BatchNorm2d or LayerNorm over the last axis; LK_NORM_NONE takes no index and *y is x. */
+lk_status lk_layer_norm(lk_builder *builder, const char *name, lk_norm kind, int x, int *y);
+/* LK_ACT_IDENTITY takes an index too, as torch.nn.Identity. */
+lk_status lk_layer_activation(lk_builder *builder, const char *name, lk_activation kind, int x, int *y);
+lk_status lk_layer_dropout(lk_builder *builder, const char *name, double p, int x, int *y);
+/* 2 x 2, stride 2. */
+lk_status lk_layer_pool(lk_builder *builder, const char *name, lk_pool kind, int x, int *y);
+/* (N, H, W, C) to (N, C * H * W), elements in PyTorch's order. */
+lk_status lk_layer_flatten(lk_builder *builder, const char *name, int x, int *y);
+/* a + b of one shape: a residual connection. */
+lk_status lk_layer_add(lk_builder *builder, const char *name, int a, int b, int *y);
+
+/* ------------------------------------------------------------------ network */
+
+/* A network: one row.  The house's own are in networks.c; a caller's row goes into lk_model_spec.network. */
+struct lk_network {
+    const char *word; /* the recipe's */
+    /* The checks of its part of the spec.  Errors: LK_ERR_USAGE naming the recipe's key. */
+    lk_status (*check)(const lk_model_spec *spec);
+    /* Shape of its input without N. */
+    void (*input)(const lk_model_spec *spec, int *ndim, int64_t shape[LK_MAX_DIMS]);
+    /* The body, from x to the output (N, n_output) in the type that x has. */
+    lk_status (*build)(lk_builder *builder, const lk_model_spec *spec, int x, int *y);
 };
 
-/* A network being built.  Layers are entries of one torch.nn.Sequential after another: `prefix` is the Sequential's
- * name with its dot ("features.") and `index` the place of the next layer in it. */
-typedef struct lk_builder {
-    lk_graph *graph;      /* borrowed */
-    lk_model *registering; /* the model that gets the tensors; NULL when they are only looked up */
-    const char *prefix;
-    int index;
-    uint32_t n_dropouts;
-} lk_builder;
-
-/* Layers: each takes the next index and appends what its PyTorch namesake computes. */
-lk_status lk_layer_linear(lk_builder *builder, int x, int64_t n_out, int *y);
-/* Odd kernel, padding kernel / 2, stride 1. */
-lk_status lk_layer_conv2d(lk_builder *builder, int x, int64_t n_out, int64_t kernel, bool bias, int *y);
-/* BatchNorm1d, BatchNorm2d or LayerNorm over the last axis; LK_NORM_NONE takes no index. */
-lk_status lk_layer_norm(lk_builder *builder, lk_norm kind, int x, int *y);
-/* LK_ACT_IDENTITY takes an index too, as torch.nn.Identity. */
-lk_status lk_layer_activation(lk_builder *builder, lk_activation kind, int x, int *y);
-lk_status lk_layer_dropout(lk_builder *builder, double p, int x, int *y);
-/* 2 x 2, stride 2. */
-lk_status lk_layer_pool(lk_builder *builder, lk_pool kind, int x, int *y);
-
-/* Networks: the checks of their part of the spec, LK_ERR_USAGE naming the recipe's key; their input's shape without N;
- * and the body, from x to the output (N, n_output) in x's type. */
-lk_status lk_mlp_check(const lk_model_spec *spec);
-void      lk_mlp_input(const lk_model_spec *spec, int *ndim, int64_t shape[LK_MAX_DIMS]);
-lk_status lk_mlp_build(lk_builder *builder, const lk_model_spec *spec, int x, int *y);
-lk_status lk_cnn_check(const lk_model_spec *spec);
-void      lk_cnn_input(const lk_model_spec *spec, int *ndim, int64_t shape[LK_MAX_DIMS]);
-lk_status lk_cnn_build(lk_builder *builder, const lk_model_spec *spec, int x, int *y);
-
-/* Registers a tensor; called by layers while the model is made. */
-lk_status lk_model_register(lk_model *model, const char *name, lk_role role, int ndim, const int64_t *shape,
-                            lk_fill fill, int64_t fan_in, int64_t fan_out);
-
-/* The whole graph of a plan in graph's mode and precision: input, network, loss, backward pass; not yet placed.  For
- * training graph->trained must be there. */
-lk_status lk_model_build(const lk_model *model, lk_graph *graph);
-
+#ifdef __cplusplus
+}
+#endif
 #endif

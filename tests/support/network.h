@@ -22,13 +22,13 @@ typedef struct network {
     double sums[LK_N_SUMS];
 } network;
 
-static lk_model_spec mlp_spec(lk_norm norm, lk_norm_place place, double dropout)
+static inline lk_model_spec mlp_spec(lk_norm norm, lk_norm_place place, double dropout)
 {
     return (lk_model_spec){.kind = LK_MODEL_MLP, .n_layers = 4, .layers = {5, 16, 12, 2}, .norm = norm,
                            .norm_place = place, .dropout = dropout, .activation = LK_ACT_TANH};
 }
 
-static lk_model_spec cnn_spec(lk_norm norm, lk_pool pool)
+static inline lk_model_spec cnn_spec(lk_norm norm, lk_pool pool)
 {
     return (lk_model_spec){.kind = LK_MODEL_CNN, .image = {2, 8, 8}, .n_channels = 2, .channels = {4, 6}, .kernel = 3,
                            .pool = pool, .n_hidden = 1, .hidden = {10}, .classes = 3, .norm = norm,
@@ -37,7 +37,7 @@ static lk_model_spec cnn_spec(lk_norm norm, lk_pool pool)
 }
 
 /* Targets are a fixed smooth function of the inputs, labels the largest of three sums of inputs: both can be learnt. */
-static void fill_data(network *net)
+static inline void fill_data(network *net)
 {
     const size_t n_in = lk_model_n_input(net->model), n_out = lk_model_n_output(net->model);
     const lk_philox_key key = lk_philox_key_new(11, LK_PURPOSE_DATA, 0);
@@ -54,7 +54,7 @@ static void fill_data(network *net)
     }
 }
 
-static network network_new(lk_model_spec spec, lk_precision precision, int64_t n)
+static inline network network_new(lk_model_spec spec, lk_precision precision, int64_t n)
 {
     network net = {.n = n, .version = 1};
     const lk_engine_options options = {.kind = engine_under_test(), .precision = precision, .threads = 1, .seed = 3};
@@ -77,7 +77,7 @@ static network network_new(lk_model_spec spec, lk_precision precision, int64_t n
     return net;
 }
 
-static void network_free(network *net)
+static inline void network_free(network *net)
 {
     lk_free(&net->sample), lk_free(&net->label), lk_free(&net->output), lk_free(&net->target), lk_free(&net->x);
     if (lk_engine_on_device(net->engine)) lk_free(&net->grads), lk_free(&net->params);
@@ -87,7 +87,7 @@ static void network_free(network *net)
     lk_model_free(&net->model);
 }
 
-static lk_lane lane_of(network *net, lk_mode mode)
+static inline lk_lane lane_of(network *net, lk_mode mode)
 {
     const bool labels = lk_model_get_spec(net->model)->loss.kind == LK_LOSS_CROSS_ENTROPY;
     const double terms = (double)net->n * (labels ? 1.0 : (double)lk_model_n_output(net->model));
@@ -133,7 +133,7 @@ static inline void network_update_stats(network *net)
     network_fetch(net);
 }
 
-static void run_lane(network *net, lk_lane lane)
+static inline void run_lane(network *net, lk_lane lane)
 {
     network_send(net);
     if (lane.params == net->params) lane.params = net->there_params;

@@ -4,7 +4,7 @@
  */
 #include "tests/support/network.h"
 
-#include "engine/nn/nn.h"
+#include "engine/nn/build.h"
 #include "engine/graph/plan.h"
 #include "engine/model/trainable.h"
 

@@ -3,7 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "engine/nn/nn.h"
+#include "engine/nn/build.h"
+#include "engine/ops/ops.h"
 #include "engine/graph/plan.h"
 
 static const struct network {

@@ -1,0 +1,40 @@
+/*
+ * A model's inside: the tensors that its network registered while it was built, and their places.  Private to engine/.
+ * nn/build.c makes models; model.c keeps them.
+ */
+#ifndef LK_MODEL_IMPL_H
+#define LK_MODEL_IMPL_H
+
+#define HASH_NONFATAL_OOM 1
+#define uthash_nonfatal_oom(element) ((element)->in_table = false)
+#include <uthash.h>
+
+#include "engine/model/model.h"
+
+/* How a tensor gets its first values. */
+typedef enum lk_fill { LK_FILL_WEIGHT, LK_FILL_BIAS, LK_FILL_ZEROS, LK_FILL_ONES } lk_fill;
+
+typedef struct lk_model_entry {
+    lk_tensor_info info;     /* info.name is owned */
+    size_t index;            /* in arena order, once laid out */
+    lk_fill fill;
+    int64_t fan_in, fan_out; /* WEIGHT and BIAS: torch.nn.init's fans of the layer */
+    bool in_table;
+    UT_hash_handle hh;       /* by info.name */
+} lk_model_entry;
+
+struct lk_model {
+    lk_model_spec spec;
+    lk_model_entry **entries; /* owned, and what they point to; parameters, then buffers */
+    lk_model_entry *by_name;  /* uthash's head */
+    size_t n_entries, cap_entries;
+    size_t n_params, n_elem;
+    size_t n_input, n_output; /* elements of one sample */
+};
+
+/* Appends a tensor; no other has its name.  role, shape and first values are those of `entry`. */
+lk_status lk_model_register(lk_model *model, const char *name, const lk_model_entry *entry);
+/* Gives every tensor its place: all parameters in the order they came, then the buffers. */
+lk_status lk_model_lay_out(lk_model *model);
+
+#endif

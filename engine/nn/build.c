@@ -1,0 +1,129 @@
+/*
+ * From a spec to a model, and from a model to the graph of a plan.
+ *
+ * A network's builder runs many times: once in training mode to register its tensors with the model (names, shapes,
+ * first values), then once for each plan, when every layer finds its tensors by name.  So both can never disagree.
+ */
+#include "engine/nn/build.h"
+#include "engine/nn/builder.h"
+#include "engine/nn/networks.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { REGISTER_SAMPLES = 2 };
+
+/* The lane's input, cast to the type the network computes in, through the network. */
+static lk_status build_body(const lk_model_spec *spec, lk_builder *builder, int *y)
+{
+    lk_graph *graph = builder->graph;
+    int64_t sample[LK_MAX_DIMS], shape[LK_MAX_DIMS] = {graph->n};
+    int ndim, x;
+
+    lk_network_of(spec)->input(spec, &ndim, sample);
+    memcpy(shape + 1, sample, (size_t)ndim * sizeof *shape);
+    LK_TRY(lk_graph_tensor(graph, "x", LK_DTYPE_F32, ndim + 1, shape, LK_ARENA_X, 0, &x));
+    if (graph->precision == LK_BF16) LK_TRY(lk_op_cast(graph, "input", LK_DTYPE_BF16, x, &x));
+    return lk_network_of(spec)->build(builder, spec, x, y);
+}
+
+/* -------------------------------------------------------------------- plans */
+
+static lk_status add_target(const lk_model_spec *spec, lk_graph *graph, int y, int *target)
+{
+    const int64_t *shape = graph->tensors[y].shape;
+
+    if (lk_loss_get(spec->loss.kind)->reads == LK_READS_CLASSES)
+        return lk_graph_tensor(graph, "label", LK_DTYPE_I32, 1, shape, LK_ARENA_TARGET, 0, target);
+    return lk_graph_tensor(graph, "target", LK_DTYPE_F32, 2, shape, LK_ARENA_TARGET, 0, target);
+}
+
+/* Training ends in the loss slot and the backward pass. */
+static lk_status build_training(const lk_model *model, lk_graph *graph, int y)
+{
+    int target, slot, dy;
+
+    assert(graph->trainable);
+    LK_TRY(add_target(&model->spec, graph, y, &target));
+    LK_TRY(lk_graph_tensor(graph, "loss", LK_DTYPE_F32, 0, NULL, LK_ARENA_GRADS,
+                           lk_trainable_slot(graph->trainable, LK_SLOT_LOSS) * sizeof(float), &slot));
+    LK_TRY(lk_op_loss(graph, "loss", &model->spec.loss, y, target, slot, LK_NO_TENSOR, &dy));
+    return lk_graph_differentiate(graph, y, dy);
+}
+
+/* Evaluation and prediction end in the fp32 output; the network writes it where it is wanted. */
+static lk_status build_output(const lk_model *model, lk_graph *graph, int y)
+{
+    const int64_t n_sums = LK_N_SUMS;
+    int target, sums, dy;
+
+    if (graph->tensors[y].dtype != LK_DTYPE_F32) LK_TRY(lk_op_cast(graph, "output", LK_DTYPE_F32, y, &y));
+    graph->tensors[y].arena = LK_ARENA_OUTPUT;
+    if (graph->mode == LK_PREDICT) return LK_OK;
+    LK_TRY(add_target(&model->spec, graph, y, &target));
+    LK_TRY(lk_graph_tensor(graph, "sums", LK_DTYPE_F64, 1, &n_sums, LK_ARENA_SUMS, 0, &sums));
+    return lk_op_loss(graph, "loss", &model->spec.loss, y, target, LK_NO_TENSOR, sums, &dy);
+}
+
+lk_status lk_model_build(const lk_model *model, lk_graph *graph)
+{
+    lk_builder builder;
+    int y;
+
+    lk_builder_init(&builder, graph, NULL);
+    const lk_status status = build_body(&model->spec, &builder, &y);
+    lk_builder_clear(&builder);
+    LK_TRY(status);
+    if (graph->mode == LK_TRAIN) return build_training(model, graph, y);
+    return build_output(model, graph, y);
+}
+
+/* ------------------------------------------------------------ registration */
+
+static lk_status register_tensors(lk_model *model, lk_graph *graph)
+{
+    lk_builder builder;
+    int y;
+
+    lk_builder_init(&builder, graph, model);
+    const lk_status status = build_body(&model->spec, &builder, &y);
+    lk_builder_clear(&builder);
+    LK_TRY(status);
+    model->n_input = graph->tensors[0].n_elem / REGISTER_SAMPLES;
+    model->n_output = graph->tensors[y].n_elem / REGISTER_SAMPLES;
+    return lk_model_lay_out(model);
+}
+
+static lk_status check_spec(const lk_model_spec *spec)
+{
+    const lk_network *network = lk_network_of(spec);
+
+    if (!network) return LK_FAIL(LK_ERR_USAGE, "model.kind %d is not one this build knows", (int)spec->kind);
+    if (!(spec->dropout >= 0.0 && spec->dropout < 1.0))
+        return LK_FAIL(LK_ERR_USAGE, "model.dropout is %g; it must be at least 0 and less than 1", spec->dropout);
+    const double smoothing = spec->loss.label_smoothing;
+    if (spec->loss.kind == LK_LOSS_CROSS_ENTROPY && !(smoothing >= 0.0 && smoothing <= 1.0))
+        return LK_FAIL(LK_ERR_USAGE, "loss.label_smoothing is %g; it must be between 0 and 1", smoothing);
+    return network->check(spec);
+}
+
+lk_status lk_model_new(const lk_model_spec *spec, lk_model **out)
+{
+    lk_graph graph;
+
+    *out = NULL;
+    LK_TRY(check_spec(spec));
+    lk_model *model = calloc(1, sizeof *model);
+    LK_TRY_ALLOC(model, sizeof *model);
+    model->spec = *spec;
+    lk_graph_init(&graph, NULL, LK_TRAIN, LK_FP32, REGISTER_SAMPLES);
+    const lk_status status = register_tensors(model, &graph);
+    lk_graph_clear(&graph);
+    if (status != LK_OK) {
+        lk_model_free(&model);
+        return lk_trace(status, __FILE__, __LINE__);
+    }
+    *out = model;
+    return LK_OK;
+}
