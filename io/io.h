@@ -15,9 +15,14 @@ extern "C" {
 
 /* ------------------------------------------------------------------- recipe */
 
-#define LK_DATA_LIST(X)                                                                          \
-    X(LK_DATA_CSV, "csv") X(LK_DATA_HDF5, "hdf5") X(LK_DATA_IDX, "idx")                           \
-    X(LK_DATA_REGRESSION, "regression") X(LK_DATA_POLYNOMIAL, "polynomial")
+/* The kinds of data: word and reader (io/data/data.h).  One row makes a kind: io/README.md says how to add one. */
+#define LK_DATA_FILES_LIST(X)                                                                    \
+    X(LK_DATA_CSV, "csv", lk_read_csv) X(LK_DATA_HDF5, "hdf5", lk_read_hdf5)                       \
+    X(LK_DATA_IDX, "idx", lk_read_idx)
+#define LK_DATA_GENERATORS_LIST(X)                                                               \
+    X(LK_DATA_REGRESSION, "regression", lk_read_regression)                                      \
+    X(LK_DATA_POLYNOMIAL, "polynomial", lk_read_polynomial)
+#define LK_DATA_LIST(X) LK_DATA_FILES_LIST(X) LK_DATA_GENERATORS_LIST(X)
 #define LK_STANDARDIZE_LIST(X)                                                                   \
     X(LK_STANDARDIZE_NONE, "false") X(LK_STANDARDIZE_ALL, "true") X(LK_STANDARDIZE_FEATURES, "features") \
     X(LK_STANDARDIZE_TARGET, "target")
@@ -45,11 +50,15 @@ typedef struct lk_data_spec {
     char *features;           /* hdf5: data set, default "x" (target default "y") */
     bool header;              /* csv: first line names the columns, default true */
     char *delimiter;          /* csv: one character, default ","; "\t" or "tab" for tabs; "space": runs of blanks */
+    char *decimal;            /* csv: the decimal sign, "." (default) or "," */
+    char *comment;            /* csv: lines that begin with it are left out; NULL: none are */
     lk_missing missing;       /* csv: an empty cell (or one of missing_values): error, drop the row, or fill from training statistics */
     lk_words missing_values;  /* csv: further spellings of a missing cell: NA, nan */
-    lk_words categorical;     /* csv: text columns, one-hot by the sorted values of the training part */
+    lk_words categorical;     /* csv: text columns, one-hot by the sorted values of the training part; the target: labels
+                               * that are words, numbered in their order */
     lk_words ignore;          /* csv: columns left out */
     lk_standardize standardize; /* from training statistics: mean 0, deviation 1 (population) */
+    int32_t ignore_index;     /* of labels: loss.ignore_index, for here too such a label counts for nothing */
     double pixel_mean, pixel_std; /* idx: (value / 255 - mean) / std; default 0, 1 */
     int64_t samples, validation_samples; /* generators */
     int64_t n_features;       /* regression */
@@ -171,8 +180,19 @@ bool      lk_dataset_has_labels(const lk_dataset *dataset);
 const char *lk_dataset_stats(const lk_dataset *dataset);
 /* Sum over outputs of the squared deviations of the targets from their means: the denominator of r2. */
 double    lk_dataset_target_spread(const lk_dataset *dataset);
-/* A prediction in the units of the data: undoes the target's standardisation.  output: (n, n_output), in place. */
-void      lk_dataset_unstandardize(const lk_dataset *dataset, float *output, int64_t n);
+/* A prediction in the units of the data: output j with the target's standardisation undone. */
+double    lk_dataset_unstandardize(const lk_dataset *dataset, size_t j, float output);
+/* Significant decimal digits that tell two such predictions apart where their fp32 outputs differ: 9, and more where the
+ * mean is large beside the deviation. */
+int       lk_dataset_digits(const lk_dataset *dataset, size_t j);
+/* What is odd about the data though it can be trained with, a line each; NULL when nothing is.  Owned by the data set. */
+const char *lk_dataset_warnings(const lk_dataset *dataset);
+/* The word that names class c; NULL where labels are numbers. */
+const char *lk_dataset_class(const lk_dataset *dataset, size_t c);
+enum { LK_HASH_BYTES = 33 };
+/* XXH3-128 in hexadecimal of all that training sees of it: samples, targets, statistics, which samples are in this part.
+ * Equal hashes, equal data. */
+lk_status lk_dataset_hash(const lk_dataset *dataset, char out[LK_HASH_BYTES]);
 /* Name of an output for a prediction's header: the target column, or "y". */
 const char *lk_dataset_target_name(const lk_dataset *dataset);
 

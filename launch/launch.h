@@ -70,6 +70,9 @@ void metrics_put_part(metrics *set, lk_metric_part_id part, const lk_sums *sums)
 
 /* ---------------------------------------------------------------------- job */
 
+/* Of both parts of the data; "" where there is none. */
+typedef struct data_hash { char train[LK_HASH_BYTES], validation[LK_HASH_BYTES]; } data_hash;
+
 /* One worker's part of one run: what the recipe asked for, made. */
 typedef struct job {
     lk_world *world;            /* borrowed */
@@ -79,7 +82,10 @@ typedef struct job {
     unsigned stage;
     lk_recipe *whole;           /* all below owned */
     lk_checkpoint *checkpoint;  /* what to start from, or NULL */
-    lk_dataset *train, *validation;
+    struct { const char *file, *labels; bool need_target; } look_at; /* eval, predict: this file alone; borrowed */
+    lk_dataset *train, *validation; /* train stays NULL where look_at names a file */
+    data_hash data_hash;
+    const char *data_changed;   /* what of it changed since the checkpoint that is resumed; NULL: nothing */
     lk_model *model;
     lk_engine *engine;
     float *params;              /* engine memory, (lk_model_n_elem) */
@@ -112,6 +118,13 @@ lk_status job_open(job *j);
 /* Two parts of it: the data; the model, fitted to the data where that is open.  Local. */
 lk_status job_open_data(job *j);
 lk_status job_make_model(job *j);
+/* eval and predict: the data to look at, if it is a file: --data's, else the recipe's validation file.  Local. */
+void      job_look_at(job *j, const options *opt, bool need_target);
+/* Errors: LK_ERR_DATA (this worker's data are not rank 0's).  Collective; the results differ: agree on them. */
+lk_status job_compare_data(job *j);
+/* Whether the data are still those of a checkpoint, whose hashes may be NULL: within an epoch an error, else a warning and
+ * j->data_changed.  Local. */
+lk_status job_check_data(job *j, const char *saved_train, const char *saved_validation, bool within_epoch);
 /* A loader of this worker's lanes: shuffled training batches, or evaluation batches in order.  Local. */
 lk_status job_make_loader(job *j, const lk_dataset *dataset, bool training, lk_loader **out);
 /* Compiles the plans for every lane size of the loader, so that no step has to.  Local. */

@@ -20,39 +20,70 @@ const char *lk_vocabulary_text(const lk_vocabulary *vocabulary, int64_t number);
 int64_t     lk_vocabulary_n(const lk_vocabulary *vocabulary);
 void        lk_vocabulary_free(lk_vocabulary **vocabulary);
 
-/* Raw values of one file or generator.  x is (n * rows_per_sample, n_columns): a sample of a table is one row,
- * one of an image its H * W pixels with C columns.  NaN is a missing value; a categorical column holds numbers of
- * words. */
+/* Numbers as a file has them: doubles, or floats where it holds no more.  Statistics are taken and applied in double;
+ * the one rounding to fp32 is the last step.  Column values such as seconds since 1970 would lose their digits else. */
+typedef struct lk_numbers {
+    void *at;  /* owned, or NULL: there are none */
+    bool wide; /* doubles */
+} lk_numbers;
+
+lk_status lk_numbers_new(size_t n, bool wide, lk_numbers *out);
+static inline double lk_number(const lk_numbers *numbers, size_t i)
+{
+    return numbers->wide ? ((const double *)numbers->at)[i] : (double)((const float *)numbers->at)[i];
+}
+static inline void lk_number_set(lk_numbers *numbers, size_t i, double value)
+{
+    if (numbers->wide) ((double *)numbers->at)[i] = value;
+    else ((float *)numbers->at)[i] = (float)value;
+}
+
+/* Values of one file or generator.  x is (n * rows_per_sample, n_columns): a sample of a table is one row, one of an
+ * image its H * W pixels with C columns.  NaN is a missing value; a categorical column holds numbers of words. */
 typedef struct lk_table {
     const char *path;          /* for messages; borrowed */
     int64_t n;
     int64_t rows_per_sample;
     size_t n_columns;
-    float *x;                  /* owned, or NULL with pixels */
+    lk_numbers x;              /* none with pixels */
     uint8_t *pixels;           /* (n, H, W, C), owned: images that stay bytes */
-    float *target;             /* (n, n_targets), owned; NULL without a target or with labels */
+    lk_numbers target;         /* (n, n_targets); none without a target or with labels */
     size_t n_targets;
     int32_t *label;            /* (n), owned; NULL without labels */
+    lk_vocabulary *label_words; /* owned; labels are numbers of words until lk_stats_apply(); NULL when they are not */
     int64_t *line;             /* csv: line of each sample, owned; else NULL */
     lk_vocabulary **vocabulary; /* (n_columns), owned; NULL when no column is categorical */
 } lk_table;
 
 void lk_table_clear(lk_table *table);
+/* Marks round(fraction * n) samples, at least one and not all, by a permutation of the seed; *held_out is owned by the
+ * caller.  Errors: LK_ERR_DATA (fewer than two samples). */
+lk_status lk_table_hold_out(const lk_table *table, double fraction, uint64_t seed, bool **held_out);
+/* Moves the samples that are held out into a new table; both keep their order.  After lk_stats_apply(). */
+lk_status lk_table_split(lk_table *table, size_t n_input, const bool *held_out, lk_table *out);
+
+/* value as a label, or LK_ERR_DATA naming `where` ("train.h5: y: record 7"). */
+lk_status lk_label_check(double value, int32_t ignore_index, const char *where, int32_t *out);
+/* Smallest and largest of the labels that count; -1 and -1 when none does. */
+void      lk_label_range(const int32_t *label, int64_t n, int32_t ignore_index, int32_t *low, int32_t *high);
 
 /* --------------------------------------------------------------- statistics */
 
 typedef struct lk_scale { double mean, deviation; } lk_scale; /* (v - mean) / deviation; 0 and 1 change nothing */
+
+/* Different texts, sorted by bytes; owned by the struct around them. */
+typedef struct lk_categories { char **text; size_t n; } lk_categories;
 
 typedef struct lk_column {
     char *name;                /* owned */
     bool categorical;
     double fill;               /* of a missing number; NaN: training made none */
     lk_scale scale;            /* of a number */
-    char **category;           /* sorted by bytes, owned */
-    size_t n_categories;
+    lk_categories categories;
 } lk_column;
 
 struct lk_data_stats {
+    int n_users;               /* data sets and readers that hold it; lk_stats_free() by the last one frees */
     lk_data_kind kind;
     size_t n_columns;          /* 0: the training part is still to be read */
     lk_column *column;         /* owned; for images one a channel */
@@ -62,6 +93,7 @@ struct lk_data_stats {
     size_t n_targets;
     lk_scale *target;          /* (n_targets), owned */
     int64_t n_classes;         /* labels: the largest label of training and validation + 1 */
+    lk_categories classes;     /* labels that are words: class c is the c-th; else none */
 };
 
 lk_status lk_stats_new(lk_data_kind kind, lk_data_stats **out);
@@ -69,18 +101,26 @@ void      lk_stats_free(lk_data_stats **stats);
 /* Makes n_columns columns, named "x0", "x1", ... where names is NULL, with neutral statistics. */
 lk_status lk_stats_set_columns(lk_data_stats *stats, size_t n_columns, const char *const *names);
 lk_status lk_stats_set_target(lk_data_stats *stats, const char *name, size_t n_targets);
+/* Numbers that a column becomes: one, or one a category. */
+static inline size_t lk_column_width(const lk_column *column) { return column->categorical ? column->categories.n : 1; }
 /* Numbers in one sample after one-hot coding; rows_per_sample as in lk_table. */
 size_t    lk_stats_n_input(const lk_data_stats *stats, int64_t rows_per_sample);
 
 /* Computes fill values, categories, means and deviations from the samples that are not held out (held_out may be
- * NULL). */
+ * NULL): fit.c. */
 lk_status lk_stats_fit(lk_data_stats *stats, const lk_data_spec *spec, const lk_table *table, const bool *held_out);
-/* Fills, codes and scales every sample of the table; afterwards x holds lk_stats_n_input() numbers a sample. */
+/* Fills, codes and scales every sample of the table: apply.c.  Afterwards x holds lk_stats_n_input() floats a sample,
+ * target floats. */
 lk_status lk_stats_apply(const lk_data_stats *stats, lk_table *table);
+/* Before that: adds a line to *text (owned by the caller) for every column in which rounding to fp32 alone would make
+ * different values equal. */
+lk_status lk_stats_check_rounding(const lk_data_stats *stats, const lk_table *table, char **text);
 
 /* JSON text with 17 digits, so that reading it back gives the same doubles; release with free(). */
 lk_status lk_stats_write(const lk_data_stats *stats, char **json);
 lk_status lk_stats_read(const char *json, lk_data_stats **out);
+/* One more user of the same statistics. */
+lk_data_stats *lk_stats_share(lk_data_stats *stats);
 
 /* ------------------------------------------------------------------ readers */
 
@@ -88,6 +128,7 @@ lk_status lk_stats_read(const char *json, lk_data_stats **out);
 typedef struct lk_source {
     lk_part part;
     const char *file, *labels_file; /* NULL for generators; labels_file NULL without labels */
+    const char *labels_key;         /* what would name labels_file, for messages */
     bool want_target;
     bool labels;                    /* targets are class labels */
 } lk_source;
@@ -95,14 +136,16 @@ typedef struct lk_source {
 /* Reads a table.  With stats->n_columns 0 this is the training part and the reader sets the columns (names, kinds),
  * target name and image; otherwise it checks that the file fits them and orders its columns alike. */
 typedef lk_status lk_read_fn(const lk_data_spec *spec, const lk_source *source, lk_data_stats *stats, lk_table *out);
-lk_read_fn lk_read_csv, lk_read_hdf5, lk_read_idx, lk_read_regression, lk_read_polynomial;
+#define LK_DECLARE_READER(id, word, read) lk_read_fn read;
+LK_DATA_LIST(LK_DECLARE_READER)
+#undef LK_DECLARE_READER
 
-/* Whole file, with a NUL behind it; release with free().  Errors: LK_ERR_DATA naming the path. */
+/* Adds a line to *warnings, which the caller owns. */
+lk_status lk_warning_add(char **warnings, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Whole file, unpacked where it is packed, with a NUL behind it; release with free().  Errors: LK_ERR_DATA naming the
+ * path. */
 lk_status lk_data_file_read(const char *path, char **bytes, size_t *nbytes);
-
-enum { LK_LABEL_IGNORED = -100 }; /* the one negative label: PyTorch's default ignore_index */
-/* value as a label, or LK_ERR_DATA naming `where` ("train.h5: y: record 7"). */
-lk_status lk_label_check(double value, const char *where, int32_t *out);
 
 /* ----------------------------------------------------------------- data set */
 
@@ -122,8 +165,9 @@ struct lk_dataset {
     float level[LK_PIXEL_LEVELS]; /* what each byte of pixels stands for */
     float *target;             /* (n, n_output), owned; NULL with labels or without targets */
     int32_t *label;            /* (n), owned; NULL without labels */
-    lk_data_stats *stats;      /* owned */
+    lk_data_stats *stats;      /* shared */
     char *stats_json;          /* owned */
+    char *warnings;            /* owned; NULL without */
 };
 
 #endif

@@ -1,18 +1,21 @@
 /*
- * Data sets: the table of kinds, and what all kinds share: which rows validate, statistics, access.
+ * Data sets: the table of kinds, opening, access.
  *
- * Every kind is read whole into memory.  validation_fraction takes round(fraction * n) samples, at least one, by a
- * permutation that the seed fixes; both parts keep the order of the file.  Statistics come from the training part
- * alone, and the data sets carry them as JSON, by way of which every later reader gets the very same numbers.
+ * Opening goes one way: a kind's reader fills a table (table.c), some rows are set aside to validate, statistics are
+ * fitted to the others (fit.c) or come from a checkpoint (stats.c), both parts are put through them (apply.c), and what
+ * is left are the arrays that the loader copies from.
  */
+#include <float.h>
 #include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <xxhash.h>
 
 #include "io/data/data.h"
-#include "io/data/permute.h"
 
-enum { STREAM_SPLIT = 16 }; /* of LK_PURPOSE_DATA; the generators have 1 to 4 */
+enum { WARNING_BYTES = 1024 };
 
 typedef struct kind {
     const char *word;
@@ -20,90 +23,22 @@ typedef struct kind {
     bool has_files; /* false: a generator */
 } kind;
 
-static const kind kinds[] = {
-    [LK_DATA_CSV] = {"csv", lk_read_csv, true},
-    [LK_DATA_HDF5] = {"hdf5", lk_read_hdf5, true},
-    [LK_DATA_IDX] = {"idx", lk_read_idx, true},
-    [LK_DATA_REGRESSION] = {"regression", lk_read_regression, false},
-    [LK_DATA_POLYNOMIAL] = {"polynomial", lk_read_polynomial, false},
-};
+#define FILE_KIND(id, word, read) [id] = {word, read, true},
+#define GENERATOR_KIND(id, word, read) [id] = {word, read, false},
+static const kind kinds[] = {LK_DATA_FILES_LIST(FILE_KIND) LK_DATA_GENERATORS_LIST(GENERATOR_KIND)};
 
-/* --------------------------------------------------------------------- labels */
-
-lk_status lk_label_check(double value, const char *where, int32_t *out)
+lk_status lk_warning_add(char **warnings, const char *format, ...)
 {
-    const bool whole = value == floor(value) && value < INT32_MAX;
+    char line[WARNING_BYTES], *longer;
+    va_list args;
 
-    if (!whole || (value < 0 && value != LK_LABEL_IGNORED))
-        return LK_FAIL(LK_ERR_DATA, "%s: %.9g is not a label; labels are whole numbers from 0 (or %d: ignored)",
-                       where, value, LK_LABEL_IGNORED);
-    *out = (int32_t)value;
-    return LK_OK;
-}
-
-/* The largest label + 1; 0 when all are ignored. */
-static int64_t count_classes(const int32_t *label, int64_t n)
-{
-    int32_t largest = -1;
-
-    for (int64_t i = 0; label && i < n; i++)
-        if (label[i] > largest) largest = label[i];
-    return (int64_t)largest + 1;
-}
-
-/* ---------------------------------------------------------------------- split */
-
-/* Marks round(fraction * n) samples, at least one and not all. */
-static lk_status hold_out(const lk_data_spec *spec, const lk_table *table, bool **held_out)
-{
-    int64_t n = llround(spec->validation_fraction * (double)table->n);
-    lk_permutation order;
-
-    if (table->n < 2)
-        return LK_FAIL(LK_ERR_DATA, "%s has %lld sample: too few to set some aside with data.validation_fraction",
-                       table->path, (long long)table->n);
-    if (n < 1) n = 1;
-    if (n > table->n - 1) n = table->n - 1;
-    *held_out = calloc((size_t)table->n, sizeof **held_out);
-    LK_TRY_ALLOC(*held_out, (size_t)table->n);
-    lk_permutation_init(&order, spec->seed, LK_PURPOSE_DATA, STREAM_SPLIT, table->n);
-    for (int64_t i = 0; i < n; i++) {
-        int64_t place;
-        lk_permutation_range(&order, i, 1, &place);
-        (*held_out)[place] = true;
-    }
-    return LK_OK;
-}
-
-/* Moves the held out items of *values into a new array and closes the gaps; an absent array stays absent. */
-static lk_status split_array(void *address_of_values, size_t nbytes, int64_t n, const bool *held_out,
-                             void *address_of_taken)
-{
-    char **values = address_of_values, **taken = address_of_taken;
-    size_t n_taken = 0, n_kept = 0;
-
-    if (!*values) return LK_OK;
-    for (int64_t i = 0; i < n; i++) n_taken += held_out[i];
-    *taken = malloc(n_taken * nbytes);
-    LK_TRY_ALLOC(*taken, n_taken * nbytes);
-    n_taken = 0;
-    for (int64_t i = 0; i < n; i++) {
-        char *to = held_out[i] ? *taken + n_taken++ * nbytes : *values + n_kept++ * nbytes;
-        memmove(to, *values + (size_t)i * nbytes, nbytes);
-    }
-    return LK_OK;
-}
-
-static lk_status split_table(lk_table *table, size_t n_input, const bool *held_out, lk_table *out)
-{
-    *out = (lk_table){.path = table->path, .n_columns = table->n_columns, .rows_per_sample = table->rows_per_sample,
-                      .n_targets = table->n_targets};
-    LK_TRY(split_array(&table->x, n_input * sizeof *table->x, table->n, held_out, &out->x));
-    LK_TRY(split_array(&table->pixels, n_input, table->n, held_out, &out->pixels));
-    LK_TRY(split_array(&table->target, table->n_targets * sizeof *table->target, table->n, held_out, &out->target));
-    LK_TRY(split_array(&table->label, sizeof *table->label, table->n, held_out, &out->label));
-    for (int64_t i = 0; i < table->n; i++) out->n += held_out[i];
-    table->n -= out->n;
+    va_start(args, format);
+    vsnprintf(line, sizeof line, format, args);
+    va_end(args);
+    if (asprintf(&longer, "%s%s%s", *warnings ? *warnings : "", *warnings ? "\n" : "", line) < 0)
+        return LK_FAIL(LK_ERR_SYSTEM, "out of memory: a warning about the data");
+    free(*warnings);
+    *warnings = longer;
     return LK_OK;
 }
 
@@ -131,6 +66,12 @@ static lk_status fetch_pixels(const lk_dataset *dataset, const int64_t *sample, 
 
 /* ------------------------------------------------------------------- data set */
 
+static size_t n_input_of(const lk_data_stats *stats, const lk_table *table)
+{
+    return table->pixels ? table->n_columns * (size_t)table->rows_per_sample
+                         : lk_stats_n_input(stats, table->rows_per_sample);
+}
+
 /* In fp32, operation by operation, as torchvision's ToTensor and Normalize. */
 static lk_status set_levels(const lk_data_spec *spec, float level[LK_PIXEL_LEVELS])
 {
@@ -144,35 +85,34 @@ static lk_status set_levels(const lk_data_spec *spec, float level[LK_PIXEL_LEVEL
 }
 
 /* Fills a new data set from a table, whose arrays it takes over. */
-static lk_status fill_dataset(lk_dataset *d, const lk_data_spec *spec, const lk_source *source,
-                              const char *stats_json, lk_table *table)
+static lk_status fill_dataset(lk_dataset *d, const lk_data_spec *spec, bool labels, lk_data_stats *stats,
+                              lk_table *table)
 {
-    LK_TRY(lk_stats_read(stats_json, &d->stats));
-    d->stats_json = strdup(stats_json);
-    LK_TRY_ALLOC(d->stats_json, strlen(stats_json) + 1);
+    int32_t low, high;
+
+    d->stats = lk_stats_share(stats);
+    LK_TRY(lk_stats_write(stats, &d->stats_json));
     d->n = table->n;
-    d->has_labels = source->labels;
-    memcpy(d->image, d->stats->image, sizeof d->image);
-    d->n_input = table->pixels ? table->n_columns * (size_t)table->rows_per_sample
-                               : lk_stats_n_input(d->stats, table->rows_per_sample);
-    const int64_t classes = count_classes(table->label, table->n);
-    d->n_output = source->labels ? (size_t)(classes > d->stats->n_classes ? classes : d->stats->n_classes)
-                                 : d->stats->n_targets;
+    d->has_labels = labels;
+    memcpy(d->image, stats->image, sizeof d->image);
+    d->n_input = n_input_of(stats, table);
+    lk_label_range(table->label, table->n, spec->ignore_index, &low, &high);
+    d->n_output = labels ? (size_t)(high + 1 > stats->n_classes ? high + 1 : stats->n_classes) : stats->n_targets;
     d->fetch = table->pixels ? fetch_pixels : fetch_floats;
     if (table->pixels) LK_TRY(set_levels(spec, d->level));
-    d->x = table->x, table->x = NULL;
+    d->x = table->x.at, table->x.at = NULL;
     d->pixels = table->pixels, table->pixels = NULL;
-    d->target = table->target, table->target = NULL;
+    d->target = table->target.at, table->target.at = NULL;
     d->label = table->label, table->label = NULL;
     return LK_OK;
 }
 
-static lk_status new_dataset(const lk_data_spec *spec, const lk_source *source, const char *stats_json,
-                             lk_table *table, lk_dataset **out)
+static lk_status new_dataset(const lk_data_spec *spec, bool labels, lk_data_stats *stats, lk_table *table,
+                             lk_dataset **out)
 {
     *out = calloc(1, sizeof **out);
     LK_TRY_ALLOC(*out, sizeof **out);
-    const lk_status status = fill_dataset(*out, spec, source, stats_json, table);
+    const lk_status status = fill_dataset(*out, spec, labels, stats, table);
     if (status != LK_OK) lk_dataset_free(out);
     return status;
 }
@@ -181,6 +121,7 @@ void lk_dataset_free(lk_dataset **dataset)
 {
     if (!dataset || !*dataset) return;
     lk_dataset *d = *dataset;
+    free(d->warnings);
     free(d->stats_json);
     lk_stats_free(&d->stats);
     free(d->label);
@@ -197,9 +138,9 @@ typedef struct opening {
     const lk_data_spec *spec;
     lk_source source;       /* of the training part */
     lk_data_stats *stats;
-    char *stats_json;
     lk_table train, validation;
     bool *held_out;         /* (train.n) samples of `train` that validate, or NULL */
+    char *warnings;
 } opening;
 
 static bool has_validation(const opening *o)
@@ -214,46 +155,61 @@ static lk_status read_validation(opening *o)
     source.part = LK_PART_VALIDATION;
     source.file = o->spec->validation;
     source.labels_file = o->spec->validation_labels;
+    source.labels_key = "data.validation_labels";
     return kinds[o->spec->kind].read(o->spec, &source, o->stats, &o->validation);
 }
 
-static lk_status read_parts(opening *o, const char *stats_json)
+/* How many classes there are, from both parts: a rare one may be missing in either. */
+static lk_status count_classes(opening *o)
+{
+    const int32_t ignored = o->spec->ignore_index;
+    int32_t low, high, unused, validation_high;
+
+    lk_label_range(o->train.label, o->train.n, ignored, &low, &high);
+    lk_label_range(o->validation.label, o->validation.n, ignored, &unused, &validation_high);
+    o->stats->n_classes = (high > validation_high ? high : validation_high) + 1;
+    if (o->train.label_words) o->stats->n_classes = (int64_t)o->stats->classes.n;
+    else if (low == 1)
+        LK_TRY(lk_warning_add(&o->warnings, "%s: labels run from 1 to %d; they count from 0, so class 0 is there and has no "
+                              "sample: take 1 off them", o->train.path, high));
+    return LK_OK;
+}
+
+static lk_status fit(opening *o)
+{
+    LK_TRY(lk_stats_fit(o->stats, o->spec, &o->train, o->held_out));
+    return count_classes(o);
+}
+
+static lk_status read_parts(opening *o, bool fitted)
 {
     const kind *k = &kinds[o->spec->kind];
+    int32_t low, high;
 
     if (k->has_files && !o->spec->train)
         return LK_FAIL(LK_ERR_USAGE, "data.train is missing: the file to learn from");
     LK_TRY(k->read(o->spec, &o->source, o->stats, &o->train));
     if (has_validation(o)) LK_TRY(read_validation(o));
-    else if (o->spec->validation_fraction > 0.0) LK_TRY(hold_out(o->spec, &o->train, &o->held_out));
-    if (!stats_json) {
-        LK_TRY(lk_stats_fit(o->stats, o->spec, &o->train, o->held_out));
-        const int64_t a = count_classes(o->train.label, o->train.n),
-                      b = count_classes(o->validation.label, o->validation.n);
-        o->stats->n_classes = a > b ? a : b;
-        LK_TRY(lk_stats_write(o->stats, &o->stats_json));
-    } else {
-        o->stats_json = strdup(stats_json);
-        LK_TRY_ALLOC(o->stats_json, strlen(stats_json) + 1);
-    }
-    if (o->source.labels && count_classes(o->train.label, o->train.n) == 0)
-        return LK_FAIL(LK_ERR_DATA, "%s: every label is %d, which counts for nothing", o->train.path,
-                       LK_LABEL_IGNORED);
-    return LK_OK;
+    else if (o->spec->validation_fraction > 0.0)
+        LK_TRY(lk_table_hold_out(&o->train, o->spec->validation_fraction, o->spec->seed, &o->held_out));
+    if (!fitted) LK_TRY(fit(o));
+    lk_label_range(o->train.label, o->train.n, o->spec->ignore_index, &low, &high);
+    if (o->source.labels && high < 0)
+        return LK_FAIL(LK_ERR_DATA, "%s: every label is %d, loss.ignore_index, and counts for nothing", o->train.path,
+                       o->spec->ignore_index);
+    return lk_stats_check_rounding(o->stats, &o->train, &o->warnings);
 }
 
 static lk_status make_parts(opening *o, lk_dataset **train, lk_dataset **validation)
 {
+    const bool labels = o->source.labels;
+
     LK_TRY(lk_stats_apply(o->stats, &o->train));
     if (o->validation.n) LK_TRY(lk_stats_apply(o->stats, &o->validation));
-    if (o->held_out) {
-        const size_t n_input = o->train.pixels ? o->train.n_columns * (size_t)o->train.rows_per_sample
-                                               : lk_stats_n_input(o->stats, o->train.rows_per_sample);
-        LK_TRY(split_table(&o->train, n_input, o->held_out, &o->validation));
-    }
-    LK_TRY(new_dataset(o->spec, &o->source, o->stats_json, &o->train, train));
-    if (o->validation.n) LK_TRY(new_dataset(o->spec, &o->source, o->stats_json, &o->validation, validation));
-    return LK_OK;
+    if (o->held_out) LK_TRY(lk_table_split(&o->train, n_input_of(o->stats, &o->train), o->held_out, &o->validation));
+    LK_TRY(new_dataset(o->spec, labels, o->stats, &o->train, train));
+    (*train)->warnings = o->warnings, o->warnings = NULL;
+    return o->validation.n ? new_dataset(o->spec, labels, o->stats, &o->validation, validation) : LK_OK;
 }
 
 static lk_status new_stats(const lk_data_spec *spec, const char *stats_json, lk_data_stats **out)
@@ -268,10 +224,10 @@ static lk_status new_stats(const lk_data_spec *spec, const char *stats_json, lk_
 
 static void clear_opening(opening *o)
 {
+    free(o->warnings);
     free(o->held_out);
     lk_table_clear(&o->validation);
     lk_table_clear(&o->train);
-    free(o->stats_json);
     lk_stats_free(&o->stats);
 }
 
@@ -279,12 +235,13 @@ lk_status lk_dataset_open(const lk_data_spec *spec, lk_loss_kind loss, const cha
                           lk_dataset **validation)
 {
     opening o = {.spec = spec,
-                 .source = {LK_PART_TRAIN, spec->train, spec->train_labels, true,
-                            lk_loss_get(loss)->reads == LK_READS_CLASSES}};
+                 .source = {.part = LK_PART_TRAIN, .file = spec->train, .labels_file = spec->train_labels,
+                            .labels_key = "data.train_labels", .want_target = true,
+                            .labels = lk_loss_get(loss)->reads == LK_READS_CLASSES}};
 
     *train = *validation = NULL;
     lk_status status = new_stats(spec, stats_json, &o.stats);
-    if (status == LK_OK) status = read_parts(&o, stats_json);
+    if (status == LK_OK) status = read_parts(&o, stats_json != NULL);
     if (status == LK_OK) status = make_parts(&o, train, validation);
     clear_opening(&o);
     if (status == LK_OK) return LK_OK;
@@ -297,8 +254,9 @@ lk_status lk_dataset_open_file(const lk_data_spec *spec, lk_loss_kind loss, cons
                                const char *labels_file, bool need_target, lk_dataset **out)
 {
     opening o = {.spec = spec,
-                 .source = {LK_PART_VALIDATION, file, labels_file, need_target,
-                            lk_loss_get(loss)->reads == LK_READS_CLASSES}};
+                 .source = {.part = LK_PART_VALIDATION, .file = file, .labels_file = labels_file,
+                            .labels_key = "--labels", .want_target = need_target,
+                            .labels = lk_loss_get(loss)->reads == LK_READS_CLASSES}};
 
     *out = NULL;
     if (!kinds[spec->kind].has_files)
@@ -308,7 +266,7 @@ lk_status lk_dataset_open_file(const lk_data_spec *spec, lk_loss_kind loss, cons
     lk_status status = new_stats(spec, stats_json, &o.stats);
     if (status == LK_OK) status = kinds[spec->kind].read(spec, &o.source, o.stats, &o.train);
     if (status == LK_OK) status = lk_stats_apply(o.stats, &o.train);
-    if (status == LK_OK) status = new_dataset(spec, &o.source, stats_json, &o.train, out);
+    if (status == LK_OK) status = new_dataset(spec, o.source.labels, o.stats, &o.train, out);
     clear_opening(&o);
     return status == LK_OK ? LK_OK : lk_trace(status, __FILE__, __LINE__);
 }
@@ -347,14 +305,54 @@ double lk_dataset_target_spread(const lk_dataset *dataset)
     return spread;
 }
 
-void lk_dataset_unstandardize(const lk_dataset *dataset, float *output, int64_t n)
+double lk_dataset_unstandardize(const lk_dataset *dataset, size_t j, float output)
 {
-    const size_t n_targets = dataset->stats->n_targets;
+    if (dataset->has_labels) return (double)output;
+    const lk_scale *scale = &dataset->stats->target[j];
+    return (double)output * scale->deviation + scale->mean;
+}
 
-    for (int64_t i = 0; !dataset->has_labels && i < n; i++)
-        for (size_t j = 0; j < n_targets; j++) {
-            const lk_scale *scale = &dataset->stats->target[j];
-            float *v = &output[(size_t)i * n_targets + j];
-            *v = (float)((double)*v * scale->deviation + scale->mean);
-        }
+int lk_dataset_digits(const lk_dataset *dataset, size_t j)
+{
+    if (dataset->has_labels) return FLT_DECIMAL_DIG;
+    const lk_scale *scale = &dataset->stats->target[j];
+    const double more = scale->mean == 0.0 ? 0.0 : ceil(log10(fabs(scale->mean) / scale->deviation));
+    const double digits = FLT_DECIMAL_DIG + (more > 0.0 ? more : 0.0);
+    return digits < DBL_DECIMAL_DIG ? (int)digits : DBL_DECIMAL_DIG;
+}
+
+const char *lk_dataset_class(const lk_dataset *dataset, size_t c)
+{
+    return c < dataset->stats->classes.n ? dataset->stats->classes.text[c] : NULL;
+}
+
+const char *lk_dataset_warnings(const lk_dataset *dataset) { return dataset->warnings; }
+
+static void add_array(XXH3_state_t *state, const void *values, size_t nbytes)
+{
+    const uint64_t length = values ? nbytes : 0;
+
+    XXH3_128bits_update(state, &length, sizeof length);
+    if (length) XXH3_128bits_update(state, values, nbytes);
+}
+
+lk_status lk_dataset_hash(const lk_dataset *dataset, char out[LK_HASH_BYTES])
+{
+    const size_t n = (size_t)dataset->n;
+    XXH3_state_t *state = XXH3_createState();
+
+    if (!state) return LK_FAIL(LK_ERR_SYSTEM, "out of memory: the hash of a data set");
+    XXH3_128bits_reset(state);
+    add_array(state, &dataset->n, sizeof dataset->n);
+    add_array(state, dataset->image, sizeof dataset->image);
+    add_array(state, dataset->x, n * dataset->n_input * sizeof *dataset->x);
+    add_array(state, dataset->pixels, n * dataset->n_input);
+    add_array(state, dataset->pixels ? dataset->level : NULL, sizeof dataset->level);
+    add_array(state, dataset->target, n * dataset->n_output * sizeof *dataset->target);
+    add_array(state, dataset->label, n * sizeof *dataset->label);
+    add_array(state, dataset->stats_json, strlen(dataset->stats_json));
+    const XXH128_hash_t hash = XXH3_128bits_digest(state);
+    XXH3_freeState(state);
+    snprintf(out, LK_HASH_BYTES, "%016llx%016llx", (unsigned long long)hash.high64, (unsigned long long)hash.low64);
+    return LK_OK;
 }

@@ -1,4 +1,4 @@
-/* Reading a data file whole: the kinds that keep their records in memory parse it from there. */
+/* Reading a data file whole, packed or not: the kinds that keep their records in memory parse it from there. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include "io/data/data.h"
+#include "io/file/unpack.h"
 
 enum { CHUNK = 1 << 20 };
 
@@ -45,6 +46,7 @@ lk_status lk_data_file_read(const char *path, char **bytes, size_t *nbytes)
                        strerror(errno));
     const lk_status status = read_all(file, path, bytes, nbytes);
     fclose(file);
-    if (status != LK_OK) lk_free(bytes);
-    return status;
+    const lk_status unpacked = status == LK_OK ? lk_unpack(path, bytes, nbytes) : status;
+    if (unpacked != LK_OK) lk_free(bytes);
+    return unpacked;
 }

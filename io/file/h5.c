@@ -11,6 +11,9 @@
 #include <unistd.h>
 
 enum { MESSAGE_BYTES = 1536, REASON_BYTES = 512 };
+#define TEXT_OF_(x) #x
+#define TEXT_OF(x) TEXT_OF_(x)
+#define OUR_HDF5 TEXT_OF(H5_VERS_MAJOR) "." TEXT_OF(H5_VERS_MINOR) "." TEXT_OF(H5_VERS_RELEASE)
 
 void lk_h5_quiet(void)
 {
@@ -55,7 +58,9 @@ lk_status lk_h5_fail(lk_status status, const char *file, int line, const char *f
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    return lk_fail(status, file, line, "%s (HDF5: %s)", text, *reason ? reason : "no reason given");
+    return lk_fail(status, file, line, "%s (HDF5: %s%s)", text, *reason ? reason : "no reason given",
+                   strstr(reason, "version") ? "; written by a newer HDF5 than " OUR_HDF5
+                   ": write it again with h5repack --high v110, or h5py's libver=(\"earliest\", \"v110\")" : "");
 }
 
 static lk_status file_properties(lk_status status, hid_t *out)

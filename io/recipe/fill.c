@@ -191,6 +191,22 @@ static lk_status derive(lk_yaml *yaml)
 
 /* ------------------------------------------------------------ between keys */
 
+static lk_status check_decimal(lk_yaml *yaml, const char *delimiter)
+{
+    const char *decimal = lk_yaml_text_at(yaml, "data.decimal"), *comment = lk_yaml_text_at(yaml, "data.comment");
+    const int node = lk_yaml_at(yaml, "data.decimal");
+
+    if (decimal && strcmp(decimal, ".") != 0 && strcmp(decimal, ",") != 0)
+        return lk_yaml_fail(yaml, node, "data.decimal", "`%s` is neither a point nor a comma", decimal);
+    if (decimal && delimiter && strcmp(decimal, delimiter) == 0)
+        return lk_yaml_fail(yaml, node, "data.decimal", "`%s` is data.delimiter too: cells and decimals look alike",
+                            decimal);
+    if (comment && !*comment)
+        return lk_yaml_fail(yaml, lk_yaml_at(yaml, "data.comment"), "data.comment",
+                            "is empty; it says how lines begin that are left out");
+    return LK_OK;
+}
+
 static lk_status check_names(lk_yaml *yaml)
 {
     const char *name = lk_yaml_text_at(yaml, "run.name"), *delimiter = lk_yaml_text_at(yaml, "data.delimiter");
@@ -202,7 +218,7 @@ static lk_status check_names(lk_yaml *yaml)
         strcmp(delimiter, "space") != 0)
         return lk_yaml_fail(yaml, lk_yaml_at(yaml, "data.delimiter"), "data.delimiter",
                             "`%s` is not one character, nor tab, nor space", delimiter);
-    return LK_OK;
+    return check_decimal(yaml, delimiter);
 }
 
 static lk_status check_data(lk_yaml *yaml)

@@ -115,6 +115,7 @@ static lk_status load(lk_yaml *yaml, char **text, const char *path, lk_recipe_li
     (*out)->text = *text;
     *text = NULL;
     complete(yaml, *out);
+    (*out)->data.ignore_index = (*out)->model.loss.ignore_index;
     (*out)->path = strdup(path);
     LK_TRY_ALLOC((*out)->path, strlen(path) + 1);
     return check_schedules(*out);

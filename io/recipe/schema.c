@@ -43,8 +43,9 @@ enum { MOST_THREADS = 1024, MOST_LANES = 1 << 16, MOST_DEGREE = 1000 };
     X("precision", WORD(engine.precision, precision_words), DEFAULT("fp32"))       \
     X("threads", WHOLE(engine.threads), FROM_TO(1, MOST_THREADS), DEFAULT("1"))
 
-#define FILES "csv hdf5 idx"
-#define GENERATORS "regression polynomial"
+#define KIND_AND_BLANK(id, word, read) word " "
+#define FILES LK_DATA_FILES_LIST(KIND_AND_BLANK)
+#define GENERATORS LK_DATA_GENERATORS_LIST(KIND_AND_BLANK)
 #define DATA_KEYS(X)                                                                                   \
     X("kind", WORD(data.kind, data_words), NEEDED)                                                     \
     X("train", TEXT(data.train), A_PATH, NEEDED, ONLY(FILES))                                          \
@@ -56,6 +57,8 @@ enum { MOST_THREADS = 1024, MOST_LANES = 1 << 16, MOST_DEGREE = 1000 };
     X("features", TEXT(data.features), DEFAULT("x"), ONLY("hdf5"))                                     \
     X("header", TRUTH(data.header), DEFAULT("true"), ONLY("csv"))                                      \
     X("delimiter", TEXT(data.delimiter), DEFAULT(","), ONLY("csv"))                                    \
+    X("decimal", TEXT(data.decimal), DEFAULT("."), ONLY("csv"))                                        \
+    X("comment", TEXT(data.comment), ONLY("csv"))                                                      \
     X("missing", WORD(data.missing, missing_words), DEFAULT("error"), ONLY("csv"))                     \
     X("missing_values", TEXTS(data.missing_values), ONLY("csv"))                                       \
     X("categorical", TEXTS(data.categorical), ONLY("csv"))                                             \

@@ -4,31 +4,19 @@
 #include <inttypes.h>
 #include <math.h>
 
-/* --data takes the place of the validation part. */
-static lk_status replace_validation(job *j, const options *opt)
+static lk_status need_validation(const job *j)
 {
-    if (!opt->data) return LK_OK;
-    lk_loader_free(&j->validation_loader); /* it reads ahead in what goes now */
-    lk_dataset_free(&j->validation);
-    return lk_dataset_open_file(&j->recipe->data, j->recipe->model.loss.kind, lk_dataset_stats(j->train), opt->data,
-                                opt->labels, true, &j->validation);
-}
-
-static lk_status evaluation_loader(job *j)
-{
-    if (!j->validation)
-        return LK_FAIL(LK_ERR_USAGE, "%s has no validation part: name a file with --data", j->recipe->path);
-    lk_loader_free(&j->validation_loader);
-    return job_make_loader(j, j->validation, false, &j->validation_loader);
+    if (j->validation) return LK_OK;
+    return LK_FAIL(LK_ERR_USAGE, "%s has no validation part: name a file with --data", j->recipe->path);
 }
 
 lk_status command_eval(job *j, const options *opt)
 {
     LK_TRY(job_read_recipe(j, opt));
     LK_TRY(job_need_checkpoint(j, opt));
+    job_look_at(j, opt, true);
     LK_TRY(job_open(j));
-    LK_TRY(job_agree(j, replace_validation(j, opt)));
-    LK_TRY(job_agree(j, evaluation_loader(j)));
+    LK_TRY(job_agree(j, need_validation(j)));
     metrics_init(&j->metrics, j->recipe->model.loss.kind, true, j->recipe->has_ema);
     LK_TRY(job_load_model(j, "model"));
     LK_TRY(job_agree(j, lk_world_set_timeout(j->world, j->recipe->dist.timeout)));

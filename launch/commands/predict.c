@@ -2,31 +2,50 @@
  * lockstep predict: what a checkpoint's weights, or its EMA's, say about a data set, as CSV with one line a sample.
  *
  *     regression      the outputs, in the units of the data: a column for each, named as the target is
- *     classification  the likeliest class, named as the target is, then p0, p1, ...: the probability of every class
+ *     classification  the likeliest class, named as the target is, then p0, p1, ... (or the classes' own words): the
+ *                     probability of every class
  */
 #include "launch/launch.h"
 
 #include <inttypes.h>
 #include <math.h>
+#include <string.h>
+
+/* A cell: in quotes where RFC 4180 wants them. */
+static void print_text(FILE *file, const char *text)
+{
+    if (!strpbrk(text, ",\"\r\n")) {
+        fputs(text, file);
+        return;
+    }
+    fputc('"', file);
+    for (; *text; text++) fprintf(file, *text == '"' ? "\"\"" : "%c", *text);
+    fputc('"', file);
+}
 
 static void print_header(FILE *file, const lk_dataset *dataset, bool classes, size_t n_output)
 {
     const char *name = lk_dataset_target_name(dataset);
 
     if (classes || n_output == 1) fprintf(file, "%s", name);
-    for (size_t k = 0; classes && k < n_output; k++) fprintf(file, ",p%zu", k);
+    for (size_t k = 0; classes && k < n_output; k++) {
+        fputc(',', file);
+        if (lk_dataset_class(dataset, k)) print_text(file, lk_dataset_class(dataset, k));
+        else fprintf(file, "p%zu", k);
+    }
     for (size_t k = 0; !classes && n_output > 1 && k < n_output; k++) fprintf(file, "%s%s%zu", k ? "," : "", name, k);
     fputc('\n', file);
 }
 
-static void print_outputs(FILE *file, const float *output, size_t n_output)
+static void print_outputs(FILE *file, const lk_dataset *dataset, const float *output, size_t n_output)
 {
-    for (size_t k = 0; k < n_output; k++) fprintf(file, "%s%.9g", k ? "," : "", output[k]);
+    for (size_t k = 0; k < n_output; k++)
+        fprintf(file, "%s%.*g", k ? "," : "", lk_dataset_digits(dataset, k), lk_dataset_unstandardize(dataset, k, output[k]));
     fputc('\n', file);
 }
 
 /* p[k] = exp(z[k] - max) / sum of those. */
-static void print_class(FILE *file, const float *logit, size_t n_output)
+static void print_class(FILE *file, const lk_dataset *dataset, const float *logit, size_t n_output)
 {
     size_t best = 0;
     double sum = 0.0;
@@ -34,7 +53,8 @@ static void print_class(FILE *file, const float *logit, size_t n_output)
     for (size_t k = 1; k < n_output; k++)
         if (logit[k] > logit[best]) best = k;
     for (size_t k = 0; k < n_output; k++) sum += exp((double)logit[k] - logit[best]);
-    fprintf(file, "%zu", best);
+    if (lk_dataset_class(dataset, best)) print_text(file, lk_dataset_class(dataset, best));
+    else fprintf(file, "%zu", best);
     for (size_t k = 0; k < n_output; k++) fprintf(file, ",%.6g", exp((double)logit[k] - logit[best]) / sum);
     fputc('\n', file);
 }
@@ -47,9 +67,8 @@ static lk_status predict_batch(job *j, const lk_dataset *dataset, const lk_batch
                           .params_version = j->params_version, .output = output};
 
     LK_TRY(lk_engine_run(j->engine, &lane));
-    if (!classes) lk_dataset_unstandardize(dataset, output, batch->n);
     for (int64_t i = 0; i < batch->n; i++)
-        (classes ? print_class : print_outputs)(file, output + (size_t)i * n_output, n_output);
+        (classes ? print_class : print_outputs)(file, dataset, output + (size_t)i * n_output, n_output);
     return LK_OK;
 }
 
@@ -86,18 +105,6 @@ static lk_status write_file(job *j, const lk_dataset *dataset, const char *path)
     return failed || unclosed ? LK_FAIL(LK_ERR_SYSTEM, "cannot write the predictions: %m") : LK_OK;
 }
 
-static lk_status write_predictions(job *j, const options *opt)
-{
-    lk_dataset *other = NULL;
-
-    if (!opt->data) return write_file(j, j->validation ? j->validation : j->train, opt->out);
-    LK_TRY(lk_dataset_open_file(&j->recipe->data, j->recipe->model.loss.kind, lk_dataset_stats(j->train), opt->data,
-                                opt->labels, false, &other));
-    const lk_status status = write_file(j, other, opt->out);
-    lk_dataset_free(&other);
-    return status;
-}
-
 /* The leader predicts; several workers would only wait for one file. */
 lk_status command_predict(job *j, const options *opt)
 {
@@ -107,7 +114,8 @@ lk_status command_predict(job *j, const options *opt)
         return LK_FAIL(LK_ERR_USAGE, "--ema: %s keeps no EMA", j->recipe->path);
     }
     LK_TRY(job_need_checkpoint(j, opt));
+    job_look_at(j, opt, false);
     LK_TRY(job_open(j));
     LK_TRY(job_load_model(j, opt->ema ? "ema" : "model"));
-    return job_agree(j, j->leader ? write_predictions(j, opt) : LK_OK);
+    return job_agree(j, j->leader ? write_file(j, j->validation ? j->validation : j->train, opt->out) : LK_OK);
 }

@@ -157,38 +157,34 @@ lk_status job_load_model(job *j, const char *prefix)
 
 /* ----------------------------------------------------------- data and model */
 
-lk_status job_open_data(job *j)
-{
-    run_state saved = {.data_stats = NULL};
-
-    if (j->checkpoint) LK_TRY(state_get(lk_checkpoint_metadata(j->checkpoint), &saved));
-    return lk_dataset_open(&j->recipe->data, j->recipe->model.loss.kind, saved.data_stats, &j->train, &j->validation);
-}
+/* What the model is fitted to: a sample of either part has the same shape. */
+static const lk_dataset *opened(const job *j) { return j->train ? j->train : j->validation; }
 
 static lk_status fit_mlp(const job *j, lk_model_spec *spec)
 {
-    const int64_t inputs = (int64_t)lk_dataset_n_input(j->train), outputs = (int64_t)lk_dataset_n_output(j->train);
+    const int64_t inputs = (int64_t)lk_dataset_n_input(opened(j)), outputs = (int64_t)lk_dataset_n_output(opened(j));
     const int64_t last = spec->layers[spec->n_layers - 1];
     const char *where = lk_recipe_where(j->recipe, "model.layers");
 
     if (spec->layers[0] != inputs)
         return LK_FAIL(LK_ERR_USAGE, "%s: model.layers: the first is %lld, but a sample has %lld inputs",
                        where, (long long)spec->layers[0], (long long)inputs);
-    if (lk_dataset_has_labels(j->train) ? last < outputs : last != outputs)
+    if (lk_dataset_has_labels(opened(j)) ? last < outputs : last != outputs)
         return LK_FAIL(LK_ERR_USAGE, "%s: model.layers: the last is %lld, but the data has %lld %s",
                        where, (long long)last, (long long)outputs,
-                       lk_dataset_has_labels(j->train) ? "classes" : "targets a sample");
+                       lk_dataset_has_labels(opened(j)) ? "classes" : "targets a sample");
     return LK_OK;
 }
 
 static lk_status fit_cnn(const job *j, lk_model_spec *spec)
 {
     int64_t image[3];
-    const int64_t classes = (int64_t)lk_dataset_n_output(j->train);
+    const int64_t classes = (int64_t)lk_dataset_n_output(opened(j));
 
-    lk_dataset_image(j->train, image);
+    lk_dataset_image(opened(j), image);
     if (image[0] == 0)
-        return LK_FAIL(LK_ERR_USAGE, "%s: model.kind: a cnn needs images, and this data set has none",
+        return LK_FAIL(LK_ERR_USAGE, "%s: model.kind: a cnn needs images, and this data set has none; in HDF5 they are (N, C, H, W), "
+                       "with one channel (N, 1, H, W)",
                        lk_recipe_where(j->recipe, "model.kind"));
     if (spec->image[0] == 0) memcpy(spec->image, image, sizeof image);
     if (memcmp(spec->image, image, sizeof image) != 0)
@@ -197,7 +193,7 @@ static lk_status fit_cnn(const job *j, lk_model_spec *spec)
                        (long long)spec->image[1], (long long)spec->image[2], (long long)image[0],
                        (long long)image[1], (long long)image[2]);
     if (spec->classes == 0) spec->classes = classes;
-    if (lk_dataset_has_labels(j->train) ? spec->classes < classes : spec->classes != classes)
+    if (lk_dataset_has_labels(opened(j)) ? spec->classes < classes : spec->classes != classes)
         return LK_FAIL(LK_ERR_USAGE, "%s: model.classes: the recipe says %lld, the data has %lld",
                        lk_recipe_where(j->recipe, "model.classes"), (long long)spec->classes,
                        (long long)classes);
@@ -209,7 +205,7 @@ lk_status job_make_model(job *j)
 {
     lk_model_spec *spec = &j->whole->model;
 
-    if (j->train) LK_TRY(spec->kind == LK_MODEL_CNN ? fit_cnn(j, spec) : fit_mlp(j, spec));
+    if (opened(j)) LK_TRY(spec->kind == LK_MODEL_CNN ? fit_cnn(j, spec) : fit_mlp(j, spec));
     return lk_model_new(spec, &j->model);
 }
 
@@ -307,7 +303,7 @@ lk_status job_compile(job *j, const lk_loader *loader, lk_mode mode)
             return LK_FAIL(LK_ERR_USAGE, "%s: train.batch: batches of %lld over %lld samples in %d lanes make a lane of "
                            "%lld; layer %s; another train.batch or train.lanes helps, or data.drop_last: true",
                            lk_recipe_where(j->recipe, "train.batch"), (long long)j->recipe->train.batch,
-                           (long long)lk_dataset_n(j->train), j->lanes, (long long)sizes[i], lk_error_message());
+                           (long long)lk_dataset_n(opened(j)), j->lanes, (long long)sizes[i], lk_error_message());
         LK_TRY(status);
     }
     return LK_OK;
@@ -323,6 +319,7 @@ static lk_status make_validation_loader(job *j)
 lk_status job_open(job *j)
 {
     LK_TRY(job_agree(j, job_open_model(j)));
+    LK_TRY(job_agree(j, job_compare_data(j)));
     LK_TRY(job_agree(j, make_engine(j)));
     LK_TRY(job_agree(j, choose_lanes(j)));
     metrics_init(&j->metrics, j->recipe->model.loss.kind, j->validation != NULL, j->recipe->has_ema);

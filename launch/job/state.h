@@ -22,6 +22,8 @@
     X(stopped, TEXT, NEEDED, "run/stopped")             /* why the run ended here, "": it goes on */            \
     X(data_stats, TEXT, NEEDED, "data/stats")           /* as lk_dataset_stats() */                             \
     X(samples, INT, NEEDED, "data/samples")             /* of the training part */                              \
+    X(data_hash, TEXT, OPTIONAL, "data/hash")           /* of the training part, as lk_dataset_hash() */        \
+    X(validation_hash, TEXT, OPTIONAL, "data/validation_hash") /* "": there is no such part */                  \
     X(stage, INT, NEEDED, "stage/index")                                                                       \
     X(stage_name, TEXT, NEEDED, "stage/name")           /* "": the recipe has no stages */                      \
     X(stage_step, INT, NEEDED, "stage/first_step")                                                             \

@@ -82,6 +82,9 @@ lk_status leader_open(trainer *t, int64_t resume_step)
                             lk_engine_name(j->engine), t->epoch, t->index));
     if (j->init_report) LK_TRY(lk_journal_write(t->journal, j->step, "init_from", "%s", j->init_report));
     LK_TRY(journal_stage(t));
+    if (j->data_changed)
+        LK_TRY(lk_journal_write(t->journal, j->step, "data", "changed since this checkpoint was saved: %s",
+                                j->data_changed));
     if (t->recipe_changed) LK_TRY(lk_journal_write(t->journal, j->step, "recipe", "changed since this checkpoint was saved"));
     if (j->recipe->dist.reduction != LK_REDUCE_TREE) {
         fprintf(stderr, "lockstep: dist.reduction is not tree: the bits depend on the number of workers\n");

@@ -30,6 +30,8 @@ static run_state state_of(const trainer *t)
         .stopped = t->stopped ? t->stopped : "",
         .data_stats = lk_dataset_stats(j->train),
         .samples = lk_dataset_n(j->train),
+        .data_hash = j->data_hash.train,
+        .validation_hash = j->data_hash.validation,
         .stage = j->stage,
         .stage_name = r->stage ? r->stage : "",
         .stage_step = t->stage_step,

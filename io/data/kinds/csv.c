@@ -4,11 +4,12 @@
  * Columns keep the header's order; a categorical one is later replaced, at its place, by its one-hot columns.
  * Later files (validation, predict) are matched by column name and may have their columns in another order and
  * further columns, which are left out.  Without a header columns are named by their number from 0.  Numbers are
- * read in the C locale, decimal, rounded once to fp32; nan, inf and hexadecimal numbers are no numbers here.
+ * read as doubles, in the C locale, with the recipe's decimal sign; nan, inf and hexadecimal numbers are no numbers here.
  * `missing: drop` drops rows with a missing cell, unless they are to be predicted; a missing target is never
  * filled.
  */
 #include <errno.h>
+#include <float.h>
 #include <locale.h>
 #include <math.h>
 #include <stdio.h>
@@ -18,7 +19,15 @@
 #include "io/data/kinds/csv_text.h"
 #include "io/data/data.h"
 
-enum { SKIP = -1, TARGET = -2, NUMBER_CHARS = 24, WHERE_BYTES = 512, MAX_CATEGORIES = 1 << 16 };
+enum {
+    SKIP = -1,
+    TARGET = -2,
+    NUMBER_CHARS = 24,
+    WHERE_BYTES = 512,
+    MAX_CATEGORIES = 1 << 16,
+    LISTED_COLUMNS = 12,
+    LIST_BYTES = 512,
+};
 
 typedef struct reader {
     const lk_data_spec *spec;
@@ -28,6 +37,7 @@ typedef struct reader {
     char **name;       /* (n_columns), owned */
     ptrdiff_t *role;   /* (n_columns): a column of the table, SKIP or TARGET; owned */
     ptrdiff_t target;  /* column of the file, SKIP without one */
+    bool label_words;  /* the target is a label, and a word */
     locale_t c_locale;
     const lk_data_stats *stats;
     lk_table *table;
@@ -79,24 +89,45 @@ static lk_status name_columns(reader *r, ptrdiff_t absent)
     return LK_OK;
 }
 
+/* What a file whose columns are not those that the recipe expects may look like: a hint, or nothing. */
+static const char *doubt(const reader *r)
+{
+    const char *first = r->name[0];
+    char *end;
+
+    if (r->n_columns == 1 && strchr(first, ';')) return "; is data.delimiter \";\"?";
+    if (r->n_columns == 1 && strchr(first, '\t')) return "; is data.delimiter tab?";
+    if (r->n_columns == 1 && strchr(first, ',')) return "; is data.delimiter \",\"?";
+    if (*first == '#' || *first == '%') return "; is its first line a comment? data.comment says how those begin";
+    (void)strtod_l(first, &end, r->c_locale);
+    return end != first && !*end ? "; has it no header line? then set data.header: false" : "";
+}
+
 static lk_status no_such_column(const reader *r, const char *key, const char *name)
 {
     const char *nearest = lk_nearest(name, (const char *const *)r->name, r->n_columns);
+    char list[LIST_BYTES] = "";
+    size_t used = 0;
 
     if (!r->spec->header)
         return LK_FAIL(LK_ERR_DATA,
-                       "%s has no column %s (%s); with data.header: false columns are numbered 0 to %zu",
-                       r->csv.path, name, key, r->n_columns - 1);
-    return LK_FAIL(LK_ERR_DATA, "%s has no column %s (%s)%s%s%s", r->csv.path, name, key,
-                   nearest ? "; did you mean " : "", nearest ? nearest : "", nearest ? "?" : "");
+                       "%s has no column %s (%s); with data.header: false columns are numbered 0 to %zu%s",
+                       r->csv.path, name, key, r->n_columns - 1, r->n_columns == 1 ? "; is data.delimiter right?" : "");
+    if (nearest)
+        return LK_FAIL(LK_ERR_DATA, "%s has no column %s (%s); did you mean %s?", r->csv.path, name, key, nearest);
+    for (size_t i = 0; i < r->n_columns && i < LISTED_COLUMNS && used < sizeof list; i++)
+        used += (size_t)snprintf(list + used, sizeof list - used, "%s`%.40s`", i ? ", " : "", r->name[i]);
+    return LK_FAIL(LK_ERR_DATA, "%s has no column %s (%s); line %lld names %s%s%s", r->csv.path, name, key,
+                   (long long)r->csv.record_line, list, r->n_columns > LISTED_COLUMNS ? ", ..." : "", doubt(r));
 }
 
-static lk_status check_words(const reader *r, const lk_words *words, const char *key)
+static lk_status check_words(const reader *r, const lk_words *words, const char *key, bool may_be_target)
 {
     for (unsigned i = 0; i < words->n; i++) {
-        if (r->spec->target && strcmp(words->word[i], r->spec->target) == 0)
+        const bool target = r->spec->target && strcmp(words->word[i], r->spec->target) == 0;
+        if (target && !may_be_target)
             return LK_FAIL(LK_ERR_USAGE, "%s names %s, which is the target", key, r->spec->target);
-        if (find_column(r, words->word[i]) == SKIP) LK_TRY(no_such_column(r, key, words->word[i]));
+        if (!target && find_column(r, words->word[i]) == SKIP) LK_TRY(no_such_column(r, key, words->word[i]));
     }
     return LK_OK;
 }
@@ -110,6 +141,7 @@ static lk_status find_target(reader *r)
     r->target = name ? find_column(r, name) : SKIP;
     if (r->target == SKIP && r->source->want_target) LK_TRY(no_such_column(r, "data.target", name));
     if (r->target != SKIP) r->role[r->target] = r->source->want_target ? TARGET : SKIP;
+    r->label_words = r->source->labels && name && in_words(&r->spec->categorical, name);
     return LK_OK;
 }
 
@@ -171,8 +203,8 @@ static lk_status plan_columns(reader *r, lk_data_stats *stats)
                            stats->file_columns);
         return match_columns(r, stats);
     }
-    LK_TRY(check_words(r, &r->spec->ignore, "data.ignore"));
-    LK_TRY(check_words(r, &r->spec->categorical, "data.categorical"));
+    LK_TRY(check_words(r, &r->spec->ignore, "data.ignore", false));
+    LK_TRY(check_words(r, &r->spec->categorical, "data.categorical", r->source->labels));
     return set_columns(r, stats);
 }
 
@@ -186,21 +218,53 @@ static bool is_missing(const reader *r, const char *cell)
 /* Whether strtod() takes a cell for what only C calls a number: hexadecimal, nan, inf. */
 static bool is_odd_number(const char *cell) { return strpbrk(cell, "xXnN") != NULL; }
 
-static lk_status read_float(const reader *r, size_t i, const char *cell, float *out)
+/* A double half-way between two floats may stand for a decimal on either side of it.  One step off, it is rounded to fp32
+ * as the decimal itself would be. */
+static double keep_side(double value, const char *cell, locale_t c_locale)
 {
-    const char *advice =
-        (ptrdiff_t)i == r->target
-            ? "the target must be a number; if this means a missing one, name it in data.missing_values"
-            : "name the column in data.categorical or data.ignore, or the spelling in data.missing_values";
-    char *end;
+    const uint64_t below_fp32 = (UINT64_C(1) << (DBL_MANT_DIG - FLT_MANT_DIG)) - 1, half = (below_fp32 + 1) / 2;
+    uint64_t bits;
 
-    *out = strtof_l(cell, &end, r->c_locale);
-    if (end == cell || *end || is_odd_number(cell))
+    memcpy(&bits, &value, sizeof bits);
+    if ((bits & below_fp32) != half) return value;
+    const float once = strtof_l(cell, NULL, c_locale);
+    return (float)value == once ? value : nextafter(value, (double)once);
+}
+
+/* The number that a whole cell is. */
+static bool parse(const reader *r, char *cell, double *out)
+{
+    const bool comma = r->spec->decimal && *r->spec->decimal == ',';
+    char *sign = comma ? strchr(cell, ',') : NULL, *end;
+
+    if (is_odd_number(cell) || (comma && strchr(cell, '.'))) return false;
+    if (sign) *sign = '.';
+    *out = keep_side(strtod_l(cell, &end, r->c_locale), cell, r->c_locale);
+    const bool whole = end != cell && !*end;
+    if (sign) *sign = ',';
+    return whole;
+}
+
+static const char *advice_for(const reader *r, size_t i, const char *cell)
+{
+    if (strchr(cell, ',') && strspn(cell, "+-0123456789,") == strlen(cell))
+        return "if a comma is the decimal sign, set data.decimal: \",\"";
+    if ((ptrdiff_t)i == r->target)
+        return "the target must be a number; if this means a missing one, name it in data.missing_values";
+    return "name the column in data.categorical or data.ignore, or the spelling in data.missing_values";
+}
+
+static lk_status read_number(const reader *r, size_t i, char *cell, lk_numbers *numbers, size_t at)
+{
+    double value;
+
+    if (!parse(r, cell, &value))
         return LK_FAIL(LK_ERR_DATA, "%s:%lld: column %s: `%.40s` is not a number; %s", r->csv.path,
-                       (long long)r->csv.record_line, r->name[i], cell, advice);
-    if (isinf(*out))
+                       (long long)r->csv.record_line, r->name[i], cell, advice_for(r, i, cell));
+    if (isinf((float)value))
         return LK_FAIL(LK_ERR_DATA, "%s:%lld: column %s: `%.40s` is too large for fp32", r->csv.path,
                        (long long)r->csv.record_line, r->name[i], cell);
+    lk_number_set(numbers, at, value);
     return LK_OK;
 }
 
@@ -216,52 +280,63 @@ static lk_status missing_cell(const reader *r, size_t i)
                    *cell ? "missing (`" : "empty", cell, *cell ? "`)" : "", advice);
 }
 
-static lk_status read_label(const reader *r, size_t i, const char *cell, int32_t *out)
+/* A word's number in its column's vocabulary. */
+static lk_status read_word(const reader *r, size_t i, const char *cell, lk_vocabulary **vocabulary, int64_t *number)
 {
-    char where[WHERE_BYTES], *end;
-    const double value = strtod_l(cell, &end, r->c_locale);
-
-    snprintf(where, sizeof where, "%s:%lld: column %s", r->csv.path, (long long)r->csv.record_line, r->name[i]);
-    if (end == cell || *end || is_odd_number(cell))
-        return LK_FAIL(LK_ERR_DATA, "%s: `%.40s` is not a label; labels are whole numbers from 0", where, cell);
-    return lk_label_check(value, where, out);
-}
-
-static lk_status read_word(const reader *r, size_t i, const char *cell, float *out)
-{
-    const ptrdiff_t k = r->role[i];
-
     if (!lk_utf8_valid(cell))
         return LK_FAIL(LK_ERR_DATA, "%s:%lld: column %s: `%.40s` is not UTF-8", r->csv.path,
                        (long long)r->csv.record_line, r->name[i], cell);
-    const int64_t number = lk_vocabulary_add(&r->table->vocabulary[k], cell);
-    if (number < 0) return LK_FAIL(LK_ERR_SYSTEM, "out of memory: a word of column %s", r->name[i]);
-    if (number >= MAX_CATEGORIES)
+    *number = lk_vocabulary_add(vocabulary, cell);
+    if (*number < 0) return LK_FAIL(LK_ERR_SYSTEM, "out of memory: a word of column %s", r->name[i]);
+    if (*number >= MAX_CATEGORIES)
         return LK_FAIL(LK_ERR_DATA, "%s:%lld: column %s has more than %d different values; is it a name or a number "
                        "rather than a category?", r->csv.path, (long long)r->csv.record_line, r->name[i],
                        MAX_CATEGORIES);
-    *out = (float)number; /* exact: below 2^24 */
     return LK_OK;
 }
 
-static lk_status read_target(const reader *r, size_t i, const char *cell)
+static lk_status read_label(const reader *r, size_t i, char *cell, int32_t *out)
+{
+    char where[WHERE_BYTES];
+    int64_t number;
+    double value;
+
+    if (r->label_words) {
+        LK_TRY(read_word(r, i, cell, &r->table->label_words, &number));
+        *out = (int32_t)number;
+        return LK_OK;
+    }
+    snprintf(where, sizeof where, "%s:%lld: column %s", r->csv.path, (long long)r->csv.record_line, r->name[i]);
+    if (!parse(r, cell, &value))
+        return LK_FAIL(LK_ERR_DATA, "%s: `%.40s` is not a label; labels are whole numbers from 0, or words if "
+                       "data.categorical names their column", where, cell);
+    return lk_label_check(value, r->spec->ignore_index, where, out);
+}
+
+static lk_status read_target(const reader *r, size_t i, char *cell)
 {
     lk_table *t = r->table;
 
     if (is_missing(r, cell)) return missing_cell(r, i);
-    return t->label ? read_label(r, i, cell, t->label + t->n) : read_float(r, i, cell, t->target + t->n);
+    return t->label ? read_label(r, i, cell, t->label + t->n) : read_number(r, i, cell, &t->target, (size_t)t->n);
 }
 
-static lk_status read_feature(const reader *r, size_t i, const char *cell)
+static lk_status read_feature(const reader *r, size_t i, char *cell)
 {
-    float *x = r->table->x + (size_t)r->table->n * r->table->n_columns + r->role[i];
+    lk_table *t = r->table;
+    const ptrdiff_t k = r->role[i];
+    const size_t at = (size_t)t->n * t->n_columns + (size_t)k;
+    int64_t number;
 
     if (is_missing(r, cell)) {
         if (r->spec->missing == LK_MISSING_ERROR || r->spec->missing == LK_MISSING_DROP) return missing_cell(r, i);
-        *x = NAN;
+        lk_number_set(&t->x, at, NAN);
         return LK_OK;
     }
-    return r->stats->column[r->role[i]].categorical ? read_word(r, i, cell, x) : read_float(r, i, cell, x);
+    if (!r->stats->column[k].categorical) return read_number(r, i, cell, &t->x, at);
+    LK_TRY(read_word(r, i, cell, &t->vocabulary[k], &number));
+    lk_number_set(&t->x, at, (double)number);
+    return LK_OK;
 }
 
 static bool is_dropped(const reader *r)
@@ -297,10 +372,9 @@ static lk_status make_table(const reader *r)
     t->path = r->csv.path;
     t->rows_per_sample = 1;
     t->n_columns = r->stats->n_columns;
-    t->x = calloc(rows * t->n_columns, sizeof *t->x);
     t->line = calloc(rows, sizeof *t->line);
     t->vocabulary = calloc(t->n_columns, sizeof(lk_vocabulary *));
-    LK_TRY_ALLOC(t->x, rows * t->n_columns * sizeof *t->x);
+    LK_TRY(lk_numbers_new(rows * t->n_columns, true, &t->x));
     LK_TRY_ALLOC(t->line, rows * sizeof *t->line);
     LK_TRY_ALLOC(t->vocabulary, t->n_columns * sizeof(lk_vocabulary *));
     if (!r->source->want_target) return LK_OK;
@@ -308,19 +382,18 @@ static lk_status make_table(const reader *r)
     if (r->source->labels) {
         t->label = calloc(rows, sizeof *t->label);
         LK_TRY_ALLOC(t->label, rows * sizeof *t->label);
-    } else {
-        t->target = calloc(rows, sizeof *t->target);
-        LK_TRY_ALLOC(t->target, rows * sizeof *t->target);
+        return LK_OK;
     }
-    return LK_OK;
+    return lk_numbers_new(rows, true, &t->target);
 }
 
 static lk_status read_rows(reader *r, lk_data_stats *stats)
 {
     bool more;
 
-    LK_TRY(lk_csv_open(r->source->file, r->spec->delimiter, &r->csv));
+    LK_TRY(lk_csv_open(r->source->file, r->spec->delimiter, r->spec->comment, &r->csv));
     LK_TRY(lk_csv_next(&r->csv, &more));
+    if (!more) return LK_FAIL(LK_ERR_DATA, "%s has comments alone", r->source->file);
     LK_TRY(plan_columns(r, stats));
     if (r->source->want_target && !stats->target_name) LK_TRY(lk_stats_set_target(stats, r->spec->target, 1));
     LK_TRY(make_table(r));

@@ -2,9 +2,9 @@
  * The text side of CSV: records and cells, as RFC 4180 has them, with what spreadsheets do on top.
  *
  * The whole file is read and cells are cut out of it in place, so no cell is copied.  Quoted cells may hold
- * delimiters, line ends and doubled quotes.  LF and CRLF both end lines, a UTF-8 byte order mark is skipped,
- * blanks around a cell that is not quoted are not part of it, blank lines may stand at the end of the file and
- * nowhere else.
+ * delimiters, line ends and doubled quotes.  LF and CRLF both end lines, and CR alone where a file has no LF; a UTF-8
+ * byte order mark is skipped, blanks around a cell that is not quoted are not part of it; blank lines, and comments
+ * where the recipe says how they begin, are no records.
  */
 #include "io/data/kinds/csv_text.h"
 
@@ -66,6 +66,8 @@ static lk_status open_text(const char *path, const char *delimiter, lk_csv *csv)
         return LK_FAIL(LK_ERR_DATA, "%s:%lld: a NUL byte: not a text file, or UTF-16; save it as UTF-8", path,
                        (long long)count_lines(csv->text));
     }
+    if (!strchr(csv->text, '\n'))
+        for (char *p = csv->text; (p = strchr(p, '\r')); p++) *p = '\n';
     csv->at = csv->text;
     if (strncmp(csv->at, byte_order_mark, strlen(byte_order_mark)) == 0) csv->at += strlen(byte_order_mark);
     if (csv->at[strspn(csv->at, " \t\r\n")] == '\0') return LK_FAIL(LK_ERR_DATA, "%s is empty", path);
@@ -73,9 +75,10 @@ static lk_status open_text(const char *path, const char *delimiter, lk_csv *csv)
     return LK_OK;
 }
 
-lk_status lk_csv_open(const char *path, const char *delimiter, lk_csv *out)
+lk_status lk_csv_open(const char *path, const char *delimiter, const char *comment, lk_csv *out)
 {
     memset(out, 0, sizeof *out);
+    out->comment = comment;
     const lk_status status = open_text(path, delimiter, out);
     if (status != LK_OK) lk_csv_close(out);
     return status;
@@ -160,24 +163,33 @@ static lk_status next_cell(lk_csv *csv, bool *last)
     return add_cell(csv, begin);
 }
 
-static bool only_blank_lines_left(const lk_csv *csv) { return csv->at[strspn(csv->at, " \t\r\n")] == '\0'; }
+/* Whether the next line is blank, or a comment. */
+static bool is_no_record(const lk_csv *csv)
+{
+    const char *p = csv->at;
+
+    if (csv->comment && strncmp(p, csv->comment, strlen(csv->comment)) == 0) return true;
+    while (is_blank(csv, *p)) p++;
+    return *p == '\n' || *p == '\0';
+}
+
+static void skip_line(lk_csv *csv)
+{
+    csv->at += strcspn(csv->at, "\n");
+    if (!*csv->at) return;
+    csv->at++;
+    csv->line++;
+}
 
 lk_status lk_csv_next(lk_csv *csv, bool *more)
 {
     bool last = false;
 
+    while (*csv->at && is_no_record(csv)) skip_line(csv);
     *more = *csv->at != '\0';
     if (!*more) return LK_OK;
     csv->n_cells = 0;
     csv->record_line = csv->line;
-    const bool quoted = csv->at[strspn(csv->at, " \t\r")] == '"';
     while (!last) LK_TRY(next_cell(csv, &last));
-
-    if (csv->n_cells == 1 && !*csv->cell[0] && !quoted) {
-        if (!only_blank_lines_left(csv))
-            return LK_FAIL(LK_ERR_DATA, "%s:%lld: a blank line between records", csv->path,
-                           (long long)csv->record_line);
-        *more = false;
-    }
     return LK_OK;
 }

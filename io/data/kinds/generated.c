@@ -16,7 +16,7 @@
 #include "io/data/data.h"
 #include "io/data/permute.h"
 
-/* Streams of LK_PURPOSE_DATA; LK_STREAM_SPLIT in dataset.c is another. */
+/* Streams of LK_PURPOSE_DATA; STREAM_SPLIT in table.c is another. */
 enum { STREAM_X = 1, STREAM_NOISE = 2, STREAM_WEIGHTS = 3, STREAM_INFORMATIVE = 4 };
 
 #define WEIGHT_RANGE 100.0 /* make_regression's */
@@ -46,12 +46,12 @@ static lk_status generate(const generator *g, int64_t first, lk_table *t)
         const uint64_t sample = (uint64_t)(first + i);
         double y = g->noise * lk_normal(noise_key, sample);
         for (int64_t j = 0; j < g->n_features; j++) {
-            float *x = &t->x[i * g->n_features + j];
-            *x = (float)lk_normal(x_key, sample * (uint64_t)g->n_features + (uint64_t)j);
-            y += g->weight[j] * power((double)*x, g->degree);
+            const float x = (float)lk_normal(x_key, sample * (uint64_t)g->n_features + (uint64_t)j);
+            lk_number_set(&t->x, (size_t)(i * g->n_features + j), (double)x);
+            y += g->weight[j] * power((double)x, g->degree);
         }
-        t->target[i] = (float)y;
-        if (!isfinite(t->target[i]))
+        lk_number_set(&t->target, (size_t)i, y);
+        if (!isfinite((float)y))
             return LK_FAIL(LK_ERR_USAGE,
                            "target of generated sample %llu is %g, which fp32 cannot hold; lower data.degree "
                            "(%lld), data.weights or data.noise",
@@ -75,10 +75,8 @@ static lk_status make(const lk_data_spec *spec, const lk_source *source, const g
     if (__builtin_mul_overflow((size_t)t->n, t->n_columns, &n_elem))
         return LK_FAIL(LK_ERR_USAGE, "data.samples %lld of %lld features are too many", (long long)t->n,
                        (long long)g->n_features);
-    t->x = calloc(n_elem, sizeof *t->x);
-    t->target = calloc((size_t)t->n, sizeof *t->target);
-    LK_TRY_ALLOC(t->x, n_elem * sizeof *t->x);
-    LK_TRY_ALLOC(t->target, (size_t)t->n * sizeof *t->target);
+    LK_TRY(lk_numbers_new(n_elem, false, &t->x));
+    LK_TRY(lk_numbers_new((size_t)t->n, true, &t->target));
     if (!stats->n_columns) LK_TRY(lk_stats_set_columns(stats, t->n_columns, NULL));
     if (!stats->target_name) LK_TRY(lk_stats_set_target(stats, "y", 1));
     if (stats->n_columns != t->n_columns)

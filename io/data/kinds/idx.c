@@ -1,9 +1,10 @@
 /*
- * The kind `idx`: images and labels in the format of MNIST and its family.
+ * The kind `idx`: images and labels in the format of MNIST and its family, packed (gz, xz) or not.
  *
  * Big-endian header (magic, one 32-bit size a dimension), then unsigned bytes: 0x00000803 images (count, rows,
- * columns), 0x00000801 labels (count).  Images stay bytes in memory, one channel; the loader turns a batch into
- * numbers.
+ * columns), 0x00000804 images with channels, 0x00000801 labels (count).  The format does not say where channels lie:
+ * they are the last size where that is 1, 3 or 4 (rows, columns, channels), else the first (channels, rows, columns).
+ * Images stay bytes in memory; the loader turns a batch into numbers.
  * Source: Yann LeCun's description of the format, yann.lecun.com/exdb/mnist.
  */
 #include <stdlib.h>
@@ -11,24 +12,11 @@
 
 #include "io/data/data.h"
 
-enum { MAGIC_IMAGES = 0x00000803, MAGIC_LABELS = 0x00000801, WORD = 4, MAX_SIZES = 3 };
+enum { MAGIC_IMAGES = 0x00000803, MAGIC_CHANNELS = 0x00000804, MAGIC_LABELS = 0x00000801, WORD = 4, MAX_SIZES = 4 };
 
 static uint32_t big_endian(const unsigned char *p)
 {
     return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | (uint32_t)p[3];
-}
-
-/* The packer whose file this is, NULL if none: the sets are handed out packed. */
-static const char *packer(const unsigned char *p, size_t nbytes)
-{
-    static const struct { const char *name, *magic; } packers[] = {
-        {"gzip", "\x1F\x8B"}, {"xz", "\xFD" "7zXZ"}, {"zip", "PK\x03\x04"}, {"zstd", "\x28\xB5\x2F\xFD"}};
-
-    for (size_t i = 0; i < sizeof packers / sizeof *packers; i++) {
-        const size_t n = strlen(packers[i].magic);
-        if (nbytes >= n && memcmp(p, packers[i].magic, n) == 0) return packers[i].name;
-    }
-    return NULL;
 }
 
 /* Checks magic and length; size[] gets the n_sizes sizes. */
@@ -36,11 +24,9 @@ static lk_status check(const char *path, const unsigned char *p, size_t nbytes, 
                        uint32_t size[MAX_SIZES])
 {
     const size_t n_sizes = magic & 0xFF, header = WORD * (1 + n_sizes);
-    const char *what = magic == MAGIC_IMAGES ? "images" : "labels";
+    const char *what = magic == MAGIC_LABELS ? "labels" : "images";
     size_t need = 1;
 
-    if (packer(p, nbytes))
-        return LK_FAIL(LK_ERR_DATA, "%s is packed (%s); unpack it first", path, packer(p, nbytes));
     if (nbytes < header)
         return LK_FAIL(LK_ERR_DATA, "%s holds %zu bytes; the header of an idx file of %s alone has %zu", path,
                        nbytes, what, header);
@@ -58,36 +44,69 @@ static lk_status check(const char *path, const unsigned char *p, size_t nbytes, 
     return LK_OK;
 }
 
-static lk_status set_image(const char *path, const uint32_t size[MAX_SIZES], lk_data_stats *stats)
+static bool is_channels(uint32_t size) { return size == 1 || size == 3 || size == 4; }
+
+/* C, H, W of files of three or four sizes; *channels_last says how they lie. */
+static lk_status image_of(const char *path, const uint32_t size[MAX_SIZES], uint32_t magic, int64_t image[3],
+                          bool *channels_last)
 {
-    if (stats->image[0] == 0) {
-        stats->image[0] = 1;
-        stats->image[1] = size[1];
-        stats->image[2] = size[2];
+    *channels_last = magic == MAGIC_IMAGES || is_channels(size[3]);
+    if (!*channels_last && !is_channels(size[1]))
+        return LK_FAIL(LK_ERR_DATA, "%s has images of %u x %u x %u: neither the last nor the first of them is a number of "
+                       "channels (1, 3 or 4)", path, size[1], size[2], size[3]);
+    const uint32_t *hw = *channels_last ? size + 1 : size + 2;
+    image[0] = magic == MAGIC_IMAGES ? 1 : *channels_last ? size[3] : size[1];
+    image[1] = hw[0];
+    image[2] = hw[1];
+    return LK_OK;
+}
+
+static lk_status set_image(const char *path, const int64_t image[3], lk_data_stats *stats)
+{
+    if (stats->image[0] == 0) memcpy(stats->image, image, sizeof stats->image);
+    if (memcmp(stats->image, image, sizeof stats->image) == 0) return LK_OK;
+    return LK_FAIL(LK_ERR_DATA, "%s has images of %lld x %lld x %lld, the training file of %lld x %lld x %lld", path,
+                   (long long)image[0], (long long)image[1], (long long)image[2], (long long)stats->image[0],
+                   (long long)stats->image[1], (long long)stats->image[2]);
+}
+
+/* n images of (C, P) become (P, C), in place by way of one image. */
+static lk_status turn_channels(uint8_t *pixels, int64_t n, size_t C, size_t P)
+{
+    uint8_t *one = malloc(C * P);
+
+    LK_TRY_ALLOC(one, C * P);
+    for (int64_t i = 0; i < n; i++) {
+        uint8_t *image = pixels + (size_t)i * C * P;
+        memcpy(one, image, C * P);
+        for (size_t c = 0; c < C; c++)
+            for (size_t p = 0; p < P; p++) image[p * C + c] = one[c * P + p];
     }
-    if (stats->image[1] != size[1] || stats->image[2] != size[2])
-        return LK_FAIL(LK_ERR_DATA, "%s has images of %u x %u, the training file of %lld x %lld", path, size[1],
-                       size[2], (long long)stats->image[1], (long long)stats->image[2]);
+    free(one);
     return LK_OK;
 }
 
 static lk_status read_images(const char *path, lk_data_stats *stats, lk_table *t)
 {
     uint32_t size[MAX_SIZES] = {0};
+    int64_t image[3] = {0};
     char *bytes;
     size_t nbytes;
-    const size_t header = WORD * (1 + MAX_SIZES);
+    bool channels_last;
 
     LK_TRY(lk_data_file_read(path, &bytes, &nbytes));
     t->pixels = (uint8_t *)bytes;
-    LK_TRY(check(path, t->pixels, nbytes, MAGIC_IMAGES, size));
-    LK_TRY(set_image(path, size, stats));
+    const uint32_t magic = nbytes >= WORD && big_endian(t->pixels) == MAGIC_CHANNELS ? MAGIC_CHANNELS : MAGIC_IMAGES;
+    const size_t header = WORD * (1 + (magic & 0xFF));
+    LK_TRY(check(path, t->pixels, nbytes, magic, size));
+    LK_TRY(image_of(path, size, magic, image, &channels_last));
+    LK_TRY(set_image(path, image, stats));
     memmove(t->pixels, t->pixels + header, nbytes - header);
     t->path = path;
     t->n = size[0];
-    t->n_columns = 1;
-    t->rows_per_sample = (int64_t)size[1] * size[2];
-    return LK_OK;
+    t->n_columns = (size_t)image[0];
+    t->rows_per_sample = image[1] * image[2];
+    return channels_last ? LK_OK : turn_channels(t->pixels, t->n, t->n_columns, (size_t)t->rows_per_sample);
 }
 
 /* bytes is the labels file, still the caller's. */
@@ -114,8 +133,8 @@ lk_status lk_read_idx(const lk_data_spec *spec, const lk_source *source, lk_data
     if (!source->labels)
         return LK_FAIL(LK_ERR_USAGE, "data.kind idx has class labels; set loss.kind to cross_entropy");
     if (source->want_target && !source->labels_file)
-        return LK_FAIL(LK_ERR_USAGE, "data.%s_labels is missing: the file of labels that belongs to %s",
-                       source->part == LK_PART_TRAIN ? "train" : "validation", source->file);
+        return LK_FAIL(LK_ERR_USAGE, "%s is missing: the file of labels that belongs to %s", source->labels_key,
+                       source->file);
     LK_TRY(read_images(source->file, stats, out));
     if (!source->want_target) return LK_OK;
     if (!stats->target_name) LK_TRY(lk_stats_set_target(stats, "label", 0));

@@ -106,9 +106,9 @@ Test(csv, quoted_cells_hold_delimiters_quotes_and_line_ends)
     lk_dataset *d = open_train(&spec, LK_LOSS_MSE);
 
     cr_expect_str_eq(d->stats->column[0].name, "the \"a\", in\nmetres");
-    cr_assert_eq(d->stats->column[1].n_categories, 2);
-    cr_expect_str_eq(d->stats->column[1].category[0], "l1\nl2");
-    cr_expect_str_eq(d->stats->column[1].category[1], "x, \"y\"");
+    cr_assert_eq(d->stats->column[1].categories.n, 2);
+    cr_expect_str_eq(d->stats->column[1].categories.text[0], "l1\nl2");
+    cr_expect_str_eq(d->stats->column[1].categories.text[1], "x, \"y\"");
     expect_values("x", d->x, (float[]){1, 0, 1, 3, 1, 0}, 6);
     lk_dataset_free(&d);
 }
@@ -338,7 +338,6 @@ Test(csv, bad_cells_are_named_with_line_and_column)
          "data.ignore, or the spelling in data.missing_values"},
         {"x3,y\n1,2\n1,2,3\n", "FILE:3: 3 cells, but the header has 2; is data.delimiter right?"},
         {"x3,y\n1,2\n1\n", "FILE:3: 1 cells, but the header has 2; is data.delimiter right?"},
-        {"x3,y\n1,2\n\n1,2\n", "FILE:3: a blank line between records"},
         {"x3,y\n1,2\n\"1,2\n3,4\n", "FILE:3: a quote opens in cell 1 and never closes"},
         {"x3,y\n1,\"2\"3\n", "FILE:2: text after the closing quote of cell 2"},
     };
@@ -354,7 +353,7 @@ Test(csv, bad_files_and_headers_are_named)
         {"", "FILE is empty"},
         {"\xEF\xBB\xBF\n \n", "FILE is empty"},
         {"a,y\n", "FILE has no rows below its header"},
-        {"a,ys\n1,2\n", "FILE has no column y (data.target)"},
+        {"a,ys\n1,2\n", "FILE has no column y (data.target); line 1 names `a`, `ys`"},
         {"a,a,y\n1,2,3\n", "FILE:1: two columns are named a"},
         {",a,y\n0,2,3\n",
          "FILE:1: column 0 has no name (a row index?): name it, or leave it out with data.ignore: [0]"},
@@ -416,9 +415,10 @@ Test(csv, bad_labels_are_named)
         &spec, LK_LOSS_CROSS_ENTROPY, "a,y\n1,2147483647\n",
         "FILE:2: column y: 2.14748365e+09 is not a label; labels are whole numbers from 0 (or -100: ignored)");
     expect_message(&spec, LK_LOSS_CROSS_ENTROPY, "a,y\n1,cat\n",
-                   "FILE:2: column y: `cat` is not a label; labels are whole numbers from 0");
+                   "FILE:2: column y: `cat` is not a label; labels are whole numbers from 0, or words if data.categorical "
+                   "names their column");
     expect_message(&spec, LK_LOSS_CROSS_ENTROPY, "a,y\n1,-100\n",
-                   "FILE: every label is -100, which counts for nothing");
+                   "FILE: every label is -100, loss.ignore_index, and counts for nothing");
 }
 
 Test(csv, a_file_with_nul_bytes_is_no_text)
@@ -461,4 +461,126 @@ Test(csv, recipe_mistakes_are_usage_errors)
     spec.train = NULL;
     cr_expect_eq(lk_dataset_open(&spec, LK_LOSS_MSE, NULL, &train, &validation), LK_ERR_USAGE);
     cr_expect_str_eq(lk_error_message(), "data.train is missing: the file to learn from");
+}
+
+static lk_dataset *open_text(lk_data_spec spec, lk_loss_kind loss, const char *text)
+{
+    spec.train = write_test_text("text.csv", text);
+    return open_train(&spec, loss);
+}
+
+Test(csv, blank_lines_are_no_records_and_comments_where_the_recipe_says_so)
+{
+    lk_data_spec spec = csv_spec(NULL);
+    spec.comment = "#";
+    lk_dataset *d = open_text(spec, LK_LOSS_MSE, "\n# made by hand\na,y\n1,2\n\n  \r\n#3,4\n5,6\n\n");
+
+    cr_assert_eq(lk_dataset_n(d), 2);
+    expect_values("x", d->x, (float[]){1, 5}, 2);
+    lk_dataset_free(&d);
+    spec.comment = NULL;
+    expect_message(&spec, LK_LOSS_MSE, "# made by hand\na,y\n1,2\n",
+                   "FILE has no column y (data.target); line 1 names `# made by hand`; is its first line a comment? "
+                   "data.comment says how those begin");
+}
+
+Test(csv, line_ends_of_old_macs)
+{
+    lk_dataset *d = open_text(csv_spec(NULL), LK_LOSS_MSE, "a,y\r1,2\r3,4\r");
+
+    cr_assert_eq(lk_dataset_n(d), 2);
+    expect_values("x", d->x, (float[]){1, 3}, 2);
+    lk_dataset_free(&d);
+}
+
+Test(csv, a_comma_can_be_the_decimal_sign)
+{
+    lk_data_spec spec = csv_spec(NULL);
+    spec.decimal = ",";
+    spec.delimiter = ";";
+    lk_dataset *d = open_text(spec, LK_LOSS_MSE, "a;y\n1,5;-2,25\n3;4e1\n");
+
+    expect_values("x", d->x, (float[]){1.5f, 3}, 2);
+    expect_values("y", d->target, (float[]){-2.25f, 40}, 2);
+    lk_dataset_free(&d);
+    expect_message(&spec, LK_LOSS_MSE, "a;y\n1.5;2\n",
+                   "FILE:2: column a: `1.5` is not a number; name the column in data.categorical or data.ignore, or the "
+                   "spelling in data.missing_values");
+    spec.decimal = ".";
+    expect_message(&spec, LK_LOSS_MSE, "a;y\n1,5;2\n",
+                   "FILE:2: column a: `1,5` is not a number; if a comma is the decimal sign, set data.decimal: \",\"");
+}
+
+Test(csv, a_file_of_another_form_is_described)
+{
+    lk_data_spec spec = csv_spec(NULL);
+
+    expect_message(&spec, LK_LOSS_MSE, "a;y\n1;2\n",
+                   "FILE has no column y (data.target); line 1 names `a;y`; is data.delimiter \";\"?");
+    expect_message(&spec, LK_LOSS_MSE, "0.5,2.5\n1,2\n",
+                   "FILE has no column y (data.target); line 1 names `0.5`, `2.5`; has it no header line? then set "
+                   "data.header: false");
+}
+
+/* By the order of their bytes, whatever order they come in. */
+Test(csv, labels_can_be_words)
+{
+    lk_data_spec spec = csv_spec(NULL);
+    lk_dataset *train, *validation;
+    spec.categorical = words(1, "y");
+    spec.train = write_test_text("t.csv", "a,y\n1,dog\n2,bird\n3,dog\n4,cat\n");
+    spec.validation = write_test_text("v.csv", "a,y\n1,cat\n2,dog\n");
+    cr_assert_eq(lk_dataset_open(&spec, LK_LOSS_CROSS_ENTROPY, NULL, &train, &validation), LK_OK, "%s",
+                 lk_error_message());
+
+    const int32_t want[] = {2, 0, 2, 1}, want_validation[] = {1, 2};
+    for (int i = 0; i < 4; i++) cr_expect_eq(train->label[i], want[i], "label %d: got %d", i, train->label[i]);
+    for (int i = 0; i < 2; i++) cr_expect_eq(validation->label[i], want_validation[i]);
+    cr_expect_eq(lk_dataset_n_output(train), 3);
+    cr_expect_str_eq(lk_dataset_class(train, 0), "bird");
+    cr_expect_null(lk_dataset_class(train, 3));
+
+    lk_dataset *again, *none;
+    char *stats = strdup(lk_dataset_stats(train));
+    cr_assert_eq(lk_dataset_open_file(&spec, LK_LOSS_CROSS_ENTROPY, stats, spec.validation, NULL, true, &again), LK_OK);
+    cr_expect_eq(again->label[0], 1);
+    spec.validation = write_test_text("w.csv", "a,y\n1,fish\n");
+    cr_expect_eq(lk_dataset_open(&spec, LK_LOSS_CROSS_ENTROPY, NULL, &none, &none), LK_ERR_DATA);
+    cr_expect(strstr(lk_error_message(), "w.csv:2: column y: `fish` does not occur in the training part, which has 3 "
+                                         "values: bird, cat, dog"), "%s", lk_error_message());
+    free(stats);
+    lk_dataset_free(&again);
+    lk_dataset_free(&train);
+    lk_dataset_free(&validation);
+}
+
+/* Whatever the number: 255 is no 256th class, and what is negative need not be -100. */
+Test(csv, labels_to_be_ignored_are_not_counted)
+{
+    lk_data_spec spec = csv_spec(NULL);
+    spec.ignore_index = 255;
+    lk_dataset *d = open_text(spec, LK_LOSS_CROSS_ENTROPY, "a,y\n1,0\n2,255\n3,2\n");
+    cr_expect_eq(lk_dataset_n_output(d), 3, "got %zu classes", lk_dataset_n_output(d));
+    lk_dataset_free(&d);
+    expect_message(&spec, LK_LOSS_CROSS_ENTROPY, "a,y\n1,-100\n",
+                   "FILE:2: column y: -100 is not a label; labels are whole numbers from 0 (or 255: ignored)");
+    expect_message(&spec, LK_LOSS_CROSS_ENTROPY, "a,y\n1,255\n",
+                   "FILE: every label is 255, loss.ignore_index, and counts for nothing");
+    spec.ignore_index = -1;
+    d = open_text(spec, LK_LOSS_CROSS_ENTROPY, "a,y\n1,0\n2,-1\n3,1\n");
+    cr_expect_eq(lk_dataset_n_output(d), 2, "got %zu classes", lk_dataset_n_output(d));
+    lk_dataset_free(&d);
+}
+
+Test(csv, labels_that_count_from_1_are_warned_of)
+{
+    lk_dataset *d = open_text(csv_spec(NULL), LK_LOSS_CROSS_ENTROPY, "a,y\n1,1\n2,2\n3,3\n");
+
+    cr_assert_not_null(lk_dataset_warnings(d));
+    cr_expect(strstr(lk_dataset_warnings(d), "text.csv: labels run from 1 to 3; they count from 0"), "%s",
+              lk_dataset_warnings(d));
+    lk_dataset_free(&d);
+    d = open_text(csv_spec(NULL), LK_LOSS_CROSS_ENTROPY, "a,y\n1,0\n2,1\n");
+    cr_expect_null(lk_dataset_warnings(d), "%s", lk_dataset_warnings(d));
+    lk_dataset_free(&d);
 }

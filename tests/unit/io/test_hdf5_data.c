@@ -1,8 +1,11 @@
 /* Features and targets from HDF5 files: types, shapes, images, and the message of everything that is wrong. */
 #include <hdf5.h>
 #include <math.h>
+#include <signal.h>
+#include <sys/wait.h>
 
 #include "io/data/data.h"
+#include "io/file/h5.h"
 #include "tests/support/data_files.h"
 
 TestSuite(hdf5_data, .fini = remove_test_files);
@@ -180,7 +183,7 @@ Test(hdf5_data, numbers_that_are_not_finite_are_named_by_record)
     x[3] = 3;
     spec.train = write_h5("inf.h5", 2, (hsize_t[]){3, 2}, x, H5T_IEEE_F64LE, 1, (hsize_t[]){3}, y);
     expect_message(&spec, LK_LOSS_MSE,
-                   "inf.h5: /y: record 2 holds inf at place 0; every number must be finite in fp32");
+                   "inf.h5: /y: record 2 holds 1e+300 at place 0; every number must be finite in fp32");
 }
 
 Test(hdf5_data, bad_labels_are_named_by_record)
@@ -193,9 +196,9 @@ Test(hdf5_data, bad_labels_are_named_by_record)
     y[1] = 1e18;
     spec.train = write_h5("u.h5", 2, (hsize_t[]){3, 2}, ramp, H5T_STD_U64LE, 1, (hsize_t[]){3}, y);
     expect_message(&spec, LK_LOSS_CROSS_ENTROPY, "u.h5: /y: record 1: 1e+18 is not a label");
+    y[1] = 1.5;
     spec.train = write_h5("f.h5", 2, (hsize_t[]){3, 2}, ramp, H5T_IEEE_F32LE, 1, (hsize_t[]){3}, y);
-    expect_message(&spec, LK_LOSS_CROSS_ENTROPY,
-                   "f.h5: /y does not hold whole numbers, as labels must be; store them as an integer type");
+    expect_message(&spec, LK_LOSS_CROSS_ENTROPY, "f.h5: /y: record 1: 1.5 is not a label");
     spec.train = write_h5("k.h5", 2, (hsize_t[]){3, 2}, ramp, H5T_STD_I8LE, 2, (hsize_t[]){3, 2},
                           (double[]){0, 0, 0, 0, 0, 0});
     expect_message(&spec, LK_LOSS_CROSS_ENTROPY, "k.h5: /y has 2 numbers a record; cross_entropy needs one label");
@@ -272,4 +275,255 @@ Test(hdf5_data, a_virtual_set_whose_source_is_missing_is_refused)
     unlink(source);
     expect_message(&spec, LK_LOSS_MSE,
                    "virtual.h5: /x is virtual, and source 0 would be read as zeros: cannot open");
+}
+
+Test(hdf5_data, labels_may_be_floats_that_are_whole)
+{
+    const double y[3] = {0, 2, 1};
+    lk_data_spec spec = h5_spec(write_h5("f.h5", 2, (hsize_t[]){3, 2}, ramp, H5T_IEEE_F32LE, 1, (hsize_t[]){3}, y));
+    lk_dataset *d = open_train(&spec, LK_LOSS_CROSS_ENTROPY);
+
+    for (int i = 0; i < 3; i++) cr_expect_eq(d->label[i], (int32_t)y[i], "label %d: got %d", i, d->label[i]);
+    lk_dataset_free(&d);
+}
+
+/* h5py's bool is an enumeration of FALSE and TRUE. */
+Test(hdf5_data, booleans_are_0_and_1)
+{
+    const int8_t truth[4] = {0, 1, 1, 0};
+    int8_t value = 0;
+    char *path = test_path("bool.h5");
+    const hid_t file = H5Fcreate(path, H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT), type = H5Tenum_create(H5T_NATIVE_INT8);
+    H5Tenum_insert(type, "FALSE", &value);
+    value = 1;
+    H5Tenum_insert(type, "TRUE", &value);
+    put_set(file, "x", type, type, 2, (hsize_t[]){2, 2}, truth);
+    put_set(file, "y", type, type, 1, (hsize_t[]){2}, truth);
+    H5Tclose(type), H5Fclose(file);
+    lk_data_spec spec = h5_spec(path);
+    lk_dataset *d = open_train(&spec, LK_LOSS_CROSS_ENTROPY);
+
+    expect_values("x", d->x, (float[]){0, 1, 1, 0}, 4);
+    cr_expect(d->label[0] == 0 && d->label[1] == 1);
+    lk_dataset_free(&d);
+}
+
+/* 2^40 + i: doubles hold it, fp32 does not. */
+Test(hdf5_data, large_whole_numbers_are_standardised_before_they_are_rounded)
+{
+    char *path = test_path("large.h5");
+    const hid_t file = H5Fcreate(path, H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
+    const int64_t x[2] = {(INT64_C(1) << 40) - 1, (INT64_C(1) << 40) + 1};
+    put_set(file, "x", H5T_STD_I64LE, H5T_NATIVE_INT64, 1, (hsize_t[]){2}, x);
+    put_set(file, "y", H5T_STD_I64LE, H5T_NATIVE_INT64, 1, (hsize_t[]){2}, x);
+    H5Fclose(file);
+    lk_data_spec spec = h5_spec(path);
+    spec.standardize = LK_STANDARDIZE_ALL;
+    lk_dataset *d = open_train(&spec, LK_LOSS_MSE);
+
+    expect_values("x", d->x, (float[]){-1, 1}, 2);
+    expect_values("y", d->target, (float[]){-1, 1}, 2);
+    lk_dataset_free(&d);
+}
+
+/* ------------------------------------------------- zeros that nobody wrote */
+
+/* A file with a good y of three records, and a set x of (3, 2) made by `list` and never written. */
+static char *unwritten(const char *name, hid_t list)
+{
+    const double y[3] = {0, 1, 2};
+    char *path = test_path(name);
+    const hid_t file = H5Fcreate(path, H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT),
+                space = H5Screate_simple(2, (hsize_t[]){3, 2}, NULL),
+                set = H5Dcreate2(file, "x", H5T_IEEE_F32LE, space, H5P_DEFAULT, list, H5P_DEFAULT);
+    cr_assert_geq(set, 0);
+    put_set(file, "y", H5T_IEEE_F64LE, H5T_NATIVE_DOUBLE, 1, (hsize_t[]){3}, y);
+    H5Dclose(set), H5Sclose(space), H5Fclose(file);
+    if (list != H5P_DEFAULT) H5Pclose(list);
+    return path;
+}
+
+static hid_t chunked(void)
+{
+    const hid_t list = H5Pcreate(H5P_DATASET_CREATE);
+    H5Pset_chunk(list, 2, (hsize_t[]){1, 2});
+    return list;
+}
+
+Test(hdf5_data, what_was_never_written_is_refused)
+{
+    lk_data_spec spec = h5_spec(unwritten("never.h5", H5P_DEFAULT));
+
+    expect_message(&spec, LK_LOSS_MSE,
+                   "never.h5: /x was never written and would be read as zeros; write it, or set a fill value");
+    spec.train = unwritten("chunks.h5", chunked());
+    expect_message(&spec, LK_LOSS_MSE, "chunks.h5: /x was never written");
+
+    const hid_t file = H5Fopen(spec.train, H5F_ACC_RDWR, H5P_DEFAULT), set = H5Dopen2(file, "x", H5P_DEFAULT),
+                space = H5Dget_space(set), row = H5Screate_simple(2, (hsize_t[]){1, 2}, NULL);
+    H5Sselect_hyperslab(space, H5S_SELECT_SET, (hsize_t[]){1, 0}, NULL, (hsize_t[]){1, 2}, NULL);
+    cr_assert_geq(H5Dwrite(set, H5T_NATIVE_FLOAT, row, space, H5P_DEFAULT, ramp), 0);
+    H5Sclose(row), H5Sclose(space), H5Dclose(set), H5Fclose(file);
+    expect_message(&spec, LK_LOSS_MSE, "chunks.h5: /x: only 1 of its 3 chunks were written, the others would be read as zeros");
+}
+
+Test(hdf5_data, a_fill_value_that_somebody_set_is_data)
+{
+    const float seven = 7;
+    const hid_t list = chunked();
+    H5Pset_fill_value(list, H5T_NATIVE_FLOAT, &seven);
+    lk_data_spec spec = h5_spec(unwritten("fill.h5", list));
+    lk_dataset *d = open_train(&spec, LK_LOSS_MSE);
+
+    expect_values("x", d->x, (float[]){7, 7, 7, 7, 7, 7}, 6);
+    lk_dataset_free(&d);
+}
+
+/* Fewer bytes than the shape has, and yet all of it. */
+Test(hdf5_data, what_is_compressed_was_written)
+{
+    const hid_t list = chunked();
+    H5Pset_deflate(list, 9);
+    lk_data_spec spec = h5_spec(unwritten("deflate.h5", list));
+    const float zeros[6] = {0};
+    const hid_t file = H5Fopen(spec.train, H5F_ACC_RDWR, H5P_DEFAULT), set = H5Dopen2(file, "x", H5P_DEFAULT);
+    cr_assert_geq(H5Dwrite(set, H5T_NATIVE_FLOAT, H5S_ALL, H5S_ALL, H5P_DEFAULT, zeros), 0);
+    H5Dclose(set), H5Fclose(file);
+
+    lk_dataset *d = open_train(&spec, LK_LOSS_MSE);
+    expect_values("x", d->x, zeros, 6);
+    lk_dataset_free(&d);
+}
+
+/* A list that maps rows [0, rows) of x from row 0 on of /x in a file beside this one. */
+static hid_t mapped(const char *source, hsize_t rows, hsize_t source_rows)
+{
+    const hid_t list = H5Pcreate(H5P_DATASET_CREATE), space = H5Screate_simple(2, (hsize_t[]){3, 2}, NULL),
+                from = H5Screate_simple(2, (hsize_t[]){source_rows, 2}, NULL);
+    H5Sselect_hyperslab(space, H5S_SELECT_SET, (hsize_t[]){0, 0}, NULL, (hsize_t[]){rows, 2}, NULL);
+    H5Sselect_hyperslab(from, H5S_SELECT_SET, (hsize_t[]){0, 0}, NULL, (hsize_t[]){rows, 2}, NULL);
+    cr_assert_geq(H5Pset_virtual(list, space, strrchr(source, '/') + 1, "/x", from), 0);
+    H5Sclose(from), H5Sclose(space);
+    return list;
+}
+
+Test(hdf5_data, a_virtual_set_with_gaps_is_refused)
+{
+    const double y[3] = {0, 1, 2};
+    const float one = 1;
+    char *good = write_h5("good.h5", 2, (hsize_t[]){3, 2}, ramp, H5T_IEEE_F64LE, 1, (hsize_t[]){3}, y);
+    lk_data_spec spec = h5_spec(unwritten("gap.h5", mapped(good, 2, 3)));
+
+    expect_message(&spec, LK_LOSS_MSE, "gap.h5: /x is virtual, and its sources cover 4 of its 6 numbers");
+    const hid_t filled = mapped(good, 2, 3);
+    H5Pset_fill_value(filled, H5T_NATIVE_FLOAT, &one);
+    spec.train = unwritten("filled.h5", filled);
+    lk_dataset *d = open_train(&spec, LK_LOSS_MSE);
+    expect_values("x", d->x, (float[]){0, 1, 2, 3, 1, 1}, 6);
+    lk_dataset_free(&d);
+
+    char *small = write_h5("small.h5", 2, (hsize_t[]){2, 2}, ramp, H5T_IEEE_F64LE, 1, (hsize_t[]){3}, y);
+    spec.train = unwritten("outside.h5", mapped(small, 3, 3));
+    expect_message(&spec, LK_LOSS_MSE, "small.h5: /x has 2 places along dimension 0, 3 are taken from it");
+}
+
+Test(hdf5_data, zeros_behind_two_virtual_sets_are_refused)
+{
+    const double y[3] = {0, 1, 2};
+    char *source = write_h5("source.h5", 2, (hsize_t[]){3, 2}, ramp, H5T_IEEE_F64LE, 1, (hsize_t[]){3}, y),
+         *middle = unwritten("middle.h5", mapped(source, 3, 3));
+    lk_data_spec spec = h5_spec(unwritten("outer.h5", mapped(middle, 3, 3)));
+    lk_dataset *d = open_train(&spec, LK_LOSS_MSE);
+
+    expect_values("x", d->x, ramp, 6);
+    lk_dataset_free(&d);
+    unlink(source);
+    expect_message(&spec, LK_LOSS_MSE, "outer.h5: /x is virtual, and source 0 would be read as zeros: ");
+    cr_expect(strstr(lk_error_message(), "middle.h5: /x is virtual") && strstr(lk_error_message(), "cannot open"), "%s",
+              lk_error_message());
+    spec.train = unwritten("over.h5", mapped(unwritten("never.h5", H5P_DEFAULT), 3, 3));
+    expect_message(&spec, LK_LOSS_MSE, "never.h5: /x was never written");
+}
+
+Test(hdf5_data, external_storage_that_is_too_short_is_refused)
+{
+    char *raw = write_test_file("raw", ramp, 5 * sizeof *ramp);
+    const hid_t list = H5Pcreate(H5P_DATASET_CREATE);
+    H5Pset_external(list, raw, 0, 6 * sizeof *ramp);
+    lk_data_spec spec = h5_spec(unwritten("external.h5", list));
+
+    expect_message(&spec, LK_LOSS_MSE, "-raw, which is 4 bytes short; they would be read as zeros");
+    write_test_file("more", ramp, 1);
+    FILE *file = fopen(raw, "ab");
+    fwrite(ramp + 5, sizeof *ramp, 1, file);
+    fclose(file);
+    lk_dataset *d = open_train(&spec, LK_LOSS_MSE);
+    expect_values("x", d->x, ramp, 6);
+    lk_dataset_free(&d);
+    unlink(raw);
+    expect_message(&spec, LK_LOSS_MSE, "-raw, which is not there and would be read as zeros");
+}
+
+/* ------------------------------------------------------- what HDF5 lacks here */
+
+enum { OUR_FILTER = 300 }; /* of the range for tests */
+
+static size_t add_a_byte(unsigned flags, size_t n_values, const unsigned *values, size_t nbytes, size_t *capacity,
+                         void **bytes)
+{
+    if (flags & H5Z_FLAG_REVERSE) return nbytes - 1;
+    *bytes = H5resize_memory(*bytes, nbytes + 1);
+    *capacity = nbytes + 1;
+    return nbytes + 1;
+}
+
+Test(hdf5_data, a_filter_that_is_missing_is_named)
+{
+    const H5Z_class2_t filter = {.version = H5Z_CLASS_T_VERS, .id = OUR_FILTER, .encoder_present = 1,
+                                 .decoder_present = 1, .name = "lzf", .filter = add_a_byte};
+    cr_assert_geq(H5Zregister(&filter), 0);
+    const hid_t list = chunked();
+    H5Pset_filter(list, OUR_FILTER, H5Z_FLAG_MANDATORY, 0, NULL);
+    lk_data_spec spec = h5_spec(unwritten("packed.h5", list));
+    const hid_t file = H5Fopen(spec.train, H5F_ACC_RDWR, H5P_DEFAULT), set = H5Dopen2(file, "x", H5P_DEFAULT);
+    cr_assert_geq(H5Dwrite(set, H5T_NATIVE_FLOAT, H5S_ALL, H5S_ALL, H5P_DEFAULT, ramp), 0);
+    H5Dclose(set), H5Fclose(file);
+    H5Zunregister(OUR_FILTER);
+
+    expect_message(&spec, LK_LOSS_MSE, "packed.h5: /x is compressed by the filter lzf (300), which HDF5 lacks here");
+    cr_expect(strstr(lk_error_message(), "h5repack -f GZIP=4"), "%s", lk_error_message());
+}
+
+/* The version of the superblock is its ninth byte. */
+Test(hdf5_data, a_file_of_a_newer_version_is_said_to_be_one)
+{
+    const double y[3] = {0, 1, 2};
+    lk_data_spec spec = h5_spec(write_h5("new.h5", 2, (hsize_t[]){3, 2}, ramp, H5T_IEEE_F64LE, 1, (hsize_t[]){3}, y));
+    FILE *file = fopen(spec.train, "r+b");
+    fseek(file, 8, SEEK_SET);
+    fputc(9, file);
+    fclose(file);
+
+    expect_message(&spec, LK_LOSS_MSE, "written by a newer HDF5 than ");
+}
+
+/* Whatever kills the process while a file is read, the file has been named. */
+Test(hdf5_data, a_death_inside_the_library_names_the_file_first)
+{
+    int ends[2], status;
+    char said[2048] = "";
+
+    cr_assert_eq(pipe(ends), 0);
+    const pid_t child = fork();
+    if (child == 0) {
+        dup2(ends[1], STDERR_FILENO);
+        lk_h5_guard_begin("/data/broken.h5");
+        abort();
+    }
+    close(ends[1]);
+    cr_assert_gt(read(ends[0], said, sizeof said - 1), 0);
+    waitpid(child, &status, 0);
+    cr_expect(strstr(said, "while reading /data/broken.h5: the file is damaged"), "said: %s", said);
+    cr_expect(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT, "status %d", status);
+    close(ends[0]);
 }

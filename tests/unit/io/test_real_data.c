@@ -61,8 +61,8 @@ Test(real_data, california_housing_is_filled_coded_and_standardised)
     cr_expect(fabs(d->stats->target[0].mean - 206855.81690891474) < 1e-6, "%.17g", d->stats->target[0].mean);
     cr_expect(fabs(d->stats->target[0].deviation - 115392.82040412253) < 1e-6, "%.17g",
               d->stats->target[0].deviation);
-    cr_assert_eq(place->n_categories, 5);
-    for (int c = 0; c < 5; c++) cr_expect_str_eq(place->category[c], categories[c]);
+    cr_assert_eq(place->categories.n, 5);
+    for (int c = 0; c < 5; c++) cr_expect_str_eq(place->categories.text[c], categories[c]);
     cr_expect_eq(d->x[8 + 3], 1.0f, "the first block is NEAR BAY");
     lk_dataset_free(&d);
 }

@@ -158,8 +158,8 @@ Test(standardize, statistics_come_back_from_json_bit_by_bit)
         cr_expect_eq(a->categorical, b->categorical);
         cr_expect(memcmp(&a->scale, &b->scale, sizeof a->scale) == 0);
         cr_expect(a->categorical || a->fill == b->fill);
-        cr_assert_eq(a->n_categories, b->n_categories);
-        for (size_t c = 0; c < a->n_categories; c++) cr_expect_str_eq(a->category[c], b->category[c]);
+        cr_assert_eq(a->categories.n, b->categories.n);
+        for (size_t c = 0; c < a->categories.n; c++) cr_expect_str_eq(a->categories.text[c], b->categories.text[c]);
     }
     cr_expect(memcmp(first->stats->target, stats->target, sizeof *stats->target) == 0);
     lk_stats_free(&stats);
@@ -192,12 +192,47 @@ Test(standardize, predictions_come_back_in_the_units_of_the_data)
 {
     lk_data_spec spec = table_spec(write_test_text("t.csv", "a,y\n1,100\n3,300\n"));
     lk_dataset *d, *none;
-    float output[] = {-1, 0, 1, 2.5f};
+    const float output[] = {-1, 0, 1, 2.5f};
     open_parts(&spec, NULL, &d, &none);
-    lk_dataset_unstandardize(d, output, 4);
 
     const double want[] = {100, 200, 300, 450};
-    for (int i = 0; i < 4; i++) expect_float("prediction", output[i], want[i]);
+    for (int i = 0; i < 4; i++) {
+        const double got = lk_dataset_unstandardize(d, 0, output[i]);
+        cr_expect_eq(got, want[i], "prediction %d: got %.17g, want %.17g", i, got, want[i]);
+    }
+    cr_expect_eq(lk_dataset_digits(d, 0), 10, "got %d: the mean is twice the deviation", lk_dataset_digits(d, 0));
+    lk_dataset_free(&d);
+}
+
+/* Seconds since 1970: fp32 tells only every 128th apart, so they must be standardised before they are rounded. */
+Test(standardize, columns_with_a_large_offset_keep_their_digits)
+{
+    lk_data_spec spec = table_spec(write_test_text("t.csv", "t,y\n1700000000,1700000010\n1700000001,1700000020\n"
+                                                            "1700000002,1700000030\n"));
+    lk_dataset *d, *none;
+    open_parts(&spec, NULL, &d, &none);
+
+    for (int i = 0; i < 3; i++) {
+        expect_float("x", d->x[i], (i - 1) / sqrt(2.0 / 3));
+        expect_float("y", d->target[i], 10 * (i - 1) / sqrt(200.0 / 3));
+    }
+    cr_expect_eq(lk_dataset_unstandardize(d, 0, 0.0f), 1700000020.0);
+    cr_expect_eq(lk_dataset_digits(d, 0), 17);
+    cr_expect_null(lk_dataset_warnings(d), "%s", lk_dataset_warnings(d));
+    lk_dataset_free(&d);
+}
+
+Test(standardize, rounding_that_makes_values_equal_is_warned_of)
+{
+    lk_data_spec spec = table_spec(write_test_text("t.csv", "t,y\n1700000000,1\n1700000001,2\n1700000002,3\n"));
+    lk_dataset *d, *none;
+    spec.standardize = LK_STANDARDIZE_NONE;
+    open_parts(&spec, NULL, &d, &none);
+
+    const char *warnings = lk_dataset_warnings(d);
+    cr_assert_not_null(warnings);
+    cr_expect(strstr(warnings, "t.csv: t: 3 different values become 1 in fp32; set data.standardize"), "%s", warnings);
+    cr_expect_null(strchr(warnings, '\n'), "the target keeps its values, yet: %s", warnings);
     lk_dataset_free(&d);
 }
 
@@ -221,13 +256,11 @@ Test(standardize, labels_are_left_alone)
 {
     lk_data_spec spec = table_spec(write_test_text("t.csv", "a,y\n1,0\n3,2\n"));
     lk_dataset *d, *none;
-    float output[] = {0.5f};
 
     cr_assert_eq(lk_dataset_open(&spec, LK_LOSS_CROSS_ENTROPY, NULL, &d, &none), LK_OK, "%s", lk_error_message());
     cr_expect_eq(d->label[1], 2);
     cr_expect_eq(lk_dataset_target_spread(d), 0.0);
-    lk_dataset_unstandardize(d, output, 1);
-    expect_float("output", output[0], 0.5);
+    expect_float("output", (float)lk_dataset_unstandardize(d, 0, 0.5f), 0.5);
     expect_float("x", d->x[0], -1);
     lk_dataset_free(&d);
 }

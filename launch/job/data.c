@@ -1,0 +1,89 @@
+/*
+ * The data of a job: opened by every worker for itself, then compared, for workers that learn from different files would
+ * end with status 0 and weights that mean nothing; and compared with what a checkpoint was trained on.
+ *
+ * What a checkpoint keeps of the data (columns, categories, statistics, classes, shapes) is all that another file needs to
+ * be read like it, so eval and predict open the file they look at, and no other.
+ */
+#include "launch/job/state.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static void say_warnings(const job *j)
+{
+    const char *line = j->train ? lk_dataset_warnings(j->train) : NULL;
+
+    while (j->leader && line && *line) {
+        const size_t n = strcspn(line, "\n");
+        fprintf(stderr, "lockstep: warning: %.*s\n", (int)n, line);
+        line += n + (line[n] == '\n');
+    }
+}
+
+lk_status job_open_data(job *j)
+{
+    const lk_data_spec *spec = &j->recipe->data;
+    const lk_loss_kind loss = j->recipe->model.loss.kind;
+    run_state saved = {.data_stats = NULL};
+
+    if (j->checkpoint) LK_TRY(state_get(lk_checkpoint_metadata(j->checkpoint), &saved));
+    const char *stats = saved.data_stats;
+    if (j->look_at.file)
+        LK_TRY(lk_dataset_open_file(spec, loss, stats, j->look_at.file, j->look_at.labels, j->look_at.need_target,
+                                    &j->validation));
+    else LK_TRY(lk_dataset_open(spec, loss, stats, &j->train, &j->validation));
+    say_warnings(j);
+    if (j->train) LK_TRY(lk_dataset_hash(j->train, j->data_hash.train));
+    return j->validation ? lk_dataset_hash(j->validation, j->data_hash.validation) : LK_OK;
+}
+
+void job_look_at(job *j, const options *opt, bool need_target)
+{
+    const lk_data_spec *spec = &j->recipe->data;
+
+    j->look_at.file = opt->data ? opt->data : spec->validation;
+    j->look_at.labels = opt->data ? opt->labels : spec->validation_labels;
+    j->look_at.need_target = need_target;
+}
+
+/* --------------------------------------------------------------- comparison */
+
+static lk_status differs(const job *j, const char *file, const char *what)
+{
+    return LK_FAIL(LK_ERR_DATA, "%s: the %s that this worker reads (%lld samples) is not what rank 0 reads: every host must "
+                   "have the same file", file ? file : "generated data", what,
+                   (long long)lk_dataset_n(j->train ? j->train : j->validation));
+}
+
+lk_status job_compare_data(job *j)
+{
+    const lk_data_spec *spec = &j->recipe->data;
+    data_hash first = j->data_hash;
+
+    LK_TRY(lk_world_broadcast(j->world, &first, sizeof first));
+    if (strcmp(first.train, j->data_hash.train) != 0) return differs(j, spec->train, "training data");
+    if (strcmp(first.validation, j->data_hash.validation) != 0)
+        return differs(j, j->look_at.file ? j->look_at.file : spec->validation ? spec->validation : spec->train,
+                       "validation data");
+    return LK_OK;
+}
+
+/* Checkpoints of earlier versions have no hash, and nothing to compare. */
+static bool is_as_saved(const char *saved, const char *now) { return !saved || strcmp(saved, now) == 0; }
+
+lk_status job_check_data(job *j, const char *saved_train, const char *saved_validation, bool within_epoch)
+{
+    const bool train = is_as_saved(saved_train, j->data_hash.train);
+    const bool validation = is_as_saved(saved_validation, j->data_hash.validation);
+
+    if (train && validation) return LK_OK;
+    if (!train && within_epoch)
+        return LK_FAIL(LK_ERR_DATA, "%s: data: the training data are not those that the checkpoint was trained on, and it "
+                       "lies within an epoch; restore them, or resume from the end of an epoch", j->recipe->path);
+    j->data_changed = train ? "the validation data" : validation ? "the training data" : "training and validation data";
+    if (j->leader)
+        fprintf(stderr, "lockstep: warning: %s changed since the checkpoint was saved; its statistics stay in use\n",
+                j->data_changed);
+    return LK_OK;
+}
