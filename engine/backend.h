@@ -137,12 +137,11 @@ struct lk_backend {
 
 extern const lk_backend lk_cpu_backend;
 
-/* What a loadable module exports as LK_MODULE_SYMBOL; module.c opens it.  abi must be LK_MODULE_ABI, which changes with
- * every header that the module is compiled with. */
+/* What a loadable module exports as LK_MODULE_SYMBOL; module.c opens it.  abi must be LK_MODULE_ABI of the generated
+ * engine/module_abi.h, a hash of every header that both are compiled with. */
 #define LK_MODULE_SYMBOL "lk_module_entry"
-enum { LK_MODULE_ABI = 2 };
 typedef struct lk_module {
-    int abi;
+    uint64_t abi;
     const lk_backend *backend;
     const void *collectives; /* struct lk_nccl of dist/nccl/nccl.h */
 } lk_module;

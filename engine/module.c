@@ -2,8 +2,9 @@
  * Opens the CUDA module, once: a program with no use for it starts without touching a driver or a library of CUDA.
  *
  * The module is looked for where $LOCKSTEP_CUDA_MODULE says, else beside the program, else in ../lib/lockstep from
- * there.  It takes what it needs of the engine (errors, memory) from the program, so both must be of one build: its
- * abi number is checked, and a symbol that is missing is told by the loader.
+ * there.  For a program that only uses the library, beside the library counts as well.  The module takes what it needs of
+ * the engine (errors, memory) from the program, so both must be of one build: its abi number is checked, and a symbol
+ * that is missing is told by the loader.
  */
 #include "engine/backend.h"
 
@@ -14,6 +15,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "engine/module_abi.h" /* generated: LK_MODULE_ABI */
 
 #define MODULE_NAME "lockstep-cuda.so"
 static const char variable[] = "LOCKSTEP_CUDA_MODULE";
@@ -36,21 +39,31 @@ static struct {
 } found;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
-/* Beside the program, or where an installed program keeps it. */
-static bool find_file(char *path, size_t nbytes)
+/* Beside `file`, or where an installed one keeps it. */
+static bool find_beside(const char *file, char *path, size_t nbytes)
 {
-    static const char *const places[] = {"%s/" MODULE_NAME, "%s/../lib/lockstep/" MODULE_NAME};
-    char program[PATH_MAX];
-    const ssize_t n = readlink("/proc/self/exe", program, sizeof program - 1);
+    static const char *const places[] = {"%.*s/" MODULE_NAME, "%.*s/../lib/lockstep/" MODULE_NAME,
+                                         "%.*s/lockstep/" MODULE_NAME};
+    const char *slash = strrchr(file, '/');
 
-    if (n < 0) return false;
-    program[n] = '\0';
-    *strrchr(program, '/') = '\0';
-    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
-        const int length = snprintf(path, nbytes, places[i], program);
+    for (size_t i = 0; slash && i < sizeof places / sizeof *places; i++) {
+        const int length = snprintf(path, nbytes, places[i], (int)(slash - file), file);
         if (length > 0 && (size_t)length < nbytes && access(path, R_OK) == 0) return true;
     }
     return false;
+}
+
+static bool find_file(char *path, size_t nbytes)
+{
+    char program[PATH_MAX];
+    Dl_info library;
+    const ssize_t n = readlink("/proc/self/exe", program, sizeof program - 1);
+
+    if (n >= 0) {
+        program[n] = '\0';
+        if (find_beside(program, path, nbytes)) return true;
+    }
+    return dladdr(&found, &library) != 0 && find_beside(library.dli_fname, path, nbytes);
 }
 
 static void say(const char *format, const char *a, const char *b)
@@ -84,7 +97,7 @@ static void open_module(void)
     }
     const lk_module *module = dlsym(handle, LK_MODULE_SYMBOL);
     if (!module) say("%s is not a module of Lockstep: it has no %s", path, LK_MODULE_SYMBOL);
-    else if (module->abi != LK_MODULE_ABI) say("%s is of another build than this program%s", path, "");
+    else if (module->abi != LK_MODULE_ABI) say("%s is of another build than this program: build both together%s", path, "");
     else found.module = module;
     if (!found.module) dlclose(handle);
 }

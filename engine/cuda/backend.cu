@@ -8,6 +8,8 @@
 
 #include <string.h>
 
+#include "engine/module_abi.h" /* generated: LK_MODULE_ABI */
+
 extern "C" const struct lk_nccl lk_nccl_table; /* dist/nccl/nccl.c */
 
 static const double MIB = 1024.0 * 1024.0;

@@ -47,7 +47,8 @@ file(GLOB nccl_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/dist/nccl/*.c)
 add_library(lockstep_cuda MODULE ${cuda_sources} ${nccl_sources})
 set_target_properties(lockstep_cuda PROPERTIES OUTPUT_NAME lockstep-cuda PREFIX "" C_VISIBILITY_PRESET hidden
                       CXX_VISIBILITY_PRESET hidden CUDA_VISIBILITY_PRESET hidden)
-target_include_directories(lockstep_cuda PRIVATE ${PROJECT_SOURCE_DIR})
+target_include_directories(lockstep_cuda PRIVATE ${PROJECT_SOURCE_DIR} ${generated})
+add_dependencies(lockstep_cuda lk_generated)
 target_include_directories(lockstep_cuda SYSTEM PRIVATE ${LK_CUDA_INCLUDE_DIR})
 target_compile_definitions(lockstep_cuda PRIVATE _GNU_SOURCE)
 # -fmad=false: as -ffp-contract=off on the host.  ptxas says of every kernel that spills registers or uses local memory.
