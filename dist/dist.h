@@ -81,7 +81,7 @@ typedef struct lk_reducer lk_reducer;
  * thread reduces while the backward pass goes on.  Memory is allocated here and never in a step.
  *
  *   engine        borrowed
- *   trained       the set whose gradient arenas are summed; read here only
+ *   trainable     the set whose gradient arenas are summed; read here only
  *   bucket_bytes  size at which a bucket is closed, > 0
  *
  * On devices, `tree` and `nccl` go by NCCL where every worker has a device of its own: then lk_reducer_finish() only
@@ -92,6 +92,7 @@ typedef struct lk_reducer lk_reducer;
  * Collective.  Errors, the same on every worker: LK_ERR_USAGE (nccl without a device for each worker), LK_ERR_PEER. */
 lk_status lk_reducer_new(lk_world *world, lk_engine *engine, const lk_trainable *trainable, lk_reduction kind,
                          int lanes, size_t bucket_bytes, lk_reducer **out);
+/* Collective: NCCL's communicator waits for the others. */
 void      lk_reducer_free(lk_reducer **reducer);
 /* Begins one of this worker's lanes, in order; *grads is where its gradients go (lk_lane.grads).  Local. */
 lk_status lk_reducer_lane(lk_reducer *reducer, int lane, float **grads);
@@ -111,6 +112,7 @@ typedef struct lk_reducer_stats {
     const char *transport;     /* "mpi"; of device memory "nccl", "mpi, staged" on the host or "mpi, cuda-aware"; "" in a
                                 * world of one */
 } lk_reducer_stats;
+/* Local. */
 void lk_reducer_get_stats(const lk_reducer *reducer, lk_reducer_stats *out);
 
 /* -------------------------------------------------------------------- leader */

@@ -1,4 +1,4 @@
-/* The contract between the adder and the algorithms that sum a bucket over workers; adder.c holds the one list of them. */
+/* The contract between the exchange and the algorithms that sum a bucket over workers; transport.c chooses among them. */
 #ifndef LK_DIST_ALGORITHM_H
 #define LK_DIST_ALGORITHM_H
 
@@ -20,11 +20,11 @@ static inline lk_range lk_range_part(lk_range slice, int s, int size)
 typedef struct lk_algorithm {
     bool queues; /* sum() only queues, on the device's queue for reductions; else it is done when it returns */
     /* Reserves what it needs of the p2p, which is borrowed and must outlive the state.  memory: where the arenas lie;
-     * max_elem: of the largest bucket.  Collective where queues is set. */
+     * max_elem: of the longest bucket.  Collective where queues is set, else Local. */
     lk_status (*open)(lk_p2p *p2p, lk_mem_space space, int lanes, size_t max_elem, void **state);
-    void (*close)(void *state);
+    void (*close)(void *state); /* Collective where queues is set, else Local */
     /* root: the arenas of this worker's roots.  Their sum over all workers, in this slice, replaces what root[0]
-     * held; the others are scratch afterwards.  Every worker calls it for the same slices in the same order. */
+     * held; the others are scratch afterwards.  Every worker calls it for the same slices in the same order.  Collective. */
     lk_status (*sum)(void *state, float *const *root, lk_range slice);
 } lk_algorithm;
 

@@ -12,7 +12,7 @@ typedef struct lk_mem_space {
 
 static inline bool lk_mem_space_is_device(lk_mem_space space) { return space.engine != NULL; }
 
-/* Zeroed; release with lk_mem_space_free(). */
+/* All here is Local.  Zeroed; release with lk_mem_space_free(). */
 lk_status lk_mem_space_alloc(lk_mem_space space, size_t nbytes, void **out);
 void      lk_mem_space_free(lk_mem_space space, void *address_of_pointer);
 /* As lk_tree_apply(). */

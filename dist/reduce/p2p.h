@@ -17,14 +17,15 @@ typedef struct lk_p2p {
     _Atomic int64_t bytes_sent;
 } lk_p2p;
 
-/* Room for the most messages that one round posts. */
+/* Room for the most messages that one round posts.  Local. */
 lk_status lk_p2p_reserve(lk_p2p *p2p, int messages);
-void      lk_p2p_close(lk_p2p *p2p);
+void      lk_p2p_close(lk_p2p *p2p); /* Local */
+/* Post; Local. */
 lk_status lk_p2p_send(lk_p2p *p2p, const float *from, size_t n_elem, int to);
 lk_status lk_p2p_receive(lk_p2p *p2p, float *into, size_t n_elem, int from);
-/* Waits until all that was posted is done. */
+/* Waits until all that was posted is done: Collective for those who posted to one another. */
 lk_status lk_p2p_complete(lk_p2p *p2p);
-/* Sums in place over all workers, in the order MPI likes. */
+/* Sums in place over all workers, in the order MPI likes.  Collective. */
 lk_status lk_p2p_all_reduce(lk_p2p *p2p, float *values, size_t n_elem);
 
 #endif

@@ -1,63 +1,83 @@
 /*
- * The reducer: the gradients of a trainable set over the adder.  Its arenas are the engine's memory; its buckets are cut
- * at the tensors that train.
+ * The reducer: lanes of one worker into the roots of its run of lanes, then the roots of all workers into one sum.
+ *
+ *     lk_reducer_lane()    an arena for the lane; a worker needs about log2(own lanes) + 1 of them
+ *     lk_reducer_ready()   what the tree adds after this lane is added at once for the slice that is final, while it is
+ *                          still in the cache; in the last own lane this completes buckets (buckets.c), which go on
+ *                          their way to the other workers (exchange.c)
+ *     lk_reducer_finish()  the sum
+ *
+ * Arenas on devices: what lanes add up is queued behind them.
  */
-#include "dist/reduce/adder.h"
+#include "dist/reduce/reducer.h"
+
+#include "dist/reduce/exchange.h"
+
+#include <assert.h>
 
 struct lk_reducer {
-    lk_engine *engine; /* borrowed */
-    lk_adder *adder;   /* owned */
-    int n_arenas;
-    float *arena[LK_TREE_DEPTH]; /* owned, the engine's memory */
+    lk_engine *engine;            /* borrowed, whose memory the arenas are; NULL: the host's */
+    lk_mem_space space;           /* where they lie; its queue is the lanes' */
+    lk_tree_local run;
+    float *arena[LK_TREE_DEPTH];  /* owned, (run.n_buffers); the roots come first */
+    lk_buckets buckets;
+    lk_exchange exchange;
+    lk_status status;             /* of what was queued for the current lanes */
+    int lane;                     /* the current one, or the next before lk_reducer_lane() */
+    size_t n_ready;               /* elements of the current lane that are final */
 };
 
-static lk_status cut_set(const lk_trainable *trainable, size_t bucket_bytes, lk_range **bucket, size_t *n_buckets)
-{
-    const size_t n = lk_model_n_tensors(lk_trainable_model(trainable));
-    size_t *cut = lk_alloc(n * sizeof *cut), n_cuts = 0;
+/* --------------------------------------------------------------- new and free */
 
-    LK_TRY_ALLOC(cut, n * sizeof *cut);
-    for (size_t i = 0; i < n; i++)
-        if (lk_trainable_has(trainable, i)) cut[n_cuts++] = lk_trainable_offset(trainable, i);
-    const lk_status status =
-        lk_buckets_new(cut, n_cuts, lk_trainable_n_grads(trainable), bucket_bytes, bucket, n_buckets);
-    lk_free(&cut);
-    return status;
-}
-
-static lk_status alloc_arenas(lk_reducer *reducer, const lk_trainable *trainable)
+static lk_status prepare(lk_reducer *reducer, const lk_world *world, int lanes, lk_arena_cuts cuts, size_t bucket_bytes)
 {
-    for (int i = 0; i < lk_adder_n_arenas(reducer->adder); i++) {
-        void *arena;
-        LK_TRY(lk_engine_alloc(reducer->engine, lk_trainable_n_grads(trainable) * sizeof(float), &arena));
-        reducer->arena[reducer->n_arenas++] = arena;
-    }
-    lk_adder_set_arenas(reducer->adder, reducer->arena);
+    int begin, end;
+
+    LK_TRY(lk_world_lanes(world, lanes, &begin, &end));
+    LK_TRY(lk_tree_local_new(lanes, begin, end, &reducer->run));
+    LK_TRY(lk_buckets_cut(cuts, bucket_bytes, &reducer->buckets));
+    reducer->lane = begin;
     return LK_OK;
 }
 
-static lk_status open_reducer(lk_reducer *reducer, lk_world *world, const lk_trainable *trainable, lk_reduction kind,
-                              int lanes, size_t bucket_bytes)
+static lk_status alloc_arenas(lk_reducer *reducer)
 {
-    lk_range *bucket;
-    size_t n_buckets;
+    const size_t nbytes = reducer->buckets.n_elem * sizeof(float);
 
-    LK_TRY(lk_world_agree(world, cut_set(trainable, bucket_bytes, &bucket, &n_buckets)));
-    const lk_status status = lk_adder_new(world, reducer->engine, kind, lanes, bucket, n_buckets, &reducer->adder);
-    lk_free(&bucket);
-    LK_TRY(status);
-    return lk_world_agree(world, alloc_arenas(reducer, trainable));
+    for (int i = 0; i < reducer->run.n_buffers; i++) {
+        if (reducer->engine) {
+            LK_TRY(lk_engine_alloc(reducer->engine, nbytes, (void **)&reducer->arena[i]));
+            continue;
+        }
+        reducer->arena[i] = lk_alloc(nbytes);
+        LK_TRY_ALLOC(reducer->arena[i], nbytes);
+    }
+    return LK_OK;
 }
 
-lk_status lk_reducer_new(lk_world *world, lk_engine *engine, const lk_trainable *trainable, lk_reduction kind,
-                         int lanes, size_t bucket_bytes, lk_reducer **out)
+/* Agrees with the others on each step, for the next one may wait for them. */
+static lk_status open_reducer(lk_reducer *reducer, lk_world *world, lk_reduction kind, int lanes, lk_arena_cuts cuts,
+                              size_t bucket_bytes)
+{
+    lk_exchange *x = &reducer->exchange;
+
+    LK_TRY(lk_world_agree(world, prepare(reducer, world, lanes, cuts, bucket_bytes)));
+    *x = (lk_exchange){.world = world, .space = reducer->space, .buckets = &reducer->buckets, .root = reducer->arena,
+                       .n_roots = reducer->run.n_roots};
+    LK_TRY(lk_exchange_open(x, kind, lanes));
+    return lk_world_agree(world, alloc_arenas(reducer));
+}
+
+lk_status lk_reducer_new_plain(lk_world *world, lk_engine *engine, lk_reduction kind, int lanes, lk_arena_cuts cuts,
+                               size_t bucket_bytes, lk_reducer **out)
 {
     lk_reducer *reducer = lk_alloc(sizeof *reducer);
 
     *out = NULL;
     LK_TRY(lk_world_agree(world, reducer ? LK_OK : LK_FAIL(LK_ERR_SYSTEM, "out of memory: a reducer")));
     reducer->engine = engine;
-    const lk_status status = open_reducer(reducer, world, trainable, kind, lanes, bucket_bytes);
+    reducer->space = (lk_mem_space){engine && lk_engine_on_device(engine) ? engine : NULL, LK_QUEUE_COMPUTE};
+    const lk_status status = open_reducer(reducer, world, kind, lanes, cuts, bucket_bytes);
     if (status != LK_OK) {
         lk_reducer_free(&reducer);
         return lk_trace(status, __FILE__, __LINE__);
@@ -66,28 +86,110 @@ lk_status lk_reducer_new(lk_world *world, lk_engine *engine, const lk_trainable 
     return LK_OK;
 }
 
+lk_status lk_reducer_new(lk_world *world, lk_engine *engine, const lk_trainable *trainable, lk_reduction kind,
+                         int lanes, size_t bucket_bytes, lk_reducer **out)
+{
+    const size_t n = lk_model_n_tensors(lk_trainable_model(trainable));
+    size_t *cut = lk_alloc(n * sizeof *cut), n_cuts = 0;
+
+    *out = NULL;
+    LK_TRY(lk_world_agree(world, cut ? LK_OK : LK_FAIL(LK_ERR_SYSTEM, "out of memory: places of %zu tensors", n)));
+    for (size_t i = 0; i < n; i++)
+        if (lk_trainable_has(trainable, i)) cut[n_cuts++] = lk_trainable_offset(trainable, i);
+    const lk_arena_cuts cuts = {cut, n_cuts, lk_trainable_n_grads(trainable)};
+    const lk_status status = lk_reducer_new_plain(world, engine, kind, lanes, cuts, bucket_bytes, out);
+    lk_free(&cut);
+    return status;
+}
+
 void lk_reducer_free(lk_reducer **address)
 {
     lk_reducer *reducer = address ? *address : NULL;
 
     if (!reducer) return;
-    lk_adder_free(&reducer->adder); /* first: its thread uses the arenas */
-    for (int i = 0; i < reducer->n_arenas; i++) lk_engine_release(reducer->engine, &reducer->arena[i]);
+    lk_exchange_close(&reducer->exchange); /* first: its thread uses the arenas */
+    for (int i = 0; i < reducer->run.n_buffers; i++) {
+        if (reducer->engine) lk_engine_release(reducer->engine, &reducer->arena[i]);
+        else lk_free(&reducer->arena[i]);
+    }
+    lk_tree_local_clear(&reducer->run);
+    lk_buckets_clear(&reducer->buckets);
     lk_free(address);
+}
+
+/* ----------------------------------------------------------------------- lanes */
+
+static float *arena_of_lane(const lk_reducer *reducer)
+{
+    return reducer->arena[reducer->run.buffer[reducer->lane - reducer->run.begin]];
+}
+
+static bool is_last_lane(const lk_reducer *reducer) { return reducer->lane == reducer->run.end - 1; }
+
+/* The current lane is done; the next one is due. */
+static void close_lane(lk_reducer *reducer)
+{
+    assert(reducer->n_ready == reducer->buckets.n_elem); /* the engine says of every element that it is final, once */
+    reducer->n_ready = 0;
+    reducer->lane++;
 }
 
 lk_status lk_reducer_lane(lk_reducer *reducer, int lane, float **grads)
 {
-    return lk_adder_lane(reducer->adder, lane, grads);
+    if (reducer->n_ready > 0) close_lane(reducer);
+    assert(lane == reducer->lane && lane < reducer->run.end);
+    if (is_last_lane(reducer)) lk_buckets_begin(&reducer->buckets);
+    *grads = arena_of_lane(reducer);
+    return LK_OK;
 }
 
-lk_status lk_reducer_empty_lane(lk_reducer *reducer) { return lk_adder_empty_lane(reducer->adder); }
-
-void lk_reducer_ready(void *reducer, size_t begin, size_t end)
+lk_status lk_reducer_empty_lane(lk_reducer *reducer)
 {
-    lk_adder_ready(((lk_reducer *)reducer)->adder, begin, end);
+    LK_TRY(lk_mem_space_zero(reducer->space, arena_of_lane(reducer), reducer->buckets.n_elem));
+    lk_reducer_ready(reducer, 0, reducer->buckets.n_elem);
+    return LK_OK;
 }
 
-lk_status lk_reducer_finish(lk_reducer *reducer, const float **sum) { return lk_adder_finish(reducer->adder, sum); }
+/* What the tree adds after the current lane, in [begin, end). */
+static lk_status add_lane(lk_reducer *reducer, size_t begin, size_t end)
+{
+    const lk_tree_local *run = &reducer->run;
+    const int i = reducer->lane - run->begin;
 
-void lk_reducer_get_stats(const lk_reducer *reducer, lk_reducer_stats *out) { lk_adder_get_stats(reducer->adder, out); }
+    return lk_mem_space_apply(reducer->space, run->add + run->first_add[i], run->first_add[i + 1] - run->first_add[i],
+                              reducer->arena, begin, end);
+}
+
+void lk_reducer_ready(void *arg, size_t begin, size_t end)
+{
+    lk_reducer *reducer = arg;
+    const size_t before = reducer->buckets.n_complete;
+
+    if (reducer->status == LK_OK) reducer->status = add_lane(reducer, begin, end);
+    reducer->n_ready += end - begin;
+    if (!is_last_lane(reducer)) return;
+    lk_buckets_ready(&reducer->buckets, begin, end);
+    if (reducer->status == LK_OK)
+        reducer->status = lk_exchange_post(&reducer->exchange, before, reducer->buckets.n_complete);
+}
+
+lk_status lk_reducer_finish(lk_reducer *reducer, const float **sum)
+{
+    close_lane(reducer);
+    assert(reducer->lane == reducer->run.end && reducer->buckets.n_complete == reducer->buckets.n);
+    reducer->lane = reducer->run.begin;
+    *sum = reducer->arena[0];
+    LK_TRY(reducer->status);
+    return lk_exchange_finish(&reducer->exchange);
+}
+
+void lk_reducer_get_stats(const lk_reducer *reducer, lk_reducer_stats *out)
+{
+    *out = (lk_reducer_stats){
+        .n_buckets = reducer->buckets.n,
+        .n_arenas = reducer->run.n_buffers,
+        .bytes_sent = atomic_load(&reducer->exchange.p2p.bytes_sent),
+        .seconds_waited = reducer->exchange.seconds_waited,
+        .transport = reducer->exchange.transport.name,
+    };
+}

@@ -1,6 +1,7 @@
 /*
  * The tree over lanes, as lists of additions.  Node (k, i) covers lanes [i * 2^k, (i+1) * 2^k) cut at `lanes` and is
  * the sum of its two children, or its only child.  Here a node is known by the lanes it covers.
+ * Everything here is Local.
  */
 #ifndef LK_DIST_TREE_H
 #define LK_DIST_TREE_H

@@ -5,18 +5,9 @@
  */
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "check.h"
-#include "dist/reduce/adder.h"
-
-static double now_s(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
+#include "dist/reduce/reducer.h"
 
 static int by_size(const void *a, const void *b)
 {
@@ -28,37 +19,34 @@ static int by_size(const void *a, const void *b)
 static void measure(lk_reduction kind, size_t n_elem, int lanes, int n_calls)
 {
     enum { N_RUNS = 9 };
-    const lk_range bucket = {0, n_elem};
+    const size_t front = 0;
+    const lk_arena_cuts cuts = {&front, 1, n_elem};
     double seconds[N_RUNS];
-    float *arena[LK_TREE_DEPTH];
-    lk_adder *adder;
+    lk_reducer *reducer;
     int begin, end;
 
-    MUST(lk_adder_new(world, NULL, kind, lanes, &bucket, 1, &adder));
-    for (int i = 0; i < lk_adder_n_arenas(adder); i++) arena[i] = lk_alloc(n_elem * sizeof(float));
-    lk_adder_set_arenas(adder, arena);
+    MUST(lk_reducer_new_plain(world, NULL, kind, lanes, cuts, n_elem * sizeof(float), &reducer));
     MUST(lk_world_lanes(world, lanes, &begin, &end));
     for (int run = 0; run < N_RUNS; run++) {
         MUST(lk_world_barrier(world));
-        const double start = now_s();
+        const double start = lk_seconds();
         for (int call = 0; call < n_calls; call++) {
             const float *sum;
             float *grads;
             for (int lane = begin; lane < end; lane++) {
-                MUST(lk_adder_lane(adder, lane, &grads));
-                lk_adder_ready(adder, 0, n_elem);
+                MUST(lk_reducer_lane(reducer, lane, &grads));
+                lk_reducer_ready(reducer, 0, n_elem);
             }
-            MUST(lk_adder_finish(adder, &sum));
+            MUST(lk_reducer_finish(reducer, &sum));
         }
-        seconds[run] = (now_s() - start) / n_calls;
+        seconds[run] = (lk_seconds() - start) / n_calls;
     }
     qsort(seconds, N_RUNS, sizeof seconds[0], by_size);
     check_say("%-4s %9zu bytes, %2d lanes on %d workers: median %9.1f us (%.1f .. %.1f), %.2f GB/s\n",
               kind == LK_REDUCE_TREE ? "tree" : "mpi", n_elem * sizeof(float), lanes, lk_world_size(world),
               seconds[N_RUNS / 2] * 1e6, seconds[0] * 1e6, seconds[N_RUNS - 1] * 1e6,
               (double)(n_elem * sizeof(float)) / seconds[N_RUNS / 2] * 1e-9);
-    for (int i = 0; i < lk_adder_n_arenas(adder); i++) lk_free(&arena[i]);
-    lk_adder_free(&adder);
+    lk_reducer_free(&reducer);
 }
 
 int main(int argc, char **argv)

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "check.h"
-#include "dist/reduce/adder.h"
+#include "dist/reduce/reducer.h"
 
 enum { MOST_LANES = 16, N_STEPS = 3 };
 
@@ -44,19 +44,19 @@ typedef struct shape {
 } shape;
 
 /* As a backward pass does it: statistics first, then tensors from the last to the first, in uneven pieces. */
-static void compute_lane(lk_adder *adder, const shape *s, int step, int lane)
+static void compute_lane(lk_reducer *reducer, const shape *s, int step, int lane)
 {
     float *grads;
 
-    MUST(lk_adder_lane(adder, lane, &grads));
+    MUST(lk_reducer_lane(reducer, lane, &grads));
     if (is_empty(step, lane)) {
-        MUST(lk_adder_empty_lane(adder));
+        MUST(lk_reducer_empty_lane(reducer));
         return;
     }
     for (size_t end = s->n_elem; end > 0;) {
         const size_t piece = s->tensor + (end % 3) * 16, begin = end > piece ? end - piece : 0;
         for (size_t i = begin; i < end; i++) grads[i] = value(step, lane, i);
-        lk_adder_ready(adder, begin, end);
+        lk_reducer_ready(reducer, begin, end);
         end = begin;
     }
 }
@@ -80,34 +80,27 @@ static void compare(const shape *s, lk_reduction kind, int step, const float *su
 static void reduce(const shape *s, lk_reduction kind)
 {
     const size_t n_cuts = (s->n_elem + s->tensor - 1) / s->tensor;
-    size_t *cut = calloc(n_cuts, sizeof *cut), n_buckets;
-    lk_range *bucket;
-    lk_adder *adder;
+    size_t *cut = calloc(n_cuts, sizeof *cut);
+    lk_reducer *reducer;
     lk_reducer_stats stats;
-    float *arena[LK_TREE_DEPTH];
     int begin, end;
 
     for (size_t i = 0; i < n_cuts; i++) cut[i] = i * s->tensor;
-    MUST(lk_buckets_new(cut, n_cuts, s->n_elem, s->bucket_bytes, &bucket, &n_buckets));
-    MUST(lk_adder_new(world, NULL, kind, s->lanes, bucket, n_buckets, &adder));
-    for (int i = 0; i < lk_adder_n_arenas(adder); i++) arena[i] = lk_alloc(s->n_elem * sizeof(float));
-    lk_adder_set_arenas(adder, arena);
+    const lk_arena_cuts cuts = {cut, n_cuts, s->n_elem};
+    MUST(lk_reducer_new_plain(world, NULL, kind, s->lanes, cuts, s->bucket_bytes, &reducer));
     MUST(lk_world_lanes(world, s->lanes, &begin, &end));
 
     for (int step = 0; step < N_STEPS; step++) {
         const float *sum;
-        for (int lane = begin; lane < end; lane++) compute_lane(adder, s, step, lane);
-        MUST(lk_adder_finish(adder, &sum));
+        for (int lane = begin; lane < end; lane++) compute_lane(reducer, s, step, lane);
+        MUST(lk_reducer_finish(reducer, &sum));
         compare(s, kind, step, sum);
     }
-    lk_adder_get_stats(adder, &stats);
+    lk_reducer_get_stats(reducer, &stats);
     check_say("%-28s %-4s %2d lanes: %zu buckets, %lld bytes sent, %d steps compared\n", s->text,
               kind == LK_REDUCE_TREE ? "tree" : "mpi", s->lanes, stats.n_buckets, (long long)stats.bytes_sent, N_STEPS);
 
-    const int n_arenas = lk_adder_n_arenas(adder);
-    lk_adder_free(&adder);
-    for (int i = 0; i < n_arenas; i++) lk_free(&arena[i]);
-    lk_free(&bucket);
+    lk_reducer_free(&reducer);
     free(cut);
 }
 
@@ -130,13 +123,15 @@ static void all_shapes(int lanes)
 
 static void what_cannot_be_is_an_error_on_all(void)
 {
-    const lk_range bucket = {0, 16};
-    lk_adder *adder;
+    const size_t start = 0;
+    const lk_arena_cuts cuts = {&start, 1, 16};
+    lk_reducer *reducer;
 
-    check(lk_adder_new(world, NULL, LK_REDUCE_NCCL, MOST_LANES, &bucket, 1, &adder) == LK_ERR_USAGE, "nccl is an error");
+    check(lk_reducer_new_plain(world, NULL, LK_REDUCE_NCCL, MOST_LANES, cuts, 64, &reducer) == LK_ERR_USAGE,
+          "nccl is an error");
     check_say("nccl: '%s'\n", lk_error_message());
     if (lk_world_size(world) == 1) return;
-    check(lk_adder_new(world, NULL, LK_REDUCE_TREE, lk_world_size(world) - 1, &bucket, 1, &adder) == LK_ERR_USAGE,
+    check(lk_reducer_new_plain(world, NULL, LK_REDUCE_TREE, lk_world_size(world) - 1, cuts, 64, &reducer) == LK_ERR_USAGE,
           "more workers than lanes is an error");
     check_say("too few lanes: '%s'\n", lk_error_message());
 }

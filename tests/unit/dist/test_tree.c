@@ -1,9 +1,8 @@
-/* The tree over lanes: whatever the workers, the same additions; the buckets tile the arena. */
+/* The tree over lanes: whatever the workers, the same additions. */
 #include <criterion/criterion.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "dist/reduce/adder.h"
 #include "dist/reduce/tree.h"
 
 enum { MOST_LANES = 16, N_ELEM = 40 };
@@ -34,7 +33,7 @@ static float direct_sum(int lanes, int element)
     return value[0];
 }
 
-/* One worker's lanes into its roots, as the adder does it. */
+/* One worker's lanes into its roots, as the reducer does it. */
 static void run_worker(int lanes, int begin, int end, float (*buffer)[N_ELEM], int *n_roots)
 {
     lk_tree_local run;
@@ -150,38 +149,4 @@ Test(tree, sums_in_double_follow_the_same_tree)
             cr_expect_eq(sum[i], want, "%d lanes, element %d: got %.17g, want %.17g", lanes, i, sum[i], want);
         }
     }
-}
-
-/* ----------------------------------------------------------------- buckets */
-
-static void expect_buckets(size_t bucket_bytes, const lk_range *want, size_t n_want)
-{
-    static const size_t cut[] = {0, 16, 64, 96}; /* the last tensor ends at 128; behind it statistics and slots */
-    lk_range *got;
-    size_t n;
-
-    cr_assert_eq(lk_buckets_new(cut, 4, 160, bucket_bytes, &got, &n), LK_OK);
-    cr_assert_eq(n, n_want, "%zu bytes: got %zu buckets, want %zu", bucket_bytes, n, n_want);
-    for (size_t i = 0; i < n; i++)
-        cr_expect(got[i].begin == want[i].begin && got[i].end == want[i].end,
-                  "%zu bytes, bucket %zu: got [%zu, %zu), want [%zu, %zu)", bucket_bytes, i, got[i].begin, got[i].end,
-                  want[i].begin, want[i].end);
-    lk_free(&got);
-}
-
-Test(buckets, they_go_from_the_end_to_the_front_and_are_cut_at_tensors)
-{
-    expect_buckets(1, (lk_range[]){{96, 160}, {64, 96}, {16, 64}, {0, 16}}, 4);
-    expect_buckets(64 * 4, (lk_range[]){{96, 160}, {16, 96}, {0, 16}}, 3);
-    expect_buckets(100 * 4, (lk_range[]){{16, 160}, {0, 16}}, 2);
-    expect_buckets(160 * 4, (lk_range[]){{0, 160}}, 1);
-}
-
-Test(buckets, a_size_of_zero_is_a_usage_error)
-{
-    const size_t cut = 0;
-    lk_range *got;
-    size_t n;
-
-    cr_expect_eq(lk_buckets_new(&cut, 1, 4, 0, &got, &n), LK_ERR_USAGE);
 }

@@ -1,0 +1,12 @@
+/* The inside of a reducer, for reducer.c, and for tests that reduce plain arrays: no engine, no model. */
+#ifndef LK_DIST_REDUCER_H
+#define LK_DIST_REDUCER_H
+
+#include "dist/reduce/buckets.h"
+#include "dist/world/world.h"
+
+/* engine: the arenas are its memory; NULL: the host's.  Otherwise as lk_reducer_new().  Collective. */
+lk_status lk_reducer_new_plain(lk_world *world, lk_engine *engine, lk_reduction kind, int lanes, lk_arena_cuts cuts,
+                               size_t bucket_bytes, lk_reducer **out);
+
+#endif
