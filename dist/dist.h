@@ -26,6 +26,9 @@ typedef struct lk_world lk_world;
  *
  * Errors, the same on every worker: LK_ERR_USAGE (timeout_s < 0), LK_ERR_PEER. */
 lk_status lk_world_new(double timeout_s, lk_world **out);
+/* Whether the launcher calls this process its first, or there is no launcher: for what is said before there is a world,
+ * by one process alone.  Local. */
+bool      lk_launched_first(void);
 /* Collective. */
 void lk_world_free(lk_world **world);
 /* The timeout of lk_world_new, changed once the recipe is known.  Local. */
@@ -157,8 +160,8 @@ lk_status lk_world_check_replicas(lk_world *world, lk_engine *engine, const lk_m
 
 /* ---------------------------------------------------------------- for doctor */
 
-/* "Open MPI 4.1.4 (MPI 3.1)", whether it was started under mpirun, and then whether it takes device memory; writes at
- * most nbytes.  Local. */
+/* "Open MPI 4.1.4 (MPI 3.1)", whether it was started under mpirun, and then whether it takes device memory; world
+ * NULL: the library alone.  Writes at most nbytes.  Local. */
 void lk_world_describe(const lk_world *world, char *text, size_t nbytes);
 /* "NCCL 2.27.3", or that there is none; writes at most nbytes.  Local. */
 void lk_nccl_describe(char *text, size_t nbytes);

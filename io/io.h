@@ -39,7 +39,7 @@ typedef enum lk_unit { LK_UNIT_LIST(LK_WORD_ENUM) } lk_unit;
 typedef struct lk_words { char **word; unsigned n; } lk_words;
 
 /* The section `data`.  Paths are absolute here: a recipe's count from its folder, those of overrides from the current
- * one.  Which keys a kind takes is said in the README's recipe reference. */
+ * one.  Which keys a kind takes is said in keys_data.c. */
 typedef struct lk_data_spec {
     lk_data_kind kind;
     char *train;              /* csv, hdf5: file.  idx: images file */
@@ -103,12 +103,12 @@ struct lk_recipe {
         bool has_early_stop;
         struct { char *metric; lk_early_stop_spec spec; } early_stop;
         lk_words freeze, unfreeze;     /* patterns of tensor names; see lk_recipe_frozen() */
-        int norm;                      /* lk_frozen_norm: batch norms whose gain and bias are frozen */
+        int frozen_norm;               /* lk_frozen_norm: batch norms whose gain and bias are frozen */
         char *best_metric;             /* what `best` means; default: early stop's metric, else ema.validation.loss or validation.loss or train.loss */
         lk_extremum best_mode;
     } train;
     struct { int64_t every; lk_unit unit; int keep; bool best; } checkpoint; /* every 0: only at the end; keep >= 1 */
-    struct { bool tensorboard; int64_t every, histograms; } metrics; /* every: steps; histograms: evaluations, 0: none */
+    struct { bool tensorboard; int64_t log_every, histograms; } metrics; /* log_every: steps; histograms: evaluations, 0: none */
     struct { int reduction; int64_t check_every; double timeout; int64_t bucket_bytes; } dist; /* reduction: index in dist's list of words: tree, mpi, nccl */
     char *group;        /* name of the parameter group that optimizer and schedulers describe; NULL: the one of the rest */
     lk_words params;    /* patterns of the tensor names in it; empty: what no other group selects */
@@ -119,6 +119,7 @@ struct lk_recipe {
     lk_recipe **stages; /* (n_stages), each a whole recipe with its stage's keys; the first is this one */
     char *text;   /* the recipe with its overrides and absolute paths, without defaults, as YAML: what checkpoints keep */
     char *path;   /* the file it came from */
+    char *notes;  /* what the person who wrote it should be told, a line each; NULL: nothing */
 };
 
 #define LK_FROZEN_NORM_LIST(X) X(LK_FROZEN_NORM_EVAL, "eval") X(LK_FROZEN_NORM_TRAIN, "train")
@@ -146,6 +147,12 @@ lk_status lk_recipe_group(const lk_recipe *recipe, const char *name, unsigned *g
 /* Every pattern of freeze, unfreeze and params must match one of the names.  Errors: LK_ERR_USAGE with line, pattern and near
  * names. */
 lk_status lk_recipe_check_patterns(const lk_recipe *recipe, const char *const *names, size_t n);
+/* Tells of a key, the keys of a section, or (path NULL) the sections.  Errors: LK_ERR_USAGE (no such key). */
+lk_status lk_recipe_help(FILE *stream, const char *path);
+/* The path of a key of this name ("batch": train.batch), or of what other trainers call so ("batch_size"). */
+bool      lk_recipe_find_key(const char *name, char *out, size_t nbytes);
+/* The reference of all keys, in Markdown. */
+void      lk_recipe_reference(FILE *stream);
 /* "recipe.yaml:12", where its file holds a key ("train.batch"), or the file alone: for messages of later checks.  Valid
  * until this thread's next call. */
 const char *lk_recipe_where(const lk_recipe *recipe, const char *key);

@@ -23,9 +23,10 @@
     X(csv, FLAG, "--csv", NULL, "lr", "print step,epoch,lr (lr.GROUP, and what else is scheduled)")           \
     X(plot, TEXT, "--plot", "FILE", "lr", "draw it as a PNG; several recipes over one another")                    \
     X(metric, TEXT, "--metric", "FILE", "lr", "what a plateau observes, one number a line")                        \
+    X(markdown, FLAG, "--markdown", NULL, "keys", "all of them as the tables of launch/recipes/README.md")         \
     X(nodes, FLAG, "--nodes", NULL, "plan", "every node of the training plan")                                     \
     X(trace, FLAG, "--trace", NULL, "", "on an error, also say where in the source it arose")                      \
-    X(help, FLAG, "--help", NULL, "", "this text")                                                                 \
+    X(help, FLAG, "--help", NULL, "", "of a command, or of all; also -h")                                         \
     X(version, FLAG, "--version", NULL, "", "the version, its commit, compiler and libraries")
 
 typedef bool OPTION_FLAG;
@@ -48,7 +49,8 @@ typedef struct options {
 lk_status options_parse(int argc, char **argv, options *out);
 /* An option that its command does not take is an error, not ignored. */
 lk_status options_check(const options *opt);
-void      options_help(FILE *stream);
+/* Of one command, or (NULL) of all. */
+void      options_help(FILE *stream, const char *command);
 
 /* ------------------------------------------------------------------ metrics */
 
@@ -110,6 +112,8 @@ lk_status job_agree(job *j, lk_status mine);
 lk_status job_read_recipe(job *j, const options *opt);
 /* The same of `given`, a recipe or a run, by one worker for itself.  Local. */
 lk_status job_read_recipe_alone(job *j, const options *opt, const char *given);
+/* What the reader of a recipe should be told, on stderr. */
+void      job_say_notes(const lk_recipe *recipe);
 /* Data and model: what job_open() begins with.  Local. */
 lk_status job_open_model(job *j);
 /* Data, model, engine, parameters; loaders over the validation part.  Uses j->checkpoint for the lanes and the data's
@@ -188,7 +192,7 @@ command_fn command_train, command_eval, command_predict, command_plan, command_l
              command_doctor;
 
 /* lockstep --version: what this program is made of, beside doctor.c. */
-void print_version(const lk_world *world);
+void print_version(void);
 
 /* Set by SIGTERM, SIGUSR1 and SIGINT once signals_install() was called: finish the step, checkpoint, leave with 75. */
 void signals_install(void);

@@ -6,6 +6,7 @@
  */
 #include "launch/launch.h"
 
+#include <errno.h>
 #include <string.h>
 
 typedef struct command {
@@ -24,9 +25,11 @@ static const command commands[] = {
     {"plot", command_plot, true, "RUN [RUN ...] -o FILE.png", "losses, metrics and learning rate of runs as a picture"},
     {"ckpt", command_ckpt, true, "list|show|verify|digest|diff PATH [PATH] [--against RECIPE]", "look into checkpoints"},
     {"doctor", command_doctor, false, "", "what this machine (every worker's) has and lacks"},
+    {"keys", NULL, true, "[SECTION] [--markdown]", "the keys of a recipe, with their defaults"},
+    {"help", NULL, true, "[COMMAND|KEY|SECTION]", "a command, a key of the recipe (optimizer.lr) or a section of it"},
 };
 
-enum { N_COMMANDS = sizeof commands / sizeof commands[0] };
+enum { N_COMMANDS = sizeof commands / sizeof commands[0], HELP_KEY_BYTES = 256 };
 
 static void print_help(FILE *stream)
 {
@@ -34,11 +37,18 @@ static void print_help(FILE *stream)
                     "  [mpirun -n N] lockstep COMMAND ...\n\n", LK_VERSION);
     for (int i = 0; i < N_COMMANDS; i++)
         fprintf(stream, "  %-8s %s\n           %s\n", commands[i].name, commands[i].usage, commands[i].help);
-    options_help(stream);
+    options_help(stream, NULL);
     fprintf(stream, "\nexit status:");
 #define PRINT_STATUS(name, exit_status, text) fprintf(stream, " %d %s%s", exit_status, text, exit_status == 75 ? "\n" : ";");
     LK_STATUS_LIST(PRINT_STATUS)
 #undef PRINT_STATUS
+}
+
+static void print_command_help(const command *c)
+{
+    printf("lockstep %s %s\n    %s\n", c->name, c->usage, c->help);
+    options_help(stdout, c->name);
+    printf("\nAny key of a recipe can be set behind it: optimizer.lr=0.05; `lockstep keys` lists them.\n");
 }
 
 static const command *find_command(const char *name)
@@ -54,8 +64,8 @@ static lk_status unknown_command(const char *name)
 
     for (int i = 0; i < N_COMMANDS; i++) names[i] = commands[i].name;
     const char *near = lk_nearest(name, names, N_COMMANDS);
-    return LK_FAIL(LK_ERR_USAGE, "`%s`: no such command%s%s; see lockstep --help", name, near ? "; did you mean " : "",
-                   near ? near : "");
+    if (near) return LK_FAIL(LK_ERR_USAGE, "`%s`: no such command; did you mean %s?", name, near);
+    return LK_FAIL(LK_ERR_USAGE, "`%s`: no such command; see lockstep --help", name);
 }
 
 static void say_failure(const options *opt)
@@ -82,48 +92,106 @@ static lk_status run_command(const command *found, const options *opt, lk_world 
     return status;
 }
 
-/* What the words on the command line ask for.  They are the same on every worker, so one speaks for all. */
-static lk_status obey(int argc, char **argv, options *opt, const lk_world *world, const command **found)
-{
-    const bool leader = lk_world_rank(world) == 0;
+/* ------------------------------------------------------------------- words */
 
-    LK_TRY(options_parse(argc, argv, opt));
-    if (opt->version || opt->help) {
-        if (leader && opt->version) print_version(world);
-        else if (leader) print_help(stdout);
+/* Commands that only print what is known without a world: no launcher has to be in order for them. */
+static bool is_text(const options *opt)
+{
+    return opt->version || opt->help ||
+           (opt->command && (strcmp(opt->command, "help") == 0 || strcmp(opt->command, "keys") == 0));
+}
+
+static lk_status help_on_command(const char *name)
+{
+    const command *found = find_command(name);
+
+    if (!found) return unknown_command(name);
+    print_command_help(found);
+    return LK_OK;
+}
+
+/* A command, or a key or section of the recipe, a key also by its last word. */
+static lk_status help_on(const char *word)
+{
+    char key[HELP_KEY_BYTES];
+
+    if (find_command(word)) return help_on_command(word);
+    if (!strchr(word, '.') && lk_recipe_find_key(word, key, sizeof key)) word = key;
+    return lk_recipe_help(stdout, word);
+}
+
+static lk_status tell(const options *opt)
+{
+    const char *word = opt->n_positional ? opt->positional[0] : NULL;
+    const bool keys = opt->command && strcmp(opt->command, "keys") == 0;
+
+    if (opt->version) {
+        print_version();
         return LK_OK;
     }
-    if (!opt->command) {
-        if (leader) print_help(stderr);
-        return LK_FAIL(LK_ERR_USAGE, "lockstep needs a command");
-    }
+    if (opt->help && opt->command) return help_on_command(opt->command);
+    if (opt->n_positional > 1) return LK_FAIL(LK_ERR_USAGE, "lockstep %s takes one word", opt->command);
+    LK_TRY(opt->help ? LK_OK : options_check(opt));
+    if (keys && opt->markdown) lk_recipe_reference(stdout);
+    else if (keys) return lk_recipe_help(stdout, word);
+    else if (word) return help_on(word);
+    else print_help(stdout);
+    return LK_OK;
+}
+
+/* What the words on the command line ask for. */
+static lk_status find(const options *opt, const command **found)
+{
+    if (!opt->command) return LK_FAIL(LK_ERR_USAGE, "a command is missing");
     *found = find_command(opt->command);
     return *found ? options_check(opt) : unknown_command(opt->command);
 }
 
-static int run(int argc, char **argv)
+/* Standard output is buffered, so a full disk may show only now. */
+static lk_status close_output(lk_status status)
 {
-    options opt = {.command = NULL};
+    const bool bad = fflush(stdout) != 0 || ferror(stdout);
+
+    if (!bad || status != LK_OK) return status;
+    fprintf(stderr, "lockstep: cannot write to standard output: %s\n", strerror(errno));
+    return LK_ERR_SYSTEM;
+}
+
+/* One process speaks.  The others wait for it in the world, for a launcher ends all as soon as one has failed. */
+static lk_status run(const options *opt, lk_status words)
+{
     lk_world *world = NULL;
     const command *found = NULL;
-    lk_status status = lk_world_new(0.0, &world);
 
-    if (status != LK_OK) {
-        say_failure(&opt);
-        return status;
+    if (words == LK_OK) words = find(opt, &found);
+    if (words != LK_OK && lk_launched_first()) {
+        if (!opt->command) print_help(stderr);
+        say_failure(opt);
     }
-    status = obey(argc, argv, &opt, world, &found);
-    if (status != LK_OK && lk_world_rank(world) == 0) say_failure(&opt);
-    if (status == LK_OK && found) status = run_command(found, &opt, world);
+    lk_status status = lk_world_new(0.0, &world);
+    if (status != LK_OK && words == LK_OK) say_failure(opt);
+    if (status == LK_OK && words == LK_OK) status = run_command(found, opt, world);
     lk_world_free(&world);
-    return status;
+    return words != LK_OK ? words : status;
+}
+
+static int answer(int argc, char **argv)
+{
+    options opt;
+    const lk_status words = options_parse(argc, argv, &opt);
+
+    if (words != LK_OK || !is_text(&opt)) return close_output(run(&opt, words));
+    if (!lk_launched_first()) return LK_OK;
+    const lk_status status = tell(&opt);
+    if (status != LK_OK) say_failure(&opt);
+    return close_output(status);
 }
 
 int main(int argc, char **argv)
 {
     char lacks[512];
 
-    if (!lk_processor_lacks(lacks, sizeof lacks)) return run(argc, argv);
+    if (!lk_processor_lacks(lacks, sizeof lacks)) return answer(argc, argv);
     fprintf(stderr, "lockstep: %s\n", lacks);
     return LK_ERR_SYSTEM;
 }

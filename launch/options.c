@@ -23,16 +23,27 @@ static const option option_table[] = {
 
 static const char short_out[] = "-o"; /* the one short spelling */
 
-enum { N_OPTIONS = sizeof option_table / sizeof option_table[0], HELP_COLUMN = 22 };
+enum { N_OPTIONS = sizeof option_table / sizeof option_table[0], HELP_COLUMN = 22, OPTION_BYTES = 256 };
 
-void options_help(FILE *stream)
+static bool has_word(const char *words, const char *word)
+{
+    const size_t n = strlen(word);
+
+    for (const char *at = words; (at = strstr(at, word)); at += n)
+        if ((at == words || at[-1] == ' ') && (at[n] == ' ' || at[n] == '\0')) return true;
+    return false;
+}
+
+void options_help(FILE *stream, const char *command)
 {
     fprintf(stream, "\noptions:\n");
     for (int i = 0; i < N_OPTIONS; i++) {
         const option *o = &option_table[i];
+
+        if (command && *o->commands && !has_word(o->commands, command)) continue;
         const int used = fprintf(stream, "  %s %s", o->spelling, o->argument ? o->argument : "");
-        fprintf(stream, "%*s%s%s%s\n", used < HELP_COLUMN ? HELP_COLUMN - used : 1, "", o->commands,
-                *o->commands ? ": " : "", o->help);
+        fprintf(stream, "%*s%s%s%s\n", used < HELP_COLUMN ? HELP_COLUMN - used : 1, "", command ? "" : o->commands,
+                !command && *o->commands ? ": " : "", o->help);
     }
 }
 
@@ -47,14 +58,21 @@ static bool is_override(const char *argument)
     return true;
 }
 
+/* The name without its dashes, or all options would be alike in their first letters. */
+static const char *bare(const char *spelling) { return spelling + strspn(spelling, "-"); }
+
 static lk_status unknown_option(const char *argument)
 {
     const char *known[N_OPTIONS];
+    char name[OPTION_BYTES], key[OPTION_BYTES];
 
-    for (int i = 0; i < N_OPTIONS; i++) known[i] = option_table[i].spelling;
-    const char *near = lk_nearest(argument, known, N_OPTIONS);
-    return LK_FAIL(LK_ERR_USAGE, "%s: no such option%s%s; see lockstep --help", argument,
-                   near ? "; did you mean " : "", near ? near : "");
+    snprintf(name, sizeof name, "%.*s", (int)strcspn(bare(argument), "="), bare(argument));
+    for (int i = 0; i < N_OPTIONS; i++) known[i] = bare(option_table[i].spelling);
+    if (lk_recipe_find_key(name, key, sizeof key))
+        return LK_FAIL(LK_ERR_USAGE, "%s: no such option; a key of the recipe is set by %s=VALUE", argument, key);
+    const char *near = lk_nearest(name, known, N_OPTIONS);
+    if (near) return LK_FAIL(LK_ERR_USAGE, "%s: no such option; did you mean --%s?", argument, near);
+    return LK_FAIL(LK_ERR_USAGE, "%s: no such option; see lockstep --help", argument);
 }
 
 static lk_status set_option(options *out, const option *o, const char *value)
@@ -92,15 +110,6 @@ static bool is_given(const options *opt, const option *o)
     return false;
 }
 
-static bool has_word(const char *words, const char *word)
-{
-    const size_t n = strlen(word);
-
-    for (const char *at = words; (at = strstr(at, word)); at += n)
-        if ((at == words || at[-1] == ' ') && (at[n] == ' ' || at[n] == '\0')) return true;
-    return false;
-}
-
 lk_status options_check(const options *opt)
 {
     for (int i = 0; i < N_OPTIONS; i++) {
@@ -131,27 +140,50 @@ static lk_status parse_option(int argc, char **argv, int *i, options *out)
     return unknown_option(argument);
 }
 
+static lk_status add_override(options *out, const char *argument)
+{
+    if (out->n_overrides == MAX_OVERRIDES)
+        return LK_FAIL(LK_ERR_USAGE, "more than %d overrides: put them into the recipe", MAX_OVERRIDES);
+    out->overrides[out->n_overrides++] = argument;
+    return LK_OK;
+}
+
+/* A command, an override or an argument of the command. */
+static lk_status add_word(options *out, const char *argument)
+{
+    if (!out->command) {
+        out->command = argument;
+        return LK_OK;
+    }
+    if (is_override(argument)) return add_override(out, argument);
+    if (out->n_positional == MAX_POSITIONAL)
+        return LK_FAIL(LK_ERR_USAGE, "too many arguments, from `%s` on: lockstep %s takes at most %d", argument,
+                       out->command, MAX_POSITIONAL);
+    out->positional[out->n_positional++] = argument;
+    return LK_OK;
+}
+
+/* "--section.key=value", as other trainers have it. */
+static bool is_dashed_override(const char *argument)
+{
+    const char *equals = strchr(argument, '='), *dot = strchr(argument, '.');
+
+    return strncmp(argument, "--", 2) == 0 && equals && dot && dot < equals && is_override(argument + 2);
+}
+
 lk_status options_parse(int argc, char **argv, options *out)
 {
+    bool words_alone = false; /* behind "--" */
+
     memset(out, 0, sizeof *out);
     for (int i = 1; i < argc; i++) {
         const char *argument = argv[i];
 
-        if (strcmp(argument, "-h") == 0) {
-            out->help = true;
-        } else if (argument[0] == '-' && argument[1]) {
-            LK_TRY(parse_option(argc, argv, &i, out));
-        } else if (!out->command) {
-            out->command = argument;
-        } else if (is_override(argument)) {
-            if (out->n_overrides == MAX_OVERRIDES)
-                return LK_FAIL(LK_ERR_USAGE, "more than %d overrides: put them into the recipe", MAX_OVERRIDES);
-            out->overrides[out->n_overrides++] = argument;
-        } else {
-            if (out->n_positional == MAX_POSITIONAL)
-                return LK_FAIL(LK_ERR_USAGE, "too many arguments, from `%s` on", argument);
-            out->positional[out->n_positional++] = argument;
-        }
+        if (words_alone || argument[0] != '-' || !argument[1]) LK_TRY(add_word(out, argument)); /* "-" is standard input */
+        else if (strcmp(argument, "--") == 0) words_alone = true;
+        else if (strcmp(argument, "-h") == 0) out->help = true;
+        else if (is_dashed_override(argument)) LK_TRY(add_override(out, argument + 2));
+        else LK_TRY(parse_option(argc, argv, &i, out));
     }
     return LK_OK;
 }

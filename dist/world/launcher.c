@@ -38,6 +38,15 @@ lk_launch lk_launch_find(void)
     return (lk_launch){getenv("PMIX_RANK") ? "a launcher that speaks PMIx" : NULL, 0};
 }
 
+bool lk_launched_first(void)
+{
+    static const char *const ranks[] = {"OMPI_COMM_WORLD_RANK", "PMI_RANK", "PMIX_RANK", "SLURM_PROCID"};
+
+    for (size_t i = 0; i < sizeof ranks / sizeof ranks[0]; i++)
+        if (getenv(ranks[i])) return count_in(ranks[i]) == 0;
+    return true;
+}
+
 /* Workers that share cores must give way while they wait.  mpirun sees to it where it counted the cores itself (then it
  * has bound the workers); under cpusets and other launchers nobody does. */
 static bool cores_are_shared(void)

@@ -221,7 +221,9 @@ void lk_world_describe(const lk_world *world, char *text, size_t nbytes)
 
     lk_mpi_library(library, sizeof library);
     MPI_Get_version(&major, &minor);
-    if (world->mpi)
+    if (!world)
+        snprintf(text, nbytes, "%s (MPI %d.%d)", library, major, minor);
+    else if (world->mpi)
         snprintf(text, nbytes, "%s (MPI %d.%d), %sCUDA-aware, started by %s: %d worker%s on %d host%s", library, major,
                  minor, lk_mpi_cuda_aware() ? "" : "not ", lk_launch_find().launcher, world->size,
                  world->size == 1 ? "" : "s", world->n_hosts, world->n_hosts == 1 ? "" : "s");

@@ -24,10 +24,11 @@ typedef struct check { lk_yaml *yaml; lk_recipe_lines *places; } check;
 static lk_status check_value(check *c, const char *path, const cyaml_schema_value_t *value, const lk_rule *rule,
                              int node);
 
-static names names_of_fields(const cyaml_schema_field_t *fields)
+static names names_of_fields(const cyaml_schema_field_t *fields, const lk_rule *rules)
 {
     names all = {.n = 0};
-    for (; fields->key && all.n < MOST_NAMES; fields++) all.name[all.n++] = fields->key;
+    for (; fields->key && all.n < MOST_NAMES; fields++, rules++)
+        if (!rules->inner) all.name[all.n++] = fields->key;
     return all;
 }
 
@@ -53,8 +54,12 @@ static const char *join(const names *all, char text[LIST_BYTES])
 /* "; did you mean `x`?" or nothing. */
 static const char *suggestion(const names *all, const char *word, char text[LIST_BYTES])
 {
-    const char *near = lk_nearest(word, all->name, all->n);
+    const char *near = lk_recipe_word_synonym(word);
 
+    for (size_t i = 0; near && i < all->n; i++)
+        if (strcmp(all->name[i], near) == 0) break;
+        else if (i + 1 == all->n) near = NULL;
+    if (!near) near = lk_nearest(word, all->name, all->n);
     if (!near) return "";
     snprintf(text, LIST_BYTES, "; did you mean `%s`?", near);
     return text;
@@ -249,29 +254,17 @@ static lk_status keep_place(check *c, const char *path, int node)
     return LK_OK;
 }
 
-typedef struct find_key { const char *key; char path[LK_RECIPE_PATH_BYTES]; } find_key;
-
-static void find_elsewhere(void *arg, const char *path)
+/* In a section that the schema has no path for (a schedule in a schedule) only its own keys can be meant. */
+static lk_status fail_unknown(check *c, const char *path, const cyaml_schema_field_t *fields, const lk_rule *rules,
+                              int node, const char *key)
 {
-    find_key *find = arg;
-    const char *dot = strrchr(path, '.');
+    const names known = names_of_fields(fields, rules);
+    char list[LIST_BYTES], meant[LK_RECIPE_PATH_BYTES];
 
-    if (!find->path[0] && strcmp(dot ? dot + 1 : path, find->key) == 0)
-        snprintf(find->path, sizeof find->path, "%s", path);
-}
-
-static lk_status fail_unknown(check *c, const char *path, const cyaml_schema_field_t *fields, int node,
-                              const char *key)
-{
-    const names known = names_of_fields(fields);
-    char list[LIST_BYTES];
-    find_key elsewhere = {.key = key};
-
+    if (!strchr(path, '[') && lk_recipe_meant(path, meant))
+        return lk_yaml_fail(c->yaml, node, path, "no such key; did you mean `%s`?", meant);
     if (lk_nearest(key, known.name, known.n))
         return lk_yaml_fail(c->yaml, node, path, "no such key%s", suggestion(&known, key, list));
-    lk_recipe_each_path(find_elsewhere, &elsewhere);
-    if (elsewhere.path[0])
-        return lk_yaml_fail(c->yaml, node, path, "no such key here; there is `%s`", elsewhere.path);
     return lk_yaml_fail(c->yaml, node, path, "no such key; known here: %s", join(&known, list));
 }
 
@@ -281,6 +274,7 @@ static const char *list_kinds(const char *kinds, char text[LIST_BYTES])
     size_t used = 0;
 
     for (; *kinds && used + 2 < LIST_BYTES; kinds++) {
+        if (kinds[0] == ' ' && !kinds[1]) break;
         if (*kinds == ' ') text[used++] = ',';
         text[used++] = *kinds;
     }
@@ -306,7 +300,7 @@ static lk_status check_pair(check *c, const char *prefix, const cyaml_schema_fie
     if (!key) return lk_yaml_fail(c->yaml, pair.key, *prefix ? prefix : "recipe", "a key must be a word");
     snprintf(path, sizeof path, "%s%s%s", prefix, *prefix ? "." : "", key);
     const int row = lk_recipe_row(fields, key);
-    if (row < 0) return fail_unknown(c, path, fields, pair.value, key);
+    if (row < 0) return fail_unknown(c, path, fields, rules, pair.value, key);
 
     for (size_t before = 0; before < i; before++) {
         const yaml_node_pair_t other = node_of(c, mapping)->data.mapping.pairs.start[before];

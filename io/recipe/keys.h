@@ -60,6 +60,9 @@ UNUSED static const cyaml_schema_value_t text_entry = {
 #define NEEDED .needed = true
 #define DEFAULT(text) .fallback = (text)
 #define A_PATH .is_path = true
+#define HELP(text) .help = (text)
+#define DERIVED(text) .derived = (text) /* for people, where DEFAULT has nothing or says it in numbers */
+#define INNER .inner = true
 #define ANY .low = -HUGE_VAL, .high = HUGE_VAL
 #define AT_LEAST(a) .low = (a), .high = HUGE_VAL
 #define ABOVE(a) .low = (a), .high = HUGE_VAL, .above = true
@@ -70,8 +73,10 @@ UNUSED static const cyaml_schema_value_t text_entry = {
 
 #define AS_FIELD(key_, value_, ...) {.key = key_, value_},
 #define AS_RULE(key_, value_, ...) {.key = key_, __VA_ARGS__},
-#define TABLES(name, list)                                                          \
-    static const cyaml_schema_field_t name##_fields[] = {list(AS_FIELD) CYAML_FIELD_END}; \
-    static const lk_rule name##_rules[] = {list(AS_RULE)};
+#define TABLES(name, list)                                                                      \
+    extern const cyaml_schema_field_t name##_fields[];                                          \
+    extern const lk_rule name##_rules[];                                                        \
+    const cyaml_schema_field_t name##_fields[] = {list(AS_FIELD) CYAML_FIELD_END};              \
+    const lk_rule name##_rules[] = {list(AS_RULE)};
 
 #endif

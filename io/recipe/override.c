@@ -84,6 +84,7 @@ lk_status lk_recipe_resolve(lk_yaml *yaml, const char *folder)
     const cyaml_schema_field_t *fields = lk_recipe_field("data", &data)->value.mapping.fields;
 
     drop_nulls(yaml, 1);
+    LK_TRY(lk_recipe_rename_old(yaml));
     LK_TRY(resolve_init_from(yaml));
     for (int i = 0; fields[i].key; i++)
         if (data->rules[i].is_path) LK_TRY(resolve_path(yaml, fields[i].key, folder));
@@ -91,42 +92,6 @@ lk_status lk_recipe_resolve(lk_yaml *yaml, const char *folder)
 }
 
 /* --------------------------------------------------------------- overrides */
-
-typedef struct path_list { char **path; size_t n; } path_list; /* owned */
-
-/* A path there is no memory for is not suggested. */
-static void keep_path(void *arg, const char *path)
-{
-    path_list *list = arg;
-    char *copy = strdup(path), **grown = realloc(list->path, (list->n + 1) * sizeof *grown);
-
-    if (grown) list->path = grown;
-    if (copy && grown) list->path[list->n++] = copy;
-    else free(copy);
-}
-
-/* A path that ends in the key itself ("batch" for train.batch) is nearer than one with few letters changed. */
-static const char *nearest_path(const path_list *list, const char *key)
-{
-    for (size_t i = 0; i < list->n; i++) {
-        const char *dot = strrchr(list->path[i], '.');
-        if (dot && strcmp(dot + 1, key) == 0) return list->path[i];
-    }
-    return lk_nearest(key, (const char *const *)list->path, list->n);
-}
-
-static lk_status fail_unknown(const char *override, const char *key)
-{
-    path_list list = {.n = 0};
-
-    lk_recipe_each_path(keep_path, &list);
-    const char *near = nearest_path(&list, key);
-    const lk_status status = near ? LK_FAIL(LK_ERR_USAGE, "%s: no such key; did you mean `%s`?", override, near)
-                                  : LK_FAIL(LK_ERR_USAGE, "%s: no such key", override);
-    while (list.n > 0) free(list.path[--list.n]);
-    free(list.path);
-    return status;
-}
 
 /* The section that holds the last key of `path`, made where it is missing; *last is that key. */
 static lk_status section_of(lk_yaml *yaml, int from, const char *path, int *section, const char **last)
@@ -178,10 +143,11 @@ lk_status lk_recipe_override(lk_yaml *yaml)
     if (!equals || equals == override)
         return LK_FAIL(LK_ERR_USAGE, "%s: an override is written section.key=value", override);
     snprintf(path, sizeof path, "%.*s", (int)(equals - override), override);
+    LK_TRY(lk_recipe_rename_path(yaml, path));
     snprintf(section_path, sizeof section_path, "%s", path);
     LK_TRY(lk_recipe_stage_path(yaml, override, path, &stage, section_path));
     const cyaml_schema_field_t *field = lk_recipe_field(section_path, NULL);
-    if (!field && !is_list(section_path)) return fail_unknown(override, stage ? section_path : path);
+    if (!field && !is_list(section_path)) return lk_recipe_fail_unknown_path(override, section_path);
 
     if (field && is_literal(field, equals + 1)) LK_TRY(lk_yaml_add_text(yaml, equals + 1, &value));
     else LK_TRY(add_value(yaml, override, equals + 1, &value));

@@ -2,6 +2,7 @@
  * What the files of the recipe share.  A recipe goes through them in this order:
  *
  *   yaml.c             text -> a libyaml document whose nodes know the line or the override they come from
+ *   aliases.c          keys that have been renamed
  *   override.c         "a.b=value" into the document; names of files made absolute
  *   stages.c           one of the recipe's stages merged into the sections
  *   groups.c           the same for one of the optimizer's parameter groups
@@ -24,7 +25,10 @@
 typedef struct lk_rule {
     const char *key;
     const char *only;     /* kinds that take it, separated by blanks; NULL: all */
-    const char *fallback; /* its default; "{}" for a section; NULL: none, or fill.c        derives it */
+    const char *fallback; /* its default; "{}" for a section; NULL: none, or fill.c derives it */
+    const char *derived;  /* the default in words, where fallback does not say it; NULL: it does, or there is none */
+    const char *help;     /* what it is, in half a sentence; NULL: an inner key */
+    bool inner;           /* no key that a person is told of */
     bool needed;          /* by every kind that takes it */
     bool is_path;         /* the name of a file */
     double low, high;     /* numbers, and each number of a list */
@@ -32,9 +36,11 @@ typedef struct lk_rule {
     const struct lk_rule *rules; /* of a section's keys */
 } lk_rule;
 
+enum { LK_RECIPE_PATH_BYTES = 256 };
+
 extern const cyaml_schema_field_t lk_recipe_fields[]; /* sections; ends with key NULL, as libcyaml wants it */
 extern const lk_rule lk_recipe_rules[];
-/* Keys of one lk_schedule_spec, in schedule.c       . */
+/* Keys of one lk_schedule_spec, in keys_schedule.c. */
 extern const cyaml_schema_field_t lk_schedule_fields[];
 extern const lk_rule lk_schedule_rules[];
 
@@ -44,10 +50,15 @@ int lk_recipe_row(const cyaml_schema_field_t *fields, const char *key);
 const cyaml_schema_field_t *lk_recipe_field(const char *path, const lk_rule **rule);
 /* Whether keys of this rule belong to a section of that kind (kind NULL: the section has none). */
 bool lk_rule_takes(const lk_rule *rule, const char *kind);
-/* Calls visit(arg, dotted path) for every key of every section. */
+/* Calls visit(arg, dotted path) for every key of every section that people are told of. */
 void lk_recipe_each_path(void (*visit)(void *arg, const char *path), void *arg);
 
-enum { LK_RECIPE_PATH_BYTES = 256 };
+/* What other trainers' word for a value is here; NULL: none is known. */
+const char *lk_recipe_word_synonym(const char *word);
+/* The key that an unknown one was probably meant to be; false: nothing is near. */
+bool lk_recipe_meant(const char *path, char out[LK_RECIPE_PATH_BYTES]);
+/* Fails with "WHERE: no such key; did you mean ...". */
+lk_status lk_recipe_fail_unknown_path(const char *where, const char *path);
 
 /* --------------------------------------------------------------- documents */
 
@@ -58,6 +69,7 @@ typedef struct lk_yaml {
     const char *const *overrides; /* borrowed */
     int *last_node;               /* owned: [0] last node of the file, [1 + i] last of override i */
     size_t n_overrides;           /* applied so far */
+    char *notes;                  /* owned: what the recipe's reader should be told, a line each; NULL: nothing */
 } lk_yaml;
 
 /* Reads one document; release with lk_yaml_close() also when it fails.  Errors: LK_ERR_USAGE with line and column. */
@@ -65,6 +77,8 @@ lk_status lk_yaml_load(const char *text, const char *name, bool is_file, lk_yaml
 void      lk_yaml_close(lk_yaml *yaml);
 /* Value of a key of a mapping, 0 if there is none; of a dotted path from the root. */
 int         lk_yaml_get(lk_yaml *yaml, int mapping, const char *key);
+/* The node of the key itself. */
+int         lk_yaml_key(lk_yaml *yaml, int mapping, const char *key);
 int         lk_yaml_at(lk_yaml *yaml, const char *path);
 /* Text of a scalar, NULL for anything else (or node 0). */
 const char *lk_yaml_text(lk_yaml *yaml, int node);
@@ -88,8 +102,11 @@ lk_status lk_yaml_fail(const lk_yaml *yaml, int node, const char *path, const ch
 
 /* ------------------------------------------------------------------- steps */
 
-/* Drops keys whose value is null and makes names of files absolute, from `folder`. */
+/* Drops keys whose value is null, renames old ones and makes names of files absolute, from `folder`. */
 lk_status lk_recipe_resolve(lk_yaml *yaml, const char *folder);
+/* Gives keys of the document, or the path of an override, the words they have now; notes the old ones. */
+lk_status lk_recipe_rename_old(lk_yaml *yaml);
+lk_status lk_recipe_rename_path(lk_yaml *yaml, char path[LK_RECIPE_PATH_BYTES]);
 /* Applies the next override. */
 lk_status lk_recipe_override(lk_yaml *yaml);
 

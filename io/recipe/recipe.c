@@ -43,6 +43,7 @@ void lk_recipe_free(lk_recipe **recipe)
     free((*recipe)->stage);
     free((*recipe)->group);
     free((*recipe)->text);
+    free((*recipe)->notes);
     free((*recipe)->path);
     free_places(&((loaded *)*recipe)->places);
     cyaml_free(&config, &top, *recipe, 0);
@@ -169,7 +170,8 @@ static lk_status build(lk_yaml *yaml, pass *p, lk_recipe **out)
     LK_TRY(load(yaml, &p->text, p->path, &p->places, out));
     (*out)->stage = p->stage_name;
     (*out)->group = p->group_name;
-    p->stage_name = p->group_name = NULL;
+    (*out)->notes = yaml->notes;
+    p->stage_name = p->group_name = yaml->notes = NULL;
     return LK_OK;
 }
 

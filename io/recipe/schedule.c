@@ -1,95 +1,14 @@
 /*
- * The section `scheduler`: its keys, defaults that depend on the kind, and what concerns several keys.
- *
- * A schedule may hold others in `schedulers`, so its tables refer to themselves.  Places are counted from the
- * start of one lk_schedule_spec, wherever that lies.  Names and defaults are PyTorch's
- * (torch.optim.lr_scheduler).
+ * The section `scheduler`: defaults that depend on the kind, and what concerns several keys.
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define LK_OWNER lk_schedule_spec
-#include "io/recipe/keys.h"
+#include "io/recipe/parts.h"
 
-static const cyaml_strval_t schedule_words[] = WORDS(LK_SCHEDULE_LIST);
-static const cyaml_strval_t every_words[] = WORDS(LK_EVERY_LIST);
-static const cyaml_strval_t mode_words[] = {LK_EXTREMUM_LIST(AS_STRVAL) LK_CYCLE_LIST(AS_STRVAL)};
-static const cyaml_strval_t threshold_words[] = WORDS(LK_THRESHOLD_LIST);
-static const cyaml_strval_t scale_words[] = WORDS(LK_SCALE_LIST);
-static const cyaml_strval_t anneal_words[] = WORDS(LK_ANNEAL_LIST);
-static const cyaml_strval_t warmup_words[] = WORDS(LK_WARMUP_LIST);
-static const cyaml_strval_t decay_words[] = WORDS(LK_DECAY_TYPE_LIST);
-static const cyaml_schema_value_t schedule_entry = {
-    .type = CYAML_MAPPING, .data_size = sizeof(lk_schedule_spec), .mapping = {lk_schedule_fields}};
-
+#define N_OF(array) (sizeof(array) / sizeof *(array))
 #define PLATEAU "reduce_on_plateau"
-#define RESTARTS "cosine_warm_restarts"
-#define CYCLES "cyclic onecycle"
-#define MILESTONES COUNTED(CYAML_FLAG_POINTER, milestones, n_milestones, whole_entry, 0, CYAML_UNLIMITED)
-#define SCHEDULERS COUNTED(CYAML_FLAG_POINTER, schedulers, n_schedulers, schedule_entry, 1, CYAML_UNLIMITED)
-#define A_MOMENTUM FROM_BELOW(0, 1)
-#define A_FACTOR .low = 0, .high = 1, .above = true
-
-#define WARMUP_KEYS(X)                                                          \
-    X("kind", WORD(warmup.kind, warmup_words), DEFAULT("linear"))               \
-    X("total_iters", WHOLE(warmup.total_iters), AT_LEAST(1), NEEDED)            \
-    X("start_factor", REAL(warmup.start_factor), A_FACTOR, DEFAULT("0.01"))
-TABLES(warmup, WARMUP_KEYS)
-
-#define SCHEDULE_KEYS(X)                                                                                      \
-    X("kind", WORD(kind, schedule_words), DEFAULT("none"))                                                    \
-    X("every", WORD(every, every_words), DEFAULT("epoch"))                                                    \
-    X("warmup", KEYS(warmup_fields), .rules = warmup_rules)                                                   \
-    X("expr", TEXT(expr), NEEDED, ONLY("lambda multiplicative"))                                              \
-    X("metric", TEXT(metric), ONLY(PLATEAU))                                                                  \
-    X("mode", WORD(mode, mode_words), ONLY(PLATEAU " cyclic"))                                                \
-    X("factor", REAL(factor), FROM_TO(0, 1), ONLY(PLATEAU " constant"))                                       \
-    X("patience", WHOLE(patience), AT_LEAST(0), DEFAULT("10"), ONLY(PLATEAU))                                 \
-    X("threshold", REAL(threshold), AT_LEAST(0), DEFAULT("1e-4"), ONLY(PLATEAU))                              \
-    X("threshold_mode", WORD(threshold_mode, threshold_words), DEFAULT("rel"), ONLY(PLATEAU))                 \
-    X("cooldown", WHOLE(cooldown), AT_LEAST(0), DEFAULT("0"), ONLY(PLATEAU))                                  \
-    X("min_lr", REAL(min_lr), AT_LEAST(0), DEFAULT("0"), ONLY(PLATEAU))                                       \
-    X("eps", REAL(eps), AT_LEAST(0), DEFAULT("1e-8"), ONLY(PLATEAU))                                          \
-    X("step_size", WHOLE(step_size), AT_LEAST(1), NEEDED, ONLY("step"))                                       \
-    X("gamma", REAL(gamma), AT_LEAST(0), ONLY("step multistep exponential cyclic"))                           \
-    X("milestones", MILESTONES, AT_LEAST(0), NEEDED, ONLY("multistep sequential"))                            \
-    X("total_iters", WHOLE(total_iters), AT_LEAST(1), DEFAULT("5"), ONLY("constant linear polynomial"))       \
-    X("start_factor", REAL(start_factor), A_FACTOR, DEFAULT("0.33333333333333331"), ONLY("linear")) /* 1/3 */ \
-    X("end_factor", REAL(end_factor), FROM_TO(0, 1), DEFAULT("1"), ONLY("linear"))                            \
-    X("power", REAL(power), AT_LEAST(0), DEFAULT("1"), ONLY("polynomial"))                                    \
-    X("T_max", WHOLE(T_max), AT_LEAST(1), NEEDED, ONLY("cosine"))                                             \
-    X("eta_min", REAL(eta_min), AT_LEAST(0), DEFAULT("0"), ONLY("cosine " RESTARTS " wsd"))                   \
-    X("T_0", WHOLE(T_0), AT_LEAST(1), NEEDED, ONLY(RESTARTS))                                                 \
-    X("T_mult", WHOLE(T_mult), AT_LEAST(1), DEFAULT("1"), ONLY(RESTARTS))                                     \
-    X("fractional", TRUTH(fractional), DEFAULT("false"), ONLY(RESTARTS))                                      \
-    X("base_lr", REAL(base_lr), AT_LEAST(0), NEEDED, ONLY("cyclic"))                                          \
-    X("max_lr", REAL(max_lr), AT_LEAST(0), NEEDED, ONLY(CYCLES))                                              \
-    X("step_size_up", REAL(step_size_up), ABOVE(0), DEFAULT("2000"), ONLY("cyclic"))                          \
-    X("step_size_down", REAL(step_size_down), AT_LEAST(0), ONLY("cyclic"))                                    \
-    X("scale_fn", TEXT(scale_fn), ONLY("cyclic"))                                                             \
-    X("scale_mode", WORD(scale_mode, scale_words), ONLY("cyclic"))                                            \
-    X("cycle_momentum", TRUTH(cycle_momentum), DEFAULT("true"), ONLY(CYCLES))                                 \
-    X("base_momentum", REAL(base_momentum), A_MOMENTUM, ONLY(CYCLES))                                         \
-    X("max_momentum", REAL(max_momentum), A_MOMENTUM, ONLY(CYCLES))                                           \
-    X("total_steps", WHOLE(total_steps), A_SIZE, ONLY("onecycle"))                                            \
-    X("epochs", WHOLE(epochs), A_SIZE, ONLY("onecycle"))                                                      \
-    X("steps_per_epoch", WHOLE(steps_per_epoch), A_SIZE, ONLY("onecycle"))                                    \
-    X("pct_start", REAL(pct_start), FROM_TO(0, 1), DEFAULT("0.3"), ONLY("onecycle"))                          \
-    X("anneal_strategy", WORD(anneal_strategy, anneal_words), DEFAULT("cos"), ONLY("onecycle swalr"))         \
-    X("div_factor", REAL(div_factor), ABOVE(0), DEFAULT("25"), ONLY("onecycle"))                              \
-    X("final_div_factor", REAL(final_div_factor), ABOVE(0), DEFAULT("1e4"), ONLY("onecycle"))                 \
-    X("three_phase", TRUTH(three_phase), DEFAULT("false"), ONLY("onecycle"))                                  \
-    X("swa_lr", REAL(swa_lr), AT_LEAST(0), NEEDED, ONLY("swalr"))                                             \
-    X("anneal_epochs", WHOLE(anneal_epochs), AT_LEAST(0), DEFAULT("10"), ONLY("swalr"))                       \
-    X("warmup_steps", WHOLE(warmup_steps), AT_LEAST(0), ONLY("inverse_sqrt wsd"))                             \
-    X("d_model", WHOLE(d_model), AT_LEAST(1), ONLY("inverse_sqrt"))                                           \
-    X("stable_steps", WHOLE(stable_steps), AT_LEAST(0), NEEDED, ONLY("wsd"))                                  \
-    X("decay_steps", WHOLE(decay_steps), AT_LEAST(0), NEEDED, ONLY("wsd"))                                    \
-    X("decay_type", WORD(decay_type, decay_words), DEFAULT("linear"), ONLY("wsd"))                            \
-    X("schedulers", SCHEDULERS, NEEDED, ONLY("sequential chained"), .rules = lk_schedule_rules)
-const cyaml_schema_field_t lk_schedule_fields[] = {SCHEDULE_KEYS(AS_FIELD) CYAML_FIELD_END};
-const lk_rule lk_schedule_rules[] = {SCHEDULE_KEYS(AS_RULE)};
 
 /* Defaults of keys that several kinds take and PyTorch sets differently; NULL: the kind needs the key. */
 static const struct { const char *kind, *key, *text; } kind_defaults[] = {

@@ -162,6 +162,7 @@ void lk_yaml_close(lk_yaml *yaml)
 {
     if (yaml->document.nodes.start) yaml_document_delete(&yaml->document);
     free(yaml->last_node);
+    free(yaml->notes);
     memset(yaml, 0, sizeof *yaml);
 }
 
@@ -189,6 +190,12 @@ int lk_yaml_get(lk_yaml *yaml, int mapping, const char *key)
 {
     const yaml_node_pair_t *pair = find_pair(yaml, mapping, key);
     return pair ? pair->value : 0;
+}
+
+int lk_yaml_key(lk_yaml *yaml, int mapping, const char *key)
+{
+    const yaml_node_pair_t *pair = find_pair(yaml, mapping, key);
+    return pair ? pair->key : 0;
 }
 
 int lk_yaml_at(lk_yaml *yaml, const char *path)

@@ -40,6 +40,16 @@ static bool is_dir(const char *path)
     return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
 }
 
+void job_say_notes(const lk_recipe *recipe)
+{
+    for (const char *line = recipe->notes; line && *line;) {
+        const size_t n = strcspn(line, "\n");
+
+        fprintf(stderr, "lockstep: %s: %.*s\n", recipe->path, (int)n, line);
+        line += n + (line[n] == '\n');
+    }
+}
+
 /* A run keeps its recipe in RUN/recipe.yaml, and is where it is now; anything else is a recipe itself. */
 lk_status job_read_recipe_alone(job *j, const options *opt, const char *given)
 {
@@ -58,6 +68,7 @@ lk_status job_read_recipe_alone(job *j, const options *opt, const char *given)
         overrides[n++] = engine;
     }
     LK_TRY(lk_recipe_read(path, overrides, n, &j->whole));
+    job_say_notes(j->whole);
     j->recipe = j->whole;
     return LK_OK;
 }

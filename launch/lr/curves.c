@@ -282,6 +282,7 @@ static lk_status read_recipe(job *j, const options *opt, const char *path)
     lk_dataset_free(&j->train);
     lk_recipe_free(&j->whole);
     LK_TRY(lk_recipe_read(path, opt->overrides, (size_t)opt->n_overrides, &j->whole));
+    job_say_notes(j->whole);
     j->recipe = j->whole;
     return LK_OK;
 }

@@ -46,7 +46,7 @@ void events_step(trainer *t)
     double values[N_BEFORE_LR + LK_MAX_GROUPS] = {(double)t->loss};
     const size_t n_groups = (size_t)t->order.n_groups;
 
-    if (j->step % j->recipe->metrics.every != 0) return;
+    if (j->step % j->recipe->metrics.log_every != 0) return;
     for (size_t g = 0; g < n_groups; g++) values[N_BEFORE_LR + g] = t->order.lr[g];
     if (lk_events_scalars(t->events, j->step, step_tags, values, N_BEFORE_LR + n_groups) != LK_OK) give_up(t);
 }

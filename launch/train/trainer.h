@@ -78,7 +78,7 @@ lk_status run_dir_forget_summary(const char *dir);
  * stop a run. */
 lk_status events_open(trainer *t);
 void      events_close(trainer *t);
-/* Loss and learning rate of the last step, every metrics.every steps. */
+/* Loss and learning rate of the last step, every metrics.log_every steps. */
 void      events_step(trainer *t);
 /* The metrics of the last evaluation; every metrics.histograms evaluations, weights and gradients too. */
 void      events_evaluation(trainer *t);

@@ -6,9 +6,9 @@ set -u
 
 # 4 epochs of 13 steps; then the last two checkpoints are lost, and the run goes on to 6.
 set -- "$recipes/ema-regression.yaml" data.samples=416 train.early_stop=null checkpoint.every=1 checkpoint.keep=9
-status 0 workers 2 train "$@" train.epochs=4 run.dir=run metrics.tensorboard=true metrics.every=5 metrics.histograms=2
+status 0 workers 2 train "$@" train.epochs=4 run.dir=run metrics.tensorboard=true metrics.log_every=5 metrics.histograms=2
 rm -rf run/checkpoints/step-00000052 run/checkpoints/step-00000039
-status 0 workers 3 train "$@" train.epochs=6 run.dir=run metrics.tensorboard=true metrics.every=5 metrics.histograms=2 --resume
+status 0 workers 3 train "$@" train.epochs=6 run.dir=run metrics.tensorboard=true metrics.log_every=5 metrics.histograms=2 --resume
 status 0 workers 1 train "$@" train.epochs=6 run.dir=without
 same "weights with and without event files" "$(digests run)" "$(digests without)"
 same "a file for each start" "$(ls run/tensorboard | wc -l | tr -d ' ')" 2
@@ -16,8 +16,8 @@ same "no files unless asked for" "$(ls -d without/tensorboard 2>/dev/null)" ""
 
 status 2 alone train "$@" run.dir=no metrics.tensorbord=true
 says 'metrics.tensorbord=true: no such key; did you mean .metrics.tensorboard.'
-status 2 alone train "$@" run.dir=no metrics.every=0
-says 'metrics.every=0: 0 is out of range: at least 1'
+status 2 alone train "$@" run.dir=no metrics.log_every=0
+says 'metrics.log_every=0: 0 is out of range: at least 1'
 
 python=
 for candidate in "${LK_PYTHON:-}" python3 /usr/bin/python3; do

@@ -99,7 +99,7 @@ Test(keys, mistakes_are_told_with_their_line)
 {
     expect_refused("init_from: {ema: true}\n", NULL, "r.yaml:7: init_from.checkpoint: is missing");
     expect_refused("init_from: {checkpoint: c, strikt: true}\n", NULL,
-                   "r.yaml:7: init_from.strikt: no such key; did you mean `strict`?");
+                   "r.yaml:7: init_from.strikt: no such key; did you mean `init_from.strict`?");
     expect_refused("init_from: {checkpoint: c, ema: maybe}\n", NULL,
                    "r.yaml:7: init_from.ema: expected true or false, found `maybe`");
     expect_refused("init_from:\n  checkpoint: c\n  rename:\n    - a -> b\n    - a.* b.*\n", NULL,

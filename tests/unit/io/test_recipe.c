@@ -75,15 +75,15 @@ Test(recipe, a_file_that_is_no_recipe_is_told_with_its_place)
 /* Appended to the base, so on line 7. */
 static const mistake in_line_7[] = {
     {"trian: {epochs: 3}", "r.yaml:7: trian: no such key; did you mean `train`?"},
-    {"batch: 3", "r.yaml:7: batch: no such key here; there is `train.batch`"},
+    {"batch: 3", "r.yaml:7: batch: no such key; did you mean `train.batch`?"},
     {"xyzzy: 3", "r.yaml:7: xyzzy: no such key; known here: run, engine, data, model, loss, optimizer, scheduler, "
      "momentum_scheduler, weight_decay_scheduler, ema, init_from, "
      "train, checkpoint, metrics, dist"},
-    {"bucket_bytes: 3", "r.yaml:7: bucket_bytes: no such key here; there is `dist.bucket_bytes`"},
+    {"bucket_bytes: 3", "r.yaml:7: bucket_bytes: no such key; did you mean `dist.bucket_bytes`?"},
     {"train: {epochs: 3}", "r.yaml:7: train: given twice, first on line 6"},
     {"ema: 0.9", "r.yaml:7: ema: expected keys, {key: value}, found `0.9`"},
     {"ema:", "r.yaml:7: ema: expected keys, {key: value}, found nothing"},
-    {"ema: {betta: 0.9}", "r.yaml:7: ema.betta: no such key; did you mean `beta`?"},
+    {"ema: {betta: 0.9}", "r.yaml:7: ema.betta: no such key; did you mean `ema.beta`?"},
     {"ema: {beta: 1.5}", "r.yaml:7: ema.beta: 1.5 is out of range: at most 1"},
     {"ema: {beta: high}", "r.yaml:7: ema.beta: expected a number, found `high`"},
     {"ema: {beta: 0x1p3}", "r.yaml:7: ema.beta: expected a number, found `0x1p3`"},
@@ -145,7 +145,7 @@ static const mistake in_line_7[] = {
     {"scheduler: {kind: sequential, milestones: [], schedulers: []}",
      "r.yaml:7: scheduler.schedulers: a list of 0, expected at least 1"},
     {"engine: {threads: 0}", "r.yaml:7: engine.threads: 0 is out of range: at least 1"},
-    {"engine: {kind: gpu}", "r.yaml:7: engine.kind: `gpu` is none of auto, cpu, cuda; did you mean `cpu`?"},
+    {"engine: {kind: gpu}", "r.yaml:7: engine.kind: `gpu` is none of auto, cpu, cuda; did you mean `cuda`?"},
 };
 
 Test(recipe, a_mistake_is_told_with_file_line_key_and_remedy)
@@ -407,15 +407,15 @@ Test(recipe, reductions_are_numbered_as_in_dist)
 
 Test(recipe, event_files_are_off_until_asked_for)
 {
-    lk_recipe *r = good(base, "metrics={every: 7}");
+    lk_recipe *r = good(base, "metrics={log_every: 7}");
 
     cr_expect(!r->metrics.tensorboard);
-    cr_expect_eq(r->metrics.every, 7);
+    cr_expect_eq(r->metrics.log_every, 7);
     cr_expect_eq(r->metrics.histograms, 0);
     lk_recipe_free(&r);
     r = good(base, "metrics={tensorboard: true, histograms: 3}");
     cr_expect(r->metrics.tensorboard);
-    cr_expect_eq(r->metrics.every, 10);
+    cr_expect_eq(r->metrics.log_every, 10);
     cr_expect_eq(r->metrics.histograms, 3);
     lk_recipe_free(&r);
 }
@@ -557,4 +557,40 @@ Test(recipe, every_recipe_of_the_house_is_read)
 
     cr_expect_geq(n, 5, "%d recipes", n);
     cr_expect_geq(n_schedules, 4, "%d recipes of schedules", n_schedules);
+}
+
+/* ----------------------------------------------------------------- renamed keys */
+
+static void expect_note(const char *text, const char *override, const char *note)
+{
+    lk_recipe *r = good(text, override);
+
+    cr_assert_not_null(r->notes, "no note for %s", override ? override : text);
+    cr_expect_str_eq(r->notes, note, "got:  %s\nwant: %s", r->notes, note);
+    cr_expect_null(strstr(r->text, " norm:"), "the kept text has the old word: %s", r->text);
+    cr_expect_eq(r->stages[r->n_stages - 1]->train.frozen_norm, LK_FROZEN_NORM_TRAIN);
+    lk_recipe_free(&r);
+}
+
+Test(recipe, an_old_key_works_and_its_reader_is_told)
+{
+    static const char said[] = "train.norm is called train.frozen_norm now; the old word still works";
+    char text[1024];
+    lk_recipe *r = good(base, NULL);
+
+    cr_expect_null(r->notes, "%s", r->notes);
+    lk_recipe_free(&r);
+    expect_note(base, "train.norm=train", said);
+    expect_note(base, "train={epochs: 2, norm: train}", said);
+    snprintf(text, sizeof text, "%sstages: [{name: a}, {name: b, norm: train}]\n", base);
+    expect_note(text, NULL, said);
+    snprintf(text, sizeof text, "%sstages: [{name: a}, {name: b}]\n", base);
+    expect_note(text, "stages.b.norm=train", said);
+    r = good(base, "metrics={every: 7}");
+    cr_expect_eq(r->metrics.log_every, 7);
+    cr_expect_str_eq(r->notes, "metrics.every is called metrics.log_every now; the old word still works");
+    lk_recipe_free(&r);
+    expect_failure(base, "train={epochs: 2, norm: train, frozen_norm: eval}",
+                   "train={epochs: 2, norm: train, frozen_norm: eval}: norm is the old word for frozen_norm, which "
+                   "is given too: leave it out");
 }

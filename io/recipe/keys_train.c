@@ -1,0 +1,44 @@
+/* Keys of the section train, which stages share. */
+#define LK_OWNER lk_recipe
+#include "io/recipe/keys.h"
+
+static const cyaml_strval_t extremum_words[] = WORDS(LK_EXTREMUM_LIST);
+static const cyaml_strval_t nonfinite_words[] = WORDS(LK_ON_NONFINITE_LIST);
+static const cyaml_strval_t frozen_norm_words[] = WORDS(LK_FROZEN_NORM_LIST);
+
+enum { MOST_LANES = 1 << 16 };
+
+#define PREFERRED "ema.validation.loss, else validation.loss, else train.loss"
+#define BY_METRIC "max for accuracy and r2, else min"
+
+#define EARLY_STOP_KEYS(X)                                                                                           \
+    X("metric", TEXT(train.early_stop.metric), DERIVED(PREFERRED), HELP("what is to improve"))                       \
+    X("patience", WHOLE(train.early_stop.spec.patience), AT_LEAST(1), DEFAULT("10"),                                 \
+      HELP("evaluations without improvement"))                                                                       \
+    X("min_delta", REAL(train.early_stop.spec.min_delta), AT_LEAST(0), DEFAULT("0"), HELP("what counts as one"))     \
+    X("mode", WORD(train.early_stop.spec.mode, extremum_words), DERIVED(BY_METRIC), HELP("which way is better"))
+
+#define TRAIN_KEYS(X)                                                                                                \
+    X("epochs", WHOLE(train.epochs), A_SIZE, DERIVED("needed, or steps"), HELP("passes over the training part"))     \
+    X("steps", WHOLE(train.steps), AT_LEAST(0), DEFAULT("0"), HELP("stop after so many; 0: by epochs"))              \
+    X("batch", WHOLE(train.batch), A_SIZE, DEFAULT("32"), HELP("samples of a step, of all workers together"))        \
+    X("lanes", WHOLE(train.lanes), FROM_TO(0, MOST_LANES), DEFAULT("0"), DERIVED("workers at the first start"),      \
+      HELP("parts a batch is cut into: as many workers can share the run"))                                          \
+    X("evaluate_every", WHOLE(train.evaluate_every), AT_LEAST(1), DEFAULT("1"), HELP("epochs"))                      \
+    X("evaluate_batch", WHOLE(train.evaluate_batch), FROM_TO(0, 1 << 30), DEFAULT("0"), DERIVED("batch"),            \
+      HELP("samples at a time in evaluations"))                                                                      \
+    X("check_finite", TRUTH(train.check_finite), DEFAULT("true"),                                                    \
+      HELP("look for NaN and infinity in every step's gradients"))                                                   \
+    X("on_nonfinite", WORD(train.on_nonfinite, nonfinite_words), DEFAULT("stop"), HELP("or pass over such a step"))  \
+    X("freeze", TEXTS(train.freeze), HELP("patterns of tensors that do not train"))                                  \
+    X("unfreeze", TEXTS(train.unfreeze), HELP("patterns of tensors that train again"))                               \
+    X("frozen_norm", WORD(train.frozen_norm, frozen_norm_words), DEFAULT("eval"),                                    \
+      HELP("batch norms whose weight and bias are frozen: eval uses their running statistics and leaves them, "      \
+           "train goes on with the batch's"))                                                                        \
+    X("early_stop", KEYS(lk_early_stop_fields), .rules = lk_early_stop_rules,                                        \
+      HELP("end when a metric no longer improves"))                                                                  \
+    X("best_metric", TEXT(train.best_metric), DERIVED("early_stop's, else " PREFERRED), HELP("what `best` means"))   \
+    X("best_mode", WORD(train.best_mode, extremum_words), DERIVED(BY_METRIC), HELP("which way is better"))
+
+TABLES(lk_early_stop, EARLY_STOP_KEYS)
+TABLES(lk_train, TRAIN_KEYS)
