@@ -138,14 +138,14 @@ void lk_engine_host_release(lk_engine *engine, void *address_of_pointer)
 
 static lk_status upload_lane(const lk_device_calls *device, void *ctx, bool keep, const lk_model *model, lk_lane *lane)
 {
+    const lk_sample *sample = lk_model_sample(model);
     const size_t n = (size_t)lane->n;
 
-    LK_TRY(device->upload(ctx, keep, lane->x, n * lk_model_n_input(model) * sizeof *lane->x, (const void **)&lane->x));
-    if (lane->target)
-        LK_TRY(device->upload(ctx, keep, lane->target, n * lk_model_n_output(model) * sizeof *lane->target,
-                              (const void **)&lane->target));
-    if (lane->label)
-        LK_TRY(device->upload(ctx, keep, lane->label, n * sizeof *lane->label, (const void **)&lane->label));
+    for (int f = 0; f < sample->n_fields; f++) {
+        if (!lane->field[f]) continue;
+        LK_TRY(device->upload(ctx, keep, lane->field[f], n * lk_field_nbytes(&sample->field[f], lane->length),
+                              &lane->field[f]));
+    }
     if (lane->sample)
         LK_TRY(device->upload(ctx, keep, lane->sample, n * sizeof *lane->sample, (const void **)&lane->sample));
     lane->uploaded = true;

@@ -313,23 +313,18 @@ static lk_status begin_gradients(lk_engine *engine, const lk_plan *plan, const l
     return lk_engine_write(engine, lane->grads + first, slots, n_slots * sizeof(float));
 }
 
-static const void *target_of(const lk_engine *engine, const lk_lane *lane)
-{
-    const bool labels = lk_loss_get(lk_model_get_spec(engine->model)->loss.kind)->reads == LK_READS_CLASSES;
-
-    return labels ? (const void *)lane->label : (const void *)lane->target;
-}
-
 static lk_launch_args run_of(const lk_engine *engine, const lk_plan *plan, const lk_lane *lane)
 {
-    return (lk_launch_args){
+    lk_launch_args run = {
         .base = {[LK_ARENA_PARAMS] = (void *)lane->params, [LK_ARENA_GRADS] = lane->grads,
-                 [LK_ARENA_ACT] = engine->act, [LK_ARENA_X] = (void *)lane->x,
-                 [LK_ARENA_TARGET] = (void *)target_of(engine, lane), [LK_ARENA_SUMS] = lane->sums,
+                 [LK_ARENA_ACT] = engine->act, [LK_ARENA_SUMS] = lane->sums,
                  [LK_ARENA_OUTPUT] = lane->output ? (void *)lane->output : engine->output},
         .n = lane->n, .step = lane->step, .sample = lane->sample, .inv_count = lane->inv_count, .seed = engine->seed,
         .prepare = plan->prepared_version != lane->params_version,
     };
+
+    memcpy(run.base + LK_ARENA_FIELD, lane->field, sizeof lane->field);
+    return run;
 }
 
 static lk_status run_plan(lk_engine *engine, lk_plan *plan, const lk_lane *lane)
@@ -360,11 +355,20 @@ static lk_status run_on_device(lk_engine *engine, lk_plan *plan, const lk_lane *
     return lk_engine_read(engine, lane->output, engine->output, output_bytes);
 }
 
+static inline bool has_fields(const lk_model *model, const lk_lane *lane)
+{
+    const lk_sample *reads = lk_model_sample(model);
+
+    for (int f = 0; f < reads->n_fields; f++)
+        if (!lane->field[f] && !(reads->field[f].target && lane->mode == LK_PREDICT)) return false;
+    return true;
+}
+
 lk_status lk_engine_run(lk_engine *engine, const lk_lane *lane)
 {
     lk_plan *plan;
 
-    assert(lane->params_version != 0 && lane->x && lane->params);
+    assert(lane->params_version != 0 && lane->params && has_fields(engine->model, lane));
     assert(lane->mode != LK_TRAIN || (lane->grads && lane->sample));
     assert(lane->mode != LK_EVAL || lane->sums);
     assert(lane->mode != LK_PREDICT || lane->output);

@@ -16,6 +16,7 @@
 #define LK_ENGINE_H
 
 #include "engine/base/base.h"
+#include "engine/base/sample.h"
 #include "engine/model/model.h"
 #include "engine/optim/optim.h"
 #include "engine/run.h"

@@ -53,11 +53,10 @@ typedef struct lk_lane lk_lane;
 struct lk_lane {
     lk_mode mode;
     int64_t n;              /* samples, >= 1 */
-    const float *x;         /* (n, n_input) */
-    const float *target;    /* regression: (n, n_output) */
-    const int32_t *label;   /* classification: (n,) in [0, n_output) or ignore_index */
+    int64_t length;         /* of fields that begin with LK_LENGTH; else not read */
+    const void *field[LK_MAX_FIELDS]; /* (n, shape...), by lk_model_sample(); targets may be NULL in PREDICT */
     const int64_t *sample;  /* TRAIN: (n,) index of each sample in the data set; addresses its dropout mask */
-    bool uploaded;          /* x, target, label and sample are engine memory, by lk_engine_upload() */
+    bool uploaded;          /* field and sample are engine memory, by lk_engine_upload() */
     int64_t step;           /* TRAIN: number of this step from 0; addresses dropout masks */
     float inv_count;        /* TRAIN: 1 / loss terms in the whole global batch */
     const float *params;    /* (lk_model_n_elem), engine memory */
@@ -137,7 +136,7 @@ const void *lk_engine_find_collectives(lk_engine_kind kind);
 /* Page-locked host memory, zeroed, from which copies to a device need no other; host memory else. */
 lk_status lk_engine_host_alloc(lk_engine *engine, size_t nbytes, void **out);
 void      lk_engine_host_release(lk_engine *engine, void *address_of_pointer);
-/* Begins to copy what a lane reads (x, target, label, sample) beside the work that runs; its pointers then are the
+/* Begins to copy what a lane reads (its fields and sample) beside the work that runs; its pointers then are the
  * engine's and stay good until the second lk_engine_launch() from here.  The host's memory may be reused at once.
  * lk_engine_run() does it for lanes that come without. */
 lk_status lk_engine_upload(lk_engine *engine, lk_lane *lane);

@@ -178,6 +178,8 @@ lk_status lk_dataset_open_file(const lk_data_spec *spec, lk_loss_kind loss, cons
                                const char *labels_file, bool need_target, lk_dataset **out);
 void      lk_dataset_free(lk_dataset **dataset);
 int64_t   lk_dataset_n(const lk_dataset *dataset);
+/* What it gives: "x", images as H, W, C; then "label" or "target", unless it was opened without. */
+const lk_sample *lk_dataset_sample(const lk_dataset *dataset);
 /* Shape of one sample: C, H, W for images (image[0] > 0), else n_input numbers. */
 size_t    lk_dataset_n_input(const lk_dataset *dataset);
 size_t    lk_dataset_n_output(const lk_dataset *dataset); /* targets a sample; for labels: the largest label + 1 */
@@ -210,16 +212,14 @@ typedef struct lk_loader_spec {
     bool shuffle;           /* by (seed, epoch) through a keyed bijection; else in order */
     bool drop_last;
     uint64_t seed;
-    int32_t ignore_index;   /* labels that are no loss terms */
-    size_t n_output;        /* regression: loss terms a sample */
+    lk_loss_spec loss;      /* says what is a loss term */
+    lk_field_map fields;    /* what lanes get of the data set's fields, and where; n 0: all, in its order */
 } lk_loader_spec;
 
 /* One lane of a batch; n may be 0.  Pointers are valid until the next lk_loader_next(). */
 typedef struct lk_batch_lane {
     int64_t n;
-    const float *x;         /* (n, n_input), images as (H, W, C) */
-    const float *target;    /* (n, n_output), or NULL */
-    const int32_t *label;   /* (n,), or NULL */
+    const void *field[LK_MAX_FIELDS]; /* (n, shape...), by the loader's map; NULL: the data set has none */
     const int64_t *sample;  /* (n,) index in the data set */
 } lk_batch_lane;
 

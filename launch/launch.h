@@ -131,6 +131,10 @@ lk_status job_compare_data(job *j);
 lk_status job_check_data(job *j, const char *saved_train, const char *saved_validation, bool within_epoch);
 /* A loader of this worker's lanes: shuffled training batches, or evaluation batches in order.  Local. */
 lk_status job_make_loader(job *j, const lk_dataset *dataset, bool training, lk_loader **out);
+/* A lane of the loader's as the engine wants it: its data, without weights and results.  Local. */
+lk_lane   job_lane(const lk_batch_lane *own, lk_mode mode);
+/* Which fields of a data set the model reads.  Local.  Errors: LK_ERR_USAGE (one is missing, or has another type or shape). */
+lk_status job_match_fields(const job *j, const lk_dataset *dataset, bool need_targets, lk_field_map *out);
 /* Compiles the plans for every lane size of the loader, so that no step has to.  Local. */
 lk_status job_compile(job *j, const lk_loader *loader, lk_mode mode);
 /* What only training needs: EMA, and the current stage.  Every stage is made once, so that what is wrong with a later

@@ -118,8 +118,7 @@ static lk_status queue_begin(void *arg, const lk_graph *graph, lk_launch_args *r
 
 static void mark_uploads(cuda_ctx *ctx, const lk_launch_args *run)
 {
-    cuda_upload_read_by_tape(ctx->upload, run->base[LK_ARENA_X]);
-    cuda_upload_read_by_tape(ctx->upload, run->base[LK_ARENA_TARGET]);
+    for (int f = 0; f < LK_MAX_FIELDS; f++) cuda_upload_read_by_tape(ctx->upload, run->base[LK_ARENA_FIELD + f]);
     cuda_upload_read_by_tape(ctx->upload, run->sample);
 }
 

@@ -12,30 +12,6 @@
 
 enum { FIRST_CAPACITY = 32 };
 
-size_t lk_dtype_size(lk_dtype dtype)
-{
-    switch (dtype) {
-    case LK_DTYPE_F32: return sizeof(float);
-    case LK_DTYPE_BF16: return sizeof(uint16_t);
-    case LK_DTYPE_F64: return sizeof(double);
-    case LK_DTYPE_I32: return sizeof(int32_t);
-    case LK_DTYPE_U8: return sizeof(uint8_t);
-    }
-    return 0;
-}
-
-const char *lk_dtype_name(lk_dtype dtype)
-{
-    switch (dtype) {
-    case LK_DTYPE_F32: return "fp32";
-    case LK_DTYPE_BF16: return "bf16";
-    case LK_DTYPE_F64: return "fp64";
-    case LK_DTYPE_I32: return "int32";
-    case LK_DTYPE_U8: return "uint8";
-    }
-    return "unknown";
-}
-
 void lk_graph_init(lk_graph *graph, const lk_model *model, lk_mode mode, lk_precision precision, int64_t n)
 {
     *graph = (lk_graph){.model = model, .mode = mode, .precision = precision, .keeps_masks = true, .n = n};

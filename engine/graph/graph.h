@@ -17,21 +17,18 @@ extern "C" {
 
 enum { LK_MAX_IN = 8, LK_MAX_OUT = 6, LK_NO_TENSOR = -1 };
 
-typedef enum lk_dtype { LK_DTYPE_F32, LK_DTYPE_BF16, LK_DTYPE_F64, LK_DTYPE_I32, LK_DTYPE_U8 } lk_dtype;
-size_t lk_dtype_size(lk_dtype dtype);
-const char *lk_dtype_name(lk_dtype dtype);
-
 /* Where a tensor's bytes are: a base that the run supplies, plus the tensor's offset. */
 typedef enum lk_arena {
     LK_ARENA_PARAMS, /* the model's parameter arena, fp32 */
     LK_ARENA_GRADS,  /* the lane's gradient arena, fp32: gradients, statistics, slots */
     LK_ARENA_ACT,    /* activations of this plan, placed by liveness */
-    LK_ARENA_X,      /* the lane's input, fp32 */
-    LK_ARENA_TARGET, /* the lane's target (fp32) or label (int32) */
     LK_ARENA_SUMS,   /* LK_N_SUMS doubles */
     LK_ARENA_OUTPUT, /* the lane's output, fp32 */
-    LK_N_ARENAS,
+    LK_ARENA_FIELD,  /* the first of LK_MAX_FIELDS: what the lane brings, in the order of lk_model_sample() */
+    LK_N_ARENAS = LK_ARENA_FIELD + LK_MAX_FIELDS,
 } lk_arena;
+
+static inline lk_arena lk_arena_of_field(int f) { return (lk_arena)(LK_ARENA_FIELD + f); }
 
 typedef struct lk_tensor {
     char *name;                 /* owned */
@@ -80,6 +77,7 @@ typedef struct lk_graph {
     lk_precision precision;
     bool keeps_masks;           /* dropout makes a mask; else its gradient chooses again.  lk_graph_init(): true */
     int64_t n;                  /* samples */
+    int64_t length;             /* of fields that begin with LK_LENGTH */
     lk_tensor *tensors;         /* owned */
     lk_node *nodes;             /* owned; after lk_graph_allocate() in order of execution */
     int n_tensors, n_nodes;

@@ -56,11 +56,12 @@ static void format_shape(char out[SHAPE_BYTES], const lk_tensor *tensor)
     snprintf(out + used, (size_t)(SHAPE_BYTES - used), ")");
 }
 
+/* What a node writes: fields are read alone. */
 static void format_place(char out[PLACE_BYTES], const lk_tensor *tensor)
 {
-    static const char *const arena[LK_N_ARENAS] = {
-        [LK_ARENA_PARAMS] = "params", [LK_ARENA_GRADS] = "grads", [LK_ARENA_ACT] = "act",
-        [LK_ARENA_X] = "x", [LK_ARENA_TARGET] = "target", [LK_ARENA_SUMS] = "sums", [LK_ARENA_OUTPUT] = "output",
+    static const char *const arena[LK_ARENA_FIELD] = {
+        [LK_ARENA_PARAMS] = "params", [LK_ARENA_GRADS] = "grads", [LK_ARENA_ACT] = "act", [LK_ARENA_SUMS] = "sums",
+        [LK_ARENA_OUTPUT] = "output",
     };
 
     snprintf(out, PLACE_BYTES, "%s+%zu", arena[tensor->arena], tensor->offset);

@@ -23,6 +23,29 @@ const lk_loss *lk_loss_get(lk_loss_kind kind)
     return &losses[kind];
 }
 
+void lk_loss_target(const lk_loss_spec *spec, const lk_field *output, lk_field *target)
+{
+    *target = *output;
+    target->target = true;
+    target->dtype = LK_DTYPE_F32;
+    strcpy(target->name, "target");
+    if (lk_loss_get(spec->kind)->reads != LK_READS_CLASSES) return;
+    target->dtype = LK_DTYPE_I32;
+    target->ndim = output->ndim - 1;
+    target->n_values = output->shape[output->ndim - 1];
+    strcpy(target->name, "label");
+}
+
+int64_t lk_loss_count_terms(const lk_loss_spec *spec, const void *target, size_t n_elem)
+{
+    const int32_t *label = target;
+    int64_t terms = 0;
+
+    if (lk_loss_get(spec->kind)->reads != LK_READS_CLASSES) return (int64_t)n_elem;
+    for (size_t i = 0; i < n_elem; i++) terms += label[i] != spec->ignore_index;
+    return terms;
+}
+
 /* ------------------------------------------------------------------ formulas */
 
 static double mean_of(const lk_sums *s, lk_sum sum) { return s->of[sum] / s->of[LK_SUM_COUNT]; }

@@ -7,7 +7,7 @@
 #ifndef LK_LOSS_H
 #define LK_LOSS_H
 
-#include "engine/base/base.h"
+#include "engine/base/sample.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -46,6 +46,10 @@ typedef struct lk_loss {
 } lk_loss;
 
 const lk_loss *lk_loss_get(lk_loss_kind kind);
+/* The field it reads beside an output of this shape: "label" (int32, without the axis of classes), or "target". */
+void    lk_loss_target(const lk_loss_spec *spec, const lk_field *output, lk_field *target);
+/* Loss terms among n_elem elements of a target field: all, but for labels that are ignored. */
+int64_t lk_loss_count_terms(const lk_loss_spec *spec, const void *target, size_t n_elem);
 
 /* ---------------------------------------------------------------------- sums */
 

@@ -124,6 +124,6 @@ ptrdiff_t lk_model_find(const lk_model *model, const char *name)
 
 size_t lk_model_n_elem(const lk_model *model) { return model->n_elem; }
 size_t lk_model_n_params(const lk_model *model) { return model->n_params; }
-size_t lk_model_n_input(const lk_model *model) { return model->n_input; }
+const lk_sample *lk_model_sample(const lk_model *model) { return &model->sample; }
 size_t lk_model_n_output(const lk_model *model) { return model->n_output; }
 bool lk_model_has_batch_norm(const lk_model *model) { return model->n_elem > model->n_params; }

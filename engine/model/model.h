@@ -2,7 +2,7 @@
 #ifndef LK_MODEL_H
 #define LK_MODEL_H
 
-#include "engine/base/base.h"
+#include "engine/base/sample.h"
 #include "engine/model/loss.h"
 
 #ifdef __cplusplus
@@ -35,7 +35,7 @@ typedef enum lk_norm_place { LK_NORM_PLACE_LIST(LK_WORD_ENUM) } lk_norm_place;
 typedef enum lk_pool { LK_POOL_LIST(LK_WORD_ENUM) } lk_pool;
 typedef enum lk_init { LK_INIT_LIST(LK_WORD_ENUM) } lk_init;
 
-enum { LK_MAX_DIMS = 4, LK_MAX_LAYERS = 64 };
+enum { LK_MAX_LAYERS = 64 };
 
 /* What a network looks like.  Names of tensors are those of PyTorch's state_dict for
  *   mlp  torchvision.ops.MLP: Sequential of [Linear, norm?, activation, Dropout] and a last Linear
@@ -92,9 +92,9 @@ ptrdiff_t lk_model_find(const lk_model *model, const char *name);
 /* Elements of the parameter arena (padding included) and of the parameters in it, [0, n_params): buffers lie behind. */
 size_t lk_model_n_elem(const lk_model *model);
 size_t lk_model_n_params(const lk_model *model);
-/* Elements of one sample's input (H, W, C for images) and of its output. */
-size_t lk_model_n_input(const lk_model *model);
-size_t lk_model_n_output(const lk_model *model);
+/* What a model reads, inputs before targets: the order of a lane's fields. */
+const lk_sample *lk_model_sample(const lk_model *model);
+size_t lk_model_n_output(const lk_model *model); /* elements of one sample's output */
 bool   lk_model_has_batch_norm(const lk_model *model);
 /* First values of all tensors, a function of seed, name and shape alone.  params: (lk_model_n_elem), host. */
 void lk_model_init(const lk_model *model, uint64_t seed, float *params);

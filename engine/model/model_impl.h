@@ -29,7 +29,8 @@ struct lk_model {
     lk_model_entry *by_name;  /* uthash's head */
     size_t n_entries, cap_entries;
     size_t n_params, n_elem;
-    size_t n_input, n_output; /* elements of one sample */
+    lk_sample sample;         /* what it reads: the network's fields, then the loss's target */
+    size_t n_output;          /* elements of one sample's output */
 };
 
 /* Appends a tensor; no other has its name.  role, shape and first values are those of `entry`. */

@@ -14,29 +14,38 @@
 
 enum { REGISTER_SAMPLES = 2 };
 
-/* The lane's input, cast to the type the network computes in, through the network. */
-static lk_status build_body(const lk_model_spec *spec, lk_builder *builder, int *y)
+/* The tensor of the lane's field f. */
+static lk_status add_field(lk_graph *graph, const lk_sample *sample, int f, int *out)
+{
+    const lk_field *field = &sample->field[f];
+    int64_t shape[LK_MAX_DIMS] = {graph->n};
+
+    for (int d = 0; d < field->ndim; d++) shape[d + 1] = field->shape[d] == LK_LENGTH ? graph->length : field->shape[d];
+    return lk_graph_tensor(graph, field->name, field->dtype, field->ndim + 1, shape, lk_arena_of_field(f), 0, out);
+}
+
+/* The lane's inputs, floats cast to the type the network computes in, through the network. */
+static lk_status build_body(const lk_model *model, lk_builder *builder, int *y)
 {
     lk_graph *graph = builder->graph;
-    int64_t sample[LK_MAX_DIMS], shape[LK_MAX_DIMS] = {graph->n};
-    int ndim, x;
+    const lk_sample *sample = &model->sample;
+    int in[LK_MAX_FIELDS];
 
-    lk_network_of(spec)->input(spec, &ndim, sample);
-    memcpy(shape + 1, sample, (size_t)ndim * sizeof *shape);
-    LK_TRY(lk_graph_tensor(graph, "x", LK_DTYPE_F32, ndim + 1, shape, LK_ARENA_X, 0, &x));
-    if (graph->precision == LK_BF16) LK_TRY(lk_op_cast(graph, "input", LK_DTYPE_BF16, x, &x));
-    return lk_network_of(spec)->build(builder, spec, x, y);
+    for (int f = 0; f < sample->n_fields; f++) {
+        in[f] = LK_NO_TENSOR;
+        if (sample->field[f].target) continue;
+        LK_TRY(add_field(graph, sample, f, &in[f]));
+        if (graph->precision == LK_BF16 && sample->field[f].dtype == LK_DTYPE_F32)
+            LK_TRY(lk_op_cast(graph, "input", LK_DTYPE_BF16, in[f], &in[f]));
+    }
+    return lk_network_of(&model->spec)->build(builder, &model->spec, in, y);
 }
 
 /* -------------------------------------------------------------------- plans */
 
-static lk_status add_target(const lk_model_spec *spec, lk_graph *graph, int y, int *target)
+static lk_status add_target(const lk_model *model, lk_graph *graph, int *target)
 {
-    const int64_t *shape = graph->tensors[y].shape;
-
-    if (lk_loss_get(spec->loss.kind)->reads == LK_READS_CLASSES)
-        return lk_graph_tensor(graph, "label", LK_DTYPE_I32, 1, shape, LK_ARENA_TARGET, 0, target);
-    return lk_graph_tensor(graph, "target", LK_DTYPE_F32, 2, shape, LK_ARENA_TARGET, 0, target);
+    return add_field(graph, &model->sample, model->sample.n_fields - 1, target);
 }
 
 /* Training ends in the loss slot and the backward pass. */
@@ -45,7 +54,7 @@ static lk_status build_training(const lk_model *model, lk_graph *graph, int y)
     int target, slot, dy;
 
     assert(graph->trainable);
-    LK_TRY(add_target(&model->spec, graph, y, &target));
+    LK_TRY(add_target(model, graph, &target));
     LK_TRY(lk_graph_tensor(graph, "loss", LK_DTYPE_F32, 0, NULL, LK_ARENA_GRADS,
                            lk_trainable_slot(graph->trainable, LK_SLOT_LOSS) * sizeof(float), &slot));
     LK_TRY(lk_op_loss(graph, "loss", &model->spec.loss, y, target, slot, LK_NO_TENSOR, &dy));
@@ -61,7 +70,7 @@ static lk_status build_output(const lk_model *model, lk_graph *graph, int y)
     if (graph->tensors[y].dtype != LK_DTYPE_F32) LK_TRY(lk_op_cast(graph, "output", LK_DTYPE_F32, y, &y));
     graph->tensors[y].arena = LK_ARENA_OUTPUT;
     if (graph->mode == LK_PREDICT) return LK_OK;
-    LK_TRY(add_target(&model->spec, graph, y, &target));
+    LK_TRY(add_target(model, graph, &target));
     LK_TRY(lk_graph_tensor(graph, "sums", LK_DTYPE_F64, 1, &n_sums, LK_ARENA_SUMS, 0, &sums));
     return lk_op_loss(graph, "loss", &model->spec.loss, y, target, LK_NO_TENSOR, sums, &dy);
 }
@@ -72,7 +81,7 @@ lk_status lk_model_build(const lk_model *model, lk_graph *graph)
     int y;
 
     lk_builder_init(&builder, graph, NULL);
-    const lk_status status = build_body(&model->spec, &builder, &y);
+    const lk_status status = build_body(model, &builder, &y);
     lk_builder_clear(&builder);
     LK_TRY(status);
     if (graph->mode == LK_TRAIN) return build_training(model, graph, y);
@@ -81,17 +90,28 @@ lk_status lk_model_build(const lk_model *model, lk_graph *graph)
 
 /* ------------------------------------------------------------ registration */
 
+/* What the loss reads beside the output that the network turned out to have. */
+static void add_loss_target(lk_model *model, const lk_tensor *y)
+{
+    lk_field output = {.dtype = y->dtype, .ndim = y->ndim - 1}, target;
+
+    memcpy(output.shape, y->shape + 1, (size_t)output.ndim * sizeof *output.shape);
+    lk_loss_target(&model->spec.loss, &output, &target);
+    lk_sample_add(&model->sample, &target);
+}
+
 static lk_status register_tensors(lk_model *model, lk_graph *graph)
 {
     lk_builder builder;
     int y;
 
+    lk_network_of(&model->spec)->sample(&model->spec, &model->sample);
     lk_builder_init(&builder, graph, model);
-    const lk_status status = build_body(&model->spec, &builder, &y);
+    const lk_status status = build_body(model, &builder, &y);
     lk_builder_clear(&builder);
     LK_TRY(status);
-    model->n_input = graph->tensors[0].n_elem / REGISTER_SAMPLES;
     model->n_output = graph->tensors[y].n_elem / REGISTER_SAMPLES;
+    add_loss_target(model, &graph->tensors[y]);
     return lk_model_lay_out(model);
 }
 

@@ -50,12 +50,10 @@ static lk_status check(const lk_model_spec *spec)
     return LK_OK;
 }
 
-static void input(const lk_model_spec *spec, int *ndim, int64_t shape[LK_MAX_DIMS])
+static void sample(const lk_model_spec *spec, lk_sample *out)
 {
-    *ndim = 3;
-    shape[0] = spec->image[1];
-    shape[1] = spec->image[2];
-    shape[2] = spec->image[0];
+    lk_sample_add(out, &(lk_field){.name = "x", .dtype = LK_DTYPE_F32, .ndim = 3,
+                                   .shape = {spec->image[1], spec->image[2], spec->image[0]}});
 }
 
 static lk_status build_features(lk_builder *builder, const lk_model_spec *spec, int x, int *y)
@@ -77,9 +75,11 @@ static lk_status build_features(lk_builder *builder, const lk_model_spec *spec, 
     return LK_OK;
 }
 
-static lk_status build(lk_builder *builder, const lk_model_spec *spec, int x, int *y)
+static lk_status build(lk_builder *builder, const lk_model_spec *spec, const int *in, int *y)
 {
-    LK_TRY(build_features(builder, spec, x, &x));
+    int x;
+
+    LK_TRY(build_features(builder, spec, in[0], &x));
     LK_TRY(lk_layer_flatten(builder, "flatten", x, &x));
     LK_TRY(lk_enter(builder, "classifier"));
     for (int i = 0; i < spec->n_hidden; i++) {
@@ -92,4 +92,4 @@ static lk_status build(lk_builder *builder, const lk_model_spec *spec, int x, in
     return LK_OK;
 }
 
-const lk_network lk_network_cnn = {.word = "cnn", .check = check, .input = input, .build = build};
+const lk_network lk_network_cnn = {.word = "cnn", .check = check, .sample = sample, .build = build};

@@ -17,16 +17,16 @@ static lk_status check(const lk_model_spec *spec)
     return LK_OK;
 }
 
-static void input(const lk_model_spec *spec, int *ndim, int64_t shape[LK_MAX_DIMS])
+static void sample(const lk_model_spec *spec, lk_sample *out)
 {
-    *ndim = 1;
-    shape[0] = spec->layers[0];
+    lk_sample_add(out, &(lk_field){.name = "x", .dtype = LK_DTYPE_F32, .ndim = 1, .shape = {spec->layers[0]}});
 }
 
-static lk_status build(lk_builder *builder, const lk_model_spec *spec, int x, int *y)
+static lk_status build(lk_builder *builder, const lk_model_spec *spec, const int *in, int *y)
 {
     const lk_norm before = spec->norm_place == LK_NORM_BEFORE ? spec->norm : LK_NORM_NONE;
     const lk_norm after = spec->norm_place == LK_NORM_AFTER ? spec->norm : LK_NORM_NONE;
+    int x = in[0];
 
     for (int i = 1; i < spec->n_layers - 1; i++) {
         LK_TRY(lk_layer_linear(builder, NULL, x, &(lk_linear){.n_out = spec->layers[i]}, &x));
@@ -38,4 +38,4 @@ static lk_status build(lk_builder *builder, const lk_model_spec *spec, int x, in
     return lk_layer_linear(builder, NULL, x, &(lk_linear){.n_out = spec->layers[spec->n_layers - 1]}, y);
 }
 
-const lk_network lk_network_mlp = {.word = "mlp", .check = check, .input = input, .build = build};
+const lk_network lk_network_mlp = {.word = "mlp", .check = check, .sample = sample, .build = build};

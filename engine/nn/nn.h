@@ -1,8 +1,9 @@
 /*
  * How a network is written: PyTorch's modules as functions that append to a graph.
  *
- *     static lk_status build(lk_builder *b, const lk_model_spec *spec, int x, int *y)
+ *     static lk_status build(lk_builder *b, const lk_model_spec *spec, const int *in, int *y)
  *     {
+ *         int x = in[0];
  *         LK_TRY(lk_enter(b, "block%d", 1));
  *         LK_TRY(lk_layer_linear(b, "fc", x, &(lk_linear){.n_out = 64}, &x));    block1.fc.weight, block1.fc.bias
  *         LK_TRY(lk_layer_activation(b, "act", LK_ACT_RELU, x, &x));
@@ -77,10 +78,10 @@ struct lk_network {
     const char *word; /* the recipe's */
     /* The checks of its part of the spec.  Errors: LK_ERR_USAGE naming the recipe's key. */
     lk_status (*check)(const lk_model_spec *spec);
-    /* Shape of its input without N. */
-    void (*input)(const lk_model_spec *spec, int *ndim, int64_t shape[LK_MAX_DIMS]);
-    /* The body, from x to the output (N, n_output) in the type that x has. */
-    lk_status (*build)(lk_builder *builder, const lk_model_spec *spec, int x, int *y);
+    /* Appends the fields that it reads.  A target is the loss's: what fits the output, unless there is one here. */
+    void (*sample)(const lk_model_spec *spec, lk_sample *out);
+    /* The body, from in[f], the tensor of field f (floats in the type to compute in), to the output (N, ..., n_output). */
+    lk_status (*build)(lk_builder *builder, const lk_model_spec *spec, const int *in, int *y);
 };
 
 #ifdef __cplusplus

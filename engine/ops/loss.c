@@ -31,7 +31,7 @@ static lk_status check_shapes(const char *path, lk_loss_kind kind, const lk_tens
     if (!lk_is_float(x->dtype) || x->ndim != 2)
         return LK_FAIL(LK_ERR_USAGE, "%s: the loss is taken from %s %s; expected fp32 or bf16, (N, O)", path,
                        lk_dtype_name(x->dtype), lk_shape_of(x).text);
-    if (kind == LK_LOSS_CROSS_ENTROPY) {
+    if (lk_loss_get(kind)->reads == LK_READS_CLASSES) {
         if (target->dtype == LK_DTYPE_I32 && target->ndim == 1 && target->shape[0] == x->shape[0]) return LK_OK;
         return LK_FAIL(LK_ERR_USAGE, "%s: the label is %s %s, expected int32 (%lld), one for each sample", path,
                        lk_dtype_name(target->dtype), lk_shape_of(target).text, (long long)x->shape[0]);

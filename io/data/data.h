@@ -149,13 +149,16 @@ lk_status lk_data_file_read(const char *path, char **bytes, size_t *nbytes);
 
 /* ----------------------------------------------------------------- data set */
 
-/* x of n samples, in this order, into (n, n_input). */
-typedef lk_status lk_fetch_fn(const lk_dataset *dataset, const int64_t *sample, int64_t n, float *x);
+/* n samples, in this order: field f of the data set into field[f], (n, shape...); NULL: not wanted. */
+typedef lk_status lk_fetch_fn(const lk_dataset *dataset, const int64_t *sample, int64_t n, void *const field[]);
+/* The stored target of a sample, as its field has it; NULL without targets. */
+const void *lk_dataset_target(const lk_dataset *dataset, int64_t sample);
 
 enum { LK_PIXEL_LEVELS = 256 };
 
 struct lk_dataset {
     int64_t n;
+    lk_sample sample;          /* x, then label or target */
     size_t n_input, n_output;
     int64_t image[3];
     bool has_labels;

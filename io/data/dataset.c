@@ -44,19 +44,41 @@ lk_status lk_warning_add(char **warnings, const char *format, ...)
 
 /* --------------------------------------------------------------------- fetch */
 
-static lk_status fetch_floats(const lk_dataset *dataset, const int64_t *sample, int64_t n, float *x)
+enum { FIELD_X, FIELD_TARGET }; /* the order of every data set's fields */
+
+const void *lk_dataset_target(const lk_dataset *dataset, int64_t sample)
 {
-    const size_t n_input = dataset->n_input;
+    if (dataset->label) return dataset->label + sample;
+    return dataset->target ? dataset->target + (size_t)sample * dataset->n_output : NULL;
+}
+
+static void fetch_targets(const lk_dataset *dataset, const int64_t *sample, int64_t n, void *target)
+{
+    if (!target) return;
+    const size_t nbytes = lk_field_nbytes(&dataset->sample.field[FIELD_TARGET], 0);
 
     for (int64_t i = 0; i < n; i++)
+        memcpy((char *)target + (size_t)i * nbytes, lk_dataset_target(dataset, sample[i]), nbytes);
+}
+
+static lk_status fetch_floats(const lk_dataset *dataset, const int64_t *sample, int64_t n, void *const field[])
+{
+    const size_t n_input = dataset->n_input;
+    float *x = field[FIELD_X];
+
+    for (int64_t i = 0; x && i < n; i++)
         memcpy(x + (size_t)i * n_input, dataset->x + (size_t)sample[i] * n_input, n_input * sizeof *x);
+    fetch_targets(dataset, sample, n, field[FIELD_TARGET]);
     return LK_OK;
 }
 
-static lk_status fetch_pixels(const lk_dataset *dataset, const int64_t *sample, int64_t n, float *x)
+static lk_status fetch_pixels(const lk_dataset *dataset, const int64_t *sample, int64_t n, void *const field[])
 {
     const size_t n_input = dataset->n_input;
+    float *x = field[FIELD_X];
 
+    fetch_targets(dataset, sample, n, field[FIELD_TARGET]);
+    if (!x) return LK_OK;
     for (int64_t i = 0; i < n; i++) {
         const uint8_t *pixels = dataset->pixels + (size_t)sample[i] * n_input;
         for (size_t j = 0; j < n_input; j++) x[(size_t)i * n_input + j] = dataset->level[pixels[j]];
@@ -84,6 +106,22 @@ static lk_status set_levels(const lk_data_spec *spec, float level[LK_PIXEL_LEVEL
     return LK_OK;
 }
 
+/* x, and the target if there is one. */
+static void describe_sample(lk_dataset *d)
+{
+    lk_field x = {.name = "x", .dtype = LK_DTYPE_F32, .ndim = 1, .shape = {(int64_t)d->n_input}};
+    lk_field label = {.name = "label", .dtype = LK_DTYPE_I32, .target = true, .n_values = (int64_t)d->n_output};
+    lk_field target = {.name = "target", .dtype = LK_DTYPE_F32, .ndim = 1, .shape = {(int64_t)d->n_output}, .target = true};
+
+    if (d->image[0] > 0) {
+        x.ndim = 3;
+        memcpy(x.shape, (int64_t[]){d->image[1], d->image[2], d->image[0]}, sizeof x.shape);
+    }
+    lk_sample_add(&d->sample, &x);
+    if (d->label) lk_sample_add(&d->sample, &label);
+    if (d->target) lk_sample_add(&d->sample, &target);
+}
+
 /* Fills a new data set from a table, whose arrays it takes over. */
 static lk_status fill_dataset(lk_dataset *d, const lk_data_spec *spec, bool labels, lk_data_stats *stats,
                               lk_table *table)
@@ -104,6 +142,7 @@ static lk_status fill_dataset(lk_dataset *d, const lk_data_spec *spec, bool labe
     d->pixels = table->pixels, table->pixels = NULL;
     d->target = table->target.at, table->target.at = NULL;
     d->label = table->label, table->label = NULL;
+    describe_sample(d);
     return LK_OK;
 }
 
@@ -274,6 +313,7 @@ lk_status lk_dataset_open_file(const lk_data_spec *spec, lk_loss_kind loss, cons
 /* --------------------------------------------------------------------- access */
 
 int64_t lk_dataset_n(const lk_dataset *dataset) { return dataset->n; }
+const lk_sample *lk_dataset_sample(const lk_dataset *dataset) { return &dataset->sample; }
 size_t lk_dataset_n_input(const lk_dataset *dataset) { return dataset->n_input; }
 size_t lk_dataset_n_output(const lk_dataset *dataset) { return dataset->n_output; }
 void lk_dataset_image(const lk_dataset *dataset, int64_t image[3])

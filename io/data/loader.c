@@ -23,16 +23,14 @@
 enum {
     DEPTH = 4,
     CHEAP_BYTES = 64 * 1024, /* about 10 us of copying; a hand-over between threads costs as much */
-    LINE_ELEMS = 16,         /* floats in a cache line */
+    LINE_BYTES = 64,         /* a cache line */
     MESSAGE_BYTES = 1024,
 };
 
 /* One batch and its storage. */
 typedef struct slot {
-    float *x;               /* (own lanes, lane_capacity * n_input, padded), owned */
-    float *target;          /* (own lanes, lane_capacity * n_output, padded), owned; NULL with labels */
-    int32_t *label;         /* (own lanes, lane_capacity), owned; NULL without labels */
-    int64_t *sample;        /* (batch), owned: of the whole global batch where labels are counted, else own rows */
+    char *field[LK_MAX_FIELDS]; /* by the data set's fields: (own lanes, stride), owned; NULL: not wanted */
+    int64_t *sample;        /* (batch), owned: of the whole global batch where terms are counted, else own rows */
     lk_batch_lane *lane;    /* (own lanes), owned */
     lk_batch batch;
     lk_status status;
@@ -44,9 +42,9 @@ struct lk_loader {
     lk_loader_spec spec;
     int64_t n_batches;      /* in an epoch */
     int64_t batch_capacity, lane_capacity;
-    size_t x_stride, target_stride; /* elements from one lane to the next */
+    size_t stride[LK_MAX_FIELDS]; /* of the data set's fields: bytes from one lane to the next; 0: not wanted */
     int n_lanes;            /* own */
-    bool counts_labels;     /* some label is ignored, so loss terms must be counted */
+    int64_t sample_terms;   /* loss terms of each sample; -1: they differ, so they must be counted */
     int64_t order_epoch;    /* of `order`; -1: none yet.  Used by whoever fills slots */
     lk_permutation order;
     slot slots[DEPTH];
@@ -86,39 +84,39 @@ static void find_samples(lk_loader *l, int64_t epoch, int64_t first, int64_t beg
     lk_permutation_range(&l->order, first + begin, end - begin, sample + begin);
 }
 
+/* Elements of a sample's targets. */
+static size_t target_elems(const lk_dataset *data)
+{
+    size_t n_elem = 0;
+
+    for (int f = 0; f < data->sample.n_fields; f++)
+        if (data->sample.field[f].target) n_elem += lk_field_n_elem(&data->sample.field[f], 0);
+    return n_elem;
+}
+
 static int64_t count_terms(const lk_loader *l, const slot *s, int64_t n)
 {
+    const size_t n_elem = target_elems(l->data);
     int64_t terms = 0;
 
-    if (!l->data->has_labels) return n * (int64_t)l->spec.n_output;
-    if (!l->counts_labels) return n;
-    for (int64_t i = 0; i < n; i++) terms += l->data->label[s->sample[i]] != l->spec.ignore_index;
+    if (l->sample_terms >= 0) return n * l->sample_terms;
+    for (int64_t i = 0; i < n; i++)
+        terms += lk_loss_count_terms(&l->spec.loss, lk_dataset_target(l->data, s->sample[i]), n_elem);
     return terms;
 }
 
 static lk_status fill_lane(const lk_loader *l, slot *s, int i, int64_t begin, int64_t end)
 {
-    const lk_dataset *data = l->data;
     const int64_t *sample = s->sample + begin;
-    float *x = s->x + (size_t)i * l->x_stride;
+    const lk_field_map *map = &l->spec.fields;
     lk_batch_lane *lane = &s->lane[i];
+    void *field[LK_MAX_FIELDS] = {0};
 
-    *lane = (lk_batch_lane){.n = end - begin, .x = x, .sample = sample};
-    LK_TRY(data->fetch(data, sample, lane->n, x));
-    if (s->label) {
-        int32_t *label = s->label + (size_t)(i * l->lane_capacity);
-        for (int64_t k = 0; k < lane->n; k++) label[k] = data->label[sample[k]];
-        lane->label = label;
-    }
-    if (s->target) {
-        float *target = s->target + (size_t)i * l->target_stride;
-        const size_t n_output = data->n_output;
-        for (int64_t k = 0; k < lane->n; k++)
-            memcpy(target + (size_t)k * n_output, data->target + (size_t)sample[k] * n_output,
-                   n_output * sizeof *target);
-        lane->target = target;
-    }
-    return LK_OK;
+    *lane = (lk_batch_lane){.n = end - begin, .sample = sample};
+    for (int f = 0; f < l->data->sample.n_fields; f++)
+        if (s->field[f]) field[f] = s->field[f] + (size_t)i * l->stride[f];
+    for (int f = 0; f < map->n; f++) lane->field[f] = map->from[f] < 0 ? NULL : field[map->from[f]];
+    return l->data->fetch(l->data, sample, lane->n, field);
 }
 
 static lk_status fill_lanes(lk_loader *l, slot *s, int64_t epoch, int64_t index)
@@ -129,9 +127,9 @@ static lk_status fill_lanes(lk_loader *l, slot *s, int64_t epoch, int64_t index)
 
     s->batch =
         (lk_batch){.epoch = epoch, .index = index, .n = n, .last = index == l->n_batches - 1, .lane = s->lane};
-    if (l->counts_labels || l->n_lanes == 0) {
+    if (l->sample_terms < 0 || l->n_lanes == 0) {
         own_begin = 0;
-        own_end = l->counts_labels ? n : 0;
+        own_end = l->sample_terms < 0 ? n : 0;
     } else {
         LK_TRY(lk_part_rows(n, spec->lane_begin, spec->lanes, &own_begin, &unused));
         LK_TRY(lk_part_rows(n, spec->lane_end - 1, spec->lanes, &unused, &own_end));
@@ -263,35 +261,51 @@ static lk_status check_spec(const lk_dataset *data, const lk_loader_spec *spec)
     return LK_OK;
 }
 
-static bool has_ignored_label(const lk_dataset *data, int32_t ignore_index)
+/* Loss terms of every sample alike; -1 where some element of a target is none. */
+static int64_t terms_a_sample(const lk_dataset *data, const lk_loss_spec *loss)
 {
-    for (int64_t i = 0; data->label && i < data->n; i++)
-        if (data->label[i] == ignore_index) return true;
-    return false;
+    const size_t n_elem = target_elems(data);
+
+    if (n_elem == 0) return 0;
+    for (int64_t i = 0; i < data->n; i++)
+        if (lk_loss_count_terms(loss, lk_dataset_target(data, i), n_elem) != (int64_t)n_elem) return -1;
+    return (int64_t)n_elem;
 }
 
-static size_t round_up(size_t n_elem) { return (n_elem + LINE_ELEMS - 1) / LINE_ELEMS * LINE_ELEMS; }
+static size_t round_up(size_t nbytes) { return (nbytes + LINE_BYTES - 1) / LINE_BYTES * LINE_BYTES; }
 
 static lk_status alloc_slot(const lk_loader *l, slot *s)
 {
-    const size_t lanes = (size_t)l->n_lanes, labels = lanes * (size_t)l->lane_capacity;
-    const size_t x = lanes * l->x_stride, target = lanes * l->target_stride;
+    const size_t lanes = (size_t)l->n_lanes;
 
-    s->x = lk_alloc(x * sizeof *s->x);
-    LK_TRY_ALLOC(s->x, x * sizeof *s->x);
+    for (int f = 0; f < l->data->sample.n_fields; f++) {
+        if (!l->stride[f]) continue;
+        s->field[f] = lk_alloc(lanes * l->stride[f]);
+        LK_TRY_ALLOC(s->field[f], lanes * l->stride[f]);
+    }
     s->sample = lk_alloc((size_t)l->batch_capacity * sizeof *s->sample);
     LK_TRY_ALLOC(s->sample, (size_t)l->batch_capacity * sizeof *s->sample);
     s->lane = lk_alloc(lanes * sizeof *s->lane);
     LK_TRY_ALLOC(s->lane, lanes * sizeof *s->lane);
-    if (l->data->label) {
-        s->label = lk_alloc(labels * sizeof *s->label);
-        LK_TRY_ALLOC(s->label, labels * sizeof *s->label);
-    }
-    if (l->data->target) {
-        s->target = lk_alloc(target * sizeof *s->target);
-        LK_TRY_ALLOC(s->target, target * sizeof *s->target);
-    }
     return LK_OK;
+}
+
+/* Room for a lane of each field that is wanted. */
+static size_t set_strides(lk_loader *l)
+{
+    const lk_sample *sample = &l->data->sample;
+    lk_field_map *map = &l->spec.fields;
+    size_t nbytes = 0;
+
+    if (map->n == 0)
+        for (; map->n < sample->n_fields; map->n++) map->from[map->n] = map->n;
+    for (int i = 0; i < map->n; i++) {
+        const int f = map->from[i];
+        if (f < 0) continue;
+        l->stride[f] = round_up((size_t)l->lane_capacity * lk_field_nbytes(&sample->field[f], 0));
+        nbytes += l->stride[f];
+    }
+    return nbytes;
 }
 
 static lk_status set_up(lk_loader *l)
@@ -302,13 +316,11 @@ static lk_status set_up(lk_loader *l)
     l->n_batches = spec->drop_last ? data->n / spec->batch : (data->n + spec->batch - 1) / spec->batch;
     l->batch_capacity = batch_size(l, 0);
     l->lane_capacity = (l->batch_capacity + spec->lanes - 1) / spec->lanes;
-    l->x_stride = round_up((size_t)l->lane_capacity * data->n_input);
-    l->target_stride = round_up((size_t)l->lane_capacity * data->n_output);
     l->n_lanes = spec->lane_end - spec->lane_begin;
-    l->counts_labels = has_ignored_label(data, spec->ignore_index);
+    l->sample_terms = terms_a_sample(data, &spec->loss);
     l->order_epoch = -1;
 
-    const size_t copied = (size_t)l->n_lanes * l->x_stride * sizeof(float);
+    const size_t copied = (size_t)l->n_lanes * set_strides(l);
     l->n_slots = copied <= CHEAP_BYTES ? 1 : DEPTH;
     for (int i = 0; i < l->n_slots; i++) LK_TRY(alloc_slot(l, &l->slots[i]));
     return l->n_slots > 1 ? start_thread(l) : LK_OK;
@@ -349,9 +361,7 @@ void lk_loader_free(lk_loader **loader)
     for (int i = 0; i < DEPTH; i++) {
         lk_free(&l->slots[i].lane);
         lk_free(&l->slots[i].sample);
-        lk_free(&l->slots[i].label);
-        lk_free(&l->slots[i].target);
-        lk_free(&l->slots[i].x);
+        for (int f = 0; f < LK_MAX_FIELDS; f++) lk_free(&l->slots[i].field[f]);
     }
     pthread_cond_destroy(&l->is_free);
     pthread_cond_destroy(&l->is_filled);

@@ -63,9 +63,11 @@ static lk_status predict_batch(job *j, const lk_dataset *dataset, const lk_batch
 {
     const size_t n_output = lk_model_n_output(j->model);
     const bool classes = lk_loss_get(j->recipe->model.loss.kind)->reads == LK_READS_CLASSES;
-    const lk_lane lane = {.mode = LK_PREDICT, .n = batch->n, .x = batch->lane[0].x, .params = j->params,
-                          .params_version = j->params_version, .output = output};
+    lk_lane lane = job_lane(&batch->lane[0], LK_PREDICT);
 
+    lane.params = j->params;
+    lane.params_version = j->params_version;
+    lane.output = output;
     LK_TRY(lk_engine_run(j->engine, &lane));
     for (int64_t i = 0; i < batch->n; i++)
         (classes ? print_class : print_outputs)(file, dataset, output + (size_t)i * n_output, n_output);
@@ -76,9 +78,11 @@ static lk_status predict_all(job *j, const lk_dataset *dataset, FILE *file)
 {
     const size_t n_output = lk_model_n_output(j->model);
     const int64_t batch = j->recipe->train.evaluate_batch ? j->recipe->train.evaluate_batch : j->recipe->train.batch;
-    const lk_loader_spec spec = {.batch = batch, .lanes = 1, .lane_begin = 0, .lane_end = 1, .n_output = n_output};
+    lk_loader_spec spec = {.batch = batch, .lanes = 1, .lane_begin = 0, .lane_end = 1};
     lk_loader *loader = NULL;
     lk_batch one = {0};
+
+    LK_TRY(job_match_fields(j, dataset, false, &spec.fields));
     float *output = lk_alloc((size_t)batch * n_output * sizeof *output);
     lk_status status = output ? lk_loader_new(dataset, &spec, &loader)
                               : LK_FAIL(LK_ERR_SYSTEM, "out of memory for %" PRId64 " predictions", batch);

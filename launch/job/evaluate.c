@@ -11,18 +11,12 @@ static lk_status add_batch(job *j, const lk_batch *batch, const float *params, u
     for (int l = 0; l < j->lane_end - j->lane_begin; l++) {
         const lk_batch_lane *own = &batch->lane[l];
         double sums[LK_N_SUMS];
-        const lk_lane lane = {
-            .mode = LK_EVAL,
-            .n = own->n,
-            .x = own->x,
-            .target = own->target,
-            .label = own->label,
-            .params = params,
-            .params_version = version,
-            .sums = sums,
-        };
+        lk_lane lane = job_lane(own, LK_EVAL);
 
         if (own->n == 0) continue;
+        lane.params = params;
+        lane.params_version = version;
+        lane.sums = sums;
         LK_TRY(lk_engine_run(j->engine, &lane));
         for (int k = 0; k < LK_N_SUMS; k++) lanes[l * LK_N_SUMS + k] += sums[k];
     }

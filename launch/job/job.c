@@ -288,7 +288,7 @@ static lk_status choose_lanes(job *j)
 lk_status job_make_loader(job *j, const lk_dataset *dataset, bool training, lk_loader **out)
 {
     const lk_recipe *r = j->recipe;
-    const lk_loader_spec spec = {
+    lk_loader_spec spec = {
         .batch = !training && r->train.evaluate_batch ? r->train.evaluate_batch : r->train.batch,
         .lanes = j->lanes,
         .lane_begin = j->lane_begin,
@@ -296,9 +296,10 @@ lk_status job_make_loader(job *j, const lk_dataset *dataset, bool training, lk_l
         .shuffle = training && r->data.shuffle,
         .drop_last = training && r->data.drop_last,
         .seed = r->run.seed,
-        .ignore_index = r->model.loss.ignore_index,
-        .n_output = lk_model_n_output(j->model),
+        .loss = r->model.loss,
     };
+
+    LK_TRY(job_match_fields(j, dataset, true, &spec.fields));
     return lk_loader_new(dataset, &spec, out);
 }
 

@@ -23,16 +23,6 @@ static void cast_votes(trainer *t)
     t->votes[VOTE_FAILED] = failed;
 }
 
-/* A lane with its data, without its votes and gradients. */
-static lk_lane lane_of(trainer *t, const lk_batch *batch, int l)
-{
-    job *j = t->j;
-    const lk_batch_lane *own = &batch->lane[l - j->lane_begin];
-
-    return (lk_lane){.mode = LK_TRAIN, .n = own->n, .x = own->x, .target = own->target, .label = own->label,
-                     .sample = own->sample};
-}
-
 /* Takes the next batch and sends this worker's lanes to the device while it works on this one.  Not where the order may
  * lead elsewhere: to another stage, to the end, or to what reads the device in between. */
 static lk_status look_ahead(trainer *t, const lk_batch *batch)
@@ -51,7 +41,7 @@ static lk_status look_ahead(trainer *t, const lk_batch *batch)
     for (int l = j->lane_begin; l < j->lane_end; l++) {
         lk_lane *lane = &t->ahead_lanes[l - j->lane_begin];
 
-        *lane = lane_of(t, &t->ahead_batch, l);
+        *lane = job_lane(&t->ahead_batch.lane[l - j->lane_begin], LK_TRAIN);
         if (lane->n > 0) LK_TRY(lk_engine_upload(j->engine, lane));
     }
     t->ahead = true;
@@ -72,7 +62,8 @@ static lk_status run_lanes(trainer *t, const lk_batch *batch)
     const float *votes = t->votes;
 
     for (int l = j->lane_begin; l < j->lane_end; l++) {
-        lk_lane lane = t->ahead ? t->ahead_lanes[l - j->lane_begin] : lane_of(t, batch, l);
+        const int own = l - j->lane_begin;
+        lk_lane lane = t->ahead ? t->ahead_lanes[own] : job_lane(&batch->lane[own], LK_TRAIN);
 
         LK_TRY(lk_reducer_lane(j->reducer, l, &lane.grads));
         if (lane.n == 0) {

@@ -96,10 +96,10 @@ static void bench_linear(const lk_backend *b, void *ctx, lk_precision precision,
     int x, w, y;
 
     lk_graph_init(&graph, NULL, LK_PREDICT, precision, n);
-    MUST(lk_graph_tensor(&graph, "x", dtype, 2, (int64_t[]){n, i}, LK_ARENA_X, 0, &x));
+    MUST(lk_graph_tensor(&graph, "x", dtype, 2, (int64_t[]){n, i}, LK_ARENA_FIELD, 0, &x));
     MUST(lk_graph_tensor(&graph, "w", LK_DTYPE_F32, 2, (int64_t[]){o, i}, LK_ARENA_PARAMS, 0, &w));
     MUST(lk_op_linear(&graph, "fc", x, w, LK_NO_TENSOR, &y));
-    run.base[LK_ARENA_X] = array(b, ctx, (size_t)(n * i));
+    run.base[LK_ARENA_FIELD] = array(b, ctx, (size_t)(n * i));
     run.base[LK_ARENA_PARAMS] = array(b, ctx, (size_t)(o * i));
     run.base[LK_ARENA_ACT] = array(b, ctx, (size_t)(n * o));
     MUST(b->bind(ctx, &graph, &graph.nodes[0], &kernel));
@@ -118,7 +118,7 @@ static void bench_linear(const lk_backend *b, void *ctx, lk_precision precision,
            2e-12 * (double)n * (double)i * (double)o * TIMES / (now_s() - begin));
     kernel.free(kernel.state);
     b->release(ctx, run.base[LK_ARENA_ACT]), b->release(ctx, run.base[LK_ARENA_PARAMS]);
-    b->release(ctx, run.base[LK_ARENA_X]);
+    b->release(ctx, run.base[LK_ARENA_FIELD]);
     lk_graph_clear(&graph);
 }
 

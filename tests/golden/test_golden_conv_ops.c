@@ -77,7 +77,7 @@ static void check(const json_t *item, lk_dtype dtype)
     net t;
 
     op_open(&t.h, LK_TRAIN, 1);
-    t.x = tensor_of(&t.h, item, "x", LK_ARENA_X, dtype);
+    t.x = tensor_of(&t.h, item, "x", LK_ARENA_FIELD, dtype);
     t.h.graph.tensors[t.x].needs_grad = true;
     t.w = tensor_of(&t.h, item, "w", LK_ARENA_PARAMS, LK_DTYPE_F32);
     t.b = tensor_of(&t.h, item, "b", LK_ARENA_PARAMS, LK_DTYPE_F32);

@@ -83,7 +83,7 @@ static void check_activation(const json_t *item, lk_dtype dtype)
     int y;
 
     op_open(&h, LK_TRAIN, 1);
-    const int x = tensor(&h, item, "x", LK_ARENA_X, dtype);
+    const int x = tensor(&h, item, "x", LK_ARENA_FIELD, dtype);
     h.graph.tensors[x].needs_grad = true;
     op_ok(lk_op_activation(&h.graph, "act", (lk_activation)number_of(text(item, "kind")), x, &y));
     const int dy = op_differentiate(&h, y);
@@ -103,7 +103,7 @@ static void check_evaluation(const json_t *item, lk_dtype dtype, const float *ru
     int y;
 
     op_open(&h, LK_EVAL, 1);
-    const int x = tensor(&h, item, "x", LK_ARENA_X, dtype);
+    const int x = tensor(&h, item, "x", LK_ARENA_FIELD, dtype);
     const int g = vector(&h, item, "g", LK_ARENA_PARAMS, LK_DTYPE_F32);
     const int b = vector(&h, item, "b", LK_ARENA_PARAMS, LK_DTYPE_F32);
     const int mean = vector(&h, item, "running_mean", LK_ARENA_PARAMS, LK_DTYPE_F32);
@@ -144,7 +144,7 @@ static void check_norm(const json_t *item, lk_dtype dtype)
     op_harness h;
 
     op_open(&h, LK_TRAIN, 1);
-    const int x = tensor(&h, item, "x", LK_ARENA_X, dtype);
+    const int x = tensor(&h, item, "x", LK_ARENA_FIELD, dtype);
     const int g = vector(&h, item, "g", LK_ARENA_PARAMS, LK_DTYPE_F32);
     const int b = vector(&h, item, "b", LK_ARENA_PARAMS, LK_DTYPE_F32);
     h.graph.tensors[x].needs_grad = true;
@@ -185,9 +185,9 @@ static void check_loss_in(const json_t *item, lk_mode mode, lk_dtype dtype)
     int dx;
 
     op_open(&h, mode, 1);
-    const int x = tensor(&h, item, "x", LK_ARENA_X, dtype);
-    const int target = classes ? vector(&h, item, "label", LK_ARENA_TARGET, LK_DTYPE_I32)
-                               : tensor(&h, item, "target", LK_ARENA_TARGET, LK_DTYPE_F32);
+    const int x = tensor(&h, item, "x", LK_ARENA_FIELD, dtype);
+    const int target = classes ? vector(&h, item, "label", lk_arena_of_field(1), LK_DTYPE_I32)
+                               : tensor(&h, item, "target", lk_arena_of_field(1), LK_DTYPE_F32);
     const int slot = op_tensor(&h, "slot", LK_ARENA_GRADS, LK_DTYPE_F32, 1, (int64_t[]){1});
     const int sums = op_tensor(&h, "sums", LK_ARENA_SUMS, LK_DTYPE_F64, 1, (int64_t[]){LK_N_SUMS});
     op_ok(lk_op_loss(&h.graph, "loss", &spec, x, target, train ? slot : LK_NO_TENSOR, train ? LK_NO_TENSOR : sums,

@@ -66,13 +66,18 @@ static void read_floats(const json_t *list, float *out)
     for (size_t i = 0; i < json_array_size(list); i++) out[i] = (float)json_number_value(json_array_get(list, i));
 }
 
+static bool reads_labels(const golden *g)
+{
+    return lk_loss_get(lk_model_get_spec(g->model)->loss.kind)->reads == LK_READS_CLASSES;
+}
+
 static void read_target(golden *g)
 {
     const json_t *list = json_object_get(g->values, "target");
 
     read_floats(list, g->target);
     g->terms = (int64_t)json_array_size(list);
-    if (lk_model_get_spec(g->model)->loss.kind != LK_LOSS_CROSS_ENTROPY) return;
+    if (!reads_labels(g)) return;
     g->terms = 0;
     for (int64_t i = 0; i < g->n; i++) {
         g->label[i] = (int32_t)g->target[i];
@@ -128,7 +133,7 @@ static golden golden_new(const json_t *values)
     const size_t n = (size_t)g.n, n_out = n * lk_model_n_output(g.model);
     g.params = lk_alloc(lk_model_n_elem(g.model) * sizeof(float));
     g.grads = lk_alloc(lk_trainable_n_grads(g.trainable) * sizeof(float));
-    g.x = lk_alloc(n * lk_model_n_input(g.model) * sizeof(float));
+    g.x = lk_alloc(n * lk_field_nbytes(&lk_model_sample(g.model)->field[0], 0));
     g.target = lk_alloc(n_out * sizeof(float));
     g.output = lk_alloc(n_out * sizeof(float));
     g.label = lk_alloc(n * sizeof *g.label);
@@ -175,7 +180,7 @@ static void fetch_arenas(golden *g)
 static void run(golden *g, lk_mode mode, uint64_t version)
 {
     send_arenas(g);
-    const lk_lane lane = {.mode = mode, .n = g->n, .x = g->x, .target = g->target, .label = g->label,
+    const lk_lane lane = {.mode = mode, .n = g->n, .field = {g->x, reads_labels(g) ? (void *)g->label : g->target},
                           .sample = g->sample, .inv_count = (float)(1.0 / (double)g->terms), .params = g->there_params,
                           .params_version = version, .grads = g->there_grads, .sums = g->sums, .output = g->output};
     cr_assert_eq(lk_engine_run(g->engine, &lane), LK_OK, "%s", lk_error_message());

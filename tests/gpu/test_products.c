@@ -166,7 +166,7 @@ typedef struct problem {
 
 static void build(side *s, const problem *p, lk_dtype dtype)
 {
-    const int x = side_tensor(s, "x", LK_ARENA_X, dtype, p->conv ? 4 : 2,
+    const int x = side_tensor(s, "x", LK_ARENA_FIELD, dtype, p->conv ? 4 : 2,
                               p->conv ? (int64_t[]){p->N, p->H, p->W, p->I} : (int64_t[]){p->N, p->I});
     const int w = side_tensor(s, "w", LK_ARENA_PARAMS, LK_DTYPE_F32, p->conv ? 4 : 2,
                               p->conv ? (int64_t[]){p->O, p->I, p->K, p->K} : (int64_t[]){p->O, p->I});
@@ -366,7 +366,7 @@ Test(products, a_result_of_more_than_2_to_the_31_elements_is_whole)
 
     if (!getenv("LOCKSTEP_TEST_LARGE")) cr_skip_test("LOCKSTEP_TEST_LARGE is not set");
     side_open(&s, true, LK_BF16);
-    const int x = side_tensor(&s, "x", LK_ARENA_X, LK_DTYPE_BF16, 2, (int64_t[]){N, 1});
+    const int x = side_tensor(&s, "x", LK_ARENA_FIELD, LK_DTYPE_BF16, 2, (int64_t[]){N, 1});
     const int w = side_tensor(&s, "w", LK_ARENA_PARAMS, LK_DTYPE_F32, 2, (int64_t[]){O, 1});
     ok(lk_op_linear(&s.graph, "y", x, w, LK_NO_TENSOR, &y));
     place(&s);

@@ -54,7 +54,7 @@ static void run_lane(int lane, int64_t step, float *grads, lk_reducer *reducer)
 
     MUST(lk_part_rows(BATCH, lane, LANES, &begin, &end));
     const lk_lane job = {
-        .mode = LK_TRAIN, .n = end - begin, .x = x[begin], .target = target + begin, .sample = sample + begin,
+        .mode = LK_TRAIN, .n = end - begin, .field = {x[begin], target + begin}, .sample = sample + begin,
         .step = step, .inv_count = 1.0f / BATCH, .params = params, .params_version = 1, .grads = grads,
         .ready = reducer ? lk_reducer_ready : NULL, .ready_arg = reducer,
     };

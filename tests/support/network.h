@@ -36,10 +36,13 @@ static inline lk_model_spec cnn_spec(lk_norm norm, lk_pool pool)
                            .loss = {.kind = LK_LOSS_CROSS_ENTROPY, .ignore_index = -100}};
 }
 
+/* Elements of one sample's x. */
+static size_t n_input(const network *net) { return lk_field_n_elem(&lk_model_sample(net->model)->field[0], 0); }
+
 /* Targets are a fixed smooth function of the inputs, labels the largest of three sums of inputs: both can be learnt. */
 static inline void fill_data(network *net)
 {
-    const size_t n_in = lk_model_n_input(net->model), n_out = lk_model_n_output(net->model);
+    const size_t n_in = n_input(net), n_out = lk_model_n_output(net->model);
     const lk_philox_key key = lk_philox_key_new(11, LK_PURPOSE_DATA, 0);
 
     for (size_t i = 0; i < (size_t)net->n * n_in; i++) net->x[i] = (float)lk_normal(key, i);
@@ -68,7 +71,7 @@ static inline network network_new(lk_model_spec spec, lk_precision precision, in
     net.params = apart ? lk_alloc(n_params * sizeof(float)) : net.there_params;
     net.grads = apart ? lk_alloc(grads_nbytes) : net.there_grads;
     lk_model_init(net.model, 5, net.params);
-    net.x = lk_alloc((size_t)n * lk_model_n_input(net.model) * sizeof(float));
+    net.x = lk_alloc((size_t)n * n_input(&net) * sizeof(float));
     net.target = lk_alloc(n_out * sizeof(float));
     net.output = lk_alloc(n_out * sizeof(float));
     net.label = lk_alloc((size_t)n * sizeof(int32_t));
@@ -89,12 +92,11 @@ static inline void network_free(network *net)
 
 static inline lk_lane lane_of(network *net, lk_mode mode)
 {
-    const bool labels = lk_model_get_spec(net->model)->loss.kind == LK_LOSS_CROSS_ENTROPY;
+    const bool labels = lk_loss_get(lk_model_get_spec(net->model)->loss.kind)->reads == LK_READS_CLASSES;
     const double terms = (double)net->n * (labels ? 1.0 : (double)lk_model_n_output(net->model));
 
-    return (lk_lane){.mode = mode, .n = net->n, .x = net->x, .target = labels ? NULL : net->target,
-                     .label = labels ? net->label : NULL, .sample = net->sample, .step = 2,
-                     .inv_count = (float)(1.0 / terms), .params = net->params, .params_version = net->version,
+    return (lk_lane){.mode = mode, .n = net->n, .field = {net->x, labels ? (void *)net->label : net->target},
+                     .sample = net->sample, .step = 2, .inv_count = (float)(1.0 / terms), .params = net->params, .params_version = net->version,
                      .grads = net->grads, .sums = net->sums, .output = net->output};
 }
 

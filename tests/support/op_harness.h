@@ -3,7 +3,7 @@
  *
  *     op_harness h;
  *     op_open(&h, LK_TRAIN, 1);
- *     const int x = op_tensor(&h, "x", LK_ARENA_X, LK_DTYPE_F32, 2, (int64_t[]){3, 4}), w = ...;
+ *     const int x = op_tensor(&h, "x", LK_ARENA_FIELD, LK_DTYPE_F32, 2, (int64_t[]){3, 4}), w = ...;
  *     op_ok(lk_op_linear(&h.graph, "fc", x, w, LK_NO_TENSOR, &y));
  *     const int dy = op_differentiate(&h, y);
  *     op_bind(&h);                    every tensor has its own memory, so all can be read after a run

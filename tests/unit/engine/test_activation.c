@@ -20,7 +20,7 @@ typedef struct net {
 static void open_net(net *t, lk_activation kind, int64_t n, lk_dtype dtype, int threads)
 {
     op_open(&t->h, LK_TRAIN, threads);
-    t->x = op_tensor(&t->h, "x", LK_ARENA_X, dtype, 1, &n);
+    t->x = op_tensor(&t->h, "x", LK_ARENA_FIELD, dtype, 1, &n);
     t->h.graph.tensors[t->x].needs_grad = true;
     op_ok(lk_op_activation(&t->h.graph, "act", kind, t->x, &t->y));
     t->dy = op_differentiate(&t->h, t->y);
@@ -166,7 +166,7 @@ Test(activation, identity_adds_no_node)
     int y;
 
     op_open(&h, LK_TRAIN, 1);
-    const int x = op_tensor(&h, "x", LK_ARENA_X, LK_DTYPE_F32, 2, (int64_t[]){2, 3});
+    const int x = op_tensor(&h, "x", LK_ARENA_FIELD, LK_DTYPE_F32, 2, (int64_t[]){2, 3});
     op_ok(lk_op_activation(&h.graph, "act", LK_ACT_IDENTITY, x, &y));
     cr_expect_eq(y, x);
     cr_expect_eq(h.graph.n_nodes, 0);
@@ -179,7 +179,7 @@ Test(activation, whole_numbers_are_refused_by_the_layers_name)
     int y;
 
     op_open(&h, LK_TRAIN, 1);
-    const int x = op_tensor(&h, "x", LK_ARENA_TARGET, LK_DTYPE_I32, 2, (int64_t[]){2, 3});
+    const int x = op_tensor(&h, "x", lk_arena_of_field(1), LK_DTYPE_I32, 2, (int64_t[]){2, 3});
     cr_expect_eq(lk_op_activation(&h.graph, "layers.1", LK_ACT_RELU, x, &y), LK_ERR_USAGE);
     cr_expect(strstr(lk_error_message(), "layers.1: ") && strstr(lk_error_message(), "int32"), "message: %s",
               lk_error_message());

@@ -160,8 +160,7 @@ static void set_up(rig *r, lk_precision precision)
     const lk_optimizer_spec adam = {.kind = LK_ADAM, .lr = 1e-3, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8,
                                     .clip_norm = 1.0};
     const lk_ema_spec ema = {.beta = 0.999, .update_after_step = 1, .update_every = 1, .inv_gamma = 1.0, .power = 0.66};
-    const lk_loader_spec loader = {.batch = BATCH, .lanes = LANES, .lane_begin = 0, .lane_end = LANES, .shuffle = true,
-                                   .n_output = 1};
+    const lk_loader_spec loader = {.batch = BATCH, .lanes = LANES, .lane_begin = 0, .lane_end = LANES, .shuffle = true};
 
     memset(r, 0, sizeof *r);
     ok_or_no_bf16(lk_world_new(0.0, &r->world));
@@ -207,7 +206,7 @@ static lk_status whole_step(rig *r, int64_t number)
     LK_TRY(lk_loader_next(r->loader, &batch));
     for (int l = 0; l < LANES; l++) {
         const lk_batch_lane *own = &batch.lane[l];
-        lk_lane lane = {.mode = LK_TRAIN, .n = own->n, .x = own->x, .target = own->target, .sample = own->sample,
+        lk_lane lane = {.mode = LK_TRAIN, .n = own->n, .field = {own->field[0], own->field[1]}, .sample = own->sample,
                         .step = number, .inv_count = 1.0f / (float)batch.n_terms, .params = r->params,
                         .params_version = r->version, .ready = lk_reducer_ready, .ready_arg = r->reducer};
         LK_TRY(lk_reducer_lane(r->reducer, l, &lane.grads));

@@ -8,14 +8,13 @@ static lk_status no_check(const lk_model_spec *spec)
     return LK_OK;
 }
 
-static void two_inputs(const lk_model_spec *spec, int *ndim, int64_t shape[LK_MAX_DIMS])
+static void two_inputs(const lk_model_spec *spec, lk_sample *out)
 {
     (void)spec;
-    *ndim = 1;
-    shape[0] = 2;
+    lk_sample_add(out, &(lk_field){.name = "x", .dtype = LK_DTYPE_F32, .ndim = 1, .shape = {2}});
 }
 
-#define NETWORK(build_) {.word = "test", .check = no_check, .input = two_inputs, .build = build_}
+#define NETWORK(build_) {.word = "test", .check = no_check, .sample = two_inputs, .build = build_}
 
 /* Either gives NULL, or the model. */
 static lk_model *make(const lk_network *row)
@@ -54,8 +53,10 @@ static void expect_refused(const lk_network *row, const char *const *words, size
 /* ------------------------------------------------------------------- scopes */
 
 /* The names of a ResNet's first blocks and of a Sequential inside a block. */
-static lk_status build_scopes(lk_builder *b, const lk_model_spec *spec, int x, int *y)
+static lk_status build_scopes(lk_builder *b, const lk_model_spec *spec, const int *in, int *y)
 {
+    int x = in[0];
+
     (void)spec;
     LK_TRY(lk_layer_linear(b, "stem", x, &(lk_linear){.n_out = 2}, &x));
     LK_TRY(lk_enter(b, "layer%d", 1));
@@ -88,14 +89,14 @@ Test(builder, scopes_make_the_names_of_pytorch)
 /* ...(sizes chosen so that the path just fits, or is one byte too long) */
 static size_t name_length;
 
-static lk_status build_long(lk_builder *b, const lk_model_spec *spec, int x, int *y)
+static lk_status build_long(lk_builder *b, const lk_model_spec *spec, const int *in, int *y)
 {
     char name[2 * LK_MAX_PATH] = "";
 
     (void)spec;
     memset(name, 'a', name_length);
     LK_TRY(lk_enter(b, "scope"));
-    LK_TRY(lk_layer_linear(b, name, x, &(lk_linear){.n_out = 2}, y));
+    LK_TRY(lk_layer_linear(b, name, in[0], &(lk_linear){.n_out = 2}, y));
     lk_leave(b);
     return LK_OK;
 }
@@ -114,17 +115,17 @@ Test(builder, a_name_longer_than_the_buffer_is_an_error_and_the_longest_is_kept_
     expect_refused(&row, WORDS("scope.aaa", "longer than"));
 }
 
-static lk_status build_long_scope(lk_builder *b, const lk_model_spec *spec, int x, int *y)
+static lk_status build_long_scope(lk_builder *b, const lk_model_spec *spec, const int *in, int *y)
 {
     (void)spec;
-    *y = x;
+    *y = in[0];
     return lk_enter(b, "%0*d", (int)name_length, 1);
 }
 
-static lk_status build_deep(lk_builder *b, const lk_model_spec *spec, int x, int *y)
+static lk_status build_deep(lk_builder *b, const lk_model_spec *spec, const int *in, int *y)
 {
     (void)spec;
-    *y = x;
+    *y = in[0];
     for (;;) LK_TRY(lk_enter(b, "s"));
 }
 
@@ -140,30 +141,30 @@ Test(builder, scopes_too_long_or_too_deep_are_errors)
 /* ------------------------------------------------------------ shared tensors */
 
 /* y = W (W x): one layer used twice. */
-static lk_status build_twice(lk_builder *b, const lk_model_spec *spec, int x, int *y)
+static lk_status build_twice(lk_builder *b, const lk_model_spec *spec, const int *in, int *y)
 {
     const lk_linear linear = {.n_out = 2, .no_bias = true};
 
     (void)spec;
-    LK_TRY(lk_layer_linear(b, "fc", x, &linear, &x));
-    return lk_layer_linear(b, "fc", x, &linear, y);
+    LK_TRY(lk_layer_linear(b, "fc", in[0], &linear, y));
+    return lk_layer_linear(b, "fc", *y, &linear, y);
 }
 
 /* The same by two layers, the second of which has a bias of its own. */
-static lk_status build_tied(lk_builder *b, const lk_model_spec *spec, int x, int *y)
+static lk_status build_tied(lk_builder *b, const lk_model_spec *spec, const int *in, int *y)
 {
     (void)spec;
     LK_TRY(lk_enter(b, "transformer"));
-    LK_TRY(lk_layer_linear(b, "wte", x, &(lk_linear){.n_out = 2, .no_bias = true}, &x));
+    LK_TRY(lk_layer_linear(b, "wte", in[0], &(lk_linear){.n_out = 2, .no_bias = true}, y));
     lk_leave(b);
-    return lk_layer_linear(b, "lm_head", x, &(lk_linear){.n_out = 2, .share = "transformer.wte"}, y);
+    return lk_layer_linear(b, "lm_head", *y, &(lk_linear){.n_out = 2, .share = "transformer.wte"}, y);
 }
 
-static lk_status build_untied(lk_builder *b, const lk_model_spec *spec, int x, int *y)
+static lk_status build_untied(lk_builder *b, const lk_model_spec *spec, const int *in, int *y)
 {
     (void)spec;
-    LK_TRY(lk_layer_linear(b, "wte", x, &(lk_linear){.n_out = 3, .no_bias = true}, &x));
-    return lk_layer_linear(b, "lm_head", x, &(lk_linear){.n_out = 2, .share = "wte"}, y);
+    LK_TRY(lk_layer_linear(b, "wte", in[0], &(lk_linear){.n_out = 3, .no_bias = true}, y));
+    return lk_layer_linear(b, "lm_head", *y, &(lk_linear){.n_out = 2, .share = "wte"}, y);
 }
 
 Test(builder, a_name_asked_for_twice_is_one_tensor)
@@ -208,8 +209,10 @@ Test(builder, shared_tensors_add_their_gradients)
     expect_summed_gradient(&tied);
 }
 
-static lk_status build_norm_twice(lk_builder *b, const lk_model_spec *spec, int x, int *y)
+static lk_status build_norm_twice(lk_builder *b, const lk_model_spec *spec, const int *in, int *y)
 {
+    int x = in[0];
+
     (void)spec;
     LK_TRY(lk_layer_norm(b, "bn", LK_NORM_BATCH, x, &x));
     return lk_layer_norm(b, "bn", LK_NORM_BATCH, x, y);

@@ -46,7 +46,7 @@ static void check_cast(int threads)
     int y, z;
 
     op_open(&h, LK_TRAIN, threads);
-    const int x = op_tensor(&h, "x", LK_ARENA_X, LK_DTYPE_F32, 1, (int64_t[]){LONG});
+    const int x = op_tensor(&h, "x", LK_ARENA_FIELD, LK_DTYPE_F32, 1, (int64_t[]){LONG});
     h.graph.tensors[x].needs_grad = true;
     op_ok(lk_op_cast(&h.graph, "to bf16", LK_DTYPE_BF16, x, &y));
     op_ok(lk_op_cast(&h.graph, "to fp32", LK_DTYPE_F32, y, &z));
@@ -77,7 +77,7 @@ Test(cast, only_between_float_types)
     int y;
 
     op_open(&h, LK_TRAIN, 1);
-    const int x = op_tensor(&h, "x", LK_ARENA_X, LK_DTYPE_I32, 1, (int64_t[]){3});
+    const int x = op_tensor(&h, "x", LK_ARENA_FIELD, LK_DTYPE_I32, 1, (int64_t[]){3});
     cr_expect_eq(lk_op_cast(&h.graph, "input", LK_DTYPE_F32, x, &y), LK_ERR_USAGE);
     cr_expect(strstr(lk_error_message(), "input: no cast from int32 to fp32"), "message: %s", lk_error_message());
     op_close(&h);
@@ -89,7 +89,7 @@ static void check_flatten(lk_dtype dtype, int64_t N, int64_t H, int64_t W, int64
     int y;
 
     op_open(&h, LK_TRAIN, 2);
-    const int x = op_tensor(&h, "x", LK_ARENA_X, dtype, 4, (int64_t[]){N, H, W, C});
+    const int x = op_tensor(&h, "x", LK_ARENA_FIELD, dtype, 4, (int64_t[]){N, H, W, C});
     h.graph.tensors[x].needs_grad = true;
     op_ok(lk_op_flatten(&h.graph, "flatten", x, &y));
     const int dy = op_differentiate(&h, y);
@@ -124,7 +124,7 @@ Test(flatten, takes_images_only)
     int y;
 
     op_open(&h, LK_TRAIN, 1);
-    const int x = op_tensor(&h, "x", LK_ARENA_X, LK_DTYPE_F32, 2, (int64_t[]){3, 4});
+    const int x = op_tensor(&h, "x", LK_ARENA_FIELD, LK_DTYPE_F32, 2, (int64_t[]){3, 4});
     cr_expect_eq(lk_op_flatten(&h.graph, "flatten", x, &y), LK_ERR_USAGE);
     cr_expect(strstr(lk_error_message(), "flatten: flatten takes images"), "message: %s", lk_error_message());
     op_close(&h);
@@ -137,7 +137,7 @@ static void check_add(lk_dtype dtype)
     const int64_t shape[] = {LONG};
 
     op_open(&h, LK_TRAIN, 2);
-    const int a = op_tensor(&h, "a", LK_ARENA_X, dtype, 1, shape), b = op_tensor(&h, "b", LK_ARENA_X, dtype, 1, shape);
+    const int a = op_tensor(&h, "a", LK_ARENA_FIELD, dtype, 1, shape), b = op_tensor(&h, "b", LK_ARENA_FIELD, dtype, 1, shape);
     op_ok(lk_op_add(&h.graph, "residual", a, b, &y));
     op_bind(&h);
     op_fill(&h, a, 1);
@@ -165,7 +165,7 @@ Test(add, gradients_of_activations_and_parameters)
     const int64_t shape[] = {5};
 
     op_open(&h, LK_TRAIN, 1);
-    const int a = op_tensor(&h, "a", LK_ARENA_X, LK_DTYPE_F32, 1, shape);
+    const int a = op_tensor(&h, "a", LK_ARENA_FIELD, LK_DTYPE_F32, 1, shape);
     const int p = op_tensor(&h, "p", LK_ARENA_PARAMS, LK_DTYPE_F32, 1, shape);
     h.graph.tensors[a].needs_grad = true;
     op_ok(lk_op_add(&h.graph, "s", a, p, &s));
@@ -187,10 +187,10 @@ Test(add, shapes_and_types_must_agree)
     int y;
 
     op_open(&h, LK_TRAIN, 1);
-    const int a = op_tensor(&h, "a", LK_ARENA_X, LK_DTYPE_F32, 2, (int64_t[]){2, 3});
-    const int b = op_tensor(&h, "b", LK_ARENA_X, LK_DTYPE_F32, 2, (int64_t[]){2, 4});
-    const int c = op_tensor(&h, "c", LK_ARENA_X, LK_DTYPE_BF16, 2, (int64_t[]){2, 3});
-    const int d = op_tensor(&h, "d", LK_ARENA_X, LK_DTYPE_F32, 1, (int64_t[]){6});
+    const int a = op_tensor(&h, "a", LK_ARENA_FIELD, LK_DTYPE_F32, 2, (int64_t[]){2, 3});
+    const int b = op_tensor(&h, "b", LK_ARENA_FIELD, LK_DTYPE_F32, 2, (int64_t[]){2, 4});
+    const int c = op_tensor(&h, "c", LK_ARENA_FIELD, LK_DTYPE_BF16, 2, (int64_t[]){2, 3});
+    const int d = op_tensor(&h, "d", LK_ARENA_FIELD, LK_DTYPE_F32, 1, (int64_t[]){6});
     cr_expect_eq(lk_op_add(&h.graph, "residual", a, b, &y), LK_ERR_USAGE);
     cr_expect(strstr(lk_error_message(), "residual: cannot add: dimension 1 is 3 in one, 4"), "message: %s",
               lk_error_message());

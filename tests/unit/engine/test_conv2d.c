@@ -19,7 +19,7 @@ static void open_net(net *t, twin_shape s, bool bias, lk_dtype dtype, int thread
 {
     t->s = s;
     op_open(&t->h, LK_TRAIN, threads);
-    t->x = op_tensor(&t->h, "x", LK_ARENA_X, dtype, 4, (int64_t[]){s.N, s.H, s.W, s.I});
+    t->x = op_tensor(&t->h, "x", LK_ARENA_FIELD, dtype, 4, (int64_t[]){s.N, s.H, s.W, s.I});
     t->h.graph.tensors[t->x].needs_grad = true;
     t->w = op_tensor(&t->h, "w", LK_ARENA_PARAMS, LK_DTYPE_F32, 4, (int64_t[]){s.O, s.I, s.K, s.K});
     t->b = bias ? op_tensor(&t->h, "b", LK_ARENA_PARAMS, LK_DTYPE_F32, 1, (int64_t[]){s.O}) : LK_NO_TENSOR;
@@ -138,7 +138,7 @@ static void expect_refused(int64_t side, int64_t channels, int64_t bias, int64_t
     int y;
 
     op_open(&h, LK_TRAIN, 1);
-    const int x = op_tensor(&h, "x", LK_ARENA_X, LK_DTYPE_F32, 4, (int64_t[]){2, side, side, channels});
+    const int x = op_tensor(&h, "x", LK_ARENA_FIELD, LK_DTYPE_F32, 4, (int64_t[]){2, side, side, channels});
     const int w = op_tensor(&h, "w", LK_ARENA_PARAMS, LK_DTYPE_F32, 4, (int64_t[]){4, 64, 3, 3});
     const int b = op_tensor(&h, "b", LK_ARENA_PARAMS, LK_DTYPE_F32, 1, (int64_t[]){bias});
     cr_expect_eq(lk_op_conv2d(&h.graph, "layer2.0.conv1", x, w, b, stride, padding, &y), LK_ERR_USAGE);

@@ -16,7 +16,7 @@ static void open_net(net *t, int64_t n, int64_t width, double p, uint32_t layer,
 {
     op_open(&t->h, LK_TRAIN, threads);
     t->h.graph.n = n;
-    t->x = op_tensor(&t->h, "x", LK_ARENA_X, dtype, 2, (int64_t[]){n, width});
+    t->x = op_tensor(&t->h, "x", LK_ARENA_FIELD, dtype, 2, (int64_t[]){n, width});
     t->h.graph.tensors[t->x].needs_grad = true;
     op_ok(lk_op_dropout(&t->h.graph, "drop", p, layer, t->x, &t->y));
     t->mask = t->h.graph.nodes[0].out[1];
@@ -185,7 +185,7 @@ static void expect_no_node(lk_mode mode, double p)
     int y;
 
     op_open(&h, mode, 1);
-    const int x = op_tensor(&h, "x", LK_ARENA_X, LK_DTYPE_F32, 2, (int64_t[]){1, 3});
+    const int x = op_tensor(&h, "x", LK_ARENA_FIELD, LK_DTYPE_F32, 2, (int64_t[]){1, 3});
     op_ok(lk_op_dropout(&h.graph, "drop", p, 0, x, &y));
     cr_expect_eq(y, x);
     cr_expect_eq(h.graph.n_nodes, 0);
@@ -207,7 +207,7 @@ Test(dropout, bad_rates_and_shapes_are_refused_by_the_layers_name)
 
     op_open(&h, LK_TRAIN, 1);
     h.graph.n = 2;
-    const int x = op_tensor(&h, "x", LK_ARENA_X, LK_DTYPE_F32, 2, (int64_t[]){3, 4});
+    const int x = op_tensor(&h, "x", LK_ARENA_FIELD, LK_DTYPE_F32, 2, (int64_t[]){3, 4});
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         cr_expect_eq(lk_op_dropout(&h.graph, "layers.3", bad[i], 0, x, &y), LK_ERR_USAGE);
         cr_expect(strstr(lk_error_message(), "layers.3: dropout is"), "message: %s", lk_error_message());

@@ -100,8 +100,8 @@ Test(engine, lanes_add_up_to_the_batch)
         lk_lane lane = lane_of(&net, LK_TRAIN);
 
         lane.n = LANE / 2;
-        lane.x += begin * (int64_t)lk_model_n_input(net.model);
-        lane.target += begin * (int64_t)lk_model_n_output(net.model);
+        lane.field[0] = net.x + (size_t)begin * n_input(&net);
+        lane.field[1] = net.target + (size_t)begin * lk_model_n_output(net.model);
         lane.sample += begin;
         run_lane(&net, lane);
         lk_add_f32(sum, net.grads, n);

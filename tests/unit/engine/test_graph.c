@@ -55,7 +55,7 @@ Test(graph, ids_stay_valid_while_it_grows_and_edges_are_recorded)
     lk_graph graph;
 
     lk_graph_init(&graph, NULL, LK_TRAIN, LK_FP32, N);
-    const int x = tensor(&graph, "x", LK_ARENA_X, 0, 2, N, I), w = tensor(&graph, "w", LK_ARENA_PARAMS, 0, 2, I, I);
+    const int x = tensor(&graph, "x", LK_ARENA_FIELD, 0, 2, N, I), w = tensor(&graph, "w", LK_ARENA_PARAMS, 0, 2, I, I);
     int y = x;
     for (int i = 0; i < 100; i++) y = linear(&graph, y, w);
 
@@ -73,7 +73,7 @@ Test(graph, a_tensor_may_be_given_the_shape_of_another)
     int last;
 
     lk_graph_init(&graph, NULL, LK_TRAIN, LK_FP32, N);
-    last = tensor(&graph, "x", LK_ARENA_X, 0, 2, N, I);
+    last = tensor(&graph, "x", LK_ARENA_FIELD, 0, 2, N, I);
     for (int i = 0; i < 200; i++)
         cr_assert_eq(lk_graph_act(&graph, "copy", LK_DTYPE_F32, 2, graph.tensors[last].shape, &last), LK_OK);
     cr_expect(graph.tensors[last].shape[0] == N && graph.tensors[last].shape[1] == I, "got (%ld, %ld), want (%d, %d)",
@@ -99,7 +99,7 @@ Test(autodiff, a_parameter_gets_its_gradient_at_its_own_offset_and_the_input_get
     lk_graph graph;
 
     lk_graph_init(&graph, NULL, LK_TRAIN, LK_FP32, N);
-    const int x = tensor(&graph, "x", LK_ARENA_X, 0, 2, N, I), w = tensor(&graph, "w", LK_ARENA_PARAMS, 128, 2, O, I);
+    const int x = tensor(&graph, "x", LK_ARENA_FIELD, 0, 2, N, I), w = tensor(&graph, "w", LK_ARENA_PARAMS, 128, 2, O, I);
     differentiate(&graph, linear(&graph, x, w));
 
     cr_expect_neq(gradient_at(&graph, 128), LK_NO_TENSOR, "no gradient at the parameter's offset");
@@ -113,7 +113,7 @@ Test(autodiff, a_frozen_prefix_costs_no_backward_node)
     lk_graph graph;
 
     lk_graph_init(&graph, NULL, LK_TRAIN, LK_FP32, N);
-    const int x = tensor(&graph, "x", LK_ARENA_X, 0, 2, N, I);
+    const int x = tensor(&graph, "x", LK_ARENA_FIELD, 0, 2, N, I);
     const int frozen = tensor(&graph, "frozen", LK_ARENA_PARAMS, 0, 2, I, I);
     const int trainable = tensor(&graph, "trained", LK_ARENA_PARAMS, 64, 2, O, I);
     graph.tensors[frozen].needs_grad = false;
@@ -131,7 +131,7 @@ Test(autodiff, contributions_of_several_readers_are_added_and_end_in_the_gradien
     int sum, y;
 
     lk_graph_init(&graph, NULL, LK_TRAIN, LK_FP32, N);
-    const int x = tensor(&graph, "x", LK_ARENA_X, 0, 2, N, I), w = tensor(&graph, "w", LK_ARENA_PARAMS, 192, 2, I, I);
+    const int x = tensor(&graph, "x", LK_ARENA_FIELD, 0, 2, N, I), w = tensor(&graph, "w", LK_ARENA_PARAMS, 192, 2, I, I);
     /* w is read three times; h has two readers. */
     const int h = linear(&graph, x, w);
     cr_assert_eq(lk_op_add(&graph, "sum", h, linear(&graph, h, w), &sum), LK_OK);

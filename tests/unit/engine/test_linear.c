@@ -19,7 +19,7 @@ static void open_net(net *t, int64_t N, int64_t I, int64_t O, bool bias, lk_dtyp
 {
     t->N = N, t->I = I, t->O = O;
     op_open(&t->h, LK_TRAIN, threads);
-    t->x = op_tensor(&t->h, "x", LK_ARENA_X, dtype, 2, (int64_t[]){N, I});
+    t->x = op_tensor(&t->h, "x", LK_ARENA_FIELD, dtype, 2, (int64_t[]){N, I});
     t->h.graph.tensors[t->x].needs_grad = true;
     t->w = op_tensor(&t->h, "w", LK_ARENA_PARAMS, LK_DTYPE_F32, 2, (int64_t[]){O, I});
     t->b = bias ? op_tensor(&t->h, "b", LK_ARENA_PARAMS, LK_DTYPE_F32, 1, (int64_t[]){O}) : LK_NO_TENSOR;
@@ -168,7 +168,7 @@ Test(linear, only_wanted_gradients_are_computed)
     int y;
 
     op_open(&h, LK_TRAIN, 1);
-    const int x = op_tensor(&h, "x", LK_ARENA_X, LK_DTYPE_F32, 2, (int64_t[]){2, 3});
+    const int x = op_tensor(&h, "x", LK_ARENA_FIELD, LK_DTYPE_F32, 2, (int64_t[]){2, 3});
     const int w = op_tensor(&h, "w", LK_ARENA_PARAMS, LK_DTYPE_F32, 2, (int64_t[]){4, 3});
     const int b = op_tensor(&h, "b", LK_ARENA_PARAMS, LK_DTYPE_F32, 1, (int64_t[]){4});
     h.graph.tensors[w].needs_grad = false;
@@ -193,7 +193,7 @@ static void expect_bias_gradient(int64_t N, int64_t O, lk_dtype dtype, int threa
     int y;
 
     op_open(&h, LK_TRAIN, threads);
-    const int x = op_tensor(&h, "x", LK_ARENA_X, dtype, 2, (int64_t[]){N, 3});
+    const int x = op_tensor(&h, "x", LK_ARENA_FIELD, dtype, 2, (int64_t[]){N, 3});
     const int w = op_tensor(&h, "w", LK_ARENA_PARAMS, LK_DTYPE_F32, 2, (int64_t[]){O, 3});
     const int b = op_tensor(&h, "b", LK_ARENA_PARAMS, LK_DTYPE_F32, 1, &O);
     h.graph.tensors[w].needs_grad = false;
@@ -230,7 +230,7 @@ static void expect_refused(int ndim, int64_t features, lk_dtype dtype, int64_t b
     int y;
 
     op_open(&h, LK_TRAIN, 1);
-    const int x = op_tensor(&h, "x", LK_ARENA_X, dtype, ndim, (int64_t[]){2, features, 1, 1});
+    const int x = op_tensor(&h, "x", LK_ARENA_FIELD, dtype, ndim, (int64_t[]){2, features, 1, 1});
     const int w = op_tensor(&h, "w", LK_ARENA_PARAMS, LK_DTYPE_F32, 2, (int64_t[]){4, 3});
     const int b = op_tensor(&h, "b", LK_ARENA_PARAMS, LK_DTYPE_F32, 1, (int64_t[]){bias});
     cr_expect_eq(lk_op_linear(&h.graph, "classifier.1", x, w, b, &y), LK_ERR_USAGE);

@@ -26,8 +26,8 @@ static void open_net(net *t, const lk_loss_spec *spec, lk_mode mode, int64_t N, 
     op_open(&t->h, mode, threads);
     t->N = (size_t)N;
     t->O = (size_t)O;
-    t->x = op_tensor(&t->h, "x", LK_ARENA_X, dtype, 2, shape);
-    t->target = op_tensor(&t->h, "target", LK_ARENA_TARGET, classes ? LK_DTYPE_I32 : LK_DTYPE_F32, classes ? 1 : 2,
+    t->x = op_tensor(&t->h, "x", LK_ARENA_FIELD, dtype, 2, shape);
+    t->target = op_tensor(&t->h, "target", lk_arena_of_field(1), classes ? LK_DTYPE_I32 : LK_DTYPE_F32, classes ? 1 : 2,
                           shape);
     t->slot = op_tensor(&t->h, "slot", LK_ARENA_GRADS, LK_DTYPE_F32, 1, &one);
     t->sums = op_tensor(&t->h, "sums", LK_ARENA_SUMS, LK_DTYPE_F64, 1, &n_sums);
@@ -303,11 +303,11 @@ Test(loss, shapes_that_do_not_fit_name_the_layer_and_the_numbers)
     op_harness h;
 
     op_open(&h, LK_TRAIN, 1);
-    const int x = op_tensor(&h, "x", LK_ARENA_X, LK_DTYPE_F32, 2, (int64_t[]){4, 6});
-    const int flat = op_tensor(&h, "flat", LK_ARENA_X, LK_DTYPE_F32, 1, (int64_t[]){4});
-    const int target = op_tensor(&h, "target", LK_ARENA_TARGET, LK_DTYPE_F32, 2, (int64_t[]){4, 5});
-    const int label = op_tensor(&h, "label", LK_ARENA_TARGET, LK_DTYPE_I32, 1, (int64_t[]){4});
-    const int few = op_tensor(&h, "few", LK_ARENA_TARGET, LK_DTYPE_I32, 1, (int64_t[]){3});
+    const int x = op_tensor(&h, "x", LK_ARENA_FIELD, LK_DTYPE_F32, 2, (int64_t[]){4, 6});
+    const int flat = op_tensor(&h, "flat", LK_ARENA_FIELD, LK_DTYPE_F32, 1, (int64_t[]){4});
+    const int target = op_tensor(&h, "target", lk_arena_of_field(1), LK_DTYPE_F32, 2, (int64_t[]){4, 5});
+    const int label = op_tensor(&h, "label", lk_arena_of_field(1), LK_DTYPE_I32, 1, (int64_t[]){4});
+    const int few = op_tensor(&h, "few", lk_arena_of_field(1), LK_DTYPE_I32, 1, (int64_t[]){3});
     const int slot = op_tensor(&h, "slot", LK_ARENA_GRADS, LK_DTYPE_F32, 1, (int64_t[]){1});
 
     expect_refused(&mse, &h.graph, x, target, slot, "the target is fp32 (4, 5)");

@@ -96,7 +96,11 @@ Test(model, shapes_are_those_of_pytorch)
     info = lk_model_tensor(model, (size_t)lk_model_find(model, "classifier.0.weight"));
     cr_expect(info->ndim == 2 && memcmp(info->shape, fc, sizeof fc) == 0, "got (%ld, %ld), want (32, 784)",
               (long)info->shape[0], (long)info->shape[1]);
-    cr_expect_eq(lk_model_n_input(model), 784);
+    const lk_sample *sample = lk_model_sample(model);
+    cr_assert_eq(sample->n_fields, 2, "got %d fields", sample->n_fields);
+    cr_expect_str_eq(sample->field[0].name, "x");
+    cr_expect_eq(lk_field_n_elem(&sample->field[0], 0), 784, "got %zu", lk_field_n_elem(&sample->field[0], 0));
+    cr_expect(!sample->field[0].target && sample->field[1].target);
     cr_expect_eq(lk_model_n_output(model), 10);
     cr_expect_eq(lk_model_find(model, "features.1.weight"), -1);
     lk_model_free(&model);

@@ -27,7 +27,7 @@ static void open_net(net *t, norm_kind kind, const int64_t shape[4], lk_dtype dt
     const int64_t dims[4] = {shape[0], ndim == 4 ? shape[1] : shape[3], shape[2], shape[3]}, C = shape[3];
 
     op_open(&t->h, LK_TRAIN, threads);
-    t->x = op_tensor(&t->h, "x", LK_ARENA_X, dtype, ndim, dims);
+    t->x = op_tensor(&t->h, "x", LK_ARENA_FIELD, dtype, ndim, dims);
     t->g = op_tensor(&t->h, "g", LK_ARENA_PARAMS, LK_DTYPE_F32, 1, &C);
     t->b = op_tensor(&t->h, "b", LK_ARENA_PARAMS, LK_DTYPE_F32, 1, &C);
     t->h.graph.tensors[t->x].needs_grad = of.x;
@@ -286,7 +286,7 @@ static void expect_eval(const int64_t shape[4], lk_dtype dtype)
     int v[4], y;
 
     op_open(&h, LK_EVAL, 1);
-    const int x = op_tensor(&h, "x", LK_ARENA_X, dtype, 2, dims);
+    const int x = op_tensor(&h, "x", LK_ARENA_FIELD, dtype, 2, dims);
     for (int i = 0; i < 4; i++) v[i] = op_tensor(&h, "v", LK_ARENA_PARAMS, LK_DTYPE_F32, 1, &n_channels);
     op_ok(lk_op_batch_norm(&h.graph, "norm", x, v[0], v[1], v[2], v[3], LK_NO_TENSOR, LK_NO_TENSOR, eps, 0.1f, &y));
     op_bind(&h);
@@ -325,7 +325,7 @@ static void expect_eval_gradient(const int64_t shape[4], lk_dtype dtype, int thr
     int y;
 
     op_open(&h, LK_TRAIN, threads);
-    const int x = op_tensor(&h, "x", LK_ARENA_X, dtype, 4, shape);
+    const int x = op_tensor(&h, "x", LK_ARENA_FIELD, dtype, 4, shape);
     const int g = op_tensor(&h, "g", LK_ARENA_PARAMS, LK_DTYPE_F32, 1, &channels);
     const int b = op_tensor(&h, "b", LK_ARENA_PARAMS, LK_DTYPE_F32, 1, &channels);
     const int mean = op_tensor(&h, "mean", LK_ARENA_PARAMS, LK_DTYPE_F32, 1, &channels);
@@ -376,9 +376,9 @@ Test(norm, shapes_that_do_not_fit_name_the_layer_and_the_numbers)
     int y;
 
     op_open(&h, LK_TRAIN, 1);
-    const int x = op_tensor(&h, "x", LK_ARENA_X, LK_DTYPE_F32, 2, (int64_t[]){4, 6});
-    const int single = op_tensor(&h, "single", LK_ARENA_X, LK_DTYPE_F32, 2, (int64_t[]){1, 6});
-    const int cube = op_tensor(&h, "cube", LK_ARENA_X, LK_DTYPE_F32, 3, (int64_t[]){2, 3, 6});
+    const int x = op_tensor(&h, "x", LK_ARENA_FIELD, LK_DTYPE_F32, 2, (int64_t[]){4, 6});
+    const int single = op_tensor(&h, "single", LK_ARENA_FIELD, LK_DTYPE_F32, 2, (int64_t[]){1, 6});
+    const int cube = op_tensor(&h, "cube", LK_ARENA_FIELD, LK_DTYPE_F32, 3, (int64_t[]){2, 3, 6});
     const int v = op_tensor(&h, "v", LK_ARENA_PARAMS, LK_DTYPE_F32, 1, (int64_t[]){6});
     const int v5 = op_tensor(&h, "v5", LK_ARENA_PARAMS, LK_DTYPE_F32, 1, (int64_t[]){5});
 

@@ -184,7 +184,7 @@ Test(plan, dead_nodes_are_dropped)
     int x, kept, unused;
 
     lk_graph_init(&graph, NULL, LK_PREDICT, LK_FP32, LANE);
-    cr_assert_eq(lk_graph_tensor(&graph, "x", LK_DTYPE_F32, 2, shape, LK_ARENA_X, 0, &x), LK_OK);
+    cr_assert_eq(lk_graph_tensor(&graph, "x", LK_DTYPE_F32, 2, shape, LK_ARENA_FIELD, 0, &x), LK_OK);
     cr_assert_eq(lk_op_activation(&graph, "unused", LK_ACT_TANH, x, &unused), LK_OK);
     cr_assert_eq(lk_op_activation(&graph, "unused too", LK_ACT_TANH, unused, &unused), LK_OK);
     cr_assert_eq(lk_op_activation(&graph, "kept", LK_ACT_RELU, x, &kept), LK_OK);

@@ -20,7 +20,7 @@ static void open_net(net *t, lk_pool kind, twin_shape s, lk_dtype dtype, int thr
 {
     t->s = s;
     op_open(&t->h, LK_TRAIN, threads);
-    t->x = op_tensor(&t->h, "x", LK_ARENA_X, dtype, 4, (int64_t[]){s.N, s.H, s.W, s.I});
+    t->x = op_tensor(&t->h, "x", LK_ARENA_FIELD, dtype, 4, (int64_t[]){s.N, s.H, s.W, s.I});
     t->h.graph.tensors[t->x].needs_grad = true;
     op_ok(lk_op_pool2d(&t->h.graph, "pool", kind, t->x, s.K, s.stride, s.padding, &t->y));
     t->dy = op_differentiate(&t->h, t->y);
@@ -176,7 +176,7 @@ static void expect_refused(int ndim, int64_t kernel, int64_t stride, int64_t pad
     int y;
 
     op_open(&h, LK_TRAIN, 1);
-    const int x = op_tensor(&h, "x", LK_ARENA_X, LK_DTYPE_F32, ndim, (int64_t[]){2, 4, 4, 3});
+    const int x = op_tensor(&h, "x", LK_ARENA_FIELD, LK_DTYPE_F32, ndim, (int64_t[]){2, 4, 4, 3});
     cr_expect_eq(lk_op_pool2d(&h.graph, "features.3", LK_POOL_MAX, x, kernel, stride, padding, &y), LK_ERR_USAGE);
     cr_expect(strstr(lk_error_message(), "features.3: ") && strstr(lk_error_message(), part), "message: %s, want: %s",
               lk_error_message(), part);

@@ -64,7 +64,8 @@ Test(idx, images_stay_bytes_and_come_out_scaled_as_torchvision_does)
     cr_assert_eq(lk_dataset_n_input(train), PIXELS);
     cr_expect_eq(lk_dataset_n_output(train), 256);
     cr_expect(lk_dataset_has_labels(train));
-    cr_assert_eq(train->fetch(train, sample, 2, x), LK_OK);
+    void *const field[LK_MAX_FIELDS] = {x}; /* without labels */
+    cr_assert_eq(train->fetch(train, sample, 2, field), LK_OK);
     for (int k = 0; k < 2 * PIXELS; k++) {
         const int v = 40 * (int)sample[k / PIXELS] + 7 * (k % PIXELS);
         const float want = ((float)v / 255.0f - 0.2860f) / 0.3530f;

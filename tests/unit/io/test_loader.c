@@ -64,8 +64,7 @@ static lk_dataset *make_data(int64_t n, int64_t n_features)
 
 static lk_loader_spec worker(int r, int n_workers)
 {
-    lk_loader_spec spec = {
-        .batch = BATCH, .lanes = LANES, .shuffle = true, .seed = 42, .ignore_index = -100, .n_output = 1};
+    lk_loader_spec spec = {.batch = BATCH, .lanes = LANES, .shuffle = true, .seed = 42, .loss = {.kind = LK_LOSS_MSE}};
     int64_t begin, end;
     cr_assert_eq(lk_part_rows(LANES, r, n_workers, &begin, &end), LK_OK);
     spec.lane_begin = (int)begin;
@@ -94,6 +93,11 @@ static int64_t rows_of(const lk_batch *batch, int n_lanes)
     return n;
 }
 
+/* The default field order: x, then the target or label. */
+static const float *x_of(const lk_batch *batch, int lane) { return batch->lane[lane].field[0]; }
+static const float *target_of(const lk_batch *batch, int lane) { return batch->lane[lane].field[1]; }
+static const int32_t *label_of(const lk_batch *batch, int lane) { return batch->lane[lane].field[1]; }
+
 /* Every number of every own lane is what the data set holds for the sample it names. */
 static void expect_contents(const lk_dataset *data, const lk_batch *batch, int n_lanes)
 {
@@ -102,12 +106,12 @@ static void expect_contents(const lk_dataset *data, const lk_batch *batch, int n
         for (int64_t k = 0; k < batch->lane[i].n; k++) {
             const int64_t s = batch->lane[i].sample[k];
             cr_assert(s >= 0 && s < data->n, "sample %ld", (long)s);
-            cr_expect_eq(memcmp(batch->lane[i].x + (size_t)k * n_input, data->x + (size_t)s * n_input,
+            cr_expect_eq(memcmp(x_of(batch, i) + (size_t)k * n_input, data->x + (size_t)s * n_input,
                                 n_input * sizeof(float)),
                          0, "epoch %ld batch %ld lane %d row %ld: x is not sample %ld's", (long)batch->epoch,
                          (long)batch->index, i, (long)k, (long)s);
-            if (data->target) cr_expect_eq(batch->lane[i].target[k], data->target[s]);
-            if (data->label) cr_expect_eq(batch->lane[i].label[k], data->label[s]);
+            if (data->target) cr_expect_eq(target_of(batch, i)[k], data->target[s]);
+            if (data->label) cr_expect_eq(label_of(batch, i)[k], data->label[s]);
         }
 }
 
@@ -278,7 +282,7 @@ Test(loader, the_last_batch_is_smaller_or_dropped)
 Test(loader, lanes_may_be_empty)
 {
     lk_dataset *data = make_data(5, FEW);
-    lk_loader_spec spec = {.batch = 3, .lanes = 4, .lane_begin = 2, .lane_end = 4, .shuffle = true, .n_output = 1};
+    lk_loader_spec spec = {.batch = 3, .lanes = 4, .lane_begin = 2, .lane_end = 4, .shuffle = true};
     lk_loader *loader = make_loader(data, &spec);
     int64_t sizes[4];
 
@@ -301,7 +305,7 @@ Test(loader, lanes_may_be_empty)
 Test(loader, a_batch_larger_than_the_data_is_all_of_it)
 {
     lk_dataset *data = make_data(5, FEW);
-    const lk_loader_spec spec = {.batch = 1 << 30, .lanes = 2, .lane_end = 2, .n_output = 1};
+    const lk_loader_spec spec = {.batch = 1 << 30, .lanes = 2, .lane_end = 2};
     lk_loader *loader = make_loader(data, &spec);
 
     const lk_batch batch = next(loader);
@@ -318,35 +322,64 @@ Test(loader, loss_terms_are_the_labels_of_the_global_batch_that_count)
     file.train = write_test_text("l.csv", "a,y\n0,1\n1,-100\n2,-100\n3,0\n4,2\n5,-100\n6,1\n");
     file.target = "y";
     cr_assert_eq(lk_dataset_open(&file, LK_LOSS_CROSS_ENTROPY, NULL, &data, &none), LK_OK, "%s", lk_error_message());
-    lk_loader_spec spec = {.batch = 4, .lanes = 2, .lane_begin = 1, .lane_end = 2, .ignore_index = -100};
+    lk_loader_spec spec = {.batch = 4, .lanes = 2, .lane_begin = 1, .lane_end = 2,
+                           .loss = {.kind = LK_LOSS_CROSS_ENTROPY, .ignore_index = -100}};
     lk_loader *loader = make_loader(data, &spec);
 
     lk_batch batch = next(loader);
     cr_expect_eq(batch.n_terms, 2, "got %ld, want 2", (long)batch.n_terms);
-    cr_expect(batch.lane[0].label[0] == -100 && batch.lane[0].label[1] == 0);
+    cr_expect(label_of(&batch, 0)[0] == -100 && label_of(&batch, 0)[1] == 0);
     expect_contents(data, &batch, 1);
     batch = next(loader);
     cr_expect_eq(batch.n_terms, 2);
     lk_loader_free(&loader);
 
-    spec.ignore_index = 1;
+    spec.loss.ignore_index = 1;
     loader = make_loader(data, &spec);
     cr_expect_eq(next(loader).n_terms, 3);
     lk_loader_free(&loader);
-    spec.ignore_index = 77;
+    spec.loss.ignore_index = 77;
     loader = make_loader(data, &spec);
     cr_expect_eq(next(loader).n_terms, 4);
     lk_loader_free(&loader);
     lk_dataset_free(&data);
 }
 
+/* Of a set of five numbers, one sample of three. */
 Test(loader, loss_terms_of_several_targets_are_all_numbers)
 {
     lk_dataset *data = make_data(5, FEW);
-    lk_loader_spec spec = {.batch = 2, .lanes = 1, .lane_end = 1, .n_output = 3};
+    lk_loader_spec spec = {.batch = 2, .lanes = 1, .lane_end = 1};
+    data->n = 1;
+    data->n_output = 3;
+    data->sample.field[1].shape[0] = 3;
     lk_loader *loader = make_loader(data, &spec);
 
-    cr_expect_eq(next(loader).n_terms, 6);
+    const lk_batch batch = next(loader);
+    cr_expect_eq(batch.n_terms, 3, "got %ld, want 3", (long)batch.n_terms);
+    cr_expect_eq(memcmp(target_of(&batch, 0), data->target, 3 * sizeof(float)), 0);
+    lk_loader_free(&loader);
+    lk_dataset_free(&data);
+}
+
+/* A model that reads its fields in another order, and one that reads fewer of them. */
+Test(loader, fields_come_in_the_order_of_the_map)
+{
+    lk_dataset *data = make_data(5, FEW);
+    lk_loader_spec spec = {.batch = 5, .lanes = 1, .lane_end = 1, .fields = {.n = 3, .from = {1, -1, 0}}};
+    lk_loader *loader = make_loader(data, &spec);
+
+    lk_batch batch = next(loader);
+    cr_expect_eq(memcmp(batch.lane[0].field[0], data->target, 5 * sizeof(float)), 0, "field 0 is not the target");
+    cr_expect_null(batch.lane[0].field[1], "field 1 is absent");
+    cr_expect_eq(memcmp(batch.lane[0].field[2], data->x, 5 * FEW * sizeof(float)), 0, "field 2 is not x");
+    lk_loader_free(&loader);
+
+    spec.fields = (lk_field_map){.n = 1, .from = {1}};
+    loader = make_loader(data, &spec);
+    batch = next(loader);
+    cr_expect_eq(memcmp(batch.lane[0].field[0], data->target, 5 * sizeof(float)), 0, "field 0 is not the target");
+    cr_expect_null(batch.lane[0].field[1]);
     lk_loader_free(&loader);
     lk_dataset_free(&data);
 }
@@ -359,7 +392,7 @@ Test(loader, every_lane_begins_on_a_cache_line)
 
     const lk_batch batch = next(loader);
     for (int i = 0; i < LANES; i++)
-        cr_expect_eq((uintptr_t)batch.lane[i].x % 64, 0, "lane %d at %p", i, (const void *)batch.lane[i].x);
+        cr_expect_eq((uintptr_t)x_of(&batch, i) % 64, 0, "lane %d at %p", i, batch.lane[i].field[0]);
     lk_loader_free(&loader);
     lk_dataset_free(&data);
 }
@@ -387,10 +420,10 @@ Test(loader, images_are_numbers_when_they_come)
         for (int i = 0; i < LANES; i++)
             for (int64_t k = 0; k < batch.lane[i].n; k++) {
                 const int64_t s = batch.lane[i].sample[k];
-                cr_expect_eq(batch.lane[i].label[k], s % 10);
+                cr_expect_eq(label_of(&batch, i)[k], s % 10);
                 for (int j = 0; j < SIDE * SIDE; j++) {
                     const float want = ((float)bytes[16 + s * SIDE * SIDE + j] / 255.0f - 0.5f) / 0.25f;
-                    cr_assert_eq(batch.lane[i].x[k * SIDE * SIDE + j], want, "sample %ld, pixel %d", (long)s, j);
+                    cr_assert_eq(x_of(&batch, i)[k * SIDE * SIDE + j], want, "sample %ld, pixel %d", (long)s, j);
                 }
             }
     }
@@ -401,8 +434,10 @@ Test(loader, images_are_numbers_when_they_come)
 
 /* ---------------------------------------------------------------------- failures */
 
-static lk_status fail_at_sample_9(const lk_dataset *data, const int64_t *sample, int64_t n, float *x)
+static lk_status fail_at_sample_9(const lk_dataset *data, const int64_t *sample, int64_t n, void *const field[])
 {
+    float *x = field[0];
+
     memset(x, 0, (size_t)n * data->n_input * sizeof *x);
     for (int64_t i = 0; i < n; i++)
         if (sample[i] == 9) return LK_FAIL(LK_ERR_DATA, "record 9 cannot be read");
@@ -416,7 +451,7 @@ Test(loader, an_error_met_while_reading_ahead_comes_with_its_batch)
     for (int f = 0; f < 2; f++) {
         lk_dataset *data = make_data(N, features[f]);
         data->fetch = fail_at_sample_9;
-        lk_loader_spec spec = {.batch = 4, .lanes = 1, .lane_end = 1, .n_output = 1};
+        lk_loader_spec spec = {.batch = 4, .lanes = 1, .lane_end = 1};
         lk_loader *loader = make_loader(data, &spec);
         lk_batch batch;
         next(loader);
