@@ -277,8 +277,8 @@ typedef struct lk_saver lk_saver;
  *
  * One save goes: lk_saver_begin() on every part copies its rows (and on part 0 what the leader alone owns) and returns; a
  * thread writes shard-R-of-N.h5 (on part 0 also leader.h5) into step-N.partial/ and fsyncs it; lk_saver_poll() tells when
- * that is done.  When every part is done, part 0 calls lk_saver_publish(): index.h5, fsync, rename, `latest`, and removal
- * of what `keep` no longer keeps.  Until then the older checkpoints are all that exist. */
+ * that is done.  When every part is done, part 0 calls lk_saver_publish(): index.h5, fsync, rename, links, and removal of
+ * what `keep` no longer keeps.  Until then the older checkpoints are all that exist. */
 lk_status lk_saver_new(const char *dir, int r, int n, int keep, lk_saver **out);
 void      lk_saver_free(lk_saver **saver); /* waits for the thread; an unpublished save stays .partial */
 /* shared: tensors every worker holds alike, cut by rows over the parts.  leader: tensors of part 0 alone (n_leader 0
@@ -292,16 +292,22 @@ bool      lk_saver_busy(const lk_saver *saver);               /* begun and not y
 /* *done: this part is written; then the returned status is that of the writing. */
 lk_status lk_saver_poll(lk_saver *saver, bool *done);
 lk_status lk_saver_wait(lk_saver *saver);                      /* the same, blocking */
-/* Part 0, when all parts are done.  best: this one is kept as the best so far, and `best` links to it. */
-lk_status lk_saver_publish(lk_saver *saver, bool best);
+/* Part 0, when all parts are done.  best: the step that is kept as the best so far, which may be this one; -1: none.
+ * `latest` and `best` are links for people: where they cannot be made, that is told once to warn(arg, message). */
+lk_status lk_saver_publish(lk_saver *saver, int64_t best);
+void      lk_saver_set_warn(lk_saver *saver, void (*warn)(void *arg, const char *message), void *arg);
+/* Part 0, on resuming step `newest`: what a crash left undone behind a rename is done, links and removal.  *best: what the
+ * checkpoint says, -1 where it does not, then what the link says counts; becomes -1 when the step is gone. */
+lk_status lk_saver_mend(lk_saver *saver, int64_t newest, int64_t *best);
 /* Other parts, when part 0 publishes: forget the finished save.  Every part, when a part's writing failed: give the save
  * up; part 0 removes its folder. */
 lk_status lk_saver_finish(lk_saver *saver);
 
 typedef struct lk_checkpoint lk_checkpoint;
 
-/* Opens RUN/checkpoints/step-N (or `latest`, or RUN itself) and verifies it: every file there, its size, the checksum
- * of every data set, all of one run and step.  Errors: LK_ERR_CHECKPOINT naming file and tensor. */
+/* Opens a checkpoint (RUN/checkpoints/step-N, or a link to it) and verifies it: every file there, its size, the checksum
+ * of every data set, all of one run and step.  RUN and RUN/checkpoints mean the newest good one in them.
+ * Errors: LK_ERR_CHECKPOINT naming file and tensor. */
 lk_status lk_checkpoint_open(const char *path, lk_checkpoint **out);
 void      lk_checkpoint_free(lk_checkpoint **checkpoint);
 /* The newest checkpoint under RUN/checkpoints that verifies; *out is NULL when there is none at all.  Each one that
@@ -324,7 +330,11 @@ lk_status lk_checkpoint_load(lk_checkpoint *checkpoint, const lk_ckpt_tensor *te
 lk_status lk_digest(const lk_ckpt_tensor *tensors, size_t n, const char *prefix, char out[33]);
 lk_status lk_checkpoint_digest(lk_checkpoint *checkpoint, const char *prefix, char out[33]);
 
-/* Checkpoints under a directory, oldest first, for `ckpt list`. */
+/* The note by which a checkpoint says which step has the best weights so far. */
+#define LK_NOTE_BEST_STEP "best/step"
+
+/* Checkpoints under a directory, oldest first, for `ckpt list`.  latest: the last of them; best: as the newest readable one
+ * says, or the link where it is of an older program. */
 typedef struct lk_ckpt_entry { char name[64]; int64_t step; int64_t nbytes; bool latest, best; } lk_ckpt_entry;
 lk_status lk_checkpoint_list(const char *dir, lk_ckpt_entry **entries, size_t *n); /* release with free() */
 
@@ -396,6 +406,10 @@ typedef struct lk_metrics lk_metrics;
 lk_status lk_metrics_open(const char *path, const char *const *columns, size_t n, int64_t resume_step,
                           lk_metrics **out);
 void      lk_metrics_free(lk_metrics **metrics);
+/* Lines that the file has, the header left out: what a resumed run kept of an earlier one, and what came since. */
+int64_t   lk_metrics_n_lines(const lk_metrics *metrics);
+/* Brings the lines so far to the disk: a checkpoint that presupposes them is about to be published. */
+lk_status lk_metrics_sync(lk_metrics *metrics);
 /* values[i] NaN is an empty cell.  Each line is flushed. */
 lk_status lk_metrics_write(lk_metrics *metrics, int64_t step, int64_t epoch, const double *values);
 
@@ -416,6 +430,7 @@ const double *lk_metrics_column(const lk_metrics_table *table, const char *name)
 typedef struct lk_journal lk_journal;
 lk_status lk_journal_open(const char *path, bool append, lk_journal **out);
 void      lk_journal_free(lk_journal **journal);
+lk_status lk_journal_sync(lk_journal *journal); /* as lk_metrics_sync() */
 /* event is a word ("lr", "best", "stop", "checkpoint", "resume", "start"); reason is printf form. */
 lk_status lk_journal_write(lk_journal *journal, int64_t step, const char *event, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
@@ -446,6 +461,7 @@ lk_status lk_events_text(lk_events *events, int64_t step, const char *tag, const
 /* The distribution of those of the values that are finite. */
 lk_status lk_events_histogram(lk_events *events, int64_t step, const char *tag, const float *values, size_t n);
 lk_status lk_events_flush(lk_events *events);
+lk_status lk_events_sync(lk_events *events); /* as lk_metrics_sync() */
 
 /* A bar with rate and time left on a terminal, a plain line now and then elsewhere. */
 typedef struct lk_progress lk_progress;

@@ -108,6 +108,8 @@ typedef struct job {
 
 /* LK_OK if every worker passes LK_OK; marks the job's failure as known to all.  Collective. */
 lk_status job_agree(job *j, lk_status mine);
+/* The leader's string on every worker; *text is owned by the caller, NULL where the leader has none.  Collective. */
+lk_status job_share_text(job *j, const char *mine, char **text);
 /* Reads the recipe (or a run's own) on the leader, gives it to all.  Collective. */
 lk_status job_read_recipe(job *j, const options *opt);
 /* The same of `given`, a recipe or a run, by one worker for itself.  Local. */
@@ -152,6 +154,9 @@ lk_status job_check_patterns(job *j);
 lk_status job_enter_stage(job *j, unsigned stage);
 void      job_close(job *j);
 
+/* Opens a checkpoint, or of a run the newest good one; those that are not good are told on the terminal.  Local.
+ * Errors: LK_ERR_CHECKPOINT (there is none). */
+lk_status open_checkpoint(const char *path, lk_checkpoint **out);
 /* Opens a checkpoint on all workers: `path` may be a checkpoint or a run, whose newest good one is meant; *out stays NULL
  * when the run has none.  Collective. */
 lk_status job_open_checkpoint(job *j, const char *path, lk_checkpoint **out);
@@ -198,7 +203,8 @@ command_fn command_train, command_eval, command_predict, command_plan, command_l
 /* lockstep --version: what this program is made of, beside doctor.c. */
 void print_version(void);
 
-/* Set by SIGTERM, SIGUSR1 and SIGINT once signals_install() was called: finish the step, checkpoint, leave with 75. */
+/* Set by the signals that ask to stop (signals.c) once signals_install() was called: finish the step, checkpoint, leave
+ * with 75. */
 void signals_install(void);
 bool signals_stop_requested(void);
 

@@ -180,6 +180,8 @@ static int answer(int argc, char **argv)
     options opt;
     const lk_status words = options_parse(argc, argv, &opt);
 
+    /* A request to stop may come at any time from now on; only training has something to save. */
+    if (words == LK_OK && opt.command && strcmp(opt.command, "train") == 0) signals_install();
     if (words != LK_OK || !is_text(&opt)) return close_output(run(&opt, words));
     if (!lk_launched_first()) return LK_OK;
     const lk_status status = tell(&opt);

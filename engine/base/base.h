@@ -21,6 +21,7 @@ extern "C" {
     X(LK_ERR_CHECKPOINT, 4, "checkpoint")                      \
     X(LK_ERR_NUMBERS, 5, "numbers")                            \
     X(LK_ERR_PEER, 6, "another worker or the network")         \
+    X(LK_ERR_BUSY, 7, "another process trains in the run's folder: try again later") \
     X(LK_STOPPED, 75, "stopped on request")
 
 typedef enum lk_status {

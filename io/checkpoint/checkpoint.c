@@ -37,21 +37,18 @@ static bool exists(const char *dir, const char *name)
     return lk_ckpt_path(path, dir, name) == LK_OK && access(path, F_OK) == 0;
 }
 
-/* The folder behind the path of a step, of `latest`, of a folder of checkpoints, or of a run.  Links are followed
- * once, here: `latest` may move on while the checkpoint is read. */
+/* The folder behind the path of a step or of a link to one.  Links are followed once, here: `latest` may move on while
+ * the checkpoint is read. */
 static lk_status find_folder(const char *path, char **out)
 {
-    char inside[LK_CKPT_PATH_BYTES];
-    const char *name = "";
+    struct stat info;
 
-    if (!exists(path, LK_INDEX_FILE)) {
-        if (exists(path, "checkpoints/latest")) name = "checkpoints/latest";
-        else if (exists(path, "latest")) name = "latest";
-    }
-    LK_TRY(lk_ckpt_path(inside, path, name));
-    *out = realpath(inside, NULL);
-    if (!*out) return LK_FAIL(LK_ERR_CHECKPOINT, "there is no checkpoint at %s: %s", path, strerror(errno));
-    return LK_OK;
+    *out = realpath(path, NULL);
+    if (*out) return LK_OK;
+    const int why = errno;
+    if (why == ENOENT && lstat(path, &info) == 0)
+        return LK_FAIL(LK_ERR_CHECKPOINT, "%s links to a checkpoint that is gone: name the run, for its newest good one", path);
+    return LK_FAIL(LK_ERR_CHECKPOINT, "there is no checkpoint at %s: %s", path, strerror(why));
 }
 
 /* Tensors in a file: the shared ones in every shard, the leader's in the last file. */
@@ -112,7 +109,7 @@ static lk_status open_folder(const char *path, lk_checkpoint *checkpoint)
     return LK_OK;
 }
 
-lk_status lk_checkpoint_open(const char *path, lk_checkpoint **out)
+static lk_status open_exactly(const char *path, lk_checkpoint **out)
 {
     lk_checkpoint *checkpoint = calloc(1, sizeof *checkpoint);
 
@@ -146,7 +143,7 @@ static lk_status newest_of(const char *dir, const int64_t *steps, size_t n,
     for (size_t i = n; i-- > 0;) {
         lk_step_name(name, steps[i], "");
         LK_TRY(lk_ckpt_path(path, dir, name));
-        const lk_status status = lk_checkpoint_open(path, out);
+        const lk_status status = open_exactly(path, out);
 
         if (status == LK_OK) return LK_OK;
         if (status != LK_ERR_CHECKPOINT) return lk_trace(status, __FILE__, __LINE__);
@@ -171,6 +168,21 @@ lk_status lk_checkpoint_newest(const char *dir, void (*warn)(void *arg, const ch
     free(steps);
     LK_TRY(status);
     return LK_OK;
+}
+
+lk_status lk_checkpoint_open(const char *path, lk_checkpoint **out)
+{
+    char dir[LK_CKPT_PATH_BYTES];
+    int64_t *steps;
+    size_t n = 0;
+
+    *out = NULL;
+    if (!exists(path, LK_INDEX_FILE)) {
+        LK_TRY(lk_ckpt_path(dir, path, exists(path, "checkpoints") ? "checkpoints" : ""));
+        if (lk_ckpt_steps(dir, &steps, &n) == LK_OK) free(steps);
+        if (n > 0) return lk_checkpoint_newest(dir, NULL, NULL, out);
+    }
+    return open_exactly(path, out);
 }
 
 /* ------------------------------------------------------------------ reading */

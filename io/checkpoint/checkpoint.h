@@ -4,11 +4,11 @@
  * From the ground up; no file calls one that stands behind it:
  *
  *     checksum.c     XXH3-128 of bytes                    layout.c      the list of tensors of a save
- *     file_header.c  a file's first 512 bytes; writing    folder.c      names, links, removal, the list
+ *     file_header.c  a file's first 512 bytes; writing    folder.c      names, links, removal
  *     shard.c        tensors, or rows of them, in a file  index.c       index.h5; manifest.c reads it
  *     verify.c       is a file whole; if not, what of it  publish.c     partial -> published, `keep`
  *     saver.c        copy, thread, states                 checkpoint.c  open, read, newest
- *     digest.c       one hash of many tensors
+ *     digest.c       one hash of many tensors              list.c        what is there
  *
  * A file of a checkpoint is an HDF5 file behind a user block, which holds the file's header: its name, step, length
  * and XXH3-128, as text (`head -6 shard-00000-of-00004.h5`).  So each file can be verified by itself, and
@@ -95,7 +95,7 @@ bool lk_file_header_parse(const unsigned char block[LK_FILE_HEADER_BYTES], lk_fi
 /* The same header before its checksum was known. */
 lk_file_header lk_file_header_unsigned(const lk_file_header *header);
 /* Writes the header of the image and writes it to DIR/FILE, to the disk.  A file that could not be written is removed.
- * Errors: LK_ERR_CHECKPOINT with the path, the bytes written and the system's reason. */
+ * Errors: LK_ERR_SYSTEM with the path, the bytes written and the system's reason. */
 lk_status lk_ckpt_file_write(const char *dir, const char *file, int64_t step, size_t extents, lk_h5_image *image);
 
 /* ------------------------------------------------------------------- verify */
@@ -192,8 +192,10 @@ void      lk_step_name(char out[LK_FILE_NAME_BYTES], int64_t step, const char *s
 lk_status lk_ckpt_steps(const char *dir, int64_t **out, size_t *n);
 /* Step that a link names, -1 when there is no such link or what it names is gone. */
 int64_t   lk_link_step(const char *dir, const char *link);
-/* Points a link at a step, at once. */
+/* Points a link at a step, at once.  Errors: LK_ERR_SYSTEM: there are no links here, or something else has the name. */
 lk_status lk_link_set(const char *dir, const char *link, int64_t step);
+/* A published step, good or not. */
+bool      lk_step_exists(const char *dir, int64_t step);
 /* Removes a folder and what is in it; one that is absent is no error. */
 lk_status lk_remove_tree(const char *path);
 /* Renames a published step first, so that half of it is never taken for a checkpoint, then removes it. */
@@ -203,8 +205,11 @@ lk_status lk_clear_leftovers(const char *dir);
 
 /* ------------------------------------------------------------------ publish */
 
-/* All parts of step-N.partial are written: completes it with index.h5, gives it its name, sets the links and removes
- * what `keep` does not keep. */
-lk_status lk_publish(const char *dir, int64_t step, int parts, lk_index *index, int keep, bool best);
+/* All parts of step-N.partial are written: completes it with index.h5 and gives it its name. */
+lk_status lk_publish(const char *dir, int64_t step, int parts, lk_index *index);
+/* `latest` and, where best is a step, `best`: whatever they were. */
+lk_status lk_links_set(const char *dir, int64_t latest, int64_t best);
+/* Removes the steps before `step` that `keep` does not keep, except the best. */
+lk_status lk_prune(const char *dir, int64_t step, int keep, int64_t best);
 
 #endif

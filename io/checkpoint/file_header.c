@@ -6,6 +6,7 @@
  * errno here, and HDF5 never sees it.
  */
 #include "io/checkpoint/checkpoint.h"
+#include "io/file/files.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -13,8 +14,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
-
-static const mode_t FILE_MODE = 0666; /* the umask takes away what it should */
 
 #define SEAL_FORM                                             \
     "Lockstep checkpoint: HDF5 starts at byte 512\n"          \
@@ -50,34 +49,19 @@ bool lk_file_header_parse(const unsigned char block[LK_FILE_HEADER_BYTES], lk_fi
     return memcmp(block, again, LK_FILE_HEADER_BYTES) == 0;
 }
 
-/* Returns bytes written; fewer than nbytes with errno set when that failed. */
-static size_t write_all(int fd, const unsigned char *bytes, size_t nbytes)
-{
-    size_t done = 0;
-
-    while (done < nbytes) {
-        const ssize_t n = write(fd, bytes + done, nbytes - done);
-
-        if (n < 0 && errno == EINTR) continue;
-        if (n < 0) break;
-        done += (size_t)n;
-    }
-    return done;
-}
-
 static lk_status write_file(const char *path, const lk_h5_image *image)
 {
-    const int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, FILE_MODE);
+    const int fd = lk_open(path, O_WRONLY | O_CREAT | O_TRUNC);
 
-    if (fd < 0) return LK_FAIL(LK_ERR_CHECKPOINT, "cannot make %s: %s", path, strerror(errno));
-    const size_t done = write_all(fd, image->bytes, image->nbytes);
-    bool good = done == image->nbytes && fsync(fd) == 0;
+    if (fd < 0) return LK_FAIL(LK_ERR_SYSTEM, "cannot make %s: %s", path, strerror(errno));
+    const size_t done = lk_write_all(fd, image->bytes, image->nbytes);
+    bool good = done == image->nbytes && lk_fsync(fd) == 0;
     int why = errno;
 
-    if (close(fd) != 0 && good) good = false, why = errno;
+    if (lk_close(fd) != 0 && good) good = false, why = errno;
     if (good) return LK_OK;
     unlink(path);
-    return LK_FAIL(LK_ERR_CHECKPOINT, "cannot write %s: %s after %zu of %zu bytes%s", path, strerror(why), done,
+    return LK_FAIL(LK_ERR_SYSTEM, "cannot write %s: %s after %zu of %zu bytes%s", path, strerror(why), done,
                    image->nbytes, why == ENOSPC || why == EDQUOT ? ": make room, or keep fewer checkpoints" : "");
 }
 

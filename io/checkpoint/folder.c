@@ -1,8 +1,11 @@
 /*
- * The folder of checkpoints: names of steps, links, removal, and the list of what is there.
+ * The folder of checkpoints: names of steps, links, removal.
  *
  *     step-00001200            published            step-00001200.partial    being written
  *     latest -> step-00001200  and best             step-00001200.deleting   being removed
+ *
+ * The links are for people.  Nothing here believes them: which checkpoint is the newest is told by the names, which the
+ * best by what the newest says of itself.  So a file system without links, or a copy that turned them into folders, will do.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -106,15 +109,27 @@ lk_status lk_link_set(const char *dir, const char *link, int64_t step)
 {
     char path[LK_CKPT_PATH_BYTES], temporary[LK_CKPT_PATH_BYTES];
     char name[LK_FILE_NAME_BYTES], temporary_name[LK_FILE_NAME_BYTES];
+    struct stat info;
 
     lk_step_name(name, step, "");
     snprintf(temporary_name, sizeof temporary_name, "%s" PARTIAL, link);
     LK_TRY(lk_ckpt_path(path, dir, link));
     LK_TRY(lk_ckpt_path(temporary, dir, temporary_name));
+    if (lstat(path, &info) == 0 && !S_ISLNK(info.st_mode))
+        return LK_FAIL(LK_ERR_SYSTEM, "%s is no link, as after a copy that follows links, and stays what it is: remove it",
+                       path);
     unlink(temporary); /* what a crash may have left */
-    if (symlink(name, temporary) != 0 || rename(temporary, path) != 0)
-        return LK_FAIL(LK_ERR_CHECKPOINT, "cannot link %s to %s: %s", path, name, strerror(errno));
+    if (symlink(name, temporary) != 0 || lk_rename(temporary, path) != 0)
+        return LK_FAIL(LK_ERR_SYSTEM, "cannot link %s to %s: %s", path, name, strerror(errno));
     return LK_OK;
+}
+
+bool lk_step_exists(const char *dir, int64_t step)
+{
+    char path[LK_CKPT_PATH_BYTES], name[LK_FILE_NAME_BYTES];
+
+    lk_step_name(name, step, "");
+    return lk_ckpt_path(path, dir, name) == LK_OK && access(path, F_OK) == 0;
 }
 
 static int remove_entry(const char *path, const struct stat *info, int kind, struct FTW *place)
@@ -126,7 +141,7 @@ static int remove_entry(const char *path, const struct stat *info, int kind, str
 lk_status lk_remove_tree(const char *path)
 {
     if (nftw(path, remove_entry, OPEN_FOLDERS, FTW_DEPTH | FTW_PHYS) != 0 && errno != ENOENT)
-        return LK_FAIL(LK_ERR_CHECKPOINT, "cannot remove %s: %s", path, strerror(errno));
+        return LK_FAIL(LK_ERR_SYSTEM, "cannot remove %s: %s", path, strerror(errno));
     return LK_OK;
 }
 
@@ -140,8 +155,8 @@ lk_status lk_step_remove(const char *dir, int64_t step)
     LK_TRY(lk_ckpt_path(path, dir, name));
     LK_TRY(lk_ckpt_path(deleting, dir, deleting_name));
     LK_TRY(lk_remove_tree(deleting));
-    if (rename(path, deleting) != 0)
-        return LK_FAIL(LK_ERR_CHECKPOINT, "cannot rename %s to remove it: %s", path, strerror(errno));
+    if (lk_rename(path, deleting) != 0)
+        return LK_FAIL(LK_ERR_SYSTEM, "cannot rename %s to remove it: %s", path, strerror(errno));
     LK_TRY(lk_remove_tree(deleting));
     return LK_OK;
 }
@@ -174,42 +189,5 @@ lk_status lk_clear_leftovers(const char *dir)
     const lk_status status = clear(folder, dir);
     closedir(folder);
     LK_TRY(status);
-    return LK_OK;
-}
-
-/* --------------------------------------------------------------------- list */
-
-/* Bytes of the files in a folder; one that just went away counts nothing. */
-static int64_t bytes_in(const char *path)
-{
-    DIR *folder = opendir(path);
-    struct stat info;
-    char file[LK_CKPT_PATH_BYTES];
-    int64_t nbytes = 0;
-
-    if (!folder) return 0;
-    for (const struct dirent *entry; (entry = readdir(folder));)
-        if (lk_ckpt_path(file, path, entry->d_name) == LK_OK && stat(file, &info) == 0 && S_ISREG(info.st_mode))
-            nbytes += info.st_size;
-    closedir(folder);
-    return nbytes;
-}
-
-lk_status lk_checkpoint_list(const char *dir, lk_ckpt_entry **entries, size_t *n)
-{
-    const int64_t latest = lk_link_step(dir, "latest"), best = lk_link_step(dir, "best");
-    char path[LK_CKPT_PATH_BYTES];
-    int64_t *steps;
-
-    LK_TRY(lk_ckpt_steps(dir, &steps, n));
-    lk_ckpt_entry *entry = calloc(*n + 1, sizeof *entry);
-    for (size_t i = 0; entry && i < *n; i++) {
-        entry[i] = (lk_ckpt_entry){.step = steps[i], .latest = steps[i] == latest, .best = steps[i] == best};
-        lk_step_name(entry[i].name, steps[i], "");
-        if (lk_ckpt_path(path, dir, entry[i].name) == LK_OK) entry[i].nbytes = bytes_in(path);
-    }
-    free(steps);
-    LK_TRY_ALLOC(entry, (*n + 1) * sizeof *entry);
-    *entries = entry;
     return LK_OK;
 }

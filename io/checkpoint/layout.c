@@ -21,7 +21,10 @@ bool lk_tensor_same_shape(const lk_ckpt_tensor *a, const lk_ckpt_tensor *b)
 
 static lk_status check(const lk_ckpt_tensor *tensor)
 {
-    bool good = tensor->path && *tensor->path && tensor->ndim >= 0 && tensor->ndim <= LK_CKPT_DIMS;
+    if (tensor->ndim > LK_CKPT_DIMS)
+        return LK_FAIL(LK_ERR_USAGE, "tensor %s has %d dimensions; a checkpoint of format %d holds %d", tensor->path,
+                       tensor->ndim, LK_CKPT_FORMAT, LK_CKPT_DIMS);
+    bool good = tensor->path && *tensor->path && tensor->ndim >= 0;
 
     for (int d = 0; good && d < tensor->ndim; d++) good = tensor->shape[d] >= 0;
     if (!good || (size_t)lk_tensor_rows(tensor) * lk_tensor_row_elems(tensor) != tensor->n_elem)

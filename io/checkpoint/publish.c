@@ -53,14 +53,37 @@ static lk_status give_name(const char *dir, const char *partial, const char *pat
         if (renameat2(AT_FDCWD, partial, AT_FDCWD, path, RENAME_EXCHANGE) == 0) return lk_remove_tree(partial);
         LK_TRY(lk_step_remove(dir, step));
     }
-    if (rename(partial, path) != 0)
-        return LK_FAIL(LK_ERR_CHECKPOINT, "cannot rename %s to %s: %s", partial, path, strerror(errno));
+    if (lk_rename(partial, path) != 0)
+        return LK_FAIL(LK_ERR_SYSTEM, "cannot rename %s to %s: %s", partial, path, strerror(errno));
     return LK_OK;
 }
 
-static lk_status remove_old(const char *dir, int64_t step, int keep, const int64_t *steps, size_t n)
+lk_status lk_publish(const char *dir, int64_t step, int parts, lk_index *index)
 {
-    const int64_t best = lk_link_step(dir, "best");
+    char partial[LK_CKPT_PATH_BYTES], path[LK_CKPT_PATH_BYTES], name[LK_FILE_NAME_BYTES];
+
+    lk_step_name(name, step, ".partial");
+    LK_TRY(lk_ckpt_path(partial, dir, name));
+    lk_step_name(name, step, "");
+    LK_TRY(lk_ckpt_path(path, dir, name));
+    LK_TRY(write_index(partial, step, parts, index));
+    LK_TRY(give_name(dir, partial, path, step));
+    LK_TRY(lk_sync_dir(dir));
+    return LK_OK;
+}
+
+lk_status lk_links_set(const char *dir, int64_t latest, int64_t best)
+{
+    LK_TRY(lk_link_set(dir, "latest", latest));
+    if (best >= 0) LK_TRY(lk_link_set(dir, "best", best));
+    LK_TRY(lk_sync_dir(dir));
+    return LK_OK;
+}
+
+/* ------------------------------------------------------------------ pruning */
+
+static lk_status remove_old(const char *dir, int64_t step, int keep, int64_t best, const int64_t *steps, size_t n)
+{
     int kept = 0;
 
     for (size_t i = n; i-- > 0;) {
@@ -74,32 +97,14 @@ static lk_status remove_old(const char *dir, int64_t step, int keep, const int64
     return LK_OK;
 }
 
-static lk_status prune(const char *dir, int64_t step, int keep)
+lk_status lk_prune(const char *dir, int64_t step, int keep, int64_t best)
 {
     int64_t *steps;
     size_t n;
 
     LK_TRY(lk_ckpt_steps(dir, &steps, &n));
-    const lk_status status = remove_old(dir, step, keep, steps, n);
+    const lk_status status = remove_old(dir, step, keep, best, steps, n);
     free(steps);
     LK_TRY(status);
-    return LK_OK;
-}
-
-lk_status lk_publish(const char *dir, int64_t step, int parts, lk_index *index, int keep, bool best)
-{
-    char partial[LK_CKPT_PATH_BYTES], path[LK_CKPT_PATH_BYTES], name[LK_FILE_NAME_BYTES];
-
-    lk_step_name(name, step, ".partial");
-    LK_TRY(lk_ckpt_path(partial, dir, name));
-    lk_step_name(name, step, "");
-    LK_TRY(lk_ckpt_path(path, dir, name));
-    LK_TRY(write_index(partial, step, parts, index));
-    LK_TRY(give_name(dir, partial, path, step));
-    LK_TRY(lk_sync_dir(dir));
-    LK_TRY(lk_link_set(dir, "latest", step));
-    if (best) LK_TRY(lk_link_set(dir, "best", step));
-    LK_TRY(lk_sync_dir(dir));
-    LK_TRY(prune(dir, step, keep));
     return LK_OK;
 }

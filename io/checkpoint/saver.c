@@ -18,13 +18,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "io/checkpoint/checkpoint.h"
 #include "io/file/files.h"
 
 enum { MESSAGE_BYTES = 2048 };
-static const mode_t DIR_MODE = 0777; /* the umask takes away what it should */
 
 typedef enum state { IDLE, WRITING, WRITTEN } state;
 
@@ -33,6 +31,10 @@ struct lk_saver {
     int r, n, keep;
     lk_shard shard, leader;           /* leader and index: part 0 alone */
     lk_index index;
+
+    void (*warn)(void *arg, const char *message); /* NULL: nobody is told */
+    void *warn_arg;
+    bool warned;                      /* that links cannot be set: once is enough */
 
     lk_status (*ready)(void *arg);    /* the source; NULL: tensors are there when a save begins */
     void *ready_arg;
@@ -85,8 +87,8 @@ static lk_status write_files(lk_saver *saver)
         LK_TRY(saver->ready(saver->ready_arg));
         copy_tensors(saver, saver->late[0], saver->late[1]);
     }
-    if (mkdir(saver->partial, DIR_MODE) != 0 && errno != EEXIST)
-        return LK_FAIL(LK_ERR_CHECKPOINT, "cannot make the folder %s: %s", saver->partial, strerror(errno));
+    if (lk_mkdir(saver->partial) != 0 && errno != EEXIST)
+        return LK_FAIL(LK_ERR_SYSTEM, "cannot make the folder %s: %s", saver->partial, strerror(errno));
     lk_shard_name(name, saver->r, saver->n);
     lk_shard_check(&saver->shard);
     LK_TRY(lk_ckpt_file_write(saver->partial, name, saver->step, saver->shard.extents_offset, &saver->shard.image));
@@ -231,12 +233,43 @@ lk_status lk_saver_wait(lk_saver *saver)
     return result(saver);
 }
 
-lk_status lk_saver_publish(lk_saver *saver, bool best)
+void lk_saver_set_warn(lk_saver *saver, void (*warn)(void *arg, const char *message), void *arg)
+{
+    saver->warn = warn;
+    saver->warn_arg = arg;
+}
+
+/* Links are a convenience: a run does not end for want of them. */
+static void set_links(lk_saver *saver, int64_t latest, int64_t best)
+{
+    if (lk_links_set(saver->dir, latest, best) == LK_OK || saver->warned) return;
+    saver->warned = true;
+    if (saver->warn) saver->warn(saver->warn_arg, lk_error_message());
+}
+
+lk_status lk_saver_mend(lk_saver *saver, int64_t newest, int64_t *best)
+{
+    if (*best < 0) *best = lk_link_step(saver->dir, "best");
+    else if (!lk_step_exists(saver->dir, *best)) *best = -1;
+    set_links(saver, newest, *best);
+    LK_TRY(lk_prune(saver->dir, newest, saver->keep, *best));
+    return LK_OK;
+}
+
+static lk_status publish(lk_saver *saver, int64_t best)
+{
+    LK_TRY(lk_saver_wait(saver));
+    LK_TRY(lk_publish(saver->dir, saver->step, saver->n, &saver->index));
+    set_links(saver, saver->step, best);
+    LK_TRY(lk_prune(saver->dir, saver->step, saver->keep, best));
+    return LK_OK;
+}
+
+lk_status lk_saver_publish(lk_saver *saver, int64_t best)
 {
     if (saver->r != 0) return LK_FAIL(LK_ERR_USAGE, "part %d cannot publish: part 0 does", saver->r);
     if (saver->state == IDLE) return LK_FAIL(LK_ERR_CHECKPOINT, "there is no save to publish");
-    lk_status status = lk_saver_wait(saver);
-    if (status == LK_OK) status = lk_publish(saver->dir, saver->step, saver->n, &saver->index, saver->keep, best);
+    lk_status status = publish(saver, best);
     if (status != LK_OK) {
         char message[MESSAGE_BYTES];
 

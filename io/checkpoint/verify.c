@@ -31,12 +31,12 @@ static lk_status open_file(const char *path, int *fd, size_t *nbytes)
 {
     struct stat info;
 
-    *fd = open(path, O_RDONLY | O_CLOEXEC);
+    *fd = lk_open(path, O_RDONLY);
     if (*fd < 0 && errno == ENOENT) return LK_FAIL(LK_ERR_CHECKPOINT, "%s is missing: " ADVICE, path);
     if (*fd < 0) return LK_FAIL(LK_ERR_CHECKPOINT, "cannot open %s: %s", path, strerror(errno));
     if (fstat(*fd, &info) != 0) {
         const int why = errno;
-        close(*fd);
+        lk_close(*fd);
         return LK_FAIL(LK_ERR_CHECKPOINT, "cannot ask for the size of %s: %s", path, strerror(why));
     }
     *nbytes = (size_t)info.st_size;
@@ -189,7 +189,7 @@ lk_status lk_ckpt_file_verify(const char *dir, const char *file, const lk_file_h
     LK_TRY(lk_ckpt_path(path, dir, file));
     LK_TRY(open_file(path, &fd, &found.nbytes));
     const lk_status status = verify(fd, path, file, &found, expected, tensors, n);
-    close(fd);
+    lk_close(fd);
     LK_TRY(status);
     return LK_OK;
 }
@@ -209,7 +209,7 @@ lk_status lk_ckpt_file_peek(const char *dir, const char *file, int64_t step, lk_
     const ssize_t n = lk_read_at(fd, block, LK_FILE_HEADER_BYTES, 0);
     const int why = errno;
 
-    close(fd);
+    lk_close(fd);
     if (n < 0) return LK_FAIL(LK_ERR_CHECKPOINT, "cannot read %s: %s", path, strerror(why));
     if (n != LK_FILE_HEADER_BYTES || !lk_file_header_parse(block, out) || out->nbytes != nbytes || out->step != step ||
         strcmp(out->file, file) != 0)

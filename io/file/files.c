@@ -17,17 +17,32 @@
 
 #include "io/io.h"
 
-static const mode_t FILE_MODE = 0666, DIR_MODE = 0777; /* the umask takes away what it should */
+static lk_status sync_dir_of(const char *path)
+{
+    char *dir = lk_dir_of(path);
+
+    LK_TRY_ALLOC(dir, strlen(path) + 1);
+    const lk_status status = lk_sync_dir(dir);
+    free(dir);
+    return status;
+}
+
+static const char *why_not_made(const char *path, int why)
+{
+    struct stat info;
+
+    if (why != EEXIST) return strerror(why);
+    return stat(path, &info) == 0 ? "a file of that name is there" : "a link to nothing of that name is there";
+}
 
 static lk_status make_dir(const char *path)
 {
     struct stat info;
 
-    if (mkdir(path, DIR_MODE) == 0) return LK_OK;
+    if (lk_mkdir(path) == 0) return sync_dir_of(path);
     const int why = errno;
     if (why == EEXIST && stat(path, &info) == 0 && S_ISDIR(info.st_mode)) return LK_OK;
-    return LK_FAIL(LK_ERR_SYSTEM, "cannot make the folder %s: %s", path,
-                   why == EEXIST ? "a file of that name is there" : strerror(why));
+    return LK_FAIL(LK_ERR_SYSTEM, "cannot make the folder %s: %s", path, why_not_made(path, why));
 }
 
 lk_status lk_make_dirs(const char *path)
@@ -46,21 +61,18 @@ lk_status lk_make_dirs(const char *path)
     return status;
 }
 
-static lk_status sync_path(const char *path, int flags)
+lk_status lk_sync_dir(const char *path)
 {
-    const int fd = open(path, flags | O_CLOEXEC);
+    const int fd = lk_open(path, O_RDONLY | O_DIRECTORY);
 
     if (fd < 0) return LK_FAIL(LK_ERR_SYSTEM, "cannot open %s to write it to the disk: %s", path, strerror(errno));
     /* Some file systems know no fsync of folders and say EINVAL: they order names by themselves. */
-    const bool failed = fsync(fd) != 0 && !(errno == EINVAL && (flags & O_DIRECTORY));
+    const bool failed = lk_fsync(fd) != 0 && errno != EINVAL;
     const int why = errno;
-    close(fd);
+    lk_close(fd);
     if (failed) return LK_FAIL(LK_ERR_SYSTEM, "cannot write %s to the disk: %s", path, strerror(why));
     return LK_OK;
 }
-
-lk_status lk_sync_file(const char *path) { return sync_path(path, O_RDONLY); }
-lk_status lk_sync_dir(const char *path) { return sync_path(path, O_RDONLY | O_DIRECTORY); }
 
 char *lk_dir_of(const char *path)
 {
@@ -73,18 +85,12 @@ char *lk_dir_of(const char *path)
 /* Writes, syncs and closes; errno tells what went wrong. */
 static bool write_whole(const char *path, const char *text, size_t nbytes)
 {
-    const int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, FILE_MODE);
-    bool good = fd >= 0;
+    const int fd = lk_open(path, O_WRONLY | O_CREAT | O_TRUNC);
 
-    while (good && nbytes > 0) {
-        const ssize_t n = write(fd, text, nbytes);
-        if (n < 0 && errno == EINTR) continue;
-        good = n >= 0;
-        if (good) text += n, nbytes -= (size_t)n;
-    }
-    good = good && fsync(fd) == 0;
+    if (fd < 0) return false;
+    const bool good = lk_write_all(fd, text, nbytes) == nbytes && lk_fsync(fd) == 0;
     const int why = errno;
-    if (fd >= 0 && close(fd) != 0) return false;
+    if (lk_close(fd) != 0) return false;
     errno = why;
     return good;
 }
@@ -98,7 +104,7 @@ lk_status lk_write_file_atomic(const char *path, const char *text, size_t nbytes
         free(dir);
         return LK_FAIL(LK_ERR_SYSTEM, "out of memory: the name of %s", path);
     }
-    if (!write_whole(temporary, text, nbytes) || rename(temporary, path) != 0) {
+    if (!write_whole(temporary, text, nbytes) || lk_rename(temporary, path) != 0) {
         status = LK_FAIL(LK_ERR_SYSTEM, "cannot write %s: %s", path, strerror(errno));
         unlink(temporary);
     } else {
@@ -111,7 +117,8 @@ lk_status lk_write_file_atomic(const char *path, const char *text, size_t nbytes
 
 lk_status lk_read_file(const char *path, char **text, size_t *nbytes)
 {
-    FILE *file = fopen(path, "rbe"), *memory = NULL;
+    const int fd = lk_open(path, O_RDONLY);
+    FILE *file = fd < 0 ? NULL : fdopen(fd, "rb"), *memory = NULL;
     size_t n = 0;
     char block[1 << 14];
 
@@ -133,17 +140,23 @@ lk_status lk_read_file(const char *path, char **text, size_t *nbytes)
     return LK_OK;
 }
 
-ssize_t lk_read_at(int fd, void *out, size_t nbytes, size_t place)
+lk_status lk_open_append(const char *path, bool keep, FILE **out)
 {
-    size_t done = 0;
+    const int fd = lk_open(path, O_WRONLY | O_CREAT | O_APPEND | (keep ? 0 : O_TRUNC));
 
-    while (done < nbytes) {
-        const ssize_t n = pread(fd, (char *)out + done, nbytes - done, (off_t)(place + done));
+    *out = fd < 0 ? NULL : fdopen(fd, "a");
+    const int why = errno;
+    if (fd >= 0 && !*out) lk_close(fd);
+    if (!*out) return LK_FAIL(LK_ERR_SYSTEM, "cannot write %s: %s", path, strerror(why));
+    const lk_status status = sync_dir_of(path);
+    if (status == LK_OK) return LK_OK;
+    fclose(*out);
+    *out = NULL;
+    return status;
+}
 
-        if (n < 0 && errno == EINTR) continue;
-        if (n < 0) return -1;
-        if (n == 0) break;
-        done += (size_t)n;
-    }
-    return (ssize_t)done;
+lk_status lk_sync_stream(FILE *stream, const char *path)
+{
+    if (fflush(stream) == 0 && !ferror(stream) && lk_fsync(fileno(stream)) == 0) return LK_OK;
+    return LK_FAIL(LK_ERR_SYSTEM, "cannot write %s to the disk: %s", path, strerror(errno));
 }

@@ -1,8 +1,9 @@
 /*
  * journal.jsonl: every decision of a run with its step and reason, one JSON object a line.
  *
- * Each line is handed to the system at once, so a crash loses at most the line being written.  What it leaves of one
- * is taken off when the run resumes, and the file stays readable line by line.
+ * Each line is handed to the system at once, so a crash of the program loses at most the line being written; one of the
+ * machine, what came after the last checkpoint (lk_journal_sync()).  What it leaves of a line is taken off when the run
+ * resumes, and the file stays readable line by line.
  */
 #include <errno.h>
 #include <stdarg.h>
@@ -42,11 +43,11 @@ lk_status lk_journal_open(const char *path, bool append, lk_journal **out)
     lk_journal *journal = calloc(1, sizeof *journal);
     LK_TRY_ALLOC(journal, sizeof *journal);
     journal->path = strdup(path);
-    journal->file = fopen(path, append ? "ae" : "we");
-    if (!journal->path || !journal->file) {
-        const lk_status status = LK_FAIL(LK_ERR_SYSTEM, "cannot write the journal %s: %s", path, strerror(errno));
+    const lk_status status = journal->path ? lk_open_append(path, append, &journal->file)
+                                           : LK_FAIL(LK_ERR_SYSTEM, "out of memory: the name of %s", path);
+    if (status != LK_OK) {
         lk_journal_free(&journal);
-        return status;
+        return lk_trace(status, __FILE__, __LINE__);
     }
     *out = journal;
     return LK_OK;
@@ -59,6 +60,8 @@ void lk_journal_free(lk_journal **journal)
     free((*journal)->path);
     lk_free(journal);
 }
+
+lk_status lk_journal_sync(lk_journal *journal) { return lk_sync_stream(journal->file, journal->path); }
 
 /* "2025-01-31T08:15:00.250Z" */
 static void write_time(char *text, size_t nbytes)

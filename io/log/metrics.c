@@ -17,6 +17,7 @@ struct lk_metrics {
     FILE *file; /* owned */
     char *path; /* owned */
     size_t n;   /* columns behind step and epoch */
+    int64_t n_lines; /* without the header */
 };
 
 /* "step,epoch,COLUMN,...\n"; release with free(). */
@@ -52,7 +53,15 @@ static size_t keep_lines(char *text, size_t header_bytes, int64_t last_step)
     return (size_t)(kept - text);
 }
 
-static lk_status cut_back(const char *path, const char *header, int64_t last_step)
+static int64_t count_lines(const char *text, size_t nbytes)
+{
+    int64_t n = 0;
+
+    for (size_t i = 0; i < nbytes; i++) n += text[i] == '\n';
+    return n;
+}
+
+static lk_status cut_back(const char *path, const char *header, int64_t last_step, int64_t *n_lines)
 {
     char *text;
     size_t nbytes;
@@ -64,19 +73,23 @@ static lk_status cut_back(const char *path, const char *header, int64_t last_ste
                          path, (int)strcspn(text, "\n"), text, (int)strcspn(header, "\n"), header);
     else if (nbytes == 0)
         status = lk_write_file_atomic(path, header, strlen(header));
-    else
-        status = lk_write_file_atomic(path, text, keep_lines(text, strlen(header), last_step));
+    else {
+        const size_t kept = keep_lines(text, strlen(header), last_step);
+
+        *n_lines = count_lines(text, kept) - 1;
+        status = lk_write_file_atomic(path, text, kept);
+    }
     free(text);
     return status;
 }
 
-static lk_status open_file(const char *path, const char *header, int64_t resume_step, FILE **out)
+static lk_status open_file(lk_metrics *metrics, const char *header, int64_t resume_step)
 {
-    if (resume_step >= 0 && access(path, F_OK) == 0) LK_TRY(cut_back(path, header, resume_step));
+    const char *path = metrics->path;
+
+    if (resume_step >= 0 && access(path, F_OK) == 0) LK_TRY(cut_back(path, header, resume_step, &metrics->n_lines));
     else LK_TRY(lk_write_file_atomic(path, header, strlen(header)));
-    *out = fopen(path, "ae");
-    if (!*out) return LK_FAIL(LK_ERR_SYSTEM, "cannot write %s: %s", path, strerror(errno));
-    return LK_OK;
+    return lk_open_append(path, true, &metrics->file);
 }
 
 lk_status lk_metrics_open(const char *path, const char *const *columns, size_t n, int64_t resume_step,
@@ -91,7 +104,7 @@ lk_status lk_metrics_open(const char *path, const char *const *columns, size_t n
     if (!header || !metrics || !metrics->path)
         status = LK_FAIL(LK_ERR_SYSTEM, "out of memory: the columns of %s", path);
     else
-        status = open_file(path, header, resume_step, &metrics->file);
+        status = open_file(metrics, header, resume_step);
     free(header);
     if (status != LK_OK) {
         lk_metrics_free(&metrics);
@@ -109,6 +122,9 @@ void lk_metrics_free(lk_metrics **metrics)
     free((*metrics)->path);
     lk_free(metrics);
 }
+
+int64_t lk_metrics_n_lines(const lk_metrics *metrics) { return metrics->n_lines; }
+lk_status lk_metrics_sync(lk_metrics *metrics) { return lk_sync_stream(metrics->file, metrics->path); }
 
 static void write_number(FILE *file, double value)
 {
@@ -131,5 +147,6 @@ lk_status lk_metrics_write(lk_metrics *metrics, int64_t step, int64_t epoch, con
     fputc('\n', metrics->file);
     if (fflush(metrics->file) != 0 || ferror(metrics->file))
         return LK_FAIL(LK_ERR_SYSTEM, "cannot write %s: %s", metrics->path, strerror(errno));
+    metrics->n_lines++;
     return LK_OK;
 }

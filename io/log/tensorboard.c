@@ -16,6 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "io/file/files.h"
 #include "io/log/event.pb-c.h"
 #include "io/log/histogram.h"
 #include "io/io.h"
@@ -93,6 +94,8 @@ lk_status lk_events_flush(lk_events *events)
     events->flushed = now();
     return fflush(events->file) == 0 && !ferror(events->file) ? LK_OK : fail_write(events);
 }
+
+lk_status lk_events_sync(lk_events *events) { return lk_sync_stream(events->file, events->path); }
 
 static lk_status write_some(lk_events *events, int64_t step, const char *const *tags, const double *values, size_t n)
 {
@@ -220,8 +223,7 @@ static lk_status open_file(lk_events *events, const char *dir)
         events->path = NULL;
         return LK_FAIL(LK_ERR_SYSTEM, "out of memory: the name of an event file in %s", dir);
     }
-    events->file = fopen(events->path, "wbe");
-    if (!events->file) return fail_write(events);
+    LK_TRY(lk_open_append(events->path, false, &events->file));
     events->buffer = malloc(FILE_BUFFER_BYTES);
     events->scratch = malloc(SCRATCH_BYTES);
     LK_TRY_ALLOC(events->buffer, FILE_BUFFER_BYTES);

@@ -26,8 +26,9 @@
 srun --mpi=pmix --cpu-bind=cores --kill-on-bad-exit=0 --wait=30 build/lockstep train "$@" --resume
 status=$?
 
-if [ "$status" -eq 75 ]; then
-    echo "stopped on request: the job queues up again"
+# 75: stopped on request.  7: an earlier job still trains in the run's folder, and will have ended soon.
+if [ "$status" -eq 75 ] || [ "$status" -eq 7 ]; then
+    echo "status $status: the job queues up again"
     scontrol requeue "$SLURM_JOB_ID"
 fi
 exit "$status"

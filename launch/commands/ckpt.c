@@ -11,16 +11,6 @@ enum { PATH_BYTES = 4096 };
 
 typedef lk_status verb_fn(const options *opt);
 
-/* RUN means RUN/checkpoints/latest. */
-static lk_status open_path(const char *path, lk_checkpoint **out)
-{
-    char latest[PATH_BYTES];
-    struct stat info;
-
-    snprintf(latest, sizeof latest, "%s/checkpoints/latest", path);
-    return lk_checkpoint_open(stat(latest, &info) == 0 ? latest : path, out);
-}
-
 static lk_status verb_list(const options *opt)
 {
     char dir[PATH_BYTES];
@@ -42,7 +32,7 @@ static lk_status verb_show(const options *opt)
 {
     lk_checkpoint *ckpt = NULL;
 
-    LK_TRY(open_path(opt->positional[1], &ckpt));
+    LK_TRY(open_checkpoint(opt->positional[1], &ckpt));
     const lk_status status = opt->against ? show_against(ckpt, opt) : show_checkpoint(ckpt);
     lk_checkpoint_free(&ckpt);
     return status;
@@ -52,7 +42,7 @@ static lk_status verb_verify(const options *opt)
 {
     lk_checkpoint *ckpt = NULL;
 
-    LK_TRY(open_path(opt->positional[1], &ckpt));
+    LK_TRY(open_checkpoint(opt->positional[1], &ckpt));
     printf("%s: every file, size and checksum is right; %zu tensors\n", lk_checkpoint_path(ckpt),
            lk_checkpoint_n_tensors(ckpt));
     lk_checkpoint_free(&ckpt);
@@ -64,7 +54,7 @@ static lk_status verb_digest(const options *opt)
     lk_checkpoint *ckpt = NULL;
     char digest[33];
 
-    LK_TRY(open_path(opt->positional[1], &ckpt));
+    LK_TRY(open_checkpoint(opt->positional[1], &ckpt));
     const lk_status status = lk_checkpoint_digest(ckpt, opt->ema ? "ema/" : "model/", digest);
     if (status == LK_OK) printf("%s\n", digest);
     lk_checkpoint_free(&ckpt);
@@ -143,8 +133,8 @@ static lk_status verb_diff(const options *opt)
 
     if (opt->n_positional != 3)
         return LK_FAIL(LK_ERR_USAGE, "lockstep ckpt diff needs two checkpoints: lockstep ckpt diff PATH PATH");
-    lk_status status = open_path(opt->positional[1], &a);
-    if (status == LK_OK) status = open_path(opt->positional[2], &b);
+    lk_status status = open_checkpoint(opt->positional[1], &a);
+    if (status == LK_OK) status = open_checkpoint(opt->positional[2], &b);
     if (status == LK_OK) status = compare(a, b);
     lk_checkpoint_free(&b);
     lk_checkpoint_free(&a);

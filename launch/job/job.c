@@ -17,8 +17,7 @@ lk_status job_agree(job *j, lk_status mine)
     return all;
 }
 
-/* The leader's string on every worker; *text is owned by the caller. */
-static lk_status share_text(job *j, const char *mine, char **text)
+lk_status job_share_text(job *j, const char *mine, char **text)
 {
     int64_t nbytes = mine ? (int64_t)strlen(mine) + 1 : 0;
 
@@ -88,82 +87,14 @@ lk_status job_read_recipe(job *j, const options *opt)
     char *text = NULL, *path = NULL;
 
     LK_TRY(job_agree(j, j->leader ? read_as_leader(j, opt) : LK_OK));
-    LK_TRY(share_text(j, j->leader ? j->whole->text : NULL, &text));
-    lk_status status = share_text(j, j->leader ? j->whole->path : NULL, &path);
+    LK_TRY(job_share_text(j, j->leader ? j->whole->text : NULL, &text));
+    lk_status status = job_share_text(j, j->leader ? j->whole->path : NULL, &path);
     if (status == LK_OK && !j->leader) status = lk_recipe_parse(text, path, NULL, 0, &j->whole);
     free(text);
     free(path);
     LK_TRY(job_agree(j, status));
     j->recipe = j->whole;
     return LK_OK;
-}
-
-/* --------------------------------------------------------------- checkpoint */
-
-static void warn(void *arg, const char *message)
-{
-    (void)arg;
-    fprintf(stderr, "lockstep: warning: %s\n", message);
-}
-
-static lk_status newest_of_run(const char *dir, lk_checkpoint **out)
-{
-    char inside[4096];
-
-    snprintf(inside, sizeof inside, "%s/checkpoints", dir);
-    return is_dir(inside) ? lk_checkpoint_newest(inside, warn, NULL, out) : LK_OK;
-}
-
-/* What the leader found, opened by all. */
-static lk_status share_checkpoint(job *j, lk_status mine, lk_checkpoint **out)
-{
-    char *found = NULL;
-
-    LK_TRY(job_agree(j, mine));
-    LK_TRY(share_text(j, j->leader && *out ? lk_checkpoint_path(*out) : NULL, &found));
-    lk_status status = LK_OK;
-    if (found && !j->leader) status = lk_checkpoint_open(found, out);
-    free(found);
-    return job_agree(j, status);
-}
-
-lk_status job_open_newest(job *j)
-{
-    return share_checkpoint(j, j->leader ? newest_of_run(j->recipe->run.dir, &j->checkpoint) : LK_OK,
-                            &j->checkpoint);
-}
-
-lk_status job_open_checkpoint(job *j, const char *path, lk_checkpoint **out)
-{
-    char inside[4096];
-    lk_status status = LK_OK;
-
-    snprintf(inside, sizeof inside, "%s/checkpoints", path);
-    if (j->leader) status = is_dir(inside) ? newest_of_run(path, out) : lk_checkpoint_open(path, out);
-    return share_checkpoint(j, status, out);
-}
-
-lk_status job_need_checkpoint(job *j, const options *opt)
-{
-    LK_TRY(opt->checkpoint ? job_open_checkpoint(j, opt->checkpoint, &j->checkpoint) : job_open_newest(j));
-    if (j->checkpoint) return LK_OK;
-    j->agreed = true;
-    return LK_FAIL(LK_ERR_CHECKPOINT, "no checkpoint in %s: train first, or name one with --checkpoint",
-                   opt->checkpoint ? opt->checkpoint : j->recipe->run.dir);
-}
-
-lk_status job_load_model(job *j, const char *prefix)
-{
-    lk_ckpt_tensor *tensors = NULL;
-    size_t n = 0;
-
-    lk_status status = list_tensors(j->model, prefix, NULL, j->host, &tensors, &n);
-    if (status == LK_OK) status = lk_checkpoint_load(j->checkpoint, tensors, n);
-    if (status == LK_OK)
-        status = lk_engine_write(j->engine, j->params, j->host, lk_model_n_elem(j->model) * sizeof(float));
-    j->params_version = ++j->last_version;
-    free_tensors(&tensors, n);
-    return job_agree(j, status);
 }
 
 /* ----------------------------------------------------------- data and model */

@@ -39,7 +39,9 @@
     X(early_stop_best, REAL, NEEDED, "early_stop/best")                                                        \
     X(early_stop_bad, INT, NEEDED, "early_stop/num_bad")                                                       \
     X(best_metric, TEXT, NEEDED, "best/metric")                                                                \
-    X(best_value, REAL, NEEDED, "best/value")           /* NaN: none yet */
+    X(best_value, REAL, NEEDED, "best/value")           /* NaN: none yet */                                     \
+    X(best_step, INT, OPTIONAL, LK_NOTE_BEST_STEP)      /* of the checkpoint that has it */                     \
+    X(evaluations, INT, OPTIONAL, "metrics/evaluations") /* lines of metrics.csv */
 
 typedef const char *STATE_TEXT; /* borrowed; absent: NULL */
 typedef int64_t STATE_INT;      /* absent: STATE_NONE */

@@ -40,6 +40,11 @@ void events_close(trainer *t)
     if (lk_events_close(&t->events) != LK_OK) fprintf(stderr, "lockstep: warning: %s\n", lk_error_message());
 }
 
+void events_sync(trainer *t)
+{
+    if (t->events && lk_events_sync(t->events) != LK_OK) give_up(t);
+}
+
 void events_step(trainer *t)
 {
     const job *j = t->j;

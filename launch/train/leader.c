@@ -26,7 +26,11 @@ static lk_status open_csv(trainer *t, int64_t resume_step)
     }
     for (int i = 0; i < set->n; i++) columns[n++] = set->name[i];
     snprintf(path, sizeof path, "%s/metrics.csv", t->j->recipe->run.dir);
-    return lk_metrics_open(path, columns, n, resume_step, &t->csv);
+    LK_TRY(lk_metrics_open(path, columns, n, resume_step, &t->csv));
+    if (lk_metrics_n_lines(t->csv) < t->saved_evaluations)
+        fprintf(stderr, "lockstep: warning: %s has %" PRId64 " evaluations of the %" PRId64 " made before this checkpoint: the "
+                "others are lost\n", path, lk_metrics_n_lines(t->csv), t->saved_evaluations);
+    return LK_OK;
 }
 
 /* The rate of a group by name in the last order; NaN: the current stage has no such group. */
@@ -158,9 +162,10 @@ lk_status leader_order(trainer *t, const lk_batch *batch)
     };
     LK_TRY(hyperparams_at(&t->hyperparams, t->j->step - t->stage_step, epoch, &t->order));
     if (batch->index == 0) LK_TRY(journal_hyperparams(t, batch->epoch));
-    if (t->order.flags & LK_ORDER_REQUEUE)
-        return lk_journal_write(t->journal, t->j->step, "stop", "a signal asks to stop after this step");
-    return LK_OK;
+    if (!(t->order.flags & LK_ORDER_REQUEUE)) return LK_OK;
+    lk_progress_say(t->progress, "lockstep: finishing step %" PRId64 ", then a checkpoint; Ctrl-C again ends at once",
+                    t->j->step + 1);
+    return lk_journal_write(t->journal, t->j->step, "stop", "a signal asks to stop after this step");
 }
 
 /* ---------------------------------------------------------------- judgement */

@@ -1,6 +1,7 @@
 /* From a checkpoint back to the run that saved it: stage, position, arrays, and what the leader's decisions remember. */
 #include "launch/train/trainer.h"
 
+#include <math.h>
 #include <string.h>
 
 /* ----------------------------------------------------------------- position */
@@ -84,6 +85,20 @@ static lk_status load(trainer *t, list_fn *list)
 
 /* ------------------------------------------------------------------ leader */
 
+/* The best weights so far stay whatever the links say, which are set anew.  Weights that are gone cannot be the best ones
+ * kept; those of another metric are kept until there are new ones. */
+static lk_status restore_best(trainer *t, const run_state *saved)
+{
+    t->best_step = saved->best_step != STATE_NONE ? saved->best_step : -1;
+    LK_TRY(lk_saver_mend(t->saver, t->j->step, &t->best_step));
+    if (strcmp(saved->best_metric, t->j->recipe->train.best_metric) != 0) return LK_OK;
+    if (t->best_step >= 0) t->best = saved->best_value;
+    else if (!isnan(saved->best_value))
+        fprintf(stderr, "lockstep: warning: the checkpoint with the best weights so far is gone: the next one that is saved "
+                "is the best\n");
+    return LK_OK;
+}
+
 static lk_status restore_leader(trainer *t, const run_state *saved)
 {
     job *j = t->j;
@@ -91,7 +106,8 @@ static lk_status restore_leader(trainer *t, const run_state *saved)
     t->recipe_changed = strcmp(saved->recipe, j->recipe->text) != 0;
     LK_TRY(hyperparams_open(j->recipe, &t->hyperparams));
     LK_TRY(hyperparams_restore(&t->hyperparams, lk_checkpoint_metadata(j->checkpoint)));
-    if (strcmp(saved->best_metric, j->recipe->train.best_metric) == 0) t->best = saved->best_value;
+    t->saved_evaluations = saved->evaluations;
+    LK_TRY(restore_best(t, saved));
     if (!j->ema) return LK_OK;
     LK_TRY(load(t, staging_leader));
     lk_ema_set(j->ema, saved->ema_step, saved->ema_started != 0);

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -39,7 +40,7 @@ static lk_status say_busy(const char *dir, int fd)
 
     owner[n > 0 ? n : 0] = '\0';
     owner[strcspn(owner, "\n")] = '\0';
-    return LK_FAIL(LK_ERR_USAGE, "run.dir: %s is being trained in by another process (%s): end it, or name another folder",
+    return LK_FAIL(LK_ERR_BUSY, "run.dir: %s is being trained in by another process (%s): end it, or name another folder",
                    dir, owner);
 }
 
@@ -58,8 +59,8 @@ static lk_status take_lock(const char *dir, int *out)
     char path[PATH_BYTES];
 
     LK_TRY(join_path(path, dir, "lock"));
-    const int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, FILE_MODE);
-    if (fd < 0) return LK_FAIL(LK_ERR_USAGE, "run.dir: cannot write in %s: %s", dir, strerror(errno));
+    const int fd = TEMP_FAILURE_RETRY(open(path, O_RDWR | O_CREAT | O_CLOEXEC, FILE_MODE));
+    if (fd < 0) return LK_FAIL(LK_ERR_SYSTEM, "run.dir: cannot write in %s: %s", dir, strerror(errno));
     lk_status status = LK_OK;
     if (flock(fd, LOCK_EX | LOCK_NB) == 0) {
         sign(fd);
@@ -73,34 +74,42 @@ static lk_status take_lock(const char *dir, int *out)
 
 /* ------------------------------------------------------------------- folder */
 
-/* An earlier run is kept beside the new one as NAME.1, NAME.2, ...: nothing is overwritten. */
+/* The first of DIR.1, DIR.2, ... that is free. */
+static lk_status find_name(const char *dir, char kept[PATH_BYTES])
+{
+    for (int i = 1;; i++) {
+        if (snprintf(kept, PATH_BYTES, "%s.%d", dir, i) >= PATH_BYTES)
+            return LK_FAIL(LK_ERR_USAGE, "run.dir: %s is too long a path", dir);
+        if (access(kept, F_OK) != 0) return LK_OK;
+    }
+}
+
+/* An earlier run is kept beside the new one as NAME.1, NAME.2, ...: nothing is overwritten.  Of a link it is the folder
+ * behind it that is renamed and made again, so both runs are on the disk that the link was set for. */
 static lk_status set_aside(const char *dir)
 {
-    size_t length = strlen(dir);
-    char kept[PATH_BYTES];
+    char kept[PATH_BYTES], *real = realpath(dir, NULL);
 
-    while (length > 1 && dir[length - 1] == '/') length--;
-    for (int i = 1;; i++) {
-        if (snprintf(kept, sizeof kept, "%.*s.%d", (int)length, dir, i) >= (int)sizeof kept)
-            return LK_FAIL(LK_ERR_USAGE, "run.dir: %s is too long a path", dir);
-        if (access(kept, F_OK) != 0) break;
-    }
-    if (rename(dir, kept) != 0)
-        return LK_FAIL(LK_ERR_USAGE, "run.dir: %s holds an earlier run and cannot be renamed to %s: %s; name another "
-                       "folder, or continue it with --resume", dir, kept, strerror(errno));
+    if (!real) return LK_FAIL(LK_ERR_USAGE, "run.dir: cannot find %s: %s", dir, strerror(errno));
+    lk_status status = find_name(real, kept);
+    if (status == LK_OK && TEMP_FAILURE_RETRY(rename(real, kept)) != 0)
+        status = LK_FAIL(LK_ERR_USAGE, "run.dir: %s holds an earlier run and cannot be renamed to %s: %s; name another "
+                         "folder, or continue it with --resume", dir, kept, strerror(errno));
+    if (status == LK_OK) status = lk_make_dirs(real);
+    free(real);
+    LK_TRY(status);
     fprintf(stderr, "lockstep: %s held an earlier run: kept as %s (--resume would continue it)\n", dir, kept);
     return LK_OK;
 }
 
-lk_status run_dir_open(const char *dir, bool resume, int *lock)
+lk_status run_dir_open(const char *dir, bool keep, int *lock)
 {
     LK_TRY(lk_make_dirs(dir));
     LK_TRY(take_lock(dir, lock));
-    if (resume || (!holds(dir, "recipe.yaml") && !holds(dir, "checkpoints"))) return LK_OK;
+    if (keep || (!holds(dir, "recipe.yaml") && !holds(dir, "checkpoints"))) return LK_OK;
     const lk_status status = set_aside(dir);
     run_dir_close(lock);
     LK_TRY(status);
-    LK_TRY(lk_make_dirs(dir));
     return take_lock(dir, lock);
 }
 

@@ -48,6 +48,8 @@ static run_state state_of(const trainer *t)
         .early_stop_bad = t->early_stop.num_bad,
         .best_metric = r->train.best_metric,
         .best_value = t->best,
+        .best_step = t->best_step >= 0 ? t->best_step : STATE_NONE,
+        .evaluations = lk_metrics_n_lines(t->csv),
     };
 }
 
@@ -62,6 +64,14 @@ static lk_status make_metadata(const trainer *t, lk_metadata **out)
     return hyperparams_save(&t->hyperparams, *out);
 }
 
+static void warn(void *arg, const char *message)
+{
+    const trainer *t = arg;
+
+    if (t->progress) lk_progress_say(t->progress, "lockstep: warning: %s", message);
+    else fprintf(stderr, "lockstep: warning: %s\n", message);
+}
+
 static lk_status snapshot_ready(void *engine) { return lk_engine_snapshot_wait(engine); }
 
 lk_status saving_open(trainer *t)
@@ -72,6 +82,7 @@ lk_status saving_open(trainer *t)
     snprintf(dir, sizeof dir, "%s/checkpoints", j->recipe->run.dir);
     LK_TRY(job_agree(j, lk_saver_new(dir, lk_world_rank(j->world), lk_world_size(j->world), j->recipe->checkpoint.keep,
                                      &t->saver)));
+    lk_saver_set_warn(t->saver, warn, t);
     if (lk_engine_on_device(j->engine)) lk_saver_set_source(t->saver, snapshot_ready, j->engine);
     return LK_OK;
 }
@@ -105,7 +116,8 @@ lk_status saving_begin(trainer *t)
 {
     if (t->saved) return LK_OK;
     LK_TRY(saving_drain(t));
-    t->saving_best = t->next_best;
+    t->saving_step = t->j->step;
+    if (t->next_best) t->best_step = t->saving_step;
     t->next_best = false;
     lk_world_progress(t->j->world, t->j->step, "checkpoint");
     LK_TRY(job_agree(t->j, begin(t)));
@@ -114,14 +126,29 @@ lk_status saving_begin(trainer *t)
     return LK_OK;
 }
 
+/* What the checkpoint presupposes is on the disk before the checkpoint is. */
+static lk_status sync_logs(trainer *t)
+{
+    LK_TRY(lk_metrics_sync(t->csv));
+    LK_TRY(lk_journal_sync(t->journal));
+    events_sync(t);
+    return LK_OK;
+}
+
+static lk_status publish(trainer *t)
+{
+    LK_TRY(sync_logs(t));
+    LK_TRY(lk_saver_publish(t->saver, t->best_step));
+    return lk_journal_write(t->journal, t->saving_step, "checkpoint", "published%s",
+                            t->best_step == t->saving_step ? ", the best so far" : "");
+}
+
 lk_status saving_publish(trainer *t)
 {
     job *j = t->j;
 
     lk_world_progress(j->world, j->step, "publish checkpoint");
-    LK_TRY(job_agree(j, j->leader ? lk_saver_publish(t->saver, t->saving_best) : lk_saver_finish(t->saver)));
-    if (!j->leader) return LK_OK;
-    return lk_journal_write(t->journal, j->step, "checkpoint", "published%s", t->saving_best ? ", the best so far" : "");
+    return job_agree(j, j->leader ? publish(t) : lk_saver_finish(t->saver));
 }
 
 lk_status saving_drain(trainer *t)

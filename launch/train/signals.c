@@ -1,6 +1,7 @@
 /*
- * Requests to stop.  Schedulers send SIGTERM or SIGUSR1 some time before they kill, and requeue a job that leaves with
- * 75.  The handler only notes the request; the step in progress is finished, a checkpoint written.  A second
+ * Requests to stop.  Schedulers send one of these some time before they kill, and requeue a job that leaves with 75:
+ * SIGTERM and SIGUSR1 (Slurm), SIGUSR2 (LSF, SGE, submitit), SIGXCPU (a limit of processor time), SIGHUP (a terminal that
+ * is closed).  The handler only notes the request; the step in progress is finished, a checkpoint written.  A second
  * Ctrl-C ends the process at once, for people in a hurry.
  */
 #include "launch/launch.h"
@@ -19,17 +20,25 @@ static void note_request(int number)
     stop_requested = 1;
 }
 
+/* Under nohup a hangup is ignored, and stays so. */
+static bool is_ignored(int number)
+{
+    struct sigaction now;
+
+    return sigaction(number, NULL, &now) == 0 && now.sa_handler == SIG_IGN;
+}
+
 void signals_install(void)
 {
+    static const int numbers[] = {SIGTERM, SIGINT, SIGUSR1, SIGUSR2, SIGXCPU, SIGHUP};
     struct sigaction action;
 
     memset(&action, 0, sizeof action);
     action.sa_handler = note_request;
     action.sa_flags = SA_RESTART;
     sigemptyset(&action.sa_mask);
-    sigaction(SIGTERM, &action, NULL);
-    sigaction(SIGUSR1, &action, NULL);
-    sigaction(SIGINT, &action, NULL);
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+        if (numbers[i] != SIGHUP || !is_ignored(SIGHUP)) sigaction(numbers[i], &action, NULL);
 }
 
 bool signals_stop_requested(void) { return stop_requested != 0; }

@@ -106,6 +106,7 @@ static lk_status refuse_nonfinite(trainer *t, float loss)
              isfinite(loss) ? " but a gradient is not finite" : "");
     if (j->leader) LK_TRY(lk_journal_write(t->journal, j->step, skip ? "skip" : "nonfinite", "%s", what));
     if (skip) {
+        t->skipped++;
         if (j->leader) lk_progress_say(t->progress, "step %lld: %s: the step is skipped", (long long)j->step, what);
         return LK_OK;
     }
@@ -119,7 +120,7 @@ static lk_status give_up_saving(trainer *t)
 {
     LK_TRY(job_agree(t->j, t->votes[VOTE_FAILED] > 0.0f ? lk_saver_wait(t->saver) : LK_OK));
     t->j->agreed = true;
-    return LK_FAIL(LK_ERR_CHECKPOINT, "step %lld: a worker could not write its part of the checkpoint",
+    return LK_FAIL(LK_ERR_SYSTEM, "step %lld: a worker could not write its part of the checkpoint",
                    (long long)t->j->step);
 }
 
@@ -216,18 +217,36 @@ static const char *reason(const trainer *t, uint32_t flags)
     return t->epoch - t->stage_epoch >= t->j->recipe->train.epochs ? "epochs" : "steps";
 }
 
+static void forget_epoch(trainer *t)
+{
+    t->loss_sum = t->loss_terms = 0.0;
+    t->skipped = 0;
+}
+
+/* To pass over a step now and then is one thing, to end with weights that nothing has changed another. */
+static lk_status refuse_empty_epoch(trainer *t, const lk_batch *batch)
+{
+    const bool ends = batch->last || (t->order.flags & (LK_ORDER_STOP | LK_ORDER_STAGE) && !(t->order.flags & LK_ORDER_REQUEUE));
+
+    if (!ends || t->skipped == 0 || t->loss_terms > 0.0) return LK_OK;
+    t->j->agreed = true; /* all have seen the same sums */
+    return LK_FAIL(LK_ERR_NUMBERS, "epoch %lld: no step had a finite loss and gradient, so nothing was trained though "
+                   "train.on_nonfinite is skip; lower optimizer.lr, or look at the data", (long long)batch->epoch);
+}
+
 /* What the order asks for after the step. */
 static lk_status obey(trainer *t, const lk_batch *batch)
 {
     job *j = t->j;
     const int64_t every = j->recipe->dist.check_every;
 
+    LK_TRY(refuse_empty_epoch(t, batch));
     const bool checked = every && j->step % every == 0;
 
     if (checked) LK_TRY(check_replicas(t));
     if (t->order.flags & LK_ORDER_PUBLISH) LK_TRY(saving_publish(t));
     if (t->order.flags & LK_ORDER_EVALUATE) LK_TRY(evaluate_all(t));
-    if (batch->last) t->loss_sum = t->loss_terms = 0.0;
+    if (batch->last) forget_epoch(t);
     if (t->order.flags & LK_ORDER_STOP) t->stopped = reason(t, t->order.flags);
     t->stage_over = t->order.flags & LK_ORDER_STAGE;
     if (t->order.flags & (LK_ORDER_CHECKPOINT | LK_ORDER_STOP | LK_ORDER_STAGE)) {
@@ -259,7 +278,7 @@ static lk_status next_stage(trainer *t)
     LK_TRY(saving_open(t));
     t->epoch += t->index > 0;
     t->index = 0;
-    t->loss_sum = t->loss_terms = 0.0;
+    forget_epoch(t);
     t->stage_step = j->step;
     t->stage_epoch = t->epoch;
     t->stage_over = false;
@@ -309,7 +328,7 @@ static lk_status train(trainer *t)
     job *j = t->j;
     const bool resuming = j->checkpoint != NULL;
 
-    LK_TRY(job_agree(j, j->leader ? run_dir_open(j->recipe->run.dir, resuming, &t->run_dir_lock) : LK_OK));
+    LK_TRY(job_agree(j, j->leader ? run_dir_open(j->recipe->run.dir, t->keep_folder, &t->run_dir_lock) : LK_OK));
     LK_TRY(saving_open(t));
     if (resuming) LK_TRY(restore_run(t));
     lk_checkpoint_free(&j->checkpoint);
@@ -326,21 +345,40 @@ static lk_status train(trainer *t)
     return job_agree(j, j->leader ? leader_summary(t) : LK_OK);
 }
 
-lk_status command_train(job *j, const options *opt)
+/* While data are read and plans are made there is nothing to save: a request to stop ends the run between two of these. */
+static lk_status stop_if_asked(job *j)
 {
-    trainer t = {.j = j, .best = NAN, .run_dir_lock = -1};
+    const lk_status status = job_agree(j, signals_stop_requested() ? LK_STOPPED : LK_OK);
+
+    if (status == LK_STOPPED && j->leader) fprintf(stderr, "lockstep: stopped on request before training began\n");
+    return status;
+}
+
+static lk_status open_everything(trainer *t, const options *opt)
+{
+    job *j = t->j;
 
     LK_TRY(job_read_recipe(j, opt));
     if (opt->resume) LK_TRY(job_open_newest(j));
     if (opt->resume && !j->checkpoint && j->leader)
         fprintf(stderr, "lockstep: no checkpoint in %s to resume: starting from the beginning\n", j->recipe->run.dir);
+    LK_TRY(stop_if_asked(j));
     LK_TRY(job_open(j));
+    LK_TRY(stop_if_asked(j));
     if (j->checkpoint) LK_TRY(job_agree(j, restore_stage(j)));
     LK_TRY(job_init_from(j));
     LK_TRY(job_open_training(j));
-    if (j->recipe->train.has_early_stop) lk_early_stop_init(&j->recipe->train.early_stop.spec, &t.early_stop);
-    signals_install();
-    lk_status status = train(&t);
+    if (j->recipe->train.has_early_stop) lk_early_stop_init(&j->recipe->train.early_stop.spec, &t->early_stop);
+    return stop_if_asked(j);
+}
+
+lk_status command_train(job *j, const options *opt)
+{
+    trainer t = {.j = j, .keep_folder = opt->resume, .best = NAN, .best_step = -1, .saved_evaluations = STATE_NONE,
+                 .run_dir_lock = -1};
+
+    lk_status status = open_everything(&t, opt);
+    if (status == LK_OK) status = train(&t);
     if (status == LK_OK && t.stopped && strcmp(t.stopped, "signal") == 0) status = LK_STOPPED;
     leader_close(&t);
     saving_close(&t);

@@ -19,6 +19,7 @@ typedef struct trainer {
     int64_t stage_step, stage_epoch; /* where the stage began: its schedule and its length count from there */
     bool stage_over;             /* the stage has ended and another follows */
     double loss_sum, loss_terms; /* of the epoch so far */
+    int64_t skipped;             /* steps of the epoch so far that were not finite, by this process start */
     float loss;                  /* of the last step */
     const float *grads;          /* borrowed: the last step's sum, valid until the next step's first lane */
     lk_order order;              /* of this step */
@@ -31,13 +32,15 @@ typedef struct trainer {
     lk_lane *ahead_lanes;        /* owned, (own lanes): where its data is on the device */
     bool ahead;                  /* the two hold something */
     bool next_best;              /* the leader's: what is saved next has the best weights so far */
-    bool saving_best;            /* the checkpoint in flight has them */
+    int64_t saving_step;         /* of the checkpoint in flight */
     bool saved;                  /* the current step has been saved */
 
     /* the leader's */
     hyperparams hyperparams;     /* of the current stage's groups */
     lk_early_stop early_stop;
     double best;                 /* of train.best_metric at a checkpoint; NaN: none yet */
+    int64_t best_step;           /* of that checkpoint; -1: none */
+    int64_t saved_evaluations;   /* lines that metrics.csv had when the checkpoint was saved; STATE_NONE: unknown */
     lk_metrics *csv;
     lk_journal *journal;
     lk_progress *progress;
@@ -46,6 +49,7 @@ typedef struct trainer {
     const char *group_name[LK_MOST_GROUPS]; /* of all stages, without the rest; borrowed from the recipe */
     int n_group_names;
     bool recipe_changed;         /* since the checkpoint that is resumed */
+    bool keep_folder;            /* --resume: what is in the run's folder is not set aside */
     int run_dir_lock;            /* -1: none */
 
     const char *stopped;         /* why the run ended, NULL while it goes on */
@@ -66,9 +70,10 @@ lk_status leader_enter_stage(trainer *t);
 lk_status leader_judge(trainer *t, uint32_t *flags);
 lk_status leader_summary(trainer *t);
 
-/* run_dir.c, on the leader alone.  Opens the run's folder for this process: an earlier run in it is set aside unless
- * it is resumed.  *lock, -1 before, is held until run_dir_close().  Errors: LK_ERR_USAGE (another process trains in it). */
-lk_status run_dir_open(const char *dir, bool resume, int *lock);
+/* run_dir.c, on the leader alone.  Opens the run's folder for this process: an earlier run in it is set aside unless it is
+ * kept, to be resumed or, without a checkpoint, begun again.  *lock, -1 before, is held until run_dir_close().
+ * Errors: LK_ERR_BUSY (another process trains in it), LK_ERR_USAGE, LK_ERR_SYSTEM. */
+lk_status run_dir_open(const char *dir, bool keep, int *lock);
 void      run_dir_close(int *lock);
 lk_status run_dir_write_recipe(const char *dir, const char *text);
 /* A run that goes on has not ended as its summary says. */
@@ -78,6 +83,8 @@ lk_status run_dir_forget_summary(const char *dir);
  * stop a run. */
 lk_status events_open(trainer *t);
 void      events_close(trainer *t);
+/* What was told so far goes to the disk. */
+void      events_sync(trainer *t);
 /* Loss and learning rate of the last step, every metrics.log_every steps. */
 void      events_step(trainer *t);
 /* The metrics of the last evaluation; every metrics.histograms evaluations, weights and gradients too. */

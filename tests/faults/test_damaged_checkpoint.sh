@@ -26,6 +26,17 @@ fresh; cp "other/checkpoints/$newest/$shard" "run/checkpoints/$newest/$shard"; t
 fresh; truncate -s 1000 "run/checkpoints/$newest/leader.h5"; try leader.h5
 fresh; rm "run/checkpoints/$newest/index.h5"; try index.h5
 
+# A run means its newest good checkpoint, for every verb.
+fresh; rm "run/checkpoints/$newest/index.h5"
+older=$(ls -d run/checkpoints/step-* | tail -n 2 | head -n 1)
+for verb in verify show; do
+    status 0 alone ckpt $verb run
+    says "warning: .*$newest/index.h5 is missing"
+    says "$older"
+done
+status 0 alone ckpt digest run
+same "the run's digest is that of its newest good checkpoint" "$(tail -n 1 out.txt)" "$("$lockstep" ckpt digest "$older")"
+
 fresh
 for step in run/checkpoints/step-*; do rm "$step/leader.h5"; done
 status 4 workers 2 train "$@" run.dir=run --resume
@@ -34,7 +45,7 @@ says 'leader.h5'
 # A full disk: the file system holds one checkpoint and not two.
 if mkdir full && mount -t tmpfs -o size=400k tmpfs full 2>/dev/null; then
     mkdir full/run
-    status 4 workers 2 train "$@" train.epochs=40 checkpoint.keep=100 run.dir=full/run/x
+    status 1 workers 2 train "$@" train.epochs=40 checkpoint.keep=100 run.dir=full/run/x
     says 'No space left'
     status 0 alone ckpt verify full/run/x/checkpoints/latest
     umount full

@@ -15,8 +15,23 @@ mkdir mine && echo hello >mine/notes.txt
 status 0 alone train "$@" run.dir=mine
 same "a folder without a run is used" "$(cat mine/notes.txt)" hello
 status 0 alone train "$@" run.dir=mine/
-says 'mine.* held an earlier run: kept as mine.1'
+says 'mine.* held an earlier run: kept as .*/mine.1 '
 same "the earlier run is whole" "$(digests mine.1)" "$(digests mine)"
+
+# A link keeps both runs on the disk it was set for.
+mkdir scratch && ln -s scratch/a linked && mkdir scratch/a
+status 0 alone train "$@" run.dir=linked
+status 0 alone train "$@" run.dir=linked
+same "the second run is behind the link" "$(digests scratch/a)" "$(digests linked)"
+same "the first is beside it" "$(digests scratch/a.1):$([ -L linked ] && [ ! -e linked.1 ] && echo link)" "$(digests linked):link"
+
+# What a run that died before its first checkpoint left is nothing to keep when it is asked to go on.
+for try in 1 2; do
+    mkdir -p died && echo 'run: {}' >died/recipe.yaml
+    status 0 alone train "$@" run.dir=died --resume
+    [ $try = 1 ] && rm -rf died/checkpoints
+done
+same "folders of a run that died" "$(ls -d died* | tr '\n' ' ')" "died "
 
 status 0 workers 2 train "$@" run.dir=new --resume
 says 'no checkpoint in new to resume: starting from the beginning'
@@ -58,9 +73,9 @@ workers 2 train "$recipes/ema-regression.yaml" run.dir=busy train.epochs=100000 
     train.early_stop.patience=100000 >busy.txt 2>&1 &
 job=$!
 wait_for busy/checkpoints/latest
-status 2 alone train "$@" run.dir=busy
+status 7 alone train "$@" run.dir=busy
 says 'busy is being trained in by another process'
-status 2 alone train "$@" run.dir=busy --resume
+status 7 workers 2 train "$@" run.dir=busy --resume
 says 'busy is being trained in by another process'
 kill -9 "$(worker_of busy)"
 wait $job

@@ -91,7 +91,8 @@ static inline void begin_all(lk_saver **savers, int n, int64_t step, int salt)
     lk_metadata_free(&metadata);
 }
 
-static inline void publish_all(lk_saver **savers, int n, bool best)
+/* best: the step that has the best weights so far, -1: none. */
+static inline void publish_all(lk_saver **savers, int n, int64_t best)
 {
     for (int r = 0; r < n; r++) OK(lk_saver_wait(savers[r]));
     OK(lk_saver_publish(savers[0], best));
@@ -115,7 +116,7 @@ static inline void save(const char *dir, int n, int64_t step, int salt)
 
     new_savers(savers, dir, n, 100);
     begin_all(savers, n, step, salt);
-    publish_all(savers, n, false);
+    publish_all(savers, n, -1);
     free_savers(savers, n);
 }
 

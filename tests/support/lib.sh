@@ -20,6 +20,15 @@ workers() {
     timeout 120 mpirun --oversubscribe -n "$n_workers" "$lockstep" "$@"
 }
 
+# bad_files KIND ARGS...: the program alone on a file system with a gap (bad_files.c).  Where it cannot be loaded into the
+# program, as in one built with a sanitizer, has_bad_files is no.
+bad_files() {
+    kind=$1
+    shift
+    LK_BAD_FILES=$kind LD_PRELOAD=$BAD_FILES timeout 120 "$lockstep" "$@"
+}
+has_bad_files=$(LD_PRELOAD=${BAD_FILES:-} "$lockstep" --version >/dev/null 2>&1 && [ -e "${BAD_FILES:-}" ] && echo yes || echo no)
+
 # same WHAT GOT WANT
 same() {
     if [ "$2" = "$3" ]; then

@@ -139,6 +139,40 @@ Test(checkpoint, a_checkpoint_opens_by_its_folder_its_link_its_parent_and_its_ru
     }
 }
 
+/* The links are for people: a run without them, or whose `latest` leads nowhere, opens by the names of its steps. */
+Test(checkpoint, a_run_opens_without_its_links)
+{
+    char path[256];
+    lk_checkpoint *checkpoint;
+
+    snprintf(path, sizeof path, "%s/checkpoints", dir);
+    save(path, 1, 7, 1);
+    save(path, 1, 8, 1);
+    snprintf(path, sizeof path, "%s/checkpoints/latest", dir);
+    for (int dangling = 0; dangling < 2; dangling++) {
+        cr_assert_eq(unlink(path), 0);
+        if (dangling == 0) cr_assert_eq(symlink("step-00000009", path), 0);
+        OK(lk_checkpoint_open(dir, &checkpoint));
+        cr_expect_eq(lk_checkpoint_step(checkpoint), 8, "got step %d, want 8", (int)lk_checkpoint_step(checkpoint));
+        lk_checkpoint_free(&checkpoint);
+        if (dangling) break;
+        cr_expect_eq(lk_checkpoint_open(path, &checkpoint), LK_ERR_CHECKPOINT);
+        cr_expect(strstr(lk_error_message(), "is gone"), "message: %s", lk_error_message());
+    }
+}
+
+/* Format 1 has room for four dimensions, whatever the engine has. */
+Test(checkpoint, a_tensor_of_more_dimensions_than_the_format_is_refused)
+{
+    lk_ckpt_tensor wide = {.path = "model/w", .ndim = 5, .n_elem = 1};
+    lk_saver *saver;
+
+    OK(lk_saver_new(dir, 0, 1, 1, &saver));
+    cr_expect_eq(lk_saver_begin(saver, 1, &wide, 1, NULL, 0, NULL), LK_ERR_USAGE);
+    cr_expect(strstr(lk_error_message(), "model/w"), "message: %s", lk_error_message());
+    lk_saver_free(&saver);
+}
+
 Test(checkpoint, a_folder_that_was_moved_still_opens)
 {
     char from[256], to[256];
@@ -206,7 +240,7 @@ Test(checkpoint, the_digest_of_a_large_tensor_is_that_of_its_memory)
     OK(lk_digest(&tensor, 1, "model/", memory));
     new_savers(savers, dir, 2, 1);
     for (int r = 0; r < 2; r++) OK(lk_saver_begin(savers[r], 1, &tensor, 1, NULL, 0, NULL));
-    publish_all(savers, 2, false);
+    publish_all(savers, 2, -1);
     free_savers(savers, 2);
     OK(lk_checkpoint_open(dir, &checkpoint));
     OK(lk_checkpoint_digest(checkpoint, "model/", file));
@@ -246,7 +280,7 @@ Test(checkpoint, the_list_tells_steps_sizes_and_links)
     new_savers(&saver, dir, 1, 9);
     for (int64_t step = 1; step <= 3; step++) {
         begin_all(&saver, 1, step * 1000, 1);
-        publish_all(&saver, 1, step == 2);
+        publish_all(&saver, 1, step < 2 ? -1 : 2000);
     }
     free_savers(&saver, 1);
     OK(lk_checkpoint_list(dir, &entries, &n));

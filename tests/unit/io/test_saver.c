@@ -32,8 +32,11 @@ static const char *steps_there(void)
 
 static void save_step(lk_saver *saver, int64_t step, bool best)
 {
+    static int64_t best_step = -1;
+
+    if (best) best_step = step;
     begin_all(&saver, 1, step, (int)step);
-    publish_all(&saver, 1, best);
+    publish_all(&saver, 1, best_step);
 }
 
 static bool is_there(const char *name)
@@ -92,7 +95,7 @@ Test(saver, what_changes_after_begin_is_not_saved)
         OK(lk_saver_begin(savers[1], step, &model, 1, NULL, 0, NULL));
         memset(values, 0xff, n_elem * sizeof *values);
         OK(lk_metadata_set_int(metadata, "loader/epoch", -1));
-        publish_all(savers, 2, false);
+        publish_all(savers, 2, -1);
 
         OK(lk_checkpoint_open(dir, &checkpoint));
         OK(lk_checkpoint_digest(checkpoint, "model/", model_digest));
@@ -136,7 +139,7 @@ Test(saver, late_tensors_are_read_when_they_have_arrived)
         a.value = (float)step;
         OK(lk_saver_begin(saver, step, &model, 1, NULL, 0, metadata));
         memset(path, 'x', 5); /* paths and the list itself are the caller's again */
-        publish_all(&saver, 1, false);
+        publish_all(&saver, 1, -1);
         memcpy(path, "model", 5);
         lk_metadata_free(&metadata);
         cr_expect_eq(first_value(dir), a.value, "got %g, want %g", (double)first_value(dir), (double)a.value);
@@ -157,7 +160,7 @@ Test(saver, late_tensors_that_do_not_arrive_fail_the_save)
     OK(lk_saver_begin(saver, 1, &model, 1, NULL, 0, metadata));
     cr_expect_eq(lk_saver_wait(saver), LK_ERR_SYSTEM);
     cr_expect(strstr(lk_error_message(), "the copy from device 0 failed"), "message: %s", lk_error_message());
-    cr_expect_neq(lk_saver_publish(saver, false), LK_OK);
+    cr_expect_neq(lk_saver_publish(saver, -1), LK_OK);
     cr_expect_str_eq(steps_there(), "");
     lk_metadata_free(&metadata);
     lk_saver_free(&saver);
@@ -178,7 +181,7 @@ Test(saver, a_second_save_in_flight_is_refused_and_the_first_goes_on)
               lk_error_message());
     OK(lk_saver_wait(saver));
     cr_expect(lk_saver_busy(saver), "written but not published is still in flight");
-    OK(lk_saver_publish(saver, false));
+    OK(lk_saver_publish(saver, -1));
     cr_expect_not(lk_saver_busy(saver));
     cr_expect_eq(first_value(dir), value_of(0, 0, 1));
     lk_saver_free(&saver);
@@ -198,7 +201,7 @@ Test(saver, poll_says_done_when_the_file_is_there)
     cr_expect(is_there("step-00000004.partial/shard-00000-of-00001.h5"));
     cr_expect(is_there("step-00000004.partial/leader.h5"));
     cr_expect_not(is_there("step-00000004"), "published before it was asked for");
-    OK(lk_saver_publish(saver, false));
+    OK(lk_saver_publish(saver, -1));
     cr_expect(is_there("step-00000004/index.h5"));
     cr_expect_not(is_there("step-00000004.partial"));
     lk_saver_free(&saver);
@@ -223,7 +226,7 @@ Test(saver, the_last_ones_stay_and_the_best_stays_beyond_them)
     lk_saver_free(&saver);
 }
 
-/* After a resume from an older step, those after it are not taken for the newest of this try. */
+/* After a resume from an older step, those after it neither count for `keep` nor are removed. */
 Test(saver, steps_of_an_earlier_try_that_came_further_are_left_alone)
 {
     lk_saver *saver;
@@ -231,11 +234,94 @@ Test(saver, steps_of_an_earlier_try_that_came_further_are_left_alone)
     OK(lk_saver_new(dir, 0, 1, 1, &saver));
     save(dir, 1, 90, 1);
     save_step(saver, 50, false);
-    cr_expect_str_eq(steps_there(), "50l 90");
+    cr_expect_str_eq(steps_there(), "50 90l");
     save_step(saver, 60, false);
-    cr_expect_str_eq(steps_there(), "60l 90");
+    cr_expect_str_eq(steps_there(), "60 90l");
     save_step(saver, 100, false);
     cr_expect_str_eq(steps_there(), "100l");
+    lk_saver_free(&saver);
+}
+
+static void count_warning(void *arg, const char *message)
+{
+    cr_expect(strstr(message, "latest"), "warning: %s", message);
+    (*(int *)arg)++;
+}
+
+static void replace_by_folder(const char *link)
+{
+    char path[256];
+
+    snprintf(path, sizeof path, "%s/%s", dir, link);
+    unlink(path);
+    cr_assert_eq(mkdir(path, 0777), 0);
+}
+
+/* As a copy by cp -rL leaves it: the names are folders now.  The newest is told by its name all the same. */
+Test(saver, a_folder_in_place_of_a_link_is_a_warning_once)
+{
+    lk_saver *saver;
+    lk_checkpoint *checkpoint;
+    int n_warnings = 0;
+
+    OK(lk_saver_new(dir, 0, 1, 1, &saver));
+    lk_saver_set_warn(saver, count_warning, &n_warnings);
+    save_step(saver, 1, true);
+    replace_by_folder("latest");
+    save_step(saver, 2, false);
+    save_step(saver, 3, false);
+    cr_expect_eq(n_warnings, 1, "got %d warnings, want 1", n_warnings);
+    cr_expect_str_eq(steps_there(), "1b 3l");
+    OK(lk_checkpoint_open(dir, &checkpoint));
+    cr_expect_eq(lk_checkpoint_step(checkpoint), 3, "got step %d, want 3", (int)lk_checkpoint_step(checkpoint));
+    lk_checkpoint_free(&checkpoint);
+    lk_saver_free(&saver);
+}
+
+static void unlink_in(const char *name)
+{
+    char path[256];
+
+    snprintf(path, sizeof path, "%s/%s", dir, name);
+    unlink(path);
+}
+
+/* A crash between the new name and the links, and what it left to remove. */
+Test(saver, mending_makes_the_links_and_removes_what_was_left)
+{
+    lk_saver *saver;
+    int64_t best = 1;
+
+    for (int step = 1; step <= 4; step++) save(dir, 1, step, step);
+    unlink_in("latest");
+    OK(lk_saver_new(dir, 0, 1, 2, &saver));
+    OK(lk_saver_mend(saver, 4, &best));
+    cr_expect_str_eq(steps_there(), "1b 3 4l");
+    cr_expect(is_there("latest/index.h5") && is_there("best/index.h5"), "a link is missing");
+    best = -1; /* an older program's: the link counts */
+    OK(lk_saver_mend(saver, 4, &best));
+    cr_expect_eq(best, 1, "got step %d, want 1", (int)best);
+    best = 2; /* gone: removed above */
+    OK(lk_saver_mend(saver, 4, &best));
+    cr_expect_eq(best, -1, "got step %d, want none", (int)best);
+    lk_saver_free(&saver);
+}
+
+/* What the newest checkpoint says of the best is believed, not a link. */
+Test(saver, the_list_takes_the_best_from_the_newest_checkpoint)
+{
+    lk_saver *saver;
+    lk_metadata *metadata;
+
+    OK(lk_saver_new(dir, 0, 1, 3, &saver));
+    save_step(saver, 1, false);
+    save_step(saver, 2, true);
+    OK(lk_metadata_new(&metadata));
+    OK(lk_metadata_set_int(metadata, LK_NOTE_BEST_STEP, 1));
+    OK(lk_saver_begin(saver, 3, NULL, 0, NULL, 0, metadata));
+    OK(lk_saver_publish(saver, 2));
+    cr_expect_str_eq(steps_there(), "1b 2 3l");
+    lk_metadata_free(&metadata);
     lk_saver_free(&saver);
 }
 
@@ -245,9 +331,9 @@ Test(saver, a_step_saved_again_replaces_the_old_one)
 
     OK(lk_saver_new(dir, 0, 1, 3, &saver));
     begin_all(&saver, 1, 5, 1);
-    publish_all(&saver, 1, false);
+    publish_all(&saver, 1, -1);
     begin_all(&saver, 1, 5, 2);
-    publish_all(&saver, 1, false);
+    publish_all(&saver, 1, -1);
     cr_expect_str_eq(steps_there(), "5l");
     cr_expect_eq(first_value(dir), value_of(0, 0, 2), "got %g, want %g", first_value(dir), value_of(0, 0, 2));
     cr_expect_not(is_there("step-00000005.partial"));
@@ -264,16 +350,16 @@ Test(saver, the_next_save_may_have_other_tensors)
 
     new_savers(savers, dir, 2, 3);
     begin_all(savers, 2, 1, 1);
-    publish_all(savers, 2, false);
+    publish_all(savers, 2, -1);
     for (int r = 0; r < 2; r++) OK(lk_saver_begin(savers[r], 2, &other, 1, NULL, 0, NULL));
-    publish_all(savers, 2, false);
+    publish_all(savers, 2, -1);
     OK(lk_checkpoint_open(dir, &checkpoint));
     cr_expect_eq(lk_checkpoint_n_tensors(checkpoint), 1);
     OK(lk_checkpoint_load(checkpoint, &read, 1));
     cr_expect_arr_eq(back, data, sizeof data);
     lk_checkpoint_free(&checkpoint);
     begin_all(savers, 2, 3, 3);
-    publish_all(savers, 2, false);
+    publish_all(savers, 2, -1);
     cr_expect_eq(first_value(dir), value_of(0, 0, 3));
     free_savers(savers, 2);
 }
@@ -354,7 +440,7 @@ Test(saver, mistakes_of_the_caller_are_usage_errors)
     cr_expect(strstr(lk_error_message(), "model/w"), "message: %s", lk_error_message());
     cr_expect_eq(lk_saver_begin(saver, -1, NULL, 0, NULL, 0, NULL), LK_ERR_USAGE);
     cr_expect_eq(lk_saver_begin(saver, 1, NULL, 0, &wrong, 1, NULL), LK_ERR_USAGE);
-    cr_expect_eq(lk_saver_publish(saver, false), LK_ERR_USAGE);
+    cr_expect_eq(lk_saver_publish(saver, -1), LK_ERR_USAGE);
     cr_expect_not(lk_saver_busy(saver));
     lk_saver_free(&saver);
 }
