@@ -382,13 +382,14 @@ lk_status lk_rename_check(const char *rule);
 
 /* ------------------------------------------------ metrics, journal, progress */
 
-/* Which weights are measured on which samples: X(ID, prefix of the names, in words, needs validation data, an EMA). */
+/* Which weights are measured on which samples: X(ID, prefix of the names, in words, in
+ * short, needs validation data, an EMA). */
 #define LK_METRIC_PART_LIST(X)                                                                                     \
-    X(LK_PART_OF_STEPS, "train.", "training", false, false) /* each step's own, mean since the epoch began */      \
-    X(LK_PART_OF_WEIGHTS, "validation.", "validation", true, false)                                                \
-    X(LK_PART_OF_EMA, "ema.validation.", "validation, EMA", true, true)
+    X(LK_PART_OF_STEPS, "train.", "training", "train", false, false) /* each step's own, mean since the epoch began */      \
+    X(LK_PART_OF_WEIGHTS, "validation.", "validation", "val", true, false)                                                \
+    X(LK_PART_OF_EMA, "ema.validation.", "validation, EMA", "ema", true, true)
 typedef enum lk_metric_part_id { LK_METRIC_PART_LIST(LK_WORD_ENUM) LK_N_METRIC_PARTS } lk_metric_part_id;
-typedef struct lk_metric_part { const char *prefix, *title; bool needs_validation, needs_ema; } lk_metric_part;
+typedef struct lk_metric_part { const char *prefix, *title, *word; bool needs_validation, needs_ema; } lk_metric_part;
 extern const lk_metric_part lk_metric_parts[LK_N_METRIC_PARTS];
 
 /* Names of what a run with this loss measures, a part's prefix and a metric of the engine's, by parts in their order;
@@ -467,11 +468,14 @@ lk_status lk_events_sync(lk_events *events); /* as lk_metrics_sync() */
 typedef struct lk_progress lk_progress;
 lk_status lk_progress_new(FILE *stream, int64_t total_steps, int64_t done_steps, lk_progress **out);
 void      lk_progress_free(lk_progress **progress);
-/* samples: done so far in this run; text: what to show behind the rate ("loss 0.123").  Cheap when there is nothing to
- * show; at most ten times a second on a terminal. */
-void      lk_progress_update(lk_progress *progress, int64_t step, int64_t samples, const char *text);
+/* samples: done so far in this run; loss: NaN leaves what is shown.  Cheap when there is nothing to show; at most ten times a
+ * second on a terminal. */
+void      lk_progress_update(lk_progress *progress, int64_t step, int64_t samples, double loss);
 /* Prints a line above the bar. */
 void      lk_progress_say(lk_progress *progress, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* "12.1k samples/s", and "0:13" or "1:02:03"; return text. */
+const char *lk_print_rate(double samples_per_second, char *text, size_t nbytes);
+const char *lk_print_seconds(double seconds, char *text, size_t nbytes);
 
 /* RUN/summary.json: values in the order they were set; "metrics/validation.mse" becomes the key "validation.mse" of an
  * object "metrics", a path without '/' a key of the whole.  Written to a temporary name, fsynced and renamed.  The metadata' texts become strings, ints and reals numbers; a real that is not finite

@@ -1,5 +1,5 @@
 /*
- * How far a run is: a bar redrawn in place on a terminal, a plain line every ten seconds elsewhere.
+ * How far a run is: a bar redrawn in place on a terminal; elsewhere a plain line when nothing was said for ten seconds.
  *
  * The rate and the time left are averages since this start of the run, so a resumed run does not count the steps of
  * an earlier one.  An update looks at the clock and, most often, does nothing more.
@@ -13,7 +13,7 @@
 
 #include "io/io.h"
 
-enum { LINE_BYTES = 512, TEXT_BYTES = 160, BAR_CELLS = 24, DEFAULT_COLUMNS = 80 };
+enum { LINE_BYTES = 512, BAR_CELLS = 12, DEFAULT_COLUMNS = 80, FIGURE_BYTES = 32 };
 
 static const double seconds_between_draws = 0.1, seconds_between_lines = 10.0;
 static const char clear_line[] = "\r\033[K";
@@ -23,9 +23,10 @@ struct lk_progress {
     bool terminal;
     int64_t total, first; /* steps in all, and done before this start */
     int64_t step, samples;
-    char text[TEXT_BYTES];
+    double loss;        /* NaN: none yet */
     double begun, next; /* seconds */
     bool stale;         /* something is not shown yet */
+    bool said;          /* a line was said since the last step */
 };
 
 static bool is_terminal(FILE *stream)
@@ -44,6 +45,7 @@ lk_status lk_progress_new(FILE *stream, int64_t total_steps, int64_t done_steps,
     progress->terminal = is_terminal(stream);
     progress->total = total_steps;
     progress->first = progress->step = done_steps;
+    progress->loss = NAN;
     progress->begun = lk_seconds();
     progress->next = progress->begun + (progress->terminal ? 0 : seconds_between_lines);
     return LK_OK;
@@ -79,32 +81,39 @@ static void add_bar(line *l, double f)
     add(l, "] %3.0f%%  ", floor(100 * f));
 }
 
-static void add_rate(line *l, double rate)
+const char *lk_print_rate(double rate, char *text, size_t nbytes)
 {
-    if (rate >= 1e6) add(l, ", %.2fM samples/s", rate / 1e6);
-    else if (rate >= 1e4) add(l, ", %.1fk samples/s", rate / 1e3);
-    else add(l, ", %.0f samples/s", rate);
+    const double mega = 1e6, kilo = 1e3, exact_below = 1e4;
+
+    if (rate >= mega) snprintf(text, nbytes, "%.2fM samples/s", rate / mega);
+    else if (rate >= exact_below) snprintf(text, nbytes, "%.1fk samples/s", rate / kilo);
+    else snprintf(text, nbytes, "%.0f samples/s", rate);
+    return text;
 }
 
-static void add_time_left(line *l, double seconds)
+const char *lk_print_seconds(double seconds, char *text, size_t nbytes)
 {
     const long long s = (long long)(seconds + 0.5);
 
-    if (s >= 3600) add(l, ", %lld:%02lld:%02lld left", s / 3600, s / 60 % 60, s % 60);
-    else add(l, ", %lld:%02lld left", s / 60, s % 60);
+    if (s >= 3600) snprintf(text, nbytes, "%lld:%02lld:%02lld", s / 3600, s / 60 % 60, s % 60);
+    else snprintf(text, nbytes, "%lld:%02lld", s / 60, s % 60);
+    return text;
 }
 
+/* The loss comes first of what a narrow terminal would cut off. */
 static void describe(const lk_progress *p, double time, line *l)
 {
     const double elapsed = time - p->begun;
     const int64_t done = p->step - p->first, left = p->total - p->step;
+    char text[FIGURE_BYTES];
 
     if (p->terminal && p->total > 0) add_bar(l, fraction(p));
     if (p->total > 0) add(l, "step %lld/%lld", (long long)p->step, (long long)p->total);
     else add(l, "step %lld", (long long)p->step);
-    if (elapsed > 0 && p->samples > 0) add_rate(l, (double)p->samples / elapsed);
-    if (elapsed > 0 && done > 0 && left > 0) add_time_left(l, elapsed * (double)left / (double)done);
-    if (p->text[0]) add(l, ", %s", p->text);
+    if (!isnan(p->loss)) add(l, ", loss %.4g", p->loss);
+    if (elapsed > 0 && p->samples > 0) add(l, ", %s", lk_print_rate((double)p->samples / elapsed, text, sizeof text));
+    if (elapsed > 0 && done > 0 && left > 0)
+        add(l, ", %s left", lk_print_seconds(elapsed * (double)left / (double)done, text, sizeof text));
 }
 
 /* Columns of the terminal: a longer line would wrap and no longer be cleared whole. */
@@ -132,12 +141,13 @@ static void show(lk_progress *p, double time)
 
 /* -------------------------------------------------------------------- calls */
 
-void lk_progress_update(lk_progress *progress, int64_t step, int64_t samples, const char *text)
+void lk_progress_update(lk_progress *progress, int64_t step, int64_t samples, double loss)
 {
+    if (step != progress->step) progress->said = false;
     progress->step = step;
     progress->samples = samples;
     progress->stale = true;
-    snprintf(progress->text, sizeof progress->text, "%s", text ? text : "");
+    if (!isnan(loss)) progress->loss = loss;
     const double time = lk_seconds();
     if (time >= progress->next) show(progress, time);
 }
@@ -146,12 +156,14 @@ void lk_progress_say(lk_progress *progress, const char *format, ...)
 {
     va_list args;
 
+    progress->said = true;
     if (progress->terminal) fputs(clear_line, progress->stream);
     va_start(args, format);
     vfprintf(progress->stream, format, args);
     va_end(args);
     fputc('\n', progress->stream);
     if (progress->terminal && progress->step > progress->first) show(progress, lk_seconds());
+    else progress->next = lk_seconds() + seconds_between_lines; /* who reads lines has just had one */
     fflush(progress->stream);
 }
 
@@ -161,7 +173,7 @@ void lk_progress_free(lk_progress **progress)
 
     if (!p) return;
     const bool shown = p->step > p->first || p->stale;
-    if (p->stale) show(p, lk_seconds());
+    if (p->stale && (p->terminal || !p->said)) show(p, lk_seconds());
     if (p->terminal && shown) fputc('\n', p->stream);
     fflush(p->stream);
     lk_free(progress);

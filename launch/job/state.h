@@ -41,6 +41,7 @@
     X(best_metric, TEXT, NEEDED, "best/metric")                                                                \
     X(best_value, REAL, NEEDED, "best/value")           /* NaN: none yet */                                     \
     X(best_step, INT, OPTIONAL, LK_NOTE_BEST_STEP)      /* of the checkpoint that has it */                     \
+    X(best_epoch, INT, OPTIONAL, "best/epoch")                                                                 \
     X(evaluations, INT, OPTIONAL, "metrics/evaluations") /* lines of metrics.csv */
 
 typedef const char *STATE_TEXT; /* borrowed; absent: NULL */

@@ -7,9 +7,8 @@
 #include <inttypes.h>
 #include <math.h>
 #include <string.h>
-#include <unistd.h>
 
-enum { PATH_BYTES = 4096, MOST_COLUMNS = LK_MOST_METRICS + LK_MOST_GROUPS };
+enum { PATH_BYTES = 4096, SAID_BYTES = 512, MOST_COLUMNS = LK_MOST_METRICS + LK_MOST_GROUPS };
 
 /* Columns: lr, lr.GROUP of every group of any stage, the metrics. */
 static lk_status open_csv(trainer *t, int64_t resume_step)
@@ -94,7 +93,9 @@ lk_status leader_open(trainer *t, int64_t resume_step)
         fprintf(stderr, "lockstep: dist.reduction is not tree: the bits depend on the number of workers\n");
         LK_TRY(lk_journal_write(t->journal, j->step, "reduction", "not tree: bits depend on the number of workers"));
     }
-    return lk_progress_new(stderr, total_steps(j), j->step, &t->progress);
+    LK_TRY(lk_progress_new(stderr, total_steps(j), j->step, &t->progress));
+    watch_start(t, resume_step >= 0);
+    return LK_OK;
 }
 
 void leader_close(trainer *t)
@@ -142,7 +143,7 @@ static lk_status journal_hyperparams(trainer *t, int64_t epoch)
 
     for (int g = 0; g < t->order.n_groups; g++) {
         if (t->order.lr[g] == t->lr_journalled[g]) continue;
-        LK_TRY(lk_journal_write(t->journal, t->j->step, "lr", "%s%s%.17g from epoch %" PRId64 " on",
+        LK_TRY(lk_journal_write(t->journal, t->j->step, "lr", "%s%s%.10g from epoch %" PRId64 " on",
                                 g ? hyperparams_suffix(&t->hyperparams, g, suffix) + 1 : "", g ? ": " : "",
                                 t->order.lr[g], epoch));
         t->lr_journalled[g] = t->order.lr[g];
@@ -182,14 +183,16 @@ static lk_status judge_plateau(trainer *t, int g)
     const int64_t step = t->j->step - t->stage_step, epoch = t->epoch - t->stage_epoch;
     bool reduced = false;
     lk_schedule_state state;
+    char text[SAID_BYTES];
 
     if (group->recipe->scheduler.spec.kind != LK_SCHEDULE_PLATEAU) return LK_OK;
     lk_schedule_observe(group->lr, step, (double)epoch, metric_value(t, name), &reduced);
     if (!reduced) return LK_OK;
     lk_schedule_get(group->lr, &state);
-    return lk_journal_write(t->journal, t->j->step, "plateau", "%s is %.6g, best %.6g: the learning rate%s%s falls to %.6g",
-                            name, metric_value(t, name), state.best, g ? " of " : "", g ? group->recipe->group : "",
-                            state.lr);
+    snprintf(text, sizeof text, "%s is %.6g, best %.6g: the learning rate%s%s falls to %.6g", name, metric_value(t, name),
+             state.best, g ? " of " : "", g ? group->recipe->group : "", state.lr);
+    lk_progress_say(t->progress, "plateau: %s", text);
+    return lk_journal_write(t->journal, t->j->step, "plateau", "%s", text);
 }
 
 static lk_status judge_early_stop(trainer *t, uint32_t *flags)
@@ -217,6 +220,7 @@ static lk_status judge_best(trainer *t, uint32_t flags)
     if (isnan(value)) return LK_OK;
     if (!isnan(t->best) && !(r->train.best_mode == LK_MAX ? value > t->best : value < t->best)) return LK_OK;
     t->best = value;
+    t->best_epoch = t->epoch;
     t->next_best = true;
     return lk_journal_write(t->journal, t->j->step, "best", "%s is %.6g: this checkpoint has the best weights saved",
                             r->train.best_metric, value);
@@ -226,27 +230,23 @@ static lk_status record(trainer *t)
 {
     const metrics *set = &t->j->metrics;
     double values[MOST_COLUMNS] = {t->order.lr[0]};
-    char text[160];
-    int used;
 
     for (int k = 0; k < t->n_group_names; k++) values[1 + k] = rate_of(t, t->group_name[k]);
     memcpy(values + 1 + t->n_group_names, set->last, (size_t)set->n * sizeof *values);
     LK_TRY(lk_metrics_write(t->csv, t->j->step, t->epoch, values));
     events_evaluation(t);
-    used = snprintf(text, sizeof text, "epoch %" PRId64, t->epoch);
-    for (int i = 0; i < set->n && used < (int)sizeof text; i++)
-        if (strstr(set->name[i], "loss"))
-            used += snprintf(text + used, sizeof text - (size_t)used, "  %s %.4g", set->name[i], set->last[i]);
-    lk_progress_update(t->progress, t->j->step, t->samples, text);
+    lk_progress_update(t->progress, t->j->step, t->samples, epoch_loss(t));
+    watch_evaluation(t);
     return LK_OK;
 }
 
 /* Plateau and early stop count evaluations, as PyTorch's loops do: the regular ones.  One made only because the run
- * ends leaves them alone, so a run that is continued goes on as if it had not ended. */
+ * ends leaves them alone, as one made before anything was trained, so a run that is continued goes on as if it had not
+ * ended. */
 lk_status leader_judge(trainer *t, uint32_t *flags)
 {
     const int64_t stage_epochs = t->epoch - t->stage_epoch;
-    const bool regular = t->index == 0 && is_due(stage_epochs, t->j->recipe->train.evaluate_every);
+    const bool regular = t->index == 0 && stage_epochs > 0 && is_due(stage_epochs, t->j->recipe->train.evaluate_every);
 
     LK_TRY(record(t));
     if (regular) {
@@ -254,91 +254,4 @@ lk_status leader_judge(trainer *t, uint32_t *flags)
         LK_TRY(judge_early_stop(t, flags));
     }
     return judge_best(t, *flags);
-}
-
-/* ------------------------------------------------------------------ summary */
-
-static lk_status put_digest(trainer *t, const char *key, const float *device, lk_metadata *metadata)
-{
-    job *j = t->j;
-    lk_ckpt_tensor *tensors = NULL;
-    size_t n = 0;
-    char digest[33];
-
-    LK_TRY(lk_engine_read(j->engine, j->host, device, lk_model_n_elem(j->model) * sizeof(float)));
-    lk_status status = list_tensors(j->model, "model", NULL, j->host, &tensors, &n);
-    if (status == LK_OK) status = lk_digest(tensors, n, "model/", digest);
-    if (status == LK_OK) status = lk_metadata_set_text(metadata, key, digest);
-    free_tensors(&tensors, n);
-    return status;
-}
-
-static lk_status put_metric_values(const metrics *set, const char *group, const double *values, lk_metadata *metadata)
-{
-    char path[METRIC_NAME_BYTES + 16];
-
-    for (int i = 0; i < set->n; i++) {
-        snprintf(path, sizeof path, "%s/%s", group, set->name[i]);
-        LK_TRY(lk_metadata_set_real(metadata, path, values[i]));
-    }
-    return LK_OK;
-}
-
-static double samples_per_second(const trainer *t)
-{
-    return t->samples ? (double)t->samples / t->train_seconds : 0.0;
-}
-
-static lk_status fill_summary(trainer *t, lk_metadata *metadata)
-{
-    job *j = t->j;
-
-    LK_TRY(lk_metadata_set_text(metadata, "name", j->recipe->run.name));
-    LK_TRY(lk_metadata_set_int(metadata, "epochs", t->epoch));
-    LK_TRY(lk_metadata_set_int(metadata, "steps", j->step));
-    LK_TRY(lk_metadata_set_text(metadata, "stopped", t->stopped));
-    LK_TRY(lk_metadata_set_int(metadata, "workers", lk_world_size(j->world)));
-    LK_TRY(lk_metadata_set_int(metadata, "lanes", j->lanes));
-    LK_TRY(lk_metadata_set_text(metadata, "engine", lk_engine_name(j->engine)));
-    LK_TRY(lk_metadata_set_int(metadata, "samples", t->samples));
-    LK_TRY(lk_metadata_set_real(metadata, "seconds", lk_seconds() - t->started));
-    LK_TRY(lk_metadata_set_real(metadata, "samples_per_second", samples_per_second(t)));
-    LK_TRY(lk_metadata_set_real(metadata, "seconds_waiting_for_reduction", t->seconds_waited));
-    LK_TRY(put_digest(t, "digest", j->params, metadata));
-    if (j->ema) LK_TRY(put_digest(t, "ema_digest", lk_ema_params(j->ema), metadata));
-    LK_TRY(put_metric_values(&j->metrics, "metrics", j->metrics.last, metadata));
-    return put_metric_values(&j->metrics, "best", j->metrics.best, metadata);
-}
-
-static void say_summary(const trainer *t, const char *path)
-{
-    const metrics *set = &t->j->metrics;
-
-    printf("%s: stopped by %s after %" PRId64 " epochs, %" PRId64 " steps; %.0f samples/s\n", t->j->recipe->run.name,
-           t->stopped, t->epoch, t->j->step, samples_per_second(t));
-    for (int i = 0; i < set->n; i++)
-        if (!isnan(set->last[i])) printf("  %-24s %-12.6g best %.6g\n", set->name[i], set->last[i], set->best[i]);
-    printf("  %s\n", path);
-    fflush(stdout);
-}
-
-lk_status leader_summary(trainer *t)
-{
-    lk_metadata *metadata = NULL;
-    char path[PATH_BYTES];
-
-    snprintf(path, sizeof path, "%s/summary.json", t->j->recipe->run.dir);
-    lk_progress_free(&t->progress);
-    if (t->samples == 0 && access(path, F_OK) == 0) {
-        printf("%s: nothing left to do: stopped by %s after %" PRId64 " epochs; see %s\n", t->j->recipe->run.name,
-               t->stopped, t->epoch, path);
-        return LK_OK;
-    }
-    LK_TRY(lk_journal_write(t->journal, t->j->step, "end", "stopped by %s", t->stopped));
-    LK_TRY(lk_metadata_new(&metadata));
-    lk_status status = fill_summary(t, metadata);
-    if (status == LK_OK) status = lk_summary_write(path, metadata);
-    if (status == LK_OK) say_summary(t, path);
-    lk_metadata_free(&metadata);
-    return status;
 }

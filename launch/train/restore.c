@@ -92,6 +92,7 @@ static lk_status restore_best(trainer *t, const run_state *saved)
     t->best_step = saved->best_step != STATE_NONE ? saved->best_step : -1;
     LK_TRY(lk_saver_mend(t->saver, t->j->step, &t->best_step));
     if (strcmp(saved->best_metric, t->j->recipe->train.best_metric) != 0) return LK_OK;
+    t->best_epoch = saved->best_epoch != STATE_NONE ? saved->best_epoch : -1;
     if (t->best_step >= 0) t->best = saved->best_value;
     else if (!isnan(saved->best_value))
         fprintf(stderr, "lockstep: warning: the checkpoint with the best weights so far is gone: the next one that is saved "

@@ -49,6 +49,7 @@ static run_state state_of(const trainer *t)
         .best_metric = r->train.best_metric,
         .best_value = t->best,
         .best_step = t->best_step >= 0 ? t->best_step : STATE_NONE,
+        .best_epoch = t->best_step >= 0 && t->best_epoch >= 0 ? t->best_epoch : STATE_NONE,
         .evaluations = lk_metrics_n_lines(t->csv),
     };
 }

@@ -184,7 +184,7 @@ static lk_status evaluate_all(trainer *t)
     job *j = t->j;
     uint32_t flags = 0;
 
-    metrics_put(&j->metrics, "train.loss", t->loss_terms > 0 ? t->loss_sum / t->loss_terms : NAN); /* NaN: all skipped */
+    metrics_put(&j->metrics, "train.loss", epoch_loss(t)); /* NaN: all skipped */
     if (j->validation) {
         LK_TRY(evaluate(j, j->validation, j->validation_loader, j->params, j->params_version, LK_PART_OF_WEIGHTS));
         if (j->recipe->has_ema) {
@@ -289,7 +289,6 @@ static lk_status next_stage(trainer *t)
 
 static lk_status loop(trainer *t)
 {
-    t->started = lk_seconds();
     while (!t->stopped) {
         lk_batch batch;
 
@@ -298,7 +297,7 @@ static lk_status loop(trainer *t)
         LK_TRY(step(t, &batch));
         t->train_seconds += lk_seconds() - begin;
         if (t->order.flags || batch.last || t->j->recipe->dist.check_every) LK_TRY(obey(t, &batch));
-        if (t->j->leader) lk_progress_update(t->progress, t->j->step, t->samples, NULL);
+        if (t->j->leader) lk_progress_update(t->progress, t->j->step, t->samples, epoch_loss(t));
     }
     return saving_drain(t);
 }
@@ -323,6 +322,17 @@ static lk_status start_as_leader(trainer *t, bool resuming)
     return leader_open(t, resuming ? t->j->step : -1);
 }
 
+/* train.epochs: 0 asks what the network is before it is trained: measured and saved. */
+static lk_status save_untrained(trainer *t)
+{
+    job *j = t->j;
+
+    LK_TRY(job_agree(j, j->leader ? hyperparams_at(&t->hyperparams, 0, 0.0, &t->order) : LK_OK));
+    t->order.flags = LK_ORDER_EVALUATE | LK_ORDER_STOP;
+    LK_TRY(evaluate_all(t));
+    return saving_begin(t);
+}
+
 static lk_status train(trainer *t)
 {
     job *j = t->j;
@@ -340,6 +350,8 @@ static lk_status train(trainer *t)
     LK_TRY(job_agree(j, j->leader ? start_as_leader(t, resuming) : LK_OK));
     /* From here on every worker has something to tell in short turns; reading data and compiling may take what they need. */
     LK_TRY(job_agree(j, lk_world_set_timeout(j->world, j->recipe->dist.timeout)));
+    t->started = lk_seconds();
+    if (!resuming && t->stopped) LK_TRY(save_untrained(t));
     LK_TRY(loop(t));
     count_waiting(t);
     return job_agree(j, j->leader ? leader_summary(t) : LK_OK);
@@ -374,7 +386,7 @@ static lk_status open_everything(trainer *t, const options *opt)
 
 lk_status command_train(job *j, const options *opt)
 {
-    trainer t = {.j = j, .keep_folder = opt->resume, .best = NAN, .best_step = -1, .saved_evaluations = STATE_NONE,
+    trainer t = {.j = j, .keep_folder = opt->resume, .best = NAN, .best_step = -1, .best_epoch = -1, .saved_evaluations = STATE_NONE,
                  .run_dir_lock = -1};
 
     lk_status status = open_everything(&t, opt);

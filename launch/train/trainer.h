@@ -39,7 +39,7 @@ typedef struct trainer {
     hyperparams hyperparams;     /* of the current stage's groups */
     lk_early_stop early_stop;
     double best;                 /* of train.best_metric at a checkpoint; NaN: none yet */
-    int64_t best_step;           /* of that checkpoint; -1: none */
+    int64_t best_step, best_epoch; /* of that checkpoint; -1: none */
     int64_t saved_evaluations;   /* lines that metrics.csv had when the checkpoint was saved; STATE_NONE: unknown */
     lk_metrics *csv;
     lk_journal *journal;
@@ -68,7 +68,16 @@ lk_status leader_enter_stage(trainer *t);
 /* After an evaluation: plateau, early stop, best; metrics.csv and the journal.  *flags gets LK_ORDER_STOP |
  * LK_ORDER_EARLY when the run shall end. */
 lk_status leader_judge(trainer *t, uint32_t *flags);
+
+/* summary.c, on the leader alone: the end of the run in summary.json and on standard output. */
 lk_status leader_summary(trainer *t);
+
+/* watch.c, on the leader alone: what a person sees. */
+void   watch_start(const trainer *t, bool resumed);
+void   watch_evaluation(const trainer *t);
+void   watch_end(const trainer *t, const char *summary);
+double samples_per_second(const trainer *t); /* in training steps */
+double epoch_loss(const trainer *t);         /* mean of the epoch so far, NaN: no step yet */
 
 /* run_dir.c, on the leader alone.  Opens the run's folder for this process: an earlier run in it is set aside unless it is
  * kept, to be resumed or, without a checkpoint, begun again.  *lock, -1 before, is held until run_dir_close().

@@ -146,7 +146,10 @@ Test(files, a_write_that_fails_says_where_and_why)
 {
     cr_expect_eq(lk_write_file_atomic("/nowhere/file", "x", 1), LK_ERR_SYSTEM);
     cr_expect_str_eq(lk_error_message(), "cannot write /nowhere/file: No such file or directory");
-    cr_expect_eq(lk_sync_file("/nowhere/file"), LK_ERR_SYSTEM);
+    FILE *file;
+
+    cr_expect_eq(lk_open_append("/nowhere/file", true, &file), LK_ERR_SYSTEM);
+    cr_expect_null(file);
     cr_expect_eq(lk_sync_dir("/nowhere"), LK_ERR_SYSTEM);
 }
 
