@@ -145,6 +145,10 @@ lk_status job_open_training(job *j);
 /* Training steps in an epoch of a stage, and in the whole of it unless it stops early, on data of so many samples. */
 int64_t   stage_batches(const lk_recipe *stage, int64_t samples);
 int64_t   stage_steps(const lk_recipe *stage, int64_t samples);
+/* lr/warnings.c: tells of each trap in the schedules of the recipe's stages and groups, "NAME: STAGE: ...".  samples:
+ * of the training part; 0: not known, and only what counts epochs is looked at. */
+typedef void warning_fn(void *arg, const char *text);
+void      warn_of_schedules(const lk_recipe *whole, int64_t samples, warning_fn *say, void *arg);
 /* What the current stage trains of j->model; release with lk_trainable_free().  Local. */
 lk_status job_make_set(job *j, lk_trainable **out);
 /* Patterns of all stages against the tensors of j->model.  Local. */

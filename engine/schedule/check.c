@@ -116,6 +116,9 @@ static lk_status check_spec(const char *path, const lk_schedule_spec *spec, bool
 {
     if (depth > MOST_DEPTH)
         return LK_FAIL(LK_ERR_USAGE, "%s: more than %d schedules one inside the other", path, MOST_DEPTH);
+    if (spec->start_step < 0 || (spec->start_step > 0 && !outermost))
+        return LK_FAIL(LK_ERR_USAGE, "%s.start_step: %lld: want 0 or more, and an outermost schedule", path,
+                       (long long)spec->start_step);
     for (size_t i = 0; i < sizeof ranges / sizeof *ranges; i++)
         if (ranges[i].kinds & (1u << spec->kind)) LK_TRY(check_range(path, spec, &ranges[i]));
     LK_TRY(check_warmup(path, spec));

@@ -8,6 +8,7 @@
  */
 #include "engine/schedule/expression.h"
 
+#include <ctype.h>
 #include <math.h>
 #include <muParserDLL.h>
 #include <stdio.h>
@@ -123,6 +124,18 @@ static lk_status parse(lk_expression *x)
     if (mupError(x->parser)) return fail_parse(x);
     if (n_values != 1) return fail_at(x, "one value is wanted, and commas here make several", -1);
     return LK_OK;
+}
+
+bool lk_expression_mentions(const char *text, const char *word)
+{
+    const size_t n = strlen(word);
+
+    for (const char *p = text; (p = strstr(p, word)); p += n) {
+        const bool begins = p == text || !(isalnum((unsigned char)p[-1]) || p[-1] == '_');
+
+        if (begins && !(isalnum((unsigned char)p[n]) || p[n] == '_')) return true;
+    }
+    return false;
 }
 
 static char *copy_text(const char *text)

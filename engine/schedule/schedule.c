@@ -48,7 +48,10 @@ bool lk_schedule_has_momentum(const lk_schedule *schedule) { return lk_schedule_
 static lk_moment moment_of(const lk_schedule *schedule, int64_t step, double epoch)
 {
     const bool by_step = schedule->root.spec.every == LK_EVERY_STEP;
+    const int64_t done = schedule->root.spec.start_step;
 
+    if (by_step) step += done;
+    else epoch += (double)done;
     return (lk_moment){.n = by_step ? (double)step : epoch, .step = step, .epoch = (int64_t)floor(epoch)};
 }
 

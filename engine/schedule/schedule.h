@@ -57,6 +57,7 @@ struct lk_schedule_spec {
     const char *metric;         /* reduce_on_plateau: the name of what is observed, for the caller */
     int mode;                   /* reduce_on_plateau: lk_extremum; cyclic: lk_cycle */
     double factor;              /* reduce_on_plateau, constant */
+    int64_t start_step;         /* outermost: scheduler steps that count as done when the run begins */
     int64_t patience, cooldown; /* reduce_on_plateau */
     double threshold;
     lk_threshold threshold_mode;
@@ -103,6 +104,9 @@ typedef struct lk_schedule_state {
     double best;
     int64_t num_bad, cooldown_counter;
 } lk_schedule_state;
+
+/* Whether an expression has this word, whole, in it. */
+bool lk_expression_mentions(const char *text, const char *word);
 
 /* path names the schedule in messages ("scheduler").  Errors: LK_ERR_USAGE naming the key; for an expression the message
  * points at the place in it. */

@@ -23,6 +23,7 @@ static lk_status make_expression(lk_schedule_node *node, const char *path)
     const lk_schedule_spec *spec = &node->spec;
     const bool is_cyclic = spec->kind == LK_SCHEDULE_CYCLIC;
     const bool sees_both = node->outermost && spec->kind == LK_SCHEDULE_LAMBDA;
+    const char *const *names = spec->every == LK_EVERY_STEP ? by_step : by_epoch;
     const char *text = is_cyclic ? spec->scale_fn : spec->expr;
     char key[LK_SCHEDULE_PATH_BYTES];
 
@@ -30,8 +31,10 @@ static lk_status make_expression(lk_schedule_node *node, const char *path)
         return LK_OK;
     snprintf(key, sizeof key, "%s.%s", path, is_cyclic ? "scale_fn" : "expr");
     if (is_cyclic) return lk_expression_new(key, by_x, 1, text, &node->expression);
-    return lk_expression_new(key, spec->every == LK_EVERY_STEP ? by_step : by_epoch, sees_both ? 2 : 1, text,
-                             &node->expression);
+    if (!sees_both && lk_expression_mentions(text, names[1]))
+        return LK_FAIL(LK_ERR_USAGE, "%s: `%s` counts the run, and only an outermost lambda sees that; `%s` counts the steps of "
+                       "this schedule\n    %s", key, names[1], names[0], text);
+    return lk_expression_new(key, names, sees_both ? 2 : 1, text, &node->expression);
 }
 
 static lk_status copy_milestones(lk_schedule_node *node)

@@ -36,6 +36,9 @@ TABLES(lk_warmup, WARMUP_KEYS)
     X("kind", WORD(kind, schedule_words), DEFAULT("none"),                                                           \
       HELP("its form; the tables of torch.optim.lr_scheduler, and inverse_sqrt and wsd"))                            \
     X("every", WORD(every, every_words), DEFAULT("epoch"), HELP("what a scheduler step is"))                         \
+    X("start_step", WHOLE(start_step), FROM_TO(0, 1 << 30), DEFAULT("0"),                                            \
+      HELP("scheduler steps that count as done when the run begins, PyTorch's last_epoch + 1; "                      \
+           "optimizer.lr is its initial_lr"))                                                                        \
     X("warmup", KEYS(lk_warmup_fields), .rules = lk_warmup_rules,                                                    \
       HELP("before any kind, nested ones too: leads to its first value, then that kind begins at its step 0"))       \
     X("expr", TEXT(expr), NEEDED, ONLY("lambda multiplicative"),                                                     \

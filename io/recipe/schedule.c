@@ -92,6 +92,7 @@ static lk_status check_nesting(const place *p)
     if (p->outermost) return LK_OK;
     if (!text_of(p, "kind")) return FAIL_AT(p, "kind", "is missing: each of several schedulers names its kind");
     if (has(p, "every")) return FAIL_AT(p, "every", "belongs to the outermost scheduler: all in it count alike");
+    if (has(p, "start_step")) return FAIL_AT(p, "start_step", "belongs to the outermost scheduler");
     if (is_kind(p, PLATEAU))
         return FAIL_AT(p, "kind", "reduce_on_plateau goes by a metric and cannot be part of another schedule");
     return LK_OK;

@@ -29,6 +29,7 @@ static const struct { const char *theirs, *ours; } synonyms[] = {
     {"dtype", "engine.precision"},         {"amp", "engine.precision"},          {"num_threads", "engine.threads"},
     {"random_seed", "run.seed"},           {"random_state", "run.seed"},         {"output_dir", "run.dir"},
     {"out_dir", "run.dir"},                {"save_dir", "run.dir"},              {"logdir", "run.dir"},
+    {"last_epoch", "scheduler.start_step"}, {"initial_lr", "optimizer.lr"},
     {"lr_scheduler", "scheduler"},         {"criterion", "loss.kind"},           {"ema_decay", "ema.beta"},
     {"save_every", "checkpoint.every"},    {"backend", "dist.reduction"},
 };

@@ -156,7 +156,7 @@ static bool counts_steps(const lk_schedule_spec *spec)
 
 static bool sees_steps(const lk_schedule_spec *spec)
 {
-    return counts_steps(spec) || (spec->kind == LK_SCHEDULE_LAMBDA && strstr(spec->expr, "step"));
+    return counts_steps(spec) || (spec->kind == LK_SCHEDULE_LAMBDA && lk_expression_mentions(spec->expr, "step"));
 }
 
 /* Whether any schedule of any group in any stage is so. */
@@ -287,6 +287,23 @@ static lk_status read_recipe(job *j, const options *opt, const char *path)
     return LK_OK;
 }
 
+static void say_warning(void *arg, const char *text)
+{
+    (void)arg;
+    fprintf(stderr, "lockstep: warning: %s\n", text);
+}
+
+static void ask_for_metric(const lk_recipe *whole)
+{
+    for (unsigned s = 0; s < whole->n_stages; s++) {
+        const lk_recipe *r = whole->stages[s];
+
+        if (r->scheduler.spec.kind == LK_SCHEDULE_PLATEAU)
+            fprintf(stderr, "lockstep: warning: %s%s%s: a plateau falls by what it observes: give --metric FILE, one number of "
+                    "%s a line\n", r->run.name, r->stage ? ": " : "", r->stage ? r->stage : "", r->scheduler.spec.metric);
+    }
+}
+
 lk_status lr_curves_follow(job *j, const options *opt, const char *path, lr_curves *out)
 {
     int64_t samples;
@@ -304,6 +321,7 @@ lk_status lr_curves_follow(job *j, const options *opt, const char *path, lr_curv
     LK_TRY(lay_out(whole, opt->count, samples, out));
     LK_TRY(add_curves(whole, out));
     LK_TRY(follow_all(out, opt));
-    for (unsigned s = 0; s < out->n_stages; s++) warn_of_schedules(opt, out, &out->stages[s]);
+    warn_of_schedules(whole, samples, say_warning, NULL);
+    if (!opt->metric) ask_for_metric(whole);
     return LK_OK;
 }

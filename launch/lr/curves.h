@@ -55,8 +55,6 @@ const curve *lr_curves_find(const lr_curves *c, quantity what, const char *group
 /* As metrics.csv names it: lr, lr.GROUP, momentum, ... */
 const char *curve_name(const curve *v, char text[METRIC_NAME_BYTES]);
 
-/* warnings.c: warns of what goes wrong with the schedules of a stage. */
-void      warn_of_schedules(const options *opt, const lr_curves *c, const stage_span *s);
 /* stages.c: what trains in a stage and how, in a few lines.  Takes j->train where it is open; makes j->model where
  * it can. */
 lk_status describe_stage(job *j, const lr_curves *c, unsigned stage);

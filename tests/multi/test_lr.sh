@@ -102,6 +102,25 @@ status 0 alone lr once.yaml scheduler.every=epoch
 says 'onecycle is made for 1000 steps and has 100'
 status 0 alone lr issue.yaml train.epochs=40
 says 'the run ends before milestone 70'
+status 0 alone lr once.yaml scheduler.every=epoch 'scheduler={kind: onecycle, max_lr: 0.1, epochs: 100, steps_per_epoch: 10}'
+says 'onecycle is made for training steps, 10 an epoch, and this one counts epochs: it has 100 of its 1000'
+warns() { # schedule, pattern
+    status 0 alone lr rising.yaml "scheduler=$1"
+    says "warning: schedule: $2"
+}
+warns '{kind: cyclic, base_lr: 0.01, max_lr: 0.1}' 'cyclic never leaves its first rise: step_size_up is 2000 and it has 100'
+warns '{kind: multistep, milestones: [30, 200]}' 'milestone 200 is never reached: it has 100 steps'
+warns '{kind: linear, total_iters: 101}' 'linear does not come to its end: total_iters is 101 and it has 100'
+warns '{kind: polynomial, total_iters: 200}' 'polynomial does not come to its end: total_iters is 200'
+warns '{kind: wsd, stable_steps: 80, decay_steps: 40}' 'wsd does not come to its end: its parts take 120 and it has 100'
+warns '{kind: lambda, expr: "max(0, 1 - step/100)"}' '.step. counts training steps, and this schedule counts epochs'
+warns '{kind: sequential, milestones: [10], schedulers: [{kind: linear, total_iters: 20}, {kind: none}]}' \
+      'linear does not come to its end: total_iters is 20 and it has 10'
+for quiet in '{kind: linear, total_iters: 100}' '{kind: lambda, expr: "1 / (1 + epoch)"}' '{kind: multistep, milestones: [99]}' \
+             '{kind: lambda, every: step, expr: "1 / (1 + step)"}' '{kind: linear, total_iters: 150, start_step: 50}'; do
+    status 0 alone lr rising.yaml "scheduler=$quiet"
+    same "no warning of $quiet" "$(grep -c warning out.txt)" 0
+done
 recipe plateau <<'X'
 scheduler: {kind: reduce_on_plateau, factor: 0.5, patience: 3, warmup: {total_iters: 4}}
 X

@@ -422,3 +422,45 @@ Test(schedule, trees_that_make_no_sense_are_refused_by_name)
         cr_expect(strstr(lk_error_message(), cases[c].words), "want %s in: %s", cases[c].words, lk_error_message());
     }
 }
+
+/* ------------------------------------------------------------ a later beginning */
+
+Test(schedule, a_schedule_that_starts_in_its_middle_goes_on_as_if_it_had_run)
+{
+    const lk_schedule_spec specs[] = {
+        {.kind = LK_SCHEDULE_COSINE, .T_max = 20},
+        {.kind = LK_SCHEDULE_EXPONENTIAL, .gamma = 0.9},
+        {.kind = LK_SCHEDULE_MULTIPLICATIVE, .expr = "0.9 + epoch / 1000"},
+        {.kind = LK_SCHEDULE_LAMBDA, .expr = "0.95^epoch", .warmup = {.total_iters = 4, .start_factor = 0.1}},
+    };
+
+    for (size_t i = 0; i < sizeof specs / sizeof *specs; i++) {
+        lk_schedule_spec later = specs[i];
+
+        later.start_step = 7;
+        lk_schedule *whole = schedule_of(specs[i], 0.5), *rest = schedule_of(later, 0.5);
+        for (int64_t epoch = 0; epoch < 10; epoch++) {
+            const double got = lr_at(rest, 3 * epoch, epoch), want = lr_at(whole, 3 * (epoch + 7), epoch + 7);
+
+            cr_expect_eq(got, want, "case %zu, epoch %ld: got %.17g, want %.17g", i, (long)epoch, got, want);
+        }
+        lk_schedule_free(&rest);
+        lk_schedule_free(&whole);
+    }
+}
+
+Test(schedule, the_count_of_the_run_inside_a_schedule_is_refused_with_the_reason)
+{
+    static const char want[] = "scheduler.schedulers[1].expr: `step` counts the run, and only an outermost lambda sees "
+                               "that; `epoch` counts the steps of this schedule\n    1 - step/10";
+    const lk_schedule_spec inner[] = {{.kind = LK_SCHEDULE_NONE}, lambda("1 - step/10")};
+    const int64_t milestone = 5;
+    const lk_schedule_spec spec = {.kind = LK_SCHEDULE_SEQUENTIAL, .milestones = &milestone, .n_milestones = 1,
+                                   .schedulers = inner, .n_schedulers = 2};
+    lk_schedule *schedule;
+
+    cr_expect_eq(lk_schedule_new("scheduler", &spec, 0.1, &schedule), LK_ERR_USAGE);
+    cr_expect_str_eq(lk_error_message(), want, "got:  %s\nwant: %s", lk_error_message(), want);
+    cr_expect(lk_expression_mentions("a + step", "step"));
+    cr_expect_not(lk_expression_mentions("steps + my_step + step2", "step"));
+}
