@@ -15,7 +15,7 @@ typedef enum lk_dtype { LK_DTYPE_F32, LK_DTYPE_BF16, LK_DTYPE_F64, LK_DTYPE_I32,
 size_t lk_dtype_size(lk_dtype dtype);
 const char *lk_dtype_name(lk_dtype dtype); /* "fp32", "int32", "uint8" */
 
-enum { LK_MAX_DIMS = 4, LK_MAX_FIELDS = 6, LK_FIELD_NAME_BYTES = 32, LK_MAX_CHANNELS = 4 };
+enum { LK_MAX_DIMS = 6, LK_MAX_FIELDS = 6, LK_FIELD_NAME_BYTES = 32, LK_MAX_CHANNELS = 4 };
 
 /* One array of a sample: "x", "label", "source_len". */
 typedef struct lk_field {

@@ -3,7 +3,9 @@
 
 #include <string.h>
 
-/* An op that this engine has no kernel for is excepted here: #define cpu_bind_NAME NULL. */
+/* Ops that this engine has no kernel for.  A view needs none. */
+#define cpu_bind_view NULL
+
 static cpu_binder *const binders[LK_N_OPS] = {
 #define BINDER_ENTRY(id, name, ...) [LK_OP_##id] = cpu_bind_##name,
     LK_EVERY_OP(BINDER_ENTRY)

@@ -3,7 +3,9 @@
 
 #include <string.h>
 
-/* An op that this engine has no kernel for is excepted here: #define cuda_bind_NAME NULL. */
+/* Ops that this engine has no kernel for.  A view needs none. */
+#define cuda_bind_view NULL
+
 static cuda_binder *binder_of(lk_op_id op)
 {
     switch (op) {

@@ -1,8 +1,5 @@
 /*
- * Order and place: drops nodes nobody needs, finds out how long each activation lives, and gives it an offset.
- *
- * A graph grows in topological order (a node can only read what exists), and the backward pass, appended in reverse,
- * already frees activations last in, first out; so the order of building is kept and only dead nodes go.
+ * Placing: finds out how long each activation lives, and gives it an offset.  A root lives as long as its views.
  *
  * Placement is greedy by size: the largest activation first, each into the tightest gap that the activations alive at
  * the same time leave, else behind them.  Offsets are multiples of a cache line.  An activation lives from the node
@@ -12,73 +9,13 @@
  */
 #include "engine/graph/graph.h"
 
-#include <assert.h>
 #include <stdlib.h>
-#include <string.h>
-
-enum { ALIGNMENT = 64 };
 
 typedef struct life {
     int tensor;
     int first, last;      /* nodes */
-    size_t begin, nbytes; /* place; nbytes rounded up to ALIGNMENT */
+    size_t begin, nbytes; /* place; nbytes rounded up to LK_PLACE_ALIGNMENT */
 } life;
-
-static bool writes_outside_activations(const lk_graph *graph, const lk_node *node)
-{
-    for (int o = 0; o < node->n_out; o++)
-        if (node->out[o] != LK_NO_TENSOR && graph->tensors[node->out[o]].arena != LK_ARENA_ACT) return true;
-    return false;
-}
-
-/* live[i]: node i writes something the run hands out, or something a live node reads. */
-static void mark_live(const lk_graph *graph, bool *live)
-{
-    for (int i = graph->n_nodes - 1; i >= 0; i--) {
-        const lk_node *node = &graph->nodes[i];
-
-        live[i] |= writes_outside_activations(graph, node);
-        if (!live[i]) continue;
-        for (int k = 0; k < node->n_in; k++) {
-            if (node->in[k] == LK_NO_TENSOR) continue;
-            const int producer = graph->tensors[node->in[k]].producer;
-            assert(producer < i);
-            if (producer >= 0) live[producer] = true;
-        }
-    }
-}
-
-static void forget_node(lk_graph *graph, lk_node *node)
-{
-    free(node->path);
-    for (int k = 0; k < node->n_in; k++)
-        if (node->in[k] != LK_NO_TENSOR) graph->tensors[node->in[k]].n_uses--;
-    for (int o = 0; o < node->n_out; o++)
-        if (node->out[o] != LK_NO_TENSOR) graph->tensors[node->out[o]].producer = -1;
-}
-
-static lk_status drop_dead_nodes(lk_graph *graph)
-{
-    bool *live = calloc((size_t)graph->n_nodes + 1, sizeof *live);
-    int kept = 0;
-
-    LK_TRY_ALLOC(live, (size_t)graph->n_nodes + 1);
-    mark_live(graph, live);
-    for (int i = 0; i < graph->n_nodes; i++) {
-        lk_node *node = &graph->nodes[i];
-
-        if (!live[i]) {
-            forget_node(graph, node);
-            continue;
-        }
-        for (int o = 0; o < node->n_out; o++)
-            if (node->out[o] != LK_NO_TENSOR) graph->tensors[node->out[o]].producer = kept;
-        graph->nodes[kept++] = *node;
-    }
-    graph->n_nodes = kept;
-    free(live);
-    return LK_OK;
-}
 
 /* Lives of all activations that a node produces; lives has room for every tensor.  Returns how many. */
 static int find_lives(const lk_graph *graph, life *lives, int *life_of)
@@ -89,15 +26,16 @@ static int find_lives(const lk_graph *graph, life *lives, int *life_of)
         const lk_tensor *tensor = &graph->tensors[t];
 
         life_of[t] = -1;
-        if (tensor->arena != LK_ARENA_ACT || tensor->producer < 0) continue;
-        const size_t nbytes = (tensor->nbytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+        if (tensor->arena != LK_ARENA_ACT || tensor->producer < 0 || tensor->root != LK_NO_TENSOR) continue;
+        const size_t nbytes = (tensor->nbytes + LK_PLACE_ALIGNMENT - 1) / LK_PLACE_ALIGNMENT * LK_PLACE_ALIGNMENT;
         life_of[t] = n;
         lives[n++] = (life){.tensor = t, .first = tensor->producer, .last = tensor->producer, .nbytes = nbytes};
     }
     for (int i = 0; i < graph->n_nodes; i++)
         for (int k = 0; k < graph->nodes[i].n_in; k++) {
-            const int t = graph->nodes[i].in[k];
-            if (t != LK_NO_TENSOR && life_of[t] >= 0) lives[life_of[t]].last = i;
+            if (graph->nodes[i].in[k] == LK_NO_TENSOR) continue;
+            const int root = lk_graph_root(graph, graph->nodes[i].in[k]);
+            if (life_of[root] >= 0) lives[life_of[root]].last = i;
         }
     return n;
 }
@@ -151,10 +89,19 @@ static void place_lives(lk_graph *graph, life *lives, int n, const life **placed
     }
 }
 
+void lk_graph_place_views(lk_graph *graph)
+{
+    for (int t = 0; t < graph->n_tensors; t++) {
+        lk_tensor *view = &graph->tensors[t];
+
+        if (view->root == LK_NO_TENSOR) continue;
+        view->arena = graph->tensors[view->root].arena;
+        view->offset = graph->tensors[view->root].offset + view->root_offset;
+    }
+}
+
 lk_status lk_graph_allocate(lk_graph *graph)
 {
-    LK_TRY(drop_dead_nodes(graph));
-
     const size_t n = (size_t)graph->n_tensors + 1;
     life *lives = calloc(n, sizeof *lives);
     const life **placed = calloc(n, sizeof *placed);
@@ -168,5 +115,6 @@ lk_status lk_graph_allocate(lk_graph *graph)
     free(life_of);
     free(placed);
     free(lives);
+    lk_graph_place_views(graph);
     return status;
 }

@@ -38,7 +38,7 @@ static lk_status contribute(pass *p, int tensor, int d)
 
     if (*grad == LK_NO_TENSOR)
         *grad = d;
-    else if (to.arena == LK_ARENA_PARAMS && last)
+    else if (lk_is_param(&to) && last)
         LK_TRY(add_into_arena(p->graph, &to, *grad, d, grad));
     else
         LK_TRY(lk_op_add(p->graph, to.name, *grad, d, grad));
@@ -94,7 +94,7 @@ static lk_status visit_all(pass *p)
     for (int id = p->n_forward - 1; id >= 0; id--) LK_TRY(differentiate_node(p, id));
     for (int t = 0; t < p->n_tensors; t++) {
         const lk_tensor *param = &p->graph->tensors[t];
-        if (param->arena != LK_ARENA_PARAMS || p->grad[t] == LK_NO_TENSOR || p->pending[t] == 0) continue;
+        if (!lk_is_param(param) || p->grad[t] == LK_NO_TENSOR || p->pending[t] == 0) continue;
         return LK_FAIL(LK_ERR_USAGE, "%s: %d of its readers lead nowhere, so its gradient is incomplete", param->name,
                        p->pending[t]);
     }

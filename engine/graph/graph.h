@@ -15,7 +15,8 @@
 extern "C" {
 #endif
 
-enum { LK_MAX_IN = 8, LK_MAX_OUT = 6, LK_NO_TENSOR = -1 };
+enum { LK_MAX_IN = 12, LK_MAX_OUT = 6, LK_NO_TENSOR = -1 };
+enum { LK_PLACE_ALIGNMENT = 64 }; /* bytes: every activation and every view begins on a cache line */
 
 /* Where a tensor's bytes are: a base that the run supplies, plus the tensor's offset. */
 typedef enum lk_arena {
@@ -43,7 +44,12 @@ typedef struct lk_tensor {
     bool needs_grad;            /* a trained parameter, or computed from one */
     int info;                   /* index in the model's tensors, or -1 */
     int n_uses;                 /* nodes that read it so far */
+    int root;                   /* of a view: the tensor whose bytes these are; else LK_NO_TENSOR */
+    size_t root_offset;         /* bytes; of a view: its first in its root */
 } lk_tensor;
+
+/* A parameter itself, not a view of one. */
+static inline bool lk_is_param(const lk_tensor *t) { return t->arena == LK_ARENA_PARAMS && t->root == LK_NO_TENSOR; }
 
 typedef enum lk_op_id {
 #define LK_OP_ENUM(id, ...) LK_OP_##id,
@@ -58,6 +64,7 @@ typedef union lk_attrs {
     struct { lk_activation kind; } activation;
     struct { double p; uint32_t layer; } dropout;     /* layer: number of this dropout in the model */
     struct { float eps, momentum; } norm;
+    struct { size_t offset; } view;                   /* bytes: of the view's first element in its input */
     struct { float label_smoothing; int32_t ignore_index; lk_mode mode; } loss;
 } lk_attrs;
 
@@ -79,7 +86,7 @@ typedef struct lk_graph {
     int64_t n;                  /* samples */
     int64_t length;             /* of fields that begin with LK_LENGTH */
     lk_tensor *tensors;         /* owned */
-    lk_node *nodes;             /* owned; after lk_graph_allocate() in order of execution */
+    lk_node *nodes;             /* owned; after lk_graph_prune() in order of execution */
     int n_tensors, n_nodes;
     int cap_tensors, cap_nodes;
     size_t act_bytes, act_bytes_unshared; /* after placement */
@@ -87,6 +94,12 @@ typedef struct lk_graph {
 
 void lk_graph_init(lk_graph *graph, const lk_model *model, lk_mode mode, lk_precision precision, int64_t n);
 void lk_graph_clear(lk_graph *graph);
+
+/* The tensor whose bytes this one has: itself unless it is a view. */
+static inline int lk_graph_root(const lk_graph *graph, int tensor)
+{
+    return graph->tensors[tensor].root == LK_NO_TENSOR ? tensor : graph->tensors[tensor].root;
+}
 
 /* Appends a tensor; name is copied, and grad_offset is offset until somebody sets it. */
 lk_status lk_graph_tensor(lk_graph *graph, const char *name, lk_dtype dtype, int ndim, const int64_t *shape,
@@ -122,8 +135,12 @@ const lk_op *lk_op_get(lk_op_id id);
 /* Appends the backward pass.  The loss node has produced the gradient `dx` of its first input; everything that leads
  * to a needs_grad tensor is differentiated in reverse order, the rest never emitted. */
 lk_status lk_graph_differentiate(lk_graph *graph, int x, int dx);
-/* Drops nodes nobody needs, orders the rest, places activations by liveness (offsets multiples of 64 bytes). */
+/* Drops nodes nobody needs, and view nodes: their outputs lie in their roots from now on. */
+lk_status lk_graph_prune(lk_graph *graph);
+/* Places the activations of a pruned graph by liveness, and its views in their roots. */
 lk_status lk_graph_allocate(lk_graph *graph);
+/* The last step of it, for tests that place roots themselves. */
+void lk_graph_place_views(lk_graph *graph);
 
 #ifdef __cplusplus
 }

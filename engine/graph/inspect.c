@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { LINE_BYTES = 512, SHAPE_BYTES = 96, PLACE_BYTES = 32, QUANTITY_BYTES = 24, MIN_PATH_WIDTH = 5 };
+enum { LINE_BYTES = 512, SHAPE_BYTES = 144, PLACE_BYTES = 32, QUANTITY_BYTES = 24, MIN_PATH_WIDTH = 5 };
 
 static double node_flops(const lk_graph *graph, const lk_node *node) { return lk_op_get(node->op)->flops(graph, node); }
 

@@ -52,6 +52,7 @@ static lk_status make(lk_plan *plan, const lk_backend *backend, void *ctx, const
     plan->graph.keeps_masks = backend->keeps_masks;
     LK_TRY(lk_model_build(plan->graph.model, &plan->graph));
     plan->graph.trainable = NULL;
+    LK_TRY(lk_graph_prune(&plan->graph));
     LK_TRY(check_ops(&plan->graph, backend));
     LK_TRY(lk_graph_allocate(&plan->graph));
     if (plan->graph.mode == LK_TRAIN) LK_TRY(lk_plan_map_gradients(plan, trainable));

@@ -61,14 +61,25 @@ static lk_status build_training(const lk_model *model, lk_graph *graph, int y)
     return lk_graph_differentiate(graph, y, dy);
 }
 
+/* A computed fp32 tensor, or a view of all of one, is written where the output is wanted; else a copy is. */
+static lk_status output_of(lk_graph *graph, int y, int *out)
+{
+    const lk_tensor *t = &graph->tensors[y], *root = &graph->tensors[lk_graph_root(graph, y)];
+
+    *out = y;
+    if (t->dtype != LK_DTYPE_F32 || root->arena != LK_ARENA_ACT || root->n_elem != t->n_elem)
+        LK_TRY(lk_op_cast(graph, "output", LK_DTYPE_F32, y, out));
+    graph->tensors[lk_graph_root(graph, *out)].arena = LK_ARENA_OUTPUT;
+    return LK_OK;
+}
+
 /* Evaluation and prediction end in the fp32 output; the network writes it where it is wanted. */
 static lk_status build_output(const lk_model *model, lk_graph *graph, int y)
 {
     const int64_t n_sums = LK_N_SUMS;
     int target, sums, dy;
 
-    if (graph->tensors[y].dtype != LK_DTYPE_F32) LK_TRY(lk_op_cast(graph, "output", LK_DTYPE_F32, y, &y));
-    graph->tensors[y].arena = LK_ARENA_OUTPUT;
+    LK_TRY(output_of(graph, y, &y));
     if (graph->mode == LK_PREDICT) return LK_OK;
     LK_TRY(add_target(model, graph, &target));
     LK_TRY(lk_graph_tensor(graph, "sums", LK_DTYPE_F64, 1, &n_sums, LK_ARENA_SUMS, 0, &sums));

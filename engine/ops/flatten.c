@@ -18,6 +18,8 @@ lk_status lk_op_flatten(lk_graph *graph, const char *path, int x, int *y)
         return LK_FAIL(LK_ERR_USAGE, "%s: flatten takes fp32 or bf16, got %s", path, lk_dtype_name(image.dtype));
     const int64_t shape[] = {image.shape[0], image.shape[1] * image.shape[2] * image.shape[3]};
 
+    /* One pixel, or one channel: either order is the other. */
+    if (image.shape[1] * image.shape[2] == 1 || image.shape[3] == 1) return lk_op_view(graph, path, x, 2, shape, 0, y);
     LK_TRY(lk_graph_act(graph, path, image.dtype, 2, shape, y));
     return lk_graph_node(graph, LK_OP_FLATTEN, path, 1, &x, 1, y, NULL, NULL);
 }

@@ -39,6 +39,8 @@
     DIFF(LAYER_NORM, layer_norm, layer_norm, layer_norm) /* x (N,C), g, b -> y, mean (N), rstd (N) */        \
     LAST(LAYER_NORM_GRAD, layer_norm_grad, layer_norm_grad) /* dy, x, g, mean, rstd -> dx, dg, db */         \
     DIFF(ADD, add, add, each_output)           /* a, b -> y */                                               \
+    DIFF(VIEW, view, view, each_output)        /* x -> y with x's bytes: no work, and gone before nodes are bound */ \
+    LAST(VIEW_GRAD, view_grad, each_output)    /* dy -> dx, 0 outside the view */                            \
     DIFF(CAST, cast, cast, each_output)        /* x -> y of another dtype; its gradient casts back */        \
     LAST(MSE_LOSS, mse_loss, each_output)      /* x, target -> dx and the loss slot (TRAIN) or sums (EVAL) */ \
     LAST(L1_LOSS, l1_loss, each_output)        /* the same */                                                \

@@ -25,6 +25,9 @@ lk_status lk_op_batch_norm(lk_graph *graph, const char *path, int x, int g, int 
                            int stat_mean, int stat_var, float eps, float momentum, int *y);
 lk_status lk_op_layer_norm(lk_graph *graph, const char *path, int x, int g, int b, float eps, int *y);
 lk_status lk_op_add(lk_graph *graph, const char *path, int a, int b, int *y);
+/* ndim, shape: elements [offset, offset + product of shape) of x in order, with x's bytes; the first must begin on a
+ * cache line of x (LK_PLACE_ALIGNMENT). */
+lk_status lk_op_view(lk_graph *graph, const char *path, int x, int ndim, const int64_t *shape, size_t offset, int *y);
 lk_status lk_op_cast(lk_graph *graph, const char *path, lk_dtype dtype, int x, int *y);
 /* x (N, O) of any float type against the lane's target or label.  TRAIN: writes the loss slot (scaled by inv_count)
  * and makes *dx, the gradient of x in x's type.  EVAL: writes LK_N_SUMS doubles and *dx is LK_NO_TENSOR.

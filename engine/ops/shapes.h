@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { LK_NAME_BYTES = 256, LK_SHAPE_BYTES = 112 }; /* 4 dimensions of up to 20 digits, and what is between them */
+enum { LK_NAME_BYTES = 256, LK_SHAPE_BYTES = 144 }; /* 6 dimensions of up to 20 digits, and what is between them */
 
 typedef struct lk_shape_text { char text[LK_SHAPE_BYTES]; } lk_shape_text;
 

@@ -37,6 +37,7 @@ static lk_model *make(const lk_model_spec *spec, lk_mode mode, lk_precision prec
     lk_graph_init(&plan->graph, model, mode, precision, LANE);
     plan->graph.trainable = trainable;
     cr_assert_eq(lk_model_build(model, &plan->graph), LK_OK, "%s", lk_error_message());
+    cr_assert_eq(lk_graph_prune(&plan->graph), LK_OK, "%s", lk_error_message());
     cr_assert_eq(lk_graph_allocate(&plan->graph), LK_OK, "%s", lk_error_message());
     return model;
 }
@@ -189,6 +190,7 @@ Test(plan, dead_nodes_are_dropped)
     cr_assert_eq(lk_op_activation(&graph, "unused too", LK_ACT_TANH, unused, &unused), LK_OK);
     cr_assert_eq(lk_op_activation(&graph, "kept", LK_ACT_RELU, x, &kept), LK_OK);
     graph.tensors[kept].arena = LK_ARENA_OUTPUT;
+    cr_assert_eq(lk_graph_prune(&graph), LK_OK);
     cr_assert_eq(lk_graph_allocate(&graph), LK_OK);
 
     cr_assert_eq(graph.n_nodes, 1, "got %d nodes, want 1", graph.n_nodes);
