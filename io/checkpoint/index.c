@@ -13,6 +13,7 @@
  *
  * As with shards, HDF5 lays the file out once; a later save patches the step, the tables of files and the scalars.
  */
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -95,6 +96,7 @@ static lk_status add_tensors(hid_t file, lk_index *index)
 
 static void table_entry(const lk_ckpt_tensor *tensor, const char **path, int64_t shape[LK_CKPT_DIMS])
 {
+    assert(tensor->ndim <= LK_CKPT_DIMS); /* parameters have no more; activations may */
     *path = tensor->path;
     for (int d = 0; d < LK_CKPT_DIMS; d++) shape[d] = d < tensor->ndim ? tensor->shape[d] : LK_NO_DIM;
 }

@@ -115,7 +115,7 @@ static void describe_sample(lk_dataset *d)
 
     if (d->image[0] > 0) {
         x.ndim = 3;
-        memcpy(x.shape, (int64_t[]){d->image[1], d->image[2], d->image[0]}, sizeof x.shape);
+        memcpy(x.shape, (int64_t[]){d->image[1], d->image[2], d->image[0]}, sizeof d->image);
     }
     lk_sample_add(&d->sample, &x);
     if (d->label) lk_sample_add(&d->sample, &label);

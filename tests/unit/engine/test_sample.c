@@ -66,7 +66,7 @@ Test(sample, a_vector_is_read_from_any_shape_of_its_size)
     lk_field_map map;
 
     gives.field[2].ndim = 3;
-    memcpy(gives.field[2].shape, (int64_t[]){2, 3, 2}, sizeof gives.field[2].shape);
+    memcpy(gives.field[2].shape, (int64_t[]){2, 3, 2}, 3 * sizeof(int64_t));
     cr_expect_eq(lk_sample_match(&reads, &gives, true, &map), LK_OK, "%s", lk_error_message());
     gives.field[2].shape[0] = 3;
     expect_refused(&gives, "field x: the model reads fp32 (12) a sample, the data set gives fp32 (3, 3, 2)");
