@@ -35,6 +35,23 @@ typedef enum lk_standardize { LK_STANDARDIZE_LIST(LK_WORD_ENUM) } lk_standardize
 typedef enum lk_missing { LK_MISSING_LIST(LK_WORD_ENUM) } lk_missing;
 typedef enum lk_unit { LK_UNIT_LIST(LK_WORD_ENUM) } lk_unit;
 
+/* Transforms of images: word, and whether chance has a part in it. */
+#define LK_TRANSFORM_LIST(X)                                                                     \
+    X(LK_TRANSFORM_RANDOM_CROP, "random_crop", true) X(LK_TRANSFORM_HFLIP, "hflip", true)         \
+    X(LK_TRANSFORM_NORMALIZE, "normalize", false)
+typedef enum lk_transform_kind { LK_TRANSFORM_LIST(LK_WORD_ENUM) } lk_transform_kind;
+
+/* One of them with its keys; io/data/transforms.c says what they do. */
+typedef struct lk_transform_spec {
+    lk_transform_kind kind;
+    int64_t padding;        /* random_crop: pixels of zeros on each side */
+    double p;               /* hflip: probability */
+    double *mean, *std;     /* normalize: by channel, or one for all */
+    unsigned n_mean, n_std;
+} lk_transform_spec;
+
+typedef struct lk_transform_list { lk_transform_spec *transform; unsigned n; } lk_transform_list;
+
 /* A list of words; storage owned by whoever owns the struct around it. */
 typedef struct lk_words { char **word; unsigned n; } lk_words;
 
@@ -44,6 +61,8 @@ typedef struct lk_data_spec {
     lk_data_kind kind;
     char *train;              /* csv, hdf5: file.  idx: images file */
     char *validation;         /* the same; NULL: validation_fraction of train, or none */
+    lk_words train_files, validation_files; /* all files of a part, the one above first; n 0: it alone */
+    lk_words train_labels_files, validation_labels_files; /* idx: as many, in the same order */
     double validation_fraction; /* in [0, 1): chosen by seed; only when validation is NULL */
     char *train_labels, *validation_labels; /* idx */
     char *target;             /* csv: column by header name (or number from 0 with header: false); hdf5: data set */
@@ -60,6 +79,8 @@ typedef struct lk_data_spec {
     lk_standardize standardize; /* from training statistics: mean 0, deviation 1 (population) */
     int32_t ignore_index;     /* of labels: loss.ignore_index, for here too such a label counts for nothing */
     double pixel_mean, pixel_std; /* idx: (value / 255 - mean) / std; default 0, 1 */
+    lk_transform_list transforms, validation_transforms; /* hdf5, idx: of images, in this order; normalize last */
+    int threads;              /* that put batches together; 0: one, where it is worth that */
     int64_t samples, validation_samples; /* generators */
     int64_t n_features;       /* regression */
     int64_t n_informative;    /* regression; default min(10, n_features) as scikit-learn's make_regression */
@@ -211,6 +232,8 @@ typedef struct lk_loader_spec {
     int lane_begin, lane_end; /* own lanes */
     bool shuffle;           /* by (seed, epoch) through a keyed bijection; else in order */
     bool drop_last;
+    bool train;             /* samples are transformed for training, else for evaluation */
+    int threads;            /* that fill batches; 0: one, where it is worth that */
     uint64_t seed;
     lk_loss_spec loss;      /* says what is a loss term */
     lk_field_map fields;    /* what lanes get of the data set's fields, and where; n 0: all, in its order */
@@ -233,7 +256,7 @@ typedef struct lk_batch {
 
 typedef struct lk_loader lk_loader;
 
-/* Reads ahead on a thread of its own; dataset is borrowed.  Lane l of a batch of n samples gets the rows of
+/* Reads ahead on threads of its own; dataset is borrowed.  Lane l of a batch of n samples gets the rows of
  * lk_part_rows(n, l, lanes).  Nothing is allocated after this call. */
 lk_status lk_loader_new(const lk_dataset *dataset, const lk_loader_spec *spec, lk_loader **out);
 void      lk_loader_free(lk_loader **loader);

@@ -27,7 +27,7 @@ static lk_status unseen(const lk_categories *categories, const char *name, const
         used += (size_t)snprintf(list + used, sizeof list - used, "%s%s", c ? ", " : "", categories->text[c]);
     return LK_FAIL(LK_ERR_DATA,
                    "%s:%lld: column %s: `%.40s` does not occur in the training part, which has %zu values: %s%s",
-                   table->path, (long long)table->line[i], name, text, categories->n, list,
+                   lk_table_path(table, i), (long long)table->line[i], name, text, categories->n, list,
                    categories->n > LISTED_CATEGORIES ? ", ..." : "");
 }
 
@@ -89,7 +89,7 @@ static lk_status no_fill(const lk_column *column, const lk_table *table, int64_t
 {
     return LK_FAIL(LK_ERR_DATA,
                    "%s:%lld: %s is missing, and training made no fill value for it; train with data.missing",
-                   table->path, table->line ? (long long)table->line[i] : (long long)i, column->name);
+                   lk_table_path(table, i), table->line ? (long long)table->line[i] : (long long)i, column->name);
 }
 
 static lk_status apply_numbers(const lk_data_stats *stats, lk_table *table)

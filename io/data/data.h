@@ -8,6 +8,9 @@
 #ifndef LK_IO_DATA_H
 #define LK_IO_DATA_H
 
+#include "io/data/shuffle.h"
+#include "io/data/stream.h"
+#include "io/data/transforms.h"
 #include "io/io.h"
 
 /* ------------------------------------------------------------------- tables */
@@ -41,7 +44,9 @@ static inline void lk_number_set(lk_numbers *numbers, size_t i, double value)
 /* Values of one file or generator.  x is (n * rows_per_sample, n_columns): a sample of a table is one row, one of an
  * image its H * W pixels with C columns.  NaN is a missing value; a categorical column holds numbers of words. */
 typedef struct lk_table {
-    const char *path;          /* for messages; borrowed */
+    const char *path;          /* for messages; borrowed.  Of several files the first */
+    struct { const char *path; int64_t first; } *files; /* (n_files) of several files: where each begins; owned */
+    int64_t n_files;           /* 0: all is of `path` */
     int64_t n;
     int64_t rows_per_sample;
     size_t n_columns;
@@ -56,6 +61,10 @@ typedef struct lk_table {
 } lk_table;
 
 void lk_table_clear(lk_table *table);
+/* The tables of several files, each read with the same statistics, one behind the other; they are left empty. */
+lk_status lk_tables_join(lk_table *tables, int64_t n_tables, lk_table *out);
+/* The file of a sample. */
+const char *lk_table_path(const lk_table *table, int64_t sample);
 /* Marks round(fraction * n) samples, at least one and not all, by a permutation of the seed; *held_out is owned by the
  * caller.  Errors: LK_ERR_DATA (fewer than two samples). */
 lk_status lk_table_hold_out(const lk_table *table, double fraction, uint64_t seed, bool **held_out);
@@ -149,12 +158,34 @@ lk_status lk_data_file_read(const char *path, char **bytes, size_t *nbytes);
 
 /* ----------------------------------------------------------------- data set */
 
-/* n samples, in this order: field f of the data set into field[f], (n, shape...); NULL: not wanted. */
-typedef lk_status lk_fetch_fn(const lk_dataset *dataset, const int64_t *sample, int64_t n, void *const field[]);
+/* n samples, in this order, as this draw transforms them: field f of the data set into field[f], (n, shape...); NULL: not
+ * wanted.  scratch: lk_dataset_scratch() bytes.  Any thread. */
+typedef lk_status lk_fetch_fn(const lk_dataset *dataset, const lk_draw *draw, const int64_t *sample, int64_t n,
+                              void *const field[], void *scratch);
+lk_fetch_fn lk_dataset_fetch;
+size_t      lk_dataset_scratch(const lk_dataset *dataset);
+/* Whether other threads than the one that opened it may fetch. */
+bool        lk_dataset_may_thread(const lk_dataset *dataset);
+/* Positions [begin, begin + n) of an epoch are being used: reads a part of what comes after the current window. */
+lk_status   lk_dataset_read_ahead(const lk_dataset *dataset, lk_shuffle *order, int64_t epoch, int64_t begin, int64_t n);
 /* The stored target of a sample, as its field has it; NULL without targets. */
 const void *lk_dataset_target(const lk_dataset *dataset, int64_t sample);
 
 enum { LK_PIXEL_LEVELS = 256 };
+
+/* What a draw makes of samples: transforms, then values. */
+typedef struct lk_view {
+    lk_transform_list list; /* owned, without the numbers of normalize */
+    bool moves;             /* some transform moves pixels */
+    size_t C;
+    float *level;           /* bytes: (C, 256), owned */
+    float *mean, *std;      /* floats with a normalize: (C) and (C), owned by mean; else NULL */
+} lk_view;
+
+/* image: C, H, W, or zeros.  Errors: LK_ERR_USAGE (no images; another number of channels). */
+lk_status lk_view_open(const lk_data_spec *spec, const lk_transform_list *list, const int64_t image[3], bool bytes,
+                       lk_view *view);
+void      lk_view_close(lk_view *view);
 
 struct lk_dataset {
     int64_t n;
@@ -163,9 +194,11 @@ struct lk_dataset {
     int64_t image[3];
     bool has_labels;
     lk_fetch_fn *fetch;
-    float *x;                  /* (n, n_input), owned; NULL for bytes */
+    float *x;                  /* (n, n_input), owned; NULL for bytes, and for what is read as it is wanted */
     uint8_t *pixels;           /* (n, n_input), owned; NULL for floats */
-    float level[LK_PIXEL_LEVELS]; /* what each byte of pixels stands for */
+    lk_view view[2];           /* [draw.train] */
+    lk_stream *stream;         /* owned; NULL: the samples are in memory */
+    int64_t block, window;     /* of the order that a stream is read in; 0 in memory */
     float *target;             /* (n, n_output), owned; NULL with labels or without targets */
     int32_t *label;            /* (n), owned; NULL without labels */
     lk_data_stats *stats;      /* shared */

@@ -42,68 +42,12 @@ lk_status lk_warning_add(char **warnings, const char *format, ...)
     return LK_OK;
 }
 
-/* --------------------------------------------------------------------- fetch */
-
-enum { FIELD_X, FIELD_TARGET }; /* the order of every data set's fields */
-
-const void *lk_dataset_target(const lk_dataset *dataset, int64_t sample)
-{
-    if (dataset->label) return dataset->label + sample;
-    return dataset->target ? dataset->target + (size_t)sample * dataset->n_output : NULL;
-}
-
-static void fetch_targets(const lk_dataset *dataset, const int64_t *sample, int64_t n, void *target)
-{
-    if (!target) return;
-    const size_t nbytes = lk_field_nbytes(&dataset->sample.field[FIELD_TARGET], 0);
-
-    for (int64_t i = 0; i < n; i++)
-        memcpy((char *)target + (size_t)i * nbytes, lk_dataset_target(dataset, sample[i]), nbytes);
-}
-
-static lk_status fetch_floats(const lk_dataset *dataset, const int64_t *sample, int64_t n, void *const field[])
-{
-    const size_t n_input = dataset->n_input;
-    float *x = field[FIELD_X];
-
-    for (int64_t i = 0; x && i < n; i++)
-        memcpy(x + (size_t)i * n_input, dataset->x + (size_t)sample[i] * n_input, n_input * sizeof *x);
-    fetch_targets(dataset, sample, n, field[FIELD_TARGET]);
-    return LK_OK;
-}
-
-static lk_status fetch_pixels(const lk_dataset *dataset, const int64_t *sample, int64_t n, void *const field[])
-{
-    const size_t n_input = dataset->n_input;
-    float *x = field[FIELD_X];
-
-    fetch_targets(dataset, sample, n, field[FIELD_TARGET]);
-    if (!x) return LK_OK;
-    for (int64_t i = 0; i < n; i++) {
-        const uint8_t *pixels = dataset->pixels + (size_t)sample[i] * n_input;
-        for (size_t j = 0; j < n_input; j++) x[(size_t)i * n_input + j] = dataset->level[pixels[j]];
-    }
-    return LK_OK;
-}
-
 /* ------------------------------------------------------------------- data set */
 
 static size_t n_input_of(const lk_data_stats *stats, const lk_table *table)
 {
     return table->pixels ? table->n_columns * (size_t)table->rows_per_sample
                          : lk_stats_n_input(stats, table->rows_per_sample);
-}
-
-/* In fp32, operation by operation, as torchvision's ToTensor and Normalize. */
-static lk_status set_levels(const lk_data_spec *spec, float level[LK_PIXEL_LEVELS])
-{
-    if (!(fabs(spec->pixel_std) > 0.0) || !isfinite(spec->pixel_std) || !isfinite(spec->pixel_mean))
-        return LK_FAIL(LK_ERR_USAGE,
-                       "data.pixel_mean %g and data.pixel_std %g: both must be finite, the second not 0",
-                       spec->pixel_mean, spec->pixel_std);
-    for (int v = 0; v < LK_PIXEL_LEVELS; v++)
-        level[v] = ((float)v / 255.0f - (float)spec->pixel_mean) / (float)spec->pixel_std;
-    return LK_OK;
 }
 
 /* x, and the target if there is one. */
@@ -136,8 +80,9 @@ static lk_status fill_dataset(lk_dataset *d, const lk_data_spec *spec, bool labe
     d->n_input = n_input_of(stats, table);
     lk_label_range(table->label, table->n, spec->ignore_index, &low, &high);
     d->n_output = labels ? (size_t)(high + 1 > stats->n_classes ? high + 1 : stats->n_classes) : stats->n_targets;
-    d->fetch = table->pixels ? fetch_pixels : fetch_floats;
-    if (table->pixels) LK_TRY(set_levels(spec, d->level));
+    d->fetch = lk_dataset_fetch;
+    LK_TRY(lk_view_open(spec, &spec->validation_transforms, d->image, table->pixels != NULL, &d->view[false]));
+    LK_TRY(lk_view_open(spec, &spec->transforms, d->image, table->pixels != NULL, &d->view[true]));
     d->x = table->x.at, table->x.at = NULL;
     d->pixels = table->pixels, table->pixels = NULL;
     d->target = table->target.at, table->target.at = NULL;
@@ -163,6 +108,8 @@ void lk_dataset_free(lk_dataset **dataset)
     free(d->warnings);
     free(d->stats_json);
     lk_stats_free(&d->stats);
+    lk_stream_free(&d->stream);
+    for (int v = 0; v < 2; v++) lk_view_close(&d->view[v]);
     free(d->label);
     free(d->target);
     free(d->pixels);
@@ -187,6 +134,29 @@ static bool has_validation(const opening *o)
     return kinds[o->spec->kind].has_files ? o->spec->validation != NULL : o->spec->validation_samples > 0;
 }
 
+static lk_status read_each(opening *o, lk_source source, const lk_words *files, const lk_words *labels, lk_table *tables)
+{
+    for (unsigned f = 0; f < files->n; f++) {
+        source.file = files->word[f];
+        source.labels_file = f < labels->n ? labels->word[f] : NULL;
+        LK_TRY(kinds[o->spec->kind].read(o->spec, &source, o->stats, &tables[f]));
+    }
+    return LK_OK;
+}
+
+/* One file, or several with the same columns, one behind the other. */
+static lk_status read_part(opening *o, const lk_source *source, const lk_words *files, const lk_words *labels, lk_table *out)
+{
+    if (files->n < 2) return kinds[o->spec->kind].read(o->spec, source, o->stats, out);
+    lk_table *tables = calloc(files->n, sizeof *tables);
+    LK_TRY_ALLOC(tables, files->n * sizeof *tables);
+    lk_status status = read_each(o, *source, files, labels, tables);
+    if (status == LK_OK) status = lk_tables_join(tables, files->n, out);
+    for (unsigned f = 0; f < files->n; f++) lk_table_clear(&tables[f]);
+    free(tables);
+    return status;
+}
+
 static lk_status read_validation(opening *o)
 {
     lk_source source = o->source;
@@ -195,7 +165,7 @@ static lk_status read_validation(opening *o)
     source.file = o->spec->validation;
     source.labels_file = o->spec->validation_labels;
     source.labels_key = "data.validation_labels";
-    return kinds[o->spec->kind].read(o->spec, &source, o->stats, &o->validation);
+    return read_part(o, &source, &o->spec->validation_files, &o->spec->validation_labels_files, &o->validation);
 }
 
 /* How many classes there are, from both parts: a rare one may be missing in either. */
@@ -227,7 +197,7 @@ static lk_status read_parts(opening *o, bool fitted)
 
     if (k->has_files && !o->spec->train)
         return LK_FAIL(LK_ERR_USAGE, "data.train is missing: the file to learn from");
-    LK_TRY(k->read(o->spec, &o->source, o->stats, &o->train));
+    LK_TRY(read_part(o, &o->source, &o->spec->train_files, &o->spec->train_labels_files, &o->train));
     if (has_validation(o)) LK_TRY(read_validation(o));
     else if (o->spec->validation_fraction > 0.0)
         LK_TRY(lk_table_hold_out(&o->train, o->spec->validation_fraction, o->spec->seed, &o->held_out));
@@ -387,7 +357,6 @@ lk_status lk_dataset_hash(const lk_dataset *dataset, char out[LK_HASH_BYTES])
     add_array(state, dataset->image, sizeof dataset->image);
     add_array(state, dataset->x, n * dataset->n_input * sizeof *dataset->x);
     add_array(state, dataset->pixels, n * dataset->n_input);
-    add_array(state, dataset->pixels ? dataset->level : NULL, sizeof dataset->level);
     add_array(state, dataset->target, n * dataset->n_output * sizeof *dataset->target);
     add_array(state, dataset->label, n * sizeof *dataset->label);
     add_array(state, dataset->stats_json, strlen(dataset->stats_json));

@@ -1,5 +1,6 @@
 /* Tables of raw values: numbers, labels, the vocabularies of categorical columns, and which rows validate. */
 #include <math.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <uthash.h>
@@ -98,7 +99,127 @@ void lk_table_clear(lk_table *table)
     lk_free(&table->target.at);
     lk_free(&table->pixels);
     lk_free(&table->x.at);
+    lk_free(&table->files);
     memset(table, 0, sizeof *table);
+}
+
+const char *lk_table_path(const lk_table *table, int64_t sample)
+{
+    const char *path = table->path;
+
+    for (int64_t f = 0; f < table->n_files && table->files[f].first <= sample; f++) path = table->files[f].path;
+    return path;
+}
+
+/* ----------------------------------------------------------------------- join */
+
+/* Numbers of words in `from`'s vocabulary become those in `to`'s, which learns what is new. */
+static lk_status translate(const lk_vocabulary *from, lk_vocabulary **to, int64_t **number)
+{
+    const int64_t n = lk_vocabulary_n(from);
+
+    *number = calloc((size_t)n + 1, sizeof **number);
+    LK_TRY_ALLOC(*number, ((size_t)n + 1) * sizeof **number);
+    for (int64_t w = 0; w < n; w++) {
+        (*number)[w] = lk_vocabulary_add(to, lk_vocabulary_text(from, w));
+        if ((*number)[w] < 0) return LK_FAIL(LK_ERR_SYSTEM, "out of memory: words of several files");
+    }
+    return LK_OK;
+}
+
+/* Renumbers column k of a table, or its labels with k -1. */
+static lk_status renumber(lk_table *t, ptrdiff_t k, const lk_vocabulary *from, lk_vocabulary **to)
+{
+    int64_t *number = NULL;
+
+    const lk_status status = translate(from, to, &number);
+    for (int64_t i = 0; status == LK_OK && i < t->n; i++) {
+        const size_t at = (size_t)i * t->n_columns + (size_t)k;
+        if (k < 0) t->label[i] = (int32_t)number[t->label[i]];
+        else if (!isnan(lk_number(&t->x, at))) lk_number_set(&t->x, at, (double)number[(int64_t)lk_number(&t->x, at)]);
+    }
+    free(number);
+    return status;
+}
+
+/* All words of the tables get the numbers of out's vocabularies. */
+static lk_status join_words(lk_table *tables, int64_t n_tables, lk_table *out)
+{
+    if (tables[0].vocabulary) {
+        out->vocabulary = calloc(out->n_columns, sizeof(lk_vocabulary *));
+        LK_TRY_ALLOC(out->vocabulary, out->n_columns * sizeof(lk_vocabulary *));
+    }
+    for (int64_t f = 0; f < n_tables; f++) {
+        lk_table *t = &tables[f];
+        for (size_t k = 0; out->vocabulary && k < out->n_columns; k++)
+            if (t->vocabulary[k]) LK_TRY(renumber(t, (ptrdiff_t)k, t->vocabulary[k], &out->vocabulary[k]));
+        if (t->label_words) LK_TRY(renumber(t, -1, t->label_words, &out->label_words));
+    }
+    return LK_OK;
+}
+
+typedef lk_numbers *numbers_of_fn(lk_table *table);
+static lk_numbers *x_of(lk_table *table) { return &table->x; }
+static lk_numbers *target_of(lk_table *table) { return &table->target; }
+
+static lk_status join_numbers(lk_table *tables, int64_t n_tables, numbers_of_fn *of, size_t per_sample, lk_table *out)
+{
+    bool wide = false;
+    size_t at = 0;
+
+    if (!of(&tables[0])->at) return LK_OK;
+    for (int64_t f = 0; f < n_tables; f++) wide |= of(&tables[f])->wide;
+    LK_TRY(lk_numbers_new((size_t)out->n * per_sample, wide, of(out)));
+    for (int64_t f = 0; f < n_tables; f++) {
+        const size_t n = (size_t)tables[f].n * per_sample;
+        for (size_t i = 0; i < n; i++) lk_number_set(of(out), at++, lk_number(of(&tables[f]), i));
+        lk_free(&of(&tables[f])->at);
+    }
+    return LK_OK;
+}
+
+/* An array of nbytes a sample, whose address in each table is `offset` bytes into it. */
+static lk_status join_array(const lk_table *tables, int64_t n_tables, size_t offset, size_t nbytes, lk_table *out)
+{
+    char **whole = (char **)((char *)out + offset);
+    size_t at = 0;
+
+    if (!*(char *const *)((const char *)&tables[0] + offset)) return LK_OK;
+    *whole = malloc((size_t)out->n * nbytes);
+    LK_TRY_ALLOC(*whole, (size_t)out->n * nbytes);
+    for (int64_t f = 0; f < n_tables; f++) {
+        memcpy(*whole + at, *(char *const *)((const char *)&tables[f] + offset), (size_t)tables[f].n * nbytes);
+        at += (size_t)tables[f].n * nbytes;
+    }
+    return LK_OK;
+}
+
+static lk_status join(lk_table *tables, int64_t n_tables, lk_table *out)
+{
+    const size_t per_sample = out->n_columns * (size_t)out->rows_per_sample;
+
+    out->files = calloc((size_t)n_tables, sizeof *out->files);
+    LK_TRY_ALLOC(out->files, (size_t)n_tables * sizeof *out->files);
+    for (out->n_files = 0; out->n_files < n_tables; out->n_files++) {
+        out->files[out->n_files].path = tables[out->n_files].path;
+        out->files[out->n_files].first = out->n;
+        out->n += tables[out->n_files].n;
+    }
+    LK_TRY(join_words(tables, n_tables, out));
+    LK_TRY(join_numbers(tables, n_tables, x_of, per_sample, out));
+    LK_TRY(join_numbers(tables, n_tables, target_of, out->n_targets, out));
+    LK_TRY(join_array(tables, n_tables, offsetof(lk_table, pixels), per_sample, out));
+    LK_TRY(join_array(tables, n_tables, offsetof(lk_table, label), sizeof *out->label, out));
+    return join_array(tables, n_tables, offsetof(lk_table, line), sizeof *out->line, out);
+}
+
+lk_status lk_tables_join(lk_table *tables, int64_t n_tables, lk_table *out)
+{
+    *out = (lk_table){.path = tables[0].path, .n_columns = tables[0].n_columns,
+                      .rows_per_sample = tables[0].rows_per_sample, .n_targets = tables[0].n_targets};
+    const lk_status status = join(tables, n_tables, out);
+    for (int64_t f = 0; f < n_tables; f++) lk_table_clear(&tables[f]);
+    return status;
 }
 
 /* --------------------------------------------------------------------- labels */

@@ -223,6 +223,8 @@ static lk_status check_list(check *c, const char *path, const cyaml_schema_value
     const yaml_node_t *list = node_of(c, node);
     char text[LIST_BYTES];
 
+    if (rule->one_or_more && list->type == YAML_SCALAR_NODE)
+        return check_scalar(c, path, value->sequence.entry, rule, node);
     if (list->type != YAML_SEQUENCE_NODE)
         return lk_yaml_fail(c->yaml, node, path, "expected a list in brackets, [a, b], found %s",
                             describe(c, node, text));

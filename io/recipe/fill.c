@@ -28,6 +28,16 @@ static lk_status fill_list(lk_yaml *yaml, const cyaml_schema_field_t *field, con
     return LK_OK;
 }
 
+/* What stands without brackets where there may be several. */
+static lk_status make_list_of_one(lk_yaml *yaml, const char *key, int section, int node)
+{
+    const int list = yaml_document_add_sequence(&yaml->document, NULL, YAML_FLOW_SEQUENCE_STYLE);
+
+    if (!list || !yaml_document_append_sequence_item(&yaml->document, list, node))
+        return LK_FAIL(LK_ERR_SYSTEM, "out of memory: a list of one for %s", key);
+    return lk_yaml_set(yaml, section, key, list);
+}
+
 static lk_status fill_key(lk_yaml *yaml, const cyaml_schema_field_t *field, const lk_rule *rule, int section)
 {
     int node = lk_yaml_get(yaml, section, field->key);
@@ -37,6 +47,8 @@ static lk_status fill_key(lk_yaml *yaml, const cyaml_schema_field_t *field, cons
         else LK_TRY(lk_yaml_add_text(yaml, rule->fallback, &node));
         LK_TRY(lk_yaml_set(yaml, section, field->key, node));
     }
+    if (node && rule->one_or_more && lk_yaml_text(yaml, node))
+        return make_list_of_one(yaml, field->key, section, node);
     if (node && field->value.type == CYAML_MAPPING)
         return fill_section(yaml, field->value.mapping.fields, rule->rules, node);
     if (node && field->value.type == CYAML_SEQUENCE && field->value.sequence.entry->type == CYAML_MAPPING)
@@ -158,6 +170,11 @@ static lk_status derive_data(lk_yaml *yaml)
 
     LK_TRY(default_to(yaml, "data", "seed", lk_yaml_text_at(yaml, "run.seed")));
     if (is(yaml, "data.kind", "hdf5")) LK_TRY(default_to(yaml, "data", "target", "y"));
+    LK_TRY(lk_recipe_check_transforms(yaml));
+    if (is(yaml, "data.kind", "idx")) {
+        LK_TRY(default_to(yaml, "data", "pixel_mean", "0"));
+        LK_TRY(default_to(yaml, "data", "pixel_std", "1"));
+    }
     if (is(yaml, "data.kind", "regression") && number_at(yaml, "data.n_features") > most_informative)
         return default_to(yaml, "data", "n_informative", "10");
     if (is(yaml, "data.kind", "regression"))
@@ -221,10 +238,36 @@ static lk_status check_names(lk_yaml *yaml)
     return check_decimal(yaml, delimiter);
 }
 
+/* The node that a file's line is known by: of a list of names, the first. */
+static int named_at(lk_yaml *yaml, const char *path)
+{
+    const int node = lk_yaml_at(yaml, path);
+    const yaml_node_t *list = yaml_document_get_node(&yaml->document, node);
+
+    return list && list->type == YAML_SEQUENCE_NODE ? *list->data.sequence.items.start : node;
+}
+
+static ptrdiff_t length_at(lk_yaml *yaml, const char *path)
+{
+    const yaml_node_t *list = yaml_document_get_node(&yaml->document, lk_yaml_at(yaml, path));
+
+    return list ? list->data.sequence.items.top - list->data.sequence.items.start : 0;
+}
+
+/* Each file of images has one of labels. */
+static lk_status check_labels(lk_yaml *yaml, const char *files, const char *labels)
+{
+    const ptrdiff_t n_files = length_at(yaml, files), n_labels = length_at(yaml, labels);
+
+    if (n_labels == 0 || n_labels == n_files) return LK_OK;
+    return lk_yaml_fail(yaml, named_at(yaml, labels), labels, "%td files of labels for the %td of %s", n_labels, n_files,
+                        files);
+}
+
 static lk_status check_data(lk_yaml *yaml)
 {
-    const int data = lk_yaml_at(yaml, "data"), labels = lk_yaml_at(yaml, "data.validation_labels");
-    const int validation = lk_yaml_at(yaml, "data.validation");
+    const int data = lk_yaml_at(yaml, "data"), labels = named_at(yaml, "data.validation_labels");
+    const int validation = named_at(yaml, "data.validation");
     const int fraction = lk_yaml_at(yaml, "data.validation_fraction");
 
     if (is(yaml, "data.kind", "csv") && !lk_yaml_at(yaml, "data.target"))
@@ -236,6 +279,8 @@ static lk_status check_data(lk_yaml *yaml)
         return lk_yaml_fail(yaml, validation, "data.validation_labels", "is missing: data.validation needs it");
     if (labels && !validation)
         return lk_yaml_fail(yaml, labels, "data.validation", "is missing: data.validation_labels needs it");
+    LK_TRY(check_labels(yaml, "data.train", "data.train_labels"));
+    LK_TRY(check_labels(yaml, "data.validation", "data.validation_labels"));
     if (number_at(yaml, "data.n_informative") > number_at(yaml, "data.n_features"))
         return lk_yaml_fail(yaml, lk_yaml_at(yaml, "data.n_informative"), "data.n_informative",
                             "%s is more than data.n_features, %s", lk_yaml_text_at(yaml, "data.n_informative"),

@@ -54,6 +54,10 @@ static void put_list(FILE *stream, const cyaml_schema_value_t *value, const lk_r
         [CYAML_INT] = "whole numbers", [CYAML_FLOAT] = "numbers", [CYAML_STRING] = "texts",
         [CYAML_MAPPING] = "sections"};
 
+    if (rule->one_or_more) {
+        fprintf(stream, "the name of a file, or a list of them");
+        return;
+    }
     if (value->sequence.min == value->sequence.max) fprintf(stream, "a list of %u ", value->sequence.min);
     else fprintf(stream, "a list of ");
     fprintf(stream, "%s", things[value->sequence.entry->type]);

@@ -44,6 +44,8 @@ UNUSED static const cyaml_schema_value_t text_entry = {
 #define WHOLES(m, n_, least) COUNTED(0, m, n_, whole_entry, least, LK_MAX_LAYERS)
 #define REALS(m, n_, least) COUNTED(CYAML_FLAG_POINTER, m, n_, real_entry, least, CYAML_UNLIMITED)
 #define TEXTS(m) COUNTED(CYAML_FLAG_POINTER, m.word, m.n, text_entry, 0, CYAML_UNLIMITED)
+#define FILE_NAMES(m) COUNTED(CYAML_FLAG_POINTER, m.word, m.n, text_entry, 1, CYAML_UNLIMITED)
+#define LIST_OF(m, n_, entry) COUNTED(CYAML_FLAG_POINTER, m, n_, entry, 0, CYAML_UNLIMITED)
 #define FIXED(m, type_, entry, n_)         \
     .data_offset = offsetof(LK_OWNER, m), \
     .value = {.type = CYAML_SEQUENCE_FIXED, .flags = CYAML_FLAG_OPTIONAL, .data_size = sizeof(type_), \
@@ -63,6 +65,7 @@ UNUSED static const cyaml_schema_value_t text_entry = {
 #define HELP(text) .help = (text)
 #define DERIVED(text) .derived = (text) /* for people, where DEFAULT has nothing or says it in numbers */
 #define INNER .inner = true
+#define ONE_OR_MORE .one_or_more = true
 #define ANY .low = -HUGE_VAL, .high = HUGE_VAL
 #define AT_LEAST(a) .low = (a), .high = HUGE_VAL
 #define ABOVE(a) .low = (a), .high = HUGE_VAL, .above = true

@@ -6,7 +6,7 @@ static const cyaml_strval_t data_words[] = WORDS(LK_DATA_LIST);
 static const cyaml_strval_t missing_words[] = WORDS(LK_MISSING_LIST);
 static const cyaml_strval_t standardize_words[] = WORDS(LK_STANDARDIZE_LIST);
 
-enum { MOST_DEGREE = 1000 };
+enum { MOST_DEGREE = 1000, MOST_THREADS = 64 };
 
 #define KIND_AND_BLANK(id, word, read) word " "
 #define FILES LK_DATA_FILES_LIST(KIND_AND_BLANK)
@@ -15,12 +15,16 @@ enum { MOST_DEGREE = 1000 };
     X("kind", WORD(data.kind, data_words), NEEDED,                                                                   \
       HELP("csv, hdf5: tables, hdf5 images too; idx: MNIST's format; regression: scikit-learn's make_regression; "   \
            "polynomial: y = sum of w_j x_j^degree + noise"))                                                         \
-    X("train", TEXT(data.train), A_PATH, NEEDED, ONLY(FILES), HELP("file, counted from the recipe's folder"))        \
-    X("validation", TEXT(data.validation), A_PATH, ONLY(FILES), HELP("file of the validation part"))                 \
+    X("train", FILE_NAMES(data.train_files), A_PATH, ONE_OR_MORE, NEEDED, ONLY(FILES),                               \
+      HELP("one behind the other, counted from the recipe's folder; csv and idx may be packed (gz, xz)"))            \
+    X("validation", FILE_NAMES(data.validation_files), A_PATH, ONE_OR_MORE, ONLY(FILES),                             \
+      HELP("of the validation part"))                                                                                \
     X("validation_fraction", REAL(data.validation_fraction), FROM_BELOW(0, 1), DEFAULT("0"), ONLY(FILES),            \
       HELP("of the training file, chosen by seed, where there is no validation file"))                               \
-    X("train_labels", TEXT(data.train_labels), A_PATH, NEEDED, ONLY("idx"), HELP("file of the labels"))              \
-    X("validation_labels", TEXT(data.validation_labels), A_PATH, ONLY("idx"), HELP("file of their labels"))          \
+    X("train_labels", FILE_NAMES(data.train_labels_files), A_PATH, ONE_OR_MORE, NEEDED, ONLY("idx"),                 \
+      HELP("of the labels, one for each of images"))                                                                 \
+    X("validation_labels", FILE_NAMES(data.validation_labels_files), A_PATH, ONE_OR_MORE, ONLY("idx"),               \
+      HELP("of their labels"))                                                                                       \
     X("target", TEXT(data.target), ONLY("csv hdf5"), DERIVED("hdf5: y"),                                             \
       HELP("csv (needed): a column by its header, or by number from 0; hdf5: a data set"))                           \
     X("features", TEXT(data.features), DEFAULT("x"), ONLY("hdf5"), HELP("a data set; images as N, C, H, W"))         \
@@ -38,8 +42,17 @@ enum { MOST_DEGREE = 1000 };
     X("ignore", TEXTS(data.ignore), ONLY("csv"), HELP("columns left out"))                                           \
     X("standardize", WORD(data.standardize, standardize_words), DEFAULT("false"), ONLY("csv hdf5 " GENERATORS),      \
       HELP("to mean 0 and deviation 1 by the training part's statistics, which checkpoints keep"))                   \
-    X("pixel_mean", REAL(data.pixel_mean), ANY, DEFAULT("0"), ONLY("idx"), HELP("taken off after division by 255"))  \
-    X("pixel_std", REAL(data.pixel_std), ABOVE(0), DEFAULT("1"), ONLY("idx"), HELP("then divided by"))               \
+    X("pixel_mean", REAL(data.pixel_mean), ANY, DERIVED("0"), ONLY("idx"), HELP("taken off after division by 255"))  \
+    X("pixel_std", REAL(data.pixel_std), ABOVE(0), DERIVED("1"), ONLY("idx"), HELP("then divided by"))               \
+    X("transforms", LIST_OF(data.transforms.transform, data.transforms.n, lk_transform_entry),                       \
+      .rules = lk_transform_rules, ONLY("hdf5 idx"),                                                                 \
+      HELP("of images, one after another: {kind: random_crop, padding: 4}, {kind: hflip, p: 0.5}, "                  \
+           "{kind: normalize, mean: [...], std: [...]} (last)"))                                                     \
+    X("validation_transforms", LIST_OF(data.validation_transforms.transform, data.validation_transforms.n,           \
+      lk_transform_entry), .rules = lk_transform_rules, ONLY("hdf5 idx"), DERIVED("transforms without chance"),      \
+      HELP("the same for evaluation and prediction"))                                                                \
+    X("threads", WHOLE(data.threads), FROM_TO(0, MOST_THREADS), DEFAULT("0"),                                        \
+      HELP("that put batches together ahead of time; 0: one, where it is worth that"))                               \
     X("samples", WHOLE(data.samples), AT_LEAST(1), NEEDED, ONLY(GENERATORS), HELP("of the training part"))           \
     X("validation_samples", WHOLE(data.validation_samples), AT_LEAST(0), DEFAULT("0"), ONLY(GENERATORS),             \
       HELP("of the validation part"))                                                                                \

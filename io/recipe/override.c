@@ -53,9 +53,8 @@ static char *absolute(const char *folder, const char *name)
     return path;
 }
 
-static lk_status resolve_path(lk_yaml *yaml, const char *key, const char *folder)
+static lk_status resolve_path(lk_yaml *yaml, int node, const char *folder)
 {
-    const int node = lk_yaml_get(yaml, lk_yaml_at(yaml, "data"), key);
     const char *name = lk_yaml_text(yaml, node);
 
     if (!name || *name == '/' || *name == '\0') return LK_OK;
@@ -64,6 +63,18 @@ static lk_status resolve_path(lk_yaml *yaml, const char *key, const char *folder
     const lk_status status = lk_yaml_rewrite(yaml, node, path);
     free(path);
     return status;
+}
+
+/* A name, or each of a list. */
+static lk_status resolve_paths(lk_yaml *yaml, const char *key, const char *folder)
+{
+    const int node = lk_yaml_get(yaml, lk_yaml_at(yaml, "data"), key);
+    const yaml_node_t *list = yaml_document_get_node(&yaml->document, node);
+
+    if (!list || list->type != YAML_SEQUENCE_NODE) return resolve_path(yaml, node, folder);
+    for (const int *item = list->data.sequence.items.start; item < list->data.sequence.items.top; item++)
+        LK_TRY(resolve_path(yaml, *item, folder));
+    return LK_OK;
 }
 
 /* `init_from: PATH` is short for `init_from: {checkpoint: PATH}`. */
@@ -87,7 +98,7 @@ lk_status lk_recipe_resolve(lk_yaml *yaml, const char *folder)
     LK_TRY(lk_recipe_rename_old(yaml));
     LK_TRY(resolve_init_from(yaml));
     for (int i = 0; fields[i].key; i++)
-        if (data->rules[i].is_path) LK_TRY(resolve_path(yaml, fields[i].key, folder));
+        if (data->rules[i].is_path) LK_TRY(resolve_paths(yaml, fields[i].key, folder));
     return LK_OK;
 }
 

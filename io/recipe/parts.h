@@ -9,6 +9,7 @@
  *   check.c            the document against the schema: keys, types, words, ranges
  *   fill.c             defaults into the document; checks between keys
  *   schedule.c         the same for the section `scheduler`, whose keys are there too
+ *   transforms.c       the same for data.transforms and data.validation_transforms
  *   recipe.c           the document -> lk_recipe, by libcyaml and the same schema
  */
 #ifndef LK_IO_RECIPE_PARTS_H
@@ -30,7 +31,8 @@ typedef struct lk_rule {
     const char *help;     /* what it is, in half a sentence; NULL: an inner key */
     bool inner;           /* no key that a person is told of */
     bool needed;          /* by every kind that takes it */
-    bool is_path;         /* the name of a file */
+    bool is_path;         /* the name of a file, or a list of names */
+    bool one_or_more;     /* of a list: one may stand without brackets */
     double low, high;     /* numbers, and each number of a list */
     bool above, below;    /* low or high itself is out of range */
     const struct lk_rule *rules; /* of a section's keys */
@@ -43,6 +45,10 @@ extern const lk_rule lk_recipe_rules[];
 /* Keys of one lk_schedule_spec, in keys_schedule.c. */
 extern const cyaml_schema_field_t lk_schedule_fields[];
 extern const lk_rule lk_schedule_rules[];
+
+/* Keys of one transform of a list, in transforms.c. */
+extern const cyaml_schema_value_t lk_transform_entry;
+extern const lk_rule lk_transform_rules[];
 
 /* Row of `key`, -1 if there is none. */
 int lk_recipe_row(const cyaml_schema_field_t *fields, const char *key);
@@ -138,6 +144,8 @@ typedef struct lk_recipe_lines { lk_recipe_line *place; size_t n; } lk_recipe_li
 lk_status lk_recipe_check(lk_yaml *yaml, lk_recipe_lines *places);
 /* The same two for the schedule at `path`, before the rest. */
 lk_status lk_recipe_fill_schedule(lk_yaml *yaml, const char *path);
+/* Lists of transforms: order, and the evaluation's where it is left to the training's. */
+lk_status lk_recipe_check_transforms(lk_yaml *yaml);
 /* Adds defaults and checks what concerns several keys. */
 lk_status lk_recipe_fill(lk_yaml *yaml);
 

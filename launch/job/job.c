@@ -226,6 +226,8 @@ lk_status job_make_loader(job *j, const lk_dataset *dataset, bool training, lk_l
         .lane_end = j->lane_end,
         .shuffle = training && r->data.shuffle,
         .drop_last = training && r->data.drop_last,
+        .train = training,
+        .threads = r->data.threads,
         .seed = r->run.seed,
         .loss = r->model.loss,
     };

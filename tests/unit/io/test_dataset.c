@@ -112,6 +112,44 @@ Test(dataset, damaged_packed_files_are_named)
     expect_failure(&spec, "t.zip is packed (zip); unpack it first");
 }
 
+/* ---------------------------------------------------------------- several files */
+
+Test(dataset, several_files_are_one_behind_the_other)
+{
+    char *files[] = {write_test_text("a.csv", "a,k,y\n1,red,1\n2,blue,2\n"), write_test_text("b.csv", "y,k,a\n3,green,3\n"),
+                     write_test_text("c.csv", "a,k,y\n4,blue,4\n5,red,5\n")};
+    char *k[] = {"k"};
+    lk_data_spec spec = table_spec(files[0]), whole = spec;
+    spec.train_files = (lk_words){files, 3};
+    spec.categorical = whole.categorical = (lk_words){k, 1};
+    spec.standardize = whole.standardize = LK_STANDARDIZE_ALL;
+    whole.train = write_test_text("w.csv", "a,k,y\n1,red,1\n2,blue,2\n3,green,3\n4,blue,4\n5,red,5\n");
+    char a[LK_HASH_BYTES], b[LK_HASH_BYTES];
+    lk_dataset *parts = open_train(&spec), *one = open_train(&whole);
+
+    cr_assert_eq(lk_dataset_n(parts), 5);
+    lk_dataset_hash(parts, a);
+    lk_dataset_hash(one, b);
+    cr_expect_str_eq(a, b);
+    lk_dataset_free(&parts);
+    lk_dataset_free(&one);
+}
+
+Test(dataset, of_several_files_the_one_at_fault_is_named)
+{
+    char *files[] = {write_test_text("a.csv", "a,k,y\n1,red,1\n2,blue,2\n"), write_test_text("b.csv", "a,k,y\n3,red,3\n"),
+                     write_test_text("c.csv", "a,k,y\n3,red,3\n4,grey,4\n")};
+    char *k[] = {"k"};
+    lk_data_spec spec = table_spec(files[0]);
+    spec.categorical = (lk_words){k, 1};
+    spec.validation = files[1];
+    spec.validation_files = (lk_words){files + 1, 2};
+
+    expect_failure(&spec, "c.csv:3: column k: `grey` does not occur in the training part");
+    files[2] = write_test_text("d.csv", "a,y\n1,2\n");
+    expect_failure(&spec, "d.csv has no column k");
+}
+
 /* ------------------------------------------------------------------------- hash */
 
 static void hash_of(const lk_data_spec *spec, char out[LK_HASH_BYTES])

@@ -65,7 +65,8 @@ Test(idx, images_stay_bytes_and_come_out_scaled_as_torchvision_does)
     cr_expect_eq(lk_dataset_n_output(train), 256);
     cr_expect(lk_dataset_has_labels(train));
     void *const field[LK_MAX_FIELDS] = {x}; /* without labels */
-    cr_assert_eq(train->fetch(train, sample, 2, field), LK_OK);
+    char scratch[4 * PIXELS];
+    cr_assert_eq(train->fetch(train, &(lk_draw){.train = true}, sample, 2, field, scratch), LK_OK);
     for (int k = 0; k < 2 * PIXELS; k++) {
         const int v = 40 * (int)sample[k / PIXELS] + 7 * (k % PIXELS);
         const float want = ((float)v / 255.0f - 0.2860f) / 0.3530f;

@@ -434,7 +434,8 @@ Test(loader, images_are_numbers_when_they_come)
 
 /* ---------------------------------------------------------------------- failures */
 
-static lk_status fail_at_sample_9(const lk_dataset *data, const int64_t *sample, int64_t n, void *const field[])
+static lk_status fail_at_sample_9(const lk_dataset *data, const lk_draw *draw, const int64_t *sample, int64_t n,
+                                  void *const field[], void *scratch)
 {
     float *x = field[0];
 
@@ -510,3 +511,113 @@ Test(loader, nothing_is_allocated_once_a_loader_is_made)
     }
 }
 #endif
+
+/* ---------------------------------------------------------- threads, transforms */
+
+enum { PICTURES = 53, SIDE = 6 };
+
+/* Pictures of which no two rows are alike. */
+static lk_dataset *make_pictures(lk_transform_spec *transforms, unsigned n)
+{
+    static unsigned char images[16 + PICTURES * SIDE * SIDE] = {0, 0, 8, 3, 0, 0, 0, PICTURES, 0, 0, 0, SIDE, 0, 0, 0, SIDE};
+    static unsigned char labels[8 + PICTURES] = {0, 0, 8, 1, 0, 0, 0, PICTURES};
+    lk_data_spec spec = plain_spec(LK_DATA_IDX);
+    lk_dataset *data, *none;
+
+    for (int i = 0; i < PICTURES * SIDE * SIDE; i++) images[16 + i] = (unsigned char)(i * 37 + i / 36);
+    spec.train = write_test_file("images", images, sizeof images);
+    spec.train_labels = write_test_file("labels", labels, sizeof labels);
+    spec.transforms = (lk_transform_list){transforms, n};
+    cr_assert_eq(lk_dataset_open(&spec, LK_LOSS_CROSS_ENTROPY, NULL, &data, &none), LK_OK, "%s", lk_error_message());
+    return data;
+}
+
+static const lk_loader_spec picture_spec = {.batch = 8, .lanes = 4, .lane_end = 4, .shuffle = true, .train = true,
+                                            .seed = 3, .loss = {.kind = LK_LOSS_CROSS_ENTROPY, .ignore_index = -100}};
+
+static void expect_same_lane(const lk_batch_lane *a, const lk_batch_lane *b, const char *what, int64_t index)
+{
+    cr_assert_eq(a->n, b->n);
+    cr_assert_eq(memcmp(a->sample, b->sample, (size_t)a->n * sizeof *a->sample), 0, "%s: batch %ld: other samples", what,
+                 (long)index);
+    cr_assert_eq(memcmp(a->field[0], b->field[0], (size_t)a->n * SIDE * SIDE * sizeof(float)), 0,
+                 "%s: batch %ld: other pictures", what, (long)index);
+}
+
+/* Whoever fills them, whoever owns them, wherever one begins. */
+Test(loader, transformed_batches_are_functions_of_epoch_and_index)
+{
+    lk_transform_spec transforms[] = {{.kind = LK_TRANSFORM_RANDOM_CROP, .padding = 2}, {.kind = LK_TRANSFORM_HFLIP, .p = 0.5}};
+    lk_dataset *data = make_pictures(transforms, 2);
+    lk_loader_spec spec = picture_spec, half = spec;
+    half.lane_begin = 2;
+    spec.threads = half.threads = 5;
+    lk_loader *one = make_loader(data, &picture_spec), *many = make_loader(data, &spec), *own = make_loader(data, &half);
+    const int64_t n_batches = lk_loader_batches(one);
+
+    for (int64_t i = 0; i < 3 * n_batches; i++) {
+        const lk_batch a = next(one), b = next(many), c = next(own);
+        cr_assert(a.epoch == b.epoch && a.index == b.index, "got batch %ld of %ld", (long)b.index, (long)b.epoch);
+        for (int l = 0; l < 4; l++) expect_same_lane(&a.lane[l], &b.lane[l], "five threads", i);
+        for (int l = 2; l < 4; l++) expect_same_lane(&a.lane[l], &c.lane[l - 2], "another worker", i);
+    }
+    for (int64_t i = 2 * n_batches - 1; i >= 0; i--) {
+        cr_assert_eq(lk_loader_seek(one, i / n_batches, i % n_batches), LK_OK);
+        cr_assert_eq(lk_loader_seek(many, i / n_batches, i % n_batches), LK_OK);
+        const lk_batch a = next(one), b = next(many);
+        cr_assert(b.epoch == i / n_batches && b.index == i % n_batches, "sought batch %ld", (long)i);
+        for (int l = 0; l < 4; l++) expect_same_lane(&a.lane[l], &b.lane[l], "after a seek", i);
+    }
+    lk_loader_free(&one);
+    lk_loader_free(&many);
+    lk_loader_free(&own);
+    lk_dataset_free(&data);
+}
+
+Test(loader, evaluation_is_not_left_to_chance)
+{
+    lk_transform_spec transforms[] = {{.kind = LK_TRANSFORM_RANDOM_CROP, .padding = 2}};
+    lk_dataset *data = make_pictures(transforms, 1);
+    lk_loader_spec spec = picture_spec;
+    spec.train = spec.shuffle = false;
+    lk_loader *loader = make_loader(data, &spec), *training = make_loader(data, &picture_spec);
+    const lk_batch batch = next(loader), moved = next(training);
+    int same = 0;
+
+    for (int i = 0; i < SIDE * SIDE; i++) {
+        const float want = (float)data->pixels[i] / 255.0f;
+        cr_expect_eq(x_of(&batch, 0)[i], want, "pixel %d: got %g, want %g", i, (double)x_of(&batch, 0)[i], (double)want);
+        same += x_of(&moved, 0)[i] == (float)data->pixels[moved.lane[0].sample[0] * SIDE * SIDE + i] / 255.0f;
+    }
+    cr_expect_lt(same, SIDE * SIDE, "the training's picture was not moved");
+    lk_loader_free(&loader);
+    lk_loader_free(&training);
+    lk_dataset_free(&data);
+}
+
+Test(loader, normalize_is_by_channel_and_last)
+{
+    double mean[] = {0.25}, std[] = {0.5};
+    lk_transform_spec normalize = {.kind = LK_TRANSFORM_NORMALIZE, .mean = mean, .std = std, .n_mean = 1, .n_std = 1};
+    lk_dataset *data = make_pictures(&normalize, 1), *none;
+    lk_loader_spec spec = picture_spec;
+    spec.shuffle = false;
+    lk_loader *loader = make_loader(data, &spec);
+    const lk_batch batch = next(loader);
+
+    for (int i = 0; i < SIDE * SIDE; i++) {
+        const float want = ((float)data->pixels[i] / 255.0f - 0.25f) / 0.5f;
+        cr_expect_eq(x_of(&batch, 0)[i], want, "pixel %d: got %g, want %g", i, (double)x_of(&batch, 0)[i], (double)want);
+    }
+    lk_loader_free(&loader);
+    lk_dataset_free(&data);
+
+    double two[] = {0.25, 0.5};
+    lk_data_spec file = plain_spec(LK_DATA_IDX);
+    normalize.mean = two, normalize.n_mean = 2;
+    file.transforms = (lk_transform_list){&normalize, 1};
+    file.train = test_file[0], file.train_labels = test_file[1];
+    cr_expect_eq(lk_dataset_open(&file, LK_LOSS_CROSS_ENTROPY, NULL, &data, &none), LK_ERR_USAGE);
+    cr_expect(strstr(lk_error_message(), "normalize has 2 means and 1 deviations, the images 1 channels"), "%s",
+              lk_error_message());
+}

@@ -594,3 +594,87 @@ Test(recipe, an_old_key_works_and_its_reader_is_told)
                    "train={epochs: 2, norm: train, frozen_norm: eval}: norm is the old word for frozen_norm, which "
                    "is given too: leave it out");
 }
+
+/* -------------------------------------------------------------------- data */
+
+static const char images[] = "run: {name: small}\n"
+                             "model: {kind: cnn, channels: [2]}\n"
+                             "loss: {kind: cross_entropy}\n"
+                             "optimizer: {kind: adam}\n"
+                             "train: {epochs: 2}\n"
+                             "data:\n"
+                             "  kind: idx\n"
+                             "  train: a\n"
+                             "  train_labels: b\n";
+
+static char *with(const char *text, const char *more)
+{
+    static char whole[2048];
+    snprintf(whole, sizeof whole, "%s%s", text, more);
+    return whole;
+}
+
+Test(recipe, files_of_a_part_may_be_several)
+{
+    lk_recipe *r = good(images, "data={kind: csv, target: y, train: [/d/a.csv, /d/b.csv], validation: /d/c.csv}");
+
+    cr_assert_eq(r->data.train_files.n, 2);
+    cr_expect_str_eq(r->data.train, "/d/a.csv");
+    cr_expect_str_eq(r->data.train_files.word[1], "/d/b.csv");
+    cr_assert_eq(r->data.validation_files.n, 1);
+    cr_expect_str_eq(r->data.validation, "/d/c.csv");
+    lk_recipe_free(&r);
+    r = good(with(images, "  validation: [c, d]\n  validation_labels: [e, f]\n"), NULL);
+    cr_expect_str_eq(strrchr(r->data.validation_files.word[1], '/'), "/d", "got %s", r->data.validation_files.word[1]);
+    cr_expect_eq(*r->data.validation_labels_files.word[1], '/');
+    lk_recipe_free(&r);
+    expect_failure(with(images, "  validation: [c, d]\n  validation_labels: [e]\n"), NULL,
+                   "r.yaml:11: data.validation_labels: 1 files of labels for the 2 of data.validation");
+}
+
+Test(recipe, transforms_are_lists_of_sections)
+{
+    lk_recipe *r = good(with(images, "  transforms:\n"
+                                     "    - {kind: random_crop, padding: 4}\n"
+                                     "    - {kind: hflip}\n"
+                                     "    - {kind: normalize, mean: [0.5, 0.4, 0.3], std: [0.2]}\n"), NULL);
+    const lk_transform_list *t = &r->data.transforms, *v = &r->data.validation_transforms;
+
+    cr_assert_eq(t->n, 3);
+    cr_expect(t->transform[0].kind == LK_TRANSFORM_RANDOM_CROP && t->transform[0].padding == 4);
+    cr_expect(t->transform[1].kind == LK_TRANSFORM_HFLIP && t->transform[1].p == 0.5);
+    cr_assert(t->transform[2].kind == LK_TRANSFORM_NORMALIZE && t->transform[2].n_mean == 3 && t->transform[2].n_std == 1);
+    cr_expect(t->transform[2].mean[2] == 0.3 && t->transform[2].std[0] == 0.2);
+    /* Without a word on evaluation, it gets what is not left to chance. */
+    cr_assert(v->n == 1 && v->transform[0].kind == LK_TRANSFORM_NORMALIZE && v->transform[0].mean[1] == 0.4);
+    lk_recipe_free(&r);
+    r = good(with(images, "  transforms: [{kind: hflip, p: 1}]\n"), NULL);
+    cr_expect_eq(r->data.validation_transforms.n, 0);
+    lk_recipe_free(&r);
+}
+
+Test(recipe, transforms_that_are_unknown_or_misplaced_are_told_with_their_line)
+{
+    static const struct { const char *more, *message; } cases[] = {
+        {"  transforms:\n    - {kind: hflip}\n    - {kind: hflop}\n",
+         "r.yaml:12: data.transforms[1].kind: `hflop` is none of random_crop, hflip, normalize; did you mean `hflip`?"},
+        {"  transforms:\n    - {kind: normalize, mean: [0], std: [1]}\n    - {kind: hflip}\n",
+         "r.yaml:11: data.transforms: normalize is followed by hflip: it comes last, images are bytes until then"},
+        {"  validation_transforms:\n    - {kind: hflip}\n",
+         "r.yaml:11: data.validation_transforms: hflip is left to chance, and evaluation is not: it belongs into "
+         "data.transforms"},
+        {"  transforms:\n    - {kind: random_crop}\n", "r.yaml:11: data.transforms[0].padding: is missing: kind random_crop "
+                                                       "needs it"},
+        {"  transforms:\n    - {kind: hflip, padding: 1}\n",
+         "r.yaml:11: data.transforms[0].padding: kind hflip does not take it: it is for random_crop"},
+        {"  pixel_mean: 0.5\n  transforms: [{kind: normalize, mean: [0], std: [1]}]\n",
+         "r.yaml:10: data.pixel_mean: data.transforms has a normalize, too: leave one of them out"},
+        {"  transforms: [{kind: normalize, mean: [0], std: [0]}]\n",
+         "r.yaml:10: data.transforms[0].std[0]: 0 is out of range: above 0"},
+    };
+
+    for (size_t i = 0; i < N_OF(cases); i++) expect_failure(with(images, cases[i].more), NULL, cases[i].message);
+    expect_failure(images, "data={kind: csv, train: a.csv, target: y, transforms: [{kind: hflip}]}",
+                   "data={kind: csv, train: a.csv, target: y, transforms: [{kind: hflip}]}: data.transforms: kind csv does "
+                   "not take it: it is for hdf5, idx");
+}

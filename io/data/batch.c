@@ -1,0 +1,167 @@
+/*
+ * What is in a batch.
+ *
+ * Batch b of epoch e is positions [b * batch, min((b + 1) * batch, N)) of the epoch's order (shuffle.c); lane l of it is
+ * lk_part_rows(n, l, lanes).  So a batch is a function of (e, b) alone: the workers need no agreement, a seek is an
+ * assignment, and it does not matter which thread fills it.  Every lane begins on a cache line, whatever lanes a worker owns.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "io/data/loader.h"
+
+enum { LINE_BYTES = 64 /* a cache line */ };
+
+int64_t lk_batch_size(const lk_loader *l, int64_t index)
+{
+    const int64_t left = l->data->n - index * l->spec.batch;
+
+    return left < l->spec.batch ? left : l->spec.batch;
+}
+
+/* --------------------------------------------------------------------- filling */
+
+/* Elements of a sample's targets. */
+static size_t target_elems(const lk_dataset *data)
+{
+    size_t n_elem = 0;
+
+    for (int f = 0; f < data->sample.n_fields; f++)
+        if (data->sample.field[f].target) n_elem += lk_field_n_elem(&data->sample.field[f], 0);
+    return n_elem;
+}
+
+static int64_t count_terms(const lk_loader *l, const lk_batch_slot *s, int64_t n)
+{
+    const size_t n_elem = target_elems(l->data);
+    int64_t terms = 0;
+
+    if (l->sample_terms >= 0) return n * l->sample_terms;
+    for (int64_t i = 0; i < n; i++)
+        terms += lk_loss_count_terms(&l->spec.loss, lk_dataset_target(l->data, s->sample[i]), n_elem);
+    return terms;
+}
+
+static lk_status fill_lane(const lk_loader *l, lk_batch_slot *s, int i, int64_t begin, int64_t end)
+{
+    const lk_draw draw = {.seed = l->spec.seed, .epoch = s->batch.epoch, .train = l->spec.train};
+    const int64_t *sample = s->sample + begin;
+    const lk_field_map *map = &l->spec.fields;
+    lk_batch_lane *lane = &s->lane[i];
+    void *field[LK_MAX_FIELDS] = {0};
+
+    *lane = (lk_batch_lane){.n = end - begin, .sample = sample};
+    for (int f = 0; f < l->data->sample.n_fields; f++)
+        if (s->field[f]) field[f] = s->field[f] + (size_t)i * l->stride[f];
+    for (int f = 0; f < map->n; f++) lane->field[f] = map->from[f] < 0 ? NULL : field[map->from[f]];
+    return l->data->fetch(l->data, &draw, sample, lane->n, field, s->scratch);
+}
+
+/* Own rows of a batch of n; all of them where loss terms are counted. */
+static lk_status own_rows(const lk_loader *l, int64_t n, int64_t *begin, int64_t *end)
+{
+    int64_t unused;
+
+    *begin = 0;
+    *end = l->sample_terms < 0 ? n : 0;
+    if (l->sample_terms < 0 || l->n_lanes == 0) return LK_OK;
+    LK_TRY(lk_part_rows(n, l->spec.lane_begin, l->spec.lanes, begin, &unused));
+    return lk_part_rows(n, l->spec.lane_end - 1, l->spec.lanes, &unused, end);
+}
+
+static lk_status fill(const lk_loader *l, lk_batch_slot *s, int64_t epoch, int64_t index)
+{
+    const lk_loader_spec *spec = &l->spec;
+    const int64_t n = lk_batch_size(l, index), first = index * spec->batch;
+    int64_t begin, end;
+
+    s->batch =
+        (lk_batch){.epoch = epoch, .index = index, .n = n, .last = index == l->n_batches - 1, .lane = s->lane};
+    LK_TRY(own_rows(l, n, &begin, &end));
+    lk_shuffle_range(&s->order, epoch, first + begin, end - begin, s->sample + begin);
+    s->batch.n_terms = count_terms(l, s, n);
+    for (int i = 0; i < l->n_lanes; i++) {
+        LK_TRY(lk_part_rows(n, spec->lane_begin + i, spec->lanes, &begin, &end));
+        LK_TRY(fill_lane(l, s, i, begin, end));
+    }
+    return lk_dataset_read_ahead(l->data, &s->order, epoch, first, n);
+}
+
+void lk_batch_fill(const lk_loader *l, lk_batch_slot *s, int64_t epoch, int64_t index)
+{
+    s->status = fill(l, s, epoch, index);
+    if (s->status != LK_OK) snprintf(s->message, sizeof s->message, "%s", lk_error_message());
+}
+
+/* --------------------------------------------------------------------- storage */
+
+/* Loss terms of every sample alike; -1 where some element of a target is none. */
+static int64_t terms_a_sample(const lk_dataset *data, const lk_loss_spec *loss)
+{
+    const size_t n_elem = target_elems(data);
+
+    if (n_elem == 0) return 0;
+    for (int64_t i = 0; i < data->n; i++)
+        if (lk_loss_count_terms(loss, lk_dataset_target(data, i), n_elem) != (int64_t)n_elem) return -1;
+    return (int64_t)n_elem;
+}
+
+static size_t round_up(size_t nbytes) { return (nbytes + LINE_BYTES - 1) / LINE_BYTES * LINE_BYTES; }
+
+/* Room for a lane of each field that is wanted. */
+static size_t set_strides(lk_loader *l)
+{
+    const lk_sample *sample = &l->data->sample;
+    lk_field_map *map = &l->spec.fields;
+    size_t nbytes = 0;
+
+    if (map->n == 0)
+        for (; map->n < sample->n_fields; map->n++) map->from[map->n] = map->n;
+    for (int i = 0; i < map->n; i++) {
+        const int f = map->from[i];
+        if (f < 0) continue;
+        l->stride[f] = round_up((size_t)l->lane_capacity * lk_field_nbytes(&sample->field[f], 0));
+        nbytes += l->stride[f];
+    }
+    return nbytes;
+}
+
+size_t lk_batch_plan(lk_loader *l)
+{
+    const lk_loader_spec *spec = &l->spec;
+    const int64_t n = l->data->n;
+
+    l->n_batches = spec->drop_last ? n / spec->batch : (n + spec->batch - 1) / spec->batch;
+    l->batch_capacity = lk_batch_size(l, 0);
+    l->lane_capacity = (l->batch_capacity + spec->lanes - 1) / spec->lanes;
+    l->n_lanes = spec->lane_end - spec->lane_begin;
+    l->sample_terms = terms_a_sample(l->data, &spec->loss);
+    return (size_t)l->n_lanes * set_strides(l);
+}
+
+lk_status lk_batch_alloc(const lk_loader *l, lk_batch_slot *s)
+{
+    const size_t lanes = (size_t)l->n_lanes, scratch = lk_dataset_scratch(l->data);
+
+    for (int f = 0; f < l->data->sample.n_fields; f++) {
+        if (!l->stride[f]) continue;
+        s->field[f] = lk_alloc(lanes * l->stride[f]);
+        LK_TRY_ALLOC(s->field[f], lanes * l->stride[f]);
+    }
+    s->sample = lk_alloc((size_t)l->batch_capacity * sizeof *s->sample);
+    LK_TRY_ALLOC(s->sample, (size_t)l->batch_capacity * sizeof *s->sample);
+    s->lane = lk_alloc(lanes * sizeof *s->lane);
+    LK_TRY_ALLOC(s->lane, lanes * sizeof *s->lane);
+    s->scratch = lk_alloc(scratch);
+    LK_TRY_ALLOC(s->scratch, scratch);
+    return lk_shuffle_init(&s->order, l->data->n, l->spec.shuffle, l->spec.seed, l->data->block, l->data->window);
+}
+
+void lk_batch_free(lk_batch_slot *s)
+{
+    lk_shuffle_clear(&s->order);
+    lk_free(&s->scratch);
+    lk_free(&s->lane);
+    lk_free(&s->sample);
+    for (int f = 0; f < LK_MAX_FIELDS; f++) lk_free(&s->field[f]);
+}

@@ -1,0 +1,150 @@
+/*
+ * Data larger than memory: blocks of samples read when they are wanted, the latest kept.
+ *
+ * Whoever goes through an epoch in the order of shuffle.c wants the blocks of one window at a time, so with room for two
+ * windows the block that was not used for longest is never wanted again, and each block is read once an epoch.
+ */
+#include "io/data/stream.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct block {
+    int64_t number; /* -1: none */
+    uint64_t used;  /* when last */
+    float *samples; /* owned */
+} block;
+
+struct lk_stream {
+    lk_rows rows;
+    int64_t n;
+    size_t n_elem;
+    int64_t n_slots;
+    block *slots;       /* (n_slots), owned */
+    int64_t *slot_of;   /* (number of blocks): where a block lies, -1: nowhere; owned */
+    char *raw;          /* a block as it is read, where that is wider; owned */
+    lk_block_fn *finish;
+    const void *arg;    /* borrowed */
+    uint64_t clock;
+    int64_t n_read;
+    pthread_mutex_t lock;
+};
+
+void lk_rows_close(lk_rows *rows)
+{
+    if (rows->from) rows->close(rows->from);
+    rows->from = NULL;
+}
+
+/* The free slot, or the one that was not used for longest. */
+static int64_t oldest(const lk_stream *s)
+{
+    int64_t found = 0;
+
+    for (int64_t i = 1; i < s->n_slots; i++)
+        if (s->slots[i].used < s->slots[found].used) found = i;
+    return found;
+}
+
+static lk_status load(lk_stream *s, int64_t number, block *b)
+{
+    const int64_t begin = number * s->rows.block, end = begin + s->rows.block < s->n ? begin + s->rows.block : s->n;
+    void *raw = s->raw ? s->raw : (char *)b->samples;
+
+    if (b->number >= 0) s->slot_of[b->number] = -1;
+    b->number = -1;
+    LK_TRY(s->rows.read(s->rows.from, begin, end, raw));
+    LK_TRY(s->finish(s->arg, raw, begin, end - begin));
+    if (s->raw) memcpy(b->samples, raw, (size_t)(end - begin) * s->n_elem * sizeof *b->samples);
+    b->number = number;
+    s->slot_of[number] = b - s->slots;
+    s->n_read++;
+    return LK_OK;
+}
+
+/* With the lock held. */
+static lk_status find(lk_stream *s, int64_t number, block **out)
+{
+    const int64_t slot = s->slot_of[number] >= 0 ? s->slot_of[number] : oldest(s);
+
+    *out = &s->slots[slot];
+    if ((*out)->number != number) LK_TRY(load(s, number, *out));
+    (*out)->used = ++s->clock;
+    return LK_OK;
+}
+
+lk_status lk_stream_get(lk_stream *stream, int64_t sample, float *out)
+{
+    const int64_t rows = stream->rows.block;
+    block *b;
+
+    pthread_mutex_lock(&stream->lock);
+    const lk_status status = find(stream, sample / rows, &b);
+    if (status == LK_OK)
+        memcpy(out, b->samples + (size_t)(sample % rows) * stream->n_elem, stream->n_elem * sizeof *out);
+    pthread_mutex_unlock(&stream->lock);
+    return status;
+}
+
+lk_status lk_stream_want(lk_stream *stream, int64_t number)
+{
+    block *b;
+
+    pthread_mutex_lock(&stream->lock);
+    const lk_status status = find(stream, number, &b);
+    pthread_mutex_unlock(&stream->lock);
+    return status;
+}
+
+bool lk_stream_may_thread(const lk_stream *stream) { return !stream->rows.one_thread; }
+
+int64_t lk_stream_n_read(const lk_stream *stream) { return stream->n_read; }
+
+static lk_status allocate(lk_stream *s)
+{
+    const int64_t n_blocks = (s->n + s->rows.block - 1) / s->rows.block;
+    const size_t block_elems = (size_t)s->rows.block * s->n_elem;
+
+    s->slots = calloc((size_t)s->n_slots, sizeof *s->slots);
+    LK_TRY_ALLOC(s->slots, (size_t)s->n_slots * sizeof *s->slots);
+    for (int64_t i = 0; i < s->n_slots; i++) {
+        s->slots[i] = (block){.number = -1, .samples = malloc(block_elems * sizeof(float))};
+        LK_TRY_ALLOC(s->slots[i].samples, block_elems * sizeof(float));
+    }
+    s->slot_of = malloc((size_t)n_blocks * sizeof *s->slot_of);
+    LK_TRY_ALLOC(s->slot_of, (size_t)n_blocks * sizeof *s->slot_of);
+    for (int64_t b = 0; b < n_blocks; b++) s->slot_of[b] = -1;
+    if (!s->rows.wide) return LK_OK;
+    s->raw = malloc(block_elems * sizeof(double));
+    LK_TRY_ALLOC(s->raw, block_elems * sizeof(double));
+    return LK_OK;
+}
+
+lk_status lk_stream_new(lk_rows *rows, int64_t n, size_t n_elem, int64_t slots, lk_block_fn *finish, const void *arg,
+                        lk_stream **out)
+{
+    *out = calloc(1, sizeof **out);
+    LK_TRY_ALLOC(*out, sizeof **out);
+    lk_stream *s = *out;
+    *s = (lk_stream){.rows = *rows, .n = n, .n_elem = n_elem, .n_slots = slots, .finish = finish, .arg = arg};
+    rows->from = NULL;
+    pthread_mutex_init(&s->lock, NULL);
+    const lk_status status = allocate(s);
+    if (status != LK_OK) lk_stream_free(out);
+    return status;
+}
+
+void lk_stream_free(lk_stream **stream)
+{
+    lk_stream *s = *stream;
+
+    if (!s) return;
+    for (int64_t i = 0; s->slots && i < s->n_slots; i++) free(s->slots[i].samples);
+    free(s->slots);
+    free(s->slot_of);
+    free(s->raw);
+    lk_rows_close(&s->rows);
+    pthread_mutex_destroy(&s->lock);
+    lk_free(stream);
+}

@@ -1,0 +1,37 @@
+/* Data larger than memory: blocks of samples read when they are wanted, the latest kept.  Private to io/data. */
+#ifndef LK_IO_STREAM_H
+#define LK_IO_STREAM_H
+
+#include "engine/engine.h"
+
+/* Rows of a file, numbered through all files of a part.  Called by one thread at a time. */
+typedef struct lk_rows {
+    void *from;             /* owned */
+    int64_t block;          /* rows that are best read together */
+    /* Rows [begin, end) as numbers, images channels-last, into `out`. */
+    lk_status (*read)(void *from, int64_t begin, int64_t end, void *out);
+    void (*close)(void *from);
+    bool wide;              /* they are doubles, else floats */
+    bool one_thread;        /* the library below is not for several */
+} lk_rows;
+
+void lk_rows_close(lk_rows *rows);
+
+/* Turns a block as it was read into samples, in place: numbers become floats. */
+typedef lk_status lk_block_fn(const void *arg, void *block, int64_t begin, int64_t n);
+
+typedef struct lk_stream lk_stream;
+
+/* Takes over `rows`.  n samples of n_elem numbers; at most `slots` blocks are held. */
+lk_status lk_stream_new(lk_rows *rows, int64_t n, size_t n_elem, int64_t slots, lk_block_fn *finish, const void *arg,
+                        lk_stream **out);
+void      lk_stream_free(lk_stream **stream);
+/* A sample's n_elem floats.  Any thread. */
+lk_status lk_stream_get(lk_stream *stream, int64_t sample, float *out);
+/* Reads a block now, so that its samples are there later.  Any thread. */
+lk_status lk_stream_want(lk_stream *stream, int64_t block);
+bool      lk_stream_may_thread(const lk_stream *stream);
+/* Blocks read so far, for tests. */
+int64_t   lk_stream_n_read(const lk_stream *stream);
+
+#endif

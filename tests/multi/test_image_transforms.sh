@@ -1,0 +1,40 @@
+#!/bin/sh
+# Transforms of images are functions of seed, epoch and sample: the same weights on any number of workers and loader threads,
+# and through a stop in the middle of an epoch.
+set -u
+. "$(dirname "$0")/../support/lib.sh"
+
+sh "$here/make_idx.sh" "$work" 120 40
+gzip -k test-images
+cat >pictures.yaml <<'RECIPE'
+run: {name: pictures}
+data:
+  kind: idx
+  train: [train-images, test-images.gz]
+  train_labels: [train-labels, test-labels]
+  validation: test-images
+  validation_labels: test-labels
+  transforms:
+    - {kind: random_crop, padding: 2}
+    - {kind: hflip, p: 0.5}
+    - {kind: normalize, mean: [0.5], std: [0.25]}
+model: {kind: cnn, channels: [4], kernel: 3}
+loss: {kind: cross_entropy}
+optimizer: {kind: adam, lr: 1e-3}
+ema: {beta: 0.9, update_after_step: 0, update_every: 1}
+train: {epochs: 2, batch: 24, lanes: 3}   # 160 samples: the last batch is short
+RECIPE
+status 0 alone train pictures.yaml run.dir=whole
+same_on 3 whole pictures.yaml
+status 0 workers 2 train pictures.yaml run.dir=threads data.threads=4
+same "four loader threads" "$(digests threads)" "$(digests whole)"
+status 0 workers 3 train pictures.yaml run.dir=parts train.steps=3
+status 0 workers 2 train pictures.yaml run.dir=parts --resume data.threads=2
+same "stopped after three steps" "$(digests parts)" "$(digests whole)"
+status 0 alone train pictures.yaml run.dir=plain 'data.transforms=[{kind: normalize, mean: [0.5], std: [0.25]}]'
+[ "$(digests plain)" != "$(digests whole)" ]
+same "transforms change what is learnt" $? 0
+same "files and all samples" "$("$lockstep" ckpt show whole | grep -c 'data/samples.*160')" 1
+status 2 alone train pictures.yaml 'data.transforms=[{kind: hflop}]'
+says 'data.transforms\[0\].kind: .hflop. is none of .*did you mean .hflip.'
+finish
