@@ -30,6 +30,16 @@ static void free_entry(lk_model_entry *entry)
     free(entry);
 }
 
+void lk_model_entry_fans(lk_model_entry *entry)
+{
+    int64_t area = 1;
+
+    assert(entry->info.ndim >= 2);
+    for (int d = 2; d < entry->info.ndim; d++) area *= entry->info.shape[d];
+    entry->fan_in = entry->info.shape[1] * area;
+    entry->fan_out = entry->info.shape[0] * area;
+}
+
 static lk_status copy_entry(const char *name, const lk_model_entry *from, lk_model_entry **out)
 {
     *out = malloc(sizeof **out);

@@ -3,6 +3,7 @@
 #define LK_MODEL_H
 
 #include "engine/base/sample.h"
+#include "engine/model/fill.h"
 #include "engine/model/loss.h"
 
 #ifdef __cplusplus
@@ -20,12 +21,6 @@ extern "C" {
 #define LK_NORM_LIST(X) X(LK_NORM_NONE, "none") X(LK_NORM_BATCH, "batch") X(LK_NORM_LAYER, "layer")
 #define LK_NORM_PLACE_LIST(X) X(LK_NORM_BEFORE, "before") X(LK_NORM_AFTER, "after")
 #define LK_POOL_LIST(X) X(LK_POOL_MAX, "max") X(LK_POOL_AVG, "avg")
-#define LK_INIT_LIST(X)                                                                        \
-    X(LK_INIT_DEFAULT, "default") X(LK_INIT_XAVIER_NORMAL, "xavier_normal")                     \
-    X(LK_INIT_XAVIER_UNIFORM, "xavier_uniform") X(LK_INIT_KAIMING_NORMAL, "kaiming_normal")     \
-    X(LK_INIT_KAIMING_UNIFORM, "kaiming_uniform") X(LK_INIT_NORMAL, "normal")                   \
-    X(LK_INIT_TRUNC_NORMAL, "trunc_normal") X(LK_INIT_UNIFORM, "uniform")                       \
-    X(LK_INIT_ZEROS, "zeros") X(LK_INIT_ONES, "ones")
 
 typedef enum lk_precision { LK_PRECISION_LIST(LK_WORD_ENUM) } lk_precision;
 typedef enum lk_model_kind { LK_MODEL_LIST(LK_WORD_ENUM) } lk_model_kind;
@@ -33,7 +28,6 @@ typedef enum lk_activation { LK_ACTIVATION_LIST(LK_WORD_ENUM) } lk_activation;
 typedef enum lk_norm { LK_NORM_LIST(LK_WORD_ENUM) } lk_norm;
 typedef enum lk_norm_place { LK_NORM_PLACE_LIST(LK_WORD_ENUM) } lk_norm_place;
 typedef enum lk_pool { LK_POOL_LIST(LK_WORD_ENUM) } lk_pool;
-typedef enum lk_init { LK_INIT_LIST(LK_WORD_ENUM) } lk_init;
 
 enum { LK_MAX_LAYERS = 64 };
 
@@ -60,7 +54,9 @@ typedef struct lk_model_spec {
     lk_norm norm;                   /* cnn: none or batch */
     lk_norm_place norm_place;       /* relative to the activation */
     double dropout;                 /* in [0, 1) */
-    lk_init init;                   /* of weights; biases keep PyTorch's layer default */
+    const char *init, *init_bias;   /* of weights and of biases of linear layers and convolutions, in place of the
+                                     * network's own, as lk_fill_parse() reads them; NULL or "default": the network's.
+                                     * Read by lk_model_new() alone */
     lk_loss_spec loss;
 } lk_model_spec;
 

@@ -11,14 +11,11 @@
 
 #include "engine/model/model.h"
 
-/* How a tensor gets its first values. */
-typedef enum lk_fill { LK_FILL_WEIGHT, LK_FILL_BIAS, LK_FILL_ZEROS, LK_FILL_ONES } lk_fill;
-
 typedef struct lk_model_entry {
     lk_tensor_info info;     /* info.name is owned */
     size_t index;            /* in arena order, once laid out */
     lk_fill fill;
-    int64_t fan_in, fan_out; /* WEIGHT and BIAS: torch.nn.init's fans of the layer */
+    int64_t fan_in, fan_out; /* torch.nn.init's, of the layer; 0: it says none */
     bool in_table;
     UT_hash_handle hh;       /* by info.name */
 } lk_model_entry;
@@ -33,6 +30,8 @@ struct lk_model {
     size_t n_output;          /* elements of one sample's output */
 };
 
+/* Sets the fans that follow from the shape (2 dimensions or more), as torch.nn.init counts them. */
+void lk_model_entry_fans(lk_model_entry *entry);
 /* Appends a tensor; no other has its name.  role, shape and first values are those of `entry`. */
 lk_status lk_model_register(lk_model *model, const char *name, const lk_model_entry *entry);
 /* Gives every tensor its place: all parameters in the order they came, then the buffers. */

@@ -111,6 +111,12 @@ static void add_loss_target(lk_model *model, const lk_tensor *y)
     lk_sample_add(&model->sample, &target);
 }
 
+static lk_status read_fill(const char *key, const char *text, lk_fill *out)
+{
+    if (lk_fill_parse(text, out) == LK_OK) return LK_OK;
+    return LK_FAIL(LK_ERR_USAGE, "%s: %s", key, lk_error_message());
+}
+
 static lk_status register_tensors(lk_model *model, lk_graph *graph)
 {
     lk_builder builder;
@@ -118,6 +124,8 @@ static lk_status register_tensors(lk_model *model, lk_graph *graph)
 
     lk_network_of(&model->spec)->sample(&model->spec, &model->sample);
     lk_builder_init(&builder, graph, model);
+    LK_TRY(read_fill("model.init", model->spec.init, &builder.init));
+    LK_TRY(read_fill("model.init_bias", model->spec.init_bias, &builder.init_bias));
     const lk_status status = build_body(model, &builder, &y);
     lk_builder_clear(&builder);
     LK_TRY(status);

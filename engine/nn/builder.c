@@ -137,6 +137,13 @@ static void identify(lk_graph *graph, int id, size_t info)
     tensor->grad_offset = lk_trainable_offset(graph->trainable, info) * sizeof(float);
 }
 
+static lk_status register_tensor(lk_model *model, const char *name, const lk_model_entry *want)
+{
+    if (lk_fill_check(&want->fill, want->info.ndim, want->fan_in > 0) != LK_OK)
+        return LK_FAIL(LK_ERR_USAGE, "%s: %s; see model.init and model.init_bias", name, lk_error_message());
+    return lk_model_register(model, name, want);
+}
+
 /* A new tensor of the graph, at its place in the parameter arena once the model is laid out. */
 static lk_status make(lk_builder *builder, const char *name, const lk_model_entry *want, int *out)
 {
@@ -150,7 +157,7 @@ static lk_status make(lk_builder *builder, const char *name, const lk_model_entr
         offset = lk_model_tensor(graph->model, (size_t)info)->offset * sizeof(float);
     }
     LK_TRY(lk_graph_tensor(graph, name, LK_DTYPE_F32, want->info.ndim, want->info.shape, LK_ARENA_PARAMS, offset, out));
-    if (builder->registering) return lk_model_register(builder->registering, name, want);
+    if (builder->registering) return register_tensor(builder->registering, name, want);
     identify(graph, *out, (size_t)info);
     return LK_OK;
 }

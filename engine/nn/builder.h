@@ -33,6 +33,7 @@ struct lk_builder {
     lk_scope scope[LK_MAX_SCOPES];
     int depth;             /* scopes entered; scope[depth] is the present one */
     lk_asked *asked;       /* owned; uthash's head */
+    lk_fill init, init_bias; /* what the recipe asks for; LK_INIT_DEFAULT: nothing */
     uint32_t n_dropouts;
 };
 

@@ -15,10 +15,9 @@ static int64_t last_dim(const lk_builder *builder, int x)
     return t->shape[t->ndim - 1];
 }
 
-static lk_model_entry entry_of(lk_role role, lk_fill fill, int64_t fan_in, int64_t fan_out, int ndim,
-                               const int64_t *shape)
+static lk_model_entry entry_of(lk_role role, lk_fill fill, int ndim, const int64_t *shape)
 {
-    lk_model_entry entry = {.info = {.role = role, .ndim = ndim}, .fill = fill, .fan_in = fan_in, .fan_out = fan_out};
+    lk_model_entry entry = {.info = {.role = role, .ndim = ndim}, .fill = fill};
 
     for (int d = 0; d < ndim; d++) entry.info.shape[d] = shape[d];
     return entry;
@@ -26,44 +25,58 @@ static lk_model_entry entry_of(lk_role role, lk_fill fill, int64_t fan_in, int64
 
 /* ----------------------------------------------------------------- products */
 
+/* What the recipe asks for, else what the network does, else PyTorch's default. */
+static lk_fill choose(const lk_fill *asked, const lk_fill *own)
+{
+    return asked->init != LK_INIT_DEFAULT || !own ? *asked : *own;
+}
+
+/* The tensors of a linear layer or of a convolution, whose weight is (n_out, ...). */
+static lk_status weight_and_bias(lk_builder *builder, const char *path, const lk_linear *spec, int ndim,
+                                 const int64_t *shape, int *w, int *b)
+{
+    lk_model_entry weight = entry_of(LK_ROLE_PARAM, choose(&builder->init, spec->weight), ndim, shape);
+    lk_model_entry bias = entry_of(LK_ROLE_PARAM, choose(&builder->init_bias, spec->bias), 1, shape);
+
+    lk_model_entry_fans(&weight);
+    bias.fan_in = weight.fan_in;
+    bias.fan_out = weight.fan_out;
+    *b = LK_NO_TENSOR;
+    LK_TRY(lk_builder_tensor(builder, path, spec->share ? spec->share : path, "weight", &weight, w));
+    return spec->no_bias ? LK_OK : lk_builder_tensor(builder, path, path, "bias", &bias, b);
+}
+
 lk_status lk_layer_linear(lk_builder *builder, const char *name, int x, const lk_linear *spec, int *y)
 {
+    const int64_t shape[] = {spec->n_out, last_dim(builder, x)};
     char path[LK_MAX_PATH];
-    const int64_t n_in = last_dim(builder, x), n_out = spec->n_out;
-    const lk_model_entry weight =
-        entry_of(LK_ROLE_PARAM, LK_FILL_WEIGHT, n_in, n_out, 2, (int64_t[]){n_out, n_in});
-    const lk_model_entry bias = entry_of(LK_ROLE_PARAM, LK_FILL_BIAS, n_in, n_out, 1, &n_out);
-    int w, b = LK_NO_TENSOR;
+    int w, b;
 
     LK_TRY(lk_builder_path(builder, name, path));
-    LK_TRY(lk_builder_tensor(builder, path, spec->share ? spec->share : path, "weight", &weight, &w));
-    if (!spec->no_bias) LK_TRY(lk_builder_tensor(builder, path, path, "bias", &bias, &b));
+    LK_TRY(weight_and_bias(builder, path, spec, 2, shape, &w, &b));
     return lk_op_linear(builder->graph, path, x, w, b, y);
 }
 
 lk_status lk_layer_conv2d(lk_builder *builder, const char *name, int x, const lk_conv2d *spec, int *y)
 {
+    const int64_t shape[] = {spec->n_out, last_dim(builder, x), spec->kernel, spec->kernel};
+    const lk_linear product = {.no_bias = spec->no_bias, .weight = spec->weight, .bias = spec->bias};
     char path[LK_MAX_PATH];
-    const int64_t n_in = last_dim(builder, x), n_out = spec->n_out, kernel = spec->kernel, area = kernel * kernel;
-    const lk_model_entry weight = entry_of(LK_ROLE_PARAM, LK_FILL_WEIGHT, n_in * area, n_out * area, 4,
-                                           (int64_t[]){n_out, n_in, kernel, kernel});
-    const lk_model_entry bias = entry_of(LK_ROLE_PARAM, LK_FILL_BIAS, n_in * area, n_out * area, 1, &n_out);
-    int w, b = LK_NO_TENSOR;
+    int w, b;
 
     LK_TRY(lk_builder_path(builder, name, path));
-    LK_TRY(lk_builder_tensor(builder, path, path, "weight", &weight, &w));
-    if (!spec->no_bias) LK_TRY(lk_builder_tensor(builder, path, path, "bias", &bias, &b));
-    return lk_op_conv2d(builder->graph, path, x, w, b, 1, kernel / 2, y);
+    LK_TRY(weight_and_bias(builder, path, &product, 4, shape, &w, &b));
+    return lk_op_conv2d(builder->graph, path, x, w, b, 1, spec->kernel / 2, y);
 }
 
 /* -------------------------------------------------------------------- norms */
 
 /* One number a channel of x. */
-static lk_status vector(lk_builder *builder, const char *path, const char *leaf, lk_role role, lk_fill fill, int x,
+static lk_status vector(lk_builder *builder, const char *path, const char *leaf, lk_role role, double value, int x,
                         int *out)
 {
     const int64_t n = last_dim(builder, x);
-    const lk_model_entry entry = entry_of(role, fill, 0, 0, 1, &n);
+    const lk_model_entry entry = entry_of(role, lk_fill_constant(value), 1, &n);
 
     return lk_builder_tensor(builder, path, path, leaf, &entry, out);
 }
@@ -72,8 +85,8 @@ static lk_status batch_norm(lk_builder *builder, const char *path, int x, int g,
 {
     int mean, var, stat_mean = LK_NO_TENSOR, stat_var = LK_NO_TENSOR;
 
-    LK_TRY(vector(builder, path, "running_mean", LK_ROLE_BUFFER, LK_FILL_ZEROS, x, &mean));
-    LK_TRY(vector(builder, path, "running_var", LK_ROLE_BUFFER, LK_FILL_ONES, x, &var));
+    LK_TRY(vector(builder, path, "running_mean", LK_ROLE_BUFFER, 0.0, x, &mean));
+    LK_TRY(vector(builder, path, "running_var", LK_ROLE_BUFFER, 1.0, x, &var));
     if (builder->graph->mode == LK_TRAIN) {
         LK_TRY(lk_builder_statistic(builder, path, mean, &stat_mean));
         LK_TRY(lk_builder_statistic(builder, path, var, &stat_var));
@@ -90,8 +103,8 @@ lk_status lk_layer_norm(lk_builder *builder, const char *name, lk_norm kind, int
     *y = x;
     if (kind == LK_NORM_NONE) return LK_OK;
     LK_TRY(lk_builder_path(builder, name, path));
-    LK_TRY(vector(builder, path, "weight", LK_ROLE_PARAM, LK_FILL_ONES, x, &g));
-    LK_TRY(vector(builder, path, "bias", LK_ROLE_PARAM, LK_FILL_ZEROS, x, &b));
+    LK_TRY(vector(builder, path, "weight", LK_ROLE_PARAM, 1.0, x, &g));
+    LK_TRY(vector(builder, path, "bias", LK_ROLE_PARAM, 0.0, x, &b));
     if (kind == LK_NORM_BATCH) return batch_norm(builder, path, x, g, b, y);
     return lk_op_layer_norm(builder->graph, path, x, g, b, NORM_EPS, y);
 }

@@ -47,6 +47,7 @@ void      lk_leave(lk_builder *builder);
 typedef struct lk_linear {
     int64_t n_out;
     bool no_bias;
+    const lk_fill *weight, *bias; /* first values; NULL: PyTorch's default.  A recipe's model.init goes before them */
     const char *share; /* NULL, or the path, from the root, of the layer whose weight it is: tied embeddings */
 } lk_linear;
 lk_status lk_layer_linear(lk_builder *builder, const char *name, int x, const lk_linear *spec, int *y);
@@ -56,6 +57,7 @@ typedef struct lk_conv2d {
     int64_t n_out;
     int64_t kernel;
     bool no_bias;
+    const lk_fill *weight, *bias; /* as a linear layer's */
 } lk_conv2d;
 lk_status lk_layer_conv2d(lk_builder *builder, const char *name, int x, const lk_conv2d *spec, int *y);
 

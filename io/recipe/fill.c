@@ -299,6 +299,17 @@ static lk_status check_betas(lk_yaml *yaml)
     return LK_OK;
 }
 
+static lk_status check_first_values(lk_yaml *yaml)
+{
+    static const char *const keys[] = {"model.init", "model.init_bias"};
+    lk_fill fill;
+
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+        if (lk_fill_parse(lk_yaml_text_at(yaml, keys[i]), &fill) != LK_OK)
+            return lk_yaml_fail(yaml, lk_yaml_at(yaml, keys[i]), keys[i], "%s", lk_error_message());
+    return LK_OK;
+}
+
 static lk_status fill_rate_scheduler(lk_yaml *yaml, const char *path)
 {
     const int node = lk_yaml_at(yaml, path);
@@ -331,6 +342,7 @@ lk_status lk_recipe_fill(lk_yaml *yaml)
     LK_TRY(check_data(yaml));
     LK_TRY(check_betas(yaml));
     LK_TRY(check_renames(yaml));
+    LK_TRY(check_first_values(yaml));
     LK_TRY(check_metric(yaml, "scheduler.metric"));
     LK_TRY(check_metric(yaml, "train.early_stop.metric"));
     return check_metric(yaml, "train.best_metric");

@@ -7,7 +7,6 @@ static const cyaml_strval_t activation_words[] = WORDS(LK_ACTIVATION_LIST);
 static const cyaml_strval_t norm_words[] = WORDS(LK_NORM_LIST);
 static const cyaml_strval_t norm_place_words[] = WORDS(LK_NORM_PLACE_LIST);
 static const cyaml_strval_t pool_words[] = WORDS(LK_POOL_LIST);
-static const cyaml_strval_t init_words[] = WORDS(LK_INIT_LIST);
 static const cyaml_strval_t loss_words[] = WORDS(LK_LOSS_LIST);
 
 #define MODEL_KEYS(X)                                                                                                \
@@ -28,7 +27,9 @@ static const cyaml_strval_t loss_words[] = WORDS(LK_LOSS_LIST);
     X("norm", WORD(model.norm, norm_words), DEFAULT("none"), HELP("of every hidden layer"))                          \
     X("norm_place", WORD(model.norm_place, norm_place_words), DEFAULT("before"), HELP("the activation, or after it")) \
     X("dropout", REAL(model.dropout), FROM_BELOW(0, 1), DEFAULT("0"), HELP("probability, behind every hidden layer")) \
-    X("init", WORD(model.init, init_words), DEFAULT("default"), HELP("of weights; default: PyTorch's for each layer"))
+    X("init", TEXT(model.init), DEFAULT("default"),                                                                  \
+      HELP("first values of weights: one of torch.nn.init, with arguments: `trunc_normal(std=0.02)`"))               \
+    X("init_bias", TEXT(model.init_bias), DEFAULT("default"), HELP("the same of biases"))
 
 #define LOSS_KEYS(X)                                                                                                 \
     X("kind", WORD(model.loss.kind, loss_words), NEEDED, HELP("what training makes small"))                          \

@@ -29,7 +29,7 @@ static void set_up(void)
 {
     const lk_model_spec spec = {
         .kind = LK_MODEL_MLP, .n_layers = 4, .layers = {N_INPUT, 64, 48, 1}, .activation = LK_ACT_RELU,
-        .norm = LK_NORM_BATCH, .norm_place = LK_NORM_BEFORE, .dropout = 0.2, .init = LK_INIT_DEFAULT,
+        .norm = LK_NORM_BATCH, .norm_place = LK_NORM_BEFORE, .dropout = 0.2,
         .loss = {.kind = LK_LOSS_MSE},
     };
     const lk_engine_options options = {.kind = LK_ENGINE_CPU, .threads = 1, .seed = 7};

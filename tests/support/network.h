@@ -32,7 +32,7 @@ static inline lk_model_spec cnn_spec(lk_norm norm, lk_pool pool)
 {
     return (lk_model_spec){.kind = LK_MODEL_CNN, .image = {2, 8, 8}, .n_channels = 2, .channels = {4, 6}, .kernel = 3,
                            .pool = pool, .n_hidden = 1, .hidden = {10}, .classes = 3, .norm = norm,
-                           .activation = LK_ACT_GELU, .init = LK_INIT_KAIMING_NORMAL,
+                           .activation = LK_ACT_GELU, .init = "kaiming_normal",
                            .loss = {.kind = LK_LOSS_CROSS_ENTROPY, .ignore_index = -100}};
 }
 

@@ -170,6 +170,9 @@ static const mistake in_overrides[] = {
     {"model.layers=[3]", "model.layers=[3]: a list of 1, expected at least 2"},
     {"model.layers=[3",
      "model.layers=[3: while parsing a flow sequence, did not find expected ',' or ']'"},
+    {"model.init=normel", "model.init=normel: there is no initialiser `normel`; did you mean `normal`?"},
+    {"model.init_bias=normal(sdt=1)",
+     "model.init_bias=normal(sdt=1): normal has no argument `sdt`; its arguments: mean, std"},
     {"model.image=[1, 28]", "model.image=[1, 28]: kind mlp does not take it: it is for cnn"},
     {"optimizer.kind=adm", "optimizer.kind=adm: `adm` is none of sgd, adam, adamw; did you mean `adam`?"},
     {"optimizer.momentum=0.9", "optimizer.momentum=0.9: kind adam does not take it: it is for sgd"},
@@ -343,7 +346,8 @@ Test(recipe, every_kind_of_value_arrives)
     cr_expect_eq(r->model.norm, LK_NORM_BATCH);
     cr_expect_eq(r->model.norm_place, LK_NORM_AFTER);
     cr_expect_eq(r->model.dropout, 0.5);
-    cr_expect_eq(r->model.init, LK_INIT_TRUNC_NORMAL);
+    cr_expect_str_eq(r->model.init, "trunc_normal");
+    cr_expect_str_eq(r->model.init_bias, "default");
     cr_expect_eq(r->model.loss.kind, LK_LOSS_CROSS_ENTROPY);
     cr_expect_eq(r->model.loss.label_smoothing, 0.1f);
     cr_expect_eq(r->model.loss.ignore_index, -1);
