@@ -95,7 +95,8 @@ typedef struct job {
     uint64_t last_version;      /* newest version given to any contents */
     int64_t step;               /* training steps done; the watchdog is told */
     float *ema_view;            /* engine memory: the leader's EMA while another worker evaluates it; else NULL */
-    float *host;                /* host memory, (lk_model_n_elem): on its way to or from the engine */
+    float *host;                /* (host_elem), of a device alone: what host.c copies it to; NULL: not needed yet */
+    size_t host_elem;
     lk_trainable *trainable;    /* what trains now; train only, like all below */
     lk_optimizer *optimizer;    /* over the set */
     lk_ema *ema;                /* leader alone */
@@ -157,6 +158,13 @@ lk_status job_check_patterns(job *j);
  * go on keep their optimizer states.  Collective. */
 lk_status job_enter_stage(job *j, unsigned stage);
 void      job_close(job *j);
+
+/* n_elem elements of engine memory where the host can read and write them, until the next call: read() with their
+ * contents, room() without.  What was written there is in the engine's memory after write().  Local. */
+lk_status job_host_read(job *j, const float *memory, size_t n_elem, float **out);
+lk_status job_host_room(job *j, float *memory, size_t n_elem, float **out);
+lk_status job_host_write(job *j, float *memory, const float *host, size_t n_elem);
+void      job_host_release(job *j);
 
 /* Opens a checkpoint, or of a run the newest good one; those that are not good are told on the terminal.  Local.
  * Errors: LK_ERR_CHECKPOINT (there is none). */

@@ -82,16 +82,25 @@ lk_status job_need_checkpoint(job *j, const options *opt)
                    opt->checkpoint ? opt->checkpoint : j->recipe->run.dir);
 }
 
-lk_status job_load_model(job *j, const char *prefix)
+static lk_status load_model(job *j, const char *prefix)
 {
+    const size_t n_elem = lk_model_n_elem(j->model);
     lk_ckpt_tensor *tensors = NULL;
     size_t n = 0;
+    float *host;
 
-    lk_status status = list_tensors(j->model, prefix, NULL, j->host, &tensors, &n);
+    LK_TRY(job_host_room(j, j->params, n_elem, &host));
+    lk_status status = list_tensors(j->model, prefix, NULL, host, &tensors, &n);
     if (status == LK_OK) status = lk_checkpoint_load(j->checkpoint, tensors, n);
-    if (status == LK_OK)
-        status = lk_engine_write(j->engine, j->params, j->host, lk_model_n_elem(j->model) * sizeof(float));
-    j->params_version = ++j->last_version;
+    if (status == LK_OK) status = job_host_write(j, j->params, host, n_elem);
     free_tensors(&tensors, n);
+    return status;
+}
+
+lk_status job_load_model(job *j, const char *prefix)
+{
+    const lk_status status = load_model(j, prefix);
+
+    j->params_version = ++j->last_version;
     return job_agree(j, status);
 }

@@ -49,11 +49,13 @@ lk_status evaluate(job *j, const lk_dataset *dataset, lk_loader *loader, const f
 
 lk_status broadcast_ema(job *j, const float **ema)
 {
-    const size_t nbytes = lk_model_n_elem(j->model) * sizeof(float);
+    const size_t n_elem = lk_model_n_elem(j->model);
+    float *host;
 
     *ema = j->leader ? lk_ema_params(j->ema) : j->ema_view;
     if (lk_world_size(j->world) == 1) return LK_OK;
-    if (j->leader) LK_TRY(lk_engine_read(j->engine, j->host, *ema, nbytes));
-    LK_TRY(lk_world_broadcast(j->world, j->host, nbytes));
-    return j->leader ? LK_OK : lk_engine_write(j->engine, j->ema_view, j->host, nbytes);
+    if (j->leader) LK_TRY(job_host_read(j, *ema, n_elem, &host));
+    else LK_TRY(job_host_room(j, j->ema_view, n_elem, &host));
+    LK_TRY(lk_world_broadcast(j->world, host, n_elem * sizeof *host));
+    return j->leader ? LK_OK : job_host_write(j, j->ema_view, host, n_elem);
 }

@@ -73,15 +73,13 @@ static lk_status check(const lk_recipe *r, const meeting *m)
 /* ------------------------------------------------------------------ training */
 
 /* Tensors that do not meet keep their first values. */
-static lk_status load(job *j, lk_checkpoint *ckpt, const meeting *m)
+static lk_status load(job *j, lk_checkpoint *ckpt, const meeting *m, const float *host)
 {
-    const size_t nbytes = lk_model_n_elem(j->model) * sizeof(float);
     char text[REPORT_BYTES];
 
     LK_TRY(check(j->whole, m));
-    LK_TRY(lk_engine_read(j->engine, j->host, j->params, nbytes));
     LK_TRY(lk_weight_match_load(m->match, ckpt));
-    LK_TRY(lk_engine_write(j->engine, j->params, j->host, nbytes));
+    LK_TRY(job_host_write(j, j->params, host, lk_model_n_elem(j->model)));
     j->params_version = ++j->last_version;
     lk_weight_match_describe(m->match, text, sizeof text);
     if (asprintf(&j->init_report, "%s%s: %s", lk_checkpoint_path(ckpt), j->whole->init_from.ema ? ", its EMA" : "",
@@ -95,9 +93,11 @@ static lk_status load(job *j, lk_checkpoint *ckpt, const meeting *m)
 static lk_status start_from(job *j, lk_checkpoint *ckpt)
 {
     meeting m = {0};
-    lk_status status = meet(j, ckpt, j->whole->init_from.ema, j->host, &m);
+    float *host;
 
-    if (status == LK_OK) status = load(j, ckpt, &m);
+    LK_TRY(job_host_read(j, j->params, lk_model_n_elem(j->model), &host));
+    lk_status status = meet(j, ckpt, j->whole->init_from.ema, host, &m);
+    if (status == LK_OK) status = load(j, ckpt, &m, host);
     part(&m);
     return status;
 }

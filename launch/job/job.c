@@ -168,6 +168,19 @@ static void say_not_cuda(const job *j)
     fprintf(stderr, "lockstep: training on the cpu engine: %s\n", why);
 }
 
+static lk_status set_first_values(job *j)
+{
+    const size_t n_elem = lk_model_n_elem(j->model);
+    float *host;
+
+    LK_TRY(job_host_room(j, j->params, n_elem, &host));
+    lk_model_init(j->model, j->recipe->run.seed, host);
+    const lk_status status = job_host_write(j, j->params, host, n_elem);
+    job_host_release(j); /* training may not need it again */
+    j->params_version = ++j->last_version;
+    return status;
+}
+
 static lk_status make_engine(job *j)
 {
     const lk_engine_options engine = {
@@ -181,13 +194,8 @@ static lk_status make_engine(job *j)
     LK_TRY(lk_engine_new(&engine, j->model, &j->engine));
     say_not_cuda(j);
 
-    const size_t nbytes = lk_model_n_elem(j->model) * sizeof(float);
-    LK_TRY(lk_engine_alloc(j->engine, nbytes, (void **)&j->params));
-    j->host = lk_alloc(nbytes);
-    LK_TRY_ALLOC(j->host, nbytes);
-    lk_model_init(j->model, j->recipe->run.seed, j->host);
-    j->params_version = ++j->last_version;
-    return lk_engine_write(j->engine, j->params, j->host, nbytes);
+    LK_TRY(lk_engine_alloc(j->engine, lk_model_n_elem(j->model) * sizeof(float), (void **)&j->params));
+    return set_first_values(j);
 }
 
 /* Lanes are a property of the run: the checkpoint's, else the recipe's, else one a worker. */
@@ -279,7 +287,7 @@ void job_close(job *j)
     lk_loader_free(&j->validation_loader);
     lk_loader_free(&j->loader);
     lk_free(&j->init_report);
-    lk_free(&j->host);
+    job_host_release(j);
     if (j->engine) {
         lk_engine_release(j->engine, &j->ema_view);
         lk_engine_release(j->engine, &j->params);

@@ -71,34 +71,36 @@ static lk_status put_metrics(trainer *t)
     return lk_events_scalars(t->events, t->j->step, tags, set->last, (size_t)set->n);
 }
 
-/* A histogram of one tensor, which is at `offset` of j->host. */
-static lk_status put_tensor(trainer *t, const char *group, size_t i, size_t offset)
+/* A histogram of tensor i of the model, whose values these are. */
+static lk_status put_tensor(trainer *t, const char *group, size_t i, const float *values)
 {
     const lk_tensor_info *info = lk_model_tensor(t->j->model, i);
     char tag[TAG_BYTES];
 
     snprintf(tag, sizeof tag, "%s/%s", group, info->name);
-    return lk_events_histogram(t->events, t->j->step, tag, t->j->host + offset, info->n_elem);
+    return lk_events_histogram(t->events, t->j->step, tag, values, info->n_elem);
 }
 
 static lk_status put_weights(trainer *t)
 {
     job *j = t->j;
+    float *weights;
 
-    LK_TRY(lk_engine_read(j->engine, j->host, j->params, lk_model_n_elem(j->model) * sizeof *j->host));
+    LK_TRY(job_host_read(j, j->params, lk_model_n_elem(j->model), &weights));
     for (size_t i = 0; i < lk_model_n_tensors(j->model); i++)
-        LK_TRY(put_tensor(t, "weights", i, lk_model_tensor(j->model, i)->offset));
+        LK_TRY(put_tensor(t, "weights", i, weights + lk_model_tensor(j->model, i)->offset));
     return LK_OK;
 }
 
 static lk_status put_gradients(trainer *t)
 {
     job *j = t->j;
+    float *grads;
 
-    LK_TRY(lk_engine_read(j->engine, j->host, t->grads, lk_trainable_n_elem(j->trainable) * sizeof *j->host));
+    LK_TRY(job_host_read(j, t->grads, lk_trainable_n_elem(j->trainable), &grads));
     for (size_t i = 0; i < lk_model_n_tensors(j->model); i++)
         if (lk_trainable_has(j->trainable, i))
-            LK_TRY(put_tensor(t, "gradients", i, lk_trainable_offset(j->trainable, i)));
+            LK_TRY(put_tensor(t, "gradients", i, grads + lk_trainable_offset(j->trainable, i)));
     return LK_OK;
 }
 

@@ -12,9 +12,10 @@ static lk_status put_digest(trainer *t, const char *key, const float *device, lk
     lk_ckpt_tensor *tensors = NULL;
     size_t n = 0;
     char digest[33];
+    float *weights;
 
-    LK_TRY(lk_engine_read(j->engine, j->host, device, lk_model_n_elem(j->model) * sizeof(float)));
-    lk_status status = list_tensors(j->model, "model", NULL, j->host, &tensors, &n);
+    LK_TRY(job_host_read(j, device, lk_model_n_elem(j->model), &weights));
+    lk_status status = list_tensors(j->model, "model", NULL, weights, &tensors, &n);
     if (status == LK_OK) status = lk_digest(tensors, n, "model/", digest);
     if (status == LK_OK) status = lk_metadata_set_text(metadata, key, digest);
     free_tensors(&tensors, n);

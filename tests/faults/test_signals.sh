@@ -9,7 +9,11 @@ status 0 workers 3 train "$@" run.dir=whole
 
 for signal in TERM USR1 USR2 XCPU HUP; do
     run=stopped-$signal
-    workers 3 train "$@" run.dir="$run" checkpoint.every=1 >out.txt 2>&1 &
+    case $signal in
+        TERM | USR1) start="workers 3" ;;
+        *) start=alone ;;
+    esac
+    $start train "$@" run.dir="$run" checkpoint.every=1 >out.txt 2>&1 &
     job=$!
     wait_for "$run/checkpoints/latest"
     kill -$signal "$(worker_of "$run")"
