@@ -289,6 +289,11 @@ lk_status lk_engine_compile(lk_engine *engine, lk_mode mode, int64_t n)
     return get_plan(engine, mode, n, &plan);
 }
 
+lk_status lk_engine_check(const lk_engine *engine, const lk_trainable *trainable, lk_mode mode, int64_t n)
+{
+    return lk_plan_check(engine->backend, trainable, mode, engine->precision, n);
+}
+
 /* ---------------------------------------------------------------------- run */
 
 static lk_status clear(lk_engine *engine, const lk_lane *lane, lk_range r)

@@ -72,6 +72,9 @@ struct lk_lane {
 /* Compiles the plan for lanes of n samples so that no later run has to.  Errors: LK_ERR_USAGE (batch norm with one
  * sample in training), LK_ERR_SYSTEM. */
 lk_status lk_engine_compile(lk_engine *engine, lk_mode mode, int64_t n);
+/* Whether such a plan of this set, which need not be in use, has shapes and ops that fit: no memory is taken and no kernel
+ * made.  Errors: LK_ERR_USAGE, as of lk_engine_compile(). */
+lk_status lk_engine_check(const lk_engine *engine, const lk_trainable *trainable, lk_mode mode, int64_t n);
 /* Runs one lane; compiles first if nobody did.  Sums and outputs are there when it returns.  On a device, gradients are
  * only queued: ready() is called while they are, and what it queues comes after them. */
 lk_status lk_engine_run(lk_engine *engine, const lk_lane *lane);

@@ -140,8 +140,10 @@ lk_lane   job_lane(const lk_batch_lane *own, lk_mode mode);
 lk_status job_match_fields(const job *j, const lk_dataset *dataset, bool need_targets, lk_field_map *out);
 /* Compiles the plans for every lane size of the loader, so that no step has to.  Local. */
 lk_status job_compile(job *j, const lk_loader *loader, lk_mode mode);
-/* What only training needs: EMA, and the current stage.  Every stage is made once, so that what is wrong with a later
- * one is found before the first begins.  Collective. */
+/* The same without memory or kernels: whether training plans of this set fit the loader's lane sizes.  Local. */
+lk_status job_check_sizes(job *j, const lk_trainable *trainable, const lk_loader *loader);
+/* What only training needs: EMA, and the current stage.  Those that follow are checked, so that what is wrong with one is
+ * found before the first begins.  Collective. */
 lk_status job_open_training(job *j);
 /* Training steps in an epoch of a stage, and in the whole of it unless it stops early, on data of so many samples. */
 int64_t   stage_batches(const lk_recipe *stage, int64_t samples);

@@ -46,14 +46,30 @@ static lk_status bind_nodes(lk_plan *plan, const lk_backend *backend, void *ctx)
     return LK_OK;
 }
 
+static lk_status build(lk_graph *graph, const lk_backend *backend, const lk_trainable *trainable)
+{
+    graph->trainable = trainable;
+    graph->keeps_masks = backend->keeps_masks;
+    LK_TRY(lk_model_build(graph->model, graph));
+    graph->trainable = NULL;
+    LK_TRY(lk_graph_prune(graph));
+    return check_ops(graph, backend);
+}
+
+lk_status lk_plan_check(const lk_backend *backend, const lk_trainable *trainable, lk_mode mode, lk_precision precision,
+                        int64_t n)
+{
+    lk_graph graph = {0};
+
+    lk_graph_init(&graph, lk_trainable_model(trainable), mode, precision, n);
+    const lk_status status = build(&graph, backend, trainable);
+    lk_graph_clear(&graph);
+    return status;
+}
+
 static lk_status make(lk_plan *plan, const lk_backend *backend, void *ctx, const lk_trainable *trainable)
 {
-    plan->graph.trainable = trainable;
-    plan->graph.keeps_masks = backend->keeps_masks;
-    LK_TRY(lk_model_build(plan->graph.model, &plan->graph));
-    plan->graph.trainable = NULL;
-    LK_TRY(lk_graph_prune(&plan->graph));
-    LK_TRY(check_ops(&plan->graph, backend));
+    LK_TRY(build(&plan->graph, backend, trainable));
     LK_TRY(lk_graph_allocate(&plan->graph));
     if (plan->graph.mode == LK_TRAIN) LK_TRY(lk_plan_map_gradients(plan, trainable));
     return bind_nodes(plan, backend, ctx);

@@ -29,6 +29,9 @@ typedef struct lk_plan {
 lk_status lk_plan_new(const lk_backend *backend, void *ctx, const lk_trainable *trainable, lk_mode mode,
                       lk_precision precision, int64_t n, lk_plan **out);
 void lk_plan_free(lk_plan **plan);
+/* Builds and differentiates alone: what is wrong with shapes and ops, without memory or kernels. */
+lk_status lk_plan_check(const lk_backend *backend, const lk_trainable *trainable, lk_mode mode, lk_precision precision,
+                        int64_t n);
 
 /* Fills grads_ready and unwritten of a placed training graph. */
 lk_status lk_plan_map_gradients(lk_plan *plan, const lk_trainable *trainable);

@@ -36,9 +36,11 @@ typedef struct lk_hyperparams {
     double weight_decay;
 } lk_hyperparams;
 
+/* Whether groups may have these specs.  Errors: LK_ERR_USAGE naming the key. */
+lk_status lk_optimizer_check(const lk_optimizer_spec *specs, int n_groups);
 /* An optimizer of what `trained` (borrowed, must outlive it) trains, each group by its own spec: specs is
  * (lk_trainable_n_groups), copied.  All groups have the same kind, amsgrad, clip_norm and clip_value.
- * Errors: LK_ERR_USAGE naming the key. */
+ * Errors: those of lk_optimizer_check(). */
 lk_status lk_optimizer_new(lk_engine *engine, const lk_trainable *trainable, const lk_optimizer_spec *specs,
                            lk_optimizer **out);
 void      lk_optimizer_free(lk_optimizer **optimizer);

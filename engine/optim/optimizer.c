@@ -85,7 +85,7 @@ static lk_status check_spec(const lk_optimizer_spec *spec)
 }
 
 /* One gradient is clipped for all groups, and one array keeps a state of all. */
-static lk_status check_groups(const lk_optimizer_spec *specs, int n_groups)
+lk_status lk_optimizer_check(const lk_optimizer_spec *specs, int n_groups)
 {
     const lk_optimizer_spec *first = &specs[0];
 
@@ -169,7 +169,7 @@ lk_status lk_optimizer_new(lk_engine *engine, const lk_trainable *trainable, con
                            lk_optimizer **out)
 {
     *out = NULL;
-    LK_TRY(check_groups(specs, lk_trainable_n_groups(trainable)));
+    LK_TRY(lk_optimizer_check(specs, lk_trainable_n_groups(trainable)));
     lk_optimizer *optimizer = lk_alloc(sizeof *optimizer);
     LK_TRY_ALLOC(optimizer, sizeof *optimizer);
     optimizer->trainable = trainable;

@@ -244,6 +244,15 @@ lk_status job_make_loader(job *j, const lk_dataset *dataset, bool training, lk_l
     return lk_loader_new(dataset, &spec, out);
 }
 
+/* The fault of a lane size as one of the keys that make it. */
+static lk_status fail_size(const job *j, int64_t size)
+{
+    return LK_FAIL(LK_ERR_USAGE, "%s: train.batch: batches of %lld over %lld samples in %d lanes make a lane of "
+                   "%lld; layer %s; another train.batch or train.lanes helps, or data.drop_last: true",
+                   lk_recipe_where(j->recipe, "train.batch"), (long long)j->recipe->train.batch,
+                   (long long)lk_dataset_n(opened(j)), j->lanes, (long long)size, lk_error_message());
+}
+
 lk_status job_compile(job *j, const lk_loader *loader, lk_mode mode)
 {
     int64_t sizes[4];
@@ -252,11 +261,21 @@ lk_status job_compile(job *j, const lk_loader *loader, lk_mode mode)
     for (int i = 0; i < n; i++) {
         const lk_status status = lk_engine_compile(j->engine, mode, sizes[i]);
 
-        if (status == LK_ERR_USAGE)
-            return LK_FAIL(LK_ERR_USAGE, "%s: train.batch: batches of %lld over %lld samples in %d lanes make a lane of "
-                           "%lld; layer %s; another train.batch or train.lanes helps, or data.drop_last: true",
-                           lk_recipe_where(j->recipe, "train.batch"), (long long)j->recipe->train.batch,
-                           (long long)lk_dataset_n(opened(j)), j->lanes, (long long)sizes[i], lk_error_message());
+        if (status == LK_ERR_USAGE) return fail_size(j, sizes[i]);
+        LK_TRY(status);
+    }
+    return LK_OK;
+}
+
+lk_status job_check_sizes(job *j, const lk_trainable *trainable, const lk_loader *loader)
+{
+    int64_t sizes[4];
+    const int n = lk_loader_lane_sizes(loader, sizes);
+
+    for (int i = 0; i < n; i++) {
+        const lk_status status = lk_engine_check(j->engine, trainable, LK_TRAIN, sizes[i]);
+
+        if (status == LK_ERR_USAGE) return fail_size(j, sizes[i]);
         LK_TRY(status);
     }
     return LK_OK;

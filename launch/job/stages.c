@@ -58,6 +58,12 @@ lk_status job_make_set(job *j, lk_trainable **out)
     return status;
 }
 
+static lk_status fill_specs(const lk_recipe *stage, lk_optimizer_spec specs[LK_MAX_GROUPS])
+{
+    for (unsigned g = 0; g < stage->n_groups; g++) LK_TRY(hyperparams_optimizer(stage->groups[g], &specs[g]));
+    return lk_optimizer_check(specs, (int)stage->n_groups);
+}
+
 /* The engine turns to the new set before the old one goes; an optimizer needs its set to the end. */
 static lk_status change_set(job *j)
 {
@@ -65,7 +71,7 @@ static lk_status change_set(job *j)
     lk_optimizer *optimizer = NULL;
     lk_optimizer_spec specs[LK_MAX_GROUPS];
 
-    for (unsigned g = 0; g < j->recipe->n_groups; g++) LK_TRY(hyperparams_optimizer(j->recipe->groups[g], &specs[g]));
+    LK_TRY(fill_specs(j->recipe, specs));
     LK_TRY(job_make_set(j, &trainable));
     lk_engine_set_trainable(j->engine, trainable);
     lk_status status = lk_optimizer_new(j->engine, trainable, specs, &optimizer);
@@ -110,18 +116,57 @@ lk_status job_check_patterns(job *j)
     return status;
 }
 
-lk_status job_open_training(job *j)
+/* ------------------------------------------------------------------- before */
+
+static lk_status check_schedules(const lk_recipe *stage)
+{
+    lk_optimizer_spec specs[LK_MAX_GROUPS];
+    hyperparams schedules;
+
+    const lk_status status = hyperparams_open(stage, &schedules);
+    hyperparams_close(&schedules);
+    LK_TRY(status);
+    return fill_specs(stage, specs);
+}
+
+/* What a stage will be made of, as far as it can be known without its memory: batches, set, shapes, specs. */
+static lk_status check_stage(job *j)
+{
+    lk_loader *loader = NULL;
+    lk_trainable *trainable = NULL;
+
+    lk_status status = job_make_loader(j, j->train, true, &loader);
+    if (status == LK_OK) status = job_make_set(j, &trainable);
+    if (status == LK_OK) status = job_check_sizes(j, trainable, loader);
+    if (status == LK_OK) status = check_schedules(j->recipe);
+    lk_trainable_free(&trainable);
+    lk_loader_free(&loader);
+    return status;
+}
+
+static lk_status check_later_stages(job *j)
 {
     const unsigned first = j->stage;
+    lk_status status = LK_OK;
+
+    for (unsigned s = first + 1; s < j->whole->n_stages && status == LK_OK; s++) {
+        j->stage = s;
+        j->recipe = j->whole->stages[s];
+        status = check_stage(j);
+    }
+    j->stage = first;
+    j->recipe = j->whole->stages[first];
+    return status;
+}
+
+lk_status job_open_training(job *j)
+{
     lk_status status = job_check_patterns(j);
 
+    if (status == LK_OK) status = check_later_stages(j);
     if (status == LK_OK && j->recipe->has_ema)
         status = j->leader ? lk_ema_new(j->engine, &j->recipe->ema.spec, j->params, &j->ema)
                            : lk_engine_alloc(j->engine, lk_model_n_elem(j->model) * sizeof(float), (void **)&j->ema_view);
     LK_TRY(job_agree(j, status));
-    for (unsigned s = j->whole->n_stages; s-- > first;) {
-        lk_optimizer_free(&j->optimizer); /* a rehearsal hands nothing on */
-        LK_TRY(job_enter_stage(j, s));
-    }
-    return LK_OK;
+    return job_enter_stage(j, j->stage);
 }

@@ -80,4 +80,8 @@ status 2 alone train staged.yaml stages.head.freeze='["*"]' stages.head.unfreeze
 says "head: .*no tensor is left to train"
 status 2 alone train staged.yaml stages.all.batch=3 run.dir=bad
 says "train.batch: 3 samples cannot be cut into 4 lanes"
+# What is wrong with a later stage is found before the first begins: a lane of one sample has no batch statistics.
+status 2 alone train staged.yaml stages.all.batch=4 run.dir=bad
+says "make a lane of 1; layer 1: batch norm"
+same "nothing was trained for a stage that cannot be" "$(ls -d bad 2>/dev/null)" ""
 finish

@@ -244,6 +244,24 @@ Test(engine, batch_norm_refuses_to_train_on_one_sample)
     network_free(&net);
 }
 
+/* Of a set that is not in use; the lane sizes need not have been seen. */
+Test(engine, a_plan_is_checked_without_being_made)
+{
+    network net = network_new(rich_mlp(), LK_FP32, 8);
+    lk_trainable *set;
+    lk_plan_stats before, after;
+
+    cr_assert_eq(lk_trainable_new(net.model, NULL, &set), LK_OK);
+    cr_assert_eq(lk_engine_plan_stats(net.engine, LK_TRAIN, 8, &before), LK_OK);
+    cr_expect_eq(lk_engine_check(net.engine, set, LK_TRAIN, 1 << 30), LK_OK, "%s", lk_error_message());
+    cr_expect_eq(lk_engine_check(net.engine, set, LK_TRAIN, 1), LK_ERR_USAGE);
+    cr_expect(strstr(lk_error_message(), "1: batch norm"), "message: %s", lk_error_message());
+    cr_assert_eq(lk_engine_plan_stats(net.engine, LK_TRAIN, 8, &after), LK_OK);
+    cr_expect_eq(after.activation_bytes, before.activation_bytes);
+    lk_trainable_free(&set);
+    network_free(&net);
+}
+
 Test(engine, an_engine_that_this_build_lacks_is_a_usage_error)
 {
     cpu_engine_only("the module is there");
