@@ -113,7 +113,7 @@ struct lk_recipe {
         lk_words rename;
     } init_from; /* rename: see lk_weight_match_new(); the path counts from the current folder */
     struct {
-        int64_t epochs;                /* >= 1 */
+        int64_t epochs;                /* 0: the untrained network is all there is */
         int64_t steps;                 /* stop after this many steps in all; 0: by epochs alone */
         int64_t batch;                 /* global, >= 1 */
         int lanes;                     /* 0: number of workers of the first start */

@@ -19,7 +19,8 @@ enum { MOST_LANES = 1 << 16 };
     X("mode", WORD(train.early_stop.spec.mode, extremum_words), DERIVED(BY_METRIC), HELP("which way is better"))
 
 #define TRAIN_KEYS(X)                                                                                                \
-    X("epochs", WHOLE(train.epochs), A_SIZE, DERIVED("needed, or steps"), HELP("passes over the training part"))     \
+    X("epochs", WHOLE(train.epochs), FROM_TO(0, 1 << 30), DERIVED("needed, or steps"),                               \
+      HELP("passes over the training part; 0: measure and save the untrained network"))                              \
     X("steps", WHOLE(train.steps), AT_LEAST(0), DEFAULT("0"), HELP("stop after so many; 0: by epochs"))              \
     X("batch", WHOLE(train.batch), A_SIZE, DEFAULT("32"), HELP("samples of a step, of all workers together"))        \
     X("lanes", WHOLE(train.lanes), FROM_TO(0, MOST_LANES), DEFAULT("0"), DERIVED("workers at the first start"),      \

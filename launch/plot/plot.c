@@ -55,14 +55,17 @@ static lk_status read_run(plotted *run)
     return LK_OK;
 }
 
-/* Epochs are what people count in; a run that was evaluated twice in one, at a stop in its middle, needs steps. */
+/* Epochs are what people count in; a run that was evaluated twice in one, at a stop in its middle, needs steps, and so does
+ * one whose evaluations all lie in its first. */
 static void choose_axis(page *p)
 {
     for (int i = 0; i < p->n_runs; i++) {
         const double *epoch = lk_metrics_column(p->run[i].table, "epoch");
 
         for (size_t row = 1; row < p->run[i].table->n_rows; row++) p->by_step |= epoch[row] <= epoch[row - 1];
+        p->by_step |= epoch[p->run[i].table->n_rows - 1] == 0.0; /* it has not come to the end of its first */
     }
+    p->last = 1.0;
     for (int i = 0; i < p->n_runs; i++) {
         const double *x = lk_metrics_column(p->run[i].table, p->by_step ? "step" : "epoch");
 

@@ -366,6 +366,12 @@ static lk_status stop_if_asked(job *j)
     return status;
 }
 
+static void say_warning(void *arg, const char *text)
+{
+    (void)arg;
+    fprintf(stderr, "lockstep: warning: %s\n", text);
+}
+
 static lk_status open_everything(trainer *t, const options *opt)
 {
     job *j = t->j;
@@ -376,6 +382,7 @@ static lk_status open_everything(trainer *t, const options *opt)
         fprintf(stderr, "lockstep: no checkpoint in %s to resume: starting from the beginning\n", j->recipe->run.dir);
     LK_TRY(stop_if_asked(j));
     LK_TRY(job_open(j));
+    if (j->leader && j->recipe->train.epochs > 0) warn_of_schedules(j->whole, lk_dataset_n(j->train), say_warning, NULL);
     LK_TRY(stop_if_asked(j));
     if (j->checkpoint) LK_TRY(job_agree(j, restore_stage(j)));
     LK_TRY(job_init_from(j));

@@ -6,16 +6,9 @@
 #include <sys/wait.h>
 
 #include "io/io.h"
+#include "tests/support/temp_dir.h"
 
-static char dir[512];
-
-static void make_dir(void)
-{
-    snprintf(dir, sizeof dir, "%s/tests/tensorboard-XXXXXX", LK_BINARY_DIR);
-    cr_assert(mkdtemp(dir));
-}
-
-TestSuite(tensorboard, .init = make_dir);
+TestSuite(tensorboard, .init = make_temp_dir, .fini = remove_temp_dir);
 
 static void must(lk_status status) { cr_assert_eq(status, LK_OK, "%s", lk_error_message()); }
 
@@ -38,7 +31,7 @@ static void expect_read(const char *want)
 {
     char command[1536], got[1 << 14];
 
-    snprintf(command, sizeof command, "%s %s/tests/golden/check_tensorboard.py %s", find_python(), LK_SOURCE_DIR, dir);
+    snprintf(command, sizeof command, "%s %s/tests/golden/check_tensorboard.py %s", find_python(), LK_SOURCE_DIR, temp_dir);
     FILE *output = popen(command, "r");
     cr_assert_not_null(output);
     got[fread(got, 1, sizeof got - 1, output)] = '\0';
@@ -60,7 +53,7 @@ Test(tensorboard, reads_scalars_and_no_value_for_nan)
     static const char *const tags[] = {"epoch/train.loss", "epoch/validation.loss"};
     lk_events *events;
 
-    must(lk_events_open(dir, 0, &events));
+    must(lk_events_open(temp_dir, 0, &events));
     must(lk_events_scalars(events, 50, tags, (double[]){0.5, NAN}, 2));
     must(lk_events_scalars(events, 100, tags, (double[]){0.1, -1.5}, 2));
     must(lk_events_scalars(events, 150, tags, (double[]){NAN, NAN}, 2));
@@ -74,7 +67,7 @@ Test(tensorboard, reads_a_text_as_lines_of_code)
 {
     lk_events *events;
 
-    must(lk_events_open(dir, 0, &events));
+    must(lk_events_open(temp_dir, 0, &events));
     must(lk_events_text(events, 0, "recipe", "run: {name: x}\n\ntrain:\n  epochs: 3"));
     must(lk_events_close(&events));
     expect_read("text recipe 0     run: {name: x}\\n    \\n    train:\\n      epochs: 3\\n\n");
@@ -87,7 +80,7 @@ Test(tensorboard, reads_a_histogram)
     const float values[] = {-2, -2, 0, 1, NAN, 1, 1, INFINITY};
     lk_events *events;
 
-    must(lk_events_open(dir, 0, &events));
+    must(lk_events_open(temp_dir, 0, &events));
     must(lk_events_histogram(events, 7, "weights/fc.weight", values, sizeof values / sizeof *values));
     must(lk_events_close(&events));
     expect_read("histograms weights/fc.weight 7 -2:-1.9662:2 -1.9662:0:0 0:1e-12:1 1e-12:0.917246:0 0.917246:1:3\n");
@@ -97,10 +90,10 @@ Test(tensorboard, reads_each_step_once_after_a_resume)
 {
     lk_events *events;
 
-    must(lk_events_open(dir, 0, &events));
+    must(lk_events_open(temp_dir, 0, &events));
     put_steps(events, 1, 5, 1.0);
     must(lk_events_close(&events));
-    must(lk_events_open(dir, 4, &events)); /* resumed after step 3 */
+    must(lk_events_open(temp_dir, 4, &events)); /* resumed after step 3 */
     put_steps(events, 4, 6, 10.0);
     must(lk_events_close(&events));
     expect_read("scalars step/lr 1 0.125\nscalars step/lr 2 0.125\nscalars step/lr 3 0.125\n"

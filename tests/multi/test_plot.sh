@@ -31,6 +31,14 @@ same "no run repeats another's picture" "$(cmp -s one.png three.png && echo same
 status 0 workers 2 plot b_2 -o two.png
 same "the leader alone draws" "$(png_size two.png)" "1520 1104"
 
+# Evaluations that all lie in the first epoch, and one before anything was trained, need steps on the axis.
+alone train "$recipes/lambda-polynomial.yaml" run.dir=short train.steps=3 >/dev/null 2>&1
+same "epochs of a short run" "$(cut -d, -f2 short/metrics.csv | tail -n +2 | tr '\n' ' ')" "0 "
+status 0 alone plot short -o short.png
+same "a short run is drawn" "$(drawn short.png)" yes
+alone train "$recipes/lambda-polynomial.yaml" run.dir=untrained train.epochs=0 >/dev/null 2>&1
+status 0 alone plot untrained -o untrained.png
+
 status 2 alone plot nowhere -o no.png
 says 'cannot find the run nowhere: No such file'
 status 2 alone plot "$recipes" -o no.png

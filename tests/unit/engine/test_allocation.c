@@ -11,6 +11,7 @@
 
 #include "dist/dist.h"
 #include "io/io.h"
+#include "tests/support/temp_dir.h"
 
 #if !defined(__SANITIZE_ADDRESS__)
 #define COUNTS 1
@@ -174,15 +175,15 @@ static void set_up(rig *r, lk_precision precision)
     ok_or_no_bf16(lk_reducer_new(r->world, r->engine, lk_engine_trainable(r->engine), LK_REDUCE_TREE, LANES, 1 << 12,
                         &r->reducer));
     ok_or_no_bf16(lk_loader_new(r->train, &loader, &r->loader));
-    char dir[] = LK_BINARY_DIR "/tests/allocation-XXXXXX";
-    cr_assert(mkdtemp(dir));
-    ok_or_no_bf16(lk_events_open(dir, 1, &r->events));
+    make_temp_dir();
+    ok_or_no_bf16(lk_events_open(temp_dir, 1, &r->events));
     r->version = 1;
 }
 
 static void tear_down(rig *r)
 {
     ok_or_no_bf16(lk_events_close(&r->events));
+    remove_temp_dir();
     lk_loader_free(&r->loader);
     lk_reducer_free(&r->reducer);
     lk_ema_free(&r->ema);

@@ -6,14 +6,15 @@
 
 #include "io/file/files.h"
 #include "io/io.h"
+#include "tests/support/temp_dir.h"
+
+TestSuite(journal, .init = make_temp_dir, .fini = remove_temp_dir);
 
 static const char *file_in_new_dir(void)
 {
     static char path[512];
-    char dir[] = LK_BINARY_DIR "/tests/journal-XXXXXX";
 
-    cr_assert(mkdtemp(dir));
-    snprintf(path, sizeof path, "%s/journal.jsonl", dir);
+    snprintf(path, sizeof path, "%s/journal.jsonl", temp_dir);
     return path;
 }
 

@@ -5,18 +5,17 @@
 
 #include "io/file/files.h"
 #include "io/io.h"
+#include "tests/support/temp_dir.h"
 
 static char path[512];
 
 static void make_dir(void)
 {
-    char dir[] = LK_BINARY_DIR "/tests/journal-read-XXXXXX";
-
-    cr_assert(mkdtemp(dir));
-    snprintf(path, sizeof path, "%s/journal.jsonl", dir);
+    make_temp_dir();
+    snprintf(path, sizeof path, "%s/journal.jsonl", temp_dir);
 }
 
-TestSuite(journal_read, .init = make_dir);
+TestSuite(journal_read, .init = make_dir, .fini = remove_temp_dir);
 
 static void write_line(int64_t step, const char *event, const char *reason)
 {

@@ -7,6 +7,7 @@
 
 #include "io/file/files.h"
 #include "io/file/metadata.h"
+#include "tests/support/temp_dir.h"
 
 static lk_metadata *notes_of_each_kind(void)
 {
@@ -95,20 +96,14 @@ Test(metadata, a_copy_outlives_its_source)
     lk_metadata_free(&copy);
 }
 
-static char *temporary_dir(void)
-{
-    static char dir[] = LK_BINARY_DIR "/tests/notes-XXXXXX";
-
-    cr_assert(mkdtemp(dir));
-    return dir;
-}
+TestSuite(files, .init = make_temp_dir, .fini = remove_temp_dir);
 
 Test(files, folders_are_made_with_their_parents_and_twice_is_once)
 {
     char path[512];
     struct stat info;
 
-    snprintf(path, sizeof path, "%s/a/b/c/", temporary_dir());
+    snprintf(path, sizeof path, "%s/a/b/c/", temp_dir);
     cr_assert_eq(lk_make_dirs(path), LK_OK, "%s", lk_error_message());
     cr_assert_eq(lk_make_dirs(path), LK_OK, "%s", lk_error_message());
     cr_assert_eq(stat(path, &info), 0);
@@ -119,7 +114,7 @@ Test(files, a_file_in_the_way_of_a_folder_is_named)
 {
     char path[512], below[544];
 
-    snprintf(path, sizeof path, "%s/file", temporary_dir());
+    snprintf(path, sizeof path, "%s/file", temp_dir);
     cr_assert_eq(lk_write_file_atomic(path, "x", 1), LK_OK, "%s", lk_error_message());
     snprintf(below, sizeof below, "%s/below", path);
     cr_expect_eq(lk_make_dirs(below), LK_ERR_SYSTEM);
@@ -131,7 +126,7 @@ Test(files, an_atomic_write_replaces_the_whole_and_leaves_nothing_beside_it)
     char path[512], partial[544], *text;
     size_t nbytes;
 
-    snprintf(path, sizeof path, "%s/file", temporary_dir());
+    snprintf(path, sizeof path, "%s/file", temp_dir);
     snprintf(partial, sizeof partial, "%s.partial", path);
     cr_assert_eq(lk_write_file_atomic(path, "long before", 11), LK_OK, "%s", lk_error_message());
     cr_assert_eq(lk_write_file_atomic(path, "short", 5), LK_OK, "%s", lk_error_message());

@@ -7,16 +7,17 @@
 
 #include "io/file/files.h"
 #include "io/io.h"
+#include "tests/support/temp_dir.h"
 
 static const char *const columns[] = {"train.loss", "validation.mse"};
+
+TestSuite(metrics, .init = make_temp_dir, .fini = remove_temp_dir);
 
 static const char *file_in_new_dir(void)
 {
     static char path[512];
-    char dir[] = LK_BINARY_DIR "/tests/metrics-XXXXXX";
 
-    cr_assert(mkdtemp(dir));
-    snprintf(path, sizeof path, "%s/metrics.csv", dir);
+    snprintf(path, sizeof path, "%s/metrics.csv", temp_dir);
     return path;
 }
 

@@ -7,18 +7,17 @@
 
 #include "io/file/files.h"
 #include "io/io.h"
+#include "tests/support/temp_dir.h"
 
 static char path[512];
 
 static void make_dir(void)
 {
-    char dir[] = LK_BINARY_DIR "/tests/metrics-read-XXXXXX";
-
-    cr_assert(mkdtemp(dir));
-    snprintf(path, sizeof path, "%s/metrics.csv", dir);
+    make_temp_dir();
+    snprintf(path, sizeof path, "%s/metrics.csv", temp_dir);
 }
 
-TestSuite(metrics_read, .init = make_dir);
+TestSuite(metrics_read, .init = make_dir, .fini = remove_temp_dir);
 
 static void put(const char *text) { cr_assert_eq(lk_write_file_atomic(path, text, strlen(text)), LK_OK); }
 

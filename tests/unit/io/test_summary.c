@@ -7,13 +7,15 @@
 
 #include "io/file/files.h"
 #include "io/io.h"
+#include "tests/support/temp_dir.h"
+
+TestSuite(summary, .init = make_temp_dir, .fini = remove_temp_dir);
 
 static char *summary_of(const lk_metadata *metadata)
 {
-    char dir[] = LK_BINARY_DIR "/tests/summary-XXXXXX", path[512], *text;
+    char path[512], *text;
 
-    cr_assert(mkdtemp(dir));
-    snprintf(path, sizeof path, "%s/summary.json", dir);
+    snprintf(path, sizeof path, "%s/summary.json", temp_dir);
     cr_assert_eq(lk_summary_write(path, metadata), LK_OK, "%s", lk_error_message());
     cr_assert_eq(lk_read_file(path, &text, NULL), LK_OK);
     return text;

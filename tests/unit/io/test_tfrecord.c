@@ -8,6 +8,9 @@
 #include "io/file/files.h"
 #include "io/io.h"
 #include "io/log/tfrecord.h"
+#include "tests/support/temp_dir.h"
+
+TestSuite(tfrecord, .init = make_temp_dir, .fini = remove_temp_dir);
 
 /* RFC 3720, appendix B.4, and the check value of the polynomial. */
 Test(tfrecord, crc32c_gives_the_published_values)
@@ -52,18 +55,16 @@ static int count_records(const uint8_t *bytes, size_t nbytes)
     return n;
 }
 
-static char dir[512];
-
 /* The file whose name sorts last, and how many there are. */
 static const char *last_file(size_t *n)
 {
     static char path[1024];
     struct dirent **names;
-    const int found = scandir(dir, &names, NULL, alphasort);
+    const int found = scandir(temp_dir, &names, NULL, alphasort);
 
     cr_assert_gt(found, 2);
     *n = (size_t)found - 2; /* . and .. */
-    snprintf(path, sizeof path, "%s/%s", dir, names[found - 1]->d_name);
+    snprintf(path, sizeof path, "%s/%s", temp_dir, names[found - 1]->d_name);
     for (int i = 0; i < found; i++) free(names[i]);
     free(names);
     return path;
@@ -85,9 +86,7 @@ static void write_events(int64_t n_steps)
     static const char *const tags[] = {"step/train.loss", "step/lr"};
     lk_events *events;
 
-    snprintf(dir, sizeof dir, "%s/tests/tfrecord-XXXXXX", LK_BINARY_DIR);
-    cr_assert(mkdtemp(dir));
-    cr_assert_eq(lk_events_open(dir, 1, &events), LK_OK, "%s", lk_error_message());
+    cr_assert_eq(lk_events_open(temp_dir, 1, &events), LK_OK, "%s", lk_error_message());
     for (int64_t step = 1; step <= n_steps; step++)
         cr_assert_eq(lk_events_scalars(events, step, tags, (double[]){0.5, 1e-3}, 2), LK_OK);
     cr_assert_eq(lk_events_close(&events), LK_OK);
@@ -144,9 +143,9 @@ Test(tfrecord, a_new_file_sorts_behind_the_others)
     size_t n = 0;
 
     write_events(1);
-    snprintf(future, sizeof future, "%s/events.out.tfevents.9000000000.zzz.1", dir);
+    snprintf(future, sizeof future, "%s/events.out.tfevents.9000000000.zzz.1", temp_dir);
     cr_assert_eq(lk_write_file_atomic(future, "", 0), LK_OK);
-    cr_assert_eq(lk_events_open(dir, 1, &events), LK_OK);
+    cr_assert_eq(lk_events_open(temp_dir, 1, &events), LK_OK);
     cr_assert_eq(lk_events_close(&events), LK_OK);
     const char *last = last_file(&n);
     cr_expect_eq(n, 3, "got %zu files, want 3", n);
