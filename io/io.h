@@ -208,8 +208,9 @@ void      lk_dataset_image(const lk_dataset *dataset, int64_t image[3]); /* zero
 bool      lk_dataset_has_labels(const lk_dataset *dataset);
 /* JSON; owned by the data set. */
 const char *lk_dataset_stats(const lk_dataset *dataset);
-/* Sum over outputs of the squared deviations of the targets from their means: the denominator of r2. */
-double    lk_dataset_target_spread(const lk_dataset *dataset);
+/* Of each output (n_output) the sum of the squared deviations of its targets from their mean: the denominator of r2.  Labels
+ * have none, and leave it as it is. */
+void      lk_dataset_target_spread(const lk_dataset *dataset, double *spread);
 /* A prediction in the units of the data: output j with the target's standardisation undone. */
 double    lk_dataset_unstandardize(const lk_dataset *dataset, size_t j, float output);
 /* Significant decimal digits that tell two such predictions apart where their fp32 outputs differ: 9, and more where the

@@ -4,11 +4,13 @@
  *     loss      mean of the loss terms
  *     accuracy  share of the labels that the largest output hits
  *     mse, mae  means over all values
- *     r2        1 - sum of squared errors / spread of the targets about their means
+ *     r2        of each output 1 - sum of squared errors / spread of its targets about their mean, and the plain mean of
+ *               these, as scikit-learn's r2_score by default; of targets that never change 1 if they are hit, else 0
  */
 #include "engine/model/loss.h"
 
 #include <assert.h>
+#include <math.h>
 #include <string.h>
 
 static const lk_loss losses[LK_N_LOSSES] = {
@@ -54,7 +56,20 @@ static double value_LOSS(const lk_sums *s) { return mean_of(s, LK_SUM_LOSS); }
 static double value_ACCURACY(const lk_sums *s) { return mean_of(s, LK_SUM_CORRECT); }
 static double value_MSE(const lk_sums *s) { return mean_of(s, LK_SUM_SQUARED); }
 static double value_MAE(const lk_sums *s) { return mean_of(s, LK_SUM_ABS); }
-static double value_R2(const lk_sums *s) { return 1.0 - s->of[LK_SUM_SQUARED] / s->spread; }
+
+static double r2_of(double squared, double spread)
+{
+    if (spread > 0.0) return 1.0 - squared / spread;
+    return isnan(squared) ? squared : squared == 0.0 ? 1.0 : 0.0;
+}
+
+static double value_R2(const lk_sums *s)
+{
+    double sum = 0.0;
+
+    for (size_t o = 0; o < s->n_outputs; o++) sum += r2_of(s->squared[o], s->spread[o]);
+    return sum / (double)s->n_outputs;
+}
 
 /* ------------------------------------------------------------------- metrics */
 

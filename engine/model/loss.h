@@ -65,8 +65,10 @@ typedef enum lk_sum {
 
 /* What the formulas of metrics read. */
 typedef struct lk_sums {
-    const double *of; /* (LK_N_SUMS) */
-    double spread;    /* values: sum of squared deviations of the targets from their means */
+    const double *of;      /* (LK_N_SUMS) */
+    size_t n_outputs;      /* values: outputs of a sample */
+    const double *squared; /* (n_outputs), values: LK_SUM_SQUARED of each */
+    const double *spread;  /* (n_outputs), values: sum of squared deviations of its targets from their mean */
 } lk_sums;
 
 /* ------------------------------------------------------------------- metrics */

@@ -298,21 +298,20 @@ const char *lk_dataset_target_name(const lk_dataset *dataset)
     return dataset->stats->target_name ? dataset->stats->target_name : "y";
 }
 
-double lk_dataset_target_spread(const lk_dataset *dataset)
+void lk_dataset_target_spread(const lk_dataset *dataset, double *spread)
 {
     const size_t n_output = dataset->n_output;
-    double spread = 0.0;
 
     for (size_t j = 0; dataset->target && j < n_output; j++) {
         double sum = 0.0;
         for (int64_t i = 0; i < dataset->n; i++) sum += (double)dataset->target[(size_t)i * n_output + j];
         const double mean = sum / (double)dataset->n;
+        spread[j] = 0.0;
         for (int64_t i = 0; i < dataset->n; i++) {
             const double deviation = (double)dataset->target[(size_t)i * n_output + j] - mean;
-            spread += deviation * deviation;
+            spread[j] += deviation * deviation;
         }
     }
-    return spread;
 }
 
 double lk_dataset_unstandardize(const lk_dataset *dataset, size_t j, float output)

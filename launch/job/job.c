@@ -283,7 +283,7 @@ lk_status job_check_sizes(job *j, const lk_trainable *trainable, const lk_loader
 
 static lk_status make_validation_loader(job *j)
 {
-    if (!j->validation) return LK_OK;
+    if (!j->validation || (j->look_at.file && !j->look_at.need_target)) return LK_OK; /* predictions have one of their own */
     LK_TRY(job_make_loader(j, j->validation, false, &j->validation_loader));
     return job_compile(j, j->validation_loader, LK_EVAL);
 }

@@ -2,6 +2,7 @@
 #include "engine/engine.h"
 
 #include <criterion/criterion.h>
+#include <math.h>
 #include <string.h>
 
 Test(loss_tables, every_loss_has_a_word_of_its_own_and_an_axis)
@@ -39,11 +40,32 @@ Test(loss_tables, metrics_are_means_over_what_counts)
 {
     const double of[LK_N_SUMS] = {[LK_SUM_LOSS] = 6.0, [LK_SUM_COUNT] = 8.0, [LK_SUM_SQUARED] = 2.0, [LK_SUM_ABS] = 4.0,
                                   [LK_SUM_CORRECT] = 7.0};
-    const lk_sums sums = {.of = of, .spread = 16.0};
+    const lk_sums sums = {.of = of, .n_outputs = 1, .squared = &of[LK_SUM_SQUARED], .spread = (double[]){16.0}};
 
     expect_value("loss", &sums, 0.75);
     expect_value("accuracy", &sums, 0.875);
     expect_value("mse", &sums, 0.25);
     expect_value("mae", &sums, 0.5);
     expect_value("r2", &sums, 0.875);
+}
+
+/* scikit-learn 1.3: r2_score([[1, 5], [2, 5], [3, 9]], [[1, 5], [2, 6], [4, 8]]) is the mean of 0.5 and 0.8125, not the
+ * 0.7692 that all values together have. */
+Test(loss_tables, r2_is_the_plain_mean_over_outputs)
+{
+    const double of[LK_N_SUMS] = {[LK_SUM_COUNT] = 6.0, [LK_SUM_SQUARED] = 3.0}, squared[] = {1.0, 2.0};
+    const lk_sums two = {.of = of, .n_outputs = 2, .squared = squared, .spread = (double[]){2.0, 32.0 / 3.0}};
+
+    expect_value("r2", &two, (0.5 + 0.8125) / 2.0);
+}
+
+/* scikit-learn's force_finite: 1 where a constant is hit, else 0. */
+Test(loss_tables, r2_of_a_constant_target_is_1_or_0)
+{
+    const double of[LK_N_SUMS] = {[LK_SUM_COUNT] = 4.0}, missed[] = {0.25}, nan[] = {NAN};
+
+    expect_value("r2", &(lk_sums){.of = of, .n_outputs = 1, .squared = of, .spread = (double[]){0.0}}, 1.0);
+    expect_value("r2", &(lk_sums){.of = of, .n_outputs = 1, .squared = missed, .spread = (double[]){0.0}}, 0.0);
+    cr_expect(isnan(lk_metric_find("r2")->value(&(lk_sums){.of = of, .n_outputs = 1, .squared = nan,
+                                                           .spread = (double[]){0.0}})), "a lost number is no 0");
 }
