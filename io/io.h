@@ -80,6 +80,8 @@ typedef struct lk_data_spec {
     int32_t ignore_index;     /* of labels: loss.ignore_index, for here too such a label counts for nothing */
     double pixel_mean, pixel_std; /* idx: (value / 255 - mean) / std; default 0, 1 */
     lk_transform_list transforms, validation_transforms; /* hdf5, idx: of images, in this order; normalize last */
+    int64_t memory;           /* MiB for the samples of a worker; what does not fit is read as it is wanted.  0: no limit */
+    int64_t shuffle_buffer;   /* of what is read so: samples that are shuffled together, at least; 0: by data.memory */
     int threads;              /* that put batches together; 0: one, where it is worth that */
     int64_t samples, validation_samples; /* generators */
     int64_t n_features;       /* regression */
@@ -221,8 +223,8 @@ const char *lk_dataset_warnings(const lk_dataset *dataset);
 /* The word that names class c; NULL where labels are numbers. */
 const char *lk_dataset_class(const lk_dataset *dataset, size_t c);
 enum { LK_HASH_BYTES = 33 };
-/* XXH3-128 in hexadecimal of all that training sees of it: samples, targets, statistics, which samples are in this part.
- * Equal hashes, equal data. */
+/* XXH3-128 in hexadecimal of all that training sees of it: samples (64 of them where they are
+ * not in memory), targets, statistics, which samples are in this part. */
 lk_status lk_dataset_hash(const lk_dataset *dataset, char out[LK_HASH_BYTES]);
 /* Name of an output for a prediction's header: the target column, or "y". */
 const char *lk_dataset_target_name(const lk_dataset *dataset);

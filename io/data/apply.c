@@ -92,20 +92,25 @@ static lk_status no_fill(const lk_column *column, const lk_table *table, int64_t
                    lk_table_path(table, i), table->line ? (long long)table->line[i] : (long long)i, column->name);
 }
 
-static lk_status apply_numbers(const lk_data_stats *stats, lk_table *table)
+lk_status lk_stats_scale(const lk_data_stats *stats, const lk_table *table, lk_numbers *x, int64_t begin, int64_t n)
 {
     const size_t n_columns = stats->n_columns;
-    const int64_t rows = table->n * table->rows_per_sample;
 
-    for (int64_t row = 0; row < rows; row++)
+    for (int64_t row = 0; row < n * table->rows_per_sample; row++)
         for (size_t k = 0; k < n_columns; k++) {
             const lk_column *column = &stats->column[k];
             const size_t i = (size_t)row * n_columns + k;
-            const double v = lk_number(&table->x, i);
-            if (isnan(v) && isnan(column->fill)) return no_fill(column, table, row / table->rows_per_sample);
-            put_float(&table->x, i, scaled(&column->scale, filled(column, v)));
+            const double v = lk_number(x, i);
+            if (isnan(v) && isnan(column->fill)) return no_fill(column, table, begin + row / table->rows_per_sample);
+            put_float(x, i, scaled(&column->scale, filled(column, v)));
         }
-    shrink(&table->x, (size_t)rows * n_columns);
+    return LK_OK;
+}
+
+static lk_status apply_numbers(const lk_data_stats *stats, lk_table *table)
+{
+    LK_TRY(lk_stats_scale(stats, table, &table->x, 0, table->n));
+    shrink(&table->x, (size_t)(table->n * table->rows_per_sample) * stats->n_columns);
     return LK_OK;
 }
 

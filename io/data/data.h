@@ -23,34 +23,17 @@ const char *lk_vocabulary_text(const lk_vocabulary *vocabulary, int64_t number);
 int64_t     lk_vocabulary_n(const lk_vocabulary *vocabulary);
 void        lk_vocabulary_free(lk_vocabulary **vocabulary);
 
-/* Numbers as a file has them: doubles, or floats where it holds no more.  Statistics are taken and applied in double;
- * the one rounding to fp32 is the last step.  Column values such as seconds since 1970 would lose their digits else. */
-typedef struct lk_numbers {
-    void *at;  /* owned, or NULL: there are none */
-    bool wide; /* doubles */
-} lk_numbers;
-
-lk_status lk_numbers_new(size_t n, bool wide, lk_numbers *out);
-static inline double lk_number(const lk_numbers *numbers, size_t i)
-{
-    return numbers->wide ? ((const double *)numbers->at)[i] : (double)((const float *)numbers->at)[i];
-}
-static inline void lk_number_set(lk_numbers *numbers, size_t i, double value)
-{
-    if (numbers->wide) ((double *)numbers->at)[i] = value;
-    else ((float *)numbers->at)[i] = (float)value;
-}
-
 /* Values of one file or generator.  x is (n * rows_per_sample, n_columns): a sample of a table is one row, one of an
  * image its H * W pixels with C columns.  NaN is a missing value; a categorical column holds numbers of words. */
 typedef struct lk_table {
     const char *path;          /* for messages; borrowed.  Of several files the first */
-    struct { const char *path; int64_t first; } *files; /* (n_files) of several files: where each begins; owned */
+    struct lk_table_file { const char *path; int64_t first; } *files; /* (n_files) of several files: where each begins; owned */
     int64_t n_files;           /* 0: all is of `path` */
     int64_t n;
     int64_t rows_per_sample;
     size_t n_columns;
-    lk_numbers x;              /* none with pixels */
+    lk_numbers x;              /* none with pixels, nor with rows */
+    lk_rows rows;              /* in place of x: to be read, now or as they are wanted */
     uint8_t *pixels;           /* (n, H, W, C), owned: images that stay bytes */
     lk_numbers target;         /* (n, n_targets); none without a target or with labels */
     size_t n_targets;
@@ -121,6 +104,8 @@ lk_status lk_stats_fit(lk_data_stats *stats, const lk_data_spec *spec, const lk_
 /* Fills, codes and scales every sample of the table: apply.c.  Afterwards x holds lk_stats_n_input() floats a sample,
  * target floats. */
 lk_status lk_stats_apply(const lk_data_stats *stats, lk_table *table);
+/* The same for n samples' numbers alone, where no column is categorical: floats take their place. */
+lk_status lk_stats_scale(const lk_data_stats *stats, const lk_table *table, lk_numbers *x, int64_t begin, int64_t n);
 /* Before that: adds a line to *text (owned by the caller) for every column in which rounding to fp32 alone would make
  * different values equal. */
 lk_status lk_stats_check_rounding(const lk_data_stats *stats, const lk_table *table, char **text);
@@ -173,6 +158,19 @@ const void *lk_dataset_target(const lk_dataset *dataset, int64_t sample);
 
 enum { LK_PIXEL_LEVELS = 256 };
 
+/* How much of a part may lie in memory. */
+typedef struct lk_budget {
+    size_t nbytes;          /* 0: all of it */
+    int64_t shuffle_buffer; /* samples that are shuffled together at least; 0: as many as there is room for */
+    bool ordered;           /* it is never shuffled: a few blocks are enough */
+} lk_budget;
+
+lk_budget lk_budget_of(const lk_data_spec *spec, lk_part part, bool two_parts);
+/* Reads the rows of a table into x where they fit, else leaves them. */
+lk_status lk_table_settle(lk_table *table, const lk_budget *budget);
+/* Makes the data set read its samples, the rows of `table`, as they are wanted. */
+lk_status lk_dataset_read_rows(lk_dataset *dataset, lk_table *table, const lk_budget *budget);
+
 /* What a draw makes of samples: transforms, then values. */
 typedef struct lk_view {
     lk_transform_list list; /* owned, without the numbers of normalize */
@@ -197,6 +195,7 @@ struct lk_dataset {
     float *x;                  /* (n, n_input), owned; NULL for bytes, and for what is read as it is wanted */
     uint8_t *pixels;           /* (n, n_input), owned; NULL for floats */
     lk_view view[2];           /* [draw.train] */
+    lk_table *read_from;       /* owned: what messages say of what is read; NULL in memory */
     lk_stream *stream;         /* owned; NULL: the samples are in memory */
     int64_t block, window;     /* of the order that a stream is read in; 0 in memory */
     float *target;             /* (n, n_output), owned; NULL with labels or without targets */

@@ -15,7 +15,7 @@
 
 #include "io/data/data.h"
 
-enum { WARNING_BYTES = 1024 };
+enum { WARNING_BYTES = 1024, HASHED_SAMPLES = 64 };
 
 typedef struct kind {
     const char *word;
@@ -92,11 +92,12 @@ static lk_status fill_dataset(lk_dataset *d, const lk_data_spec *spec, bool labe
 }
 
 static lk_status new_dataset(const lk_data_spec *spec, bool labels, lk_data_stats *stats, lk_table *table,
-                             lk_dataset **out)
+                             const lk_budget *budget, lk_dataset **out)
 {
     *out = calloc(1, sizeof **out);
     LK_TRY_ALLOC(*out, sizeof **out);
-    const lk_status status = fill_dataset(*out, spec, labels, stats, table);
+    lk_status status = fill_dataset(*out, spec, labels, stats, table);
+    if (status == LK_OK && table->rows.from) status = lk_dataset_read_rows(*out, table, budget);
     if (status != LK_OK) lk_dataset_free(out);
     return status;
 }
@@ -109,6 +110,8 @@ void lk_dataset_free(lk_dataset **dataset)
     free(d->stats_json);
     lk_stats_free(&d->stats);
     lk_stream_free(&d->stream);
+    if (d->read_from) lk_table_clear(d->read_from);
+    free(d->read_from);
     for (int v = 0; v < 2; v++) lk_view_close(&d->view[v]);
     free(d->label);
     free(d->target);
@@ -125,6 +128,7 @@ typedef struct opening {
     lk_source source;       /* of the training part */
     lk_data_stats *stats;
     lk_table train, validation;
+    lk_budget train_budget, validation_budget;
     bool *held_out;         /* (train.n) samples of `train` that validate, or NULL */
     char *warnings;
 } opening;
@@ -190,6 +194,19 @@ static lk_status fit(opening *o)
     return count_classes(o);
 }
 
+/* Into memory, or not. */
+static lk_status settle(opening *o)
+{
+    o->train_budget = lk_budget_of(o->spec, LK_PART_TRAIN, o->validation.n > 0);
+    o->validation_budget = lk_budget_of(o->spec, LK_PART_VALIDATION, o->validation.n > 0);
+    LK_TRY(lk_table_settle(&o->train, &o->train_budget));
+    LK_TRY(lk_table_settle(&o->validation, &o->validation_budget));
+    if (o->train.rows.from && o->held_out)
+        return LK_FAIL(LK_ERR_USAGE, "data.validation_fraction: %s does not fit into data.memory, and what is read as it is "
+                       "wanted cannot be divided; give data.validation a file of its own", o->train.path);
+    return LK_OK;
+}
+
 static lk_status read_parts(opening *o, bool fitted)
 {
     const kind *k = &kinds[o->spec->kind];
@@ -201,6 +218,7 @@ static lk_status read_parts(opening *o, bool fitted)
     if (has_validation(o)) LK_TRY(read_validation(o));
     else if (o->spec->validation_fraction > 0.0)
         LK_TRY(lk_table_hold_out(&o->train, o->spec->validation_fraction, o->spec->seed, &o->held_out));
+    LK_TRY(settle(o));
     if (!fitted) LK_TRY(fit(o));
     lk_label_range(o->train.label, o->train.n, o->spec->ignore_index, &low, &high);
     if (o->source.labels && high < 0)
@@ -216,9 +234,10 @@ static lk_status make_parts(opening *o, lk_dataset **train, lk_dataset **validat
     LK_TRY(lk_stats_apply(o->stats, &o->train));
     if (o->validation.n) LK_TRY(lk_stats_apply(o->stats, &o->validation));
     if (o->held_out) LK_TRY(lk_table_split(&o->train, n_input_of(o->stats, &o->train), o->held_out, &o->validation));
-    LK_TRY(new_dataset(o->spec, labels, o->stats, &o->train, train));
+    LK_TRY(new_dataset(o->spec, labels, o->stats, &o->train, &o->train_budget, train));
     (*train)->warnings = o->warnings, o->warnings = NULL;
-    return o->validation.n ? new_dataset(o->spec, labels, o->stats, &o->validation, validation) : LK_OK;
+    if (!o->validation.n) return LK_OK;
+    return new_dataset(o->spec, labels, o->stats, &o->validation, &o->validation_budget, validation);
 }
 
 static lk_status new_stats(const lk_data_spec *spec, const char *stats_json, lk_data_stats **out)
@@ -274,8 +293,10 @@ lk_status lk_dataset_open_file(const lk_data_spec *spec, lk_loss_kind loss, cons
     if (!stats_json) return LK_FAIL(LK_ERR_USAGE, "%s cannot be read without the statistics of training", file);
     lk_status status = new_stats(spec, stats_json, &o.stats);
     if (status == LK_OK) status = kinds[spec->kind].read(spec, &o.source, o.stats, &o.train);
+    o.validation_budget = lk_budget_of(spec, LK_PART_VALIDATION, false);
+    if (status == LK_OK) status = lk_table_settle(&o.train, &o.validation_budget);
     if (status == LK_OK) status = lk_stats_apply(o.stats, &o.train);
-    if (status == LK_OK) status = new_dataset(spec, o.source.labels, o.stats, &o.train, out);
+    if (status == LK_OK) status = new_dataset(spec, o.source.labels, o.stats, &o.train, &o.validation_budget, out);
     clear_opening(&o);
     return status == LK_OK ? LK_OK : lk_trace(status, __FILE__, __LINE__);
 }
@@ -345,12 +366,27 @@ static void add_array(XXH3_state_t *state, const void *values, size_t nbytes)
     if (length) XXH3_128bits_update(state, values, nbytes);
 }
 
-lk_status lk_dataset_hash(const lk_dataset *dataset, char out[LK_HASH_BYTES])
+/* Of what is not in memory, evenly spaced samples stand for all: reading all would take as long as an epoch. */
+static lk_status add_read_samples(XXH3_state_t *state, const lk_dataset *d)
+{
+    float *sample = malloc(d->n_input * sizeof *sample);
+    lk_status status = LK_OK;
+
+    LK_TRY_ALLOC(sample, d->n_input * sizeof *sample);
+    add_array(state, &d->block, sizeof d->block);
+    add_array(state, &d->window, sizeof d->window);
+    for (int64_t i = 0; i < HASHED_SAMPLES && status == LK_OK; i++) {
+        status = lk_stream_get(d->stream, i * (d->n - 1) / (HASHED_SAMPLES - 1), sample);
+        if (status == LK_OK) add_array(state, sample, d->n_input * sizeof *sample);
+    }
+    free(sample);
+    return status;
+}
+
+static lk_status hash(const lk_dataset *dataset, XXH3_state_t *state)
 {
     const size_t n = (size_t)dataset->n;
-    XXH3_state_t *state = XXH3_createState();
 
-    if (!state) return LK_FAIL(LK_ERR_SYSTEM, "out of memory: the hash of a data set");
     XXH3_128bits_reset(state);
     add_array(state, &dataset->n, sizeof dataset->n);
     add_array(state, dataset->image, sizeof dataset->image);
@@ -359,8 +395,17 @@ lk_status lk_dataset_hash(const lk_dataset *dataset, char out[LK_HASH_BYTES])
     add_array(state, dataset->target, n * dataset->n_output * sizeof *dataset->target);
     add_array(state, dataset->label, n * sizeof *dataset->label);
     add_array(state, dataset->stats_json, strlen(dataset->stats_json));
-    const XXH128_hash_t hash = XXH3_128bits_digest(state);
+    return dataset->stream ? add_read_samples(state, dataset) : LK_OK;
+}
+
+lk_status lk_dataset_hash(const lk_dataset *dataset, char out[LK_HASH_BYTES])
+{
+    XXH3_state_t *state = XXH3_createState();
+
+    if (!state) return LK_FAIL(LK_ERR_SYSTEM, "out of memory: the hash of a data set");
+    const lk_status status = hash(dataset, state);
+    const XXH128_hash_t value = XXH3_128bits_digest(state);
     XXH3_freeState(state);
-    snprintf(out, LK_HASH_BYTES, "%016llx%016llx", (unsigned long long)hash.high64, (unsigned long long)hash.low64);
-    return LK_OK;
+    snprintf(out, LK_HASH_BYTES, "%016llx%016llx", (unsigned long long)value.high64, (unsigned long long)value.low64);
+    return status;
 }

@@ -130,7 +130,16 @@ static lk_status fit_fills(lk_data_stats *stats, lk_missing missing, const lk_ta
 
 /* --------------------------------------------------------------------- scales */
 
-/* Sums over the rows of one or more columns side by side. */
+/* Columns side by side, of x or of targets. */
+typedef struct columns {
+    const lk_numbers *x;
+    size_t n;
+    int64_t rows_per_sample;
+    const lk_column *column; /* NULL: of targets */
+    const bool *held_out;
+} columns;
+
+/* Sums over the rows of columns. */
 typedef struct moments {
     int64_t n;
     double *mean, *square; /* sums at first */
@@ -139,48 +148,72 @@ typedef struct moments {
 
 static inline double filled(const lk_column *column, double v) { return column && isnan(v) ? column->fill : v; }
 
-/* x: (n * rows_per_sample, n_columns).  Two passes: means, then squares of what is left. */
-static void take_moments(moments *m, const lk_numbers *x, int64_t n, int64_t rows_per_sample, size_t n_columns,
-                         const lk_column *column, const bool *held_out)
+/* Adds n samples, (n * rows_per_sample, n_columns), of which the first is number `first`. */
+static void add_samples(moments *m, int pass, const columns *c, const lk_numbers *x, int64_t first, int64_t n)
 {
-    for (int pass = 0; pass < 2; pass++) {
-        m->n = 0;
-        for (int64_t row = 0; row < n * rows_per_sample; row++) {
-            if (held_out && held_out[row / rows_per_sample]) continue;
-            for (size_t k = 0; k < n_columns; k++) {
-                const double v = filled(column ? &column[k] : NULL, lk_number(x, (size_t)row * n_columns + k));
-                if (pass == 0) {
-                    m->mean[k] += v;
-                    m->low[k] = m->n == 0 || v < m->low[k] ? v : m->low[k];
-                    m->high[k] = m->n == 0 || v > m->high[k] ? v : m->high[k];
-                } else {
-                    m->square[k] += (v - m->mean[k]) * (v - m->mean[k]);
-                }
+    for (int64_t row = 0; row < n * c->rows_per_sample; row++) {
+        if (c->held_out && c->held_out[first + row / c->rows_per_sample]) continue;
+        for (size_t k = 0; k < c->n; k++) {
+            const double v = filled(c->column ? &c->column[k] : NULL, lk_number(x, (size_t)row * c->n + k));
+            if (pass == 0) {
+                m->mean[k] += v;
+                m->low[k] = m->n == 0 || v < m->low[k] ? v : m->low[k];
+                m->high[k] = m->n == 0 || v > m->high[k] ? v : m->high[k];
+            } else {
+                m->square[k] += (v - m->mean[k]) * (v - m->mean[k]);
             }
-            m->n++;
         }
-        for (size_t k = 0; k < n_columns && pass == 0; k++) m->mean[k] /= (double)m->n;
+        m->n++;
     }
 }
 
-/* Scales of n_columns columns into scale[k * stride] (a byte stride: they lie in larger structs). */
-static lk_status fit_scales(const lk_numbers *x, int64_t n, int64_t rows_per_sample, size_t n_columns,
-                            const lk_column *column, const bool *held_out, lk_scale *scale, size_t stride)
+/* The same of all samples, block by block where they are read. */
+static lk_status add_all(moments *m, int pass, const columns *c, const lk_table *table)
 {
-    double *sums = calloc(4 * n_columns, sizeof *sums);
+    const lk_rows *rows = &table->rows;
+    lk_numbers block;
+    lk_status status = LK_OK;
 
-    LK_TRY_ALLOC(sums, 4 * n_columns * sizeof *sums);
-    moments m = {0, sums, sums + n_columns, sums + 2 * n_columns, sums + 3 * n_columns};
-    take_moments(&m, x, n, rows_per_sample, n_columns, column, held_out);
-    for (size_t k = 0; k < n_columns; k++) {
+    m->n = 0;
+    if (c->x->at) {
+        add_samples(m, pass, c, c->x, 0, table->n);
+        return LK_OK;
+    }
+    LK_TRY(lk_numbers_new((size_t)(rows->block * c->rows_per_sample) * c->n, rows->wide, &block));
+    for (int64_t begin = 0; begin < table->n && status == LK_OK; begin += rows->block) {
+        const int64_t end = begin + rows->block < table->n ? begin + rows->block : table->n;
+        status = rows->read(rows->from, begin, end, rows->wide, block.at);
+        if (status == LK_OK) add_samples(m, pass, c, &block, begin, end - begin);
+    }
+    free(block.at);
+    return status;
+}
+
+/* Two passes: means, then squares of what is left. */
+static lk_status take_moments(moments *m, const columns *c, const lk_table *table)
+{
+    LK_TRY(add_all(m, 0, c, table));
+    for (size_t k = 0; k < c->n; k++) m->mean[k] /= (double)m->n;
+    return add_all(m, 1, c, table);
+}
+
+/* Scales of columns into scale[k * stride] (a byte stride: they lie in larger structs). */
+static lk_status fit_scales(const columns *c, const lk_table *table, lk_scale *scale, size_t stride)
+{
+    double *sums = calloc(4 * c->n, sizeof *sums);
+
+    LK_TRY_ALLOC(sums, 4 * c->n * sizeof *sums);
+    moments m = {0, sums, sums + c->n, sums + 2 * c->n, sums + 3 * c->n};
+    const lk_status status = take_moments(&m, c, table);
+    for (size_t k = 0; k < c->n && status == LK_OK; k++) {
         lk_scale *s = (lk_scale *)((char *)scale + k * stride);
-        if (column && column[k].categorical) continue;
+        if (c->column && c->column[k].categorical) continue;
         /* By range, not by deviation == 0: the mean of equal numbers may be rounded off them. */
         const bool constant = m.low[k] == m.high[k];
         *s = constant ? (lk_scale){m.low[k], 1.0} : (lk_scale){m.mean[k], sqrt(m.square[k] / (double)m.n)};
     }
     free(sums);
-    return LK_OK;
+    return status;
 }
 
 lk_status lk_stats_fit(lk_data_stats *stats, const lk_data_spec *spec, const lk_table *table, const bool *held_out)
@@ -193,12 +226,11 @@ lk_status lk_stats_fit(lk_data_stats *stats, const lk_data_spec *spec, const lk_
         if (stats->column[k].categorical) LK_TRY(fit_categories(&stats->column[k], table, k, held_out));
     if (table->label_words) LK_TRY(fit_classes(stats, table));
     if (spec->kind == LK_DATA_CSV && fills) LK_TRY(fit_fills(stats, spec->missing, table, held_out));
-    if (features && table->x.at)
-        LK_TRY(fit_scales(&table->x, table->n, table->rows_per_sample, stats->n_columns, stats->column, held_out,
-                          &stats->column->scale, sizeof *stats->column));
-    if (target && table->target.at)
-        LK_TRY(fit_scales(&table->target, table->n, 1, table->n_targets, NULL, held_out, stats->target,
-                          sizeof *stats->target));
+    const columns x = {&table->x, stats->n_columns, table->rows_per_sample, stats->column, held_out};
+    const columns y = {&table->target, table->n_targets, 1, NULL, held_out};
+    if (features && (table->x.at || table->rows.from))
+        LK_TRY(fit_scales(&x, table, &stats->column->scale, sizeof *stats->column));
+    if (target && table->target.at) LK_TRY(fit_scales(&y, table, stats->target, sizeof *stats->target));
     return LK_OK;
 }
 

@@ -1,8 +1,9 @@
 /*
  * Data larger than memory: blocks of samples read when they are wanted, the latest kept.
  *
- * Whoever goes through an epoch in the order of shuffle.c wants the blocks of one window at a time, so with room for two
- * windows the block that was not used for longest is never wanted again, and each block is read once an epoch.
+ * Whoever goes through an epoch in the order of shuffle.c uses the blocks of one window at a time, while those of the next
+ * are read ahead.  So with room for two windows and a block, the used block that was not used for longest is of the window
+ * before, is never wanted again, and each block is read once an epoch.
  */
 #include "io/data/stream.h"
 
@@ -13,6 +14,7 @@
 typedef struct block {
     int64_t number; /* -1: none */
     uint64_t used;  /* when last */
+    bool fresh;     /* read ahead and not used yet: it is of the next window, or of this one */
     float *samples; /* owned */
 } block;
 
@@ -31,19 +33,18 @@ struct lk_stream {
     pthread_mutex_t lock;
 };
 
-void lk_rows_close(lk_rows *rows)
+static bool goes_before(const block *a, const block *b)
 {
-    if (rows->from) rows->close(rows->from);
-    rows->from = NULL;
+    return a->fresh != b->fresh ? b->fresh : a->used < b->used;
 }
 
-/* The free slot, or the one that was not used for longest. */
+/* A free slot, or the one that can best be spared. */
 static int64_t oldest(const lk_stream *s)
 {
     int64_t found = 0;
 
     for (int64_t i = 1; i < s->n_slots; i++)
-        if (s->slots[i].used < s->slots[found].used) found = i;
+        if (goes_before(&s->slots[i], &s->slots[found])) found = i;
     return found;
 }
 
@@ -54,10 +55,11 @@ static lk_status load(lk_stream *s, int64_t number, block *b)
 
     if (b->number >= 0) s->slot_of[b->number] = -1;
     b->number = -1;
-    LK_TRY(s->rows.read(s->rows.from, begin, end, raw));
+    LK_TRY(s->rows.read(s->rows.from, begin, end, s->rows.wide, raw));
     LK_TRY(s->finish(s->arg, raw, begin, end - begin));
     if (s->raw) memcpy(b->samples, raw, (size_t)(end - begin) * s->n_elem * sizeof *b->samples);
     b->number = number;
+    b->fresh = true;
     s->slot_of[number] = b - s->slots;
     s->n_read++;
     return LK_OK;
@@ -81,8 +83,10 @@ lk_status lk_stream_get(lk_stream *stream, int64_t sample, float *out)
 
     pthread_mutex_lock(&stream->lock);
     const lk_status status = find(stream, sample / rows, &b);
-    if (status == LK_OK)
+    if (status == LK_OK) {
+        b->fresh = false;
         memcpy(out, b->samples + (size_t)(sample % rows) * stream->n_elem, stream->n_elem * sizeof *out);
+    }
     pthread_mutex_unlock(&stream->lock);
     return status;
 }

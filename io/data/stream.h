@@ -2,20 +2,7 @@
 #ifndef LK_IO_STREAM_H
 #define LK_IO_STREAM_H
 
-#include "engine/engine.h"
-
-/* Rows of a file, numbered through all files of a part.  Called by one thread at a time. */
-typedef struct lk_rows {
-    void *from;             /* owned */
-    int64_t block;          /* rows that are best read together */
-    /* Rows [begin, end) as numbers, images channels-last, into `out`. */
-    lk_status (*read)(void *from, int64_t begin, int64_t end, void *out);
-    void (*close)(void *from);
-    bool wide;              /* they are doubles, else floats */
-    bool one_thread;        /* the library below is not for several */
-} lk_rows;
-
-void lk_rows_close(lk_rows *rows);
+#include "io/data/rows.h"
 
 /* Turns a block as it was read into samples, in place: numbers become floats. */
 typedef lk_status lk_block_fn(const void *arg, void *block, int64_t begin, int64_t n);

@@ -77,16 +77,7 @@ void lk_vocabulary_free(lk_vocabulary **vocabulary)
     lk_free(vocabulary);
 }
 
-/* -------------------------------------------------------------------- numbers */
-
-lk_status lk_numbers_new(size_t n, bool wide, lk_numbers *out)
-{
-    const size_t nbytes = n * (wide ? sizeof(double) : sizeof(float));
-
-    *out = (lk_numbers){calloc(nbytes ? nbytes : 1, 1), wide};
-    LK_TRY_ALLOC(out->at, nbytes);
-    return LK_OK;
-}
+/* ---------------------------------------------------------------------- table */
 
 void lk_table_clear(lk_table *table)
 {
@@ -98,6 +89,7 @@ void lk_table_clear(lk_table *table)
     lk_free(&table->label);
     lk_free(&table->target.at);
     lk_free(&table->pixels);
+    lk_rows_close(&table->rows);
     lk_free(&table->x.at);
     lk_free(&table->files);
     memset(table, 0, sizeof *table);
@@ -194,6 +186,19 @@ static lk_status join_array(const lk_table *tables, int64_t n_tables, size_t off
     return LK_OK;
 }
 
+static lk_status join_rows(lk_table *tables, int64_t n_tables, size_t per_sample, lk_table *out)
+{
+    lk_rows **rows = calloc((size_t)n_tables, sizeof *rows);
+    int64_t *n = calloc((size_t)n_tables, sizeof *n);
+    lk_status status = rows && n ? LK_OK : LK_FAIL(LK_ERR_SYSTEM, "out of memory: %lld files", (long long)n_tables);
+
+    for (int64_t f = 0; status == LK_OK && f < n_tables; f++) rows[f] = &tables[f].rows, n[f] = tables[f].n;
+    if (status == LK_OK) status = lk_rows_join(rows, n, n_tables, per_sample, &out->rows);
+    free(rows);
+    free(n);
+    return status;
+}
+
 static lk_status join(lk_table *tables, int64_t n_tables, lk_table *out)
 {
     const size_t per_sample = out->n_columns * (size_t)out->rows_per_sample;
@@ -206,6 +211,7 @@ static lk_status join(lk_table *tables, int64_t n_tables, lk_table *out)
         out->n += tables[out->n_files].n;
     }
     LK_TRY(join_words(tables, n_tables, out));
+    if (tables[0].rows.from) LK_TRY(join_rows(tables, n_tables, per_sample, out));
     LK_TRY(join_numbers(tables, n_tables, x_of, per_sample, out));
     LK_TRY(join_numbers(tables, n_tables, target_of, out->n_targets, out));
     LK_TRY(join_array(tables, n_tables, offsetof(lk_table, pixels), per_sample, out));

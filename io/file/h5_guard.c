@@ -4,6 +4,7 @@
  */
 #include "io/file/h5.h"
 
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -14,8 +15,10 @@ enum { LAST_WORD_BYTES = 1280 };
 static const int deaths[] = {SIGABRT, SIGSEGV, SIGBUS};
 enum { N_DEATHS = sizeof deaths / sizeof *deaths };
 
-static char last_word[LAST_WORD_BYTES]; /* written before the handlers are there: they only write(2) it */
+static char last_word[LAST_WORD_BYTES]; /* of the last file begun; written before the handlers are there: they only write(2) it */
 static struct sigaction before[N_DEATHS];
+static int n_guarded; /* files */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
 static void say_and_die(int death)
 {
@@ -28,13 +31,19 @@ void lk_h5_guard_begin(const char *path)
 {
     struct sigaction action = {.sa_handler = say_and_die};
 
+    pthread_mutex_lock(&lock);
     snprintf(last_word, sizeof last_word, "lockstep: the HDF5 library failed inside while reading %.1024s: the file is "
              "damaged; check it with h5dump, or write it again\n", path);
     sigemptyset(&action.sa_mask);
-    for (int i = 0; i < N_DEATHS; i++) sigaction(deaths[i], &action, &before[i]);
+    for (int i = 0; n_guarded == 0 && i < N_DEATHS; i++) sigaction(deaths[i], &action, &before[i]);
+    n_guarded++;
+    pthread_mutex_unlock(&lock);
 }
 
 void lk_h5_guard_end(void)
 {
-    for (int i = 0; i < N_DEATHS; i++) sigaction(deaths[i], &before[i], NULL);
+    pthread_mutex_lock(&lock);
+    n_guarded--;
+    for (int i = 0; n_guarded == 0 && i < N_DEATHS; i++) sigaction(deaths[i], &before[i], NULL);
+    pthread_mutex_unlock(&lock);
 }

@@ -51,6 +51,11 @@ enum { MOST_DEGREE = 1000, MOST_THREADS = 64 };
     X("validation_transforms", LIST_OF(data.validation_transforms.transform, data.validation_transforms.n,           \
       lk_transform_entry), .rules = lk_transform_rules, ONLY("hdf5 idx"), DERIVED("transforms without chance"),      \
       HELP("the same for evaluation and prediction"))                                                                \
+    X("memory", WHOLE(data.memory), FROM_TO(0, 1 << 30), DEFAULT("0"), ONLY("hdf5"),                                 \
+      HELP("MiB a worker has for samples; more are read as they are wanted, in blocks, and shuffled in windows of "  \
+           "blocks: that order, and so the bits, depend on it; 0: no limit"))                                        \
+    X("shuffle_buffer", WHOLE(data.shuffle_buffer), AT_LEAST(0), DEFAULT("0"), ONLY("hdf5"),                         \
+      HELP("samples that are shuffled together where they do not fit into `memory`; 0: as many as fit twice"))       \
     X("threads", WHOLE(data.threads), FROM_TO(0, MOST_THREADS), DEFAULT("0"),                                        \
       HELP("that put batches together ahead of time; 0: one, where it is worth that"))                               \
     X("samples", WHOLE(data.samples), AT_LEAST(1), NEEDED, ONLY(GENERATORS), HELP("of the training part"))           \

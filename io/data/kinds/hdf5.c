@@ -7,7 +7,8 @@
  *
  * Any number type is read, booleans (HDF5's enumerations) too: as floats where those hold all of it, else as doubles.
  * What is not finite in fp32 is rejected, with its record.  Images have one column of statistics a channel, everything
- * else one a number.  Records are read in blocks, so turning C, H, W into H, W, C needs no second copy of the data.
+ * else one a number.  Records are read in blocks of whole chunks, now or as they are wanted, so turning C, H, W into
+ * H, W, C needs no second copy of the data.
  */
 #include <math.h>
 #include <stdio.h>
@@ -17,13 +18,24 @@
 #include "io/data/data.h"
 #include "io/data/kinds/hdf5_written.h"
 
-enum { MAX_RANK = 4, BLOCK_ELEMS = 1 << 20, WHERE_BYTES = LK_H5_PLACE_BYTES + 32 };
+enum { MAX_RANK = 4, BLOCK_BYTES = 1 << 20, WHERE_BYTES = LK_H5_PLACE_BYTES + 32 };
 
 typedef struct shape {
     int rank;
     hsize_t dims[MAX_RANK];
     size_t per_record; /* product of dims[1..] */
 } shape;
+
+/* A data set that is open for reading its records. */
+typedef struct records {
+    hid_t file, set;
+    char place[LK_H5_PLACE_BYTES];
+    char path[LK_H5_PLACE_BYTES]; /* of the file, for whoever must die */
+    shape shape;
+    int64_t most;     /* that are read at once */
+    bool images;      /* they become channels-last */
+    lk_numbers block; /* records on the way there, owned */
+} records;
 
 static lk_status get_shape(hid_t set, const char *place, shape *s)
 {
@@ -52,11 +64,10 @@ static lk_status check_numbers(hid_t set, const char *place, bool *wide)
     return LK_OK;
 }
 
-static lk_status check_finite(const char *place, const lk_numbers *x, size_t begin, int64_t first, int64_t n,
-                              size_t per_record)
+static lk_status check_finite(const char *place, const lk_numbers *x, int64_t first, int64_t n, size_t per_record)
 {
     for (size_t i = 0; i < (size_t)n * per_record; i++) {
-        const double v = lk_number(x, begin + i);
+        const double v = lk_number(x, i);
         if (!isfinite((float)v))
             return LK_FAIL(LK_ERR_DATA, "%s: record %lld holds %g at place %zu; every number must be finite in fp32", place,
                            (long long)first + (long long)(i / per_record), v, i % per_record);
@@ -64,49 +75,98 @@ static lk_status check_finite(const char *place, const lk_numbers *x, size_t beg
     return LK_OK;
 }
 
-/* n images from (C, P) at `from` to (P, C) at `to`. */
-static void channels_last(const lk_numbers *block, const shape *s, int64_t n, lk_numbers *x, size_t to)
+/* n images from (C, P) to (P, C). */
+static void channels_last(const lk_numbers *from, const shape *s, int64_t n, lk_numbers *to)
 {
     const size_t C = s->dims[1], P = s->dims[2] * s->dims[3];
 
     for (size_t i = 0; i < (size_t)n; i++)
         for (size_t c = 0; c < C; c++)
             for (size_t p = 0; p < P; p++)
-                lk_number_set(x, to + (i * P + p) * C + c, lk_number(block, (i * C + c) * P + p));
+                lk_number_set(to, (i * P + p) * C + c, lk_number(from, (i * C + c) * P + p));
 }
 
-/* Reads (N, per_record) numbers; block, if there is one, holds block_records records that become channels-last. */
-static lk_status read_blocks(hid_t set, const char *place, const shape *s, lk_numbers *block, int64_t block_records,
-                             lk_numbers *x)
+/* Records [begin, end) of numbers, at most a block. */
+static lk_status read_records(records *r, int64_t begin, int64_t end, lk_numbers *x)
 {
-    const int64_t n = (int64_t)s->dims[0];
     const hid_t type = x->wide ? H5T_NATIVE_DOUBLE : H5T_NATIVE_FLOAT;
-    const size_t width = x->wide ? sizeof(double) : sizeof(float);
+    lk_numbers *raw = r->images ? &r->block : x;
 
-    for (int64_t first = 0; first < n; first += block_records) {
-        const int64_t end = first + block_records < n ? first + block_records : n;
-        const size_t at = (size_t)first * s->per_record;
-        char *raw = block->at ? block->at : (char *)x->at + at * width;
+    lk_h5_guard_begin(r->path);
+    const lk_status status = lk_h5_read_rows(LK_ERR_DATA, r->set, type, begin, end, raw->at);
+    lk_h5_guard_end();
+    if (status != LK_OK) return lk_h5_explain(r->set, status);
+    if (r->images) channels_last(raw, &r->shape, end - begin, x);
+    return check_finite(r->place, x, begin, end - begin, r->shape.per_record);
+}
 
-        const lk_status status = lk_h5_read_rows(LK_ERR_DATA, set, type, first, end, raw);
-        if (status != LK_OK) return lk_h5_explain(set, status);
-        if (block->at) channels_last(block, s, end - first, x, at);
-        LK_TRY(check_finite(place, x, at, first, end - first, s->per_record));
+static lk_status read_rows(void *from, int64_t begin, int64_t end, bool wide, void *out)
+{
+    records *r = from;
+    lk_numbers x = {out, wide};
+
+    if (r->images && (!r->block.at || r->block.wide != wide)) {
+        free(r->block.at);
+        LK_TRY(lk_numbers_new((size_t)r->most * r->shape.per_record, wide, &r->block));
     }
+    return read_records(r, begin, end, &x);
+}
+
+static void close_rows(void *from)
+{
+    records *r = from;
+
+    free(r->block.at);
+    lk_h5_close(&r->set);
+    lk_h5_close(&r->file);
+    free(r);
+}
+
+/* Whole chunks, of a megabyte or more. */
+static lk_status choose_block(const records *r, int64_t *block)
+{
+    const size_t record_bytes = r->shape.per_record * sizeof(float);
+    const int64_t wanted = record_bytes < BLOCK_BYTES ? (int64_t)(BLOCK_BYTES / record_bytes) : 1;
+    hsize_t chunk[MAX_RANK] = {1};
+    LK_H5_ID list = H5I_INVALID_HID;
+
+    LK_H5(LK_ERR_DATA, list = H5Dget_create_plist(r->set), "%s has no properties", r->place);
+    if (H5Pget_layout(list) == H5D_CHUNKED)
+        LK_H5(LK_ERR_DATA, H5Pget_chunk(list, r->shape.rank, chunk), "%s has no chunks", r->place);
+    const int64_t rows = (int64_t)chunk[0], n = (int64_t)r->shape.dims[0];
+    *block = (wanted + rows - 1) / rows * rows;
+    if (*block > n) *block = n;
     return LK_OK;
 }
 
-static lk_status read_numbers(hid_t set, const char *place, const shape *s, bool images, lk_numbers *x)
+static lk_status open_records(records *r, const char *path, hid_t file, const char *name, lk_rows *out)
 {
-    const size_t block_records = 1 + BLOCK_ELEMS / s->per_record;
-    lk_numbers block = {0};
-    bool wide = false;
+    hbool_t threadsafe = false;
 
-    LK_TRY(check_numbers(set, place, &wide));
-    LK_TRY(lk_numbers_new(s->dims[0] * s->per_record, wide, x));
-    if (images) LK_TRY(lk_numbers_new(block_records * s->per_record, wide, &block));
-    const lk_status status = read_blocks(set, place, s, &block, (int64_t)block_records, x);
-    free(block.at);
+    LK_TRY(lk_h5_open_set(LK_ERR_DATA, file, name, &r->set));
+    LK_H5(LK_ERR_DATA, H5Iinc_ref(file), "%s cannot be held open", path);
+    r->file = file;
+    lk_h5_place(r->set, r->place);
+    snprintf(r->path, sizeof r->path, "%s", path);
+    LK_TRY(get_shape(r->set, r->place, &r->shape));
+    LK_TRY(check_numbers(r->set, r->place, &out->wide));
+    LK_TRY(choose_block(r, &out->block));
+    r->most = out->block;
+    H5is_library_threadsafe(&threadsafe);
+    out->one_thread = !threadsafe;
+    return LK_OK;
+}
+
+/* The records of a data set; `out` owns what *set points to. */
+static lk_status open_rows(const char *path, hid_t file, const char *name, lk_rows *out, records **set)
+{
+    records *r = calloc(1, sizeof *r);
+
+    LK_TRY_ALLOC(r, sizeof *r);
+    *out = (lk_rows){.from = r, .read = read_rows, .close = close_rows};
+    *set = r;
+    const lk_status status = open_records(r, path, file, name, out);
+    if (status != LK_OK) lk_rows_close(out);
     return status;
 }
 
@@ -135,59 +195,63 @@ static lk_status take_shape(const char *place, const shape *s, lk_data_stats *st
     return LK_OK;
 }
 
-static lk_status read_features(hid_t file, const char *name, lk_data_stats *stats, lk_table *t)
+static lk_status read_features(const lk_source *source, hid_t file, const char *name, lk_data_stats *stats, lk_table *t)
 {
-    char place[LK_H5_PLACE_BYTES];
-    shape s;
-    LK_H5_ID set = H5I_INVALID_HID;
+    records *r;
 
-    LK_TRY(lk_h5_open_set(LK_ERR_DATA, file, name, &set));
-    lk_h5_place(set, place);
-    LK_TRY(get_shape(set, place, &s));
-    LK_TRY(take_shape(place, &s, stats, t));
-    return read_numbers(set, place, &s, s.rank == MAX_RANK, &t->x);
+    LK_TRY(open_rows(source->file, file, name, &t->rows, &r));
+    r->images = r->shape.rank == MAX_RANK;
+    return take_shape(r->place, &r->shape, stats, t);
 }
 
-static lk_status read_labels(hid_t set, const char *place, const shape *s, int32_t ignore_index, lk_table *t)
+static lk_status read_labels(const lk_rows *rows, const records *r, int32_t ignore_index, lk_table *t)
 {
     char where[WHERE_BYTES];
     lk_numbers value = {0};
 
-    if (s->per_record != 1)
-        return LK_FAIL(LK_ERR_DATA, "%s has %zu numbers a record; cross_entropy needs one label", place,
-                       s->per_record);
+    if (r->shape.per_record != 1)
+        return LK_FAIL(LK_ERR_DATA, "%s has %zu numbers a record; cross_entropy needs one label", r->place,
+                       r->shape.per_record);
     t->label = calloc((size_t)t->n, sizeof *t->label);
     LK_TRY_ALLOC(t->label, (size_t)t->n * sizeof *t->label);
-    lk_status status = read_numbers(set, place, s, false, &value);
+    lk_status status = lk_rows_read_all(rows, t->n, 1, &value);
     for (int64_t i = 0; i < t->n && status == LK_OK; i++) {
-        snprintf(where, sizeof where, "%s: record %lld", place, (long long)i);
+        snprintf(where, sizeof where, "%s: record %lld", r->place, (long long)i);
         status = lk_label_check(lk_number(&value, (size_t)i), ignore_index, where, &t->label[i]);
     }
     free(value.at);
     return status;
 }
 
-static lk_status read_targets(hid_t file, const lk_data_spec *spec, bool labels, lk_data_stats *stats, lk_table *t)
+static lk_status take_targets(const lk_data_spec *spec, bool labels, const lk_rows *rows, const records *r,
+                              lk_data_stats *stats, lk_table *t)
 {
-    const char *name = spec->target ? spec->target : "y";
-    char place[LK_H5_PLACE_BYTES];
-    shape s;
-    LK_H5_ID set = H5I_INVALID_HID;
+    const shape *s = &r->shape;
 
-    LK_TRY(lk_h5_open_set(LK_ERR_DATA, file, name, &set));
-    lk_h5_place(set, place);
-    LK_TRY(get_shape(set, place, &s));
-    if ((int64_t)s.dims[0] != t->n)
-        return LK_FAIL(LK_ERR_DATA, "%s has %lld records, the features have %lld", place, (long long)s.dims[0],
+    if ((int64_t)s->dims[0] != t->n)
+        return LK_FAIL(LK_ERR_DATA, "%s has %lld records, the features have %lld", r->place, (long long)s->dims[0],
                        (long long)t->n);
-    if (!stats->target_name) LK_TRY(lk_stats_set_target(stats, name, labels ? 0 : s.per_record));
-    if (labels) return read_labels(set, place, &s, spec->ignore_index, t);
-    if (s.rank > 2) return LK_FAIL(LK_ERR_DATA, "%s has %d dimensions; targets have at most 2", place, s.rank);
-    if (s.per_record != stats->n_targets)
-        return LK_FAIL(LK_ERR_DATA, "%s has %zu numbers a record, training had %zu", place, s.per_record,
+    if (!stats->target_name)
+        LK_TRY(lk_stats_set_target(stats, spec->target ? spec->target : "y", labels ? 0 : s->per_record));
+    if (labels) return read_labels(rows, r, spec->ignore_index, t);
+    if (s->rank > 2) return LK_FAIL(LK_ERR_DATA, "%s has %d dimensions; targets have at most 2", r->place, s->rank);
+    if (s->per_record != stats->n_targets)
+        return LK_FAIL(LK_ERR_DATA, "%s has %zu numbers a record, training had %zu", r->place, s->per_record,
                        stats->n_targets);
-    t->n_targets = s.per_record;
-    return read_numbers(set, place, &s, false, &t->target);
+    t->n_targets = s->per_record;
+    return lk_rows_read_all(rows, t->n, t->n_targets, &t->target);
+}
+
+static lk_status read_targets(const lk_data_spec *spec, const lk_source *source, hid_t file, lk_data_stats *stats,
+                              lk_table *t)
+{
+    lk_rows rows;
+    records *r;
+
+    LK_TRY(open_rows(source->file, file, spec->target ? spec->target : "y", &rows, &r));
+    const lk_status status = take_targets(spec, source->labels, &rows, r, stats, t);
+    lk_rows_close(&rows);
+    return status;
 }
 
 static lk_status read_file(const lk_data_spec *spec, const lk_source *source, lk_data_stats *stats, lk_table *out)
@@ -197,10 +261,11 @@ static lk_status read_file(const lk_data_spec *spec, const lk_source *source, lk
     if (lk_h5_open(LK_ERR_DATA, source->file, &file) != LK_OK)
         return LK_FAIL(LK_ERR_DATA, "%s; paths are relative to the recipe's folder", lk_error_message());
     out->path = source->file;
-    LK_TRY(read_features(file, spec->features ? spec->features : "x", stats, out));
-    return source->want_target ? read_targets(file, spec, source->labels, stats, out) : LK_OK;
+    LK_TRY(read_features(source, file, spec->features ? spec->features : "x", stats, out));
+    return source->want_target ? read_targets(spec, source, file, stats, out) : LK_OK;
 }
 
+/* Its features stay rows to be read: whether they fit into memory is not for it to say. */
 lk_status lk_read_hdf5(const lk_data_spec *spec, const lk_source *source, lk_data_stats *stats, lk_table *out)
 {
     lk_h5_guard_begin(source->file);
