@@ -3,6 +3,7 @@
 #define LK_MODEL_H
 
 #include "engine/base/sample.h"
+#include "engine/model/families.h"
 #include "engine/model/fill.h"
 #include "engine/model/loss.h"
 
@@ -14,44 +15,32 @@ extern "C" {
 
 /* Lists that recipes, help and code share: X(NAME, "recipe word"). */
 #define LK_PRECISION_LIST(X) X(LK_FP32, "fp32") X(LK_BF16, "bf16") X(LK_TF32, "tf32")
-#define LK_MODEL_LIST(X) X(LK_MODEL_MLP, "mlp") X(LK_MODEL_CNN, "cnn")
 #define LK_ACTIVATION_LIST(X)                                                                  \
     X(LK_ACT_RELU, "relu") X(LK_ACT_TANH, "tanh") X(LK_ACT_SIGMOID, "sigmoid")                  \
     X(LK_ACT_GELU, "gelu") X(LK_ACT_GELU_TANH, "gelu_tanh") X(LK_ACT_IDENTITY, "none")
 #define LK_NORM_LIST(X) X(LK_NORM_NONE, "none") X(LK_NORM_BATCH, "batch") X(LK_NORM_LAYER, "layer")
 #define LK_NORM_PLACE_LIST(X) X(LK_NORM_BEFORE, "before") X(LK_NORM_AFTER, "after")
-#define LK_POOL_LIST(X) X(LK_POOL_MAX, "max") X(LK_POOL_AVG, "avg")
 
 typedef enum lk_precision { LK_PRECISION_LIST(LK_WORD_ENUM) } lk_precision;
-typedef enum lk_model_kind { LK_MODEL_LIST(LK_WORD_ENUM) } lk_model_kind;
+typedef enum lk_model_kind {
+#define LK_MODEL_ENUM(id, word) LK_MODEL_##id,
+    LK_NETWORK_LIST(LK_MODEL_ENUM)
+#undef LK_MODEL_ENUM
+} lk_model_kind;
 typedef enum lk_activation { LK_ACTIVATION_LIST(LK_WORD_ENUM) } lk_activation;
 typedef enum lk_norm { LK_NORM_LIST(LK_WORD_ENUM) } lk_norm;
 typedef enum lk_norm_place { LK_NORM_PLACE_LIST(LK_WORD_ENUM) } lk_norm_place;
-typedef enum lk_pool { LK_POOL_LIST(LK_WORD_ENUM) } lk_pool;
 
-enum { LK_MAX_LAYERS = 64 };
-
-/* What a network looks like.  Names of tensors are those of PyTorch's state_dict for
- *   mlp  torchvision.ops.MLP: Sequential of [Linear, norm?, activation, Dropout] and a last Linear
- *   cnn  features: Sequential of [Conv2d, norm?, activation, pool] per entry of channels; flatten (C, H, W);
- *        classifier: Sequential of [Linear, activation, Dropout] per entry of hidden and a last Linear */
 typedef struct lk_network lk_network; /* engine/nn/nn.h */
 
+/* What a network looks like. */
 typedef struct lk_model_spec {
     lk_model_kind kind;
     const lk_network *network;      /* NULL: the one that kind names; else the caller's own, borrowed */
-    int n_layers;                   /* mlp: entries of layers, at least 2: inputs, hidden widths, outputs */
-    int64_t layers[LK_MAX_LAYERS];
-    int64_t image[3];               /* cnn: C, H, W of one sample */
-    int n_channels;                 /* cnn: entries of channels, at least 1 */
-    int64_t channels[LK_MAX_LAYERS];
-    int64_t kernel;                 /* cnn: odd side of each convolution, padding kernel / 2, stride 1 */
-    lk_pool pool;                   /* cnn: 2 x 2, stride 2, after each convolution */
-    int n_hidden;                   /* cnn: entries of hidden, may be 0 */
-    int64_t hidden[LK_MAX_LAYERS];
-    int64_t classes;                /* cnn: outputs */
+    lk_mlp_spec mlp;                /* of the family that is named, engine/model/families.h */
+    lk_cnn_spec cnn;
     lk_activation activation;
-    lk_norm norm;                   /* cnn: none or batch */
+    lk_norm norm;
     lk_norm_place norm_place;       /* relative to the activation */
     double dropout;                 /* in [0, 1) */
     const char *init, *init_bias;   /* of weights and of biases of linear layers and convolutions, in place of the
@@ -75,6 +64,13 @@ typedef struct lk_tensor_info {
 } lk_tensor_info;
 
 typedef struct lk_model lk_model;
+
+/* Fills what the recipe leaves to the data (the sides of images, the number of classes) and checks the rest against the
+ * fields that the data gives; a target field is there whether or not the data has it.  Errors: LK_ERR_USAGE, beginning
+ * with the recipe's key. */
+lk_status lk_model_fit(lk_model_spec *spec, const lk_sample *data);
+/* Nothing is left to the data. */
+bool lk_model_is_complete(const lk_model_spec *spec);
 
 /* Builds the network once to check it and to lay out its tensors: all LK_ROLE_PARAM first, in state_dict order,
  * then the buffers.  Errors: LK_ERR_USAGE, naming the layer. */

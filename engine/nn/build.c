@@ -144,7 +144,7 @@ static lk_status check_spec(const lk_model_spec *spec)
     const double smoothing = spec->loss.label_smoothing;
     if (spec->loss.kind == LK_LOSS_CROSS_ENTROPY && !(smoothing >= 0.0 && smoothing <= 1.0))
         return LK_FAIL(LK_ERR_USAGE, "loss.label_smoothing is %g; it must be between 0 and 1", smoothing);
-    return network->check(spec);
+    return network->check ? network->check(spec) : LK_OK;
 }
 
 lk_status lk_model_new(const lk_model_spec *spec, lk_model **out)

@@ -7,19 +7,35 @@
 
 static lk_status check(const lk_model_spec *spec)
 {
-    if (spec->n_layers < 2 || spec->n_layers > LK_MAX_LAYERS)
+    if (spec->mlp.n_layers < 2 || spec->mlp.n_layers > LK_MAX_LAYERS)
         return LK_FAIL(LK_ERR_USAGE, "model.layers has %d entries: an mlp needs inputs, hidden widths and outputs, 2 "
-                       "to %d entries", spec->n_layers, LK_MAX_LAYERS);
-    for (int i = 0; i < spec->n_layers; i++)
-        if (spec->layers[i] < 1)
+                       "to %d entries", spec->mlp.n_layers, LK_MAX_LAYERS);
+    for (int i = 0; i < spec->mlp.n_layers; i++)
+        if (spec->mlp.layers[i] < 1)
             return LK_FAIL(LK_ERR_USAGE, "model.layers[%d] is %lld; a layer needs at least 1 unit", i,
-                           (long long)spec->layers[i]);
+                           (long long)spec->mlp.layers[i]);
+    return LK_OK;
+}
+
+static lk_status fit(lk_model_spec *spec, const lk_sample *data)
+{
+    const int x = lk_sample_find(data, "x");
+    const long long inputs = x < 0 ? 0 : (long long)lk_field_n_elem(&data->field[x], 1);
+    bool labels;
+    const long long outputs = lk_data_outputs(data, &labels), last = spec->mlp.layers[spec->mlp.n_layers - 1];
+
+    if (spec->mlp.layers[0] != inputs)
+        return LK_FAIL(LK_ERR_USAGE, "model.layers: the first is %lld, but a sample has %lld inputs",
+                       (long long)spec->mlp.layers[0], inputs);
+    if (labels ? last < outputs : last != outputs)
+        return LK_FAIL(LK_ERR_USAGE, "model.layers: the last is %lld, but the data has %lld %s", last, outputs,
+                       labels ? "classes" : "targets a sample");
     return LK_OK;
 }
 
 static void sample(const lk_model_spec *spec, lk_sample *out)
 {
-    lk_sample_add(out, &(lk_field){.name = "x", .dtype = LK_DTYPE_F32, .ndim = 1, .shape = {spec->layers[0]}});
+    lk_sample_add(out, &(lk_field){.name = "x", .dtype = LK_DTYPE_F32, .ndim = 1, .shape = {spec->mlp.layers[0]}});
 }
 
 static lk_status build(lk_builder *builder, const lk_model_spec *spec, const int *in, int *y)
@@ -28,14 +44,14 @@ static lk_status build(lk_builder *builder, const lk_model_spec *spec, const int
     const lk_norm after = spec->norm_place == LK_NORM_AFTER ? spec->norm : LK_NORM_NONE;
     int x = in[0];
 
-    for (int i = 1; i < spec->n_layers - 1; i++) {
-        LK_TRY(lk_layer_linear(builder, NULL, x, &(lk_linear){.n_out = spec->layers[i]}, &x));
+    for (int i = 1; i < spec->mlp.n_layers - 1; i++) {
+        LK_TRY(lk_layer_linear(builder, NULL, x, &(lk_linear){.n_out = spec->mlp.layers[i]}, &x));
         LK_TRY(lk_layer_norm(builder, NULL, before, x, &x));
         LK_TRY(lk_layer_activation(builder, NULL, spec->activation, x, &x));
         LK_TRY(lk_layer_norm(builder, NULL, after, x, &x));
         LK_TRY(lk_layer_dropout(builder, NULL, spec->dropout, x, &x));
     }
-    return lk_layer_linear(builder, NULL, x, &(lk_linear){.n_out = spec->layers[spec->n_layers - 1]}, y);
+    return lk_layer_linear(builder, NULL, x, &(lk_linear){.n_out = spec->mlp.layers[spec->mlp.n_layers - 1]}, y);
 }
 
-const lk_network lk_network_mlp = {.word = "mlp", .check = check, .sample = sample, .build = build};
+const lk_network lk_network_mlp = {.word = "mlp", .fit = fit, .check = check, .sample = sample, .build = build};

@@ -78,7 +78,10 @@ lk_status lk_layer_add(lk_builder *builder, const char *name, int a, int b, int 
 /* A network: one row.  The house's own are in networks.c; a caller's row goes into lk_model_spec.network. */
 struct lk_network {
     const char *word; /* the recipe's */
-    /* The checks of its part of the spec.  Errors: LK_ERR_USAGE naming the recipe's key. */
+    /* lk_model_fit() and lk_model_is_complete(); NULL: nothing is left to the data, and nothing to check. */
+    lk_status (*fit)(lk_model_spec *spec, const lk_sample *data);
+    bool (*is_complete)(const lk_model_spec *spec);
+    /* The checks of its part of the spec; NULL: none.  Errors: LK_ERR_USAGE naming the recipe's key. */
     lk_status (*check)(const lk_model_spec *spec);
     /* Appends the fields that it reads.  A target is the loss's: what fits the output, unless there is one here. */
     void (*sample)(const lk_model_spec *spec, lk_sample *out);

@@ -102,44 +102,30 @@ lk_status job_read_recipe(job *j, const options *opt)
 /* What the model is fitted to: a sample of either part has the same shape. */
 static const lk_dataset *opened(const job *j) { return j->train ? j->train : j->validation; }
 
-static lk_status fit_mlp(const job *j, lk_model_spec *spec)
+/* The fields of the data, and the target's where this data set comes without: a run's statistics know what it was. */
+static lk_sample fields_of(const lk_dataset *data)
 {
-    const int64_t inputs = (int64_t)lk_dataset_n_input(opened(j)), outputs = (int64_t)lk_dataset_n_output(opened(j));
-    const int64_t last = spec->layers[spec->n_layers - 1];
-    const char *where = lk_recipe_where(j->recipe, "model.layers");
+    lk_sample sample = *lk_dataset_sample(data);
+    const int64_t outputs = (int64_t)lk_dataset_n_output(data);
 
-    if (spec->layers[0] != inputs)
-        return LK_FAIL(LK_ERR_USAGE, "%s: model.layers: the first is %lld, but a sample has %lld inputs",
-                       where, (long long)spec->layers[0], (long long)inputs);
-    if (lk_dataset_has_labels(opened(j)) ? last < outputs : last != outputs)
-        return LK_FAIL(LK_ERR_USAGE, "%s: model.layers: the last is %lld, but the data has %lld %s",
-                       where, (long long)last, (long long)outputs,
-                       lk_dataset_has_labels(opened(j)) ? "classes" : "targets a sample");
-    return LK_OK;
+    if (lk_sample_find(&sample, "label") >= 0 || lk_sample_find(&sample, "target") >= 0) return sample;
+    if (lk_dataset_has_labels(data))
+        lk_sample_add(&sample, &(lk_field){.name = "label", .dtype = LK_DTYPE_I32, .target = true, .n_values = outputs});
+    else
+        lk_sample_add(&sample, &(lk_field){.name = "target", .dtype = LK_DTYPE_F32, .ndim = 1, .shape = {outputs},
+                                           .target = true});
+    return sample;
 }
 
-static lk_status fit_cnn(const job *j, lk_model_spec *spec)
+/* A message that begins with a recipe's key gets the place of the key before it. */
+static lk_status blame_key(const job *j, lk_status status)
 {
-    int64_t image[3];
-    const int64_t classes = (int64_t)lk_dataset_n_output(opened(j));
+    const char *message = lk_error_message(), *end = strstr(message, ": ");
+    char key[128];
 
-    lk_dataset_image(opened(j), image);
-    if (image[0] == 0)
-        return LK_FAIL(LK_ERR_USAGE, "%s: model.kind: a cnn needs images, and this data set has none; in HDF5 they are (N, C, H, W), "
-                       "with one channel (N, 1, H, W)",
-                       lk_recipe_where(j->recipe, "model.kind"));
-    if (spec->image[0] == 0) memcpy(spec->image, image, sizeof image);
-    if (memcmp(spec->image, image, sizeof image) != 0)
-        return LK_FAIL(LK_ERR_USAGE, "%s: model.image: the recipe says %lld x %lld x %lld, the data %lld x %lld x %lld",
-                       lk_recipe_where(j->recipe, "model.image"), (long long)spec->image[0],
-                       (long long)spec->image[1], (long long)spec->image[2], (long long)image[0],
-                       (long long)image[1], (long long)image[2]);
-    if (spec->classes == 0) spec->classes = classes;
-    if (lk_dataset_has_labels(opened(j)) ? spec->classes < classes : spec->classes != classes)
-        return LK_FAIL(LK_ERR_USAGE, "%s: model.classes: the recipe says %lld, the data has %lld",
-                       lk_recipe_where(j->recipe, "model.classes"), (long long)spec->classes,
-                       (long long)classes);
-    return LK_OK;
+    if (status != LK_ERR_USAGE || !end || end - message >= (ptrdiff_t)sizeof key) return status;
+    snprintf(key, sizeof key, "%.*s", (int)(end - message), message);
+    return LK_FAIL(status, "%s: %s", lk_recipe_where(j->recipe, key), message);
 }
 
 /* Checked against the data where they are there. */
@@ -147,7 +133,11 @@ lk_status job_make_model(job *j)
 {
     lk_model_spec *spec = &j->whole->model;
 
-    if (opened(j)) LK_TRY(spec->kind == LK_MODEL_CNN ? fit_cnn(j, spec) : fit_mlp(j, spec));
+    if (opened(j)) {
+        const lk_sample data = fields_of(opened(j));
+
+        LK_TRY(blame_key(j, lk_model_fit(spec, &data)));
+    }
     return lk_model_new(spec, &j->model);
 }
 

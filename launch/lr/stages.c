@@ -16,13 +16,6 @@ enum { NAMES_SHOWN = 6 };
 
 /* ------------------------------------------------------------------- weights */
 
-static bool knows_shape(const job *j)
-{
-    const lk_model_spec *spec = &j->whole->model;
-
-    return j->train || spec->kind == LK_MODEL_MLP || (spec->image[0] > 0 && spec->classes > 0);
-}
-
 static void print_frozen_names(const job *j, const lk_trainable *trainable)
 {
     size_t n = 0;
@@ -165,7 +158,7 @@ static void print_length(const lr_curves *c, const stage_span *s)
 static lk_status open_set(job *j, unsigned stage, lk_trainable **out)
 {
     *out = NULL;
-    if (!knows_shape(j)) return LK_OK;
+    if (!j->train && !lk_model_is_complete(&j->whole->model)) return LK_OK;
     if (!j->model) {
         LK_TRY(job_make_model(j));
         LK_TRY(job_check_patterns(j));

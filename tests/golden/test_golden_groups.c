@@ -54,7 +54,7 @@ static lk_optimizer_spec read_spec(const char *kind, const json_t *c)
 
 static void open_run(run *r, const json_t *c)
 {
-    const lk_model_spec spec = {.kind = LK_MODEL_MLP, .n_layers = 3, .layers = {3, 4, 2}};
+    const lk_model_spec spec = {.kind = LK_MODEL_MLP, .mlp = {3, {3, 4, 2}}};
     const lk_engine_options options = {.kind = engine_under_test(), .threads = 1};
     const char *kind = json_string_value(json_object_get(c, "kind"));
 

@@ -44,17 +44,20 @@ static int word(const json_t *spec, const char *key, const char *const *words, s
 #define READ_WORD(spec, key, LIST) word((spec), (key), (const char *const[]){LIST(WORD)}, \
                                         sizeof(const char *const[]){LIST(WORD)} / sizeof(char *))
 
+#define NETWORK_WORD(id, text) #text,
+static const char *const networks[] = {LK_NETWORK_LIST(NETWORK_WORD)};
+
 static lk_model_spec read_spec(const json_t *spec)
 {
     lk_model_spec out = {
-        .kind = (lk_model_kind)READ_WORD(spec, "kind", LK_MODEL_LIST),
+        .kind = (lk_model_kind)word(spec, "kind", networks, sizeof networks / sizeof *networks),
         .norm = (lk_norm)READ_WORD(spec, "norm", LK_NORM_LIST),
         .norm_place = (lk_norm_place)READ_WORD(spec, "norm_place", LK_NORM_PLACE_LIST),
         .activation = (lk_activation)READ_WORD(spec, "activation", LK_ACTIVATION_LIST),
-        .pool = (lk_pool)READ_WORD(spec, "pool", LK_POOL_LIST),
-        .n_layers = 4, .layers = {5, 7, 4, 3},
-        .image = {2, 4, 8}, .n_channels = 2, .channels = {3, 4}, .kernel = 3, .n_hidden = 1, .hidden = {5},
-        .classes = 3,
+        .cnn.pool = (lk_pool)READ_WORD(spec, "pool", LK_POOL_LIST),
+        .mlp = {4, {5, 7, 4, 3}},
+        .cnn.image = {2, 4, 8}, .cnn.n_channels = 2, .cnn.channels = {3, 4}, .cnn.kernel = 3, .cnn.n_hidden = 1, .cnn.hidden = {5},
+        .cnn.classes = 3,
     };
     if (out.kind == LK_MODEL_CNN)
         out.loss = (lk_loss_spec){.kind = LK_LOSS_CROSS_ENTROPY, .label_smoothing = 0.1f, .ignore_index = -100};

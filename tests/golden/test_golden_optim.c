@@ -25,7 +25,7 @@ static float *params, *grads; /* here; calls take what is there */
 
 static void open_model(bool batch_norm)
 {
-    const lk_model_spec spec = {.kind = LK_MODEL_MLP, .n_layers = 3, .layers = {3, 4, 2},
+    const lk_model_spec spec = {.kind = LK_MODEL_MLP, .mlp = {3, {3, 4, 2}},
                                 .norm = batch_norm ? LK_NORM_BATCH : LK_NORM_NONE};
     const lk_engine_options options = {.kind = engine_under_test(), .threads = 1};
 

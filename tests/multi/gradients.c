@@ -28,7 +28,7 @@ static float *engine_floats(size_t n_elem)
 static void set_up(void)
 {
     const lk_model_spec spec = {
-        .kind = LK_MODEL_MLP, .n_layers = 4, .layers = {N_INPUT, 64, 48, 1}, .activation = LK_ACT_RELU,
+        .kind = LK_MODEL_MLP, .mlp = {4, {N_INPUT, 64, 48, 1}}, .activation = LK_ACT_RELU,
         .norm = LK_NORM_BATCH, .norm_place = LK_NORM_BEFORE, .dropout = 0.2,
         .loss = {.kind = LK_LOSS_MSE},
     };

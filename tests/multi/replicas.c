@@ -12,7 +12,7 @@ static float *params;
 static void start_engine(void)
 {
     const lk_model_spec spec = {
-        .kind = LK_MODEL_MLP, .n_layers = 3, .layers = {20, 64, 1}, .activation = LK_ACT_RELU,
+        .kind = LK_MODEL_MLP, .mlp = {3, {20, 64, 1}}, .activation = LK_ACT_RELU,
         .loss = {.kind = LK_LOSS_MSE},
     };
     const lk_engine_options options = {.kind = LK_ENGINE_CPU, .threads = 1};

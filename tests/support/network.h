@@ -24,14 +24,14 @@ typedef struct network {
 
 static inline lk_model_spec mlp_spec(lk_norm norm, lk_norm_place place, double dropout)
 {
-    return (lk_model_spec){.kind = LK_MODEL_MLP, .n_layers = 4, .layers = {5, 16, 12, 2}, .norm = norm,
+    return (lk_model_spec){.kind = LK_MODEL_MLP, .mlp = {4, {5, 16, 12, 2}}, .norm = norm,
                            .norm_place = place, .dropout = dropout, .activation = LK_ACT_TANH};
 }
 
 static inline lk_model_spec cnn_spec(lk_norm norm, lk_pool pool)
 {
-    return (lk_model_spec){.kind = LK_MODEL_CNN, .image = {2, 8, 8}, .n_channels = 2, .channels = {4, 6}, .kernel = 3,
-                           .pool = pool, .n_hidden = 1, .hidden = {10}, .classes = 3, .norm = norm,
+    return (lk_model_spec){.kind = LK_MODEL_CNN, .cnn.image = {2, 8, 8}, .cnn.n_channels = 2, .cnn.channels = {4, 6}, .cnn.kernel = 3,
+                           .cnn.pool = pool, .cnn.n_hidden = 1, .cnn.hidden = {10}, .cnn.classes = 3, .norm = norm,
                            .activation = LK_ACT_GELU, .init = "kaiming_normal",
                            .loss = {.kind = LK_LOSS_CROSS_ENTROPY, .ignore_index = -100}};
 }

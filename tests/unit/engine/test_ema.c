@@ -5,7 +5,7 @@
 
 #include "tests/support/host_mirror.h"
 
-static const lk_model_spec mlp = {.kind = LK_MODEL_MLP, .n_layers = 4, .layers = {3, 5, 4, 2}, .norm = LK_NORM_BATCH};
+static const lk_model_spec mlp = {.kind = LK_MODEL_MLP, .mlp = {4, {3, 5, 4, 2}}, .norm = LK_NORM_BATCH};
 /* ema-pytorch's defaults. */
 static const lk_ema_spec defaults = {.beta = 0.9999, .update_after_step = 100, .update_every = 10, .inv_gamma = 1,
                                      .power = 2.0 / 3};

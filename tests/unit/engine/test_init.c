@@ -10,7 +10,7 @@ enum { IN = 300, OUT = 200, SEED = 42 };
 
 static lk_model_spec spec_of(const char *init)
 {
-    return (lk_model_spec){.kind = LK_MODEL_MLP, .n_layers = 3, .layers = {IN, OUT, 1}, .norm = LK_NORM_BATCH,
+    return (lk_model_spec){.kind = LK_MODEL_MLP, .mlp = {3, {IN, OUT, 1}}, .norm = LK_NORM_BATCH,
                            .init = init};
 }
 
@@ -107,8 +107,8 @@ Test(init, biases_keep_the_layers_default_and_norms_are_neutral)
 
 Test(init, a_convolutions_fans_count_its_kernel)
 {
-    lk_model_spec spec = {.kind = LK_MODEL_CNN, .image = {16, 4, 4}, .n_channels = 1, .channels = {64}, .kernel = 5,
-                          .classes = 2, .init = "kaiming_uniform"};
+    lk_model_spec spec = {.kind = LK_MODEL_CNN, .cnn.image = {16, 4, 4}, .cnn.n_channels = 1, .cnn.channels = {64}, .cnn.kernel = 5,
+                          .cnn.classes = 2, .init = "kaiming_uniform"};
     lk_model *model;
     float *params = first_values(spec, SEED, &model);
     const moments m = moments_of(params, 64 * 16 * 25);
@@ -149,7 +149,7 @@ Test(init, orthogonal_rows_are_at_right_angles)
 /* More rows than columns: the columns are. */
 Test(init, orthogonal_columns_are_where_they_are_fewer)
 {
-    const lk_model_spec spec = {.kind = LK_MODEL_MLP, .n_layers = 2, .layers = {30, 70}, .init = "orthogonal"};
+    const lk_model_spec spec = {.kind = LK_MODEL_MLP, .mlp = {2, {30, 70}}, .init = "orthogonal"};
     lk_model *model;
     float *w = first_values(spec, SEED, &model);
 
@@ -186,9 +186,9 @@ Test(init, sparse_columns_have_as_many_zeros_as_they_are_told)
 
 Test(init, eye_is_the_identity_and_a_tensor_of_other_dimensions_refuses)
 {
-    const lk_model_spec conv = {.kind = LK_MODEL_CNN, .image = {3, 4, 4}, .n_channels = 1, .channels = {5}, .kernel = 3,
-                                .classes = 2, .init = "dirac"};
-    const lk_model_spec square = {.kind = LK_MODEL_MLP, .n_layers = 2, .layers = {3, 2}, .init = "eye"};
+    const lk_model_spec conv = {.kind = LK_MODEL_CNN, .cnn.image = {3, 4, 4}, .cnn.n_channels = 1, .cnn.channels = {5}, .cnn.kernel = 3,
+                                .cnn.classes = 2, .init = "dirac"};
+    const lk_model_spec square = {.kind = LK_MODEL_MLP, .mlp = {2, {3, 2}}, .init = "eye"};
     static const float identity[] = {1, 0, 0, 0, 1, 0};
     lk_model *model;
     float *w = first_values(square, SEED, &model);
@@ -360,9 +360,9 @@ Test(init, values_depend_on_seed_and_name_alone)
 {
     lk_model *a, *b, *c;
     lk_model_spec deeper = spec_of("normal");
-    deeper.n_layers = 4;
-    deeper.layers[2] = OUT;
-    deeper.layers[3] = 1;
+    deeper.mlp.n_layers = 4;
+    deeper.mlp.layers[2] = OUT;
+    deeper.mlp.layers[3] = 1;
     float *pa = first_values(spec_of("normal"), SEED, &a), *pb = first_values(deeper, SEED, &b);
     float *pc = first_values(spec_of("normal"), SEED + 1, &c);
     const size_t n = (size_t)IN * OUT;

@@ -6,14 +6,14 @@
 
 static lk_model_spec mlp_spec(void)
 {
-    return (lk_model_spec){.kind = LK_MODEL_MLP, .n_layers = 4, .layers = {20, 64, 32, 1}, .dropout = 0.2,
+    return (lk_model_spec){.kind = LK_MODEL_MLP, .mlp = {4, {20, 64, 32, 1}}, .dropout = 0.2,
                            .loss = {.kind = LK_LOSS_MSE}};
 }
 
 static lk_model_spec cnn_spec(void)
 {
-    return (lk_model_spec){.kind = LK_MODEL_CNN, .image = {1, 28, 28}, .n_channels = 2, .channels = {8, 16},
-                           .kernel = 3, .n_hidden = 1, .hidden = {32}, .classes = 10,
+    return (lk_model_spec){.kind = LK_MODEL_CNN, .cnn.image = {1, 28, 28}, .cnn.n_channels = 2, .cnn.channels = {8, 16},
+                           .cnn.kernel = 3, .cnn.n_hidden = 1, .cnn.hidden = {32}, .cnn.classes = 10,
                            .loss = {.kind = LK_LOSS_CROSS_ENTROPY, .ignore_index = -100}};
 }
 
@@ -55,7 +55,7 @@ Test(model, an_mlp_norm_sits_before_or_after_the_activation)
 {
     lk_model_spec spec = mlp_spec();
 
-    spec.n_layers = 3;
+    spec.mlp.n_layers = 3;
     spec.norm = LK_NORM_LAYER;
     spec.norm_place = LK_NORM_BEFORE;
     EXPECT_NAMES(spec, "0.weight", "0.bias", "1.weight", "1.bias", "4.weight", "4.bias");
@@ -79,7 +79,7 @@ Test(model, a_cnn_names_features_and_classifier)
     EXPECT_NAMES(spec, "features.0.weight", "features.0.bias", "features.3.weight", "features.3.bias",
                  "classifier.0.weight", "classifier.0.bias", "classifier.3.weight", "classifier.3.bias");
     spec.norm = LK_NORM_BATCH;
-    spec.n_hidden = 0;
+    spec.cnn.n_hidden = 0;
     EXPECT_NAMES(spec, "features.0.weight", "features.1.weight", "features.1.bias", "features.4.weight",
                  "features.5.weight", "features.5.bias", "classifier.0.weight", "classifier.0.bias",
                  "features.1.running_mean", "features.1.running_var", "features.5.running_mean",
@@ -148,25 +148,25 @@ Test(model, a_spec_that_cannot_be_built_names_its_key)
 {
     lk_model_spec spec = mlp_spec();
 
-    spec.n_layers = 1;
+    spec.mlp.n_layers = 1;
     expect_refused(spec, "model.layers");
     spec = mlp_spec();
-    spec.layers[2] = 0;
+    spec.mlp.layers[2] = 0;
     expect_refused(spec, "model.layers[2]");
     spec = mlp_spec();
     spec.dropout = 1.0;
     expect_refused(spec, "model.dropout");
     spec = cnn_spec();
-    spec.kernel = 4;
+    spec.cnn.kernel = 4;
     expect_refused(spec, "model.kernel");
     spec = cnn_spec();
     spec.norm = LK_NORM_LAYER;
     expect_refused(spec, "model.norm");
     spec = cnn_spec();
-    spec.image[1] = 0;
+    spec.cnn.image[1] = 0;
     expect_refused(spec, "model.image");
     spec = cnn_spec();
-    spec.classes = 0;
+    spec.cnn.classes = 0;
     expect_refused(spec, "model.classes");
     spec = cnn_spec();
     spec.loss.label_smoothing = 1.5f;
@@ -177,11 +177,11 @@ Test(model, an_image_too_small_for_its_pools_is_told_how_many_it_allows)
 {
     lk_model_spec spec = cnn_spec();
 
-    spec.n_channels = 5; /* 28, 14, 7, 3, 1: the fifth has nothing to pool */
-    for (int i = 0; i < 5; i++) spec.channels[i] = 4;
+    spec.cnn.n_channels = 5; /* 28, 14, 7, 3, 1: the fifth has nothing to pool */
+    for (int i = 0; i < 5; i++) spec.cnn.channels[i] = 4;
     expect_refused(spec, "model.channels[4]");
     cr_expect(strstr(lk_error_message(), "at most 4"), "message: %s", lk_error_message());
-    spec.n_channels = 4;
+    spec.cnn.n_channels = 4;
     lk_model *model = make(spec);
     lk_model_free(&model);
 }

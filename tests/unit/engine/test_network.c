@@ -44,7 +44,7 @@ static double product(const float *a, const float *b, size_t n)
 
 static void expect_slopes(const char *name, lk_model_spec spec)
 {
-    const bool kinked = spec.kind == LK_MODEL_CNN && spec.pool == LK_POOL_MAX;
+    const bool kinked = spec.kind == LK_MODEL_CNN && spec.cnn.pool == LK_POOL_MAX;
     const double step = kinked ? KINKED_STEP : SMOOTH_STEP;
     network net = network_new(spec, LK_FP32, LANE);
     const size_t n_trainable = lk_model_n_params(net.model);

@@ -5,7 +5,7 @@
 
 #include "tests/support/host_mirror.h"
 
-static const lk_model_spec mlp = {.kind = LK_MODEL_MLP, .n_layers = 3, .layers = {3, 5, 2}, .norm = LK_NORM_BATCH};
+static const lk_model_spec mlp = {.kind = LK_MODEL_MLP, .mlp = {3, {3, 5, 2}}, .norm = LK_NORM_BATCH};
 static const lk_optimizer_spec sgd = {.kind = LK_SGD, .lr = 0.1};
 static const lk_optimizer_spec adam = {.kind = LK_ADAM, .lr = 0.1, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8};
 

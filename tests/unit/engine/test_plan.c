@@ -11,15 +11,15 @@ static const struct network {
     const char *name;
     lk_model_spec spec;
 } networks[] = {
-    {"mlp", {.kind = LK_MODEL_MLP, .n_layers = 5, .layers = {20, 64, 48, 32, 1}, .dropout = 0.2}},
-    {"mlp with batch norm", {.kind = LK_MODEL_MLP, .n_layers = 4, .layers = {20, 64, 32, 3}, .norm = LK_NORM_BATCH,
+    {"mlp", {.kind = LK_MODEL_MLP, .mlp = {5, {20, 64, 48, 32, 1}}, .dropout = 0.2}},
+    {"mlp with batch norm", {.kind = LK_MODEL_MLP, .mlp = {4, {20, 64, 32, 3}}, .norm = LK_NORM_BATCH,
                              .dropout = 0.5, .loss = {.kind = LK_LOSS_CROSS_ENTROPY}}},
-    {"mlp with layer norm after", {.kind = LK_MODEL_MLP, .n_layers = 4, .layers = {20, 64, 32, 3},
+    {"mlp with layer norm after", {.kind = LK_MODEL_MLP, .mlp = {4, {20, 64, 32, 3}},
                                    .norm = LK_NORM_LAYER, .norm_place = LK_NORM_AFTER, .activation = LK_ACT_GELU}},
-    {"cnn", {.kind = LK_MODEL_CNN, .image = {1, 28, 28}, .n_channels = 2, .channels = {8, 16}, .kernel = 3,
-             .n_hidden = 1, .hidden = {32}, .classes = 10, .loss = {.kind = LK_LOSS_CROSS_ENTROPY}}},
-    {"cnn with batch norm", {.kind = LK_MODEL_CNN, .image = {3, 16, 16}, .n_channels = 3, .channels = {8, 16, 8},
-                             .kernel = 3, .pool = LK_POOL_AVG, .classes = 10, .norm = LK_NORM_BATCH,
+    {"cnn", {.kind = LK_MODEL_CNN, .cnn.image = {1, 28, 28}, .cnn.n_channels = 2, .cnn.channels = {8, 16}, .cnn.kernel = 3,
+             .cnn.n_hidden = 1, .cnn.hidden = {32}, .cnn.classes = 10, .loss = {.kind = LK_LOSS_CROSS_ENTROPY}}},
+    {"cnn with batch norm", {.kind = LK_MODEL_CNN, .cnn.image = {3, 16, 16}, .cnn.n_channels = 3, .cnn.channels = {8, 16, 8},
+                             .cnn.kernel = 3, .cnn.pool = LK_POOL_AVG, .cnn.classes = 10, .norm = LK_NORM_BATCH,
                              .loss = {.kind = LK_LOSS_CROSS_ENTROPY}}},
 };
 enum { N_NETWORKS = sizeof networks / sizeof *networks, LANE = 16 };
@@ -148,7 +148,7 @@ Test(plan, training_arenas_are_within_a_tenth_of_the_least_possible)
 /* Liveness leaves no choice here: two activations of the widest layers, and no more, live at once. */
 Test(plan, a_forward_chain_needs_two_activations)
 {
-    const lk_model_spec chain = {.kind = LK_MODEL_MLP, .n_layers = 9, .layers = {64, 64, 64, 64, 64, 64, 64, 64, 64}};
+    const lk_model_spec chain = {.kind = LK_MODEL_MLP, .mlp = {9, {64, 64, 64, 64, 64, 64, 64, 64, 64}}};
     lk_plan plan;
     lk_model *model = make(&chain, LK_PREDICT, LK_FP32, &plan);
     const size_t two = 2 * LANE * 64 * sizeof(float);

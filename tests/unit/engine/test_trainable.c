@@ -5,7 +5,7 @@
 #include "engine/model/trainable.h"
 
 /* 0.weight 0.bias | 1.weight 1.bias (norm) | 4.weight 4.bias | 5.weight 5.bias (norm) | 8.weight 8.bias | buffers */
-static const lk_model_spec mlp = {.kind = LK_MODEL_MLP, .n_layers = 4, .layers = {5, 20, 12, 2},
+static const lk_model_spec mlp = {.kind = LK_MODEL_MLP, .mlp = {4, {5, 20, 12, 2}},
                                   .norm = LK_NORM_BATCH};
 enum { MOST_TENSORS = 32 };
 

@@ -1,0 +1,58 @@
+/*
+ * The networks of this build and what a recipe says of them: one line in the list, one struct a family, and the keys that
+ * fill it.
+ *
+ * Keys are X("key", TYPE(member, ...), RULE, ...); what types and rules mean says io/recipe/keys.h, which alone expands
+ * them, so the engine itself reads no recipes.  ONLY names the networks that take a key.
+ */
+#ifndef LK_FAMILIES_H
+#define LK_FAMILIES_H
+
+#include "engine/base/base.h"
+
+/* The one list of networks, X(ID, word): makes LK_MODEL_ID, the recipe's word, and lk_network_WORD in nn/. */
+#define LK_NETWORK_LIST(X) X(MLP, mlp) X(CNN, cnn)
+
+enum { LK_MAX_LAYERS = 64 };
+
+#define LK_POOL_LIST(X) X(LK_POOL_MAX, "max") X(LK_POOL_AVG, "avg")
+typedef enum lk_pool { LK_POOL_LIST(LK_WORD_ENUM) } lk_pool;
+
+/* torchvision.ops.MLP: Sequential of [Linear, norm?, activation, Dropout] and a last Linear. */
+typedef struct lk_mlp_spec {
+    int n_layers;          /* at least 2 */
+    int64_t layers[LK_MAX_LAYERS]; /* inputs, hidden widths, outputs */
+} lk_mlp_spec;
+
+#define LK_MLP_KEYS(X)                                                                                               \
+    X("layers", WHOLES(model.mlp.layers, model.mlp.n_layers, 2), A_SIZE, NEEDED, ONLY("mlp"),                        \
+      HELP("widths: [inputs, hidden ..., outputs]"))
+
+/* features: Sequential of [Conv2d, norm?, activation, pool] per entry of channels; flatten (C, H, W); classifier:
+ * Sequential of [Linear, activation, Dropout] per entry of hidden and a last Linear.  Norms are none or batch. */
+typedef struct lk_cnn_spec {
+    int64_t image[3];      /* C, H, W of one sample */
+    int n_channels;        /* at least 1 */
+    int64_t channels[LK_MAX_LAYERS];
+    int64_t kernel;        /* odd side of each convolution, padding kernel / 2, stride 1 */
+    lk_pool pool;          /* 2 x 2, stride 2, after each convolution */
+    int n_hidden;          /* may be 0 */
+    int64_t hidden[LK_MAX_LAYERS];
+    int64_t classes;       /* outputs */
+} lk_cnn_spec;
+
+#define LK_CNN_KEYS(X)                                                                                               \
+    X("image", FIXED(model.cnn.image, int64_t, whole_entry, 3), A_SIZE, ONLY("cnn"), DERIVED("the data's"),          \
+      HELP("[C, H, W]"))                                                                                             \
+    X("channels", WHOLES(model.cnn.channels, model.cnn.n_channels, 1), A_SIZE, NEEDED, ONLY("cnn"),                  \
+      HELP("of each convolution, which a norm, the activation and a 2 x 2 pool follow"))                             \
+    X("kernel", WHOLE(model.cnn.kernel), A_SIZE, DEFAULT("3"), ONLY("cnn"), HELP("its height and width"))            \
+    X("pool", WORD(model.cnn.pool, pool_words), DEFAULT("max"), ONLY("cnn"), HELP("the kind of the pools"))          \
+    X("hidden", WHOLES(model.cnn.hidden, model.cnn.n_hidden, 0), A_SIZE, ONLY("cnn"),                                \
+      HELP("widths of linear layers behind the last pool"))                                                          \
+    X("classes", WHOLE(model.cnn.classes), FROM_TO(0, 1 << 30), DEFAULT("0"), DERIVED("the data's"), ONLY("cnn"),    \
+      HELP("outputs"))
+
+#define LK_FAMILY_KEYS(X) LK_MLP_KEYS(X) LK_CNN_KEYS(X)
+
+#endif
