@@ -98,6 +98,7 @@ enum { LK_MOST_GROUPS = 16 }; /* as dist's LK_MAX_GROUPS, which launch/ holds it
 
 /* A recipe: every section with its defaults filled in.  Field names are the recipe's keys where they are plain. */
 typedef struct lk_recipe lk_recipe;
+typedef struct lk_recipe_lines lk_recipe_lines;
 struct lk_recipe {
     struct { char *name; uint64_t seed; char *dir; } run;         /* dir default runs/NAME */
     struct { lk_engine_kind kind; lk_precision precision; int threads; } engine;
@@ -142,6 +143,7 @@ struct lk_recipe {
     lk_recipe **stages; /* (n_stages), each a whole recipe with its stage's keys; the first is this one */
     char *text;   /* the recipe with its overrides and absolute paths, without defaults, as YAML: what checkpoints keep */
     char *path;   /* the file it came from */
+    lk_recipe_lines *lines; /* where its keys were written, for lk_recipe_where() */
     char *notes;  /* what the person who wrote it should be told, a line each; NULL: nothing */
 };
 
@@ -167,17 +169,17 @@ bool lk_words_select(const lk_words *patterns, const char *name);
 double lk_recipe_momentum(const lk_recipe *recipe);
 /* Group of a tensor in this stage's recipe: the one whose params select it, else 0.  Errors: LK_ERR_USAGE (two do). */
 lk_status lk_recipe_group(const lk_recipe *recipe, const char *name, unsigned *group);
-/* Every pattern of freeze, unfreeze and params must match one of the names.  Errors: LK_ERR_USAGE with line, pattern and near
- * names. */
-lk_status lk_recipe_check_patterns(const lk_recipe *recipe, const char *const *names, size_t n);
+/* Every pattern of freeze, unfreeze and params must match one of the first n_params of the names, which are those that can
+ * train.  Errors: LK_ERR_USAGE with line, pattern and near names. */
+lk_status lk_recipe_check_patterns(const lk_recipe *recipe, const char *const *names, size_t n_params, size_t n);
 /* Tells of a key, the keys of a section, or (path NULL) the sections.  Errors: LK_ERR_USAGE (no such key). */
 lk_status lk_recipe_help(FILE *stream, const char *path);
 /* The path of a key of this name ("batch": train.batch), or of what other trainers call so ("batch_size"). */
 bool      lk_recipe_find_key(const char *name, char *out, size_t nbytes);
 /* The reference of all keys, in Markdown. */
 void      lk_recipe_reference(FILE *stream);
-/* "recipe.yaml:12", where its file holds a key ("train.batch"), or the file alone: for messages of later checks.  Valid
- * until this thread's next call. */
+/* "recipe.yaml:12", where its file holds a key ("train.batch"), the override that set it, or the file alone: for messages
+ * of later checks.  Valid as long as the recipe. */
 const char *lk_recipe_where(const lk_recipe *recipe, const char *key);
 
 /* --------------------------------------------------------------------- data */

@@ -19,7 +19,7 @@ enum { MOST_NAMES = 64, LIST_BYTES = 1024 };
 /* Names that could have been meant. */
 typedef struct names { const char *name[MOST_NAMES]; size_t n; } names;
 
-typedef struct check { lk_yaml *yaml; lk_recipe_lines *places; } check;
+typedef struct check { lk_yaml *yaml; lk_recipe_lines **lines; } check;
 
 static lk_status check_value(check *c, const char *path, const cyaml_schema_value_t *value, const lk_rule *rule,
                              int node);
@@ -241,21 +241,6 @@ static lk_status check_list(check *c, const char *path, const cyaml_schema_value
 
 /* ---------------------------------------------------------------- sections */
 
-static lk_status keep_place(check *c, const char *path, int node)
-{
-    const int line = lk_yaml_line(c->yaml, node);
-    lk_recipe_lines *all = c->places;
-
-    if (!line) return LK_OK;
-    lk_recipe_line *place = realloc(all->place, (all->n + 1) * sizeof *place);
-    LK_TRY_ALLOC(place, (all->n + 1) * sizeof *place);
-    all->place = place;
-    place[all->n] = (lk_recipe_line){.path = strdup(path), .line = line};
-    LK_TRY_ALLOC(place[all->n].path, strlen(path) + 1);
-    all->n++;
-    return LK_OK;
-}
-
 /* In a section that the schema has no path for (a schedule in a schedule) only its own keys can be meant. */
 static lk_status fail_unknown(check *c, const char *path, const cyaml_schema_field_t *fields, const lk_rule *rules,
                               int node, const char *key)
@@ -312,9 +297,10 @@ static lk_status check_pair(check *c, const char *prefix, const cyaml_schema_fie
     if (!lk_rule_takes(&rules[row], kind))
         return lk_yaml_fail(c->yaml, pair.value, path, "kind %s does not take it: it is for %s", kind,
                             list_kinds(rules[row].only, list));
-    /* What a stage says stands under the section's key, or under one without a line: the value tells where. */
-    const bool value_tells = lk_yaml_text(c->yaml, pair.value) || !lk_yaml_line(c->yaml, pair.key);
-    LK_TRY(keep_place(c, path, value_tells ? pair.value : pair.key));
+    /* What a stage or an override says stands under the section's key: the value tells where. */
+    const bool value_tells = lk_yaml_text(c->yaml, pair.value) || lk_yaml_override(c->yaml, pair.value) ||
+                             !lk_yaml_line(c->yaml, pair.key);
+    LK_TRY(lk_recipe_keep_line(c->lines, c->yaml, path, value_tells ? pair.value : pair.key));
     return check_value(c, path, &fields[row].value, &rules[row], pair.value);
 }
 
@@ -377,8 +363,8 @@ static lk_status check_value(check *c, const char *path, const cyaml_schema_valu
     }
 }
 
-lk_status lk_recipe_check(lk_yaml *yaml, lk_recipe_lines *places)
+lk_status lk_recipe_check(lk_yaml *yaml, lk_recipe_lines **lines)
 {
-    check c = {.yaml = yaml, .places = places};
+    check c = {.yaml = yaml, .lines = lines};
     return check_section(&c, "", lk_recipe_fields, lk_recipe_rules, 1);
 }

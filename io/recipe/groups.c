@@ -33,23 +33,15 @@ static bool is_one_of(const char *const *words, size_t n, const char *word)
 static bool is_scheduler(const char *key) { return is_one_of(schedulers, sizeof schedulers / sizeof *schedulers, key); }
 static bool is_common(const char *key) { return is_one_of(common_keys, sizeof common_keys / sizeof *common_keys, key); }
 
-static size_t length_of(const yaml_node_t *list)
-{
-    return (size_t)(list->data.sequence.items.top - list->data.sequence.items.start);
-}
+const lk_named_list lk_recipe_groups = {
+    .path = "optimizer.groups", .one = "group", .many = "groups", .unnamed = "", .first = 1};
 
-static int group_node(lk_yaml *yaml, unsigned i)
+void lk_recipe_group_key(const char *group_path, char out[LK_RECIPE_PATH_BYTES])
 {
-    return node_of(yaml, lk_yaml_at(yaml, "optimizer.groups"))->data.sequence.items.start[i];
-}
+    char first[LK_RECIPE_PATH_BYTES];
 
-static const char *name_of(lk_yaml *yaml, unsigned i, char text[LK_RECIPE_PATH_BYTES])
-{
-    const char *given = lk_yaml_text(yaml, lk_yaml_get(yaml, group_node(yaml, i), "name"));
-
-    if (given) return given;
-    snprintf(text, LK_RECIPE_PATH_BYTES, "%u", i + 1);
-    return text;
+    snprintf(first, sizeof first, "%.*s", (int)strcspn(group_path, "."), group_path);
+    snprintf(out, LK_RECIPE_PATH_BYTES, "%s%s", is_scheduler(first) ? "" : "optimizer.", group_path);
 }
 
 static lk_status check_key(lk_yaml *yaml, unsigned i, const yaml_node_pair_t *pair)
@@ -76,8 +68,8 @@ static lk_status check_key(lk_yaml *yaml, unsigned i, const yaml_node_pair_t *pa
 
 static lk_status check_group(lk_yaml *yaml, unsigned i)
 {
-    const int group = group_node(yaml, i);
-    char path[LK_RECIPE_PATH_BYTES], a[LK_RECIPE_PATH_BYTES], b[LK_RECIPE_PATH_BYTES];
+    const int group = lk_named_item(yaml, &lk_recipe_groups, i);
+    char path[LK_RECIPE_PATH_BYTES];
 
     snprintf(path, sizeof path, "optimizer.groups[%u]", i);
     if (node_of(yaml, group)->type != YAML_MAPPING_NODE)
@@ -87,9 +79,6 @@ static lk_status check_group(lk_yaml *yaml, unsigned i)
         LK_TRY(check_key(yaml, i, pair));
     if (!lk_yaml_get(yaml, group, "params"))
         return lk_yaml_fail(yaml, group, path, "params is missing: patterns of the tensor names in the group");
-    for (unsigned k = 0; k < i; k++)
-        if (strcmp(name_of(yaml, i, a), name_of(yaml, k, b)) == 0)
-            return lk_yaml_fail(yaml, group, path, "two groups are called `%s`", name_of(yaml, i, a));
     return LK_OK;
 }
 
@@ -102,25 +91,23 @@ lk_status lk_recipe_count_groups(lk_yaml *yaml, unsigned *n)
     if (!list) return LK_OK;
     if (node_of(yaml, list)->type != YAML_SEQUENCE_NODE)
         return lk_yaml_fail(yaml, list, "optimizer.groups", "expected a list of groups, [{params: [...], lr: ...}, ...]");
-    const size_t length = length_of(node_of(yaml, list));
+    const unsigned length = lk_named_count(yaml, &lk_recipe_groups);
     if (length + 1 > LK_MOST_GROUPS)
-        return lk_yaml_fail(yaml, list, "optimizer.groups", "%zu groups and the rest are more than %d", length, LK_MOST_GROUPS);
+        return lk_yaml_fail(yaml, list, "optimizer.groups", "%u groups and the rest are more than %d", length,
+                            LK_MOST_GROUPS);
     for (unsigned i = 0; i < length; i++) LK_TRY(check_group(yaml, i));
-    *n = (unsigned)length + 1;
-    return LK_OK;
+    *n = length + 1;
+    return lk_named_check(yaml, &lk_recipe_groups);
 }
 
 lk_status lk_recipe_take_group(lk_yaml *yaml, unsigned g, char **name)
 {
-    char text[LK_RECIPE_PATH_BYTES];
-
     *name = NULL;
     if (!lk_yaml_at(yaml, "optimizer.groups")) return LK_OK;
     if (g > 0) {
-        const int group = group_node(yaml, g - 1);
+        const int group = lk_named_item(yaml, &lk_recipe_groups, g - 1);
 
-        *name = strdup(name_of(yaml, g - 1, text));
-        LK_TRY_ALLOC(*name, strlen(name_of(yaml, g - 1, text)) + 1);
+        LK_TRY(lk_named_copy_name(yaml, &lk_recipe_groups, g - 1, name));
         for (size_t i = 0; i < sizeof schedulers / sizeof *schedulers; i++) {
             const int scheduler = lk_yaml_get(yaml, group, schedulers[i]);
 
@@ -131,19 +118,5 @@ lk_status lk_recipe_take_group(lk_yaml *yaml, unsigned g, char **name)
         LK_TRY(lk_recipe_merge(yaml, "optimizer", group));
     }
     lk_yaml_remove(yaml, lk_yaml_at(yaml, "optimizer"), "groups");
-    return LK_OK;
-}
-
-lk_status lk_recipe_group(const lk_recipe *recipe, const char *name, unsigned *group)
-{
-    *group = 0;
-    for (unsigned g = 1; g < recipe->n_groups; g++) {
-        if (!lk_words_select(&recipe->groups[g]->params, name)) continue;
-        if (*group)
-            return LK_FAIL(LK_ERR_USAGE, "%s: optimizer.groups: %s is in two groups, %s and %s; exclude it from one with a pattern "
-                           "that begins with !", lk_recipe_where(recipe->groups[g], "optimizer.params"), name,
-                           recipe->groups[*group]->group, recipe->groups[g]->group);
-        *group = g;
-    }
     return LK_OK;
 }

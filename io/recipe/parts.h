@@ -2,11 +2,11 @@
  * What the files of the recipe share.  A recipe goes through them in this order:
  *
  *   yaml.c             text -> a libyaml document whose nodes know the line or the override they come from
- *   aliases.c          keys that have been renamed
- *   override.c         "a.b=value" into the document; names of files made absolute
+ *   resolve.c          null keys out, old words renamed (aliases.c), names of files made absolute
+ *   override.c         "a.b=value" into the document
  *   stages.c           one of the recipe's stages merged into the sections
- *   groups.c           the same for one of the optimizer's parameter groups
- *   check.c            the document against the schema: keys, types, words, ranges
+ *   groups.c           the same for one of the optimizer's parameter groups; both are lists of names, named_list.c
+ *   check.c            the document against the schema: keys, types, words, ranges; near words from suggest.c
  *   fill.c             defaults into the document; checks between keys
  *   schedule.c         the same for the section `scheduler`, whose keys are there too
  *   transforms.c       the same for data.transforms and data.validation_transforms
@@ -100,6 +100,8 @@ lk_status lk_yaml_rewrite(lk_yaml *yaml, int node, const char *text);
 lk_status lk_yaml_copy(lk_yaml *yaml, const lk_yaml *from, int node, int *out);
 /* The document as text; release with free(). */
 lk_status lk_yaml_emit(const lk_yaml *yaml, char **out);
+/* The override a node comes from, NULL if none. */
+const char *lk_yaml_override(const lk_yaml *yaml, int node);
 /* Line of a node in the file, 0 if it does not come from there. */
 int lk_yaml_line(const lk_yaml *yaml, int node);
 /* Fails with "FILE:LINE: PATH: ..." or "OVERRIDE: ...", whichever the node comes from. */
@@ -129,19 +131,40 @@ lk_status lk_recipe_take_group(lk_yaml *yaml, unsigned g, char **name);
 /* The keys of a mapping over those of a section, which is made where it is missing. */
 lk_status lk_recipe_merge(lk_yaml *yaml, const char *section, int named);
 
-/* An override of a key in one stage, "stages.NAME.key" (NAME may be a number from 0): the path of the key in the
- * sections, and the mapping that it starts from.  *mapping is 0 when `path` is none of these. */
-lk_status lk_recipe_stage_path(lk_yaml *yaml, const char *override, const char *path, int *mapping,
-                               char section_path[LK_RECIPE_PATH_BYTES]);
+/* Lists of sections with names. */
+typedef struct lk_named_list {
+    const char *path, *one, *many; /* "stages", "stage", "stages" */
+    const char *unnamed;           /* what is before the number of one without a name */
+    unsigned first;                /* the number of the first */
+} lk_named_list;
+extern const lk_named_list lk_recipe_stages, lk_recipe_groups;
+
+unsigned    lk_named_count(lk_yaml *yaml, const lk_named_list *list); /* 0: not a list, too */
+int         lk_named_item(lk_yaml *yaml, const lk_named_list *list, unsigned i);
+const char *lk_named_name(lk_yaml *yaml, const lk_named_list *list, unsigned i, char text[LK_RECIPE_PATH_BYTES]);
+lk_status   lk_named_copy_name(lk_yaml *yaml, const lk_named_list *list, unsigned i, char **out);
+/* No two are called alike. */
+lk_status   lk_named_check(lk_yaml *yaml, const lk_named_list *list);
+/* An override "LIST.NAME.key" (NAME may be a number from 0): the mapping of that name, and the key in it.  *mapping is
+ * 0 when `path` is none of these. */
+lk_status lk_named_path(lk_yaml *yaml, const lk_named_list *list, const char *override, const char *path, int *mapping,
+                        const char **rest);
+/* The path in the sections of what a stage, or a group, calls `path`. */
+void lk_recipe_stage_key(const char *path, char out[LK_RECIPE_PATH_BYTES]);
+void lk_recipe_group_key(const char *path, char out[LK_RECIPE_PATH_BYTES]);
 /* After an override of a section's key: stages that name the same key get the value too. */
 void lk_recipe_override_stages(lk_yaml *yaml, const char *section_path, int value);
 
-/* Where the file has its keys, for lk_recipe_where(). */
-typedef struct lk_recipe_line { char *path; int line; } lk_recipe_line;
-typedef struct lk_recipe_lines { lk_recipe_line *place; size_t n; } lk_recipe_lines;
+/* Where keys were written, for lk_recipe_where(). */
+typedef struct lk_recipe_line { char *path, *where; } lk_recipe_line;
+struct lk_recipe_lines { lk_recipe_line *line; size_t n; };
+/* Notes that the key at `path` has the value `node`; nothing where it comes from neither file nor override.  *lines is
+ * made when it is NULL. */
+lk_status lk_recipe_keep_line(lk_recipe_lines **lines, const lk_yaml *yaml, const char *path, int node);
+void      lk_recipe_free_lines(lk_recipe_lines **lines);
 
-/* Checks the document, spells booleans as true and false, and notes the places of keys. */
-lk_status lk_recipe_check(lk_yaml *yaml, lk_recipe_lines *places);
+/* Checks the document, spells booleans as true and false, and notes where keys are. */
+lk_status lk_recipe_check(lk_yaml *yaml, lk_recipe_lines **lines);
 /* The same two for the schedule at `path`, before the rest. */
 lk_status lk_recipe_fill_schedule(lk_yaml *yaml, const char *path);
 /* Lists of transforms: order, and the evaluation's where it is left to the training's. */

@@ -13,25 +13,11 @@
 #include "io/file/files.h"
 #include "io/recipe/parts.h"
 
-enum { MOST_WHERE_BYTES = 4096 };
 enum { FAIL_BYTES = 1024 };
 
-/* A recipe and where its file has the keys.  libcyaml fills the first member. */
-typedef struct loaded {
-    lk_recipe recipe;
-    lk_recipe_lines places;  /* owned */
-} loaded;
-
-static const cyaml_schema_value_t top = {
-    .type = CYAML_MAPPING, .flags = CYAML_FLAG_POINTER, .data_size = sizeof(loaded), .mapping = {lk_recipe_fields}};
+static const cyaml_schema_value_t top = {.type = CYAML_MAPPING, .flags = CYAML_FLAG_POINTER,
+                                         .data_size = sizeof(lk_recipe), .mapping = {lk_recipe_fields}};
 static const cyaml_config_t config = {.mem_fn = cyaml_mem, .log_level = CYAML_LOG_ERROR};
-
-static void free_places(lk_recipe_lines *places)
-{
-    for (size_t i = 0; i < places->n; i++) free(places->place[i].path);
-    free(places->place);
-    *places = (lk_recipe_lines){0};
-}
 
 void lk_recipe_free(lk_recipe **recipe)
 {
@@ -45,22 +31,9 @@ void lk_recipe_free(lk_recipe **recipe)
     free((*recipe)->text);
     free((*recipe)->notes);
     free((*recipe)->path);
-    free_places(&((loaded *)*recipe)->places);
+    lk_recipe_free_lines(&(*recipe)->lines);
     cyaml_free(&config, &top, *recipe, 0);
     *recipe = NULL;
-}
-
-const char *lk_recipe_where(const lk_recipe *recipe, const char *key)
-{
-    static _Thread_local char text[MOST_WHERE_BYTES];
-    const lk_recipe_lines *places = &((const loaded *)recipe)->places;
-
-    for (size_t i = 0; i < places->n; i++)
-        if (strcmp(places->place[i].path, key) == 0) {
-            snprintf(text, sizeof text, "%s:%d", recipe->path, places->place[i].line);
-            return text;
-        }
-    return recipe->path;
 }
 
 /* What the schema does not fill: whether optional sections are there, and borrowed views. */
@@ -107,8 +80,8 @@ static void complete_data(lk_data_spec *data, int32_t ignore_index)
     data->validation_labels = data->validation_labels_files.n ? data->validation_labels_files.word[0] : NULL;
 }
 
-/* places move into the recipe. */
-static lk_status load(lk_yaml *yaml, char **text, const char *path, lk_recipe_lines *places, lk_recipe **out)
+/* text and lines move into the recipe. */
+static lk_status load(lk_yaml *yaml, char **text, const char *path, lk_recipe_lines **lines, lk_recipe **out)
 {
     char *full;
     cyaml_data_t *data = NULL;
@@ -120,8 +93,8 @@ static lk_status load(lk_yaml *yaml, char **text, const char *path, lk_recipe_li
         return LK_FAIL(LK_ERR_SYSTEM, "%s: libcyaml cannot load what was checked: %s", path, cyaml_strerror(error));
 
     *out = data;
-    ((loaded *)data)->places = *places;
-    *places = (lk_recipe_lines){0};
+    (*out)->lines = *lines;
+    *lines = NULL;
     (*out)->text = *text;
     *text = NULL;
     complete(yaml, *out);
@@ -158,7 +131,7 @@ typedef struct pass {
     unsigned stage, n_stages, group, n_groups;
     char *stage_name, *group_name; /* owned */
     char *text;                    /* owned: what is kept */
-    lk_recipe_lines places;        /* owned */
+    lk_recipe_lines *lines;        /* owned */
 } pass;
 
 /* The text is kept as it was before stage and group went; else after the check, which spells truth alike. */
@@ -173,10 +146,10 @@ static lk_status build(lk_yaml *yaml, pass *p, lk_recipe **out)
     LK_TRY(lk_recipe_take_stage(yaml, p->stage, &p->stage_name));
     LK_TRY(lk_recipe_count_groups(yaml, &p->n_groups));
     LK_TRY(lk_recipe_take_group(yaml, p->group, &p->group_name));
-    LK_TRY(lk_recipe_check(yaml, &p->places));
+    LK_TRY(lk_recipe_check(yaml, &p->lines));
     if (!p->text) LK_TRY(lk_yaml_emit(yaml, &p->text));
     LK_TRY(lk_recipe_fill(yaml));
-    LK_TRY(load(yaml, &p->text, p->path, &p->places, out));
+    LK_TRY(load(yaml, &p->text, p->path, &p->lines, out));
     (*out)->stage = p->stage_name;
     (*out)->group = p->group_name;
     (*out)->notes = yaml->notes;
@@ -198,7 +171,7 @@ static lk_status parse_part(const source *from, unsigned stage, unsigned group, 
     if (status == LK_OK) status = build(&yaml, &p, out);
     if (status != LK_OK) lk_recipe_free(out);
     lk_yaml_close(&yaml);
-    free_places(&p.places);
+    lk_recipe_free_lines(&p.lines);
     free(p.text);
     free(p.stage_name);
     free(p.group_name);

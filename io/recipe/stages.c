@@ -10,7 +10,6 @@
  *
  * An override of a section's key on the command line is for the whole run: it also replaces what stages say there.
  */
-#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,7 +39,7 @@ static bool is_section(const char *key)
 }
 
 /* "epochs" -> "train.epochs", "optimizer.lr" -> itself. */
-static void to_section_path(const char *stage_path, char out[LK_RECIPE_PATH_BYTES])
+void lk_recipe_stage_key(const char *stage_path, char out[LK_RECIPE_PATH_BYTES])
 {
     char first[LK_RECIPE_PATH_BYTES];
 
@@ -67,29 +66,11 @@ static lk_status fail_unknown(lk_yaml *yaml, int node, const char *path, const c
 
 /* ------------------------------------------------------------ reading them */
 
-static size_t length_of(const yaml_node_t *list)
-{
-    return (size_t)(list->data.sequence.items.top - list->data.sequence.items.start);
-}
-
-static int stage_node(lk_yaml *yaml, unsigned i)
-{
-    return node_of(yaml, lk_yaml_at(yaml, "stages"))->data.sequence.items.start[i];
-}
-
-/* The stage's name, or "stage I". */
-static const char *name_of(lk_yaml *yaml, unsigned i, char text[LK_RECIPE_PATH_BYTES])
-{
-    const char *given = lk_yaml_text(yaml, lk_yaml_get(yaml, stage_node(yaml, i), "name"));
-
-    if (given) return given;
-    snprintf(text, LK_RECIPE_PATH_BYTES, "stage %u", i);
-    return text;
-}
+const lk_named_list lk_recipe_stages = {.path = "stages", .one = "stage", .many = "stages", .unnamed = "stage "};
 
 static lk_status check_keys(lk_yaml *yaml, unsigned i)
 {
-    const int stage = stage_node(yaml, i);
+    const int stage = lk_named_item(yaml, &lk_recipe_stages, i);
     char path[LK_RECIPE_PATH_BYTES], section_path[LK_RECIPE_PATH_BYTES];
 
     snprintf(path, sizeof path, "stages[%u]", i);
@@ -101,22 +82,10 @@ static lk_status check_keys(lk_yaml *yaml, unsigned i)
 
         if (!key) return lk_yaml_fail(yaml, pair->key, path, "a key must be a word");
         if (strcmp(key, "name") == 0) continue;
-        to_section_path(key, section_path);
+        lk_recipe_stage_key(key, section_path);
         snprintf(path, sizeof path, "stages[%u].%s", i, key);
         if (is_run_key(key) || !lk_recipe_field(section_path, NULL)) return fail_unknown(yaml, pair->key, path, key);
     }
-    return LK_OK;
-}
-
-static lk_status check_names(lk_yaml *yaml, unsigned n)
-{
-    char a[LK_RECIPE_PATH_BYTES], b[LK_RECIPE_PATH_BYTES];
-
-    for (unsigned i = 0; i < n; i++)
-        for (unsigned k = 0; k < i; k++)
-            if (strcmp(name_of(yaml, i, a), name_of(yaml, k, b)) == 0)
-                return lk_yaml_fail(yaml, stage_node(yaml, i), "stages", "two stages are called `%s`",
-                                    name_of(yaml, i, a));
     return LK_OK;
 }
 
@@ -137,12 +106,12 @@ lk_status lk_recipe_count_stages(lk_yaml *yaml, unsigned *n)
 
     *n = 1;
     if (!list) return LK_OK;
-    if (node_of(yaml, list)->type != YAML_SEQUENCE_NODE || length_of(node_of(yaml, list)) == 0)
+    if (lk_named_count(yaml, &lk_recipe_stages) == 0)
         return lk_yaml_fail(yaml, list, "stages", "expected a list of stages, [{name: ..., epochs: ...}, ...]");
-    *n = (unsigned)length_of(node_of(yaml, list));
+    *n = lk_named_count(yaml, &lk_recipe_stages);
     for (unsigned i = 0; i < *n; i++) LK_TRY(check_keys(yaml, i));
     LK_TRY(refuse_early_freeze(yaml));
-    return check_names(yaml, *n);
+    return lk_named_check(yaml, &lk_recipe_stages);
 }
 
 /* ------------------------------------------------------------------ merging */
@@ -151,6 +120,8 @@ lk_status lk_recipe_count_stages(lk_yaml *yaml, unsigned *n)
 static lk_status section_at(lk_yaml *yaml, const char *name, int *out)
 {
     *out = lk_yaml_at(yaml, name);
+    if (*out && node_of(yaml, *out)->type != YAML_MAPPING_NODE)
+        return lk_yaml_fail(yaml, *out, name, "expected keys, {key: value}");
     if (*out) return LK_OK;
     LK_TRY(lk_yaml_add_mapping(yaml, out));
     return lk_yaml_set(yaml, 1, name, *out);
@@ -199,10 +170,8 @@ lk_status lk_recipe_take_stage(lk_yaml *yaml, unsigned i, char **name)
 
     *name = NULL;
     if (!lk_yaml_at(yaml, "stages")) return LK_OK;
-    *name = strdup(name_of(yaml, i, text));
-    LK_TRY_ALLOC(*name, strlen(name_of(yaml, i, text)) + 1);
-
-    const int stage = stage_node(yaml, i);
+    LK_TRY(lk_named_copy_name(yaml, &lk_recipe_stages, i, name));
+    const int stage = lk_named_item(yaml, &lk_recipe_stages, i);
     const size_t n = (size_t)(node_of(yaml, stage)->data.mapping.pairs.top -
                               node_of(yaml, stage)->data.mapping.pairs.start);
     for (size_t k = 0; k < n; k++) {
@@ -217,109 +186,17 @@ lk_status lk_recipe_take_stage(lk_yaml *yaml, unsigned i, char **name)
 
 /* ---------------------------------------------------------------- overrides */
 
-static int find_stage(lk_yaml *yaml, const char *name)
-{
-    const int list = lk_yaml_at(yaml, "stages");
-    char text[LK_RECIPE_PATH_BYTES], *end;
-
-    if (!list || node_of(yaml, list)->type != YAML_SEQUENCE_NODE) return 0;
-    const size_t n = length_of(node_of(yaml, list));
-    for (unsigned i = 0; i < n; i++)
-        if (strcmp(name_of(yaml, i, text), name) == 0) return stage_node(yaml, i);
-    const unsigned long number = strtoul(name, &end, 10);
-    return isdigit((unsigned char)*name) && *end == '\0' && number < n ? stage_node(yaml, (unsigned)number) : 0;
-}
-
-lk_status lk_recipe_stage_path(lk_yaml *yaml, const char *override, const char *path, int *mapping,
-                               char section_path[LK_RECIPE_PATH_BYTES])
-{
-    static const char prefix[] = "stages.";
-    char name[LK_RECIPE_PATH_BYTES];
-
-    *mapping = 0;
-    if (strncmp(path, prefix, strlen(prefix)) != 0) return LK_OK;
-    path += strlen(prefix);
-    snprintf(name, sizeof name, "%.*s", (int)strcspn(path, "."), path);
-    *mapping = find_stage(yaml, name);
-    if (!*mapping) return LK_FAIL(LK_ERR_USAGE, "%s: the recipe has no stage `%s`", override, name);
-    path += strlen(name);
-    if (*path != '.') return LK_FAIL(LK_ERR_USAGE, "%s: name a key of the stage: stages.%s.key=value", override, name);
-    to_section_path(path + 1, section_path);
-    return LK_OK;
-}
-
 void lk_recipe_override_stages(lk_yaml *yaml, const char *section_path, int value)
 {
     static const char train[] = "train.";
     const char *path = strncmp(section_path, train, strlen(train)) == 0 ? section_path + strlen(train) : section_path;
-    const int list = lk_yaml_at(yaml, "stages");
     char parent[LK_RECIPE_PATH_BYTES];
 
-    if (!list || node_of(yaml, list)->type != YAML_SEQUENCE_NODE) return;
     const char *dot = strrchr(path, '.'), *last = dot ? dot + 1 : path;
     snprintf(parent, sizeof parent, "%.*s", dot ? (int)(dot - path) : 0, path);
-    for (unsigned i = 0; i < length_of(node_of(yaml, list)); i++) {
-        const int stage = stage_node(yaml, i), holder = *parent ? lk_yaml_get(yaml, stage, parent) : stage;
+    for (unsigned i = 0; i < lk_named_count(yaml, &lk_recipe_stages); i++) {
+        const int stage = lk_named_item(yaml, &lk_recipe_stages, i), holder = *parent ? lk_yaml_get(yaml, stage, parent) : stage;
 
         if (lk_yaml_get(yaml, holder, last)) lk_yaml_set(yaml, holder, last, value); /* in place: cannot fail */
     }
-}
-
-/* ------------------------------------------------------------------ freezing */
-
-bool lk_words_select(const lk_words *patterns, const char *name)
-{
-    bool selected = false;
-
-    for (unsigned i = 0; i < patterns->n; i++) {
-        const char *pattern = patterns->word[i];
-        const bool out = *pattern == '!';
-
-        if (lk_glob(pattern + out, name)) selected = !out;
-    }
-    return selected;
-}
-
-bool lk_recipe_frozen(const lk_recipe *recipe, unsigned stage, const char *name)
-{
-    bool frozen = false;
-
-    for (unsigned i = 0; i <= stage; i++) {
-        if (lk_words_select(&recipe->stages[i]->train.freeze, name)) frozen = true;
-        if (lk_words_select(&recipe->stages[i]->train.unfreeze, name)) frozen = false;
-    }
-    return frozen;
-}
-
-static lk_status check_list(const lk_recipe *stage, const char *key, const lk_words *patterns, const char *const *names,
-                            size_t n)
-{
-    const char *of = stage->group ? " of group " : stage->stage ? " of stage " : "";
-    const char *whose = stage->group ? stage->group : stage->stage ? stage->stage : "";
-
-    for (unsigned i = 0; i < patterns->n; i++) {
-        const char *pattern = patterns->word[i] + (patterns->word[i][0] == '!');
-        bool matches = false;
-
-        for (size_t k = 0; k < n && !matches; k++) matches = lk_glob(pattern, names[k]);
-        if (matches) continue;
-        const char *near = lk_nearest(pattern, names, n);
-        return LK_FAIL(LK_ERR_USAGE, "%s: %s%s%s: `%s` matches no tensor; %s%s", lk_recipe_where(stage, key), key, of, whose,
-                       patterns->word[i],
-                       near ? "did you mean " : "lockstep plan lists their names, the first is ", near ? near : names[0]);
-    }
-    return LK_OK;
-}
-
-lk_status lk_recipe_check_patterns(const lk_recipe *recipe, const char *const *names, size_t n)
-{
-    for (unsigned i = 0; i < recipe->n_stages; i++) {
-        const lk_recipe *stage = recipe->stages[i];
-
-        LK_TRY(check_list(stage, "train.freeze", &stage->train.freeze, names, n));
-        LK_TRY(check_list(stage, "train.unfreeze", &stage->train.unfreeze, names, n));
-        for (unsigned g = 1; g < stage->n_groups; g++)
-            LK_TRY(check_list(stage->groups[g], "optimizer.params", &stage->groups[g]->params, names, n));
-    }
-    return LK_OK;
 }

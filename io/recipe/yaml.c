@@ -29,8 +29,7 @@ int lk_yaml_line(const lk_yaml *yaml, int node)
     return yaml->is_file && node > 0 && node <= last ? (int)node_of(yaml, node)->start_mark.line + 1 : 0;
 }
 
-/* The override a node comes from, NULL if none. */
-static const char *override_of(const lk_yaml *yaml, int node)
+const char *lk_yaml_override(const lk_yaml *yaml, int node)
 {
     for (size_t i = 0; yaml->last_node && i < yaml->n_overrides; i++)
         if (node > yaml->last_node[i] && node <= yaml->last_node[i + 1]) return yaml->overrides[i];
@@ -42,7 +41,7 @@ lk_status lk_yaml_fail(const lk_yaml *yaml, int node, const char *path, const ch
     char text[FAIL_BYTES];
     va_list args;
     const int line = lk_yaml_line(yaml, node);
-    const char *override = override_of(yaml, node);
+    const char *override = lk_yaml_override(yaml, node);
     const size_t n = strlen(path);
 
     va_start(args, format);

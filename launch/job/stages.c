@@ -110,8 +110,13 @@ lk_status job_check_patterns(job *j)
     const char **names = calloc(n, sizeof *names);
 
     LK_TRY_ALLOC(names, n * sizeof *names);
-    for (size_t i = 0; i < n; i++) names[i] = lk_model_tensor(j->model, i)->name;
-    const lk_status status = lk_recipe_check_patterns(j->whole, names, n);
+    size_t n_params = 0, used;
+    for (size_t i = 0; i < n; i++)
+        if (lk_model_tensor(j->model, i)->role == LK_ROLE_PARAM) names[n_params++] = lk_model_tensor(j->model, i)->name;
+    used = n_params;
+    for (size_t i = 0; i < n; i++)
+        if (lk_model_tensor(j->model, i)->role != LK_ROLE_PARAM) names[used++] = lk_model_tensor(j->model, i)->name;
+    const lk_status status = lk_recipe_check_patterns(j->whole, names, n_params, n);
     free(names);
     return status;
 }

@@ -6,9 +6,10 @@
  *     CC=clang cmake -B build-fuzz -DLK_SANITIZE=fuzzer-no-link,address,undefined && cmake --build build-fuzz
  *     clang -fsanitize=fuzzer,address,undefined -I. tests/fuzz/fuzz_recipe.c build-fuzz/liblockstep.a \
  *         -lcyaml -lyaml -ljansson -lm -o build-fuzz/fuzz_recipe
- *     build-fuzz/fuzz_recipe -max_total_time=600 launch/recipes
+ *     build-fuzz/fuzz_recipe -max_total_time=600 build-fuzz/found tests/fuzz/seeds launch/recipes
  *
- * tests/unit/io/test_recipe_fuzz.c feeds it a few thousand mutations at every run of the tests.
+ * tests/run does it for a minute.  tests/unit/io/test_recipe_fuzz.c feeds it a few thousand mutations of recipes, and of
+ * tests/fuzz/seeds, where the inputs go that it once failed on.
  */
 #include <stdint.h>
 #include <stdio.h>

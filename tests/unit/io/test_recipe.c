@@ -82,7 +82,9 @@ static const mistake in_line_7[] = {
     {"bucket_bytes: 3", "r.yaml:7: bucket_bytes: no such key; did you mean `dist.bucket_bytes`?"},
     {"train: {epochs: 3}", "r.yaml:7: train: given twice, first on line 6"},
     {"ema: 0.9", "r.yaml:7: ema: expected keys, {key: value}, found `0.9`"},
-    {"ema:", "r.yaml:7: ema: expected keys, {key: value}, found nothing"},
+    {"scheduler: 3\nstages: [{momentum_scheduler: }, {name: b}]",
+     "r.yaml:7: scheduler: expected keys, {key: value}, found `3`"},
+    {"stages: [{name: a, scheduler: none}]", "r.yaml:7: scheduler: expected keys, {key: value}, found `none`"},
     {"ema: {betta: 0.9}", "r.yaml:7: ema.betta: no such key; did you mean `ema.beta`?"},
     {"ema: {beta: 1.5}", "r.yaml:7: ema.beta: 1.5 is out of range: at most 1"},
     {"ema: {beta: high}", "r.yaml:7: ema.beta: expected a number, found `high`"},
@@ -390,7 +392,8 @@ Test(recipe, schedulers_arrive_one_inside_the_other)
     cr_expect(cyclic->cycle_momentum);
     cr_expect_eq(cyclic->mode, LK_CYCLE_TRIANGULAR);
     cr_expect_eq(cyclic->warmup.start_factor, 0.01);
-    cr_expect_str_eq(lk_recipe_where(r, "scheduler.kind"), "r.yaml");
+    cr_expect_eq(strncmp(lk_recipe_where(r, "scheduler.kind"), "scheduler={kind: sequential", 27), 0, "%s",
+                 lk_recipe_where(r, "scheduler.kind"));
     lk_recipe_free(&r);
 }
 
@@ -515,13 +518,13 @@ Test(recipe, the_kept_text_takes_another_optimizer)
     lk_recipe_free(&second);
 }
 
-Test(recipe, lines_are_told_for_keys_of_the_file_alone)
+Test(recipe, what_names_a_key_is_told_line_or_override)
 {
     lk_recipe *r = good(base, "train.batch=8");
 
     cr_expect_str_eq(lk_recipe_where(r, "train"), "r.yaml:6");
     cr_expect_str_eq(lk_recipe_where(r, "model.layers"), "r.yaml:3");
-    cr_expect_str_eq(lk_recipe_where(r, "train.batch"), "r.yaml");
+    cr_expect_str_eq(lk_recipe_where(r, "train.batch"), "train.batch=8");
     cr_expect_str_eq(lk_recipe_where(r, "nothing"), "r.yaml");
     lk_recipe_free(&r);
 }
@@ -681,4 +684,46 @@ Test(recipe, transforms_that_are_unknown_or_misplaced_are_told_with_their_line)
     expect_failure(images, "data={kind: csv, train: a.csv, target: y, transforms: [{kind: hflip}]}",
                    "data={kind: csv, train: a.csv, target: y, transforms: [{kind: hflip}]}: data.transforms: kind csv does "
                    "not take it: it is for hdf5, idx");
+}
+
+/* --------------------------------------------------------- absent sections, homes */
+
+Test(recipe, a_section_with_nothing_in_it_is_absent)
+{
+    char text[1024];
+    lk_recipe *r;
+
+    snprintf(text, sizeof text, "%sema:\nscheduler:\nstages:\n  - {name: a, early_stop: , scheduler: }\n", base);
+    r = good(text, NULL);
+    cr_expect_not(r->has_ema);
+    cr_expect_not(r->train.has_early_stop);
+    cr_expect_eq(r->scheduler.spec.kind, LK_SCHEDULE_NONE);
+    lk_recipe_free(&r);
+    expect_failure("train:\nstages:\n  - early_stop:\n", NULL, "r.yaml:1: run: is missing");
+    snprintf(text, sizeof text, "%sstages: [{name: a, optimizer: {lr: 1}}]\n", base);
+    expect_failure(text, "optimizer=3", "optimizer=3: expected keys, {key: value}, found `3`");
+    expect_failure(text, "train=3", "train=3: expected keys, {key: value}, found `3`");
+}
+
+Test(recipe, a_tilde_is_the_home_of_who_runs_it)
+{
+    setenv("HOME", "/home/someone", 1);
+    lk_recipe *r = good(base, "run.dir=~/runs/x");
+
+    cr_expect_str_eq(r->run.dir, "/home/someone/runs/x");
+    lk_recipe_free(&r);
+    r = good(base, "data={kind: csv, target: y, train: ~/x.csv}");
+    cr_expect_str_eq(r->data.train, "/home/someone/x.csv");
+    lk_recipe_free(&r);
+    r = good(base, "run.dir=~other/x");
+    cr_expect_str_eq(r->run.dir, "~other/x", "another user's home is not guessed");
+    lk_recipe_free(&r);
+}
+
+Test(recipe, a_section_of_an_override_is_told_when_a_later_check_fails)
+{
+    lk_recipe *r = good(base, "model={kind: mlp, layers: [3, 1]}");
+
+    cr_expect_str_eq(lk_recipe_where(r, "model.layers"), "model={kind: mlp, layers: [3, 1]}");
+    lk_recipe_free(&r);
 }

@@ -1,5 +1,6 @@
 /* A few thousand mutated recipes through the fuzzer's entry: see tests/fuzz/fuzz_recipe.c. */
 #include <criterion/criterion.h>
+#include <dirent.h>
 
 #include "tests/fuzz/fuzz_recipe.c"
 
@@ -45,27 +46,58 @@ static size_t edit(char *text, size_t n, uint64_t *random)
     }
 }
 
+static void mutate(const char *seed, size_t nbytes, int n_mutations)
+{
+    static char text[ROOM];
+    uint64_t random = 42;
+
+    cr_assert_lt(nbytes, ROOM / 2);
+    for (int i = 0; i < n_mutations; i++) {
+        size_t n = nbytes;
+
+        memcpy(text, seed, nbytes);
+        for (uint64_t edits = 1 + draw(&random, MOST_EDITS); edits > 0; edits--) n = edit(text, n, &random);
+        LLVMFuzzerTestOneInput((const uint8_t *)text, n);
+    }
+}
+
 /* The kept text is the recipe without its comments, in which edits would do nothing. */
 static void mutate_recipe(const char *name)
 {
-    static char text[ROOM];
     char path[512];
-    uint64_t random = 42;
     lk_recipe *recipe;
 
     snprintf(path, sizeof path, "%s/launch/recipes/%s", LK_SOURCE_DIR, name);
     cr_assert_eq(lk_recipe_read(path, NULL, 0, &recipe), LK_OK, "%s", lk_error_message());
-    const size_t nbytes = strlen(recipe->text);
-    cr_assert_lt(nbytes, ROOM / 2);
-    for (int i = 0; i < N_MUTATIONS; i++) {
-        size_t n = nbytes;
-
-        memcpy(text, recipe->text, nbytes);
-        for (uint64_t edits = 1 + draw(&random, MOST_EDITS); edits > 0; edits--) n = edit(text, n, &random);
-        LLVMFuzzerTestOneInput((const uint8_t *)text, n);
-    }
+    mutate(recipe->text, strlen(recipe->text), N_MUTATIONS);
     lk_recipe_free(&recipe);
+}
+
+/* What once ended in an abort of libyaml, and what is like it. */
+static void run_seed(const char *name)
+{
+    char path[512], text[ROOM / 2 - 1];
+
+    snprintf(path, sizeof path, "%s/tests/fuzz/seeds/%s", LK_SOURCE_DIR, name);
+    FILE *file = fopen(path, "r");
+    cr_assert_not_null(file, "%s", path);
+    const size_t n = fread(text, 1, sizeof text, file);
+    fclose(file);
+    LLVMFuzzerTestOneInput((const uint8_t *)text, n);
+    mutate(text, n, N_MUTATIONS / 5);
 }
 
 Test(recipe_fuzz, a_mutated_regression_recipe_is_a_recipe_or_a_clean_error) { mutate_recipe("ema-regression.yaml"); }
 Test(recipe_fuzz, a_mutated_image_recipe_is_a_recipe_or_a_clean_error) { mutate_recipe("fashion-cnn.yaml"); }
+
+Test(recipe_fuzz, what_was_found_before_and_its_mutations_are_recipes_or_clean_errors)
+{
+    DIR *dir = opendir(LK_SOURCE_DIR "/tests/fuzz/seeds");
+    int n = 0;
+
+    cr_assert_not_null(dir);
+    for (struct dirent *entry; (entry = readdir(dir));)
+        if (strstr(entry->d_name, ".yaml")) run_seed(entry->d_name), n++;
+    closedir(dir);
+    cr_expect_geq(n, 4, "%d seeds", n);
+}

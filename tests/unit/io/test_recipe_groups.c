@@ -86,3 +86,43 @@ Test(groups, the_kept_text_says_the_same)
     lk_recipe_free(&again);
     lk_recipe_free(&r);
 }
+
+static void expect_refused(const char *override, const char *message)
+{
+    lk_recipe *recipe;
+
+    cr_expect_eq(lk_recipe_parse(text, "r.yaml", &override, 1, &recipe), LK_ERR_USAGE);
+    cr_expect_str_eq(lk_error_message(), message, "got:  %s\nwant: %s", lk_error_message(), message);
+}
+
+Test(groups, an_override_reaches_a_group_by_name_or_number)
+{
+    const char *const overrides[] = {"optimizer.groups.head.lr=0.25", "optimizer.groups.1.weight_decay=0.125",
+                                     "optimizer.groups.head.scheduler.T_max=9"};
+    lk_recipe *r;
+
+    cr_assert_eq(lk_recipe_parse(text, "r.yaml", overrides, 3, &r), LK_OK, "%s", lk_error_message());
+    cr_expect_eq(r->groups[2]->optimizer.lr, 0.25);
+    cr_expect_eq(r->groups[2]->scheduler.spec.T_max, 9);
+    cr_expect_eq(r->groups[1]->optimizer.weight_decay, 0.125, "the first group has no name and is called 1");
+    cr_expect_eq(r->optimizer.lr, 0.1, "the rest keeps its rate");
+    lk_recipe_free(&r);
+    expect_refused("optimizer.groups.hed.lr=1", "optimizer.groups.hed.lr=1: the recipe has no group `hed`");
+    expect_refused("optimizer.groups.head=1",
+                   "optimizer.groups.head=1: name a key of the group: optimizer.groups.head.key=value");
+    expect_refused("optimizer.groups.head.lrr=1", "optimizer.groups.head.lrr=1: no such key; did you mean `optimizer.lr`?");
+}
+
+Test(groups, a_pattern_that_matches_running_statistics_alone_is_refused)
+{
+    static const char *const names[] = {"0.weight", "0.bias", "3.weight", "3.bias", "1.running_mean"};
+    const char *const overrides[] = {"stages.one.freeze=['1.*']"};
+    lk_recipe *r;
+
+    cr_assert_eq(lk_recipe_parse(text, "r.yaml", overrides, 1, &r), LK_OK, "%s", lk_error_message());
+    cr_expect_eq(lk_recipe_check_patterns(r, names, 4, 5), LK_ERR_USAGE);
+    cr_expect_str_eq(lk_error_message(), "stages.one.freeze=['1.*']: train.freeze of stage one: `1.*` matches running "
+                     "statistics alone, which never train: a batch norm keeps them where its weight and bias are frozen "
+                     "(train.frozen_norm)");
+    lk_recipe_free(&r);
+}
