@@ -58,7 +58,8 @@ static lk_status apply_classes(const lk_data_stats *stats, lk_table *table)
         const int32_t word = table->label[i];
         table->label[i] = code[word];
         if (code[word] < 0)
-            status = unseen(&stats->classes, stats->target_name, table, i, lk_vocabulary_text(table->label_words, word));
+            status = unseen(&stats->classes, stats->target_name, table, i,
+                            lk_vocabulary_text(table->label_words, word));
     }
     free(code);
     return status;

@@ -1,9 +1,10 @@
 /*
  * What is in a batch.
  *
- * Batch b of epoch e is positions [b * batch, min((b + 1) * batch, N)) of the epoch's order (shuffle.c); lane l of it is
- * lk_part_rows(n, l, lanes).  So a batch is a function of (e, b) alone: the workers need no agreement, a seek is an
- * assignment, and it does not matter which thread fills it.  Every lane begins on a cache line, whatever lanes a worker owns.
+ * Batch b of epoch e is positions [b * batch, min((b + 1) * batch, N)) of the epoch's order (shuffle.c); lane l of
+ * it is lk_part_rows(n, l, lanes).  So a batch is a function of (e, b) alone: the workers need no agreement, a
+ * seek is an assignment, and it does not matter which thread fills it.  Every lane begins on a cache line,
+ * whatever lanes a worker owns.
  */
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,10 +1,10 @@
 /*
  * How much of a part lies in memory (data.memory).
  *
- * What fits is read whole.  What does not is read as it is wanted, in blocks of whole chunks of its file, and shuffled inside
- * windows of blocks: two windows and a block are held, so that the next window is there when one ends (stream.c).  The size
- * of a window is part of the order of samples, and so of the bits: it follows from data.shuffle_buffer or data.memory and from
- * the file, never from what a machine has.
+ * What fits is read whole.  What does not is read as it is wanted, in blocks of whole chunks of its file, and
+ * shuffled inside windows of blocks: two windows and a block are held, so that the next window is there when one
+ * ends (stream.c).  The size of a window is part of the order of samples, and so of the bits: it follows from
+ * data.shuffle_buffer or data.memory and from the file, never from what a machine has.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -52,8 +52,8 @@ static lk_status too_small(const lk_table *table, const lk_budget *budget, int64
 {
     const double mib = (double)((size_t)table->rows.block * sample_elems(table) * sizeof(float)) / MIB;
 
-    return LK_FAIL(LK_ERR_USAGE, "data.memory: %s is read in blocks of %.3g MiB (%lld samples), and %lld of them must fit into "
-                   "the %.4g MiB for this part; give more%s", table->path, mib, (long long)table->rows.block,
+    return LK_FAIL(LK_ERR_USAGE, "data.memory: %s is read in blocks of %.3g MiB (%lld samples), and %lld of them must "
+                   "fit into the %.4g MiB for this part; give more%s", table->path, mib, (long long)table->rows.block,
                    (long long)blocks, (double)budget->nbytes / MIB,
                    budget->shuffle_buffer && !budget->ordered ? ", or a smaller data.shuffle_buffer" : "");
 }

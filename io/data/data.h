@@ -27,7 +27,10 @@ void        lk_vocabulary_free(lk_vocabulary **vocabulary);
  * image its H * W pixels with C columns.  NaN is a missing value; a categorical column holds numbers of words. */
 typedef struct lk_table {
     const char *path;          /* for messages; borrowed.  Of several files the first */
-    struct lk_table_file { const char *path; int64_t first; } *files; /* (n_files) of several files: where each begins; owned */
+    struct lk_table_file {
+        const char *path;
+        int64_t first;         /* sample */
+    } *files;                  /* (n_files), owned: of several files, where each begins */
     int64_t n_files;           /* 0: all is of `path` */
     int64_t n;
     int64_t rows_per_sample;
@@ -35,6 +38,7 @@ typedef struct lk_table {
     lk_numbers x;              /* none with pixels, nor with rows */
     lk_rows rows;              /* in place of x: to be read, now or as they are wanted */
     uint8_t *pixels;           /* (n, H, W, C), owned: images that stay bytes */
+    bool of_bytes;             /* x holds images whose file has bytes, 0 to 255 */
     lk_numbers target;         /* (n, n_targets); none without a target or with labels */
     size_t n_targets;
     int32_t *label;            /* (n), owned; NULL without labels */
@@ -143,8 +147,8 @@ lk_status lk_data_file_read(const char *path, char **bytes, size_t *nbytes);
 
 /* ----------------------------------------------------------------- data set */
 
-/* n samples, in this order, as this draw transforms them: field f of the data set into field[f], (n, shape...); NULL: not
- * wanted.  scratch: lk_dataset_scratch() bytes.  Any thread. */
+/* n samples, in this order, as this draw transforms them: field f of the data set into field[f], (n, shape...); NULL:
+ * not wanted.  scratch: lk_dataset_scratch() bytes.  Any thread. */
 typedef lk_status lk_fetch_fn(const lk_dataset *dataset, const lk_draw *draw, const int64_t *sample, int64_t n,
                               void *const field[], void *scratch);
 lk_fetch_fn lk_dataset_fetch;
@@ -152,7 +156,8 @@ size_t      lk_dataset_scratch(const lk_dataset *dataset);
 /* Whether other threads than the one that opened it may fetch. */
 bool        lk_dataset_may_thread(const lk_dataset *dataset);
 /* Positions [begin, begin + n) of an epoch are being used: reads a part of what comes after the current window. */
-lk_status   lk_dataset_read_ahead(const lk_dataset *dataset, lk_shuffle *order, int64_t epoch, int64_t begin, int64_t n);
+lk_status   lk_dataset_read_ahead(const lk_dataset *dataset, lk_shuffle *order, int64_t epoch, int64_t begin,
+                                  int64_t n);
 /* The stored target of a sample, as its field has it; NULL without targets. */
 const void *lk_dataset_target(const lk_dataset *dataset, int64_t sample);
 
@@ -178,11 +183,12 @@ typedef struct lk_view {
     size_t C;
     float *level;           /* bytes: (C, 256), owned */
     float *mean, *std;      /* floats with a normalize: (C) and (C), owned by mean; else NULL */
+    float full;             /* floats: what counts as 1 before normalize, 255 where the file has bytes */
 } lk_view;
 
 /* image: C, H, W, or zeros.  Errors: LK_ERR_USAGE (no images; another number of channels). */
-lk_status lk_view_open(const lk_data_spec *spec, const lk_transform_list *list, const int64_t image[3], bool bytes,
-                       lk_view *view);
+lk_status lk_view_open(const lk_data_spec *spec, const lk_transform_list *list, const int64_t image[3],
+                       const lk_table *table, lk_view *view);
 void      lk_view_close(lk_view *view);
 
 struct lk_dataset {

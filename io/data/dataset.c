@@ -55,7 +55,8 @@ static void describe_sample(lk_dataset *d)
 {
     lk_field x = {.name = "x", .dtype = LK_DTYPE_F32, .ndim = 1, .shape = {(int64_t)d->n_input}};
     lk_field label = {.name = "label", .dtype = LK_DTYPE_I32, .target = true, .n_values = (int64_t)d->n_output};
-    lk_field target = {.name = "target", .dtype = LK_DTYPE_F32, .ndim = 1, .shape = {(int64_t)d->n_output}, .target = true};
+    lk_field target = {.name = "target", .dtype = LK_DTYPE_F32, .ndim = 1, .shape = {(int64_t)d->n_output},
+                       .target = true};
 
     if (d->image[0] > 0) {
         x.ndim = 3;
@@ -81,8 +82,8 @@ static lk_status fill_dataset(lk_dataset *d, const lk_data_spec *spec, bool labe
     lk_label_range(table->label, table->n, spec->ignore_index, &low, &high);
     d->n_output = labels ? (size_t)(high + 1 > stats->n_classes ? high + 1 : stats->n_classes) : stats->n_targets;
     d->fetch = lk_dataset_fetch;
-    LK_TRY(lk_view_open(spec, &spec->validation_transforms, d->image, table->pixels != NULL, &d->view[false]));
-    LK_TRY(lk_view_open(spec, &spec->transforms, d->image, table->pixels != NULL, &d->view[true]));
+    LK_TRY(lk_view_open(spec, &spec->validation_transforms, d->image, table, &d->view[false]));
+    LK_TRY(lk_view_open(spec, &spec->transforms, d->image, table, &d->view[true]));
     d->x = table->x.at, table->x.at = NULL;
     d->pixels = table->pixels, table->pixels = NULL;
     d->target = table->target.at, table->target.at = NULL;
@@ -138,7 +139,8 @@ static bool has_validation(const opening *o)
     return kinds[o->spec->kind].has_files ? o->spec->validation != NULL : o->spec->validation_samples > 0;
 }
 
-static lk_status read_each(opening *o, lk_source source, const lk_words *files, const lk_words *labels, lk_table *tables)
+static lk_status read_each(opening *o, lk_source source, const lk_words *files, const lk_words *labels,
+                           lk_table *tables)
 {
     for (unsigned f = 0; f < files->n; f++) {
         source.file = files->word[f];
@@ -149,7 +151,8 @@ static lk_status read_each(opening *o, lk_source source, const lk_words *files, 
 }
 
 /* One file, or several with the same columns, one behind the other. */
-static lk_status read_part(opening *o, const lk_source *source, const lk_words *files, const lk_words *labels, lk_table *out)
+static lk_status read_part(opening *o, const lk_source *source, const lk_words *files, const lk_words *labels,
+                           lk_table *out)
 {
     if (files->n < 2) return kinds[o->spec->kind].read(o->spec, source, o->stats, out);
     lk_table *tables = calloc(files->n, sizeof *tables);
@@ -183,8 +186,8 @@ static lk_status count_classes(opening *o)
     o->stats->n_classes = (high > validation_high ? high : validation_high) + 1;
     if (o->train.label_words) o->stats->n_classes = (int64_t)o->stats->classes.n;
     else if (low == 1)
-        LK_TRY(lk_warning_add(&o->warnings, "%s: labels run from 1 to %d; they count from 0, so class 0 is there and has no "
-                              "sample: take 1 off them", o->train.path, high));
+        LK_TRY(lk_warning_add(&o->warnings, "%s: labels run from 1 to %d; they count from 0, so class 0 is there and "
+                              "has no sample: take 1 off them", o->train.path, high));
     return LK_OK;
 }
 
@@ -202,8 +205,8 @@ static lk_status settle(opening *o)
     LK_TRY(lk_table_settle(&o->train, &o->train_budget));
     LK_TRY(lk_table_settle(&o->validation, &o->validation_budget));
     if (o->train.rows.from && o->held_out)
-        return LK_FAIL(LK_ERR_USAGE, "data.validation_fraction: %s does not fit into data.memory, and what is read as it is "
-                       "wanted cannot be divided; give data.validation a file of its own", o->train.path);
+        return LK_FAIL(LK_ERR_USAGE, "data.validation_fraction: %s does not fit into data.memory, and what is read as "
+                       "it is wanted cannot be divided; give data.validation a file of its own", o->train.path);
     return LK_OK;
 }
 

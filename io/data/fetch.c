@@ -1,9 +1,9 @@
 /*
  * From stored samples to the fields of a lane: pick, transform, give values.
  *
- * Images are bytes (or floats) until all transforms have moved their pixels; only then a byte becomes a number,
- * (v / 255 - mean) / std in fp32, operation by operation as torchvision's ToTensor and Normalize, by way of a table of 256
- * a channel.  Data that lie in memory and have nothing to be done to them are copied.
+ * Images are bytes (or floats) until all transforms have moved their pixels; only then a byte becomes a number, (v
+ * / 255 - mean) / std in fp32, operation by operation as torchvision's ToTensor and Normalize, by way of a table
+ * of 256 a channel.  Data that lie in memory and have nothing to be done to them are copied.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -12,6 +12,8 @@
 #include "io/data/data.h"
 
 enum { FIELD_X, FIELD_TARGET, SCRATCH_SAMPLES = 3 /* as read, and two for transforms in turn */ };
+
+#define FULL_BYTE 255.0f
 
 /* ---------------------------------------------------------------------- views */
 
@@ -24,7 +26,7 @@ static lk_status set_levels(lk_view *view, const double *mean, unsigned n_mean, 
     for (size_t c = 0; c < view->C; c++)
         for (int v = 0; v < LK_PIXEL_LEVELS; v++)
             view->level[c * LK_PIXEL_LEVELS + (size_t)v] =
-                ((float)v / 255.0f - by_channel(mean, n_mean, c)) / by_channel(std, n_std, c);
+                ((float)v / FULL_BYTE - by_channel(mean, n_mean, c)) / by_channel(std, n_std, c);
     return LK_OK;
 }
 
@@ -43,24 +45,25 @@ static lk_status set_scales(lk_view *view, const lk_transform_spec *normalize)
 static lk_status check_channels(const lk_transform_spec *t, size_t C)
 {
     if ((t->n_mean == 1 || t->n_mean == C) && (t->n_std == 1 || t->n_std == C)) return LK_OK;
-    return LK_FAIL(LK_ERR_USAGE, "data.transforms: normalize has %u means and %u deviations, the images %zu channels; give one "
-                   "for all, or one for each", t->n_mean, t->n_std, C);
+    return LK_FAIL(LK_ERR_USAGE, "data.transforms: normalize has %u means and %u deviations, the images %zu channels; "
+                   "give one for all, or one for each", t->n_mean, t->n_std, C);
 }
 
-lk_status lk_view_open(const lk_data_spec *spec, const lk_transform_list *list, const int64_t image[3], bool bytes,
-                       lk_view *view)
+lk_status lk_view_open(const lk_data_spec *spec, const lk_transform_list *list, const int64_t image[3],
+                       const lk_table *table, lk_view *view)
 {
     const lk_transform_spec *normalize = lk_transforms_normalize(list);
 
     if (list->n && image[0] == 0)
         return LK_FAIL(LK_ERR_USAGE, "data.transforms are of images, and these samples are none");
-    *view = (lk_view){.C = image[0] > 0 ? (size_t)image[0] : 1, .moves = lk_transforms_move(list)};
+    *view = (lk_view){.C = image[0] > 0 ? (size_t)image[0] : 1, .moves = lk_transforms_move(list),
+                      .full = table->of_bytes ? FULL_BYTE : 1.0f};
     view->list.transform = calloc(list->n + 1, sizeof *list->transform);
     LK_TRY_ALLOC(view->list.transform, (list->n + 1) * sizeof *list->transform);
     view->list.n = list->n;
     if (list->n) memcpy(view->list.transform, list->transform, list->n * sizeof *list->transform);
     if (normalize) LK_TRY(check_channels(normalize, view->C));
-    if (!bytes) return normalize ? set_scales(view, normalize) : LK_OK;
+    if (!table->pixels) return normalize ? set_scales(view, normalize) : LK_OK;
     if (normalize) return set_levels(view, normalize->mean, normalize->n_mean, normalize->std, normalize->n_std);
     if (!(fabs(spec->pixel_std) > 0.0) || !isfinite(spec->pixel_std) || !isfinite(spec->pixel_mean))
         return LK_FAIL(LK_ERR_USAGE,
@@ -91,7 +94,7 @@ static void put_floats(const lk_view *view, const float *from, size_t n, float *
         return;
     }
     for (size_t i = 0; i < n; i += view->C)
-        for (size_t c = 0; c < view->C; c++) to[i + c] = (from[i + c] - view->mean[c]) / view->std[c];
+        for (size_t c = 0; c < view->C; c++) to[i + c] = (from[i + c] / view->full - view->mean[c]) / view->std[c];
 }
 
 /* ---------------------------------------------------------------------- fetch */
@@ -123,7 +126,8 @@ static lk_status stored(const lk_dataset *d, int64_t sample, void *room, const v
     return LK_OK;
 }
 
-static lk_status fetch_x(const lk_dataset *d, const lk_draw *draw, const int64_t *sample, int64_t n, float *x, char *scratch)
+static lk_status fetch_x(const lk_dataset *d, const lk_draw *draw, const int64_t *sample, int64_t n, float *x,
+                         char *scratch)
 {
     const lk_view *view = &d->view[draw->train];
     const size_t nbytes = stored_nbytes(d);
@@ -151,7 +155,10 @@ lk_status lk_dataset_fetch(const lk_dataset *dataset, const lk_draw *draw, const
 
 size_t lk_dataset_scratch(const lk_dataset *dataset) { return SCRATCH_SAMPLES * stored_nbytes(dataset); }
 
-bool lk_dataset_may_thread(const lk_dataset *dataset) { return !dataset->stream || lk_stream_may_thread(dataset->stream); }
+bool lk_dataset_may_thread(const lk_dataset *dataset)
+{
+    return !dataset->stream || lk_stream_may_thread(dataset->stream);
+}
 
 lk_status lk_dataset_read_ahead(const lk_dataset *dataset, lk_shuffle *order, int64_t epoch, int64_t begin, int64_t n)
 {

@@ -260,8 +260,8 @@ static lk_status check_column(const lk_numbers *x, size_t rows, size_t n_columns
     }
     count_different(scratch, n, &exact, &rounded);
     if (exact - rounded <= exact / MOST_MERGED) return LK_OK;
-    return lk_warning_add(text, "%s: %s: %zu different values become %zu in fp32; set data.standardize, or take an offset "
-                       "off them", path, name, exact, rounded);
+    return lk_warning_add(text, "%s: %s: %zu different values become %zu in fp32; set data.standardize, or take an "
+                          "offset off them", path, name, exact, rounded);
 }
 
 static bool is_neutral(const lk_scale *scale) { return scale->mean == 0.0 && scale->deviation == 1.0; }

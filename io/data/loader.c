@@ -1,10 +1,11 @@
 /*
  * The loader: batches in order, put together ahead of time.
  *
- * A batch is put together in a slot whose storage is taken once.  Threads take the batches one after another, each into
- * the next free slot, and finish them in any order; they are handed out in theirs.  But where a batch is only a few
- * kilobytes of copying, handing it from thread to thread costs more than making it, and a thread would take a core from a
- * worker, so then there is one slot and lk_loader_next() fills it.  Which of the two is decided from sizes at creation.
+ * A batch is put together in a slot whose storage is taken once.  Threads take the batches one after another, each
+ * into the next free slot, and finish them in any order; they are handed out in theirs.  But where a batch is only
+ * a few kilobytes of copying, handing it from thread to thread costs more than making it, and a thread would take
+ * a core from a worker, so then there is one slot and lk_loader_next() fills it.  Which of the two is decided from
+ * sizes at creation.
  */
 #include "io/data/loader.h"
 

@@ -1,6 +1,6 @@
 /*
- * What the two halves of the loader share: loader.c decides who fills which slot when, batch.c what is in it.  Private to
- * io/data.
+ * What the two halves of the loader share: loader.c decides who fills which slot when, batch.c what is in it.
+ * Private to io/data.
  */
 #ifndef LK_IO_LOADER_H
 #define LK_IO_LOADER_H
@@ -38,8 +38,8 @@ struct lk_loader {
 
     /* Guarded by `lock` when there are threads. */
     int64_t epoch, index;   /* of the batch to be begun next */
-    int first, begun;       /* slots [first, first + begun) are filled or being filled, in order; the first may be held */
-    bool held, quit;
+    int first, begun;       /* slots [first, first + begun) are filled or being filled, in order */
+    bool held, quit;        /* held: the first slot is the caller's */
     uint64_t seeks;         /* so that a batch begun before a seek is thrown away */
     pthread_mutex_t lock;
     pthread_cond_t is_filled, is_free;

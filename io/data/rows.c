@@ -25,7 +25,8 @@ lk_status lk_rows_read_all(const lk_rows *rows, int64_t n, size_t n_elem, lk_num
     LK_TRY(lk_numbers_new((size_t)n * n_elem, rows->wide, out));
     for (int64_t begin = 0; begin < n; begin += rows->block) {
         const int64_t end = begin + rows->block < n ? begin + rows->block : n;
-        LK_TRY(rows->read(rows->from, begin, end, rows->wide, (char *)out->at + (size_t)begin * n_elem * width(rows->wide)));
+        LK_TRY(rows->read(rows->from, begin, end, rows->wide,
+                          (char *)out->at + (size_t)begin * n_elem * width(rows->wide)));
     }
     return LK_OK;
 }

@@ -1,11 +1,12 @@
 /*
- * The order of samples in an epoch, a pure function of (seed, epoch, position): so any worker finds its own samples alone,
- * and a resumed run starts in the middle.
+ * The order of samples in an epoch, a pure function of (seed, epoch, position): so any worker finds its own
+ * samples alone, and a resumed run starts in the middle.
  *
- * Data in memory have one keyed bijection over all samples.  Data larger than memory are read in blocks of neighbouring
- * samples, and shuffled in a bounded way: the blocks in a keyed order, cut into windows of `window` blocks; inside a window,
- * all its samples by another bijection.  Whoever goes through the epoch reads each block once and holds one window, and the
- * next one on its way.  The last block may be shorter; wherever the order puts it, positions behind it move up.
+ * Data in memory have one keyed bijection over all samples.  Data larger than memory are read in blocks of
+ * neighbouring samples, and shuffled in a bounded way: the blocks in a keyed order, cut into windows of `window`
+ * blocks; inside a window, all its samples by another bijection.  Whoever goes through the epoch reads each block
+ * once and holds one window, and the next one on its way.  The last block may be shorter; wherever the order puts
+ * it, positions behind it move up.
  */
 #include "io/data/shuffle.h"
 
@@ -18,7 +19,8 @@ static int64_t lacking(const lk_shuffle *s) { return n_blocks(s) * s->block - s-
 
 lk_status lk_shuffle_init(lk_shuffle *s, int64_t n, bool shuffle, uint64_t seed, int64_t block, int64_t window)
 {
-    *s = (lk_shuffle){.seed = seed, .n = n, .shuffle = shuffle, .block = block, .window = window, .epoch = -1, .current = -1};
+    *s = (lk_shuffle){.seed = seed, .n = n, .shuffle = shuffle, .block = block, .window = window,
+                      .epoch = -1, .current = -1};
     if (!shuffle || block == 0) return LK_OK;
     if (s->window > n_blocks(s)) s->window = n_blocks(s);
     s->blocks = calloc((size_t)s->window, sizeof *s->blocks);
@@ -89,7 +91,7 @@ static int64_t window_blocks(const lk_shuffle *s, int64_t w)
 static void enter_window(lk_shuffle *s, int64_t w)
 {
     const lk_philox_key key = lk_philox_key_new(s->seed, LK_PURPOSE_SHUFFLE, (uint32_t)s->epoch);
-    const uint32_t counter[4] = {(uint32_t)w, (uint32_t)(w >> 32), 1, 0}; /* 1: apart from the keys of the blocks' order */
+    const uint32_t counter[4] = {(uint32_t)w, (uint32_t)(w >> 32), 1, 0}; /* 1: none that keys the blocks' order */
     uint32_t word[4];
 
     if (s->current == w) return;

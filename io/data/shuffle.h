@@ -23,8 +23,8 @@ lk_status lk_shuffle_init(lk_shuffle *s, int64_t n, bool shuffle, uint64_t seed,
 void      lk_shuffle_clear(lk_shuffle *s);
 /* Samples at positions [begin, begin + count) of an epoch. */
 void      lk_shuffle_range(lk_shuffle *s, int64_t epoch, int64_t begin, int64_t count, int64_t *sample);
-/* Blocks of the next window that should be read while positions [begin, begin + count) are used, so that it is there when
- * this one ends; returns how many, at most `most`.  None without windows, and at the end of an epoch. */
+/* Blocks of the next window that should be read while positions [begin, begin + count) are used, so that it is there
+ * when this one ends; returns how many, at most `most`.  None without windows, and at the end of an epoch. */
 int64_t   lk_shuffle_ahead(lk_shuffle *s, int64_t epoch, int64_t begin, int64_t count, int64_t most, int64_t *block);
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * The statistics of the training part, which every other part and later predictions are read by; and their form as JSON,
- * which checkpoints keep:
+ * The statistics of the training part, which every other part and later predictions are read by; and their form as
+ * JSON, which checkpoints keep:
  *
  *     {"kind": "csv", "file_columns": 3, "columns": [
  *        {"name": "age", "mean": 28.6, "deviation": 12.5, "fill": 29.0},

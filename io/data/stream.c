@@ -1,9 +1,9 @@
 /*
  * Data larger than memory: blocks of samples read when they are wanted, the latest kept.
  *
- * Whoever goes through an epoch in the order of shuffle.c uses the blocks of one window at a time, while those of the next
- * are read ahead.  So with room for two windows and a block, the used block that was not used for longest is of the window
- * before, is never wanted again, and each block is read once an epoch.
+ * Whoever goes through an epoch in the order of shuffle.c uses the blocks of one window at a time, while those of
+ * the next are read ahead.  So with room for two windows and a block, the used block that was not used for longest
+ * is of the window before, is never wanted again, and each block is read once an epoch.
  */
 #include "io/data/stream.h"
 

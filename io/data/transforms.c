@@ -2,14 +2,15 @@
  * Transforms of images.  Each is a pure function of (seed, epoch, sample) and its place in the list, so a run gives the
  * same pictures on any number of workers and loader threads, and after a resume.
  *
- *     random_crop  padding p: p pixels of zeros around the image, and a window of the old size at a random place in that;
- *                  as torchvision's RandomCrop(size, padding=p)
+ *     random_crop  padding p: p pixels of zeros around the image, and a window of the old size at a random place in
+ *                  that; as torchvision's RandomCrop(size, padding=p)
  *     hflip        mirrors left and right with probability p; as RandomHorizontalFlip
- *     normalize    (x - mean) / std by channel; bytes are divided by 255 first, as ToTensor and Normalize
+ *     normalize    (x - mean) / std by channel; what a file has as bytes is divided by 255 first, as ToTensor and
+ *                  Normalize do
  *
- * Adding one: a word in LK_TRANSFORM_LIST (io.h), its keys in io/recipe/transforms.c, a function here and its row in the
- * table.  What moves pixels works on whole pixels, bytes or floats alike; values change at the end alone, so images travel as
- * bytes until then.
+ * Adding one: a word in LK_TRANSFORM_LIST (io.h), its keys in io/recipe/transforms.c, a function here and its row
+ * in the table.  What moves pixels works on whole pixels, bytes or floats alike; values change at the end alone,
+ * so images travel as bytes until then.
  */
 #include "io/data/transforms.h"
 
@@ -22,7 +23,8 @@ typedef void apply_fn(const lk_transform_spec *spec, const uint32_t word[4], con
 /* A whole number below n. */
 static int64_t below(uint32_t word, int64_t n) { return (int64_t)((uint64_t)word * (uint64_t)n >> 32); }
 
-static void crop(const lk_transform_spec *spec, const uint32_t word[4], const lk_picture *shape, const char *from, char *to)
+static void crop(const lk_transform_spec *spec, const uint32_t word[4], const lk_picture *shape, const char *from,
+                 char *to)
 {
     const int64_t places = 2 * spec->padding + 1;
     const int64_t down = below(word[0], places) - spec->padding, right = below(word[1], places) - spec->padding;
@@ -38,7 +40,8 @@ static void crop(const lk_transform_spec *spec, const uint32_t word[4], const lk
     }
 }
 
-static void flip(const lk_transform_spec *spec, const uint32_t word[4], const lk_picture *shape, const char *from, char *to)
+static void flip(const lk_transform_spec *spec, const uint32_t word[4], const lk_picture *shape, const char *from,
+                 char *to)
 {
     const size_t pixel = shape->pixel_nbytes;
     const bool mirror = (double)word[0] < spec->p * 0x1p32;
@@ -57,8 +60,8 @@ static apply_fn *const transforms[] = {
     [LK_TRANSFORM_NORMALIZE] = NULL,
 };
 
-const void *lk_transforms_apply(const lk_transform_list *list, const lk_draw *draw, int64_t sample, const lk_picture *shape,
-                                const void *from, void *const scratch[2])
+const void *lk_transforms_apply(const lk_transform_list *list, const lk_draw *draw, int64_t sample,
+                                const lk_picture *shape, const void *from, void *const scratch[2])
 {
     const lk_philox_key key = lk_philox_key_new(draw->seed, LK_PURPOSE_AUGMENT, (uint32_t)draw->epoch);
     int turn = 0;

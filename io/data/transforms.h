@@ -11,8 +11,8 @@ typedef struct lk_picture { int64_t H, W; size_t pixel_nbytes; } lk_picture;
 typedef struct lk_draw { uint64_t seed; int64_t epoch; bool train; } lk_draw;
 
 /* `from` after all transforms of the list that move pixels: `from` itself or one of the two scratch pictures. */
-const void *lk_transforms_apply(const lk_transform_list *list, const lk_draw *draw, int64_t sample, const lk_picture *shape,
-                                const void *from, void *const scratch[2]);
+const void *lk_transforms_apply(const lk_transform_list *list, const lk_draw *draw, int64_t sample,
+                                const lk_picture *shape, const void *from, void *const scratch[2]);
 /* Whether any of the list moves pixels. */
 bool        lk_transforms_move(const lk_transform_list *list);
 /* The list's last word on values: its normalize; NULL without. */

@@ -15,7 +15,8 @@ enum { LAST_WORD_BYTES = 1280 };
 static const int deaths[] = {SIGABRT, SIGSEGV, SIGBUS};
 enum { N_DEATHS = sizeof deaths / sizeof *deaths };
 
-static char last_word[LAST_WORD_BYTES]; /* of the last file begun; written before the handlers are there: they only write(2) it */
+/* Of the last file begun; written before the handlers are there, which only write(2) it. */
+static char last_word[LAST_WORD_BYTES];
 static struct sigaction before[N_DEATHS];
 static int n_guarded; /* files */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;

@@ -63,7 +63,8 @@ static lk_status unpack_gzip(const char *path, const char *bytes, size_t nbytes,
 {
     z_stream stream = {0};
 
-    if (inflateInit2(&stream, GZIP_ALONE) != Z_OK) return LK_FAIL(LK_ERR_SYSTEM, "zlib cannot start unpacking %s", path);
+    if (inflateInit2(&stream, GZIP_ALONE) != Z_OK)
+        return LK_FAIL(LK_ERR_SYSTEM, "zlib cannot start unpacking %s", path);
     const lk_status status = inflate_all(path, &stream, bytes, nbytes, out);
     inflateEnd(&stream);
     return status;
@@ -104,7 +105,8 @@ typedef struct packer {
 } packer;
 
 static const packer packers[] = {{"gzip", "\x1F\x8B", unpack_gzip}, {"xz", "\xFD" "7zXZ", unpack_xz},
-                                 {"zip", "PK\x03\x04", NULL}, {"zstd", "\x28\xB5\x2F\xFD", NULL}, {"bzip2", "BZh", NULL}};
+                                 {"zip", "PK\x03\x04", NULL}, {"zstd", "\x28\xB5\x2F\xFD", NULL},
+                                 {"bzip2", "BZh", NULL}};
 
 static const packer *packer_of(const char *bytes, size_t nbytes)
 {

@@ -50,8 +50,8 @@ static lk_status check_list(lk_yaml *yaml, const char *path, bool evaluation)
     for (ptrdiff_t i = 0; i < n; i++) {
         const char *kind = kind_of(yaml, item[i]);
         if (strcmp(kind, "normalize") == 0 && i + 1 < n)
-            return lk_yaml_fail(yaml, item[i], path, "normalize is followed by %s: it comes last, images are bytes until "
-                                "then", kind_of(yaml, item[i + 1]));
+            return lk_yaml_fail(yaml, item[i], path, "normalize is followed by %s: it comes last, images are bytes "
+                                "until then", kind_of(yaml, item[i + 1]));
         if (evaluation && is_random(kind))
             return lk_yaml_fail(yaml, item[i], path, "%s is left to chance, and evaluation is not: it belongs into "
                                 "data.transforms", kind);

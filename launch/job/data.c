@@ -1,9 +1,9 @@
 /*
- * The data of a job: opened by every worker for itself, then compared, for workers that learn from different files would
- * end with status 0 and weights that mean nothing; and compared with what a checkpoint was trained on.
+ * The data of a job: opened by every worker for itself, then compared, for workers that learn from different files
+ * would end with status 0 and weights that mean nothing; and compared with what a checkpoint was trained on.
  *
- * What a checkpoint keeps of the data (columns, categories, statistics, classes, shapes) is all that another file needs to
- * be read like it, so eval and predict open the file they look at, and no other.
+ * What a checkpoint keeps of the data (columns, categories, statistics, classes, shapes) is all that another file
+ * needs to be read like it, so eval and predict open the file they look at, and no other.
  */
 #include "launch/job/state.h"
 
@@ -51,8 +51,8 @@ void job_look_at(job *j, const options *opt, bool need_target)
 
 static lk_status differs(const job *j, const char *file, const char *what)
 {
-    return LK_FAIL(LK_ERR_DATA, "%s: the %s that this worker reads (%lld samples) is not what rank 0 reads: every host must "
-                   "have the same file", file ? file : "generated data", what,
+    return LK_FAIL(LK_ERR_DATA, "%s: the %s that this worker reads (%lld samples) is not what rank 0 reads: every host "
+                   "must have the same file", file ? file : "generated data", what,
                    (long long)lk_dataset_n(j->train ? j->train : j->validation));
 }
 
@@ -79,8 +79,8 @@ lk_status job_check_data(job *j, const char *saved_train, const char *saved_vali
 
     if (train && validation) return LK_OK;
     if (!train && within_epoch)
-        return LK_FAIL(LK_ERR_DATA, "%s: data: the training data are not those that the checkpoint was trained on, and it "
-                       "lies within an epoch; restore them, or resume from the end of an epoch", j->recipe->path);
+        return LK_FAIL(LK_ERR_DATA, "%s: data: the training data are not those that the checkpoint was trained on, and "
+                       "it lies within an epoch; restore them, or resume from the end of an epoch", j->recipe->path);
     j->data_changed = train ? "the validation data" : validation ? "the training data" : "training and validation data";
     if (j->leader)
         fprintf(stderr, "lockstep: warning: %s changed since the checkpoint was saved; its statistics stay in use\n",

@@ -4,9 +4,9 @@
  * Columns keep the header's order; a categorical one is later replaced, at its place, by its one-hot columns.
  * Later files (validation, predict) are matched by column name and may have their columns in another order and
  * further columns, which are left out.  Without a header columns are named by their number from 0.  Numbers are
- * read as doubles, in the C locale, with the recipe's decimal sign; nan, inf and hexadecimal numbers are no numbers here.
- * `missing: drop` drops rows with a missing cell, unless they are to be predicted; a missing target is never
- * filled.
+ * read as doubles, in the C locale, with the recipe's decimal sign; nan, inf and hexadecimal numbers are no
+ * numbers here. `missing: drop` drops rows with a missing cell, unless they are to be predicted; a missing target
+ * is never filled.
  */
 #include <errno.h>
 #include <float.h>
@@ -218,8 +218,8 @@ static bool is_missing(const reader *r, const char *cell)
 /* Whether strtod() takes a cell for what only C calls a number: hexadecimal, nan, inf. */
 static bool is_odd_number(const char *cell) { return strpbrk(cell, "xXnN") != NULL; }
 
-/* A double half-way between two floats may stand for a decimal on either side of it.  One step off, it is rounded to fp32
- * as the decimal itself would be. */
+/* A double half-way between two floats may stand for a decimal on either side of it.  One step off, it is rounded to
+ * fp32 as the decimal itself would be. */
 static double keep_side(double value, const char *cell, locale_t c_locale)
 {
     const uint64_t below_fp32 = (UINT64_C(1) << (DBL_MANT_DIG - FLT_MANT_DIG)) - 1, half = (below_fp32 + 1) / 2;

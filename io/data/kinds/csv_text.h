@@ -18,8 +18,8 @@ typedef struct lk_csv {
     int64_t max_records; /* no fewer than the file has */
 } lk_csv;
 
-/* delimiter: one character, "\\t" or "tab", "space"; NULL is a comma.  comment may be NULL.  Errors: LK_ERR_DATA (absent, empty, not
- * text), LK_ERR_USAGE (delimiter). */
+/* delimiter: one character, "\\t" or "tab", "space"; NULL is a comma.  comment may be NULL.  Errors: LK_ERR_DATA
+ * (absent, empty, not text), LK_ERR_USAGE (delimiter). */
 lk_status lk_csv_open(const char *path, const char *delimiter, const char *comment, lk_csv *out);
 void      lk_csv_close(lk_csv *csv);
 /* Reads the next record into cell[]; *more is false after the last.  Errors: LK_ERR_DATA with path and line. */

@@ -51,6 +51,16 @@ static lk_status get_shape(hid_t set, const char *place, shape *s)
     return LK_OK;
 }
 
+/* Whether a set holds bytes, as images do. */
+static bool holds_bytes(hid_t set)
+{
+    LK_H5_ID type = H5I_INVALID_HID;
+
+    lk_h5_quiet();
+    type = H5Dget_type(set);
+    return H5Tget_class(type) == H5T_INTEGER && H5Tget_size(type) == 1 && H5Tget_sign(type) == H5T_SGN_NONE;
+}
+
 /* *wide: it takes doubles to hold what this type can. */
 static lk_status check_numbers(hid_t set, const char *place, bool *wide)
 {
@@ -69,8 +79,8 @@ static lk_status check_finite(const char *place, const lk_numbers *x, int64_t fi
     for (size_t i = 0; i < (size_t)n * per_record; i++) {
         const double v = lk_number(x, i);
         if (!isfinite((float)v))
-            return LK_FAIL(LK_ERR_DATA, "%s: record %lld holds %g at place %zu; every number must be finite in fp32", place,
-                           (long long)first + (long long)(i / per_record), v, i % per_record);
+            return LK_FAIL(LK_ERR_DATA, "%s: record %lld holds %g at place %zu; every number must be finite in fp32",
+                           place, (long long)first + (long long)(i / per_record), v, i % per_record);
     }
     return LK_OK;
 }
@@ -201,6 +211,7 @@ static lk_status read_features(const lk_source *source, hid_t file, const char *
 
     LK_TRY(open_rows(source->file, file, name, &t->rows, &r));
     r->images = r->shape.rank == MAX_RANK;
+    t->of_bytes = r->images && holds_bytes(r->set);
     return take_shape(r->place, &r->shape, stats, t);
 }
 

@@ -1,10 +1,10 @@
 /*
  * Whether somebody wrote what an HDF5 data set would give.
  *
- * HDF5 reads zeros, without an error, where nothing was ever written: a data set (or chunks of it) without space, parts of
- * a virtual data set that no source covers or whose source is missing or smaller than was said, external storage that is
- * too short.  Zeros train like anything else, so all of that is refused, unless the data set names a fill value: then
- * whoever made it meant the gaps.
+ * HDF5 reads zeros, without an error, where nothing was ever written: a data set (or chunks of it) without space,
+ * parts of a virtual data set that no source covers or whose source is missing or smaller than was said, external
+ * storage that is too short.  Zeros train like anything else, so all of that is refused, unless the data set names
+ * a fill value: then whoever made it meant the gaps.
  */
 #include <limits.h>
 #include <stdio.h>
@@ -117,7 +117,8 @@ static lk_status count_covered(const char *place, hid_t list, size_t n, hssize_t
         if (H5Sget_select_bounds(one, begin, end) < 0) return LK_OK;
         if (i > 0) {
             hid_t joined;
-            LK_H5(LK_ERR_DATA, joined = H5Scombine_select(all, H5S_SELECT_OR, one), "%s: cannot join selections", place);
+            LK_H5(LK_ERR_DATA, joined = H5Scombine_select(all, H5S_SELECT_OR, one), "%s: cannot join selections",
+                  place);
             lk_h5_close(&all);
             all = joined;
         } else {
@@ -146,8 +147,8 @@ static lk_status check_virtual(hid_t set, const char *place, hid_t list, bool ha
     LK_H5(LK_ERR_DATA, space = H5Dget_space(set), "%s has no shape", place);
     LK_H5(LK_ERR_DATA, total = H5Sget_simple_extent_npoints(space), "%s has no simple shape", place);
     if (covered >= 0 && covered < total)
-        return LK_FAIL(LK_ERR_DATA, "%s is virtual, and its sources cover %lld of its %lld numbers; the others would be read "
-                       "as zeros: map them, or set a fill value", place, (long long)covered, (long long)total);
+        return LK_FAIL(LK_ERR_DATA, "%s is virtual, and its sources cover %lld of its %lld numbers; the others would "
+                       "be read as zeros: map them, or set a fill value", place, (long long)covered, (long long)total);
     return LK_OK;
 }
 
@@ -180,7 +181,8 @@ static lk_status check_space(hid_t set, const char *place, hid_t list)
         return LK_FAIL(LK_ERR_DATA, "%s: only %llu of its %llu chunks were written, the others would be read as zeros; "
                        "write them, or set a fill value", place, (unsigned long long)written, (unsigned long long)all);
     if (written > 0 || space == H5D_SPACE_STATUS_ALLOCATED) return LK_OK;
-    return LK_FAIL(LK_ERR_DATA, "%s was never written and would be read as zeros; write it, or set a fill value", place);
+    return LK_FAIL(LK_ERR_DATA, "%s was never written and would be read as zeros; write it, or set a fill value",
+                   place);
 }
 
 static lk_status check_set(hid_t set, int level)
@@ -219,8 +221,8 @@ lk_status lk_h5_explain(hid_t set, lk_status failed)
         size_t n_values = FILTER_VALUES;
         const H5Z_filter_t id = H5Pget_filter2(list, (unsigned)i, &flags, &n_values, values, sizeof name, name, NULL);
         if (id < 0 || H5Zfilter_avail(id) > 0) continue;
-        return LK_FAIL(LK_ERR_DATA, "%s is compressed by the filter %s (%d), which HDF5 lacks here; write it again with "
-                       "compression=\"gzip\" in h5py, or by h5repack -f GZIP=4 where that filter is installed",
+        return LK_FAIL(LK_ERR_DATA, "%s is compressed by the filter %s (%d), which HDF5 lacks here; write it again "
+                       "with compression=\"gzip\" in h5py, or by h5repack -f GZIP=4 where that filter is installed",
                        lk_h5_place(set, place), *name ? name : "without a name", (int)id);
     }
     return lk_trace(failed, __FILE__, __LINE__);

@@ -52,8 +52,8 @@ static lk_status image_of(const char *path, const uint32_t size[MAX_SIZES], uint
 {
     *channels_last = magic == MAGIC_IMAGES || is_channels(size[3]);
     if (!*channels_last && !is_channels(size[1]))
-        return LK_FAIL(LK_ERR_DATA, "%s has images of %u x %u x %u: neither the last nor the first of them is a number of "
-                       "channels (1, 3 or 4)", path, size[1], size[2], size[3]);
+        return LK_FAIL(LK_ERR_DATA, "%s has images of %u x %u x %u: neither the last nor the first of them is a number "
+                       "of channels (1, 3 or 4)", path, size[1], size[2], size[3]);
     const uint32_t *hw = *channels_last ? size + 1 : size + 2;
     image[0] = magic == MAGIC_IMAGES ? 1 : *channels_last ? size[3] : size[1];
     image[1] = hw[0];

@@ -327,6 +327,38 @@ Test(hdf5_data, large_whole_numbers_are_standardised_before_they_are_rounded)
     lk_dataset_free(&d);
 }
 
+/* As an image's bytes from any other file: divided by 255, then by channel. */
+Test(hdf5_data, bytes_are_normalized_as_bytes)
+{
+    double mean[] = {0.5, 0.25}, std[] = {0.5, 2};
+    lk_transform_spec normalize = {.kind = LK_TRANSFORM_NORMALIZE, .mean = mean, .std = std, .n_mean = 2, .n_std = 2};
+    const double labels[2] = {0, 1};
+    const int64_t samples[2] = {0, 1};
+    float got[16];
+    char scratch[3 * sizeof got / 2];
+
+    for (int bytes = 0; bytes < 2; bytes++) {
+        char *path = test_path("n.h5");
+        const hid_t file = H5Fcreate(path, H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
+        put_set(file, "x", bytes ? H5T_STD_U8LE : H5T_IEEE_F32LE, H5T_NATIVE_FLOAT, 4, (hsize_t[]){2, 2, 2, 2}, ramp);
+        put_set(file, "y", H5T_STD_I8LE, H5T_NATIVE_DOUBLE, 1, (hsize_t[]){2}, labels);
+        H5Fclose(file);
+        lk_data_spec spec = h5_spec(path);
+        spec.transforms = (lk_transform_list){&normalize, 1};
+        lk_dataset *d = open_train(&spec, LK_LOSS_CROSS_ENTROPY);
+        void *const field[LK_MAX_FIELDS] = {got};
+        cr_assert_eq(d->fetch(d, &(lk_draw){.train = true}, samples, 2, field, scratch), LK_OK);
+        for (int i = 0; i < 16; i++) {
+            const int c = i % 2, v = i / 8 * 8 + c * 4 + i % 8 / 2;
+            const float want = ((float)v / (bytes ? 255.0f : 1.0f) - (float)mean[c]) / (float)std[c];
+            cr_expect_eq(got[i], want, "%s, place %d: got %g, want %g", bytes ? "bytes" : "floats", i, (double)got[i],
+                         (double)want);
+        }
+        lk_dataset_free(&d);
+        remove_test_files();
+    }
+}
+
 /* ------------------------------------------------- zeros that nobody wrote */
 
 /* A file with a good y of three records, and a set x of (3, 2) made by `list` and never written. */

@@ -1,4 +1,5 @@
-/* The order of samples: every sample once an epoch, the same from any position, bounded where the data are in blocks. */
+/* The order of samples: every sample once an epoch, the same from any position, bounded where the data are in
+ * blocks. */
 #include <criterion/criterion.h>
 #include <stdlib.h>
 #include <string.h>

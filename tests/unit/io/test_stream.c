@@ -1,4 +1,5 @@
-/* Data larger than memory: the same samples as from memory, in an order that is a function of the epoch, each block read once. */
+/* Data larger than memory: the same samples as from memory, in an order that is a function of the epoch, each
+ * block read once. */
 #include <hdf5.h>
 #include <math.h>
 
