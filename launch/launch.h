@@ -199,6 +199,9 @@ lk_status broadcast_ema(job *j, const float **ema);
 lk_status list_tensors(const lk_model *model, const char *prefix, const lk_trainable *trainable, float *base,
                        lk_ckpt_tensor **tensors, size_t *n);
 void      free_tensors(lk_ckpt_tensor **tensors, size_t n);
+/* Bytes that this worker keeps for saves from its first one on: the images of its files, and of a device's arrays the copies
+ * that are on their way into them.  n_states: of the optimizer of what trains. */
+size_t    save_nbytes(const job *j, const lk_trainable *trainable, int n_states);
 /* Elements of all parameters of a model, frozen or not. */
 size_t    count_weights(const lk_model *model);
 

@@ -67,6 +67,8 @@ static lk_status print_set(job *j)
     print_bytes("gradients", (double)train.grad_bytes * reduction.n_arenas, arenas);
     print_bytes("optimizer", (double)trainable * lk_optimizer_n_states(j->optimizer), "");
     if (j->recipe->has_ema) print_bytes("EMA", (double)train.param_bytes, "on the leader; on others a copy to evaluate");
+    print_bytes("saves", (double)save_nbytes(j, j->trainable, lk_optimizer_n_states(j->optimizer)),
+                "of the leader: the images of its files, kept from the first save on");
     print_bytes("activations", (double)train.activation_bytes, "shared by liveness");
     print_bytes("  unshared", (double)train.activation_bytes_unshared, "what they would take without");
     print_bytes("prepared weights", (double)train.prepared_bytes, "layouts the kernels prefer, and scratch");

@@ -45,3 +45,29 @@ size_t count_weights(const lk_model *model)
         if (lk_model_tensor(model, i)->role == LK_ROLE_PARAM) n += lk_model_tensor(model, i)->n_elem;
     return n;
 }
+
+/* Elements of this worker's rows of a tensor. */
+static size_t own_elems(const job *j, const lk_tensor_info *info)
+{
+    const int64_t rows = info->ndim > 0 ? info->shape[0] : 1;
+    int64_t begin, end;
+
+    if (rows == 0 || lk_part_rows(rows, lk_world_rank(j->world), lk_world_size(j->world), &begin, &end) != LK_OK) return 0;
+    return info->n_elem / (size_t)rows * (size_t)(end - begin);
+}
+
+size_t save_nbytes(const job *j, const lk_trainable *trainable, int n_states)
+{
+    const bool ema = j->leader && j->recipe->has_ema;
+    const size_t n_model = lk_model_n_elem(j->model), n_trainable = lk_trainable_n_elem(trainable);
+    size_t n_elem = 0;
+
+    for (size_t i = 0; i < lk_model_n_tensors(j->model); i++) {
+        const lk_tensor_info *info = lk_model_tensor(j->model, i);
+        const size_t copies = lk_trainable_has(trainable, i) ? 1 + (size_t)n_states : 1;
+
+        n_elem += copies * own_elems(j, info) + (ema ? info->n_elem : 0);
+    }
+    if (lk_engine_on_device(j->engine)) n_elem += n_model + (size_t)n_states * n_trainable + (ema ? n_model : 0);
+    return n_elem * sizeof(float);
+}

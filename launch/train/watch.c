@@ -91,8 +91,8 @@ void watch_evaluation(const trainer *t)
     add(&l, "epoch %3" PRId64 "  step %" PRId64 "  lr %.1e", t->epoch, t->j->step, t->order.lr[0]);
     for (int i = 0; i < set->n; i++)
         if (is_shown(t, set->name[i]) && !isnan(set->last[i])) add_metric(t, i, &l);
-    lk_progress_say(t->progress, "%s  %s  %s", l.text, lk_print_rate(samples_per_second(t), rate, sizeof rate),
-                    lk_print_seconds(lk_seconds() - t->started, time, sizeof time));
+    if (t->samples) add(&l, "  %s", lk_print_rate(samples_per_second(t), rate, sizeof rate));
+    lk_progress_say(t->progress, "%s  %s", l.text, lk_print_seconds(lk_seconds() - t->started, time, sizeof time));
 }
 
 /* ---------------------------------------------------------------------- end */
