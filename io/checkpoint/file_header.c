@@ -1,5 +1,5 @@
 /*
- * The header of a file: six lines of text in HDF5's user block, and the writing of written files.
+ * The header of a file: six lines of text in HDF5's user block, and the writing of files.
  *
  * A header is good only if it is exactly what would be written for the values it holds, so a flipped bit anywhere
  * in the block is found.  Files are written with write(2) from memory: a full disk, a limit or a dead disk is an
@@ -15,14 +15,14 @@
 #include <string.h>
 #include <unistd.h>
 
-#define SEAL_FORM                                             \
+#define HEADER_FORM                                           \
     "Lockstep checkpoint: HDF5 starts at byte 512\n"          \
     "file %s\n"                                               \
     "step %" PRId64 "\n"                                      \
     "bytes %zu\n"                                             \
     "table of pieces at byte %zu\n"                           \
     "xxh3-128 of all this with zeros here: %s\n"
-#define SEAL_SCAN                                             \
+#define HEADER_SCAN                                           \
     "Lockstep checkpoint: HDF5 starts at byte 512\n"          \
     "file %63s\n"                                             \
     "step %" SCNd64 "\n"                                      \
@@ -33,7 +33,7 @@
 void lk_file_header_print(const lk_file_header *header, unsigned char block[LK_FILE_HEADER_BYTES])
 {
     memset(block, 0, LK_FILE_HEADER_BYTES);
-    snprintf((char *)block, LK_FILE_HEADER_BYTES, SEAL_FORM, header->file, header->step, header->nbytes,
+    snprintf((char *)block, LK_FILE_HEADER_BYTES, HEADER_FORM, header->file, header->step, header->nbytes,
              header->extents, header->checksum);
 }
 
@@ -44,7 +44,7 @@ bool lk_file_header_parse(const unsigned char block[LK_FILE_HEADER_BYTES], lk_fi
 
     memcpy(text, block, LK_FILE_HEADER_BYTES);
     *out = (lk_file_header){0};
-    if (sscanf(text, SEAL_SCAN, out->file, &out->step, &out->nbytes, &out->extents, out->checksum) != 5) return false;
+    if (sscanf(text, HEADER_SCAN, out->file, &out->step, &out->nbytes, &out->extents, out->checksum) != 5) return false;
     lk_file_header_print(out, again);
     return memcmp(block, again, LK_FILE_HEADER_BYTES) == 0;
 }

@@ -1,6 +1,6 @@
 /* What schedules give to each parameter group of a stage: learning rate, momentum, weight decay. */
-#ifndef LK_RATES_H
-#define LK_RATES_H
+#ifndef LK_HYPERPARAMS_H
+#define LK_HYPERPARAMS_H
 
 #include "launch/launch.h"
 

@@ -3,6 +3,7 @@
  *
  *     LK_BAD_FILES=no-links    has no symbolic links, like SMB, exFAT and object stores
  *     LK_BAD_FILES=interrupts  lets a signal interrupt every second open, fsync, mkdir and rename, like NFS with intr and FUSE
+ *     LK_BAD_FILES=told        tells what is brought to the disk, in order: lines "fsync PATH" and "rename TO" in $LK_TOLD
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -31,6 +32,15 @@ static bool interrupted(unsigned *calls)
     return true;
 }
 
+static void tell(const char *what, const char *path)
+{
+    FILE *file = is("told") && getenv("LK_TOLD") ? fopen(getenv("LK_TOLD"), "a") : NULL;
+
+    if (!file) return;
+    fprintf(file, "%s %s\n", what, path);
+    fclose(file);
+}
+
 int symlink(const char *target, const char *path)
 {
     if (!is("no-links")) return ((int (*)(const char *, const char *))dlsym(RTLD_NEXT, "symlink"))(target, path);
@@ -54,7 +64,10 @@ int open(const char *path, int flags, ...)
 int fsync(int fd)
 {
     static unsigned calls;
+    char link[64], path[4096] = "";
 
+    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    if (is("told") && readlink(link, path, sizeof path - 1) > 0) tell("fsync", path);
     return interrupted(&calls) ? -1 : ((int (*)(int))dlsym(RTLD_NEXT, "fsync"))(fd);
 }
 
@@ -69,5 +82,6 @@ int rename(const char *from, const char *to)
 {
     static unsigned calls;
 
+    tell("rename", to);
     return interrupted(&calls) ? -1 : ((int (*)(const char *, const char *))dlsym(RTLD_NEXT, "rename"))(from, to);
 }

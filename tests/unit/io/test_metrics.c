@@ -88,6 +88,22 @@ Test(metrics, a_resumed_run_drops_what_came_after_its_checkpoint)
     expect_text(path, "step,epoch,train.loss,validation.mse\n0,1,0,\n1,1,0.25,\n2,1,0.5,\n3,1,0.75,\n4,1,1,\n");
 }
 
+/* What a checkpoint compares with its own count: lines that were kept, then each one written. */
+Test(metrics, lines_are_counted_through_a_resume)
+{
+    const char *path = file_in_new_dir();
+    const double values[] = {0.5, NAN};
+    lk_metrics *metrics;
+
+    write_steps(path, 0, 12);
+    cr_assert_eq(lk_metrics_open(path, columns, 2, 2, &metrics), LK_OK, "%s", lk_error_message());
+    cr_expect_eq(lk_metrics_n_lines(metrics), 3, "got %d lines, want 3", (int)lk_metrics_n_lines(metrics));
+    cr_assert_eq(lk_metrics_write(metrics, 3, 1, values), LK_OK);
+    cr_expect_eq(lk_metrics_n_lines(metrics), 4, "got %d lines, want 4", (int)lk_metrics_n_lines(metrics));
+    cr_expect_eq(lk_metrics_sync(metrics), LK_OK, "%s", lk_error_message());
+    lk_metrics_free(&metrics);
+}
+
 /* "1" torn from "120,..." must not pass for step 1. */
 Test(metrics, a_line_torn_by_a_crash_is_dropped)
 {
