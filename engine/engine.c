@@ -35,7 +35,7 @@ struct lk_engine {
     size_t act_bytes;
     void *output;             /* owned, engine memory: an evaluation's output when nobody asks for it, or on a device */
     size_t output_bytes;
-    void *sums;               /* owned, engine memory: LK_N_SUMS doubles; on a device */
+    void *sums;               /* owned, engine memory: (lk_model_n_sums); on a device */
     float *zeros;             /* owned, host memory */
     size_t n_zeros;
 };
@@ -261,7 +261,7 @@ static lk_status adopt_plan(lk_engine *engine, lk_plan *plan)
     if (!engine->device) LK_TRY(make_zeros(engine, plan));
     LK_TRY(make_room(engine, &engine->act, &engine->act_bytes, plan->graph.act_bytes));
     if (engine->device && !engine->sums)
-        LK_TRY(lk_engine_alloc(engine, LK_N_SUMS * sizeof(double), &engine->sums));
+        LK_TRY(lk_engine_alloc(engine, lk_model_n_sums(engine->model) * sizeof(double), &engine->sums));
     if (plan->graph.mode == LK_EVAL || (plan->graph.mode == LK_PREDICT && engine->device))
         LK_TRY(make_room(engine, &engine->output, &engine->output_bytes, output_bytes));
     lk_plan **moved = realloc(engine->plans, (size_t)(engine->n_plans + 1) * sizeof *moved);
@@ -355,7 +355,8 @@ static lk_status run_on_device(lk_engine *engine, lk_plan *plan, const lk_lane *
     there.sums = engine->sums;
     there.output = NULL;
     LK_TRY(run_plan(engine, plan, &there));
-    if (lane->mode == LK_EVAL) LK_TRY(lk_engine_read(engine, lane->sums, there.sums, LK_N_SUMS * sizeof *lane->sums));
+    if (lane->mode == LK_EVAL)
+        LK_TRY(lk_engine_read(engine, lane->sums, there.sums, lk_model_n_sums(engine->model) * sizeof *lane->sums));
     if (lane->mode == LK_TRAIN || !lane->output) return LK_OK;
     return lk_engine_read(engine, lane->output, engine->output, output_bytes);
 }

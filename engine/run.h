@@ -65,7 +65,7 @@ struct lk_lane {
     const float *votes;     /* TRAIN: (LK_N_VOTES) copied into the slots; NULL: zeros */
     lk_ready_fn *ready;     /* TRAIN: may be NULL; called on the caller's thread, ranges cover the arena once */
     void *ready_arg;
-    double *sums;           /* EVAL: (LK_N_SUMS), overwritten */
+    double *sums;           /* EVAL: (lk_model_n_sums), overwritten */
     float *output;          /* EVAL: may be NULL; PREDICT: (n, n_output), overwritten */
 };
 

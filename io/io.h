@@ -132,7 +132,12 @@ struct lk_recipe {
         lk_extremum best_mode;
     } train;
     struct { int64_t every; lk_unit unit; int keep; bool best; } checkpoint; /* every 0: only at the end; keep >= 1 */
-    struct { bool tensorboard; int64_t log_every, histograms; } metrics; /* log_every: steps; histograms: evaluations, 0: none */
+    struct {
+        bool tensorboard;
+        int64_t log_every, histograms; /* log_every: steps; histograms: evaluations, 0: none */
+        lk_words measure;          /* metrics beside the usual ones */
+        bool train;                /* the training part is evaluated, too */
+    } metrics;
     struct { int reduction; int64_t check_every; double timeout; int64_t bucket_bytes; } dist; /* reduction: index in dist's list of words: tree, mpi, nccl */
     char *group;        /* name of the parameter group that optimizer and schedulers describe; NULL: the one of the rest */
     lk_words params;    /* patterns of the tensor names in it; empty: what no other group selects */
@@ -212,9 +217,6 @@ void      lk_dataset_image(const lk_dataset *dataset, int64_t image[3]); /* zero
 bool      lk_dataset_has_labels(const lk_dataset *dataset);
 /* JSON; owned by the data set. */
 const char *lk_dataset_stats(const lk_dataset *dataset);
-/* Of each output (n_output) the sum of the squared deviations of its targets from their mean: the denominator of r2.  Labels
- * have none, and leave it as it is. */
-void      lk_dataset_target_spread(const lk_dataset *dataset, double *spread);
 /* A prediction in the units of the data: output j with the target's standardisation undone. */
 double    lk_dataset_unstandardize(const lk_dataset *dataset, size_t j, float output);
 /* Significant decimal digits that tell two such predictions apart where their fp32 outputs differ: 9, and more where the
@@ -240,7 +242,7 @@ typedef struct lk_loader_spec {
     bool train;             /* samples are transformed for training, else for evaluation */
     int threads;            /* that fill batches; 0: one, where it is worth that */
     uint64_t seed;
-    lk_loss_spec loss;      /* says what is a loss term */
+    lk_loss_spec loss;      /* says what is a loss term; its weights are borrowed */
     lk_field_map fields;    /* what lanes get of the data set's fields, and where; n 0: all, in its order */
 } lk_loader_spec;
 
@@ -254,7 +256,7 @@ typedef struct lk_batch_lane {
 typedef struct lk_batch {
     int64_t epoch, index;   /* batch number in the epoch */
     int64_t n;              /* samples in the global batch */
-    int64_t n_terms;        /* loss terms in the global batch */
+    double n_terms;         /* loss terms in the global batch, or the sum of the weights of its labels */
     bool last;              /* of the epoch */
     const lk_batch_lane *lane; /* own lanes, lane_end - lane_begin of them */
 } lk_batch;
@@ -410,20 +412,34 @@ lk_status lk_rename_check(const char *rule);
 
 /* ------------------------------------------------ metrics, journal, progress */
 
-/* Which weights are measured on which samples: X(ID, prefix of the names, in words, in
- * short, needs validation data, an EMA). */
-#define LK_METRIC_PART_LIST(X)                                                                                     \
-    X(LK_PART_OF_STEPS, "train.", "training", "train", false, false) /* each step's own, mean since the epoch began */      \
-    X(LK_PART_OF_WEIGHTS, "validation.", "validation", "val", true, false)                                                \
-    X(LK_PART_OF_EMA, "ema.validation.", "validation, EMA", "ema", true, true)
+/* Which weights are measured on which samples: X(ID, prefix of the names, in words, in short, what it needs: validation
+ * data, an EMA, metrics.train). */
+#define LK_METRIC_PART_LIST(X)                                                                                      \
+    X(LK_PART_OF_STEPS, "train.", "training", "train", false, false, false) /* each step's own, since the epoch began */ \
+    X(LK_PART_OF_WEIGHTS, "validation.", "validation", "val", true, false, false)                                   \
+    X(LK_PART_OF_EMA, "ema.validation.", "validation, EMA", "ema", true, true, false)                               \
+    X(LK_PART_OF_TRAINING, "train_eval.", "training, evaluated", "train eval", false, false, true)
 typedef enum lk_metric_part_id { LK_METRIC_PART_LIST(LK_WORD_ENUM) LK_N_METRIC_PARTS } lk_metric_part_id;
-typedef struct lk_metric_part { const char *prefix, *title, *word; bool needs_validation, needs_ema; } lk_metric_part;
+typedef struct lk_metric_part {
+    const char *prefix, *title, *word;
+    bool needs_validation, needs_ema, needs_train;
+} lk_metric_part;
 extern const lk_metric_part lk_metric_parts[LK_N_METRIC_PARTS];
 
-/* Names of what a run with this loss measures, a part's prefix and a metric of the engine's, by parts in their order;
- * returns how many. */
+/* What decides which metrics a run has. */
+typedef struct lk_measured {
+    lk_loss_kind loss;
+    bool validation, ema, train; /* there is such data, an EMA; metrics.train */
+    unsigned asked;              /* metrics.measure: bit m for metric m, beside the usual ones */
+} lk_measured;
+
+/* The bit of a metric by its name, 0: none. */
+unsigned lk_metric_bit(const char *name);
+lk_measured lk_recipe_measures(const lk_recipe *recipe, bool validation);
+/* Names of what a run measures, a part's prefix and a metric of the engine's, by parts in their order; returns how
+ * many. */
 enum { LK_MOST_METRICS = LK_N_METRIC_PARTS * LK_N_METRICS };
-size_t lk_metric_names(lk_loss_kind loss, bool validation, bool ema, const char *names[LK_MOST_METRICS]);
+size_t lk_metric_names(const lk_measured *what, const char *names[LK_MOST_METRICS]);
 /* Part (-1: none) and metric (NULL: none) that a name speaks of. */
 int  lk_metric_part_of(const char *name);
 const lk_metric *lk_metric_of(const char *name);

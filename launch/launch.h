@@ -63,8 +63,8 @@ typedef struct metrics {
     double last[LK_MOST_METRICS], best[LK_MOST_METRICS];
 } metrics;
 
-/* Names that a run with this loss computes. */
-void metrics_init(metrics *set, lk_loss_kind loss, bool validation, bool ema);
+/* The names of a run, without values. */
+void metrics_init(metrics *set, const lk_measured *what);
 int  metrics_find(const metrics *set, const char *name); /* -1: none */
 void metrics_put(metrics *set, const char *name, double value);
 /* All metrics of one part, from the sums of its evaluation. */
@@ -102,6 +102,7 @@ typedef struct job {
     lk_ema *ema;                /* leader alone */
     lk_reducer *reducer;        /* over the set */
     lk_loader *loader, *validation_loader;
+    lk_loader *train_eval_loader; /* metrics.train: the training part, to evaluate it; else NULL */
     int lanes, lane_begin, lane_end;
     char *init_report;          /* what init_from did, for the journal; NULL: nothing */
     metrics metrics;
@@ -186,10 +187,9 @@ lk_status job_load_model(job *j, const char *prefix);
  * After job_open(), before the EMA starts from params.  Collective. */
 lk_status job_init_from(job *j);
 
-/* Metrics of the validation part (or of `loader`'s data set) under these parameters, by all workers, into
- * j->metrics under the names of `part`.  Collective. */
-lk_status evaluate(job *j, const lk_dataset *dataset, lk_loader *loader, const float *params, uint64_t version,
-                   lk_metric_part_id part);
+/* Metrics of what `loader` gives in an epoch under these parameters, by all workers, into j->metrics under the names of
+ * `part`.  Collective. */
+lk_status evaluate(job *j, lk_loader *loader, const float *params, uint64_t version, lk_metric_part_id part);
 /* The EMA's weights on every worker: on the leader its own, elsewhere a copy in j->ema_view.  Collective. */
 lk_status broadcast_ema(job *j, const float **ema);
 

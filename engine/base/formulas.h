@@ -176,6 +176,49 @@ LK_FORMULA uint8_t lk_dropout_keep(uint32_t word, uint32_t threshold) { return w
 /* d|d| / dd, 0 at 0 as PyTorch has it; NaN stays NaN. */
 LK_FORMULA float lk_sign(float d) { return d > 0.0f ? 1.0f : d < 0.0f ? -1.0f : d; }
 
+LK_FORMULA float lk_abs(float d) { return lk_f32_of_bits(lk_bits_of_f32(d) & 0x7fffffffu); }
+
+/*
+ * Huber and smooth L1 of a difference d, as torch.nn.HuberLoss and SmoothL1Loss have them: squares near 0, then lines.
+ *
+ *     huber      |d| <= delta: d^2 / 2           else delta (|d| - delta / 2)
+ *     smooth_l1  |d| <  beta:  d^2 / (2 beta)    else |d| - beta / 2
+ */
+LK_FORMULA float lk_huber_term(float d, float delta)
+{
+    const float size = lk_abs(d);
+
+    return size <= delta ? 0.5f * d * d : delta * (size - 0.5f * delta);
+}
+LK_FORMULA float lk_huber_grad(float d, float delta) { return lk_abs(d) <= delta ? d : delta * lk_sign(d); }
+LK_FORMULA float lk_smooth_l1_term(float d, float beta)
+{
+    const float size = lk_abs(d);
+
+    return size < beta ? 0.5f * d * d / beta : size - 0.5f * beta;
+}
+LK_FORMULA float lk_smooth_l1_grad(float d, float beta) { return lk_abs(d) < beta ? d / beta : lk_sign(d); }
+
+/*
+ * Binary cross-entropy of a logit x with target t in [0, 1] and weight p of what happens, as
+ * torch.nn.BCEWithLogitsLoss has it with pos_weight; s is the logistic function:
+ *
+ *     term = -p t log s(x) - (1 - t) log(1 - s(x)) = (1 - t) x + (1 + (p - 1) t) (log(1 + e^-|x|) + max(-x, 0))
+ *     dx   = (p t + 1 - t) s(x) - p t
+ *
+ * so that no exponential overflows.  log1p_exp is log(1 + e^-|x|), which each backend's mathematics has.
+ */
+LK_FORMULA float lk_bce_term(float x, float t, float p, float log1p_exp)
+{
+    return (1.0f - t) * x + (1.0f + (p - 1.0f) * t) * (log1p_exp + (x < 0.0f ? -x : 0.0f));
+}
+LK_FORMULA float lk_bce_grad(float x, float t, float p)
+{
+    const float e = lk_exp(-lk_abs(x)), chance = (x < 0.0f ? e : 1.0f) / (1.0f + e);
+
+    return (p * t + (1.0f - t)) * chance - p * t;
+}
+
 /*
  * Cross-entropy of one row of V logits with label l and label smoothing s, as torch.nn.CrossEntropyLoss has it:
  *
@@ -192,6 +235,30 @@ LK_FORMULA float lk_cross_entropy_term(float log_sum_exp, float z_label, float s
 LK_FORMULA float lk_cross_entropy_grad(float z, float inv_sum_exp, int is_label, float smoothing, float inv_v)
 {
     return lk_exp(z) * inv_sum_exp - smoothing * inv_v - (is_label ? 1.0f - smoothing : 0.0f);
+}
+
+/*
+ * The same with a weight w_j for each class, as its parameter `weight` has it; W is the sum of all weights:
+ *
+ *     a = (1 - s) w_l,   b = s / V
+ *     term  = (a + b W) log(sum_j e^x_j) - a x_l - b sum_j(w_j x_j)
+ *     dx_j  = (a + b W) softmax_j - a [j = l] - b w_j
+ *
+ * The mean of such terms divides by the sum of the labels' weights.  sum_wz is the sum of w_j z_j over the row.
+ */
+LK_FORMULA float lk_weighted_cross_entropy_term(float log_sum_exp, float z_label, float w_label, float sum_wz,
+                                                float sum_w, float smoothing, float inv_v)
+{
+    const float a = (1.0f - smoothing) * w_label, b = smoothing * inv_v;
+
+    return (a + b * sum_w) * log_sum_exp - a * z_label - (smoothing > 0.0f ? b * sum_wz : 0.0f);
+}
+LK_FORMULA float lk_weighted_cross_entropy_grad(float z, float inv_sum_exp, int is_label, float w, float w_label,
+                                                float sum_w, float smoothing, float inv_v)
+{
+    const float a = (1.0f - smoothing) * w_label, b = smoothing * inv_v;
+
+    return (a + b * sum_w) * (lk_exp(z) * inv_sum_exp) - b * w - (is_label ? a : 0.0f);
 }
 
 #endif

@@ -23,7 +23,7 @@ typedef enum lk_arena {
     LK_ARENA_PARAMS, /* the model's parameter arena, fp32 */
     LK_ARENA_GRADS,  /* the lane's gradient arena, fp32: gradients, statistics, slots */
     LK_ARENA_ACT,    /* activations of this plan, placed by liveness */
-    LK_ARENA_SUMS,   /* LK_N_SUMS doubles */
+    LK_ARENA_SUMS,   /* lk_loss_n_sums() doubles */
     LK_ARENA_OUTPUT, /* the lane's output, fp32 */
     LK_ARENA_FIELD,  /* the first of LK_MAX_FIELDS: what the lane brings, in the order of lk_model_sample() */
     LK_N_ARENAS = LK_ARENA_FIELD + LK_MAX_FIELDS,
@@ -65,7 +65,7 @@ typedef union lk_attrs {
     struct { double p; uint32_t layer; } dropout;     /* layer: number of this dropout in the model */
     struct { float eps, momentum; } norm;
     struct { size_t offset; } view;                   /* bytes: of the view's first element in its input */
-    struct { float label_smoothing; int32_t ignore_index; lk_mode mode; } loss;
+    struct { lk_loss_spec spec; lk_mode mode; } loss; /* its weights are borrowed: the model's */
 } lk_attrs;
 
 /* Absent optional inputs and outputs are LK_NO_TENSOR at their place. */

@@ -1,17 +1,22 @@
 /*
  * The tables of losses and metrics, and the formulas of the metrics over an evaluation's sums.
  *
- *     loss      mean of the loss terms
- *     accuracy  share of the labels that the largest output hits
- *     mse, mae  means over all values
- *     r2        of each output 1 - sum of squared errors / spread of its targets about their mean, and the plain mean of
- *               these, as scikit-learn's r2_score by default; of targets that never change 1 if they are hit, else 0
+ *     loss                     sum of the terms / their number, or the sum of their labels' weights, as PyTorch's mean
+ *     accuracy, accuracy_top5  share of the labels (of events: of the values) that are hit
+ *     perplexity               exp(- mean over the labels of log softmax): of the model, whatever smooths or weighs its loss
+ *     mse, rmse, mae           over all values
+ *     r2                       mean over outputs of 1 - E / S; E: squared errors, S: squared deviations of the targets from
+ *                              their mean.  A constant target gives 1 where every prediction is right, else 0: this is
+ *                              sklearn.metrics.r2_score with its defaults (multioutput="uniform_average", force_finite)
  */
 #include "engine/model/loss.h"
 
 #include <assert.h>
+#include <float.h>
 #include <math.h>
 #include <string.h>
+
+enum { TOP = 5 };
 
 static const lk_loss losses[LK_N_LOSSES] = {
 #define ROW(id, ...) [id] = {__VA_ARGS__},
@@ -38,37 +43,100 @@ void lk_loss_target(const lk_loss_spec *spec, const lk_field *output, lk_field *
     strcpy(target->name, "label");
 }
 
-int64_t lk_loss_count_terms(const lk_loss_spec *spec, const void *target, size_t n_elem)
+/* Weights in fp32, as kernels have them. */
+static double weigh(const lk_loss_spec *spec, int32_t label)
+{
+    if (label == spec->ignore_index) return 0.0;
+    return spec->n_weight ? (double)(float)spec->weight[label] : 1.0;
+}
+
+double lk_loss_count_terms(const lk_loss_spec *spec, const void *target, size_t n_elem)
 {
     const int32_t *label = target;
-    int64_t terms = 0;
+    double terms = 0.0;
 
-    if (lk_loss_get(spec->kind)->reads != LK_READS_CLASSES) return (int64_t)n_elem;
-    for (size_t i = 0; i < n_elem; i++) terms += label[i] != spec->ignore_index;
+    if (lk_loss_get(spec->kind)->reads != LK_READS_CLASSES) return (double)n_elem;
+    for (size_t i = 0; i < n_elem; i++) terms += weigh(spec, label[i]);
     return terms;
+}
+
+/* -------------------------------------------------------------------- specs */
+
+static lk_status check_weights(const char *key, const double *weight, unsigned n, double *sum)
+{
+    *sum = 0.0;
+    for (unsigned i = 0; i < n; i++) {
+        if (!(weight[i] >= 0.0 && weight[i] <= (double)FLT_MAX))
+            return LK_FAIL(LK_ERR_USAGE, "%s: number %u is %g; weights are at least 0", key, i, weight[i]);
+        *sum += weight[i];
+    }
+    return LK_OK;
+}
+
+lk_status lk_loss_check(const lk_loss_spec *spec, size_t n_output)
+{
+    double sum;
+
+    if (!(spec->label_smoothing >= 0.0f && spec->label_smoothing <= 1.0f))
+        return LK_FAIL(LK_ERR_USAGE, "loss.label_smoothing is %g; it must be in [0, 1]", (double)spec->label_smoothing);
+    if (spec->kind == LK_LOSS_HUBER && !(spec->delta > 0.0f))
+        return LK_FAIL(LK_ERR_USAGE, "loss.delta is %g; it must be above 0", (double)spec->delta);
+    if (spec->kind == LK_LOSS_SMOOTH_L1 && !(spec->beta >= 0.0f))
+        return LK_FAIL(LK_ERR_USAGE, "loss.beta is %g; it must be at least 0", (double)spec->beta);
+    if (spec->n_weight && spec->n_weight != n_output)
+        return LK_FAIL(LK_ERR_USAGE, "loss.weight has %u numbers, but there are %zu classes: give one for each",
+                       spec->n_weight, n_output);
+    LK_TRY(check_weights("loss.weight", spec->weight, spec->n_weight, &sum));
+    if (spec->n_weight && sum == 0.0) return LK_FAIL(LK_ERR_USAGE, "loss.weight: all are 0, so nothing counts");
+    if (spec->n_pos_weight > 1 && spec->n_pos_weight != n_output)
+        return LK_FAIL(LK_ERR_USAGE, "loss.pos_weight has %u numbers, but there are %zu outputs: give one for each, or one "
+                       "for all", spec->n_pos_weight, n_output);
+    return check_weights("loss.pos_weight", spec->pos_weight, spec->n_pos_weight, &sum);
+}
+
+size_t lk_loss_n_sums(lk_loss_kind kind, size_t n_output)
+{
+    return LK_N_SUMS + (lk_loss_get(kind)->reads == LK_READS_VALUES ? LK_N_OUTPUT_SUMS * n_output : 0);
 }
 
 /* ------------------------------------------------------------------ formulas */
 
-static double mean_of(const lk_sums *s, lk_sum sum) { return s->of[sum] / s->of[LK_SUM_COUNT]; }
+static double mean_of(const lk_sums *s, lk_sum sum) { return s->of[sum] / s->of[LK_SUM_TERMS]; }
 
-static double value_LOSS(const lk_sums *s) { return mean_of(s, LK_SUM_LOSS); }
+static double value_LOSS(const lk_sums *s) { return s->of[LK_SUM_LOSS] / s->of[LK_SUM_COUNT]; }
 static double value_ACCURACY(const lk_sums *s) { return mean_of(s, LK_SUM_CORRECT); }
+static double value_PERPLEXITY(const lk_sums *s) { return exp(-mean_of(s, LK_SUM_LOG_LIKELIHOOD)); }
 static double value_MSE(const lk_sums *s) { return mean_of(s, LK_SUM_SQUARED); }
+static double value_RMSE(const lk_sums *s) { return sqrt(mean_of(s, LK_SUM_SQUARED)); }
 static double value_MAE(const lk_sums *s) { return mean_of(s, LK_SUM_ABS); }
 
-static double r2_of(double squared, double spread)
+/* Of five classes all are among the first five: that says nothing. */
+static double value_ACCURACY_TOP5(const lk_sums *s)
 {
-    if (spread > 0.0) return 1.0 - squared / spread;
-    return isnan(squared) ? squared : squared == 0.0 ? 1.0 : 0.0;
+    return s->n_output > TOP ? mean_of(s, LK_SUM_CORRECT_TOP5) : (double)NAN;
+}
+
+/* Of output o over n rows.  The sums are in double and their rounding is below that of the fp32 targets, but for a constant
+ * target it must not pass for a spread: then no row differs from the one before, nor do lanes by more than rounding. */
+static double r2_of(const lk_sums *s, size_t o, double n)
+{
+    const double *sum = s->of + LK_N_SUMS + o;
+    const double error = sum[LK_OUTPUT_SUM_ERROR * s->n_output], target = sum[LK_OUTPUT_SUM_TARGET * s->n_output];
+    const double squares = sum[LK_OUTPUT_SUM_SQUARES * s->n_output], spread = squares - target * target / n;
+    const bool constant = sum[LK_OUTPUT_SUM_CHANGES * s->n_output] == 0.0 && spread <= n * DBL_EPSILON * squares;
+
+    if (isnan(error)) return error;
+    if (constant) return error > 0.0 ? 0.0 : 1.0;
+    return 1.0 - error / spread;
 }
 
 static double value_R2(const lk_sums *s)
 {
+    const double rows = s->of[LK_SUM_TERMS] / (double)s->n_output;
     double sum = 0.0;
 
-    for (size_t o = 0; o < s->n_outputs; o++) sum += r2_of(s->squared[o], s->spread[o]);
-    return sum / (double)s->n_outputs;
+    for (size_t o = 0; o < s->n_output; o++) sum += r2_of(s, o, rows);
+    return sum / (double)s->n_output;
 }
 
 /* ------------------------------------------------------------------- metrics */

@@ -17,25 +17,35 @@ extern "C" {
 
 /* How the outputs of a network are to be read, and so what they are compared with. */
 typedef enum lk_reading {
-    LK_READS_VALUES,  /* numbers, like the targets */
-    LK_READS_CLASSES, /* logits of classes, one of which is right: the target is a label a row */
+    LK_READS_VALUES,  /* numbers; the targets are numbers, too */
+    LK_READS_CLASSES, /* a row of logits, one a class, of which one is right: the target is a label a row */
+    LK_READS_EVENTS,  /* logits of events, each of which happens or not: the targets are numbers from 0 to 1 */
 } lk_reading;
 
 /* X(ID, "recipe word", how outputs are read, axis label, the same where targets are standardised).  An error of
  * standardised targets is counted in the target's deviation, sigma. */
-#define LK_LOSS_LIST(X)                                                                       \
-    X(LK_LOSS_MSE, "mse", LK_READS_VALUES, "Loss (MSE)", "Loss (MSE, target σ²)")             \
-    X(LK_LOSS_L1, "l1", LK_READS_VALUES, "Loss (MAE)", "Loss (MAE, target σ)")                \
+#define LK_LOSS_LIST(X)                                                                             \
+    X(LK_LOSS_MSE, "mse", LK_READS_VALUES, "Loss (MSE)", "Loss (MSE, target σ²)")                   \
+    X(LK_LOSS_L1, "l1", LK_READS_VALUES, "Loss (MAE)", "Loss (MAE, target σ)")                      \
+    X(LK_LOSS_SMOOTH_L1, "smooth_l1", LK_READS_VALUES, "Loss (smooth L1)", "Loss (smooth L1, target σ)") \
+    X(LK_LOSS_HUBER, "huber", LK_READS_VALUES, "Loss (Huber)", "Loss (Huber, target σ)")            \
+    X(LK_LOSS_BCE, "bce", LK_READS_EVENTS, "Loss (binary cross-entropy, nats)", NULL)               \
     X(LK_LOSS_CROSS_ENTROPY, "cross_entropy", LK_READS_CLASSES, "Loss (cross-entropy, nats)", NULL)
 
 typedef enum lk_loss_kind { LK_LOSS_LIST(LK_WORD_ENUM) } lk_loss_kind;
 #define LK_LOSS_ONE(...) +1
 enum { LK_N_LOSSES = 0 LK_LOSS_LIST(LK_LOSS_ONE) };
 
+/* Parameters as PyTorch has them. */
 typedef struct lk_loss_spec {
     lk_loss_kind kind;
     float label_smoothing; /* cross_entropy: in [0, 1] */
     int32_t ignore_index;  /* cross_entropy: a label that counts for nothing, PyTorch's default -100 */
+    double *weight;        /* cross_entropy: (n_weight), of each class, >= 0; NULL: 1 */
+    double *pos_weight;    /* bce: (n_pos_weight), of each output where its event happens, >= 0; one: for all; NULL: 1 */
+    unsigned n_weight, n_pos_weight;
+    float delta;           /* huber: > 0 */
+    float beta;            /* smooth_l1: >= 0 */
 } lk_loss_spec;
 
 /* A row. */
@@ -46,43 +56,69 @@ typedef struct lk_loss {
 } lk_loss;
 
 const lk_loss *lk_loss_get(lk_loss_kind kind);
+/* Errors: LK_ERR_USAGE naming the recipe's key: a parameter out of its range, a number of weights that does not fit a
+ * row of n_output outputs. */
+lk_status lk_loss_check(const lk_loss_spec *spec, size_t n_output);
 /* The field it reads beside an output of this shape: "label" (int32, without the axis of classes), or "target". */
-void    lk_loss_target(const lk_loss_spec *spec, const lk_field *output, lk_field *target);
-/* Loss terms among n_elem elements of a target field: all, but for labels that are ignored. */
-int64_t lk_loss_count_terms(const lk_loss_spec *spec, const void *target, size_t n_elem);
+void   lk_loss_target(const lk_loss_spec *spec, const lk_field *output, lk_field *target);
+/* What n_elem elements of a target field add to the number that the loss's mean divides by: 1 each; a label the weight of
+ * its class, an ignored one nothing.  In the order of the elements. */
+double lk_loss_count_terms(const lk_loss_spec *spec, const void *target, size_t n_elem);
 
 /* ---------------------------------------------------------------------- sums */
 
 /* What one lane adds to an evaluation, in doubles; over lanes and batches they add up. */
 typedef enum lk_sum {
-    LK_SUM_LOSS,    /* sum of loss terms, unscaled */
-    LK_SUM_COUNT,   /* number of loss terms: values of the output, or labels that are not ignored */
-    LK_SUM_SQUARED, /* values: sum of (output - target)^2 */
-    LK_SUM_ABS,     /* values: sum of |output - target| */
-    LK_SUM_CORRECT, /* classes: labels hit by the largest output */
+    LK_SUM_LOSS,         /* of loss terms, unscaled */
+    LK_SUM_COUNT,        /* what the loss's mean divides by: the terms, or the weights of the labels */
+    LK_SUM_TERMS,        /* number of terms: values of the output, or labels that are not ignored */
+    LK_SUM_SQUARED,      /* values: of (output - target)^2 */
+    LK_SUM_ABS,          /* values: of |output - target| */
+    LK_SUM_CORRECT,      /* classes: labels hit by the largest output; events: logits above 0 where the target is above 1/2,
+                          * or neither */
+    LK_SUM_CORRECT_TOP5, /* classes: labels among the five largest outputs, of equal ones the first */
+    LK_SUM_LOG_LIKELIHOOD, /* classes: of log softmax at the label, without weights and smoothing */
     LK_N_SUMS,
 } lk_sum;
 
+/* Behind them for values, n_output of each: sums over rows, of one output each. */
+typedef enum lk_output_sum {
+    LK_OUTPUT_SUM_ERROR,   /* of (output - target)^2 */
+    LK_OUTPUT_SUM_TARGET,  /* of target */
+    LK_OUTPUT_SUM_SQUARES, /* of target^2 */
+    LK_OUTPUT_SUM_CHANGES, /* rows whose target is another than that of the row before in their lane */
+    LK_N_OUTPUT_SUMS,
+} lk_output_sum;
+
+/* Doubles in all, for rows of n_output. */
+size_t lk_loss_n_sums(lk_loss_kind kind, size_t n_output);
+
 /* What the formulas of metrics read. */
 typedef struct lk_sums {
-    const double *of;      /* (LK_N_SUMS) */
-    size_t n_outputs;      /* values: outputs of a sample */
-    const double *squared; /* (n_outputs), values: LK_SUM_SQUARED of each */
-    const double *spread;  /* (n_outputs), values: sum of squared deviations of its targets from their mean */
+    const double *of;  /* (lk_loss_n_sums) */
+    size_t n_output;
 } lk_sums;
 
 /* ------------------------------------------------------------------- metrics */
 
-#define LK_ALL_READINGS (1u << LK_READS_VALUES | 1u << LK_READS_CLASSES)
+#define LK_FOR_VALUES (1u << LK_READS_VALUES)
+#define LK_FOR_CLASSES (1u << LK_READS_CLASSES)
+#define LK_FOR_EVENTS (1u << LK_READS_EVENTS)
+#define LK_FOR_ALL (LK_FOR_VALUES | LK_FOR_CLASSES | LK_FOR_EVENTS)
 
-/* X(ID, "name", outputs it is for, larger is better, axis label, the same where targets are standardised, what axes
- * multiply it by, a fraction: its axis is never logarithmic).  The formula of ID is in loss.c.  No label: the loss's. */
-#define LK_METRIC_LIST(X)                                                                                     \
-    X(LOSS, "loss", LK_ALL_READINGS, false, NULL, NULL, 1.0, false)                                           \
-    X(ACCURACY, "accuracy", 1u << LK_READS_CLASSES, true, "Accuracy (%)", NULL, 100.0, true)                  \
-    X(MSE, "mse", 1u << LK_READS_VALUES, false, "Mean squared error", "Mean squared error (target σ²)", 1.0, false) \
-    X(MAE, "mae", 1u << LK_READS_VALUES, false, "Mean absolute error", "Mean absolute error (target σ)", 1.0, false) \
-    X(R2, "r2", 1u << LK_READS_VALUES, true, "R²", NULL, 1.0, true)
+/* X(ID, "name", outputs it is for, measured without being asked for, larger is better, axis label, the same where
+ * targets are standardised, what axes multiply it by, a fraction: its axis is never logarithmic).  The formula of ID is
+ * in loss.c.  No label: the loss's. */
+#define LK_METRIC_LIST(X)                                                                                       \
+    X(LOSS, "loss", LK_FOR_ALL, true, false, NULL, NULL, 1.0, false)                                            \
+    X(ACCURACY, "accuracy", LK_FOR_CLASSES | LK_FOR_EVENTS, true, true, "Accuracy (%)", NULL, 100.0, true)      \
+    X(ACCURACY_TOP5, "accuracy_top5", LK_FOR_CLASSES, false, true, "Top-5 accuracy (%)", NULL, 100.0, true)     \
+    X(PERPLEXITY, "perplexity", LK_FOR_CLASSES, false, false, "Perplexity", NULL, 1.0, false)                   \
+    X(MSE, "mse", LK_FOR_VALUES, true, false, "Mean squared error", "Mean squared error (target σ²)", 1.0, false) \
+    X(RMSE, "rmse", LK_FOR_VALUES, false, false, "Root mean squared error",                                     \
+      "Root mean squared error (target σ)", 1.0, false)                                                         \
+    X(MAE, "mae", LK_FOR_VALUES, true, false, "Mean absolute error", "Mean absolute error (target σ)", 1.0, false) \
+    X(R2, "r2", LK_FOR_VALUES, true, true, "R²", NULL, 1.0, true)
 
 typedef enum lk_metric_id {
 #define LK_METRIC_ENUM(id, ...) LK_METRIC_##id,
@@ -95,6 +131,7 @@ typedef enum lk_metric_id {
 typedef struct lk_metric {
     const char *name;
     unsigned readings; /* bit r: goes with losses that read outputs as r */
+    bool usual;        /* measured without being asked for */
     bool larger_is_better;
     const char *axis, *standardized_axis; /* axis NULL: the loss's; the second NULL: like the first */
     double axis_scale;

@@ -109,6 +109,28 @@ lk_status lk_model_lay_out(lk_model *model)
     return LK_OK;
 }
 
+/* --------------------------------------------------------------------- spec */
+
+static lk_status copy_weights(const double *from, unsigned n, double **out)
+{
+    *out = NULL;
+    if (n == 0) return LK_OK;
+    *out = malloc(n * sizeof **out);
+    LK_TRY_ALLOC(*out, n * sizeof **out);
+    memcpy(*out, from, n * sizeof **out);
+    return LK_OK;
+}
+
+lk_status lk_model_take_spec(lk_model *model, const lk_model_spec *spec)
+{
+    lk_loss_spec *loss = &model->spec.loss;
+
+    model->spec = *spec;
+    loss->weight = loss->pos_weight = NULL;
+    LK_TRY(copy_weights(spec->loss.weight, spec->loss.n_weight, &loss->weight));
+    return copy_weights(spec->loss.pos_weight, spec->loss.n_pos_weight, &loss->pos_weight);
+}
+
 /* ------------------------------------------------------------------- public */
 
 void lk_model_free(lk_model **model)
@@ -117,6 +139,8 @@ void lk_model_free(lk_model **model)
     HASH_CLEAR(hh, (*model)->by_name);
     for (size_t i = 0; i < (*model)->n_entries; i++) free_entry((*model)->entries[i]);
     free((*model)->entries);
+    free((*model)->spec.loss.pos_weight);
+    free((*model)->spec.loss.weight);
     free(*model);
     *model = NULL;
 }
@@ -136,4 +160,6 @@ size_t lk_model_n_elem(const lk_model *model) { return model->n_elem; }
 size_t lk_model_n_params(const lk_model *model) { return model->n_params; }
 const lk_sample *lk_model_sample(const lk_model *model) { return &model->sample; }
 size_t lk_model_n_output(const lk_model *model) { return model->n_output; }
+size_t lk_model_n_row(const lk_model *model) { return model->n_row; }
+size_t lk_model_n_sums(const lk_model *model) { return lk_loss_n_sums(model->spec.loss.kind, model->n_row); }
 bool lk_model_has_batch_norm(const lk_model *model) { return model->n_elem > model->n_params; }

@@ -28,10 +28,13 @@ struct lk_model {
     size_t n_params, n_elem;
     lk_sample sample;         /* what it reads: the network's fields, then the loss's target */
     size_t n_output;          /* elements of one sample's output */
+    size_t n_row;             /* of the output's last axis */
 };
 
 /* Sets the fans that follow from the shape (2 dimensions or more), as torch.nn.init counts them. */
 void lk_model_entry_fans(lk_model_entry *entry);
+/* Copies a spec, the weights of its loss included. */
+lk_status lk_model_take_spec(lk_model *model, const lk_model_spec *spec);
 /* Appends a tensor; no other has its name.  role, shape and first values are those of `entry`. */
 lk_status lk_model_register(lk_model *model, const char *name, const lk_model_entry *entry);
 /* Gives every tensor its place: all parameters in the order they came, then the buffers. */

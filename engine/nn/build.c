@@ -76,7 +76,7 @@ static lk_status output_of(lk_graph *graph, int y, int *out)
 /* Evaluation and prediction end in the fp32 output; the network writes it where it is wanted. */
 static lk_status build_output(const lk_model *model, lk_graph *graph, int y)
 {
-    const int64_t n_sums = LK_N_SUMS;
+    const int64_t n_sums = (int64_t)lk_model_n_sums(model);
     int target, sums, dy;
 
     LK_TRY(output_of(graph, y, &y));
@@ -130,6 +130,8 @@ static lk_status register_tensors(lk_model *model, lk_graph *graph)
     lk_builder_clear(&builder);
     LK_TRY(status);
     model->n_output = graph->tensors[y].n_elem / REGISTER_SAMPLES;
+    model->n_row = (size_t)graph->tensors[y].shape[graph->tensors[y].ndim - 1];
+    LK_TRY(lk_loss_check(&model->spec.loss, model->n_row));
     add_loss_target(model, &graph->tensors[y]);
     return lk_model_lay_out(model);
 }
@@ -141,9 +143,6 @@ static lk_status check_spec(const lk_model_spec *spec)
     if (!network) return LK_FAIL(LK_ERR_USAGE, "model.kind %d is not one this build knows", (int)spec->kind);
     if (!(spec->dropout >= 0.0 && spec->dropout < 1.0))
         return LK_FAIL(LK_ERR_USAGE, "model.dropout is %g; it must be at least 0 and less than 1", spec->dropout);
-    const double smoothing = spec->loss.label_smoothing;
-    if (spec->loss.kind == LK_LOSS_CROSS_ENTROPY && !(smoothing >= 0.0 && smoothing <= 1.0))
-        return LK_FAIL(LK_ERR_USAGE, "loss.label_smoothing is %g; it must be between 0 and 1", smoothing);
     return network->check ? network->check(spec) : LK_OK;
 }
 
@@ -155,9 +154,9 @@ lk_status lk_model_new(const lk_model_spec *spec, lk_model **out)
     LK_TRY(check_spec(spec));
     lk_model *model = calloc(1, sizeof *model);
     LK_TRY_ALLOC(model, sizeof *model);
-    model->spec = *spec;
     lk_graph_init(&graph, NULL, LK_TRAIN, LK_FP32, REGISTER_SAMPLES);
-    const lk_status status = register_tensors(model, &graph);
+    lk_status status = lk_model_take_spec(model, spec);
+    if (status == LK_OK) status = register_tensors(model, &graph);
     lk_graph_clear(&graph);
     if (status != LK_OK) {
         lk_model_free(&model);

@@ -42,8 +42,7 @@
     DIFF(VIEW, view, view, each_output)        /* x -> y with x's bytes: no work, and gone before nodes are bound */ \
     LAST(VIEW_GRAD, view_grad, each_output)    /* dy -> dx, 0 outside the view */                            \
     DIFF(CAST, cast, cast, each_output)        /* x -> y of another dtype; its gradient casts back */        \
-    LAST(MSE_LOSS, mse_loss, each_output)      /* x, target -> dx and the loss slot (TRAIN) or sums (EVAL) */ \
-    LAST(L1_LOSS, l1_loss, each_output)        /* the same */                                                \
+    LAST(POINTWISE_LOSS, pointwise_loss, each_output) /* x, target -> dx and the loss slot (TRAIN) or sums (EVAL) */ \
     LAST(CROSS_ENTROPY, cross_entropy, cross_entropy) /* logits, label -> the same */
 
 /* The list for those who want every op alike: X(ID, name, ...). */

@@ -1,13 +1,16 @@
 /*
- * Losses: the shape rule of the three.  A loss ends the forward pass and begins the backward pass: in training one
- * node writes the loss slot and the gradient of its input, in evaluation it writes sums, so there is no gradient rule.
+ * Losses: the shape rule of all.  A loss ends the forward pass and begins the backward pass: in training one node
+ * writes the loss slot and the gradient of its input, in evaluation it writes sums, so there is no gradient rule.
  *
- *     mse            term = (x - t)^2      dx = 2 (x - t) inv_count
- *     l1             term = |x - t|        dx = sign(x - t) inv_count
- *     cross_entropy  term and dx as in engine/base/formulas.h, dx times inv_count; rows with ignored labels count nothing
+ *     pointwise, over every value of the output     term           dx
+ *       mse                                         (x - t)^2      2 (x - t)
+ *       l1                                          |x - t|        sign(x - t)
+ *       smooth_l1, huber, bce                       as in engine/base/formulas.h
+ *     cross_entropy, over rows of logits            as there; rows with ignored labels count nothing
  *
- * The slot is the sum of terms times inv_count; inv_count is 1 / (terms of the whole global batch), so slots and
- * gradients of lanes add up to those of the batch's mean, whatever the sizes of the lanes.
+ * Rows are all axes but the last.  The slot is the sum of terms times inv_count, and so is dx; inv_count is 1 / (terms of
+ * the whole global batch, or the sum of its labels' weights), so slots and gradients of lanes add up to those of the
+ * batch's mean, whatever the sizes of the lanes.
  */
 #include "engine/ops/ops.h"
 #include "engine/ops/rules.h"
@@ -15,30 +18,31 @@
 
 #include <assert.h>
 
-static lk_op_id op_of(lk_loss_kind kind)
+static bool reads_labels(const lk_loss_spec *spec) { return lk_loss_get(spec->kind)->reads == LK_READS_CLASSES; }
+
+/* The target has the first `ndim` axes of x. */
+static bool has_axes_of(const lk_tensor *target, const lk_tensor *x, int ndim)
 {
-    switch (kind) {
-    case LK_LOSS_MSE: return LK_OP_MSE_LOSS;
-    case LK_LOSS_L1: return LK_OP_L1_LOSS;
-    case LK_LOSS_CROSS_ENTROPY: return LK_OP_CROSS_ENTROPY;
-    }
-    assert(!"a loss of the list");
-    return LK_N_OPS;
+    if (target->ndim != ndim) return false;
+    for (int d = 0; d < ndim; d++)
+        if (target->shape[d] != x->shape[d]) return false;
+    return true;
 }
 
-static lk_status check_shapes(const char *path, lk_loss_kind kind, const lk_tensor *x, const lk_tensor *target)
+static lk_status check_shapes(const char *path, const lk_loss_spec *spec, const lk_tensor *x, const lk_tensor *target)
 {
-    if (!lk_is_float(x->dtype) || x->ndim != 2)
-        return LK_FAIL(LK_ERR_USAGE, "%s: the loss is taken from %s %s; expected fp32 or bf16, (N, O)", path,
+    lk_tensor rows = *x;
+
+    rows.ndim--;
+    if (!lk_is_float(x->dtype) || x->ndim < 2)
+        return LK_FAIL(LK_ERR_USAGE, "%s: the loss is taken from %s %s; expected fp32 or bf16, (N, ..., O)", path,
                        lk_dtype_name(x->dtype), lk_shape_of(x).text);
-    if (lk_loss_get(kind)->reads == LK_READS_CLASSES) {
-        if (target->dtype == LK_DTYPE_I32 && target->ndim == 1 && target->shape[0] == x->shape[0]) return LK_OK;
-        return LK_FAIL(LK_ERR_USAGE, "%s: the label is %s %s, expected int32 (%lld), one for each sample", path,
-                       lk_dtype_name(target->dtype), lk_shape_of(target).text, (long long)x->shape[0]);
+    if (reads_labels(spec)) {
+        if (target->dtype == LK_DTYPE_I32 && has_axes_of(target, x, x->ndim - 1)) return LK_OK;
+        return LK_FAIL(LK_ERR_USAGE, "%s: the label is %s %s, expected int32 %s, one for each row of logits", path,
+                       lk_dtype_name(target->dtype), lk_shape_of(target).text, lk_shape_of(&rows).text);
     }
-    if (target->dtype == LK_DTYPE_F32 && target->ndim == 2 && target->shape[0] == x->shape[0] &&
-        target->shape[1] == x->shape[1])
-        return LK_OK;
+    if (target->dtype == LK_DTYPE_F32 && has_axes_of(target, x, x->ndim)) return LK_OK;
     return LK_FAIL(LK_ERR_USAGE, "%s: the target is %s %s, expected fp32 %s like the output", path,
                    lk_dtype_name(target->dtype), lk_shape_of(target).text, lk_shape_of(x).text);
 }
@@ -47,21 +51,20 @@ lk_status lk_op_loss(lk_graph *graph, const char *path, const lk_loss_spec *spec
                      int *dx)
 {
     const lk_tensor in_x = graph->tensors[x], in_target = graph->tensors[target];
-    const lk_attrs attrs = {.loss = {.label_smoothing = spec->label_smoothing,
-                                     .ignore_index = spec->ignore_index, .mode = graph->mode}};
+    const lk_attrs attrs = {.loss = {.spec = *spec, .mode = graph->mode}};
     const int in[] = {x, target};
 
     *dx = LK_NO_TENSOR;
     assert(graph->mode != LK_PREDICT);
-    LK_TRY(check_shapes(path, spec->kind, &in_x, &in_target));
-    if (!(spec->label_smoothing >= 0.0f && spec->label_smoothing <= 1.0f))
-        return LK_FAIL(LK_ERR_USAGE, "%s: label_smoothing is %g; it must be in [0, 1]", path,
-                       (double)spec->label_smoothing);
+    LK_TRY(check_shapes(path, spec, &in_x, &in_target));
+    if (lk_loss_check(spec, (size_t)in_x.shape[in_x.ndim - 1]) != LK_OK)
+        return LK_FAIL(LK_ERR_USAGE, "%s: %s", path, lk_error_message());
     if (graph->mode == LK_TRAIN) LK_TRY(lk_graph_grad(graph, x, dx));
 
     const int out[] = {*dx, graph->mode == LK_TRAIN ? slot : sums};
     assert(out[1] != LK_NO_TENSOR);
-    return lk_graph_node(graph, op_of(spec->kind), path, 2, in, 2, out, &attrs, NULL);
+    return lk_graph_node(graph, reads_labels(spec) ? LK_OP_CROSS_ENTROPY : LK_OP_POINTWISE_LOSS, path, 2, in, 2, out,
+                         &attrs, NULL);
 }
 
 /* Per logit: difference from the maximum, exponential, sum of both, two for dx. */

@@ -32,12 +32,13 @@ static size_t target_elems(const lk_dataset *data)
     return n_elem;
 }
 
-static int64_t count_terms(const lk_loader *l, const lk_batch_slot *s, int64_t n)
+/* In the order of the batch, whoever asks: the same sum on every worker. */
+static double count_terms(const lk_loader *l, const lk_batch_slot *s, int64_t n)
 {
     const size_t n_elem = target_elems(l->data);
-    int64_t terms = 0;
+    double terms = 0.0;
 
-    if (l->sample_terms >= 0) return n * l->sample_terms;
+    if (l->sample_terms >= 0) return (double)n * l->sample_terms;
     for (int64_t i = 0; i < n; i++)
         terms += lk_loss_count_terms(&l->spec.loss, lk_dataset_target(l->data, s->sample[i]), n_elem);
     return terms;
@@ -96,15 +97,15 @@ void lk_batch_fill(const lk_loader *l, lk_batch_slot *s, int64_t epoch, int64_t 
 
 /* --------------------------------------------------------------------- storage */
 
-/* Loss terms of every sample alike; -1 where some element of a target is none. */
-static int64_t terms_a_sample(const lk_dataset *data, const lk_loss_spec *loss)
+/* Loss terms of every sample alike; -1 where some element of a target is none, or weighs otherwise. */
+static double terms_a_sample(const lk_dataset *data, const lk_loss_spec *loss)
 {
     const size_t n_elem = target_elems(data);
 
-    if (n_elem == 0) return 0;
+    if (n_elem == 0) return 0.0;
     for (int64_t i = 0; i < data->n; i++)
-        if (lk_loss_count_terms(loss, lk_dataset_target(data, i), n_elem) != (int64_t)n_elem) return -1;
-    return (int64_t)n_elem;
+        if (lk_loss_count_terms(loss, lk_dataset_target(data, i), n_elem) != (double)n_elem) return -1.0;
+    return (double)n_elem;
 }
 
 static size_t round_up(size_t nbytes) { return (nbytes + LINE_BYTES - 1) / LINE_BYTES * LINE_BYTES; }

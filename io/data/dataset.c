@@ -322,22 +322,6 @@ const char *lk_dataset_target_name(const lk_dataset *dataset)
     return dataset->stats->target_name ? dataset->stats->target_name : "y";
 }
 
-void lk_dataset_target_spread(const lk_dataset *dataset, double *spread)
-{
-    const size_t n_output = dataset->n_output;
-
-    for (size_t j = 0; dataset->target && j < n_output; j++) {
-        double sum = 0.0;
-        for (int64_t i = 0; i < dataset->n; i++) sum += (double)dataset->target[(size_t)i * n_output + j];
-        const double mean = sum / (double)dataset->n;
-        spread[j] = 0.0;
-        for (int64_t i = 0; i < dataset->n; i++) {
-            const double deviation = (double)dataset->target[(size_t)i * n_output + j] - mean;
-            spread[j] += deviation * deviation;
-        }
-    }
-}
-
 double lk_dataset_unstandardize(const lk_dataset *dataset, size_t j, float output)
 {
     if (dataset->has_labels) return (double)output;

@@ -32,7 +32,7 @@ struct lk_loader {
     int64_t batch_capacity, lane_capacity;
     size_t stride[LK_MAX_FIELDS]; /* of the data set's fields: bytes from one lane to the next; 0: not wanted */
     int n_lanes;            /* own */
-    int64_t sample_terms;   /* loss terms of each sample; -1: they differ, so they must be counted */
+    double sample_terms;    /* loss terms of each sample; -1: they differ, so they must be counted */
     lk_batch_slot *slots;         /* (n_slots), owned */
     int n_slots;            /* 1: lk_loader_next() fills it itself */
 

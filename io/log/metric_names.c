@@ -13,30 +13,56 @@ const lk_metric_part lk_metric_parts[LK_N_METRIC_PARTS] = {
 };
 
 static const char *const names[LK_N_METRIC_PARTS][LK_N_METRICS] = {
-#define TRAIN(id, name, ...) "train." name,
+#define STEPS(id, name, ...) "train." name,
+#define TRAINING(id, name, ...) "train_eval." name,
 #define VALIDATION(id, name, ...) "validation." name,
 #define EMA(id, name, ...) "ema.validation." name,
-    [LK_PART_OF_STEPS] = {LK_METRIC_LIST(TRAIN)},
+    [LK_PART_OF_STEPS] = {LK_METRIC_LIST(STEPS)},
+    [LK_PART_OF_TRAINING] = {LK_METRIC_LIST(TRAINING)},
     [LK_PART_OF_WEIGHTS] = {LK_METRIC_LIST(VALIDATION)},
     [LK_PART_OF_EMA] = {LK_METRIC_LIST(EMA)},
 };
 
-/* The mean over the steps of an epoch is taken of the loss alone. */
-static bool is_measured(lk_metric_part_id part, lk_metric_id metric, lk_loss_kind loss)
+static bool has_part(const lk_measured *what, int p)
 {
-    return lk_metric_fits(lk_metric_get(metric), loss) && (part != LK_PART_OF_STEPS || metric == LK_METRIC_LOSS);
+    const lk_metric_part *part = &lk_metric_parts[p];
+
+    return what->validation >= part->needs_validation && what->ema >= part->needs_ema && what->train >= part->needs_train;
 }
 
-size_t lk_metric_names(lk_loss_kind loss, bool validation, bool ema, const char *list[LK_MOST_METRICS])
+/* The mean over the steps of an epoch is taken of the loss alone. */
+static bool has_metric(const lk_measured *what, int p, int m)
+{
+    const lk_metric *metric = lk_metric_get((lk_metric_id)m);
+
+    if (p == LK_PART_OF_STEPS && m != LK_METRIC_LOSS) return false;
+    return lk_metric_fits(metric, what->loss) && (metric->usual || what->asked >> m & 1u);
+}
+
+size_t lk_metric_names(const lk_measured *what, const char *list[LK_MOST_METRICS])
 {
     size_t n = 0;
 
-    for (int p = 0; p < LK_N_METRIC_PARTS; p++) {
-        if ((lk_metric_parts[p].needs_validation && !validation) || (lk_metric_parts[p].needs_ema && !ema)) continue;
+    for (int p = 0; p < LK_N_METRIC_PARTS; p++)
         for (int m = 0; m < LK_N_METRICS; m++)
-            if (is_measured((lk_metric_part_id)p, (lk_metric_id)m, loss)) list[n++] = names[p][m];
-    }
+            if (has_part(what, p) && has_metric(what, p, m)) list[n++] = names[p][m];
     return n;
+}
+
+unsigned lk_metric_bit(const char *name)
+{
+    for (int m = 0; m < LK_N_METRICS; m++)
+        if (strcmp(lk_metric_get((lk_metric_id)m)->name, name) == 0) return 1u << m;
+    return 0;
+}
+
+lk_measured lk_recipe_measures(const lk_recipe *recipe, bool validation)
+{
+    lk_measured what = {.loss = recipe->model.loss.kind, .validation = validation, .ema = recipe->has_ema,
+                        .train = recipe->metrics.train};
+
+    for (unsigned i = 0; i < recipe->metrics.measure.n; i++) what.asked |= lk_metric_bit(recipe->metrics.measure.word[i]);
+    return what;
 }
 
 int lk_metric_part_of(const char *name)

@@ -66,8 +66,7 @@ static lk_status fill_section(lk_yaml *yaml, const cyaml_schema_field_t *fields,
     return LK_OK;
 }
 
-/* Gives a key of a section that is there a value where it has none. */
-static lk_status default_to(lk_yaml *yaml, const char *section, const char *key, const char *text)
+lk_status lk_yaml_default_to(lk_yaml *yaml, const char *section, const char *key, const char *text)
 {
     const int mapping = lk_yaml_at(yaml, section);
     int node;
@@ -77,108 +76,43 @@ static lk_status default_to(lk_yaml *yaml, const char *section, const char *key,
     return lk_yaml_set(yaml, mapping, key, node);
 }
 
-static bool is(lk_yaml *yaml, const char *path, const char *word)
+bool lk_yaml_is(lk_yaml *yaml, const char *path, const char *word)
 {
     const char *text = lk_yaml_text_at(yaml, path);
     return text && strcmp(text, word) == 0;
 }
 
-static double number_at(lk_yaml *yaml, const char *path)
+double lk_yaml_number_at(lk_yaml *yaml, const char *path)
 {
     const char *text = lk_yaml_text_at(yaml, path);
     return text ? strtod(text, NULL) : 0;
 }
 
-/* ----------------------------------------------------------------- metrics */
-
-static bool has_validation(lk_yaml *yaml)
-{
-    return lk_yaml_at(yaml, "data.validation") || number_at(yaml, "data.validation_fraction") > 0 ||
-           number_at(yaml, "data.validation_samples") > 0;
-}
-
-/* What a run of this recipe measures. */
-static size_t list_metrics(lk_yaml *yaml, const char *metrics[LK_MOST_METRICS])
-{
-    lk_loss_kind loss = (lk_loss_kind)0;
-
-    while (loss + 1 < LK_N_LOSSES && !is(yaml, "loss.kind", lk_loss_get(loss)->word)) loss++;
-    return lk_metric_names(loss, has_validation(yaml), lk_yaml_at(yaml, "ema"), metrics);
-}
-
-/* The loss that says most: of the EMA on validation data, of the weights on it, of training. */
-static const char *preferred_metric(lk_yaml *yaml)
-{
-    const bool validation = has_validation(yaml);
-
-    if (validation && lk_yaml_at(yaml, "ema")) return "ema.validation.loss";
-    return validation ? "validation.loss" : "train.loss";
-}
-
-static const char *mode_of(const char *metric) { return lk_metric_larger_is_better(metric) ? "max" : "min"; }
-
-static lk_status check_metric(lk_yaml *yaml, const char *path)
-{
-    const char *metrics[LK_MOST_METRICS], *text = lk_yaml_text_at(yaml, path);
-    const size_t n = list_metrics(yaml, metrics);
-    char list[512];
-    size_t used = 0;
-
-    if (!text) return LK_OK;
-    for (size_t i = 0; i < n; i++) {
-        if (strcmp(metrics[i], text) == 0) return LK_OK;
-        used += (size_t)snprintf(list + used, sizeof list - used, "%s%s", i ? ", " : "", metrics[i]);
-    }
-    const int part = lk_metric_part_of(text);
-    if (part >= 0 && lk_metric_parts[part].needs_ema && !lk_yaml_at(yaml, "ema"))
-        return lk_yaml_fail(yaml, lk_yaml_at(yaml, path), path, "`%s` needs the section ema", text);
-    if (part >= 0 && lk_metric_parts[part].needs_validation && !has_validation(yaml))
-        return lk_yaml_fail(yaml, lk_yaml_at(yaml, path), path, "`%s` needs validation data", text);
-    const char *near = lk_nearest(text, metrics, n);
-    return lk_yaml_fail(yaml, lk_yaml_at(yaml, path), path, "`%s` is not measured%s%s%s measured are %s", text,
-                        near ? "; did you mean `" : "", near ? near : "", near ? "`?" : ";", list);
-}
-
 /* ----------------------------------------------------------------- derived */
-
-static lk_status derive_metrics(lk_yaml *yaml)
-{
-    const char *preferred = preferred_metric(yaml);
-
-    if (is(yaml, "scheduler.kind", "reduce_on_plateau")) {
-        LK_TRY(default_to(yaml, "scheduler", "metric", preferred));
-        LK_TRY(default_to(yaml, "scheduler", "mode", mode_of(lk_yaml_text_at(yaml, "scheduler.metric"))));
-    }
-    LK_TRY(default_to(yaml, "train.early_stop", "metric", preferred));
-    const char *stop = lk_yaml_text_at(yaml, "train.early_stop.metric");
-    if (stop) LK_TRY(default_to(yaml, "train.early_stop", "mode", mode_of(stop)));
-    LK_TRY(default_to(yaml, "train", "best_metric", stop ? stop : preferred));
-    return default_to(yaml, "train", "best_mode", mode_of(lk_yaml_text_at(yaml, "train.best_metric")));
-}
 
 static lk_status derive_optimizer(lk_yaml *yaml)
 {
-    LK_TRY(default_to(yaml, "optimizer", "weight_decay", is(yaml, "optimizer.kind", "adamw") ? "1e-2" : "0"));
-    if (is(yaml, "optimizer.kind", "sgd") || lk_yaml_at(yaml, "optimizer.betas")) return LK_OK;
-    LK_TRY(default_to(yaml, "optimizer", "beta1", "0.9"));
-    return default_to(yaml, "optimizer", "beta2", "0.999");
+    LK_TRY(lk_yaml_default_to(yaml, "optimizer", "weight_decay", lk_yaml_is(yaml, "optimizer.kind", "adamw") ? "1e-2" : "0"));
+    if (lk_yaml_is(yaml, "optimizer.kind", "sgd") || lk_yaml_at(yaml, "optimizer.betas")) return LK_OK;
+    LK_TRY(lk_yaml_default_to(yaml, "optimizer", "beta1", "0.9"));
+    return lk_yaml_default_to(yaml, "optimizer", "beta2", "0.999");
 }
 
 static lk_status derive_data(lk_yaml *yaml)
 {
     const double most_informative = 10; /* scikit-learn's make_regression */
 
-    LK_TRY(default_to(yaml, "data", "seed", lk_yaml_text_at(yaml, "run.seed")));
-    if (is(yaml, "data.kind", "hdf5")) LK_TRY(default_to(yaml, "data", "target", "y"));
+    LK_TRY(lk_yaml_default_to(yaml, "data", "seed", lk_yaml_text_at(yaml, "run.seed")));
+    if (lk_yaml_is(yaml, "data.kind", "hdf5")) LK_TRY(lk_yaml_default_to(yaml, "data", "target", "y"));
     LK_TRY(lk_recipe_check_transforms(yaml));
-    if (is(yaml, "data.kind", "idx")) {
-        LK_TRY(default_to(yaml, "data", "pixel_mean", "0"));
-        LK_TRY(default_to(yaml, "data", "pixel_std", "1"));
+    if (lk_yaml_is(yaml, "data.kind", "idx")) {
+        LK_TRY(lk_yaml_default_to(yaml, "data", "pixel_mean", "0"));
+        LK_TRY(lk_yaml_default_to(yaml, "data", "pixel_std", "1"));
     }
-    if (is(yaml, "data.kind", "regression") && number_at(yaml, "data.n_features") > most_informative)
-        return default_to(yaml, "data", "n_informative", "10");
-    if (is(yaml, "data.kind", "regression"))
-        return default_to(yaml, "data", "n_informative", lk_yaml_text_at(yaml, "data.n_features"));
+    if (lk_yaml_is(yaml, "data.kind", "regression") && lk_yaml_number_at(yaml, "data.n_features") > most_informative)
+        return lk_yaml_default_to(yaml, "data", "n_informative", "10");
+    if (lk_yaml_is(yaml, "data.kind", "regression"))
+        return lk_yaml_default_to(yaml, "data", "n_informative", lk_yaml_text_at(yaml, "data.n_features"));
     return LK_OK;
 }
 
@@ -186,7 +120,7 @@ static lk_status derive_data(lk_yaml *yaml)
 static lk_status derive_epochs(lk_yaml *yaml)
 {
     if (lk_yaml_at(yaml, "train.epochs")) return LK_OK;
-    if (number_at(yaml, "train.steps") > 0) return default_to(yaml, "train", "epochs", "1073741824"); /* no end: 2^30 */
+    if (lk_yaml_number_at(yaml, "train.steps") > 0) return lk_yaml_default_to(yaml, "train", "epochs", "1073741824"); /* no end: 2^30 */
     return lk_yaml_fail(yaml, lk_yaml_at(yaml, "train"), "train.epochs", "is missing: give epochs, or steps");
 }
 
@@ -198,12 +132,12 @@ static lk_status derive(lk_yaml *yaml)
 
     if (asprintf(&dir, "runs/%s", lk_yaml_text_at(yaml, "run.name")) < 0)
         return LK_FAIL(LK_ERR_SYSTEM, "out of memory: the name of the run's folder");
-    const lk_status status = default_to(yaml, "run", "dir", dir);
+    const lk_status status = lk_yaml_default_to(yaml, "run", "dir", dir);
     free(dir);
     LK_TRY(status);
     LK_TRY(derive_data(yaml));
     LK_TRY(derive_optimizer(yaml));
-    return derive_metrics(yaml);
+    return lk_recipe_derive_measures(yaml);
 }
 
 /* ------------------------------------------------------------ between keys */
@@ -270,18 +204,18 @@ static lk_status check_data(lk_yaml *yaml)
     const int validation = named_at(yaml, "data.validation");
     const int fraction = lk_yaml_at(yaml, "data.validation_fraction");
 
-    if (is(yaml, "data.kind", "csv") && !lk_yaml_at(yaml, "data.target"))
+    if (lk_yaml_is(yaml, "data.kind", "csv") && !lk_yaml_at(yaml, "data.target"))
         return lk_yaml_fail(yaml, data, "data.target", "is missing: kind csv needs it");
-    if (validation && number_at(yaml, "data.validation_fraction") > 0)
+    if (validation && lk_yaml_number_at(yaml, "data.validation_fraction") > 0)
         return lk_yaml_fail(yaml, fraction, "data.validation_fraction",
                             "data.validation is given too: leave one of them out");
-    if (is(yaml, "data.kind", "idx") && validation && !labels)
+    if (lk_yaml_is(yaml, "data.kind", "idx") && validation && !labels)
         return lk_yaml_fail(yaml, validation, "data.validation_labels", "is missing: data.validation needs it");
     if (labels && !validation)
         return lk_yaml_fail(yaml, labels, "data.validation", "is missing: data.validation_labels needs it");
     LK_TRY(check_labels(yaml, "data.train", "data.train_labels"));
     LK_TRY(check_labels(yaml, "data.validation", "data.validation_labels"));
-    if (number_at(yaml, "data.n_informative") > number_at(yaml, "data.n_features"))
+    if (lk_yaml_number_at(yaml, "data.n_informative") > lk_yaml_number_at(yaml, "data.n_features"))
         return lk_yaml_fail(yaml, lk_yaml_at(yaml, "data.n_informative"), "data.n_informative",
                             "%s is more than data.n_features, %s", lk_yaml_text_at(yaml, "data.n_informative"),
                             lk_yaml_text_at(yaml, "data.n_features"));
@@ -343,7 +277,5 @@ lk_status lk_recipe_fill(lk_yaml *yaml)
     LK_TRY(check_betas(yaml));
     LK_TRY(check_renames(yaml));
     LK_TRY(check_first_values(yaml));
-    LK_TRY(check_metric(yaml, "scheduler.metric"));
-    LK_TRY(check_metric(yaml, "train.early_stop.metric"));
-    return check_metric(yaml, "train.best_metric");
+    return lk_recipe_check_measures(yaml);
 }

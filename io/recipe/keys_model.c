@@ -26,7 +26,13 @@ static const cyaml_strval_t loss_words[] = WORDS(LK_LOSS_LIST);
     X("label_smoothing", REAL(model.loss.label_smoothing), FROM_TO(0, 1), DEFAULT("0"), ONLY("cross_entropy"),       \
       HELP("share of the target spread over all classes"))                                                           \
     X("ignore_index", WHOLE(model.loss.ignore_index), A_LABEL, DEFAULT("-100"), ONLY("cross_entropy"),               \
-      HELP("samples with this label count for nothing"))
+      HELP("samples with this label count for nothing"))                                                             \
+    X("weight", REALS(model.loss.weight, model.loss.n_weight, 1), AT_LEAST(0), ONLY("cross_entropy"),                \
+      HELP("of each class; the mean divides by the weights of the labels"))                                          \
+    X("pos_weight", REALS(model.loss.pos_weight, model.loss.n_pos_weight, 1), AT_LEAST(0), ONLY("bce"),              \
+      HELP("of each output where its target is 1; one number for all"))                                              \
+    X("delta", REAL(model.loss.delta), ABOVE(0), DEFAULT("1"), ONLY("huber"), HELP("where squares become lines"))    \
+    X("beta", REAL(model.loss.beta), AT_LEAST(0), DEFAULT("1"), ONLY("smooth_l1"), HELP("where squares become lines"))
 
 TABLES(lk_model, MODEL_KEYS)
 TABLES(lk_loss, LOSS_KEYS)

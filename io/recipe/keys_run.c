@@ -42,7 +42,10 @@ enum { MOST_THREADS = 1024 };
     X("tensorboard", TRUTH(metrics.tensorboard), DEFAULT("false"), HELP("event files in RUN/tensorboard"))           \
     X("log_every", WHOLE(metrics.log_every), AT_LEAST(1), DEFAULT("10"), HELP("steps between TensorBoard's points")) \
     X("histograms", WHOLE(metrics.histograms), AT_LEAST(0), DEFAULT("0"),                                            \
-      HELP("k: weights and gradients of every k-th evaluation; 0: none"))
+      HELP("k: weights and gradients of every k-th evaluation; 0: none"))                                            \
+    X("measure", TEXTS(metrics.measure), HELP("metrics beside the usual ones: rmse, accuracy_top5, perplexity"))     \
+    X("train", TRUTH(metrics.train), DEFAULT("false"),                                                               \
+      HELP("evaluate the training part, too, as `train_eval.`: with running statistics, without dropout"))
 
 #define DIST_KEYS(X)                                                                                                 \
     X("reduction", WORD(dist.reduction, reduction_words), DEFAULT("tree"),                                           \

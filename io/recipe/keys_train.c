@@ -9,7 +9,7 @@ static const cyaml_strval_t frozen_norm_words[] = WORDS(LK_FROZEN_NORM_LIST);
 enum { MOST_LANES = 1 << 16 };
 
 #define PREFERRED "ema.validation.loss, else validation.loss, else train.loss"
-#define BY_METRIC "max for accuracy and r2, else min"
+#define BY_METRIC "max for accuracies and r2, else min"
 
 #define EARLY_STOP_KEYS(X)                                                                                           \
     X("metric", TEXT(train.early_stop.metric), DERIVED(PREFERRED), HELP("what is to improve"))                       \

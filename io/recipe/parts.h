@@ -8,6 +8,7 @@
  *   groups.c           the same for one of the optimizer's parameter groups; both are lists of names, named_list.c
  *   check.c            the document against the schema: keys, types, words, ranges; near words from suggest.c
  *   fill.c             defaults into the document; checks between keys
+ *   measures.c         the same of what a run measures: metrics, what plateau, early stopping and best look at
  *   schedule.c         the same for the section `scheduler`, whose keys are there too
  *   transforms.c       the same for data.transforms and data.validation_transforms
  *   recipe.c           the document -> lk_recipe, by libcyaml and the same schema
@@ -94,6 +95,11 @@ lk_status lk_yaml_set(lk_yaml *yaml, int mapping, const char *key, int value);
 void      lk_yaml_remove(lk_yaml *yaml, int mapping, const char *key);
 lk_status lk_yaml_add_text(lk_yaml *yaml, const char *text, int *out);
 lk_status lk_yaml_add_mapping(lk_yaml *yaml, int *out);
+/* Gives a key of a section that is there a value where it has none. */
+lk_status lk_yaml_default_to(lk_yaml *yaml, const char *section, const char *key, const char *text);
+/* The scalar at a path is this word; its number, 0 if there is none. */
+bool   lk_yaml_is(lk_yaml *yaml, const char *path, const char *word);
+double lk_yaml_number_at(lk_yaml *yaml, const char *path);
 /* Another text for a scalar, which keeps its line. */
 lk_status lk_yaml_rewrite(lk_yaml *yaml, int node, const char *text);
 /* A copy of a node of `from` and all below it. */
@@ -171,5 +177,9 @@ lk_status lk_recipe_fill_schedule(lk_yaml *yaml, const char *path);
 lk_status lk_recipe_check_transforms(lk_yaml *yaml);
 /* Adds defaults and checks what concerns several keys. */
 lk_status lk_recipe_fill(lk_yaml *yaml);
+/* Two steps of it: what plateau, early stopping and `best` look at where the recipe leaves it open; that what they look at
+ * is measured. */
+lk_status lk_recipe_derive_measures(lk_yaml *yaml);
+lk_status lk_recipe_check_measures(lk_yaml *yaml);
 
 #endif

@@ -17,13 +17,12 @@ lk_status command_eval(job *j, const options *opt)
     job_look_at(j, opt, true);
     LK_TRY(job_open(j));
     LK_TRY(job_agree(j, need_validation(j)));
-    metrics_init(&j->metrics, j->recipe->model.loss.kind, true, j->recipe->has_ema);
     LK_TRY(job_load_model(j, "model"));
     LK_TRY(job_agree(j, lk_world_set_timeout(j->world, j->recipe->dist.timeout)));
-    LK_TRY(evaluate(j, j->validation, j->validation_loader, j->params, j->params_version, LK_PART_OF_WEIGHTS));
+    LK_TRY(evaluate(j, j->validation_loader, j->params, j->params_version, LK_PART_OF_WEIGHTS));
     if (j->recipe->has_ema) {
         LK_TRY(job_load_model(j, "ema"));
-        LK_TRY(evaluate(j, j->validation, j->validation_loader, j->params, j->params_version, LK_PART_OF_EMA));
+        LK_TRY(evaluate(j, j->validation_loader, j->params, j->params_version, LK_PART_OF_EMA));
     }
     if (!j->leader) return LK_OK;
     printf("%s (step %" PRId64 ")\n", lk_checkpoint_path(j->checkpoint), lk_checkpoint_step(j->checkpoint));

@@ -2,6 +2,7 @@
  * lockstep predict: what a checkpoint's weights, or its EMA's, say about a data set, as CSV with one line a sample.
  *
  *     regression      the outputs, in the units of the data: a column for each, named as the target is
+ *     events (bce)    the probability of each output's event, named alike
  *     classification  the likeliest class, named as the target is, then p0, p1, ... (or the classes' own words): the
  *                     probability of every class
  */
@@ -37,6 +38,13 @@ static void print_header(FILE *file, const lk_dataset *dataset, bool classes, si
     fputc('\n', file);
 }
 
+static void print_events(FILE *file, const lk_dataset *dataset, const float *logit, size_t n_output)
+{
+    (void)dataset;
+    for (size_t k = 0; k < n_output; k++) fprintf(file, "%s%.6g", k ? "," : "", 1.0 / (1.0 + exp(-(double)logit[k])));
+    fputc('\n', file);
+}
+
 static void print_outputs(FILE *file, const lk_dataset *dataset, const float *output, size_t n_output)
 {
     for (size_t k = 0; k < n_output; k++)
@@ -59,10 +67,14 @@ static void print_class(FILE *file, const lk_dataset *dataset, const float *logi
     fputc('\n', file);
 }
 
+/* How a row of outputs is told, by how they are to be read. */
+static void (*const print_row[])(FILE *file, const lk_dataset *dataset, const float *output, size_t n_output) = {
+    [LK_READS_VALUES] = print_outputs, [LK_READS_CLASSES] = print_class, [LK_READS_EVENTS] = print_events,
+};
+
 static lk_status predict_batch(job *j, const lk_dataset *dataset, const lk_batch *batch, float *output, FILE *file)
 {
     const size_t n_output = lk_model_n_output(j->model);
-    const bool classes = lk_loss_get(j->recipe->model.loss.kind)->reads == LK_READS_CLASSES;
     lk_lane lane = job_lane(&batch->lane[0], LK_PREDICT);
 
     lane.params = j->params;
@@ -70,7 +82,7 @@ static lk_status predict_batch(job *j, const lk_dataset *dataset, const lk_batch
     lane.output = output;
     LK_TRY(lk_engine_run(j->engine, &lane));
     for (int64_t i = 0; i < batch->n; i++)
-        (classes ? print_class : print_outputs)(file, dataset, output + (size_t)i * n_output, n_output);
+        print_row[lk_loss_get(j->recipe->model.loss.kind)->reads](file, dataset, output + (size_t)i * n_output, n_output);
     return LK_OK;
 }
 

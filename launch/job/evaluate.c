@@ -6,119 +6,68 @@
 
 #include <stdlib.h>
 
-/* One evaluation under way.  r2 is a mean over outputs, so where there are several their squared errors are also told
- * apart, here: the engine adds them up over all. */
+/* One evaluation on its way. */
 typedef struct evaluation {
-    size_t n_outputs;  /* values a sample; 0: labels */
-    size_t width;      /* sums a lane: the engine's, then those of each output */
-    double *lanes;     /* owned: (own lanes, width) */
-    float *output;     /* owned: (largest lane, n_outputs); NULL where the engine's sums will do */
-    int target;        /* number of the field */
+    const float *params;
+    uint64_t version;
+    size_t n_sums;
+    double *batch;  /* (n_sums): of a lane of one batch; owned, as the next */
+    double *lanes;  /* (own lanes, n_sums) */
+    double *total;  /* (n_sums) */
 } evaluation;
 
-static void close_evaluation(evaluation *e)
-{
-    free(e->output);
-    free(e->lanes);
-}
-
-static int find_target(const lk_sample *sample)
-{
-    int f = 0;
-
-    while (!sample->field[f].target) f++;
-    return f;
-}
-
-static lk_status open_evaluation(const job *j, const lk_dataset *dataset, const lk_loader *loader, evaluation *e)
-{
-    const size_t own = (size_t)(j->lane_end - j->lane_begin);
-    int64_t sizes[4], largest = 0;
-    const int n_sizes = lk_loader_lane_sizes(loader, sizes);
-
-    *e = (evaluation){.n_outputs = lk_dataset_has_labels(dataset) ? 0 : lk_dataset_n_output(dataset), .width = LK_N_SUMS,
-                      .target = find_target(lk_model_sample(j->model))};
-    if (e->n_outputs > 1) e->width += e->n_outputs;
-    e->lanes = calloc(own ? own : 1, e->width * sizeof *e->lanes);
-    LK_TRY_ALLOC(e->lanes, own * e->width * sizeof *e->lanes);
-    if (e->n_outputs <= 1) return LK_OK;
-    for (int i = 0; i < n_sizes; i++) largest = sizes[i] > largest ? sizes[i] : largest;
-    e->output = malloc((size_t)largest * e->n_outputs * sizeof *e->output);
-    LK_TRY_ALLOC(e->output, (size_t)largest * e->n_outputs * sizeof *e->output);
-    return LK_OK;
-}
-
-static void add_squares(const evaluation *e, const lk_batch_lane *own, double *sums)
-{
-    const float *target = own->field[e->target];
-
-    for (size_t i = 0; i < (size_t)own->n * e->n_outputs; i++) {
-        const double error = (double)e->output[i] - (double)target[i];
-
-        sums[i % e->n_outputs] += error * error;
-    }
-}
-
-static lk_status add_lane(job *j, evaluation *e, const lk_batch_lane *own, lk_lane *lane, double *sums)
-{
-    double made[LK_N_SUMS];
-
-    lane->sums = made;
-    lane->output = e->output;
-    LK_TRY(lk_engine_run(j->engine, lane));
-    for (int k = 0; k < LK_N_SUMS; k++) sums[k] += made[k];
-    if (e->output) add_squares(e, own, sums + LK_N_SUMS);
-    return LK_OK;
-}
-
-static lk_status add_batch(job *j, evaluation *e, const lk_batch *batch, const float *params, uint64_t version)
+static lk_status add_batch(job *j, const lk_batch *batch, evaluation *e)
 {
     for (int l = 0; l < j->lane_end - j->lane_begin; l++) {
         const lk_batch_lane *own = &batch->lane[l];
+        double *sums = e->lanes + (size_t)l * e->n_sums;
         lk_lane lane = job_lane(own, LK_EVAL);
 
         if (own->n == 0) continue;
-        lane.params = params;
-        lane.params_version = version;
-        LK_TRY(add_lane(j, e, own, &lane, e->lanes + (size_t)l * e->width));
+        lane.params = e->params;
+        lane.params_version = e->version;
+        lane.sums = e->batch;
+        LK_TRY(lk_engine_run(j->engine, &lane));
+        for (size_t k = 0; k < e->n_sums; k++) sums[k] += e->batch[k];
     }
     return LK_OK;
 }
 
-/* Over the lanes in the tree, then into the metrics. */
-static lk_status finish(job *j, const evaluation *e, const lk_dataset *dataset, lk_metric_part_id part)
+static lk_status begin(const job *j, evaluation *e)
 {
-    double *sum = calloc(e->width + e->n_outputs, sizeof *sum);
+    const size_t rows = (size_t)(j->lane_end - j->lane_begin) + 2; /* own lanes, a batch's, the total */
 
-    LK_TRY(job_agree(j, sum ? LK_OK : LK_FAIL(LK_ERR_SYSTEM, "out of memory for %zu sums", e->width)));
-    double *spread = sum + e->width;
-    const lk_status status = lk_world_sum_lanes(j->world, j->lanes, e->lanes, e->width, sum);
-    if (status == LK_OK) {
-        lk_dataset_target_spread(dataset, spread);
-        metrics_put_part(&j->metrics, part,
-                         &(lk_sums){.of = sum, .n_outputs = e->n_outputs, .spread = spread,
-                                    .squared = e->n_outputs > 1 ? sum + LK_N_SUMS : sum + LK_SUM_SQUARED});
-    }
-    free(sum);
-    return status;
+    e->n_sums = lk_model_n_sums(j->model);
+    e->batch = calloc(rows * e->n_sums, sizeof *e->batch);
+    LK_TRY_ALLOC(e->batch, rows * e->n_sums * sizeof *e->batch);
+    e->total = e->batch + e->n_sums;
+    e->lanes = e->total + e->n_sums;
+    return LK_OK;
 }
 
-lk_status evaluate(job *j, const lk_dataset *dataset, lk_loader *loader, const float *params, uint64_t version,
-                   lk_metric_part_id part)
+static lk_status add_all(job *j, lk_loader *loader, evaluation *e)
 {
-    evaluation e;
     lk_batch batch = {0};
-    lk_status status = open_evaluation(j, dataset, loader, &e);
 
-    lk_world_progress(j->world, j->step, "evaluate");
-    while (status == LK_OK && !batch.last) {
-        status = lk_loader_next(loader, &batch);
-        if (status == LK_OK) status = add_batch(j, &e, &batch, params, version);
+    while (!batch.last) {
         lk_world_progress(j->world, j->step, "evaluate");
+        LK_TRY(lk_loader_next(loader, &batch));
+        LK_TRY(add_batch(j, &batch, e));
     }
+    return LK_OK;
+}
+
+lk_status evaluate(job *j, lk_loader *loader, const float *params, uint64_t version, lk_metric_part_id part)
+{
+    evaluation e = {.params = params, .version = version};
+    lk_status status = begin(j, &e);
+
+    if (status == LK_OK) status = add_all(j, loader, &e);
     status = job_agree(j, status);
-    if (status == LK_OK) status = finish(j, &e, dataset, part);
-    close_evaluation(&e);
+    if (status == LK_OK) status = lk_world_sum_lanes(j->world, j->lanes, e.lanes, e.n_sums, e.total);
+    if (status == LK_OK)
+        metrics_put_part(&j->metrics, part, &(lk_sums){.of = e.total, .n_output = lk_model_n_row(j->model)});
+    free(e.batch);
     return status;
 }
 

@@ -271,11 +271,19 @@ lk_status job_check_sizes(job *j, const lk_trainable *trainable, const lk_loader
     return LK_OK;
 }
 
-static lk_status make_validation_loader(job *j)
+static lk_status make_evaluation_loader(job *j, const lk_dataset *dataset, lk_loader **out)
 {
-    if (!j->validation || (j->look_at.file && !j->look_at.need_target)) return LK_OK; /* predictions have one of their own */
-    LK_TRY(job_make_loader(j, j->validation, false, &j->validation_loader));
-    return job_compile(j, j->validation_loader, LK_EVAL);
+    if (!dataset) return LK_OK;
+    LK_TRY(job_make_loader(j, dataset, false, out));
+    return job_compile(j, *out, LK_EVAL);
+}
+
+static lk_status make_evaluation_loaders(job *j)
+{
+    const bool predicts = j->look_at.file && !j->look_at.need_target; /* it has a loader of its own */
+
+    LK_TRY(make_evaluation_loader(j, predicts ? NULL : j->validation, &j->validation_loader));
+    return make_evaluation_loader(j, j->recipe->metrics.train ? j->train : NULL, &j->train_eval_loader);
 }
 
 lk_status job_open(job *j)
@@ -284,8 +292,9 @@ lk_status job_open(job *j)
     LK_TRY(job_agree(j, job_compare_data(j)));
     LK_TRY(job_agree(j, make_engine(j)));
     LK_TRY(job_agree(j, choose_lanes(j)));
-    metrics_init(&j->metrics, j->recipe->model.loss.kind, j->validation != NULL, j->recipe->has_ema);
-    return job_agree(j, make_validation_loader(j));
+    const lk_measured measured = lk_recipe_measures(j->recipe, j->validation != NULL);
+    metrics_init(&j->metrics, &measured);
+    return job_agree(j, make_evaluation_loaders(j));
 }
 
 void job_close(job *j)
@@ -293,6 +302,7 @@ void job_close(job *j)
     lk_reducer_free(&j->reducer);
     lk_ema_free(&j->ema);
     lk_optimizer_free(&j->optimizer);
+    lk_loader_free(&j->train_eval_loader);
     lk_loader_free(&j->validation_loader);
     lk_loader_free(&j->loader);
     lk_free(&j->init_report);

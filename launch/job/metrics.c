@@ -4,9 +4,9 @@
 #include <math.h>
 #include <string.h>
 
-void metrics_init(metrics *set, lk_loss_kind loss, bool validation, bool ema)
+void metrics_init(metrics *set, const lk_measured *what)
 {
-    set->n = (int)lk_metric_names(loss, validation, ema, set->name);
+    set->n = (int)lk_metric_names(what, set->name);
     for (int i = 0; i < set->n; i++) set->last[i] = set->best[i] = NAN;
 }
 

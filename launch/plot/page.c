@@ -12,9 +12,10 @@
 
 enum { FEW_ROWS = 30 /* with so few, points show where the values are */, PART_SOLID = LK_PART_OF_WEIGHTS };
 
-/* Of training, validation and EMA, where colours tell runs apart: dots, a line, dashes; lengths in widths of the line. */
+/* Of the parts, where colours tell runs apart: dots, dashes and dots, a line, dashes; lengths in widths of the line. */
 static const char *const dashes[LK_N_METRIC_PARTS] = {
-    [LK_PART_OF_STEPS] = "(2,4)", [LK_PART_OF_WEIGHTS] = "solid", [LK_PART_OF_EMA] = "(7,3)",
+    [LK_PART_OF_STEPS] = "(2,4)", [LK_PART_OF_TRAINING] = "(7,3,2,3)", [LK_PART_OF_WEIGHTS] = "solid",
+    [LK_PART_OF_EMA] = "(7,3)",
 };
 
 /* In points.  Panels stand in rows, the legend's strip above them. */

@@ -185,13 +185,15 @@ static lk_status evaluate_all(trainer *t)
     uint32_t flags = 0;
 
     metrics_put(&j->metrics, "train.loss", epoch_loss(t)); /* NaN: all skipped */
+    if (j->train_eval_loader)
+        LK_TRY(evaluate(j, j->train_eval_loader, j->params, j->params_version, LK_PART_OF_TRAINING));
     if (j->validation) {
-        LK_TRY(evaluate(j, j->validation, j->validation_loader, j->params, j->params_version, LK_PART_OF_WEIGHTS));
+        LK_TRY(evaluate(j, j->validation_loader, j->params, j->params_version, LK_PART_OF_WEIGHTS));
         if (j->recipe->has_ema) {
             const float *ema;
 
             LK_TRY(broadcast_ema(j, &ema));
-            LK_TRY(evaluate(j, j->validation, j->validation_loader, ema, ++j->last_version, LK_PART_OF_EMA));
+            LK_TRY(evaluate(j, j->validation_loader, ema, ++j->last_version, LK_PART_OF_EMA));
         }
     }
     LK_TRY(job_agree(j, j->leader ? leader_judge(t, &flags) : LK_OK));

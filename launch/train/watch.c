@@ -119,6 +119,13 @@ static bool repeats_loss(const metrics *set, const lk_metric *metric)
     return true;
 }
 
+static bool has_part(const metrics *set, int part)
+{
+    for (int i = 0; i < set->n; i++)
+        if (lk_metric_part_of(set->name[i]) == part) return true;
+    return false;
+}
+
 static void print_row(const metrics *set, const lk_metric *metric)
 {
     line l = {.used = 0};
@@ -126,21 +133,23 @@ static void print_row(const metrics *set, const lk_metric *metric)
     for (int part = 0; part < LK_N_METRIC_PARTS; part++) {
         const double value = value_in(set, part, metric);
 
+        if (!has_part(set, part)) continue;
         if (isnan(value)) add(&l, " %12s", "");
         else add(&l, " %12.6g", value);
     }
     const double original = value_in(set, LK_PART_OF_WEIGHTS, metric), ema = value_in(set, LK_PART_OF_EMA, metric);
     if (!isnan(ema) && original != 0.0) add(&l, "   EMA %+.2f %%", 100.0 * (ema - original) / fabs(original));
     while (l.used > 0 && l.text[l.used - 1] == ' ') l.text[--l.used] = '\0';
-    if (l.used > 0) printf("  %-10s%s\n", metric->name, l.text);
+    if (l.used > 0) printf("  %-13s%s\n", metric->name, l.text);
 }
 
 static void print_metrics(const trainer *t)
 {
     const metrics *set = &t->j->metrics;
 
-    printf("  %-10s", "");
-    for (int part = 0; part < LK_N_METRIC_PARTS; part++) printf(" %12s", lk_metric_parts[part].word);
+    printf("  %-13s", "");
+    for (int part = 0; part < LK_N_METRIC_PARTS; part++)
+        if (has_part(set, part)) printf(" %12s", lk_metric_parts[part].word);
     printf("\n");
     for (int id = 0; id < LK_N_METRICS; id++)
         if (!repeats_loss(set, lk_metric_get((lk_metric_id)id))) print_row(set, lk_metric_get((lk_metric_id)id));

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Makes loop_ops.json: activations, batch norm, layer norm and losses with their gradients as PyTorch computes them.
+"""Makes loop_ops.json: activations, batch norm, layer norm and losses with their gradients as PyTorch computes them, and
+metrics by PyTorch and scikit-learn.
 
 Inputs are random numbers that bf16 holds exactly, so the same values serve both precisions; PyTorch computes in double,
 so the numbers here are the true results to the digits written.  Images are written (N, H, W, C).
@@ -11,6 +12,7 @@ import pathlib
 
 import torch
 import torch.nn.functional as F
+from sklearn.metrics import r2_score
 
 torch.manual_seed(20240607)
 
@@ -61,25 +63,53 @@ def norm(op, module, x):
     return out
 
 
-def regression(kind, f, n, o):
+def metrics_of_values(x, target):
+    d = (x - target).detach()
+    return {"mse": (d * d).mean().item(), "rmse": (d * d).mean().sqrt().item(), "mae": d.abs().mean().item(),
+            "r2": r2_score(target.numpy(), x.detach().numpy())}
+
+
+def regression(kind, f, n, o, constant=False, **parameters):
     x, target = exact(n, o).requires_grad_(True), exact(n, o)
-    loss = f(x, target)
+    if constant:
+        target[:, 0] = target[0, 0]
+    loss = f(x, target, **parameters)
     loss.backward()
     return {"kind": kind, "x_shape": [n, o], "x": flat(x), "target": flat(target), "loss": loss.item(),
-            "dx": flat(x.grad), "count": n * o}
+            "dx": flat(x.grad), "count": n * o, **parameters, "metrics": metrics_of_values(x, target)}
 
 
-def cross_entropy(n, v, smoothing, ignore_index, n_ignored):
+def bce(n, o, pos_weight=None):
+    """Hard targets and soft ones; a logit of 0 decides for no event."""
+    x, target = (3 * exact(n, o)).bfloat16().double(), torch.randint(0, 2, (n, o)).double()
+    target[0, 0], x[-1, -1] = 0.25, 0.0
+    x.requires_grad_(True)
+    p = None if pos_weight is None else torch.tensor(pos_weight, dtype=torch.float64)
+    loss = F.binary_cross_entropy_with_logits(x, target, pos_weight=p)
+    loss.backward()
+    out = {"kind": "bce", "x_shape": [n, o], "x": flat(x), "target": flat(target), "loss": loss.item(), "dx": flat(x.grad),
+           "count": n * o, "metrics": {"loss": loss.item(), "accuracy": ((x > 0) == (target > 0.5)).double().mean().item()}}
+    return out if p is None else {**out, "pos_weight": pos_weight}
+
+
+def cross_entropy(n, v, smoothing, ignore_index, n_ignored, weight=None):
     x, label = (3 * exact(n, v)).bfloat16().double().requires_grad_(True), torch.randint(0, v, (n,))
     if 0 <= ignore_index < v:
         label[label == ignore_index] = (ignore_index + 1) % v
     label[torch.randperm(n)[:n_ignored]] = ignore_index
-    loss = F.cross_entropy(x, label, label_smoothing=smoothing, ignore_index=ignore_index)
+    w = None if weight is None else torch.tensor(weight, dtype=torch.float64)
+    loss = F.cross_entropy(x, label, weight=w, label_smoothing=smoothing, ignore_index=ignore_index)
     loss.backward()
     counted = label != ignore_index
-    return {"kind": "cross_entropy", "x_shape": [n, v], "x": flat(x), "label": label.tolist(), "loss": loss.item(),
-            "dx": flat(x.grad), "count": int(counted.sum()), "label_smoothing": smoothing, "ignore_index": ignore_index,
-            "correct": int((x.argmax(1) == label)[counted].sum())}
+    kept, true = x[counted].detach(), label[counted]
+    metrics = {"loss": loss.item(), "accuracy": (kept.argmax(1) == true).double().mean().item(),
+               "perplexity": F.cross_entropy(kept, true).exp().item()}
+    if v > 5:
+        metrics["accuracy_top5"] = (kept.topk(5).indices == true[:, None]).any(1).double().mean().item()
+    out = {"kind": "cross_entropy", "x_shape": [n, v], "x": flat(x), "label": label.tolist(), "loss": loss.item(),
+           "dx": flat(x.grad), "count": int(counted.sum()) if w is None else w[true].sum().item(),
+           "label_smoothing": smoothing, "ignore_index": ignore_index, "metrics": metrics}
+    return out if w is None else {**out, "weight": weight}
 
 
 activations = [
@@ -106,6 +136,18 @@ losses = [
     cross_entropy(9, 3, 0.0, -100, 3),
     cross_entropy(8, 10, 0.1, -100, 0),
     cross_entropy(6, 40, 0.2, 4, 2),
+    regression("mse", F.mse_loss, 6, 3, constant=True),
+    regression("smooth_l1", F.smooth_l1_loss, 7, 3, beta=1.0),
+    regression("smooth_l1", F.smooth_l1_loss, 5, 9, beta=0.25),
+    regression("huber", F.huber_loss, 7, 3, delta=1.0),
+    regression("huber", F.huber_loss, 5, 9, delta=0.5),
+    bce(7, 1),
+    bce(6, 5),
+    bce(7, 1, [3.0]),
+    bce(6, 5, [0.5, 1.0, 2.0, 0.0, 4.0]),
+    cross_entropy(9, 3, 0.0, -100, 2, [0.5, 1.0, 2.0]),
+    cross_entropy(11, 7, 0.1, 255, 3, [1.0, 0.0, 3.0, 0.25, 1.0, 2.0, 0.5]),
+    cross_entropy(8, 40, 0.2, 4, 2, [0.25 * (1 + i % 7) for i in range(40)]),
 ]
 
 

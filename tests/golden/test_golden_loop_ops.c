@@ -66,6 +66,8 @@ static void expect(const op_harness *h, int from, const json_t *item, const char
 }
 
 /* The number of a recipe's word. */
+enum { MOST_WEIGHTS = 64 };
+
 #define WORD(id, word, ...) {id, word},
 static int number_of(const char *word)
 {
@@ -173,13 +175,46 @@ static void check_norm(const json_t *item, lk_dtype dtype)
     op_close(&h);
 }
 
+/* Numbers of a list of weights, 0 where the case has none. */
+static unsigned weights_of(const json_t *item, const char *key, double weight[MOST_WEIGHTS])
+{
+    const json_t *list = json_object_get(item, key);
+    const unsigned n = (unsigned)json_array_size(list);
+
+    cr_assert_leq(n, MOST_WEIGHTS);
+    for (unsigned i = 0; i < n; i++) weight[i] = json_number_value(json_array_get(list, i));
+    return n;
+}
+
+/* The case's metrics, as PyTorch, torchmetrics' definitions and scikit-learn have them, from the sums of evaluation.
+ * fp32 logits: perplexity and weights carry some 1e-6. */
+static void check_metrics(const json_t *item, const lk_sums *sums)
+{
+    const char *name;
+    const json_t *want;
+
+    cr_assert_gt(json_object_size(json_object_get(item, "metrics")), 0);
+    cr_expect_float_eq(sums->of[LK_SUM_COUNT], real(item, "count"), 1e-6 * real(item, "count"), "%s: count is %.9g, want %.9g",
+                       text(item, "kind"), sums->of[LK_SUM_COUNT], real(item, "count"));
+    json_object_foreach((json_t *)json_object_get(item, "metrics"), name, want) {
+        const double got = lk_metric_find(name)->value(sums), value = json_number_value(want);
+
+        cr_expect_float_eq(got, value, 3e-6 * fmax(1.0, fabs(value)), "%s: %s is %.9g, want %.9g", text(item, "kind"), name,
+                           got, value);
+    }
+}
+
 /* The loss node of one mode; in training the slot is the mean over what counts. */
 static void check_loss_in(const json_t *item, lk_mode mode, lk_dtype dtype)
 {
+    double weight[MOST_WEIGHTS], pos_weight[MOST_WEIGHTS];
     const lk_loss_spec spec = {.kind = (lk_loss_kind)number_of(text(item, "kind")),
                                .label_smoothing = (float)real(item, "label_smoothing"),
-                               .ignore_index = (int32_t)real(item, "ignore_index")};
-    const bool classes = spec.kind == LK_LOSS_CROSS_ENTROPY, train = mode == LK_TRAIN;
+                               .ignore_index = (int32_t)real(item, "ignore_index"),
+                               .delta = (float)real(item, "delta"), .beta = (float)real(item, "beta"),
+                               .weight = weight, .n_weight = weights_of(item, "weight", weight),
+                               .pos_weight = pos_weight, .n_pos_weight = weights_of(item, "pos_weight", pos_weight)};
+    const bool classes = lk_loss_get(spec.kind)->reads == LK_READS_CLASSES, train = mode == LK_TRAIN;
     const double count = real(item, "count"), loss = real(item, "loss");
     op_harness h;
     int dx;
@@ -189,7 +224,9 @@ static void check_loss_in(const json_t *item, lk_mode mode, lk_dtype dtype)
     const int target = classes ? vector(&h, item, "label", lk_arena_of_field(1), LK_DTYPE_I32)
                                : tensor(&h, item, "target", lk_arena_of_field(1), LK_DTYPE_F32);
     const int slot = op_tensor(&h, "slot", LK_ARENA_GRADS, LK_DTYPE_F32, 1, (int64_t[]){1});
-    const int sums = op_tensor(&h, "sums", LK_ARENA_SUMS, LK_DTYPE_F64, 1, (int64_t[]){LK_N_SUMS});
+    const size_t n_row = (size_t)json_integer_value(json_array_get(json_object_get(item, "x_shape"), 1));
+    const int sums = op_tensor(&h, "sums", LK_ARENA_SUMS, LK_DTYPE_F64, 1,
+                               (int64_t[]){(int64_t)lk_loss_n_sums(spec.kind, n_row)});
     op_ok(lk_op_loss(&h.graph, "loss", &spec, x, target, train ? slot : LK_NO_TENSOR, train ? LK_NO_TENSOR : sums,
                      &dx));
     op_bind(&h);
@@ -201,13 +238,8 @@ static void check_loss_in(const json_t *item, lk_mode mode, lk_dtype dtype)
     /* Terms are fp32 functions of logits up to 10. */
     const double got = train ? (double)op_get_one(&h, slot, 0) : ((double *)op_at(&h, sums))[LK_SUM_LOSS] / count;
     cr_expect_float_eq(got, loss, 2e-6 * fmax(1.0, loss), "%s: loss is %.9g, want %.9g", text(item, "kind"), got, loss);
-    if (train) {
-        expect(&h, dx, item, "dx");
-    } else {
-        cr_expect_eq(op_get_one(&h, sums, LK_SUM_COUNT), (float)count);
-        cr_expect_eq(op_get_one(&h, sums, LK_SUM_CORRECT), (float)real(item, "correct"), "%g correct, want %g",
-                     (double)op_get_one(&h, sums, LK_SUM_CORRECT), real(item, "correct"));
-    }
+    if (train) expect(&h, dx, item, "dx");
+    else check_metrics(item, &(lk_sums){.of = op_at(&h, sums), .n_output = n_row});
     op_close(&h);
 }
 

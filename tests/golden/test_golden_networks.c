@@ -13,7 +13,7 @@
  * numbers of about 1. */
 #define TOLERANCE 5e-6
 
-enum { MOST_TENSORS = 32 };
+enum { MOST_TENSORS = 32, MOST_OUTPUTS = 16 };
 
 typedef struct golden {
     const json_t *values; /* borrowed: one case */
@@ -26,7 +26,7 @@ typedef struct golden {
     int32_t *label;
     int64_t *sample;
     int64_t n, terms;
-    double sums[LK_N_SUMS];
+    double sums[LK_N_SUMS + LK_N_OUTPUT_SUMS * MOST_OUTPUTS];
 } golden;
 
 /* Place of a recipe word in its list; the first where the case does not say. */
@@ -131,6 +131,7 @@ static golden golden_new(const json_t *values)
     const lk_engine_options options = {.kind = engine_under_test(), .threads = 1};
 
     cr_assert_eq(lk_model_new(&spec, &g.model), LK_OK, "%s", lk_error_message());
+    cr_assert_leq(lk_model_n_output(g.model), MOST_OUTPUTS);
     cr_assert_eq(lk_engine_new(&options, g.model, &g.engine), LK_OK, "%s", lk_error_message());
     use_set(&g);
     const size_t n = (size_t)g.n, n_out = n * lk_model_n_output(g.model);

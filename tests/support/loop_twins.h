@@ -120,43 +120,103 @@ static inline void twin_layer_norm_grad(size_t R, size_t C, double eps, const do
 
 /* ------------------------------------------------------------------ losses */
 
-/* Sums as LK_N_SUMS has them; dx is the gradient of the sum of terms. */
-static inline void twin_regression(bool l1, size_t n, const double *x, const double *target, double sums[LK_N_SUMS],
-                                   double *dx)
+/* Huber's and smooth L1's d^2 / (2 knee) within the knee, lines beyond; smooth L1 is Huber / beta. */
+static inline double twin_huber(double d, double knee)
 {
-    for (int k = 0; k < LK_N_SUMS; k++) sums[k] = 0.0;
-    for (size_t i = 0; i < n; i++) {
-        const double d = x[i] - target[i];
+    return fabs(d) <= knee ? 0.5 * d * d : knee * (fabs(d) - 0.5 * knee);
+}
+static inline double twin_huber_slope(double d, double knee) { return fmin(fmax(d, -knee), knee); }
 
-        sums[LK_SUM_SQUARED] += d * d;
-        sums[LK_SUM_ABS] += fabs(d);
-        sums[LK_SUM_COUNT] += 1.0;
-        dx[i] = l1 ? (d > 0.0) - (d < 0.0) : 2.0 * d;
-    }
-    sums[LK_SUM_LOSS] = sums[l1 ? LK_SUM_ABS : LK_SUM_SQUARED];
+static inline double twin_bce(double x, double t, double p)
+{
+    return p * t * log1p(exp(-x)) + (1.0 - t) * log1p(exp(x));
+}
+static inline double twin_bce_slope(double x, double t, double p)
+{
+    return (1.0 - t) / (1.0 + exp(-x)) - p * t / (1.0 + exp(x));
 }
 
-static inline void twin_cross_entropy(size_t N, size_t V, double smoothing, int32_t ignore_index, const double *x,
-                                      const int32_t *label, double sums[LK_N_SUMS], double *dx)
+static inline double twin_weight(const double *weight, unsigned n, size_t o)
+{
+    return n == 0 ? 1.0 : weight[n == 1 ? 0 : o];
+}
+
+static inline double twin_term(const lk_loss_spec *spec, size_t o, double x, double t, double *slope)
+{
+    const double d = x - t, p = twin_weight(spec->pos_weight, spec->n_pos_weight, o);
+    const double delta = (double)spec->delta, beta = (double)spec->beta;
+
+    switch (spec->kind) {
+    case LK_LOSS_MSE: *slope = 2.0 * d; return d * d;
+    case LK_LOSS_L1: *slope = (d > 0.0) - (d < 0.0); return fabs(d);
+    case LK_LOSS_SMOOTH_L1: *slope = twin_huber_slope(d, beta) / beta; return twin_huber(d, beta) / beta;
+    case LK_LOSS_HUBER: *slope = twin_huber_slope(d, delta); return twin_huber(d, delta);
+    case LK_LOSS_BCE: *slope = twin_bce_slope(x, t, p); return twin_bce(x, t, p);
+    case LK_LOSS_CROSS_ENTROPY: break;
+    }
+    return NAN;
+}
+
+/* x and target: (N, O).  Sums: lk_loss_n_sums(); dx is the gradient of the sum of terms. */
+static inline void twin_pointwise(const lk_loss_spec *spec, size_t N, size_t O, const double *x, const double *target,
+                                  double *sums, double *dx)
+{
+    const bool values = lk_loss_get(spec->kind)->reads == LK_READS_VALUES;
+    double *output = sums + LK_N_SUMS;
+
+    for (size_t k = 0; k < lk_loss_n_sums(spec->kind, O); k++) sums[k] = 0.0;
+    for (size_t i = 0; i < N * O; i++) {
+        const double d = x[i] - target[i];
+
+        sums[LK_SUM_LOSS] += twin_term(spec, i % O, x[i], target[i], &dx[i]);
+        sums[LK_SUM_COUNT] += 1.0;
+        sums[LK_SUM_TERMS] += 1.0;
+        if (!values) {
+            sums[LK_SUM_CORRECT] += (x[i] > 0.0) == (target[i] > 0.5);
+            continue;
+        }
+        sums[LK_SUM_SQUARED] += d * d;
+        sums[LK_SUM_ABS] += fabs(d);
+        output[LK_OUTPUT_SUM_ERROR * O + i % O] += d * d;
+        output[LK_OUTPUT_SUM_TARGET * O + i % O] += target[i];
+        output[LK_OUTPUT_SUM_SQUARES * O + i % O] += target[i] * target[i];
+        output[LK_OUTPUT_SUM_CHANGES * O + i % O] += i >= O && target[i] != target[i - O];
+    }
+}
+
+/* One row whose label counts: PyTorch's smoothed targets, each weighed by its class. */
+static inline void twin_row(const lk_loss_spec *spec, size_t V, const double *x, size_t label, double *sums, double *dx)
+{
+    const double s = (double)spec->label_smoothing;
+    double sum_exp = 0.0, sum_wanted = 0.0;
+    size_t before = 0;
+
+    for (size_t v = 0; v < V; v++) {
+        sum_exp += exp(x[v]);
+        before += x[v] > x[label] || (x[v] == x[label] && v < label);
+    }
+    for (size_t v = 0; v < V; v++) {
+        const double wanted = (v == label) * (1.0 - s) * twin_weight(spec->weight, spec->n_weight, label) +
+                              s / (double)V * twin_weight(spec->weight, spec->n_weight, v);
+        sum_wanted += wanted;
+        dx[v] = -wanted;
+        sums[LK_SUM_LOSS] += wanted * (log(sum_exp) - x[v]);
+    }
+    for (size_t v = 0; v < V; v++) dx[v] += sum_wanted * exp(x[v]) / sum_exp;
+    sums[LK_SUM_COUNT] += twin_weight(spec->weight, spec->n_weight, label);
+    sums[LK_SUM_TERMS] += 1.0;
+    sums[LK_SUM_CORRECT] += before == 0;
+    sums[LK_SUM_CORRECT_TOP5] += before < 5;
+    sums[LK_SUM_LOG_LIKELIHOOD] += x[label] - log(sum_exp);
+}
+
+static inline void twin_cross_entropy(const lk_loss_spec *spec, size_t N, size_t V, const double *x, const int32_t *label,
+                                      double *sums, double *dx)
 {
     for (int k = 0; k < LK_N_SUMS; k++) sums[k] = 0.0;
-    for (size_t n = 0; n < N; n++) {
-        const double *xn = x + n * V;
-        double sum_exp = 0.0;
-        size_t best = 0;
-
-        for (size_t v = 0; v < V; v++) {
-            sum_exp += exp(xn[v]);
-            if (xn[v] > xn[best]) best = v;
-        }
-        for (size_t v = 0; v < V; v++) {
-            const double wanted = (v == (size_t)label[n]) * (1.0 - smoothing) + smoothing / (double)V;
-            dx[n * V + v] = label[n] == ignore_index ? 0.0 : exp(xn[v]) / sum_exp - wanted;
-            if (label[n] != ignore_index) sums[LK_SUM_LOSS] += wanted * (log(sum_exp) - xn[v]);
-        }
-        sums[LK_SUM_COUNT] += label[n] != ignore_index;
-        sums[LK_SUM_CORRECT] += label[n] != ignore_index && (size_t)label[n] == best;
-    }
+    for (size_t i = 0; i < N * V; i++) dx[i] = 0.0;
+    for (size_t n = 0; n < N; n++)
+        if (label[n] != spec->ignore_index) twin_row(spec, V, x + n * V, (size_t)label[n], sums, dx + n * V);
 }
 
 #endif

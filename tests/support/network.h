@@ -9,6 +9,8 @@
 
 #include "tests/support/backend_under_test.h"
 
+enum { NETWORK_MOST_SUMS = LK_N_SUMS + LK_N_OUTPUT_SUMS * 16 };
+
 typedef struct network {
     lk_model *model;
     lk_engine *engine;
@@ -19,7 +21,7 @@ typedef struct network {
     float *x, *target, *output;
     int32_t *label;
     int64_t *sample;
-    double sums[LK_N_SUMS];
+    double sums[NETWORK_MOST_SUMS];
 } network;
 
 static inline lk_model_spec mlp_spec(lk_norm norm, lk_norm_place place, double dropout)
@@ -72,6 +74,7 @@ static inline network network_new(lk_model_spec spec, lk_precision precision, in
     net.grads = apart ? lk_alloc(grads_nbytes) : net.there_grads;
     lk_model_init(net.model, 5, net.params);
     net.x = lk_alloc((size_t)n * n_input(&net) * sizeof(float));
+    cr_assert_leq(lk_model_n_sums(net.model), NETWORK_MOST_SUMS);
     net.target = lk_alloc(n_out * sizeof(float));
     net.output = lk_alloc(n_out * sizeof(float));
     net.label = lk_alloc((size_t)n * sizeof(int32_t));

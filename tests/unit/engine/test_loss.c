@@ -17,11 +17,37 @@ static const lk_loss_spec mse = {.kind = LK_LOSS_MSE, .ignore_index = -100};
 static const lk_loss_spec l1 = {.kind = LK_LOSS_L1, .ignore_index = -100};
 static const lk_loss_spec plain = {.kind = LK_LOSS_CROSS_ENTROPY, .ignore_index = -100};
 static const lk_loss_spec smooth = {.kind = LK_LOSS_CROSS_ENTROPY, .label_smoothing = 0.1f, .ignore_index = 2};
+static const lk_loss_spec smooth_l1 = {.kind = LK_LOSS_SMOOTH_L1, .beta = 0.5f};
+static const lk_loss_spec huber = {.kind = LK_LOSS_HUBER, .delta = 0.75f};
+static const lk_loss_spec bce = {.kind = LK_LOSS_BCE};
+
+/* Weights of outputs, as many as a test has: multiples of 1/4, one of them 0. */
+enum { MOST_OUTPUTS = 2048 };
+static double some_weights[MOST_OUTPUTS];
+
+static double *weights(void)
+{
+    for (int o = 0; o < MOST_OUTPUTS; o++) some_weights[o] = 0.25 * (double)((o + 2) % 9);
+    return some_weights;
+}
+
+static lk_loss_spec weighted(float smoothing, int64_t O)
+{
+    return (lk_loss_spec){.kind = LK_LOSS_CROSS_ENTROPY, .label_smoothing = smoothing, .ignore_index = 2,
+                          .weight = weights(), .n_weight = (unsigned)O};
+}
+
+static lk_loss_spec weighted_bce(int64_t O)
+{
+    return (lk_loss_spec){.kind = LK_LOSS_BCE, .pos_weight = weights(), .n_pos_weight = (unsigned)O};
+}
+
+static bool reads_labels(const lk_loss_spec *spec) { return lk_loss_get(spec->kind)->reads == LK_READS_CLASSES; }
 
 static void open_net(net *t, const lk_loss_spec *spec, lk_mode mode, int64_t N, int64_t O, lk_dtype dtype, int threads)
 {
-    const bool classes = spec->kind == LK_LOSS_CROSS_ENTROPY;
-    const int64_t shape[] = {N, O}, one = 1, n_sums = LK_N_SUMS;
+    const bool classes = reads_labels(spec), events = spec->kind == LK_LOSS_BCE;
+    const int64_t shape[] = {N, O}, one = 1, n_sums = (int64_t)lk_loss_n_sums(spec->kind, (size_t)O);
 
     op_open(&t->h, mode, threads);
     t->N = (size_t)N;
@@ -37,28 +63,30 @@ static void open_net(net *t, const lk_loss_spec *spec, lk_mode mode, int64_t N, 
     op_fill(&t->h, t->x, 1);
     op_fill(&t->h, t->target, 2);
     for (size_t i = 0; i < t->N * t->O; i++) op_set_one(&t->h, t->x, i, 4.0f * op_get_one(&t->h, t->x, i));
+    /* Targets of events: never, always, or something between. */
+    for (size_t i = 0; events && i < t->N * t->O; i++)
+        op_set_one(&t->h, t->target, i, fmaxf(0.0f, fminf(1.0f, 1.5f * op_get_one(&t->h, t->target, i) + 0.5f)));
     for (size_t n = 0; classes && n < t->N; n++)
         op_set_one(&t->h, t->target, n, n % 5 == 4 ? (float)spec->ignore_index : (float)(n * 7 % t->O));
     t->h.run.inv_count = 0.125f; /* a power of two: the gradient's product with it is exact */
 }
 
-static void run_twin(const net *t, const lk_loss_spec *spec, double sums[LK_N_SUMS], double *dx)
+static void run_twin(const net *t, const lk_loss_spec *spec, double *sums, double *dx)
 {
     double *x = op_doubles(&t->h, t->x), *target = op_doubles(&t->h, t->target);
 
-    if (spec->kind == LK_LOSS_CROSS_ENTROPY)
-        twin_cross_entropy(t->N, t->O, (double)spec->label_smoothing, spec->ignore_index, x, op_at(&t->h, t->target),
-                           sums, dx);
-    else
-        twin_regression(spec->kind == LK_LOSS_L1, t->N * t->O, x, target, sums, dx);
+    if (reads_labels(spec)) twin_cross_entropy(spec, t->N, t->O, x, op_at(&t->h, t->target), sums, dx);
+    else twin_pointwise(spec, t->N, t->O, x, target, sums, dx);
     free(target);
     free(x);
 }
 
-/* Terms are fp32 to about 1e-6 of the largest logit (4); gradients are at most 1 for cross-entropy, 10 for mse. */
+/* Terms are fp32 to about 1e-6 of the largest logit (4) times its weight (2); gradients are at most 1 for cross-entropy
+ * without weights, 10 for mse. */
 static void expect_twin(const lk_loss_spec *spec, int64_t N, int64_t O, lk_dtype dtype)
 {
-    double sums[LK_N_SUMS], *want = calloc((size_t)(N * O), sizeof *want);
+    const size_t n_sums = lk_loss_n_sums(spec->kind, (size_t)O);
+    double *sums = calloc(n_sums, sizeof *sums), *want = calloc((size_t)(N * O), sizeof *want);
     char what[96];
     net train, eval;
 
@@ -72,9 +100,9 @@ static void expect_twin(const lk_loss_spec *spec, int64_t N, int64_t O, lk_dtype
 
     const double slot = (double)op_get_one(&train.h, train.slot, 0), want_slot = sums[LK_SUM_LOSS] * 0.125;
     cr_expect_float_eq(slot, want_slot, 1e-6 * fmax(1.0, want_slot), "%s: slot %.9g, want %.9g", what, slot, want_slot);
-    for (int k = 0; k < LK_N_SUMS; k++) {
+    for (size_t k = 0; k < n_sums; k++) {
         const double got = ((const double *)op_at(&eval.h, eval.sums))[k];
-        cr_expect_float_eq(got, sums[k], 1e-6 * fmax(1.0, sums[k]), "%s: sum %d is %.12g, want %.12g", what, k, got,
+        cr_expect_float_eq(got, sums[k], 1e-6 * fmax(1.0, fabs(sums[k])), "%s: sum %zu is %.12g, want %.12g", what, k, got,
                            sums[k]);
     }
     const double relative = dtype == LK_DTYPE_BF16 ? 0x1p-8 : 1e-6;
@@ -86,6 +114,7 @@ static void expect_twin(const lk_loss_spec *spec, int64_t N, int64_t O, lk_dtype
     op_close(&eval.h);
     op_close(&train.h);
     free(want);
+    free(sums);
 }
 
 static void check_shapes(const lk_loss_spec *spec, lk_dtype dtype)
@@ -104,6 +133,24 @@ Test(loss, cross_entropy_equals_the_twin) { check_shapes(&plain, LK_DTYPE_F32); 
 Test(loss, cross_entropy_equals_the_twin_in_bf16) { check_shapes(&plain, LK_DTYPE_BF16); }
 Test(loss, smoothed_cross_entropy_equals_the_twin) { check_shapes(&smooth, LK_DTYPE_F32); }
 Test(loss, smoothed_cross_entropy_equals_the_twin_in_bf16) { check_shapes(&smooth, LK_DTYPE_BF16); }
+Test(loss, smooth_l1_equals_the_twin) { check_shapes(&smooth_l1, LK_DTYPE_F32); }
+Test(loss, huber_equals_the_twin) { check_shapes(&huber, LK_DTYPE_F32); }
+Test(loss, huber_equals_the_twin_in_bf16) { check_shapes(&huber, LK_DTYPE_BF16); }
+Test(loss, bce_equals_the_twin) { check_shapes(&bce, LK_DTYPE_F32); }
+Test(loss, bce_equals_the_twin_in_bf16) { check_shapes(&bce, LK_DTYPE_BF16); }
+
+Test(loss, weights_of_classes_and_events_equal_the_twin)
+{
+    const int64_t shapes[][2] = {{3, 17}, {32, 32}, {65, 10}, {200, 64}, {7, 1500}};
+
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
+        for (int bf16 = 0; bf16 < 2; bf16++) {
+            const int64_t N = shapes[i][0], O = shapes[i][1];
+            const lk_loss_spec specs[] = {weighted(0.0f, O), weighted(0.2f, O), weighted_bce(O), weighted_bce(1)};
+
+            for (int s = 0; s < 4; s++) expect_twin(&specs[s], N, O, bf16 ? LK_DTYPE_BF16 : LK_DTYPE_F32);
+        }
+}
 
 /* ---------------------------------------------------- twins by differences */
 
@@ -112,12 +159,10 @@ static const int32_t labels[N] = {1, 2, 0, 4}; /* of which `smooth` ignores the 
 
 static double twin_loss(const lk_loss_spec *spec, const double *x, const double *target, double *dx)
 {
-    double sums[LK_N_SUMS];
+    double sums[LK_N_SUMS + LK_N_OUTPUT_SUMS * V];
 
-    if (spec->kind == LK_LOSS_CROSS_ENTROPY)
-        twin_cross_entropy(N, V, (double)spec->label_smoothing, spec->ignore_index, x, labels, sums, dx);
-    else
-        twin_regression(spec->kind == LK_LOSS_L1, N * V, x, target, sums, dx);
+    if (reads_labels(spec)) twin_cross_entropy(spec, N, V, x, labels, sums, dx);
+    else twin_pointwise(spec, N, V, x, target, sums, dx);
     return sums[LK_SUM_LOSS];
 }
 
@@ -127,7 +172,10 @@ static void expect_twin_gradient(const lk_loss_spec *spec)
     const double step = 1e-5;
     double x[N * V], target[N * V], dx[N * V], other[N * V];
 
+    const bool events = spec->kind == LK_LOSS_BCE;
+
     for (int i = 0; i < N * V; i++) x[i] = 2.0 * sin(1.0 + 3.0 * i), target[i] = cos(2.0 + 5.0 * i);
+    for (int i = 0; events && i < N * V; i++) target[i] = 0.5 * (1.0 + target[i]);
     twin_loss(spec, x, target, dx);
     for (int i = 0; i < N * V; i++) {
         const double middle = x[i];
@@ -148,6 +196,11 @@ Test(loss, the_twins_gradients_are_their_derivatives)
     expect_twin_gradient(&l1);
     expect_twin_gradient(&plain);
     expect_twin_gradient(&smooth);
+    expect_twin_gradient(&smooth_l1);
+    expect_twin_gradient(&huber);
+    expect_twin_gradient(&bce);
+    const lk_loss_spec weighed[] = {weighted(0.0f, V), weighted(0.3f, V), weighted_bce(V)};
+    for (int i = 0; i < 3; i++) expect_twin_gradient(&weighed[i]);
 }
 
 /* ------------------------------------------------------------- same bits */
@@ -170,9 +223,10 @@ static void expect_threads_change_nothing(const lk_loss_spec *spec, lk_mode mode
 
 Test(loss, a_second_thread_changes_no_bit)
 {
-    const lk_loss_spec *specs[] = {&mse, &l1, &plain, &smooth};
+    const lk_loss_spec classes = weighted(0.1f, 100), events = weighted_bce(100);
+    const lk_loss_spec *specs[] = {&mse, &l1, &plain, &smooth, &smooth_l1, &huber, &bce, &classes, &events};
 
-    for (int i = 0; i < 4; i++) {
+    for (size_t i = 0; i < sizeof specs / sizeof *specs; i++) {
         expect_threads_change_nothing(specs[i], LK_TRAIN, 1000, 100);
         expect_threads_change_nothing(specs[i], LK_EVAL, 1000, 100);
     }
@@ -220,6 +274,9 @@ Test(loss, a_nan_shows_in_the_loss)
         expect_nan(&l1, places[i]);
         expect_nan(&plain, places[i]);
         expect_nan(&smooth, places[i]);
+        expect_nan(&smooth_l1, places[i]);
+        expect_nan(&huber, places[i]);
+        expect_nan(&bce, places[i]);
     }
 }
 
@@ -286,6 +343,54 @@ Test(loss, lanes_add_up_to_the_batch)
     op_close(&batch.h);
 }
 
+/* (2, 3, 4) is six rows of four, for labels (2, 3) and for values alike. */
+static void expect_rows(const lk_loss_spec *spec)
+{
+    const int64_t deep[] = {2, 3, 4}, one = 1;
+    const bool classes = reads_labels(spec);
+    op_harness h;
+    net flat;
+    int dx;
+
+    op_open(&h, LK_TRAIN, 1);
+    const int x = op_tensor(&h, "x", LK_ARENA_FIELD, LK_DTYPE_F32, 3, deep);
+    const int target = op_tensor(&h, "target", LK_ARENA_FIELD, classes ? LK_DTYPE_I32 : LK_DTYPE_F32, classes ? 2 : 3, deep);
+    const int slot = op_tensor(&h, "slot", LK_ARENA_GRADS, LK_DTYPE_F32, 1, &one);
+    op_ok(lk_op_loss(&h.graph, "loss", spec, x, target, slot, LK_NO_TENSOR, &dx));
+    op_bind(&h);
+    open_net(&flat, spec, LK_TRAIN, 6, 4, LK_DTYPE_F32, 1);
+    memcpy(op_at(&h, x), op_at(&flat.h, flat.x), h.graph.tensors[x].nbytes);
+    memcpy(op_at(&h, target), op_at(&flat.h, flat.target), h.graph.tensors[target].nbytes);
+    h.run.inv_count = flat.h.run.inv_count;
+    op_run(&h);
+    op_run(&flat.h);
+    cr_expect_eq(op_get_one(&h, slot, 0), op_get_one(&flat.h, flat.slot, 0));
+    cr_expect_eq(memcmp(op_at(&h, dx), op_at(&flat.h, flat.dx), h.graph.tensors[dx].nbytes), 0);
+    op_close(&flat.h);
+    op_close(&h);
+}
+
+Test(loss, rows_are_all_axes_but_the_last)
+{
+    expect_rows(&plain);
+    expect_rows(&mse);
+}
+
+/* 3 logits of 6 are before the label's: among the first five, not the first. */
+Test(loss, the_label_is_counted_among_the_five_largest)
+{
+    net t;
+
+    open_net(&t, &plain, LK_EVAL, 3, 6, LK_DTYPE_F32, 1);
+    op_set(&t.h, t.x, (const float[]){9, 8, 7, 1, 0, -1, 1, 1, 1, 1, 1, 1, NAN, 1, 2, 3, 4, 5});
+    op_set(&t.h, t.target, (const float[]){3, 5, 0}); /* of six equal ones the last is sixth; a NaN is no hit */
+    op_run(&t.h);
+    const float got = op_get_one(&t.h, t.sums, LK_SUM_CORRECT_TOP5), first = op_get_one(&t.h, t.sums, LK_SUM_CORRECT);
+    cr_expect_eq(got, 1.0f, "%g labels among five, want 1", (double)got);
+    cr_expect_eq(first, 0.0f, "%g labels hit, want 0", (double)first);
+    op_close(&t.h);
+}
+
 /* ---------------------------------------------------------------- refusals */
 
 static void expect_refused(const lk_loss_spec *spec, lk_graph *graph, int x, int target, int slot, const char *part)
@@ -316,5 +421,10 @@ Test(loss, shapes_that_do_not_fit_name_the_layer_and_the_numbers)
     expect_refused(&plain, &h.graph, x, few, slot, "expected int32 (4)");
     expect_refused(&plain, &h.graph, flat, label, slot, "fp32 (4); expected");
     expect_refused(&too_smooth, &h.graph, x, label, slot, "label_smoothing is 1.5");
+    const lk_loss_spec five = weighted(0.0f, 5), no_delta = {.kind = LK_LOSS_HUBER}, five_events = weighted_bce(5);
+    const int like_x = op_tensor(&h, "like x", LK_ARENA_FIELD, LK_DTYPE_F32, 2, (int64_t[]){4, 6});
+    expect_refused(&five, &h.graph, x, label, slot, "loss.weight has 5 numbers, but there are 6 classes");
+    expect_refused(&five_events, &h.graph, x, like_x, slot, "loss.pos_weight has 5 numbers, but there are 6 outputs");
+    expect_refused(&no_delta, &h.graph, x, like_x, slot, "loss.delta is 0; it must be above 0");
     op_close(&h);
 }

@@ -322,12 +322,13 @@ Test(loader, loss_terms_are_the_labels_of_the_global_batch_that_count)
     file.train = write_test_text("l.csv", "a,y\n0,1\n1,-100\n2,-100\n3,0\n4,2\n5,-100\n6,1\n");
     file.target = "y";
     cr_assert_eq(lk_dataset_open(&file, LK_LOSS_CROSS_ENTROPY, NULL, &data, &none), LK_OK, "%s", lk_error_message());
+    double weight[] = {0.5, 4.0, 0.25};
     lk_loader_spec spec = {.batch = 4, .lanes = 2, .lane_begin = 1, .lane_end = 2,
                            .loss = {.kind = LK_LOSS_CROSS_ENTROPY, .ignore_index = -100}};
     lk_loader *loader = make_loader(data, &spec);
 
     lk_batch batch = next(loader);
-    cr_expect_eq(batch.n_terms, 2, "got %ld, want 2", (long)batch.n_terms);
+    cr_expect_eq(batch.n_terms, 2, "got %g, want 2", batch.n_terms);
     cr_expect(label_of(&batch, 0)[0] == -100 && label_of(&batch, 0)[1] == 0);
     expect_contents(data, &batch, 1);
     batch = next(loader);
@@ -341,6 +342,12 @@ Test(loader, loss_terms_are_the_labels_of_the_global_batch_that_count)
     spec.loss.ignore_index = 77;
     loader = make_loader(data, &spec);
     cr_expect_eq(next(loader).n_terms, 4);
+    lk_loader_free(&loader);
+    spec.loss.weight = weight, spec.loss.n_weight = 3, spec.loss.ignore_index = -100;
+    loader = make_loader(data, &spec);
+    const double first = next(loader).n_terms, second = next(loader).n_terms;
+    cr_expect_eq(first, 4.5, "labels 1 and 0 weigh %g, want 4.5", first);
+    cr_expect_eq(second, 4.25, "labels 2 and 1 weigh %g, want 4.25", second);
     lk_loader_free(&loader);
     lk_dataset_free(&data);
 }

@@ -151,7 +151,8 @@ Test(metrics, every_name_leads_back_to_its_part_and_metric)
 {
     for (int k = 0; k < LK_N_LOSSES; k++) {
         const char *names[LK_MOST_METRICS];
-        const size_t n = lk_metric_names((lk_loss_kind)k, true, true, names);
+        const lk_measured all = {.loss = (lk_loss_kind)k, .validation = true, .ema = true, .train = true, .asked = ~0u};
+        const size_t n = lk_metric_names(&all, names);
 
         cr_expect_gt(n, 0);
         for (size_t i = 0; i < n; i++) {
@@ -161,4 +162,29 @@ Test(metrics, every_name_leads_back_to_its_part_and_metric)
             cr_expect(lk_metric_of(names[i]) && lk_metric_fits(lk_metric_of(names[i]), (lk_loss_kind)k), "%s", names[i]);
         }
     }
+}
+
+static void expect_names(const lk_measured *what, const char *want)
+{
+    const char *names[LK_MOST_METRICS];
+    const size_t n = lk_metric_names(what, names);
+    char got[512] = "";
+
+    for (size_t i = 0; i < n; i++) {
+        strcat(got, names[i]);
+        strcat(got, i + 1 < n ? " " : "");
+    }
+    cr_expect_str_eq(got, want);
+}
+
+Test(metrics, a_run_measures_what_its_loss_its_data_and_its_recipe_say)
+{
+    expect_names(&(lk_measured){.loss = LK_LOSS_HUBER}, "train.loss");
+    expect_names(&(lk_measured){.loss = LK_LOSS_MSE, .validation = true, .asked = lk_metric_bit("rmse")},
+                 "train.loss validation.loss validation.mse validation.rmse validation.mae validation.r2");
+    expect_names(&(lk_measured){.loss = LK_LOSS_CROSS_ENTROPY, .validation = true, .ema = true, .train = true},
+                 "train.loss validation.loss validation.accuracy ema.validation.loss ema.validation.accuracy train_eval.loss "
+                 "train_eval.accuracy");
+    expect_names(&(lk_measured){.loss = LK_LOSS_BCE, .ema = true, .train = true},
+                 "train.loss train_eval.loss train_eval.accuracy");
 }

@@ -236,25 +236,6 @@ Test(standardize, rounding_that_makes_values_equal_is_warned_of)
     lk_dataset_free(&d);
 }
 
-Test(standardize, target_spread_is_the_denominator_of_r2_in_the_units_of_the_loss)
-{
-    lk_data_spec spec = table_spec(write_test_text("t.csv", "a,y\n1,1\n3,2\n4,6\n"));
-    lk_dataset *d, *none;
-    double spread;
-
-    spec.standardize = LK_STANDARDIZE_NONE;
-    open_parts(&spec, NULL, &d, &none);
-    lk_dataset_target_spread(d, &spread);
-    cr_expect_eq(spread, 14.0, "got %g, want 14", spread);
-    lk_dataset_free(&d);
-    spec.standardize = LK_STANDARDIZE_TARGET;
-    open_parts(&spec, NULL, &d, &none);
-    /* three squares of fp32 numbers near 1 */
-    lk_dataset_target_spread(d, &spread);
-    cr_expect(fabs(spread - 3.0) < 1e-6, "got %g, want 3", spread);
-    lk_dataset_free(&d);
-}
-
 Test(standardize, labels_are_left_alone)
 {
     lk_data_spec spec = table_spec(write_test_text("t.csv", "a,y\n1,0\n3,2\n"));
@@ -262,9 +243,6 @@ Test(standardize, labels_are_left_alone)
 
     cr_assert_eq(lk_dataset_open(&spec, LK_LOSS_CROSS_ENTROPY, NULL, &d, &none), LK_OK, "%s", lk_error_message());
     cr_expect_eq(d->label[1], 2);
-    double spread = -1.0;
-    lk_dataset_target_spread(d, &spread);
-    cr_expect_eq(spread, -1.0, "labels have no spread, got %g", spread);
     expect_float("output", (float)lk_dataset_unstandardize(d, 0, 0.5f), 0.5);
     expect_float("x", d->x[0], -1);
     lk_dataset_free(&d);
