@@ -17,7 +17,8 @@
     X(data, TEXT, "--data", "FILE", "eval predict", "this file instead of the recipe's validation part")           \
     X(labels, TEXT, "--labels", "FILE", "eval predict", "labels that belong to --data (idx)")                      \
     X(out, TEXT, "--out", "FILE", "predict plot", "the file to write (predict: default is standard output); also -o FILE") \
-    X(ema, FLAG, "--ema", NULL, "predict ckpt", "the EMA's weights")                                               \
+    X(ema, FLAG, "--ema", NULL, "predict ckpt eval", "the EMA's weights (eval: in --confusion)")                    \
+    X(confusion, TEXT, "--confusion", "FILE", "eval", "how often each class is taken for each, as CSV")            \
     X(against, TEXT, "--against", "RECIPE", "ckpt", "show: what init_from would load for this recipe, tensor by tensor") \
     X(count, COUNT, "--count", "N", "lr", "how many values (default: the run's)")                                  \
     X(csv, FLAG, "--csv", NULL, "lr", "print step,epoch,lr (lr.GROUP, and what else is scheduled)")           \
@@ -84,7 +85,7 @@ typedef struct job {
     unsigned stage;
     lk_recipe *whole;           /* all below owned */
     lk_checkpoint *checkpoint;  /* what to start from, or NULL */
-    struct { const char *file, *labels; bool need_target; } look_at; /* eval, predict: this file alone; borrowed */
+    struct { const char *file, *labels; bool need_target, whole; } look_at; /* eval, predict: this file alone, all of it; borrowed */
     lk_dataset *train, *validation; /* train stays NULL where look_at names a file */
     data_hash data_hash;
     const char *data_changed;   /* what of it changed since the checkpoint that is resumed; NULL: nothing */
@@ -133,8 +134,13 @@ lk_status job_compare_data(job *j);
 /* Whether the data are still those of a checkpoint, whose hashes may be NULL: within an epoch an error, else a warning and
  * j->data_changed.  Local. */
 lk_status job_check_data(job *j, const char *saved_train, const char *saved_validation, bool within_epoch);
-/* A loader of this worker's lanes: shuffled training batches, or evaluation batches in order.  Local. */
+/* A loader of this worker's lanes: shuffled training batches, or evaluation batches: in order, or, where only some are
+ * evaluated, drawn from all.  Local. */
 lk_status job_make_loader(job *j, const lk_dataset *dataset, bool training, lk_loader **out);
+/* Loaders of what is evaluated, as the current stage says, with their plans.  Local. */
+lk_status job_make_evaluation_loaders(job *j);
+/* At most so many batches an evaluation; 0: all. */
+int64_t   job_evaluate_batches(const job *j);
 /* A lane of the loader's as the engine wants it: its data, without weights and results.  Local. */
 lk_lane   job_lane(const lk_batch_lane *own, lk_mode mode);
 /* Which fields of a data set the model reads.  Local.  Errors: LK_ERR_USAGE (one is missing, or has another type or shape). */
@@ -187,8 +193,8 @@ lk_status job_load_model(job *j, const char *prefix);
  * After job_open(), before the EMA starts from params.  Collective. */
 lk_status job_init_from(job *j);
 
-/* Metrics of what `loader` gives in an epoch under these parameters, by all workers, into j->metrics under the names of
- * `part`.  Collective. */
+/* Metrics of what `loader` gives in an epoch (at most train.evaluate_batches of it, unless j->look_at.whole) under these
+ * parameters, by all workers, into j->metrics under the names of `part`.  Collective. */
 lk_status evaluate(job *j, lk_loader *loader, const float *params, uint64_t version, lk_metric_part_id part);
 /* The EMA's weights on every worker: on the leader its own, elsewhere a copy in j->ema_view.  Collective. */
 lk_status broadcast_ema(job *j, const float **ema);
@@ -210,6 +216,12 @@ lk_status show_checkpoint(const lk_checkpoint *ckpt);
 /* What init_from would load from it for the recipe --against: init_from.c, for lockstep ckpt show.  Errors: as the
  * training would end with. */
 lk_status show_against(const lk_checkpoint *ckpt, const options *opt);
+
+/* A cell of CSV: in quotes where RFC 4180 wants them. */
+void      print_csv_text(FILE *file, const char *text);
+/* How often each class of what `loader` gives was taken for each under j->params, into a CSV file: confusion.c, for lockstep
+ * eval.  Collective. */
+lk_status write_confusion(job *j, lk_loader *loader, const char *path);
 
 /* ------------------------------------------------------------------ commands */
 

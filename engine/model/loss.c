@@ -78,18 +78,18 @@ lk_status lk_loss_check(const lk_loss_spec *spec, size_t n_output)
     double sum;
 
     if (!(spec->label_smoothing >= 0.0f && spec->label_smoothing <= 1.0f))
-        return LK_FAIL(LK_ERR_USAGE, "loss.label_smoothing is %g; it must be in [0, 1]", (double)spec->label_smoothing);
+        return LK_FAIL(LK_ERR_USAGE, "loss.label_smoothing: it is %g and must be in [0, 1]", (double)spec->label_smoothing);
     if (spec->kind == LK_LOSS_HUBER && !(spec->delta > 0.0f))
-        return LK_FAIL(LK_ERR_USAGE, "loss.delta is %g; it must be above 0", (double)spec->delta);
+        return LK_FAIL(LK_ERR_USAGE, "loss.delta: it is %g and must be above 0", (double)spec->delta);
     if (spec->kind == LK_LOSS_SMOOTH_L1 && !(spec->beta >= 0.0f))
-        return LK_FAIL(LK_ERR_USAGE, "loss.beta is %g; it must be at least 0", (double)spec->beta);
+        return LK_FAIL(LK_ERR_USAGE, "loss.beta: it is %g and must be at least 0", (double)spec->beta);
     if (spec->n_weight && spec->n_weight != n_output)
-        return LK_FAIL(LK_ERR_USAGE, "loss.weight has %u numbers, but there are %zu classes: give one for each",
+        return LK_FAIL(LK_ERR_USAGE, "loss.weight: it has %u numbers, but there are %zu classes: give one for each",
                        spec->n_weight, n_output);
     LK_TRY(check_weights("loss.weight", spec->weight, spec->n_weight, &sum));
     if (spec->n_weight && sum == 0.0) return LK_FAIL(LK_ERR_USAGE, "loss.weight: all are 0, so nothing counts");
     if (spec->n_pos_weight > 1 && spec->n_pos_weight != n_output)
-        return LK_FAIL(LK_ERR_USAGE, "loss.pos_weight has %u numbers, but there are %zu outputs: give one for each, or one "
+        return LK_FAIL(LK_ERR_USAGE, "loss.pos_weight: it has %u numbers, but there are %zu outputs: give one for each, or one "
                        "for all", spec->n_pos_weight, n_output);
     return check_weights("loss.pos_weight", spec->pos_weight, spec->n_pos_weight, &sum);
 }

@@ -32,9 +32,9 @@ enum { MOST_THREADS = 1024 };
     X("rename", TEXTS(init_from.rename), HELP("a list of \"FROM -> TO\"; each `*` of TO is what that of FROM matched"))
 
 #define CHECKPOINT_KEYS(X)                                                                                           \
-    X("every", WHOLE(checkpoint.every), AT_LEAST(0), DEFAULT("1"),                                                   \
+    X("every", WHOLE(checkpoint.every), AT_LEAST(0), DERIVED("1; evaluations by steps: train.evaluate_every"),       \
       HELP("units between checkpoints; 0: at the end alone"))                                                        \
-    X("unit", WORD(checkpoint.unit, unit_words), DEFAULT("epoch"), HELP("what `every` counts"))                      \
+    X("unit", WORD(checkpoint.unit, unit_words), DERIVED("epoch; evaluations by steps: step"), HELP("what `every` counts"))        \
     X("keep", WHOLE(checkpoint.keep), AT_LEAST(1), DEFAULT("3"), HELP("the last so many"))                           \
     X("best", TRUTH(checkpoint.best), DEFAULT("true"), HELP("and the best of those written, by train.best_metric"))
 

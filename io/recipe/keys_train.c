@@ -4,6 +4,7 @@
 
 static const cyaml_strval_t extremum_words[] = WORDS(LK_EXTREMUM_LIST);
 static const cyaml_strval_t nonfinite_words[] = WORDS(LK_ON_NONFINITE_LIST);
+static const cyaml_strval_t unit_words[] = WORDS(LK_UNIT_LIST);
 static const cyaml_strval_t frozen_norm_words[] = WORDS(LK_FROZEN_NORM_LIST);
 
 enum { MOST_LANES = 1 << 16 };
@@ -25,9 +26,12 @@ enum { MOST_LANES = 1 << 16 };
     X("batch", WHOLE(train.batch), A_SIZE, DEFAULT("32"), HELP("samples of a step, of all workers together"))        \
     X("lanes", WHOLE(train.lanes), FROM_TO(0, MOST_LANES), DEFAULT("0"), DERIVED("workers at the first start"),      \
       HELP("parts a batch is cut into: as many workers can share the run"))                                          \
-    X("evaluate_every", WHOLE(train.evaluate_every), AT_LEAST(1), DEFAULT("1"), HELP("epochs"))                      \
+    X("evaluate_every", WHOLE(train.evaluate_every), AT_LEAST(1), DEFAULT("1"), HELP("units between evaluations"))   \
+    X("evaluate_unit", WORD(train.evaluate_unit, unit_words), DEFAULT("epoch"), HELP("what `evaluate_every` counts")) \
     X("evaluate_batch", WHOLE(train.evaluate_batch), FROM_TO(0, 1 << 30), DEFAULT("0"), DERIVED("batch"),            \
       HELP("samples at a time in evaluations"))                                                                      \
+    X("evaluate_batches", WHOLE(train.evaluate_batches), AT_LEAST(0), DEFAULT("0"),                                  \
+      HELP("at most so many a part and evaluation, the same samples each time, drawn by `run.seed`; 0: all"))        \
     X("check_finite", TRUTH(train.check_finite), DEFAULT("true"),                                                    \
       HELP("look for NaN and infinity in every step's gradients"))                                                   \
     X("on_nonfinite", WORD(train.on_nonfinite, nonfinite_words), DEFAULT("stop"), HELP("or pass over such a step"))  \

@@ -68,10 +68,21 @@ static const char *preferred_metric(lk_yaml *yaml)
 
 static const char *mode_of(const char *metric) { return lk_metric_larger_is_better(metric) ? "max" : "min"; }
 
+/* Only weights that are saved can be the best, so who evaluates by steps saves by them, too. */
+static lk_status derive_checkpoint(lk_yaml *yaml)
+{
+    const bool by_step = lk_yaml_is(yaml, "train.evaluate_unit", "step") && !lk_yaml_at(yaml, "checkpoint.every") &&
+                         !lk_yaml_at(yaml, "checkpoint.unit");
+
+    LK_TRY(lk_yaml_default_to(yaml, "checkpoint", "every", by_step ? lk_yaml_text_at(yaml, "train.evaluate_every") : "1"));
+    return lk_yaml_default_to(yaml, "checkpoint", "unit", by_step ? "step" : "epoch");
+}
+
 lk_status lk_recipe_derive_measures(lk_yaml *yaml)
 {
     const char *preferred = preferred_metric(yaml);
 
+    LK_TRY(derive_checkpoint(yaml));
     if (lk_yaml_is(yaml, "scheduler.kind", "reduce_on_plateau")) {
         LK_TRY(lk_yaml_default_to(yaml, "scheduler", "metric", preferred));
         LK_TRY(lk_yaml_default_to(yaml, "scheduler", "mode", mode_of(lk_yaml_text_at(yaml, "scheduler.metric"))));

@@ -1,13 +1,32 @@
-/* lockstep eval: metrics of a checkpoint's weights, and of its EMA's, on the validation part or another file. */
+/*
+ * lockstep eval: metrics of a checkpoint's weights, and of its EMA's, on the validation part or another file; on request
+ * the confusion matrix of the one or the other.
+ */
 #include "launch/launch.h"
 
 #include <inttypes.h>
 #include <math.h>
 
-static lk_status need_validation(const job *j)
+static lk_status check(const job *j, const options *opt)
 {
-    if (j->validation) return LK_OK;
-    return LK_FAIL(LK_ERR_USAGE, "%s has no validation part: name a file with --data", j->recipe->path);
+    const lk_loss *loss = lk_loss_get(j->recipe->model.loss.kind);
+
+    if (!j->validation)
+        return LK_FAIL(LK_ERR_USAGE, "%s has no validation part: name a file with --data", j->recipe->path);
+    if (opt->confusion && loss->reads != LK_READS_CLASSES)
+        return LK_FAIL(LK_ERR_USAGE, "--confusion: loss %s knows no classes", loss->word);
+    if (opt->ema && !opt->confusion)
+        return LK_FAIL(LK_ERR_USAGE, "--ema: eval looks at both weights anyway; it says whose --confusion is");
+    if (opt->ema && !j->recipe->has_ema) return LK_FAIL(LK_ERR_USAGE, "--ema: %s keeps no EMA", j->recipe->path);
+    return LK_OK;
+}
+
+/* The weights now loaded. */
+static lk_status look(job *j, const options *opt, lk_metric_part_id part)
+{
+    LK_TRY(evaluate(j, j->validation_loader, j->params, j->params_version, part));
+    if (!opt->confusion || opt->ema != (part == LK_PART_OF_EMA)) return LK_OK;
+    return write_confusion(j, j->validation_loader, opt->confusion);
 }
 
 lk_status command_eval(job *j, const options *opt)
@@ -16,13 +35,13 @@ lk_status command_eval(job *j, const options *opt)
     LK_TRY(job_need_checkpoint(j, opt));
     job_look_at(j, opt, true);
     LK_TRY(job_open(j));
-    LK_TRY(job_agree(j, need_validation(j)));
+    LK_TRY(job_agree(j, check(j, opt)));
     LK_TRY(job_load_model(j, "model"));
     LK_TRY(job_agree(j, lk_world_set_timeout(j->world, j->recipe->dist.timeout)));
-    LK_TRY(evaluate(j, j->validation_loader, j->params, j->params_version, LK_PART_OF_WEIGHTS));
+    LK_TRY(look(j, opt, LK_PART_OF_WEIGHTS));
     if (j->recipe->has_ema) {
         LK_TRY(job_load_model(j, "ema"));
-        LK_TRY(evaluate(j, j->validation_loader, j->params, j->params_version, LK_PART_OF_EMA));
+        LK_TRY(look(j, opt, LK_PART_OF_EMA));
     }
     if (!j->leader) return LK_OK;
     printf("%s (step %" PRId64 ")\n", lk_checkpoint_path(j->checkpoint), lk_checkpoint_step(j->checkpoint));

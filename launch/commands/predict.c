@@ -12,8 +12,7 @@
 #include <math.h>
 #include <string.h>
 
-/* A cell: in quotes where RFC 4180 wants them. */
-static void print_text(FILE *file, const char *text)
+void print_csv_text(FILE *file, const char *text)
 {
     if (!strpbrk(text, ",\"\r\n")) {
         fputs(text, file);
@@ -31,7 +30,7 @@ static void print_header(FILE *file, const lk_dataset *dataset, bool classes, si
     if (classes || n_output == 1) fprintf(file, "%s", name);
     for (size_t k = 0; classes && k < n_output; k++) {
         fputc(',', file);
-        if (lk_dataset_class(dataset, k)) print_text(file, lk_dataset_class(dataset, k));
+        if (lk_dataset_class(dataset, k)) print_csv_text(file, lk_dataset_class(dataset, k));
         else fprintf(file, "p%zu", k);
     }
     for (size_t k = 0; !classes && n_output > 1 && k < n_output; k++) fprintf(file, "%s%s%zu", k ? "," : "", name, k);
@@ -61,7 +60,7 @@ static void print_class(FILE *file, const lk_dataset *dataset, const float *logi
     for (size_t k = 1; k < n_output; k++)
         if (logit[k] > logit[best]) best = k;
     for (size_t k = 0; k < n_output; k++) sum += exp((double)logit[k] - logit[best]);
-    if (lk_dataset_class(dataset, best)) print_text(file, lk_dataset_class(dataset, best));
+    if (lk_dataset_class(dataset, best)) print_csv_text(file, lk_dataset_class(dataset, best));
     else fprintf(file, "%zu", best);
     for (size_t k = 0; k < n_output; k++) fprintf(file, ",%.6g", exp((double)logit[k] - logit[best]) / sum);
     fputc('\n', file);

@@ -45,6 +45,7 @@ void job_look_at(job *j, const options *opt, bool need_target)
     j->look_at.file = opt->data ? opt->data : spec->validation;
     j->look_at.labels = opt->data ? opt->labels : spec->validation_labels;
     j->look_at.need_target = need_target;
+    j->look_at.whole = true;
 }
 
 /* --------------------------------------------------------------- comparison */

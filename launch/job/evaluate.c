@@ -45,11 +45,14 @@ static lk_status begin(const job *j, evaluation *e)
     return LK_OK;
 }
 
+/* A part of the samples is the same each time: that at the beginning of the loader's first epoch. */
 static lk_status add_all(job *j, lk_loader *loader, evaluation *e)
 {
+    const int64_t most = job_evaluate_batches(j);
     lk_batch batch = {0};
 
-    while (!batch.last) {
+    if (most) LK_TRY(lk_loader_seek(loader, 0, 0));
+    for (int64_t i = 0; !batch.last && (!most || i < most); i++) {
         lk_world_progress(j->world, j->step, "evaluate");
         LK_TRY(lk_loader_next(loader, &batch));
         LK_TRY(add_batch(j, &batch, e));

@@ -138,7 +138,8 @@ lk_status job_make_model(job *j)
 
         LK_TRY(blame_key(j, lk_model_fit(spec, &data)));
     }
-    return lk_model_new(spec, &j->model);
+    const lk_status status = lk_model_new(spec, &j->model);
+    return status != LK_OK && strncmp(lk_error_message(), "loss.", strlen("loss.")) == 0 ? blame_key(j, status) : status;
 }
 
 lk_status job_open_model(job *j)
@@ -214,6 +215,8 @@ static lk_status choose_lanes(job *j)
     return lk_world_lanes(j->world, j->lanes, &j->lane_begin, &j->lane_end);
 }
 
+int64_t job_evaluate_batches(const job *j) { return j->look_at.whole ? 0 : j->recipe->train.evaluate_batches; }
+
 lk_status job_make_loader(job *j, const lk_dataset *dataset, bool training, lk_loader **out)
 {
     const lk_recipe *r = j->recipe;
@@ -222,7 +225,7 @@ lk_status job_make_loader(job *j, const lk_dataset *dataset, bool training, lk_l
         .lanes = j->lanes,
         .lane_begin = j->lane_begin,
         .lane_end = j->lane_end,
-        .shuffle = training && r->data.shuffle,
+        .shuffle = training ? r->data.shuffle : job_evaluate_batches(j) > 0,
         .drop_last = training && r->data.drop_last,
         .train = training,
         .threads = r->data.threads,
@@ -278,10 +281,12 @@ static lk_status make_evaluation_loader(job *j, const lk_dataset *dataset, lk_lo
     return job_compile(j, *out, LK_EVAL);
 }
 
-static lk_status make_evaluation_loaders(job *j)
+lk_status job_make_evaluation_loaders(job *j)
 {
     const bool predicts = j->look_at.file && !j->look_at.need_target; /* it has a loader of its own */
 
+    lk_loader_free(&j->train_eval_loader);
+    lk_loader_free(&j->validation_loader);
     LK_TRY(make_evaluation_loader(j, predicts ? NULL : j->validation, &j->validation_loader));
     return make_evaluation_loader(j, j->recipe->metrics.train ? j->train : NULL, &j->train_eval_loader);
 }
@@ -294,7 +299,7 @@ lk_status job_open(job *j)
     LK_TRY(job_agree(j, choose_lanes(j)));
     const lk_measured measured = lk_recipe_measures(j->recipe, j->validation != NULL);
     metrics_init(&j->metrics, &measured);
-    return job_agree(j, make_evaluation_loaders(j));
+    return job_agree(j, job_make_evaluation_loaders(j));
 }
 
 void job_close(job *j)

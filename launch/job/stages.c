@@ -88,6 +88,7 @@ static lk_status turn(job *j)
 {
     lk_loader_free(&j->loader);
     LK_TRY(job_make_loader(j, j->train, true, &j->loader));
+    if (j->whole->n_stages > 1) LK_TRY(job_make_evaluation_loaders(j));
     return change_set(j);
 }
 

@@ -31,7 +31,7 @@
     X(stage_over, INT, NEEDED, "stage/over")                                                                   \
     X(epoch, INT, NEEDED, "loader/epoch")                                                                      \
     X(index, INT, NEEDED, "loader/batch")               /* of the epoch: the next one */                        \
-    X(loss_sum, REAL, NEEDED, "loader/loss_sum")        /* of the epoch so far */                               \
+    X(loss_sum, REAL, NEEDED, "loader/loss_sum")        /* of the epoch, or since an evaluation by steps */     \
     X(loss_terms, REAL, NEEDED, "loader/loss_terms")                                                           \
     X(ema_step, INT, OPTIONAL, "averaging/step")        /* absent: the run has no EMA */                        \
     X(ema_started, INT, OPTIONAL, "averaging/started")                                                         \

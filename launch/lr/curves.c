@@ -2,7 +2,7 @@
  * Following the schedules of a recipe's stages and groups, one stage after the other, by the rates that training uses.
  *
  * A row is a scheduler step: an epoch, or a training step where any schedule of any stage counts those or moves within
- * its epochs.  Plateaus observe where training evaluates: at the ends of epochs that train.evaluate_every divides.
+ * its epochs.  Plateaus observe where training evaluates: at the epochs or steps that train.evaluate_every divides.
  */
 #include "launch/lr/curves.h"
 #include "launch/job/hyperparams.h"
@@ -73,13 +73,14 @@ static lk_status next_observation(observer *o, double *value, bool *end)
 /* After `step` steps of the stage: every group's plateau sees the same number. */
 static lk_status observe(hyperparams *r, const stage_span *s, int64_t step, observer *o)
 {
-    const int64_t epochs = step / s->steps_per_epoch;
+    const int64_t unit = s->recipe->train.evaluate_unit == LK_UNIT_STEP ? 1 : s->steps_per_epoch;
+    const double epochs = (double)step / (double)s->steps_per_epoch;
     double value;
     bool end, reduced;
 
-    if (step % s->steps_per_epoch != 0 || epochs % s->recipe->train.evaluate_every != 0) return LK_OK;
+    if (step % (unit * s->recipe->train.evaluate_every) != 0) return LK_OK;
     LK_TRY(next_observation(o, &value, &end));
-    for (int g = 0; !end && g < r->n; g++) lk_schedule_observe(r->group[g].lr, step, (double)epochs, value, &reduced);
+    for (int g = 0; !end && g < r->n; g++) lk_schedule_observe(r->group[g].lr, step, epochs, value, &reduced);
     return LK_OK;
 }
 

@@ -145,9 +145,10 @@ static void warn_of_schedule(const lk_schedule_spec *spec, place *at, int64_t n)
     else warn_of_kind(spec, at, own);
 }
 
-static void warn_plateau(const lk_recipe *r, place *at)
+/* n: what the stage has of evaluate_unit; 0: only the data would tell. */
+static void warn_plateau(const lk_recipe *r, place *at, int64_t n)
 {
-    if (r->scheduler.spec.kind == LK_SCHEDULE_PLATEAU && r->train.evaluate_every >= r->train.epochs)
+    if (r->scheduler.spec.kind == LK_SCHEDULE_PLATEAU && n > 0 && r->train.evaluate_every >= n)
         warn(at, "the plateau never observes %s before the run ends: train.evaluate_every is %" PRId64,
              r->scheduler.spec.metric, r->train.evaluate_every);
 }
@@ -175,7 +176,10 @@ static void warn_of_group(const lk_recipe *stage, const lk_recipe *group, place 
                                      &group->weight_decay_scheduler.spec};
 
     name_place(at, group);
-    warn_plateau(group, at);
+    const lk_schedule_spec steps = {.every = LK_EVERY_STEP};
+    const bool by_step = stage->train.evaluate_unit == LK_UNIT_STEP;
+
+    warn_plateau(group, at, by_step ? length_of(stage, &steps, samples) : stage->train.epochs);
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
         const int64_t n = length_of(stage, all[i], samples);
 

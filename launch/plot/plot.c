@@ -48,8 +48,8 @@ static lk_status read_run(plotted *run)
                        run->path, path);
     LK_TRY(lk_metrics_read(path, &run->table));
     if (run->table->n_rows == 0)
-        return LK_FAIL(LK_ERR_DATA, "%s has no evaluation yet: it fills at the end of each epoch, or as "
-                       "train.evaluate_every says", path);
+        return LK_FAIL(LK_ERR_DATA, "%s has no evaluation yet: it fills as train.evaluate_every and "
+                       "train.evaluate_unit say", path);
     snprintf(path, sizeof path, "%s/recipe.yaml", run->path);
     if (lk_recipe_read(path, NULL, 0, &run->recipe) != LK_OK) run->recipe = NULL;
     return LK_OK;

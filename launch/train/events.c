@@ -108,8 +108,9 @@ static lk_status put_gradients(trainer *t)
 static bool histograms_are_due(const trainer *t)
 {
     const lk_recipe *r = t->j->recipe;
+    const int64_t done = r->train.evaluate_unit == LK_UNIT_STEP ? t->j->step : t->epoch;
 
-    return r->metrics.histograms && t->grads && t->epoch / r->train.evaluate_every % r->metrics.histograms == 0;
+    return r->metrics.histograms && t->grads && done / r->train.evaluate_every % r->metrics.histograms == 0;
 }
 
 static lk_status put_evaluation(trainer *t)

@@ -109,7 +109,15 @@ void leader_close(trainer *t)
 
 /* -------------------------------------------------------------------- orders */
 
-static bool is_due(int64_t count, int64_t every) { return every > 0 && count % every == 0; }
+static bool is_due(int64_t count, int64_t every) { return every > 0 && count > 0 && count % every == 0; }
+
+bool evaluation_is_due(const trainer *t, int64_t step, int64_t epoch, int64_t index)
+{
+    const lk_recipe *r = t->j->recipe;
+
+    if (r->train.evaluate_unit == LK_UNIT_STEP) return is_due(step - t->stage_step, r->train.evaluate_every);
+    return index == 0 && is_due(epoch - t->stage_epoch, r->train.evaluate_every);
+}
 
 /* What the end of the current stage means. */
 static uint32_t end_flag(const trainer *t)
@@ -127,7 +135,8 @@ static uint32_t order_flags(const trainer *t, const lk_batch *batch)
     uint32_t flags = 0;
 
     if (over) flags |= end_flag(t) | LK_ORDER_EVALUATE;
-    if (batch->last && is_due(stage_epochs, r->train.evaluate_every)) flags |= LK_ORDER_EVALUATE;
+    if (evaluation_is_due(t, next_step, batch->last ? next_epoch : batch->epoch, batch->last ? 0 : batch->index + 1))
+        flags |= LK_ORDER_EVALUATE;
     if (r->checkpoint.unit == LK_UNIT_EPOCH ? batch->last && is_due(next_epoch, r->checkpoint.every)
                                             : is_due(next_step, r->checkpoint.every))
         flags |= LK_ORDER_CHECKPOINT;
@@ -180,13 +189,15 @@ static lk_status judge_plateau(trainer *t, int g)
 {
     const group_rates *group = &t->hyperparams.group[g];
     const char *name = group->recipe->scheduler.spec.metric;
-    const int64_t step = t->j->step - t->stage_step, epoch = t->epoch - t->stage_epoch;
+    const int64_t step = t->j->step - t->stage_step;
+    const double within = (double)t->index / (double)lk_loader_batches(t->j->loader);
+    const double epoch = (double)(t->epoch - t->stage_epoch) + within;
     bool reduced = false;
     lk_schedule_state state;
     char text[SAID_BYTES];
 
     if (group->recipe->scheduler.spec.kind != LK_SCHEDULE_PLATEAU) return LK_OK;
-    lk_schedule_observe(group->lr, step, (double)epoch, metric_value(t, name), &reduced);
+    lk_schedule_observe(group->lr, step, epoch, metric_value(t, name), &reduced);
     if (!reduced) return LK_OK;
     lk_schedule_get(group->lr, &state);
     snprintf(text, sizeof text, "%s is %.6g, best %.6g: the learning rate%s%s falls to %.6g", name, metric_value(t, name),
@@ -245,11 +256,8 @@ static lk_status record(trainer *t)
  * ended. */
 lk_status leader_judge(trainer *t, uint32_t *flags)
 {
-    const int64_t stage_epochs = t->epoch - t->stage_epoch;
-    const bool regular = t->index == 0 && stage_epochs > 0 && is_due(stage_epochs, t->j->recipe->train.evaluate_every);
-
     LK_TRY(record(t));
-    if (regular) {
+    if (evaluation_is_due(t, t->j->step, t->epoch, t->index)) {
         for (int g = 0; g < t->hyperparams.n; g++) LK_TRY(judge_plateau(t, g));
         LK_TRY(judge_early_stop(t, flags));
     }

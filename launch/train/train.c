@@ -219,16 +219,23 @@ static const char *reason(const trainer *t, uint32_t flags)
     return t->epoch - t->stage_epoch >= t->j->recipe->train.epochs ? "epochs" : "steps";
 }
 
-static void forget_epoch(trainer *t)
+static void forget_window(trainer *t)
 {
     t->loss_sum = t->loss_terms = 0.0;
     t->skipped = 0;
 }
 
-/* To pass over a step now and then is one thing, to end with weights that nothing has changed another. */
-static lk_status refuse_empty_epoch(trainer *t, const lk_batch *batch)
+/* train.loss is the mean over an epoch, or over the steps from one evaluation by steps to the next. */
+static bool window_ends(const trainer *t, const lk_batch *batch)
 {
-    const bool ends = batch->last || (t->order.flags & (LK_ORDER_STOP | LK_ORDER_STAGE) && !(t->order.flags & LK_ORDER_REQUEUE));
+    if (t->j->recipe->train.evaluate_unit == LK_UNIT_EPOCH) return batch->last;
+    return evaluation_is_due(t, t->j->step, t->epoch, t->index);
+}
+
+/* To pass over a step now and then is one thing, to end with weights that nothing has changed another. */
+static lk_status refuse_empty_window(trainer *t, const lk_batch *batch)
+{
+    const bool ends = window_ends(t, batch) || (t->order.flags & (LK_ORDER_STOP | LK_ORDER_STAGE) && !(t->order.flags & LK_ORDER_REQUEUE));
 
     if (!ends || t->skipped == 0 || t->loss_terms > 0.0) return LK_OK;
     t->j->agreed = true; /* all have seen the same sums */
@@ -242,13 +249,13 @@ static lk_status obey(trainer *t, const lk_batch *batch)
     job *j = t->j;
     const int64_t every = j->recipe->dist.check_every;
 
-    LK_TRY(refuse_empty_epoch(t, batch));
+    LK_TRY(refuse_empty_window(t, batch));
     const bool checked = every && j->step % every == 0;
 
     if (checked) LK_TRY(check_replicas(t));
     if (t->order.flags & LK_ORDER_PUBLISH) LK_TRY(saving_publish(t));
     if (t->order.flags & LK_ORDER_EVALUATE) LK_TRY(evaluate_all(t));
-    if (batch->last) forget_epoch(t);
+    if (window_ends(t, batch)) forget_window(t);
     if (t->order.flags & LK_ORDER_STOP) t->stopped = reason(t, t->order.flags);
     t->stage_over = t->order.flags & LK_ORDER_STAGE;
     if (t->order.flags & (LK_ORDER_CHECKPOINT | LK_ORDER_STOP | LK_ORDER_STAGE)) {
@@ -280,7 +287,7 @@ static lk_status next_stage(trainer *t)
     LK_TRY(saving_open(t));
     t->epoch += t->index > 0;
     t->index = 0;
-    forget_epoch(t);
+    forget_window(t);
     t->stage_step = j->step;
     t->stage_epoch = t->epoch;
     t->stage_over = false;

@@ -18,7 +18,7 @@ typedef struct trainer {
     int64_t epoch, index;        /* where the data is: the next batch */
     int64_t stage_step, stage_epoch; /* where the stage began: its schedule and its length count from there */
     bool stage_over;             /* the stage has ended and another follows */
-    double loss_sum, loss_terms; /* of the epoch so far */
+    double loss_sum, loss_terms; /* of the epoch so far; evaluations by steps: since the last one */
     int64_t skipped;             /* steps of the epoch so far that were not finite, by this process start */
     float loss;                  /* of the last step */
     const float *grads;          /* borrowed: the last step's sum, valid until the next step's first lane */
@@ -63,6 +63,9 @@ typedef struct trainer {
 lk_status leader_open(trainer *t, int64_t resume_step);
 void      leader_close(trainer *t);
 lk_status leader_order(trainer *t, const lk_batch *batch);
+/* Whether train.evaluate_every asks for an evaluation once `step` steps of the run are done; the next batch is `index` of
+ * `epoch`.  On every worker. */
+bool evaluation_is_due(const trainer *t, int64_t step, int64_t epoch, int64_t index);
 /* The schedule of the stage that begins, and a line in the journal. */
 lk_status leader_enter_stage(trainer *t);
 /* After an evaluation: plateau, early stop, best; metrics.csv and the journal.  *flags gets LK_ORDER_STOP |
@@ -77,7 +80,7 @@ void   watch_start(const trainer *t, bool resumed);
 void   watch_evaluation(const trainer *t);
 void   watch_end(const trainer *t, const char *summary);
 double samples_per_second(const trainer *t); /* in training steps */
-double epoch_loss(const trainer *t);         /* mean of the epoch so far, NaN: no step yet */
+double epoch_loss(const trainer *t);         /* mean of the epoch (or since the last evaluation by steps) so far, NaN: no step yet */
 
 /* run_dir.c, on the leader alone.  Opens the run's folder for this process: an earlier run in it is set aside unless it is
  * kept, to be resumed or, without a checkpoint, begun again.  *lock, -1 before, is held until run_dir_close().

@@ -420,11 +420,11 @@ Test(loss, shapes_that_do_not_fit_name_the_layer_and_the_numbers)
     expect_refused(&plain, &h.graph, x, target, slot, "the label is fp32 (4, 5)");
     expect_refused(&plain, &h.graph, x, few, slot, "expected int32 (4)");
     expect_refused(&plain, &h.graph, flat, label, slot, "fp32 (4); expected");
-    expect_refused(&too_smooth, &h.graph, x, label, slot, "label_smoothing is 1.5");
+    expect_refused(&too_smooth, &h.graph, x, label, slot, "label_smoothing: it is 1.5");
     const lk_loss_spec five = weighted(0.0f, 5), no_delta = {.kind = LK_LOSS_HUBER}, five_events = weighted_bce(5);
     const int like_x = op_tensor(&h, "like x", LK_ARENA_FIELD, LK_DTYPE_F32, 2, (int64_t[]){4, 6});
-    expect_refused(&five, &h.graph, x, label, slot, "loss.weight has 5 numbers, but there are 6 classes");
-    expect_refused(&five_events, &h.graph, x, like_x, slot, "loss.pos_weight has 5 numbers, but there are 6 outputs");
-    expect_refused(&no_delta, &h.graph, x, like_x, slot, "loss.delta is 0; it must be above 0");
+    expect_refused(&five, &h.graph, x, label, slot, "loss.weight: it has 5 numbers, but there are 6 classes");
+    expect_refused(&five_events, &h.graph, x, like_x, slot, "loss.pos_weight: it has 5 numbers, but there are 6 outputs");
+    expect_refused(&no_delta, &h.graph, x, like_x, slot, "loss.delta: it is 0 and must be above 0");
     op_close(&h);
 }
