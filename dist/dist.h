@@ -22,7 +22,8 @@ typedef struct lk_world lk_world;
 /* Joins the workers that mpirun (or srun) started into one world; started alone it is a world of one and MPI is
  * never touched.  Collective: once, before any other call here.
  *
- *   timeout_s  seconds without progress before the watchdog ends the job; 0 turns it off
+ *   timeout_s  seconds without progress before the watchdog ends the job; 0 turns it off; over several hosts at least
+ *              30, for mpirun must know before the workers who is lost: less is stretched, which the leader says
  *
  * Errors, the same on every worker: LK_ERR_USAGE (timeout_s < 0), LK_ERR_PEER. */
 lk_status lk_world_new(double timeout_s, lk_world **out);
@@ -31,13 +32,12 @@ lk_status lk_world_new(double timeout_s, lk_world **out);
 bool      lk_launched_first(void);
 /* Collective. */
 void lk_world_free(lk_world **world);
-/* The timeout of lk_world_new, changed once the recipe is known.  Local. */
+/* The timeout of lk_world_new, changed once the recipe is known; the same on all workers.  Local. */
 lk_status lk_world_set_timeout(lk_world *world, double timeout_s);
 
 int lk_world_rank(const lk_world *world);      /* 0 .. size-1; Local */
 int lk_world_size(const lk_world *world);      /* Local */
 int lk_world_host_rank(const lk_world *world); /* among the workers of this host; Local */
-int lk_world_host_size(const lk_world *world); /* Local */
 int lk_world_n_hosts(const lk_world *world);   /* Local */
 const char *lk_world_host(const lk_world *world, int rank); /* host name of a worker; Local */
 
@@ -61,7 +61,8 @@ lk_status lk_world_gather_text(lk_world *world, const char *mine, char ***all);
  * by itself, whatever its phase.  Local, a few stores.
  *
  * A worker that has shown no progress for the timeout looks for the one on its host that is stuck (stopped, or late in
- * its own work), names it with step, phase and seconds on stderr and ends the job with exit status 6. */
+ * its own work), and if all wait for the host that no longer answers; it names the worker with step, phase and seconds on
+ * stderr and ends the job with exit status 6.  What lk_alive() counts is progress as well. */
 void lk_world_progress(lk_world *world, int64_t step, const char *phase);
 
 /* -------------------------------------------------------------------- lanes */

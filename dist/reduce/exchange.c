@@ -10,6 +10,8 @@
  */
 #include "dist/reduce/exchange.h"
 
+#include "dist/world/wait.h"
+
 static bool is_staged(const lk_exchange *x) { return x->staged[0] != NULL; }
 
 static lk_status sum_bucket(void *arg, size_t i)

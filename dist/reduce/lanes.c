@@ -1,6 +1,6 @@
 /* Which lanes a worker owns, and short sums over all lanes in double. */
 #include "dist/reduce/tree.h"
-#include "dist/world/world.h"
+#include "dist/world/wait.h"
 
 #include <assert.h>
 #include <limits.h>

@@ -11,12 +11,15 @@
  */
 #include "dist/reduce/nccl_comm.h"
 
+#include "dist/world/end.h"
+#include "dist/world/wait.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 
-enum { ABORT_SECONDS = 2, MESSAGE_BYTES = 1024, PHASE_BYTES = 32 };
+enum { ABORT_SECONDS = 2, MESSAGE_BYTES = 1024 };
 
 struct lk_nccl_comm {
     lk_world *world;      /* borrowed */
@@ -102,7 +105,7 @@ static lk_status poll_locked(lk_nccl_comm *c)
 static lk_status watch(void *arg)
 {
     lk_nccl_comm *c = arg;
-    char message[MESSAGE_BYTES], phase[PHASE_BYTES];
+    char message[MESSAGE_BYTES], phase[LK_PHASE_BYTES];
     int64_t step;
 
     lk_wait_on_device(c->world);
@@ -110,7 +113,7 @@ static lk_status watch(void *arg)
     if (status == LK_OK) return LK_OK;
 
     snprintf(message, sizeof message, "%s", lk_error_message());
-    lk_watchdog_position(c->world, &step, phase, sizeof phase);
+    lk_heartbeat_position(c->world, &step, phase);
     give_up(c);
     return LK_FAIL(status, "step %lld in `%s`: %s", (long long)step, phase, message);
 }

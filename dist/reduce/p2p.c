@@ -7,6 +7,8 @@
  */
 #include "dist/reduce/p2p.h"
 
+#include "dist/world/wait.h"
+
 #include <assert.h>
 #include <time.h>
 

@@ -11,6 +11,7 @@
 #include "dist/reduce/transport.h"
 
 #include "dist/nccl/nccl.h"
+#include "dist/world/wait.h"
 
 #include <limits.h>
 #include <stdio.h>

@@ -5,7 +5,7 @@
  * One all-reduce of one int while all is well: the lowest failing rank, or none.  Only then does that rank send its
  * status and message to everybody.
  */
-#include "dist/world/world.h"
+#include "dist/world/wait.h"
 
 #include <limits.h>
 #include <stdio.h>

@@ -3,7 +3,7 @@
  *
  * MPI counts in int, so long buffers go in pieces.  In a world of one all of them are copies or nothing.
  */
-#include "dist/world/world.h"
+#include "dist/world/wait.h"
 
 #include <assert.h>
 #include <limits.h>

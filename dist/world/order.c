@@ -2,7 +2,7 @@
  * The leader's orders: one small broadcast a step, begun before the forward pass and awaited when it is needed, so
  * that nobody waits for it on the way.
  */
-#include "dist/world/world.h"
+#include "dist/world/wait.h"
 
 #include <assert.h>
 

@@ -5,7 +5,7 @@
  * the largest ~h are complements only when all h are equal.  Only when they differ are the hashes of all workers and
  * of all tensors collected.
  */
-#include "dist/world/world.h"
+#include "dist/world/wait.h"
 
 #include <assert.h>
 #include <limits.h>

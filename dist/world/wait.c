@@ -1,8 +1,9 @@
 /*
  * Waiting for other workers.
  *
- * Where every worker has a core to itself, MPI waits as it likes best: it spins, and nothing is faster.  Where workers
- * share cores, who spins holds up the one it waits for, so waiting goes by looks:
+ * On one host where every worker has a core to itself, MPI waits as it likes best: it spins, and nothing is faster.  With
+ * several hosts waiting goes by looks, so that the watchdog gets MPI's lock in between and can ask the other hosts
+ * (roll.c).  Where workers share cores, who spins holds up the one it waits for, so it goes by looks that give way:
  *
  *     the first YIELDS looks    give the core to whoever wants it: as fast as spinning while only workers want it
  *     after that                sleep for moments that grow to an eighth or less of the time waited, so that a worker
@@ -13,7 +14,7 @@
  * may ask for shorter slices (sched(7)), which changes its turns but not its share.  ema-regression with 4 workers on 2
  * cores beside 2 busy programs: 11,000 samples a second before, 48,000 with both (medians of 5).
  */
-#include "dist/world/world.h"
+#include "dist/world/wait.h"
 
 #include <sched.h>
 #include <sys/prctl.h>
@@ -51,7 +52,7 @@ void lk_wait_tune(void)
     syscall(SYS_sched_setattr, 0, &attr, 0);
 }
 
-lk_status lk_wait_find_sharing(lk_world *world)
+lk_status lk_wait_choose(lk_world *world)
 {
     cpu_set_t mine, all;
 
@@ -59,6 +60,10 @@ lk_status lk_wait_find_sharing(lk_world *world)
     if (sched_getaffinity(0, sizeof mine, &mine) != 0) CPU_ZERO(&mine); /* more cores than the set holds */
     LK_MPI(world, MPI_Allreduce(&mine, &all, sizeof mine, MPI_BYTE, MPI_BOR, world->host_comm));
     world->shares_cores = CPU_COUNT(&all) > 0 && world->host_size > CPU_COUNT(&all);
+
+    int looks = world->shares_cores || world->n_hosts > 1;
+    LK_MPI(world, MPI_Allreduce(MPI_IN_PLACE, &looks, 1, MPI_INT, MPI_MAX, world->comm));
+    world->looks = looks;
     return LK_OK;
 }
 
@@ -88,7 +93,7 @@ static int wait_by_looks(lk_world *world, int n, MPI_Request *request)
 
 lk_status lk_wait_all(lk_world *world, int n, MPI_Request *request)
 {
-    if (!world->shares_cores) {
+    if (!world->looks) {
         LK_MPI(world, MPI_Waitall(n, request, MPI_STATUSES_IGNORE));
         return LK_OK;
     }
@@ -100,7 +105,7 @@ int lk_wait_meet(lk_world *world)
 {
     MPI_Request here;
 
-    if (!world->shares_cores) return MPI_SUCCESS;
+    if (!world->looks) return MPI_SUCCESS;
     pthread_mutex_lock(&world->mpi_lock);
     const int code = MPI_Ibarrier(world->comm, &here);
     pthread_mutex_unlock(&world->mpi_lock);

@@ -1,30 +1,14 @@
-/* What the watchdog sees and concludes, apart from clocks and threads, so that it can be tested alone. */
+/* The watchdog of a world: names the worker that is stuck and ends the job. */
 #ifndef LK_DIST_WATCHDOG_H
 #define LK_DIST_WATCHDOG_H
 
-#include <stdbool.h>
-#include <stdint.h>
+#include "dist/world/world.h"
 
-/* One worker of this host as seen at one moment; ages in seconds. */
-typedef struct lk_heartbeat_view {
-    int64_t step;
-    bool waiting;    /* in a collective */
-    double age;      /* since it told progress or began to wait */
-    double beat_age; /* since its watchdog beat; 0 when it has none */
-} lk_heartbeat_view;
-
-typedef enum lk_verdict_kind {
-    LK_VERDICT_FINE,      /* or not yet time to judge */
-    LK_VERDICT_STOPPED,   /* the process shows no life */
-    LK_VERDICT_STUCK,     /* alive, in its own work, without progress */
-    LK_VERDICT_ELSEWHERE, /* all of this host wait */
-} lk_verdict_kind;
-
-typedef struct lk_verdict {
-    lk_verdict_kind kind;
-    int culprit;     /* index in the views; -1 when FINE, the judge itself when ELSEWHERE */
-} lk_verdict;
-
-lk_verdict lk_watchdog_judge(const lk_heartbeat_view *view, int n, int self, double timeout);
+/* timeout_s as lk_world_new().  Collective. */
+lk_status lk_watchdog_new(lk_world *world, double timeout_s);
+/* Collective. */
+void      lk_watchdog_free(lk_world *world);
+/* Local. */
+lk_status lk_watchdog_set_timeout(lk_world *world, double timeout_s);
 
 #endif

@@ -4,28 +4,13 @@
  * Started alone, or as the only worker, MPI is never initialised: the program is up in milliseconds and runs where
  * MPI would not.  Every communicator returns its errors (LK_MPI); what MPI reports is then LK_ERR_PEER.
  */
-#include "dist/world/world.h"
+#include "dist/world/watchdog.h"
+#include "dist/world/wait.h"
 
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-enum { ABORT_SECONDS = 5 }; /* what MPI_Abort gets before the worker ends by itself */
-
-lk_status lk_mpi_fail(const lk_world *world, int code, const char *call, const char *file, int line)
-{
-    char text[MPI_MAX_ERROR_STRING] = "unknown error", phase[LK_HOST_BYTES];
-    int length = 0;
-    int64_t step;
-
-    MPI_Error_string(code, text, &length);
-    lk_watchdog_position(world, &step, phase, sizeof phase);
-    return lk_fail(LK_ERR_PEER, file, line,
-                   "%.*s failed at step %lld in `%s`: %s; another worker has ended or the network is broken",
-                   (int)strcspn(call, "("), call, (long long)step, phase, text);
-}
 
 static lk_status copy_comm(lk_world *world, MPI_Comm *out)
 {
@@ -77,7 +62,7 @@ static lk_status join(lk_world *world, const lk_launch *launch)
     world->hosts = lk_alloc((size_t)world->size * sizeof *world->hosts);
     LK_TRY_ALLOC(world->hosts, (size_t)world->size * sizeof *world->hosts);
     LK_TRY(meet(world));
-    return lk_wait_find_sharing(world);
+    return lk_wait_choose(world);
 }
 
 static lk_status be_alone(lk_world *world)
@@ -89,20 +74,47 @@ static lk_status be_alone(lk_world *world)
     return LK_OK;
 }
 
+/* ------------------------------------------------------------------- timeout */
+
+static const double MIN_TIMEOUT_S = 30;
+
+static lk_status check_timeout(double timeout_s)
+{
+    if (timeout_s >= 0) return LK_OK;
+    return LK_FAIL(LK_ERR_USAGE, "a timeout of %g s: it must be 0 (off) or more", timeout_s);
+}
+
+/* Over several hosts mpirun must know before the workers who is lost, or it waits for ever for their end. */
+static double stretch(const lk_world *world, double timeout_s)
+{
+    if (world->n_hosts < 2 || timeout_s == 0 || timeout_s >= MIN_TIMEOUT_S) return timeout_s;
+    if (world->rank == 0)
+        fprintf(stderr, "lockstep: a timeout of %g s (dist.timeout) is stretched to %g s: it takes mpirun some 20 s to notice "
+                "that a host is gone, and before it can end no job cleanly\n", timeout_s, MIN_TIMEOUT_S);
+    return MIN_TIMEOUT_S;
+}
+
+lk_status lk_world_set_timeout(lk_world *world, double timeout_s)
+{
+    LK_TRY(check_timeout(timeout_s));
+    return lk_watchdog_set_timeout(world, stretch(world, timeout_s));
+}
+
+/* ----------------------------------------------------------------- new and free */
+
 static lk_status start(lk_world *world, double timeout_s)
 {
     const lk_launch launch = lk_launch_find();
     const bool alone = launch.n_workers == 1 || (launch.n_workers == 0 && !launch.launcher);
 
     LK_TRY(alone ? be_alone(world) : join(world, &launch));
-    return lk_watchdog_new(world, timeout_s);
+    return lk_watchdog_new(world, stretch(world, timeout_s));
 }
 
 lk_status lk_world_new(double timeout_s, lk_world **out)
 {
     *out = NULL;
-    if (!(timeout_s >= 0))
-        return LK_FAIL(LK_ERR_USAGE, "a timeout of %g s: it must be 0 (off) or more", timeout_s);
+    LK_TRY(check_timeout(timeout_s));
 
     lk_world *world = lk_alloc(sizeof *world);
     LK_TRY_ALLOC(world, sizeof *world);
@@ -143,76 +155,11 @@ void lk_world_free(lk_world **address)
     lk_free(address);
 }
 
-lk_status lk_world_set_timeout(lk_world *world, double timeout_s)
-{
-    if (!(timeout_s >= 0))
-        return LK_FAIL(LK_ERR_USAGE, "a timeout of %g s: it must be 0 (off) or more", timeout_s);
-    return lk_watchdog_set_timeout(world, timeout_s);
-}
-
 int lk_world_rank(const lk_world *world) { return world->rank; }
 int lk_world_size(const lk_world *world) { return world->size; }
 int lk_world_host_rank(const lk_world *world) { return world->host_rank; }
-int lk_world_host_size(const lk_world *world) { return world->host_size; }
 int lk_world_n_hosts(const lk_world *world) { return world->n_hosts; }
 const char *lk_world_host(const lk_world *world, int rank) { return world->hosts[rank]; }
-
-/* The exit status for a worker whose MPI_Abort does not come back. */
-static volatile sig_atomic_t last_status;
-
-static void end_now(int signal_number)
-{
-    (void)signal_number;
-    _exit(last_status);
-}
-
-void lk_world_on_end(lk_world *world, void (*on_end)(void *arg), void *arg)
-{
-    pthread_mutex_lock(&world->end_lock);
-    world->on_end = on_end;
-    world->on_end_arg = arg;
-    pthread_mutex_unlock(&world->end_lock);
-}
-
-static void call_on_end(lk_world *world)
-{
-    pthread_mutex_lock(&world->end_lock);
-    if (world->on_end) world->on_end(world->on_end_arg);
-    pthread_mutex_unlock(&world->end_lock);
-}
-
-void lk_world_end(lk_world *world, int exit_status)
-{
-    if (world->mpi) {
-        sigset_t alarms;
-
-        last_status = exit_status;
-        signal(SIGALRM, end_now);
-        sigemptyset(&alarms);
-        sigaddset(&alarms, SIGALRM);
-        pthread_sigmask(SIG_UNBLOCK, &alarms, NULL);
-        alarm(ABORT_SECONDS);
-        call_on_end(world);
-        /* Not through mpi_lock: its holder may be waiting for a worker that will never come. */
-        MPI_Abort(world->comm != MPI_COMM_NULL ? world->comm : MPI_COMM_WORLD, exit_status);
-    }
-    _exit(exit_status);
-}
-
-/* What one worker did wrong the others see as a peer's failure, and need not say again. */
-void lk_world_abort(lk_world *world, lk_status status, const char *message)
-{
-    const bool first = lk_watchdog_speaks_first(world);
-
-    fflush(NULL);
-    if (!first && status == LK_ERR_PEER)
-        lk_watchdog_hold_back();
-    else if (world->size > 1)
-        fprintf(stderr, "lockstep: rank %d (%s): %s\n", world->rank, world->hosts[world->rank], message);
-    else
-        fprintf(stderr, "lockstep: %s\n", message);
-    lk_world_end(world, (int)status);
-}
 
 void lk_world_describe(const lk_world *world, char *text, size_t nbytes)
 {

@@ -78,6 +78,10 @@ const char *lk_nearest(const char *word, const char *const *candidates, size_t n
 
 /* Seconds of a clock that only goes forward: for spans, not for dates. */
 double lk_seconds(void);
+/* Says that work goes on where there is no step to tell: for each file or block read, each kernel bound.  A watchdog counts
+ * it as progress.  Any thread; one relaxed add. */
+void     lk_alive(void);
+uint64_t lk_alive_count(void);
 
 /* Elements [begin, end) of an array. */
 typedef struct lk_range { size_t begin, end; } lk_range;

@@ -2,6 +2,7 @@
 #include "engine/base/base.h"
 
 #include <fnmatch.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -81,6 +82,12 @@ const char *lk_nearest(const char *word, const char *const *candidates, size_t n
     }
     return best;
 }
+
+static _Atomic uint64_t alive;
+
+void lk_alive(void) { atomic_fetch_add_explicit(&alive, 1, memory_order_relaxed); }
+
+uint64_t lk_alive_count(void) { return atomic_load_explicit(&alive, memory_order_relaxed); }
 
 double lk_seconds(void)
 {
