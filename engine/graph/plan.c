@@ -41,6 +41,7 @@ static lk_status bind_nodes(lk_plan *plan, const lk_backend *backend, void *ctx)
     LK_TRY_ALLOC(plan->kernels, ((size_t)graph->n_nodes + 1) * sizeof *plan->kernels);
     for (int i = 0; i < graph->n_nodes; i += n) {
         LK_TRY(bind_from(plan, backend, ctx, i, &n));
+        lk_alive();
         plan->n_kernels = i + n;
     }
     return LK_OK;

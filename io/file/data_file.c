@@ -26,7 +26,12 @@ static lk_status read_all(FILE *file, const char *path, char **bytes, size_t *nb
         char *grown = realloc(*bytes, capacity);
         LK_TRY_ALLOC(grown, capacity);
         *bytes = grown;
-        used += fread(*bytes + used, 1, capacity - 1 - used, file);
+        while (used < capacity - 1) {
+            const size_t left = capacity - 1 - used, n = fread(*bytes + used, 1, left < CHUNK ? left : CHUNK, file);
+            if (n == 0) break;
+            used += n;
+            lk_alive();
+        }
         if (ferror(file)) return LK_FAIL(LK_ERR_DATA, "cannot read %s: %s", path, strerror(errno));
         if (used < capacity - 1) break;
         capacity += capacity / 2 + CHUNK;

@@ -135,6 +135,7 @@ lk_status lk_h5_read(lk_status status, hid_t where, const char *path, hid_t memo
     if ((size_t)n_found != n_elem)
         return LK_FAIL(status, "%s has %lld elements, %zu are expected", place, (long long)n_found, n_elem);
     LK_H5(status, H5Dread(set, memory_type, H5S_ALL, H5S_ALL, H5P_DEFAULT, out), "cannot read %s", place);
+    lk_alive();
     return LK_OK;
 }
 
@@ -162,6 +163,7 @@ lk_status lk_h5_read_rows(lk_status status, hid_t set, hid_t memory_type, int64_
     }
     LK_H5(status, memory_space = H5Screate_simple(ndim, dims, NULL), "cannot describe rows of %s", place);
     LK_H5(status, H5Dread(set, memory_type, memory_space, file_space, H5P_DEFAULT, out), "cannot read %s", place);
+    lk_alive();
     return LK_OK;
 }
 

@@ -32,6 +32,7 @@ size_t lk_write_all(int fd, const void *bytes, size_t nbytes)
 
         if (n < 0) break;
         done += (size_t)n;
+        lk_alive();
     }
     return done;
 }
@@ -46,6 +47,7 @@ ssize_t lk_read_at(int fd, void *out, size_t nbytes, size_t place)
         if (n < 0) return -1;
         if (n == 0) break;
         done += (size_t)n;
+        lk_alive();
     }
     return (ssize_t)done;
 }

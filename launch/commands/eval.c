@@ -37,7 +37,6 @@ lk_status command_eval(job *j, const options *opt)
     LK_TRY(job_open(j));
     LK_TRY(job_agree(j, check(j, opt)));
     LK_TRY(job_load_model(j, "model"));
-    LK_TRY(job_agree(j, lk_world_set_timeout(j->world, j->recipe->dist.timeout)));
     LK_TRY(look(j, opt, LK_PART_OF_WEIGHTS));
     if (j->recipe->has_ema) {
         LK_TRY(job_load_model(j, "ema"));

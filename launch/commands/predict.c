@@ -100,6 +100,7 @@ static lk_status predict_all(job *j, const lk_dataset *dataset, FILE *file)
 
     print_header(file, dataset, lk_loss_get(j->recipe->model.loss.kind)->reads == LK_READS_CLASSES, n_output);
     while (status == LK_OK && !one.last) {
+        lk_world_progress(j->world, j->step, "predict");
         status = lk_loader_next(loader, &one);
         if (status == LK_OK) status = predict_batch(j, dataset, &one, output, file);
     }

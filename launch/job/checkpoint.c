@@ -65,11 +65,13 @@ static lk_status share(job *j, lk_status mine, lk_checkpoint **out)
 
 lk_status job_open_newest(job *j)
 {
+    lk_world_progress(j->world, j->step, "read checkpoint");
     return share(j, j->leader ? newest_of_run(j->recipe->run.dir, &j->checkpoint) : LK_OK, &j->checkpoint);
 }
 
 lk_status job_open_checkpoint(job *j, const char *path, lk_checkpoint **out)
 {
+    lk_world_progress(j->world, j->step, "read checkpoint");
     return share(j, j->leader ? find(path, out) : LK_OK, out);
 }
 
@@ -89,6 +91,7 @@ static lk_status load_model(job *j, const char *prefix)
     size_t n = 0;
     float *host;
 
+    lk_world_progress(j->world, j->step, "read checkpoint");
     LK_TRY(job_host_room(j, j->params, n_elem, &host));
     lk_status status = list_tensors(j->model, prefix, NULL, host, &tensors, &n);
     if (status == LK_OK) status = lk_checkpoint_load(j->checkpoint, tensors, n);

@@ -9,6 +9,9 @@
 #include <string.h>
 #include <sys/stat.h>
 
+/* The watchdog's until the recipe says its own: the default of dist.timeout. */
+static const double TIMEOUT_UNTIL_KNOWN_S = 300;
+
 lk_status job_agree(job *j, lk_status mine)
 {
     const lk_status all = lk_world_agree(j->world, mine);
@@ -86,6 +89,9 @@ lk_status job_read_recipe(job *j, const options *opt)
 {
     char *text = NULL, *path = NULL;
 
+    /* From here on a worker that stops is missed, also while it reads or compiles. */
+    LK_TRY(lk_world_set_timeout(j->world, TIMEOUT_UNTIL_KNOWN_S));
+    lk_world_progress(j->world, j->step, "read recipe");
     LK_TRY(job_agree(j, j->leader ? read_as_leader(j, opt) : LK_OK));
     LK_TRY(job_share_text(j, j->leader ? j->whole->text : NULL, &text));
     lk_status status = job_share_text(j, j->leader ? j->whole->path : NULL, &path);
@@ -94,7 +100,7 @@ lk_status job_read_recipe(job *j, const options *opt)
     free(path);
     LK_TRY(job_agree(j, status));
     j->recipe = j->whole;
-    return LK_OK;
+    return job_agree(j, lk_world_set_timeout(j->world, j->recipe->dist.timeout));
 }
 
 /* ----------------------------------------------------------- data and model */
@@ -293,8 +299,10 @@ lk_status job_make_evaluation_loaders(job *j)
 
 lk_status job_open(job *j)
 {
+    lk_world_progress(j->world, j->step, "read data");
     LK_TRY(job_agree(j, job_open_model(j)));
     LK_TRY(job_agree(j, job_compare_data(j)));
+    lk_world_progress(j->world, j->step, "compile");
     LK_TRY(job_agree(j, make_engine(j)));
     LK_TRY(job_agree(j, choose_lanes(j)));
     const lk_measured measured = lk_recipe_measures(j->recipe, j->validation != NULL);

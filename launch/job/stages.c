@@ -97,6 +97,7 @@ lk_status job_enter_stage(job *j, unsigned stage)
     lk_reducer_free(&j->reducer); /* first: two sets of gradient arenas need not fit side by side */
     j->stage = stage;
     j->recipe = j->whole->stages[stage];
+    lk_world_progress(j->world, j->step, "compile");
     LK_TRY(job_agree(j, turn(j)));
     /* Collective, and the same on all. */
     const lk_status status = lk_reducer_new(j->world, j->engine, j->trainable, (lk_reduction)j->recipe->dist.reduction,

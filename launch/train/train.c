@@ -357,8 +357,6 @@ static lk_status train(trainer *t)
     if (last && !t->stopped && nothing_left(t)) t->stopped = reason(t, 0);
     LK_TRY(job_agree(j, lk_loader_seek(j->loader, t->epoch, t->index)));
     LK_TRY(job_agree(j, j->leader ? start_as_leader(t, resuming) : LK_OK));
-    /* From here on every worker has something to tell in short turns; reading data and compiling may take what they need. */
-    LK_TRY(job_agree(j, lk_world_set_timeout(j->world, j->recipe->dist.timeout)));
     t->started = lk_seconds();
     if (!resuming && t->stopped) LK_TRY(save_untrained(t));
     LK_TRY(loop(t));
