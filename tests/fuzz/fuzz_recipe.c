@@ -1,15 +1,14 @@
 /*
  * Any bytes are a recipe or a clean error, and the text kept of a recipe is the same recipe.
  *
- * The entry is libFuzzer's, for long runs with clang, liblockstep built with the same sanitizers:
+ * The entry is libFuzzer's.  tests/run gives it a minute; for long runs:
  *
- *     CC=clang cmake -B build-fuzz -DLK_SANITIZE=fuzzer-no-link,address,undefined && cmake --build build-fuzz
- *     clang -fsanitize=fuzzer,address,undefined -I. tests/fuzz/fuzz_recipe.c build-fuzz/liblockstep.a \
- *         -lcyaml -lyaml -ljansson -lm -o build-fuzz/fuzz_recipe
- *     build-fuzz/fuzz_recipe -max_total_time=600 build-fuzz/found tests/fuzz/seeds launch/recipes
+ *     cmake -B build-fuzz -DCMAKE_C_COMPILER=clang -DLK_CUDA=OFF -DLK_SANITIZE=fuzzer-no-link,address,undefined
+ *     cmake --build build-fuzz --target fuzz_recipe
+ *     build-fuzz/tests/fuzz_recipe -max_total_time=3600 CORPUS tests/fuzz/seeds launch/recipes
  *
- * tests/run does it for a minute.  tests/unit/io/test_recipe_fuzz.c feeds it a few thousand mutations of recipes, and of
- * tests/fuzz/seeds, where the inputs go that it once failed on.
+ * tests/unit/io/test_recipe_fuzz.c feeds it a few thousand mutations of recipes, and of tests/fuzz/seeds, where the inputs go
+ * that it once failed on.
  */
 #include <stdint.h>
 #include <stdio.h>
