@@ -5,6 +5,7 @@
 #include "dist/dist.h"
 #include "engine/engine.h"
 #include "io/io.h"
+#include "launch/lockstep.h"
 
 /* ------------------------------------------------------------------ options */
 
@@ -107,6 +108,8 @@ typedef struct job {
     int lanes, lane_begin, lane_end;
     char *init_report;          /* what init_from did, for the journal; NULL: nothing */
     metrics metrics;
+    lk_watch_fn *watch;         /* told of each evaluation, on the leader; NULL: nobody */
+    void *watch_arg;
 } job;
 
 /* LK_OK if every worker passes LK_OK; marks the job's failure as known to all.  Collective. */
@@ -210,6 +213,12 @@ void      free_tensors(lk_ckpt_tensor **tensors, size_t n);
 size_t    save_nbytes(const job *j, const lk_trainable *trainable, int n_states);
 /* Elements of all parameters of a model, frozen or not. */
 size_t    count_weights(const lk_model *model);
+
+/* predict.c.  The recipe or run that opt names, its checkpoint's weights in params, the data that opt names.  Collective. */
+lk_status job_open_for_predict(job *j, const options *opt);
+/* Every sample's outputs (n_output), in order.  Local. */
+typedef void predict_row_fn(void *arg, const float *output);
+lk_status job_predict(job *j, const lk_dataset *dataset, predict_row_fn *each, void *arg);
 
 /* What a checkpoint holds and why it is or is not the best: show.c, for lockstep ckpt show. */
 lk_status show_checkpoint(const lk_checkpoint *ckpt);

@@ -8,7 +8,6 @@
  */
 #include "launch/launch.h"
 
-#include <inttypes.h>
 #include <math.h>
 #include <string.h>
 
@@ -67,46 +66,30 @@ static void print_class(FILE *file, const lk_dataset *dataset, const float *logi
 }
 
 /* How a row of outputs is told, by how they are to be read. */
-static void (*const print_row[])(FILE *file, const lk_dataset *dataset, const float *output, size_t n_output) = {
+static void (*const printers[])(FILE *file, const lk_dataset *dataset, const float *output, size_t n_output) = {
     [LK_READS_VALUES] = print_outputs, [LK_READS_CLASSES] = print_class, [LK_READS_EVENTS] = print_events,
 };
 
-static lk_status predict_batch(job *j, const lk_dataset *dataset, const lk_batch *batch, float *output, FILE *file)
-{
-    const size_t n_output = lk_model_n_output(j->model);
-    lk_lane lane = job_lane(&batch->lane[0], LK_PREDICT);
+typedef struct table {
+    FILE *file;
+    const lk_dataset *dataset;
+    lk_reading reads;
+    size_t n_output;
+} table;
 
-    lane.params = j->params;
-    lane.params_version = j->params_version;
-    lane.output = output;
-    LK_TRY(lk_engine_run(j->engine, &lane));
-    for (int64_t i = 0; i < batch->n; i++)
-        print_row[lk_loss_get(j->recipe->model.loss.kind)->reads](file, dataset, output + (size_t)i * n_output, n_output);
-    return LK_OK;
+static void print_row(void *arg, const float *output)
+{
+    const table *t = arg;
+
+    printers[t->reads](t->file, t->dataset, output, t->n_output);
 }
 
 static lk_status predict_all(job *j, const lk_dataset *dataset, FILE *file)
 {
-    const size_t n_output = lk_model_n_output(j->model);
-    const int64_t batch = j->recipe->train.evaluate_batch ? j->recipe->train.evaluate_batch : j->recipe->train.batch;
-    lk_loader_spec spec = {.batch = batch, .lanes = 1, .lane_begin = 0, .lane_end = 1};
-    lk_loader *loader = NULL;
-    lk_batch one = {0};
+    table t = {file, dataset, lk_loss_get(j->recipe->model.loss.kind)->reads, lk_model_n_output(j->model)};
 
-    LK_TRY(job_match_fields(j, dataset, false, &spec.fields));
-    float *output = lk_alloc((size_t)batch * n_output * sizeof *output);
-    lk_status status = output ? lk_loader_new(dataset, &spec, &loader)
-                              : LK_FAIL(LK_ERR_SYSTEM, "out of memory for %" PRId64 " predictions", batch);
-
-    print_header(file, dataset, lk_loss_get(j->recipe->model.loss.kind)->reads == LK_READS_CLASSES, n_output);
-    while (status == LK_OK && !one.last) {
-        lk_world_progress(j->world, j->step, "predict");
-        status = lk_loader_next(loader, &one);
-        if (status == LK_OK) status = predict_batch(j, dataset, &one, output, file);
-    }
-    lk_loader_free(&loader);
-    lk_free(&output);
-    return status;
+    print_header(file, dataset, t.reads == LK_READS_CLASSES, t.n_output);
+    return job_predict(j, dataset, print_row, &t);
 }
 
 static lk_status write_file(job *j, const lk_dataset *dataset, const char *path)
@@ -124,14 +107,6 @@ static lk_status write_file(job *j, const lk_dataset *dataset, const char *path)
 /* The leader predicts; several workers would only wait for one file. */
 lk_status command_predict(job *j, const options *opt)
 {
-    LK_TRY(job_read_recipe(j, opt));
-    if (opt->ema && !j->recipe->has_ema) {
-        j->agreed = true;
-        return LK_FAIL(LK_ERR_USAGE, "--ema: %s keeps no EMA", j->recipe->path);
-    }
-    LK_TRY(job_need_checkpoint(j, opt));
-    job_look_at(j, opt, false);
-    LK_TRY(job_open(j));
-    LK_TRY(job_load_model(j, opt->ema ? "ema" : "model"));
+    LK_TRY(job_open_for_predict(j, opt));
     return job_agree(j, j->leader ? write_file(j, j->validation ? j->validation : j->train, opt->out) : LK_OK);
 }

@@ -257,6 +257,7 @@ static lk_status record(trainer *t)
 lk_status leader_judge(trainer *t, uint32_t *flags)
 {
     LK_TRY(record(t));
+    if (t->j->watch) t->j->watch(t->j->watch_arg, t->j->step, t->j->metrics.n, t->j->metrics.name, t->j->metrics.last);
     if (evaluation_is_due(t, t->j->step, t->epoch, t->index)) {
         for (int g = 0; g < t->hyperparams.n; g++) LK_TRY(judge_plateau(t, g));
         LK_TRY(judge_early_stop(t, flags));
