@@ -2,14 +2,15 @@
  * The engine's memory seen from outside, when it is a device's: queues, uploads, snapshots.  In host memory each of
  * these is done at once, so that callers need not ask.
  */
-#include "engine/backend.h"
+#include "engine/engine_impl.h"
 
 #include <string.h>
 
 /* The device's calls with its state; NULL in host memory. */
 static const lk_device_calls *device_of(const lk_engine *engine, void **ctx)
 {
-    return lk_engine_backend(engine, ctx)->device;
+    *ctx = engine->ctx;
+    return engine->device;
 }
 
 bool lk_engine_on_device(const lk_engine *engine)
@@ -94,10 +95,7 @@ lk_status lk_engine_launch(lk_engine *engine)
 
 lk_status lk_engine_wait(lk_engine *engine)
 {
-    void *ctx;
-    const lk_backend *backend = lk_engine_backend(engine, &ctx);
-
-    return backend->wait ? backend->wait(ctx) : LK_OK;
+    return engine->backend->wait ? engine->backend->wait(engine->ctx) : LK_OK;
 }
 
 void lk_engine_set_poll(lk_engine *engine, lk_status (*poll)(void *arg), void *arg)
@@ -158,7 +156,7 @@ lk_status lk_engine_upload_once(lk_engine *engine, lk_lane *lane, bool keep)
     const lk_device_calls *device = device_of(engine, &ctx);
 
     if (!device || lane->uploaded) return LK_OK;
-    return upload_lane(device, ctx, keep, lk_engine_model(engine), lane);
+    return upload_lane(device, ctx, keep, engine->model, lane);
 }
 
 lk_status lk_engine_upload(lk_engine *engine, lk_lane *lane) { return lk_engine_upload_once(engine, lane, true); }

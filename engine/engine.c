@@ -5,8 +5,7 @@
  * belong to the set in use and go when another comes.  Only one plan runs at a time, so all use one arena for
  * activations, as large as the largest needs.
  */
-#include "engine/graph/plan.h"
-#include "engine/model/trainable.h"
+#include "engine/engine_impl.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -17,28 +16,6 @@ typedef struct lk_found_backend {
     const lk_backend *backend;
     const void *collectives; /* of its module */
 } lk_found_backend;
-
-struct lk_engine {
-    const lk_backend *backend;
-    const lk_device_calls *device; /* the backend's; NULL in host memory */
-    const void *collectives;
-    void *ctx;
-    const lk_model *model;    /* borrowed */
-    lk_trainable *everything; /* owned; the set in use before any other */
-    const lk_trainable *trainable; /* the set in use */
-    uint64_t trainable_id;    /* its; plans of training are made for it */
-    lk_precision precision;
-    uint64_t seed;
-    lk_plan **plans;          /* owned */
-    int n_plans;
-    void *act;                /* owned, engine memory: activations of the plan that runs */
-    size_t act_bytes;
-    void *output;             /* owned, engine memory: an evaluation's output when nobody asks for it, or on a device */
-    size_t output_bytes;
-    void *sums;               /* owned, engine memory: (lk_model_n_sums); on a device */
-    float *zeros;             /* owned, host memory */
-    size_t n_zeros;
-};
 
 static const char *kind_name(lk_engine_kind kind)
 {

@@ -14,6 +14,7 @@ grep -rHE '^[[:space:]]*#[[:space:]]*include[[:space:]]*"(engine|dist|io|launch)
 find "$objects" -path "$objects/lk_*.dir/*" -name '*.c.o' ! -path '*/generated/*' | sort |
 while read -r object; do
     source=${object#"$objects"/lk_*.dir/}
+    [ -e "${source%.o}" ] || continue # of a file that has gone
     nm -P "$object" | sed -nE "s|^([A-Za-z_][A-Za-z0-9_]*) ([UTDRBC]) ?.*|${source%.o} \2 \1|p"
 done |
 awk '{ if ($2 == "U") { from[++n] = $1; name[n] = $3 } else home[$3] = $1 }

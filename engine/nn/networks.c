@@ -13,15 +13,6 @@ const lk_network *lk_network_of(const lk_model_spec *spec)
     return (size_t)spec->kind < sizeof networks / sizeof *networks ? networks[spec->kind] : NULL;
 }
 
-int64_t lk_data_outputs(const lk_sample *data, bool *labels)
-{
-    const int label = lk_sample_find(data, "label"), target = lk_sample_find(data, "target");
-
-    *labels = label >= 0;
-    if (*labels) return data->field[label].n_values;
-    return target >= 0 ? (int64_t)lk_field_n_elem(&data->field[target], 1) : 0;
-}
-
 lk_status lk_model_fit(lk_model_spec *spec, const lk_sample *data)
 {
     const lk_network *network = lk_network_of(spec);

@@ -141,10 +141,6 @@ LK_DATA_LIST(LK_DECLARE_READER)
 /* Adds a line to *warnings, which the caller owns. */
 lk_status lk_warning_add(char **warnings, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* Whole file, unpacked where it is packed, with a NUL behind it; release with free().  Errors: LK_ERR_DATA naming the
- * path. */
-lk_status lk_data_file_read(const char *path, char **bytes, size_t *nbytes);
-
 /* ----------------------------------------------------------------- data set */
 
 /* n samples, in this order, as this draw transforms them: field f of the data set into field[f], (n, shape...); NULL:

@@ -7,7 +7,6 @@
  */
 #include <float.h>
 #include <math.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,7 +14,7 @@
 
 #include "io/data/data.h"
 
-enum { WARNING_BYTES = 1024, HASHED_SAMPLES = 64 };
+enum { HASHED_SAMPLES = 64 };
 
 typedef struct kind {
     const char *word;
@@ -26,21 +25,6 @@ typedef struct kind {
 #define FILE_KIND(id, word, read) [id] = {word, read, true},
 #define GENERATOR_KIND(id, word, read) [id] = {word, read, false},
 static const kind kinds[] = {LK_DATA_FILES_LIST(FILE_KIND) LK_DATA_GENERATORS_LIST(GENERATOR_KIND)};
-
-lk_status lk_warning_add(char **warnings, const char *format, ...)
-{
-    char line[WARNING_BYTES], *longer;
-    va_list args;
-
-    va_start(args, format);
-    vsnprintf(line, sizeof line, format, args);
-    va_end(args);
-    if (asprintf(&longer, "%s%s%s", *warnings ? *warnings : "", *warnings ? "\n" : "", line) < 0)
-        return LK_FAIL(LK_ERR_SYSTEM, "out of memory: a warning about the data");
-    free(*warnings);
-    *warnings = longer;
-    return LK_OK;
-}
 
 /* ------------------------------------------------------------------- data set */
 

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "io/data/data.h"
+#include "io/file/data_file.h"
 #include "io/file/unpack.h"
 
 enum { CHUNK = 1 << 20 };

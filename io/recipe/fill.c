@@ -66,28 +66,6 @@ static lk_status fill_section(lk_yaml *yaml, const cyaml_schema_field_t *fields,
     return LK_OK;
 }
 
-lk_status lk_yaml_default_to(lk_yaml *yaml, const char *section, const char *key, const char *text)
-{
-    const int mapping = lk_yaml_at(yaml, section);
-    int node;
-
-    if (!mapping || lk_yaml_get(yaml, mapping, key)) return LK_OK;
-    LK_TRY(lk_yaml_add_text(yaml, text, &node));
-    return lk_yaml_set(yaml, mapping, key, node);
-}
-
-bool lk_yaml_is(lk_yaml *yaml, const char *path, const char *word)
-{
-    const char *text = lk_yaml_text_at(yaml, path);
-    return text && strcmp(text, word) == 0;
-}
-
-double lk_yaml_number_at(lk_yaml *yaml, const char *path)
-{
-    const char *text = lk_yaml_text_at(yaml, path);
-    return text ? strtod(text, NULL) : 0;
-}
-
 /* ----------------------------------------------------------------- derived */
 
 static lk_status derive_optimizer(lk_yaml *yaml)

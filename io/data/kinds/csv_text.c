@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "io/data/data.h"
+#include "io/file/data_file.h"
 
 enum { FIRST_CAPACITY = 64 };
 

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "io/data/data.h"
+#include "io/file/data_file.h"
 
 enum { MAGIC_IMAGES = 0x00000803, MAGIC_CHANNELS = 0x00000804, MAGIC_LABELS = 0x00000801, WORD = 4, MAX_SIZES = 4 };
 

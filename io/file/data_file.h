@@ -1,0 +1,11 @@
+/* Data files that are kept in memory. */
+#ifndef LK_DATA_FILE_H
+#define LK_DATA_FILE_H
+
+#include "engine/base/base.h"
+
+/* Whole file, unpacked where it is packed, with a NUL behind it; release with free().  Errors: LK_ERR_DATA naming the
+ * path. */
+lk_status lk_data_file_read(const char *path, char **bytes, size_t *nbytes);
+
+#endif
