@@ -138,6 +138,25 @@ LK_FORMULA float lk_gelu_tanh_grad(float dy, float x)
     return dy * (s + x * (s * (1.0f - s)) * d_two_u);
 }
 
+#define LK_LEAKY_RELU_SLOPE 0.01f
+LK_FORMULA float lk_leaky_relu(float x) { return x > 0.0f ? x : LK_LEAKY_RELU_SLOPE * x; }
+/* From y, which has x's sign. */
+LK_FORMULA float lk_leaky_relu_grad(float dy, float y) { return y > 0.0f ? dy : LK_LEAKY_RELU_SLOPE * dy; }
+
+/* x sigmoid(x), also called swish (Elfwing et al., 2018, arXiv:1702.03118). */
+LK_FORMULA float lk_silu(float x) { return x * lk_sigmoid(x); }
+LK_FORMULA float lk_silu_grad(float dy, float x)
+{
+    const float s = lk_sigmoid(x);
+
+    return dy * (s * (1.0f + x * (1.0f - s)));
+}
+
+/* x, or e^x - 1 below 0 (Clevert et al., 2016, arXiv:1511.07289).  e^x - 1 = tanh(x / 2) (e^x + 1) does not cancel. */
+LK_FORMULA float lk_elu(float x) { return x > 0.0f ? x : lk_tanh(0.5f * x) * (lk_exp(x) + 1.0f); }
+/* From y: e^x = y + 1. */
+LK_FORMULA float lk_elu_grad(float dy, float y) { return y > 0.0f ? dy : dy * (y + 1.0f); }
+
 /* ------------------------------------------------------------------ dropout */
 
 /*

@@ -45,25 +45,17 @@ typedef void backward_loop(void *restrict dx, const void *restrict dy, const voi
         name##_grad_loop(dx, dy, kept, begin, end, LK_DTYPE_BF16);                                           \
     }
 
-LOOPS(relu)
-LOOPS(tanh)
-LOOPS(sigmoid)
-LOOPS(gelu)
-LOOPS(gelu_tanh)
+#define FORMULA_LOOPS(name, word, formula, from) LOOPS(formula)
+LK_ACTIVATION_FORMULAS(FORMULA_LOOPS)
 
 typedef struct loops {
     forward_loop *forward[2]; /* fp32, bf16 */
     backward_loop *backward[2];
 } loops;
 
-#define ENTRY(name) {{name##_f32, name##_bf16}, {name##_grad_f32, name##_grad_bf16}}
-static const loops table[] = {
-    [LK_ACT_RELU] = ENTRY(relu),
-    [LK_ACT_TANH] = ENTRY(tanh),
-    [LK_ACT_SIGMOID] = ENTRY(sigmoid),
-    [LK_ACT_GELU] = ENTRY(gelu),
-    [LK_ACT_GELU_TANH] = ENTRY(gelu_tanh),
-};
+#define ENTRY(name, word, formula, from) \
+    [name] = {{formula##_f32, formula##_bf16}, {formula##_grad_f32, formula##_grad_bf16}},
+static const loops table[] = {LK_ACTIVATION_FORMULAS(ENTRY)};
 
 /* Either direction; the other's members stay empty. */
 typedef struct activation_state {

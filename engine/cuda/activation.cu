@@ -6,11 +6,9 @@
 static chain_op forward_of(lk_activation kind)
 {
     switch (kind) {
-    case LK_ACT_RELU: return CHAIN_RELU;
-    case LK_ACT_TANH: return CHAIN_TANH;
-    case LK_ACT_SIGMOID: return CHAIN_SIGMOID;
-    case LK_ACT_GELU: return CHAIN_GELU;
-    case LK_ACT_GELU_TANH: return CHAIN_GELU_TANH;
+#define FORWARD(name, word, formula, from) case name: return CHAIN_##formula;
+        LK_ACTIVATION_FORMULAS(FORWARD)
+#undef FORWARD
     case LK_ACT_IDENTITY: break;
     }
     return CHAIN_COPY;
@@ -19,11 +17,9 @@ static chain_op forward_of(lk_activation kind)
 static chain_op backward_of(lk_activation kind)
 {
     switch (kind) {
-    case LK_ACT_RELU: return CHAIN_RELU_GRAD;
-    case LK_ACT_TANH: return CHAIN_TANH_GRAD;
-    case LK_ACT_SIGMOID: return CHAIN_SIGMOID_GRAD;
-    case LK_ACT_GELU: return CHAIN_GELU_GRAD;
-    case LK_ACT_GELU_TANH: return CHAIN_GELU_TANH_GRAD;
+#define BACKWARD(name, word, formula, from) case name: return CHAIN_##formula##_GRAD;
+        LK_ACTIVATION_FORMULAS(BACKWARD)
+#undef BACKWARD
     case LK_ACT_IDENTITY: break;
     }
     return CHAIN_COPY;

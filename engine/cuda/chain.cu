@@ -108,16 +108,11 @@ static __device__ inline void do_stage(float v[FOUR], const call_stage *s, const
 
     if (s->operand) load_four(o, s->operand, s->operand_bf16, f);
     switch (s->op) {
-    case CHAIN_RELU: EACH(lk_relu(v[i]));
-    case CHAIN_TANH: EACH(lk_tanh(v[i]));
-    case CHAIN_SIGMOID: EACH(lk_sigmoid(v[i]));
-    case CHAIN_GELU: EACH(lk_gelu(v[i]));
-    case CHAIN_GELU_TANH: EACH(lk_gelu_tanh(v[i]));
-    case CHAIN_RELU_GRAD: EACH(lk_relu_grad(v[i], o[i]));
-    case CHAIN_TANH_GRAD: EACH(lk_tanh_grad(v[i], o[i]));
-    case CHAIN_SIGMOID_GRAD: EACH(lk_sigmoid_grad(v[i], o[i]));
-    case CHAIN_GELU_GRAD: EACH(lk_gelu_grad(v[i], o[i]));
-    case CHAIN_GELU_TANH_GRAD: EACH(lk_gelu_tanh_grad(v[i], o[i]));
+#define ACTIVATION(name, word, formula, from)       \
+    case CHAIN_##formula: EACH(lk_##formula(v[i])); \
+    case CHAIN_##formula##_GRAD: EACH(lk_##formula##_grad(v[i], o[i]));
+        LK_ACTIVATION_FORMULAS(ACTIVATION)
+#undef ACTIVATION
     case CHAIN_ADD: EACH(v[i] + o[i]);
     case CHAIN_DROPOUT: drop_four(v, s, f); break;
     default: break;

@@ -4,17 +4,14 @@
 
 #include "engine/cuda/cuda.h"
 
-/* X(NAME): what a stage does to the value v that comes from the stage before, with its operand o. */
-#define CHAIN_OP_LIST(X)                                                                          \
-    X(COPY)                                                                                       \
-    X(RELU) X(TANH) X(SIGMOID) X(GELU) X(GELU_TANH)                                               \
-    X(RELU_GRAD) X(TANH_GRAD) X(SIGMOID_GRAD) X(GELU_GRAD) X(GELU_TANH_GRAD) /* v is dy, o what is kept */ \
-    X(ADD) X(DROPOUT)
-
+/* What a stage does to the value v that comes from the stage before, with its operand o.  The list of activations makes
+ * CHAIN_relu and so on, and CHAIN_relu_GRAD, whose v is dy and whose o is what is kept. */
 typedef enum chain_op {
-#define CHAIN_OP_ENUM(name) CHAIN_##name,
-    CHAIN_OP_LIST(CHAIN_OP_ENUM)
-#undef CHAIN_OP_ENUM
+    CHAIN_COPY,
+#define CHAIN_ACTIVATION(name, word, formula, from) CHAIN_##formula, CHAIN_##formula##_GRAD,
+    LK_ACTIVATION_FORMULAS(CHAIN_ACTIVATION)
+#undef CHAIN_ACTIVATION
+    CHAIN_ADD, CHAIN_DROPOUT,
 } chain_op;
 
 /* One op of the graph as a stage: which of its inputs is v, which the operand. */

@@ -153,9 +153,10 @@ static lk_status make(linear *s, const lk_graph *graph, const lk_node *node, cud
     const lk_tensor *x = &graph->tensors[tensors.x], *y = &graph->tensors[tensors.y];
 
     s->at = cuda_product_refs(graph, tensors);
-    s->N = x->shape[0], s->I = x->shape[1], s->O = y->shape[1];
+    s->I = x->shape[x->ndim - 1], s->O = y->shape[y->ndim - 1];
+    s->N = (int64_t)x->n_elem / s->I;
     s->bf16 = x->dtype == LK_DTYPE_BF16;
-    assert(x->dtype == y->dtype && y->shape[0] == s->N);
+    assert(x->dtype == y->dtype && (int64_t)y->n_elem == s->N * s->O);
     if (pass != CUDA_GRAD_W) {
         LK_TRY(cuda_weight_new(s->ctx, graph, tensors.w, x->dtype, &s->w));
         LK_TRY(cuda_weight_new(s->ctx, graph, tensors.b, x->dtype, &s->b));

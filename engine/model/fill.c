@@ -213,3 +213,21 @@ lk_status lk_fill_check(const lk_fill *fill, int ndim, bool has_fans)
     return LK_FAIL(LK_ERR_USAGE, "%s fills tensors of %d%s dimensions, and this one has %d", name, least,
                    most == INT32_MAX ? " or more" : most > least ? " to 5" : "", ndim);
 }
+
+/* --------------------------------------------------------------------- makers */
+
+lk_fill lk_fill_constant(double val) { return (lk_fill){.init = LK_INIT_CONSTANT, .val = val}; }
+lk_fill lk_fill_uniform(double a, double b) { return (lk_fill){.init = LK_INIT_UNIFORM, .a = a, .b = b}; }
+lk_fill lk_fill_normal(double mean, double std) { return (lk_fill){.init = LK_INIT_NORMAL, .mean = mean, .std = std}; }
+
+lk_fill lk_fill_trunc_normal(double mean, double std, double a, double b)
+{
+    return (lk_fill){.init = LK_INIT_TRUNC_NORMAL, .mean = mean, .std = std, .a = a, .b = b};
+}
+
+lk_fill lk_fill_xavier(lk_init init, double gain) { return (lk_fill){.init = init, .gain = gain}; }
+
+lk_fill lk_fill_kaiming(lk_init init, lk_fan mode, lk_nonlinearity nonlinearity)
+{
+    return (lk_fill){.init = init, .mode = mode, .nonlinearity = nonlinearity};
+}

@@ -41,28 +41,14 @@ typedef struct lk_fill {
     int mode, nonlinearity; /* kaiming: lk_fan, lk_nonlinearity */
 } lk_fill;
 
-static inline lk_fill lk_fill_constant(double val) { return (lk_fill){.init = LK_INIT_CONSTANT, .val = val}; }
-
-static inline lk_fill lk_fill_uniform(double a, double b) { return (lk_fill){.init = LK_INIT_UNIFORM, .a = a, .b = b}; }
-
-static inline lk_fill lk_fill_normal(double mean, double std)
-{
-    return (lk_fill){.init = LK_INIT_NORMAL, .mean = mean, .std = std};
-}
-
-static inline lk_fill lk_fill_trunc_normal(double mean, double std, double a, double b)
-{
-    return (lk_fill){.init = LK_INIT_TRUNC_NORMAL, .mean = mean, .std = std, .a = a, .b = b};
-}
-
+lk_fill lk_fill_constant(double val);
+lk_fill lk_fill_uniform(double a, double b);
+lk_fill lk_fill_normal(double mean, double std);
+lk_fill lk_fill_trunc_normal(double mean, double std, double a, double b);
 /* init: LK_INIT_XAVIER_UNIFORM or LK_INIT_XAVIER_NORMAL. */
-static inline lk_fill lk_fill_xavier(lk_init init, double gain) { return (lk_fill){.init = init, .gain = gain}; }
-
+lk_fill lk_fill_xavier(lk_init init, double gain);
 /* init: LK_INIT_KAIMING_UNIFORM or LK_INIT_KAIMING_NORMAL. */
-static inline lk_fill lk_fill_kaiming(lk_init init, lk_fan mode, lk_nonlinearity nonlinearity)
-{
-    return (lk_fill){.init = init, .mode = mode, .nonlinearity = nonlinearity};
-}
+lk_fill lk_fill_kaiming(lk_init init, lk_fan mode, lk_nonlinearity nonlinearity);
 
 /* Reads "normal", "normal(0, 0.02)" or "kaiming_normal(mode=fan_out, nonlinearity=relu)": arguments by place or by
  * name, those left out as in PyTorch.  NULL is "default".  Errors: LK_ERR_USAGE saying what is wrong and what there is. */

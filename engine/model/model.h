@@ -15,9 +15,16 @@ extern "C" {
 
 /* Lists that recipes, help and code share: X(NAME, "recipe word"). */
 #define LK_PRECISION_LIST(X) X(LK_FP32, "fp32") X(LK_BF16, "bf16") X(LK_TF32, "tf32")
-#define LK_ACTIVATION_LIST(X)                                                                  \
-    X(LK_ACT_RELU, "relu") X(LK_ACT_TANH, "tanh") X(LK_ACT_SIGMOID, "sigmoid")                  \
-    X(LK_ACT_GELU, "gelu") X(LK_ACT_GELU_TANH, "gelu_tanh") X(LK_ACT_IDENTITY, "none")
+#define LK_ACTIVATION_LIST(X) LK_ACTIVATION_FORMULAS(X) X(LK_ACT_IDENTITY, "none")
+/* X(NAME, "recipe word", formula, FROM_X or FROM_Y): lk_FORMULA() and lk_FORMULA_grad() of base/formulas.h, the second
+ * of dy and x, or of dy and y.  Every table of activations is made from this list. */
+#define LK_ACTIVATION_FORMULAS(X)                                                              \
+    X(LK_ACT_RELU, "relu", relu, FROM_Y) X(LK_ACT_TANH, "tanh", tanh, FROM_Y)                   \
+    X(LK_ACT_SIGMOID, "sigmoid", sigmoid, FROM_Y)                                               \
+    X(LK_ACT_GELU, "gelu", gelu, FROM_X) X(LK_ACT_GELU_TANH, "gelu_tanh", gelu_tanh, FROM_X)    \
+    X(LK_ACT_LEAKY_RELU, "leaky_relu", leaky_relu, FROM_Y) /* slope 0.01, PyTorch's default */  \
+    X(LK_ACT_SILU, "silu", silu, FROM_X)                                                        \
+    X(LK_ACT_ELU, "elu", elu, FROM_Y)                      /* alpha 1, PyTorch's default */
 #define LK_NORM_LIST(X) X(LK_NORM_NONE, "none") X(LK_NORM_BATCH, "batch") X(LK_NORM_LAYER, "layer")
 #define LK_NORM_PLACE_LIST(X) X(LK_NORM_BEFORE, "before") X(LK_NORM_AFTER, "after")
 

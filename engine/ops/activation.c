@@ -6,12 +6,21 @@
  *
  * The derivative of ReLU, tanh and the logistic function follows from y (y > 0, 1 - y^2, y (1 - y)), so the gradient
  * reads y and x need not be kept: y is what the next layer keeps anyway.  GELU is not monotonic; its gradient reads x.
+ * The list of activations (model/model.h) says which.
  */
 #include "engine/ops/ops.h"
 #include "engine/ops/rules.h"
 #include "engine/ops/shapes.h"
 
-static bool derivative_is_from_x(lk_activation kind) { return kind == LK_ACT_GELU || kind == LK_ACT_GELU_TANH; }
+static bool derivative_is_from_x(lk_activation kind)
+{
+    enum { FROM_Y, FROM_X };
+#define ENTRY(name, word, formula, from) [name] = from,
+    static const char table[] = {LK_ACTIVATION_FORMULAS(ENTRY)};
+#undef ENTRY
+
+    return table[kind] == FROM_X;
+}
 
 lk_status lk_op_activation(lk_graph *graph, const char *path, lk_activation kind, int x, int *y)
 {

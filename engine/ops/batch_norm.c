@@ -72,8 +72,8 @@ lk_status lk_op_batch_norm(lk_graph *graph, const char *path, int x, int g, int 
     const lk_attrs attrs = {.norm = {.eps = eps, .momentum = momentum}};
 
     *y = LK_NO_TENSOR;
-    if (!lk_is_float(in.dtype) || (in.ndim != 2 && in.ndim != 4))
-        return LK_FAIL(LK_ERR_USAGE, "%s: batch norm of %s %s; expected fp32 or bf16, (N, C) or (N, H, W, C)", path,
+    if (!lk_is_float(in.dtype) || in.ndim < 2)
+        return LK_FAIL(LK_ERR_USAGE, "%s: batch norm of %s %s; expected fp32 or bf16, (N, ..., C)", path,
                        lk_dtype_name(in.dtype), lk_shape_of(&in).text);
     LK_TRY(check_vector(graph, path, "weight", g, lk_last_dim(&in)));
     LK_TRY(check_vector(graph, path, "bias", b, lk_last_dim(&in)));

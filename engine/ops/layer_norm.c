@@ -21,10 +21,10 @@ lk_status lk_op_layer_norm(lk_graph *graph, const char *path, int x, int g, int 
     int out[3];
 
     *y = LK_NO_TENSOR;
-    if (!lk_is_float(in_x.dtype) || in_x.ndim != 2)
-        return LK_FAIL(LK_ERR_USAGE, "%s: layer norm of %s %s; expected fp32 or bf16, (N, C)", path,
+    if (!lk_is_float(in_x.dtype) || in_x.ndim < 2)
+        return LK_FAIL(LK_ERR_USAGE, "%s: layer norm of %s %s; expected fp32 or bf16, (N, ..., C)", path,
                        lk_dtype_name(in_x.dtype), lk_shape_of(&in_x).text);
-    const int64_t n_rows = in_x.shape[0], n_channels = in_x.shape[1];
+    const int64_t n_channels = lk_last_dim(&in_x), n_rows = (int64_t)in_x.n_elem / n_channels;
     if (!lk_is_vector(&weight, n_channels) || !lk_is_vector(&bias, n_channels))
         return LK_FAIL(LK_ERR_USAGE, "%s: weight is %s and bias %s, expected fp32 (%lld), the width of the input", path,
                        lk_shape_of(&weight).text, lk_shape_of(&bias).text, (long long)n_channels);

@@ -5,24 +5,24 @@
  *     dx[n,i] = sum_o dy[n,o] * w[o,i]
  *     dw[o,i] = sum_n dy[n,o] * x[n,i],    db[o] = sum_n dy[n,o]
  *
- * I inputs, O outputs.  One backward node makes dw and db, which read the same dy.
+ * I inputs, O outputs; n counts the rows of x, (..., I), however many axes they come from.  One backward node makes dw and db, which read the same dy.
  */
 #include "engine/ops/ops.h"
 #include "engine/ops/product.h"
 #include "engine/ops/rules.h"
+#include "engine/ops/shapes.h"
 
 static lk_status check(const char *path, const lk_tensor *x, const lk_tensor *w, const lk_tensor *b)
 {
-    if (x->ndim != 2)
-        return LK_FAIL(LK_ERR_USAGE, "%s: linear takes (N, I), got %d dimensions; flatten images first", path, x->ndim);
-    if (x->dtype != LK_DTYPE_F32 && x->dtype != LK_DTYPE_BF16)
-        return LK_FAIL(LK_ERR_USAGE, "%s: linear takes fp32 or bf16, got %s", path, lk_dtype_name(x->dtype));
+    if (x->ndim < 2 || !lk_is_float(x->dtype))
+        return LK_FAIL(LK_ERR_USAGE, "%s: linear takes fp32 or bf16, (N, ..., I), got %s %s", path,
+                       lk_dtype_name(x->dtype), lk_shape_of(x).text);
     if (w->ndim != 2 || w->dtype != LK_DTYPE_F32)
         return LK_FAIL(LK_ERR_USAGE, "%s: the weight must be (O, I) in fp32, got %d dimensions in %s", path, w->ndim,
                        lk_dtype_name(w->dtype));
-    if (x->shape[1] != w->shape[1])
+    if (lk_last_dim(x) != w->shape[1])
         return LK_FAIL(LK_ERR_USAGE, "%s: expected %lld inputs, got %lld", path, (long long)w->shape[1],
-                       (long long)x->shape[1]);
+                       (long long)lk_last_dim(x));
     if (b && (b->ndim != 1 || b->shape[0] != w->shape[0] || b->dtype != LK_DTYPE_F32))
         return LK_FAIL(LK_ERR_USAGE, "%s: the bias must have %lld elements in fp32, got %zu in %s", path,
                        (long long)w->shape[0], b->n_elem, lk_dtype_name(b->dtype));
@@ -34,10 +34,13 @@ lk_status lk_op_linear(lk_graph *graph, const char *path, int x, int w, int b, i
     const lk_tensor *t = graph->tensors;
 
     LK_TRY(check(path, &t[x], &t[w], b == LK_NO_TENSOR ? NULL : &t[b]));
-    const int64_t shape[] = {t[x].shape[0], t[w].shape[0]};
+    const lk_tensor like = t[x];
     const int in[] = {x, w, b};
+    int64_t shape[LK_MAX_DIMS];
 
-    LK_TRY(lk_graph_act(graph, path, t[x].dtype, 2, shape, y));
+    memcpy(shape, like.shape, sizeof shape);
+    shape[like.ndim - 1] = t[w].shape[0];
+    LK_TRY(lk_graph_act(graph, path, like.dtype, like.ndim, shape, y));
     return lk_graph_node(graph, LK_OP_LINEAR, path, 3, in, 1, y, NULL, NULL);
 }
 

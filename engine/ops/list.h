@@ -12,7 +12,7 @@
 #define LK_OPS_LIST_H
 
 #define LK_OP_LIST(DIFF, LAST)                                                                               \
-    DIFF(LINEAR, linear, linear, linear)       /* x (N,I), w (O,I), [b (O)] -> y (N,O) */                    \
+    DIFF(LINEAR, linear, linear, linear)       /* x (...,I), w (O,I), [b (O)] -> y (...,O) */                \
     LAST(LINEAR_GRAD_X, linear_grad_x, linear_grad_x) /* dy, w -> dx */                                      \
     LAST(LINEAR_GRAD_W, linear_grad_w, linear_grad_w) /* dy, x -> dw, [db] */                                \
     DIFF(CONV2D, conv2d, conv2d, conv2d)       /* x (N,H,W,I), w (O,I,kh,kw), [b] -> y (N,H',W',O) */        \
@@ -36,7 +36,7 @@
     DIFF(BATCH_NORM_EVAL, batch_norm_eval, batch_norm_eval, batch_norm_eval)                                 \
     /* dy, g, running_var -> dx; g and b are frozen */                                                       \
     LAST(BATCH_NORM_EVAL_GRAD, batch_norm_eval_grad, each_output)                                            \
-    DIFF(LAYER_NORM, layer_norm, layer_norm, layer_norm) /* x (N,C), g, b -> y, mean (N), rstd (N) */        \
+    DIFF(LAYER_NORM, layer_norm, layer_norm, layer_norm) /* x (...,C), g, b -> y, mean (...), rstd */         \
     LAST(LAYER_NORM_GRAD, layer_norm_grad, layer_norm_grad) /* dy, x, g, mean, rstd -> dx, dg, db */         \
     DIFF(ADD, add, add, each_output)           /* a, b -> y */                                               \
     DIFF(VIEW, view, view, each_output)        /* x -> y with x's bytes: no work, and gone before nodes are bound */ \

@@ -7,7 +7,7 @@
 
 #include "engine/graph/graph.h"
 
-/* x (N, I), w (O, I), b (O) or LK_NO_TENSOR -> y (N, O); y's dtype is that of x. */
+/* x (N, ..., I), w (O, I), b (O) or LK_NO_TENSOR -> y (N, ..., O); y's dtype is that of x. */
 lk_status lk_op_linear(lk_graph *graph, const char *path, int x, int w, int b, int *y);
 /* x (N, H, W, I), w (O, I, kh, kw), b (O) or LK_NO_TENSOR -> y (N, H', W', O). */
 lk_status lk_op_conv2d(lk_graph *graph, const char *path, int x, int w, int b, int64_t stride, int64_t padding, int *y);

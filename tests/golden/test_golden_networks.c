@@ -40,7 +40,7 @@ static int word(const json_t *spec, const char *key, const char *const *words, s
     return 0;
 }
 
-#define WORD(name, text) text,
+#define WORD(name, text, ...) text,
 #define READ_WORD(spec, key, LIST) word((spec), (key), (const char *const[]){LIST(WORD)}, \
                                         sizeof(const char *const[]){LIST(WORD)} / sizeof(char *))
 

@@ -21,6 +21,9 @@ static inline double twin_activation(lk_activation kind, double x)
     case LK_ACT_SIGMOID: return 1.0 / (1.0 + exp(-x));
     case LK_ACT_GELU: return 0.5 * x * erfc(-x / sqrt(2.0));
     case LK_ACT_GELU_TANH: return 0.5 * x * (1.0 + tanh(u));
+    case LK_ACT_LEAKY_RELU: return x > 0.0 ? x : (double)0.01f * x;
+    case LK_ACT_SILU: return x / (1.0 + exp(-x));
+    case LK_ACT_ELU: return x > 0.0 ? x : expm1(x);
     case LK_ACT_IDENTITY: return x;
     }
     return NAN;
@@ -38,6 +41,9 @@ static inline double twin_activation_slope(lk_activation kind, double x)
     case LK_ACT_GELU: return 0.5 * erfc(-x / sqrt(2.0)) + x * exp(-0.5 * x * x) / sqrt(2.0 * M_PI);
     case LK_ACT_GELU_TANH:
         return 0.5 * (1.0 + t) + 0.5 * x * (1.0 - t * t) * sqrt(2.0 / M_PI) * (1.0 + 3.0 * 0.044715 * x * x);
+    case LK_ACT_LEAKY_RELU: return x > 0.0 ? 1.0 : (double)0.01f;
+    case LK_ACT_SILU: return s * (1.0 + x * (1.0 - s));
+    case LK_ACT_ELU: return x > 0.0 ? 1.0 : exp(x);
     case LK_ACT_IDENTITY: return 1.0;
     }
     return NAN;

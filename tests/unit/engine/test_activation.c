@@ -9,7 +9,8 @@
 
 #include <stdio.h>
 
-static const lk_activation kinds[] = {LK_ACT_RELU, LK_ACT_TANH, LK_ACT_SIGMOID, LK_ACT_GELU, LK_ACT_GELU_TANH};
+#define NAME(name, ...) name,
+static const lk_activation kinds[] = {LK_ACTIVATION_FORMULAS(NAME)};
 enum { N_KINDS = sizeof kinds / sizeof *kinds };
 
 typedef struct net {
@@ -36,6 +37,9 @@ static float formula(lk_activation kind, float x)
     case LK_ACT_TANH: return lk_tanh(x);
     case LK_ACT_SIGMOID: return lk_sigmoid(x);
     case LK_ACT_GELU: return lk_gelu(x);
+    case LK_ACT_LEAKY_RELU: return lk_leaky_relu(x);
+    case LK_ACT_SILU: return lk_silu(x);
+    case LK_ACT_ELU: return lk_elu(x);
     default: return lk_gelu_tanh(x);
     }
 }
@@ -47,6 +51,9 @@ static float formula_grad(lk_activation kind, float dy, float x, float y)
     case LK_ACT_TANH: return lk_tanh_grad(dy, y);
     case LK_ACT_SIGMOID: return lk_sigmoid_grad(dy, y);
     case LK_ACT_GELU: return lk_gelu_grad(dy, x);
+    case LK_ACT_LEAKY_RELU: return lk_leaky_relu_grad(dy, y);
+    case LK_ACT_SILU: return lk_silu_grad(dy, x);
+    case LK_ACT_ELU: return lk_elu_grad(dy, y);
     default: return lk_gelu_tanh_grad(dy, x);
     }
 }

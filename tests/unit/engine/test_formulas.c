@@ -45,6 +45,12 @@ static float formula_gelu(float x) { return lk_gelu(x); }
 static float formula_gelu_tanh(float x) { return lk_gelu_tanh(x); }
 static float formula_gelu_grad(float x) { return lk_gelu_grad(1.0f, x); }
 static float formula_gelu_tanh_grad(float x) { return lk_gelu_tanh_grad(1.0f, x); }
+static float formula_silu(float x) { return lk_silu(x); }
+static float formula_silu_grad(float x) { return lk_silu_grad(1.0f, x); }
+static float formula_elu(float x) { return lk_elu(x); }
+static double real_silu(double x) { return twin_activation(LK_ACT_SILU, x); }
+static double real_silu_slope(double x) { return twin_activation_slope(LK_ACT_SILU, x); }
+static double real_elu(double x) { return twin_activation(LK_ACT_ELU, x); }
 static double real_sigmoid(double x) { return twin_activation(LK_ACT_SIGMOID, x); }
 static double real_gelu(double x) { return twin_activation(LK_ACT_GELU, x); }
 static double real_gelu_tanh(double x) { return twin_activation(LK_ACT_GELU_TANH, x); }
@@ -87,6 +93,15 @@ Test(formulas, gelu_is_within_its_bounds)
     expect_ulps("gelu_tanh", formula_gelu_tanh, real_gelu_tanh, -3.0, 6.0, 26.0);
 }
 
+Test(formulas, silu_and_elu_are_within_their_bounds)
+{
+    expect_ulps("silu", formula_silu, real_silu, -87.0, 20.0, 3.5);
+    expect_ulps("elu", formula_elu, real_elu, -20.0, 0.0, 3.5);
+    expect_ulps("elu", formula_elu, real_elu, -1e-3, 1e-3, 3.5);
+    cr_expect_eq(lk_elu(-INFINITY), -1.0f);
+    cr_expect(isnan(lk_elu(NAN)) && isnan(lk_silu(NAN)) && isnan(lk_leaky_relu(NAN)));
+}
+
 /* The slopes cross 0 near -0.75, so their error is bounded absolutely; they are of size 1. */
 static void expect_near(const char *name, formula *f, reference *r, double most)
 {
@@ -102,6 +117,7 @@ static void expect_near(const char *name, formula *f, reference *r, double most)
 Test(formulas, slopes_of_gelu_are_within_their_bounds)
 {
     expect_near("gelu's slope", formula_gelu_grad, real_gelu_slope, 4e-7);
+    expect_near("silu's slope", formula_silu_grad, real_silu_slope, 1e-6);
     expect_near("gelu_tanh's slope", formula_gelu_tanh_grad, real_gelu_tanh_slope, 2e-6);
 }
 

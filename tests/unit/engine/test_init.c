@@ -272,6 +272,27 @@ Test(init, a_mistake_in_the_words_is_told_with_what_there_is)
     }
 }
 
+static void expect_reads_as(const char *text, lk_fill want)
+{
+    lk_fill got;
+
+    cr_assert_eq(lk_fill_parse(text, &got), LK_OK, "%s", lk_error_message());
+    cr_expect(got.init == want.init && got.val == want.val && got.mean == want.mean && got.std == want.std &&
+              got.a == want.a && got.b == want.b && got.gain == want.gain && got.mode == want.mode &&
+              got.nonlinearity == want.nonlinearity, "%s is not what its maker makes", text);
+}
+
+Test(init, makers_make_what_the_words_say)
+{
+    expect_reads_as("constant(2)", lk_fill_constant(2.0));
+    expect_reads_as("uniform(-1, 3)", lk_fill_uniform(-1.0, 3.0));
+    expect_reads_as("normal(1, 2)", lk_fill_normal(1.0, 2.0));
+    expect_reads_as("trunc_normal(0, 1, -2, 2)", lk_fill_trunc_normal(0.0, 1.0, -2.0, 2.0));
+    expect_reads_as("xavier_uniform(2)", lk_fill_xavier(LK_INIT_XAVIER_UNIFORM, 2.0));
+    expect_reads_as("kaiming_normal(mode=fan_out, nonlinearity=relu)",
+                    lk_fill_kaiming(LK_INIT_KAIMING_NORMAL, LK_FAN_OUT, LK_GAIN_RELU));
+}
+
 Test(init, a_bias_has_no_fans_to_scale_by)
 {
     lk_model_spec spec = spec_of(NULL);

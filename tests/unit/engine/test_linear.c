@@ -242,7 +242,8 @@ static void expect_refused(int ndim, int64_t features, lk_dtype dtype, int64_t b
 Test(linear, shapes_that_do_not_fit_name_the_layer_and_the_numbers)
 {
     expect_refused(2, 5, LK_DTYPE_F32, 4, "expected 3 inputs, got 5");
-    expect_refused(4, 3, LK_DTYPE_F32, 4, "got 4 dimensions");
+    expect_refused(1, 3, LK_DTYPE_F32, 4, "(N, ..., I), got fp32 (2)");
+    expect_refused(4, 3, LK_DTYPE_F32, 4, "expected 3 inputs, got 1");
     expect_refused(2, 3, LK_DTYPE_I32, 4, "got int32");
     expect_refused(2, 3, LK_DTYPE_F32, 5, "the bias must have 4 elements");
 }

@@ -378,7 +378,7 @@ Test(norm, shapes_that_do_not_fit_name_the_layer_and_the_numbers)
     op_open(&h, LK_TRAIN, 1);
     const int x = op_tensor(&h, "x", LK_ARENA_FIELD, LK_DTYPE_F32, 2, (int64_t[]){4, 6});
     const int single = op_tensor(&h, "single", LK_ARENA_FIELD, LK_DTYPE_F32, 2, (int64_t[]){1, 6});
-    const int cube = op_tensor(&h, "cube", LK_ARENA_FIELD, LK_DTYPE_F32, 3, (int64_t[]){2, 3, 6});
+    const int line = op_tensor(&h, "line", LK_ARENA_FIELD, LK_DTYPE_F32, 1, (int64_t[]){6});
     const int v = op_tensor(&h, "v", LK_ARENA_PARAMS, LK_DTYPE_F32, 1, (int64_t[]){6});
     const int v5 = op_tensor(&h, "v5", LK_ARENA_PARAMS, LK_DTYPE_F32, 1, (int64_t[]){5});
 
@@ -387,9 +387,9 @@ Test(norm, shapes_that_do_not_fit_name_the_layer_and_the_numbers)
     expect_refused(lk_op_batch_norm(&h.graph, "layers.1", x, v, v, v, v, v5, v, eps, 0.1f, &y), "the lane's mean");
     expect_refused(lk_op_batch_norm(&h.graph, "layers.1", single, v, v, v, v, v, v, eps, 0.1f, &y),
                    "at least 2 samples");
-    expect_refused(lk_op_batch_norm(&h.graph, "layers.1", cube, v, v, v, v, v, v, eps, 0.1f, &y), "(2, 3, 6)");
+    expect_refused(lk_op_batch_norm(&h.graph, "layers.1", line, v, v, v, v, v, v, eps, 0.1f, &y), "fp32 (6); expected");
     expect_refused(lk_op_layer_norm(&h.graph, "layers.1", x, v5, v, eps, &y), "weight is (5)");
-    expect_refused(lk_op_layer_norm(&h.graph, "layers.1", cube, v, v, eps, &y), "(2, 3, 6)");
+    expect_refused(lk_op_layer_norm(&h.graph, "layers.1", line, v, v, eps, &y), "fp32 (6); expected");
     h.graph.mode = LK_EVAL;
     expect_refused(lk_op_batch_norm(&h.graph, "layers.1", x, v, v, v5, v, v, v, eps, 0.1f, &y), "running_mean");
     op_close(&h);
