@@ -229,6 +229,8 @@ const char *lk_dataset_warnings(const lk_dataset *dataset);
 /* The word that names class c; NULL where labels are numbers. */
 const char *lk_dataset_class(const lk_dataset *dataset, size_t c);
 enum { LK_HASH_BYTES = 33 };
+/* XXH3-128 in hexadecimal of a file's bytes.  Errors: LK_ERR_SYSTEM. */
+lk_status lk_file_hash(const char *path, char out[LK_HASH_BYTES]);
 /* XXH3-128 in hexadecimal of all that training sees of it: samples (64 of them where they are
  * not in memory), targets, statistics, which samples are in this part. */
 lk_status lk_dataset_hash(const lk_dataset *dataset, char out[LK_HASH_BYTES]);

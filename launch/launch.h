@@ -89,6 +89,7 @@ typedef struct job {
     struct { const char *file, *labels; bool need_target, whole; } look_at; /* eval, predict: this file alone, all of it; borrowed */
     lk_dataset *train, *validation; /* train stays NULL where look_at names a file */
     data_hash data_hash;
+    char plugin_hash[LK_HASH_BYTES]; /* "": the network is of this build */
     const char *data_changed;   /* what of it changed since the checkpoint that is resumed; NULL: nothing */
     lk_model *model;
     lk_engine *engine;
@@ -137,6 +138,10 @@ lk_status job_compare_data(job *j);
 /* Whether the data are still those of a checkpoint, whose hashes may be NULL: within an epoch an error, else a warning and
  * j->data_changed.  Local. */
 lk_status job_check_data(job *j, const char *saved_train, const char *saved_validation, bool within_epoch);
+/* The same two for the file of a plug-in.  Errors: LK_ERR_USAGE (rank 0 has another), LK_ERR_CHECKPOINT (it was trained by
+ * another). */
+lk_status job_compare_plugin(job *j);
+lk_status job_check_plugin(const job *j, const char *saved_file, const char *saved_hash);
 /* A loader of this worker's lanes: shuffled training batches, or evaluation batches: in order, or, where only some are
  * evaluated, drawn from all.  Local. */
 lk_status job_make_loader(job *j, const lk_dataset *dataset, bool training, lk_loader **out);

@@ -53,6 +53,17 @@ typedef struct lk_cnn_spec {
     X("classes", WHOLE(model.cnn.classes), FROM_TO(0, 1 << 30), DEFAULT("0"), DERIVED("the data's"), ONLY("cnn"),    \
       HELP("outputs"))
 
-#define LK_FAMILY_KEYS(X) LK_MLP_KEYS(X) LK_CNN_KEYS(X)
+/* A network of a file of its own (LK_PLUGIN in nn/nn.h), LK_MODEL_PLUGIN, and what it is told: "name=value". */
+typedef struct lk_plugin_spec {
+    const char *file;
+    struct { char **word; unsigned n; } args;
+} lk_plugin_spec;
+
+#define LK_PLUGIN_KEYS(X)                                                                                            \
+    X("plugin", TEXT(model.plugin.file), A_PATH, NEEDED, ONLY("plugin"),                                             \
+      HELP("a shared object with a network of your own; `model: {plugin: FILE}` needs no kind"))                     \
+    X("args", TEXTS(model.plugin.args), ONLY("plugin"), HELP("what it is told, `{width: 64}` or `[width=64]`"))
+
+#define LK_FAMILY_KEYS(X) LK_MLP_KEYS(X) LK_CNN_KEYS(X) LK_PLUGIN_KEYS(X)
 
 #endif

@@ -33,6 +33,7 @@ typedef enum lk_model_kind {
 #define LK_MODEL_ENUM(id, word) LK_MODEL_##id,
     LK_NETWORK_LIST(LK_MODEL_ENUM)
 #undef LK_MODEL_ENUM
+    LK_MODEL_PLUGIN,
 } lk_model_kind;
 typedef enum lk_activation { LK_ACTIVATION_LIST(LK_WORD_ENUM) } lk_activation;
 typedef enum lk_norm { LK_NORM_LIST(LK_WORD_ENUM) } lk_norm;
@@ -46,6 +47,7 @@ typedef struct lk_model_spec {
     const lk_network *network;      /* NULL: the one that kind names; else the caller's own, borrowed */
     lk_mlp_spec mlp;                /* of the family that is named, engine/model/families.h */
     lk_cnn_spec cnn;
+    lk_plugin_spec plugin;
     lk_activation activation;
     lk_norm norm;
     lk_norm_place norm_place;       /* relative to the activation */

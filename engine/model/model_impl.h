@@ -22,6 +22,7 @@ typedef struct lk_model_entry {
 
 struct lk_model {
     lk_model_spec spec;
+    const lk_network *network; /* borrowed */
     lk_model_entry **entries; /* owned, and what they point to; parameters, then buffers */
     lk_model_entry *by_name;  /* uthash's head */
     size_t n_entries, cap_entries;

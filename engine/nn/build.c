@@ -38,7 +38,7 @@ static lk_status build_body(const lk_model *model, lk_builder *builder, int *y)
         if (graph->precision == LK_BF16 && sample->field[f].dtype == LK_DTYPE_F32)
             LK_TRY(lk_op_cast(graph, "input", LK_DTYPE_BF16, in[f], &in[f]));
     }
-    return lk_network_of(&model->spec)->build(builder, &model->spec, in, y);
+    return model->network->build(builder, &model->spec, in, y);
 }
 
 /* -------------------------------------------------------------------- plans */
@@ -122,7 +122,7 @@ static lk_status register_tensors(lk_model *model, lk_graph *graph)
     lk_builder builder;
     int y;
 
-    lk_network_of(&model->spec)->sample(&model->spec, &model->sample);
+    model->network->sample(&model->spec, &model->sample);
     lk_builder_init(&builder, graph, model);
     LK_TRY(read_fill("model.init", model->spec.init, &builder.init));
     LK_TRY(read_fill("model.init_bias", model->spec.init_bias, &builder.init_bias));
@@ -136,24 +136,25 @@ static lk_status register_tensors(lk_model *model, lk_graph *graph)
     return lk_model_lay_out(model);
 }
 
-static lk_status check_spec(const lk_model_spec *spec)
+static lk_status check_spec(const lk_model_spec *spec, const lk_network *network)
 {
-    const lk_network *network = lk_network_of(spec);
-
-    if (!network) return LK_FAIL(LK_ERR_USAGE, "model.kind %d is not one this build knows", (int)spec->kind);
     if (!(spec->dropout >= 0.0 && spec->dropout < 1.0))
         return LK_FAIL(LK_ERR_USAGE, "model.dropout is %g; it must be at least 0 and less than 1", spec->dropout);
+    LK_TRY(lk_plugin_check_args(network, spec));
     return network->check ? network->check(spec) : LK_OK;
 }
 
 lk_status lk_model_new(const lk_model_spec *spec, lk_model **out)
 {
+    const lk_network *network;
     lk_graph graph;
 
     *out = NULL;
-    LK_TRY(check_spec(spec));
+    LK_TRY(lk_network_find(spec, &network));
+    LK_TRY(check_spec(spec, network));
     lk_model *model = calloc(1, sizeof *model);
     LK_TRY_ALLOC(model, sizeof *model);
+    model->network = network;
     lk_graph_init(&graph, NULL, LK_TRAIN, LK_FP32, REGISTER_SAMPLES);
     lk_status status = lk_model_take_spec(model, spec);
     if (status == LK_OK) status = register_tensors(model, &graph);

@@ -7,22 +7,28 @@ static const lk_network *const networks[] = {
 #undef NETWORK_ENTRY
 };
 
-const lk_network *lk_network_of(const lk_model_spec *spec)
+lk_status lk_network_find(const lk_model_spec *spec, const lk_network **out)
 {
-    if (spec->network) return spec->network;
-    return (size_t)spec->kind < sizeof networks / sizeof *networks ? networks[spec->kind] : NULL;
+    *out = spec->network;
+    if (*out) return LK_OK;
+    if (spec->kind == LK_MODEL_PLUGIN) return lk_plugin_open(spec->plugin.file, out);
+    if ((size_t)spec->kind >= sizeof networks / sizeof *networks)
+        return LK_FAIL(LK_ERR_USAGE, "model.kind %d is not one this build knows", (int)spec->kind);
+    *out = networks[spec->kind];
+    return LK_OK;
 }
 
 lk_status lk_model_fit(lk_model_spec *spec, const lk_sample *data)
 {
-    const lk_network *network = lk_network_of(spec);
+    const lk_network *network;
 
-    return network && network->fit ? network->fit(spec, data) : LK_OK;
+    LK_TRY(lk_network_find(spec, &network));
+    return network->fit ? network->fit(spec, data) : LK_OK;
 }
 
 bool lk_model_is_complete(const lk_model_spec *spec)
 {
-    const lk_network *network = lk_network_of(spec);
+    const lk_network *network;
 
-    return !network || !network->is_complete || network->is_complete(spec);
+    return lk_network_find(spec, &network) != LK_OK || !network->is_complete || network->is_complete(spec);
 }

@@ -8,8 +8,13 @@
 LK_NETWORK_LIST(LK_NETWORK_DECLARE)
 #undef LK_NETWORK_DECLARE
 
-/* The network that a spec names; NULL: none of this build. */
-const lk_network *lk_network_of(const lk_model_spec *spec);
+/* The network that a spec names; a plug-in is opened.  Errors: LK_ERR_USAGE. */
+lk_status lk_network_find(const lk_model_spec *spec, const lk_network **out);
+
+/* The network of a plug-in, which stays open.  Errors: LK_ERR_USAGE (no such file, not a plug-in, another build's). */
+lk_status lk_plugin_open(const char *file, const lk_network **out);
+/* Every argument is one that the network takes. */
+lk_status lk_plugin_check_args(const lk_network *network, const lk_model_spec *spec);
 
 /* What data asks of a network's output: classes, or targets a sample; *labels tells which. */
 int64_t lk_data_outputs(const lk_sample *data, bool *labels);

@@ -77,7 +77,8 @@ lk_status lk_layer_add(lk_builder *builder, const char *name, int a, int b, int 
 
 /* A network: one row.  The house's own are in networks.c; a caller's row goes into lk_model_spec.network. */
 struct lk_network {
-    const char *word; /* the recipe's */
+    const char *word; /* the recipe's; of a plug-in: its name in messages */
+    const char *const *args; /* of a plug-in: the names that model.args may have, NULL behind the last; NULL: none */
     /* lk_model_fit() and lk_model_is_complete(); NULL: nothing is left to the data, and nothing to check. */
     lk_status (*fit)(lk_model_spec *spec, const lk_sample *data);
     bool (*is_complete)(const lk_model_spec *spec);
@@ -88,6 +89,34 @@ struct lk_network {
     /* The body, from in[f], the tensor of field f (floats in the type to compute in), to the output (N, ..., n_output). */
     lk_status (*build)(lk_builder *builder, const lk_model_spec *spec, const int *in, int *y);
 };
+
+/* ------------------------------------------------------------------ plug-ins */
+
+/* A recipe's `model: {plugin: FILE, args: {width: 64}}` builds the network that a shared object exports by
+ *
+ *     static const lk_network network = {.word = "mine", .args = names, .sample = sample, .build = build};
+ *     LK_PLUGIN(network)
+ *
+ * compiled by `cc -shared -fPIC -I INCLUDE mine.c -o mine.so` with the headers of the build that opens it. */
+typedef struct lk_plugin {
+    uint64_t abi;
+    const lk_network *network;
+} lk_plugin;
+
+/* What both sides hand to each other, by size; the version is for what sizes do not show. */
+enum { LK_PLUGIN_VERSION = 1 };
+#define LK_PLUGIN_MIX(sum, type) ((sum) * 8191 + sizeof(type))
+#define LK_PLUGIN_ABI                                                                                              \
+    LK_PLUGIN_MIX(LK_PLUGIN_MIX(LK_PLUGIN_MIX(LK_PLUGIN_MIX(LK_PLUGIN_MIX(LK_PLUGIN_MIX((uint64_t)LK_PLUGIN_VERSION, \
+        lk_network), lk_model_spec), lk_sample), lk_fill), lk_linear), lk_conv2d)
+#define LK_PLUGIN_SYMBOL "lk_plugin_entry"
+#define LK_PLUGIN(row)                       \
+    extern const lk_plugin lk_plugin_entry;  \
+    const lk_plugin lk_plugin_entry = {LK_PLUGIN_ABI, &(row)};
+
+/* A number of model.args, `fallback` where it is not given.  Errors: LK_ERR_USAGE (not a number, below `least`). */
+lk_status lk_arg_whole(const lk_model_spec *spec, const char *name, int64_t fallback, int64_t least, int64_t *out);
+lk_status lk_arg_real(const lk_model_spec *spec, const char *name, double fallback, double *out);
 
 #ifdef __cplusplus
 }

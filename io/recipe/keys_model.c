@@ -3,7 +3,7 @@
 #include "io/recipe/keys.h"
 
 #define AS_NETWORK(id, word) {#word, LK_MODEL_##id},
-static const cyaml_strval_t model_words[] = {LK_NETWORK_LIST(AS_NETWORK)};
+static const cyaml_strval_t model_words[] = {LK_NETWORK_LIST(AS_NETWORK) {"plugin", LK_MODEL_PLUGIN}};
 static const cyaml_strval_t activation_words[] = WORDS(LK_ACTIVATION_LIST);
 static const cyaml_strval_t norm_words[] = WORDS(LK_NORM_LIST);
 static const cyaml_strval_t norm_place_words[] = WORDS(LK_NORM_PLACE_LIST);

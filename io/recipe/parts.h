@@ -2,7 +2,8 @@
  * What the files of the recipe share.  A recipe goes through them in this order:
  *
  *   yaml.c             text -> a libyaml document whose nodes know the line or the override they come from
- *   resolve.c          null keys out, old words renamed (aliases.c), names of files made absolute
+ *   resolve.c          null keys out, old words renamed (aliases.c), what model.plugin implies (plugin.c), names of files
+ *                      made absolute
  *   override.c         "a.b=value" into the document
  *   stages.c           one of the recipe's stages merged into the sections
  *   groups.c           the same for one of the optimizer's parameter groups; both are lists of names, named_list.c
@@ -116,6 +117,8 @@ lk_status lk_yaml_fail(const lk_yaml *yaml, int node, const char *path, const ch
 
 /* ------------------------------------------------------------------- steps */
 
+/* What `model.plugin` implies: the kind, and arguments as a list. */
+lk_status lk_recipe_imply_plugin(lk_yaml *yaml);
 /* Drops keys whose value is null, renames old ones and makes names of files absolute, from `folder`. */
 lk_status lk_recipe_resolve(lk_yaml *yaml, const char *folder);
 /* Gives keys of the document, or the path of an override, the words they have now; notes the old ones. */

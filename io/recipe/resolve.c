@@ -140,7 +140,7 @@ static lk_status resolve_init_from(lk_yaml *yaml)
     return lk_yaml_set(yaml, 1, "init_from", section);
 }
 
-/* Those of data count from `folder`; others from where the program runs, which is told when it is known. */
+/* Those of data and of a plug-in count from `folder`; others from where the program runs, which is told when it is known. */
 static lk_status resolve_paths(lk_yaml *yaml, const char *folder)
 {
     const lk_rule *data;
@@ -151,6 +151,7 @@ static lk_status resolve_paths(lk_yaml *yaml, const char *folder)
         snprintf(path, sizeof path, "data.%s", fields[i].key);
         if (data->rules[i].is_path) LK_TRY(resolve_path(yaml, path, folder));
     }
+    LK_TRY(resolve_path(yaml, "model.plugin", folder));
     LK_TRY(resolve_path(yaml, "run.dir", NULL));
     return resolve_path(yaml, "init_from.checkpoint", NULL);
 }
@@ -160,5 +161,6 @@ lk_status lk_recipe_resolve(lk_yaml *yaml, const char *folder)
     drop_absent(yaml, 1, "");
     LK_TRY(lk_recipe_rename_old(yaml));
     LK_TRY(resolve_init_from(yaml));
+    LK_TRY(lk_recipe_imply_plugin(yaml));
     return resolve_paths(yaml, folder);
 }

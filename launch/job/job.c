@@ -302,6 +302,7 @@ lk_status job_open(job *j)
     lk_world_progress(j->world, j->step, "read data");
     LK_TRY(job_agree(j, job_open_model(j)));
     LK_TRY(job_agree(j, job_compare_data(j)));
+    LK_TRY(job_agree(j, job_compare_plugin(j)));
     lk_world_progress(j->world, j->step, "compile");
     LK_TRY(job_agree(j, make_engine(j)));
     LK_TRY(job_agree(j, choose_lanes(j)));

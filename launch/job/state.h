@@ -24,6 +24,8 @@
     X(samples, INT, NEEDED, "data/samples")             /* of the training part */                              \
     X(data_hash, TEXT, OPTIONAL, "data/hash")           /* of the training part, as lk_dataset_hash() */        \
     X(validation_hash, TEXT, OPTIONAL, "data/validation_hash") /* "": there is no such part */                  \
+    X(plugin, TEXT, OPTIONAL, "model/plugin")           /* the network's file; absent: it is of the program */     \
+    X(plugin_hash, TEXT, OPTIONAL, "model/plugin_hash") /* of its bytes */                                       \
     X(stage, INT, NEEDED, "stage/index")                                                                       \
     X(stage_name, TEXT, NEEDED, "stage/name")           /* "": the recipe has no stages */                      \
     X(stage_step, INT, NEEDED, "stage/first_step")                                                             \

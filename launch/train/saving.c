@@ -32,6 +32,8 @@ static run_state state_of(const trainer *t)
         .samples = lk_dataset_n(j->train),
         .data_hash = j->data_hash.train,
         .validation_hash = j->data_hash.validation,
+        .plugin = j->whole->model.plugin.file,
+        .plugin_hash = *j->plugin_hash ? j->plugin_hash : NULL,
         .stage = j->stage,
         .stage_name = r->stage ? r->stage : "",
         .stage_step = t->stage_step,
