@@ -97,12 +97,12 @@ static lk_status build_features(lk_builder *builder, const lk_model_spec *spec, 
 
     LK_TRY(lk_enter(builder, "features"));
     for (int i = 0; i < spec->cnn.n_channels; i++) {
-        LK_TRY(lk_layer_conv2d(builder, NULL, x, &(lk_conv2d){.n_out = spec->cnn.channels[i], .kernel = spec->cnn.kernel,
+        LK_TRY(lk_layer_conv2d(builder, NULL, x, &(lk_conv2d){.n_out = spec->cnn.channels[i], .kernel = spec->cnn.kernel, .padding = spec->cnn.kernel / 2,
                                                                    .no_bias = before != LK_NORM_NONE}, &x));
         LK_TRY(lk_layer_norm(builder, NULL, before, x, &x));
         LK_TRY(lk_layer_activation(builder, NULL, spec->activation, x, &x));
         LK_TRY(lk_layer_norm(builder, NULL, after, x, &x));
-        LK_TRY(lk_layer_pool(builder, NULL, spec->cnn.pool, x, &x));
+        LK_TRY(lk_layer_pool2d(builder, NULL, x, &(lk_pool2d){.kind = spec->cnn.pool, .kernel = 2}, &x));
     }
     lk_leave(builder);
     *y = x;

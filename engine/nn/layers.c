@@ -7,8 +7,6 @@
 
 #define NORM_EPS 1e-5f /* PyTorch's default, batch and layer norm */
 
-enum { POOL_SIDE = 2 };
-
 static int64_t last_dim(const lk_builder *builder, int x)
 {
     const lk_tensor *t = &builder->graph->tensors[x];
@@ -66,7 +64,7 @@ lk_status lk_layer_conv2d(lk_builder *builder, const char *name, int x, const lk
 
     LK_TRY(lk_builder_path(builder, name, path));
     LK_TRY(weight_and_bias(builder, path, &product, 4, shape, &w, &b));
-    return lk_op_conv2d(builder->graph, path, x, w, b, 1, spec->kernel / 2, y);
+    return lk_op_conv2d(builder->graph, path, x, w, b, spec->stride ? spec->stride : 1, spec->padding, y);
 }
 
 /* -------------------------------------------------------------------- norms */
@@ -127,12 +125,18 @@ lk_status lk_layer_dropout(lk_builder *builder, const char *name, double p, int 
     return lk_op_dropout(builder->graph, path, p, builder->n_dropouts++, x, y);
 }
 
-lk_status lk_layer_pool(lk_builder *builder, const char *name, lk_pool kind, int x, int *y)
+lk_status lk_layer_pool2d(lk_builder *builder, const char *name, int x, const lk_pool2d *spec, int *y)
 {
+    const lk_tensor *image = &builder->graph->tensors[x];
+    int64_t kernel = spec->kernel;
     char path[LK_MAX_PATH];
 
     LK_TRY(lk_builder_path(builder, name, path));
-    return lk_op_pool2d(builder->graph, path, kind, x, POOL_SIDE, POOL_SIDE, 0, y);
+    if (kernel == 0 && image->ndim == 4 && image->shape[1] != image->shape[2])
+        return LK_FAIL(LK_ERR_USAGE, "%s: the whole of an image is pooled where it is square, and this one is %lld x %lld",
+                       path, (long long)image->shape[1], (long long)image->shape[2]);
+    if (kernel == 0 && image->ndim == 4) kernel = image->shape[1];
+    return lk_op_pool2d(builder->graph, path, spec->kind, x, kernel, spec->stride ? spec->stride : kernel, spec->padding, y);
 }
 
 lk_status lk_layer_flatten(lk_builder *builder, const char *name, int x, int *y)

@@ -52,10 +52,10 @@ typedef struct lk_linear {
 } lk_linear;
 lk_status lk_layer_linear(lk_builder *builder, const char *name, int x, const lk_linear *spec, int *y);
 
-/* Odd kernel, padding kernel / 2, stride 1. */
+/* Square kernels, as torch.nn.Conv2d's. */
 typedef struct lk_conv2d {
     int64_t n_out;
-    int64_t kernel;
+    int64_t kernel, stride, padding; /* stride 0: 1 */
     bool no_bias;
     const lk_fill *weight, *bias; /* as a linear layer's */
 } lk_conv2d;
@@ -66,8 +66,12 @@ lk_status lk_layer_norm(lk_builder *builder, const char *name, lk_norm kind, int
 /* LK_ACT_IDENTITY takes an index too, as torch.nn.Identity. */
 lk_status lk_layer_activation(lk_builder *builder, const char *name, lk_activation kind, int x, int *y);
 lk_status lk_layer_dropout(lk_builder *builder, const char *name, double p, int x, int *y);
-/* 2 x 2, stride 2. */
-lk_status lk_layer_pool(lk_builder *builder, const char *name, lk_pool kind, int x, int *y);
+/* Square windows, as torch.nn.MaxPool2d's and AvgPool2d's. */
+typedef struct lk_pool2d {
+    lk_pool kind;
+    int64_t kernel, stride, padding; /* kernel 0: the whole of a square image, AdaptiveAvgPool2d(1); stride 0: kernel */
+} lk_pool2d;
+lk_status lk_layer_pool2d(lk_builder *builder, const char *name, int x, const lk_pool2d *spec, int *y);
 /* (N, H, W, C) to (N, C * H * W), elements in PyTorch's order. */
 lk_status lk_layer_flatten(lk_builder *builder, const char *name, int x, int *y);
 /* a + b of one shape: a residual connection. */
@@ -107,8 +111,8 @@ typedef struct lk_plugin {
 enum { LK_PLUGIN_VERSION = 1 };
 #define LK_PLUGIN_MIX(sum, type) ((sum) * 8191 + sizeof(type))
 #define LK_PLUGIN_ABI                                                                                              \
-    LK_PLUGIN_MIX(LK_PLUGIN_MIX(LK_PLUGIN_MIX(LK_PLUGIN_MIX(LK_PLUGIN_MIX(LK_PLUGIN_MIX((uint64_t)LK_PLUGIN_VERSION, \
-        lk_network), lk_model_spec), lk_sample), lk_fill), lk_linear), lk_conv2d)
+    LK_PLUGIN_MIX(LK_PLUGIN_MIX(LK_PLUGIN_MIX(LK_PLUGIN_MIX(LK_PLUGIN_MIX(LK_PLUGIN_MIX(LK_PLUGIN_MIX(              \
+        (uint64_t)LK_PLUGIN_VERSION, lk_network), lk_model_spec), lk_sample), lk_fill), lk_linear), lk_conv2d), lk_pool2d)
 #define LK_PLUGIN_SYMBOL "lk_plugin_entry"
 #define LK_PLUGIN(row)                       \
     extern const lk_plugin lk_plugin_entry;  \

@@ -138,6 +138,66 @@ Test(builder, scopes_too_long_or_too_deep_are_errors)
     expect_refused(&deep, WORDS("s.s.s", "deep"));
 }
 
+/* ------------------------------------------------------------------- images */
+
+static void small_image(const lk_model_spec *spec, lk_sample *out)
+{
+    (void)spec;
+    lk_sample_add(out, &(lk_field){.name = "x", .dtype = LK_DTYPE_F32, .ndim = 3, .shape = {32, 32, 3}});
+}
+
+static lk_status build_downsampled(lk_builder *b, int x, int *y)
+{
+    int side;
+
+    LK_TRY(lk_layer_conv2d(b, "conv1", x, &(lk_conv2d){.n_out = 6, .kernel = 3, .stride = 2, .padding = 1, .no_bias = true},
+                           &side));
+    LK_TRY(lk_layer_norm(b, "bn1", LK_NORM_BATCH, side, &side));
+    LK_TRY(lk_enter(b, "downsample"));
+    LK_TRY(lk_layer_conv2d(b, NULL, x, &(lk_conv2d){.n_out = 6, .kernel = 1, .stride = 2, .no_bias = true}, &x));
+    LK_TRY(lk_layer_norm(b, NULL, LK_NORM_BATCH, x, &x));
+    lk_leave(b);
+    return lk_layer_add(b, "add", x, side, y);
+}
+
+/* The stem of a ResNet, one block that halves the image, and its head. */
+static lk_status build_resnet(lk_builder *b, const lk_model_spec *spec, const int *in, int *y)
+{
+    int x;
+
+    (void)spec;
+    LK_TRY(lk_layer_conv2d(b, "conv1", in[0], &(lk_conv2d){.n_out = 4, .kernel = 7, .stride = 2, .padding = 3,
+                                                           .no_bias = true}, &x));
+    LK_TRY(lk_layer_pool2d(b, "maxpool", x, &(lk_pool2d){.kind = LK_POOL_MAX, .kernel = 3, .stride = 2, .padding = 1}, &x));
+    LK_TRY(lk_enter(b, "layer1"));
+    LK_TRY(lk_enter(b, NULL));
+    LK_TRY(build_downsampled(b, x, &x));
+    lk_leave(b);
+    lk_leave(b);
+    LK_TRY(lk_layer_pool2d(b, "avgpool", x, &(lk_pool2d){.kind = LK_POOL_AVG}, &x));
+    LK_TRY(lk_layer_flatten(b, "flatten", x, &x));
+    return lk_layer_linear(b, "fc", x, &(lk_linear){.n_out = 5}, y);
+}
+
+/* fc has 6 inputs only if the images have gone 32, 16, 8, 4, 1. */
+Test(builder, strides_paddings_and_pools_make_a_resnets_shapes)
+{
+    static const lk_network row = {.word = "test", .sample = small_image, .build = build_resnet};
+    const int64_t fc[] = {5, 6};
+
+    expect_names(&row, WORDS("conv1.weight", "layer1.0.conv1.weight", "layer1.0.bn1.weight", "layer1.0.bn1.bias",
+                             "layer1.0.downsample.0.weight", "layer1.0.downsample.1.weight",
+                             "layer1.0.downsample.1.bias", "fc.weight", "fc.bias", "layer1.0.bn1.running_mean",
+                             "layer1.0.bn1.running_var", "layer1.0.downsample.1.running_mean",
+                             "layer1.0.downsample.1.running_var"));
+    lk_model *model = make(&row);
+    const lk_tensor_info *info = lk_model_tensor(model, (size_t)lk_model_find(model, "fc.weight"));
+
+    cr_expect(memcmp(info->shape, fc, sizeof fc) == 0, "fc.weight is (%ld, %ld), want (5, 6)", (long)info->shape[0],
+              (long)info->shape[1]);
+    lk_model_free(&model);
+}
+
 /* ------------------------------------------------------------ shared tensors */
 
 /* y = W (W x): one layer used twice. */

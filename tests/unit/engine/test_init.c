@@ -331,7 +331,7 @@ static lk_status build_dirac(lk_builder *b, const lk_model_spec *spec, const int
     int x;
 
     (void)spec;
-    LK_TRY(lk_layer_conv2d(b, "conv", in[0], &(lk_conv2d){.n_out = 3, .kernel = 3, .no_bias = true, .weight = &dirac}, &x));
+    LK_TRY(lk_layer_conv2d(b, "conv", in[0], &(lk_conv2d){.n_out = 3, .kernel = 3, .padding = 1, .no_bias = true, .weight = &dirac}, &x));
     return lk_layer_flatten(b, "flatten", x, y);
 }
 
