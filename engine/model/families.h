@@ -1,6 +1,6 @@
 /*
- * The networks of this build and what a recipe says of them: one line in the list, one struct a family, and the keys that
- * fill it.
+ * The networks of this build and what a recipe says of them: one line in the list, one struct a family, and the keys
+ * that fill it.
  *
  * Keys are X("key", TYPE(member, ...), RULE, ...); what types and rules mean says io/recipe/keys.h, which alone expands
  * them, so the engine itself reads no recipes.  ONLY names the networks that take a key.

@@ -32,7 +32,8 @@ typedef struct arg {
 
 #define REAL(member, fallback_) {.name = #member, .offset = offsetof(lk_fill, member), .fallback = fallback_}
 #define CHOICE(member, words_, fallback_) \
-    {.name = #member, .offset = offsetof(lk_fill, member), .words = words_, .n_words = N_OF(words_), .fallback = fallback_}
+    {.name = #member, .offset = offsetof(lk_fill, member), .words = words_, .n_words = N_OF(words_), \
+     .fallback = fallback_}
 #define KAIMING {REAL(a, "0"), CHOICE(mode, fans, "fan_in"), CHOICE(nonlinearity, nonlinearities, "leaky_relu")}
 
 static const struct { int least_dims, most_dims; arg args[MOST_ARGS]; } table[] = {

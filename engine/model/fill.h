@@ -35,7 +35,7 @@ typedef struct lk_fill {
     lk_init init;
     double val;       /* constant */
     double mean, std; /* normal, trunc_normal; sparse: std */
-    double a, b;      /* uniform: from a to b; trunc_normal: bounds, not in deviations; kaiming: a is leaky ReLU's slope */
+    double a, b;      /* uniform: from a to b; trunc_normal: bounds of values; kaiming: a is leaky ReLU's slope */
     double gain;      /* xavier, orthogonal: a factor */
     double sparsity;  /* sparse: share of zeros in each column */
     int mode, nonlinearity; /* kaiming: lk_fan, lk_nonlinearity */
@@ -51,7 +51,7 @@ lk_fill lk_fill_xavier(lk_init init, double gain);
 lk_fill lk_fill_kaiming(lk_init init, lk_fan mode, lk_nonlinearity nonlinearity);
 
 /* Reads "normal", "normal(0, 0.02)" or "kaiming_normal(mode=fan_out, nonlinearity=relu)": arguments by place or by
- * name, those left out as in PyTorch.  NULL is "default".  Errors: LK_ERR_USAGE saying what is wrong and what there is. */
+ * name, those left out as in PyTorch.  NULL is "default".  Errors: LK_ERR_USAGE, what is wrong and what there is. */
 lk_status lk_fill_parse(const char *text, lk_fill *out);
 
 /* Whether a tensor of so many dimensions can be filled so.  has_fans: its layer says its fans, which `default` needs.

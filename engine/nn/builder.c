@@ -114,7 +114,8 @@ static bool same_shape(const lk_tensor *has, const lk_tensor_info *want)
 }
 
 /* The tensor that another layer made. */
-static lk_status share(lk_builder *builder, const char *path, const lk_asked *asked, const lk_model_entry *want, int *out)
+static lk_status share(lk_builder *builder, const char *path, const lk_asked *asked, const lk_model_entry *want,
+                       int *out)
 {
     const lk_tensor *has = &builder->graph->tensors[asked->tensor];
     lk_tensor as_wanted = {.ndim = want->info.ndim};
@@ -122,8 +123,8 @@ static lk_status share(lk_builder *builder, const char *path, const lk_asked *as
     *out = asked->tensor;
     if (same_shape(has, &want->info)) return LK_OK;
     memcpy(as_wanted.shape, want->info.shape, sizeof as_wanted.shape);
-    return LK_FAIL(LK_ERR_USAGE, "%s: it needs %s as %s, but layer %s made it %s; layers that share a tensor need one shape",
-                   path, asked->name, lk_shape_of(&as_wanted).text, asked->layer, lk_shape_of(has).text);
+    return LK_FAIL(LK_ERR_USAGE, "%s: it needs %s as %s, but layer %s made it %s; layers that share a tensor need one "
+                   "shape", path, asked->name, lk_shape_of(&as_wanted).text, asked->layer, lk_shape_of(has).text);
 }
 
 /* Once the model is laid out: what the graph's tensor `id` is of model tensor `info`, and whether it trains. */

@@ -97,8 +97,10 @@ static lk_status build_features(lk_builder *builder, const lk_model_spec *spec, 
 
     LK_TRY(lk_enter(builder, "features"));
     for (int i = 0; i < spec->cnn.n_channels; i++) {
-        LK_TRY(lk_layer_conv2d(builder, NULL, x, &(lk_conv2d){.n_out = spec->cnn.channels[i], .kernel = spec->cnn.kernel, .padding = spec->cnn.kernel / 2,
-                                                                   .no_bias = before != LK_NORM_NONE}, &x));
+        const lk_conv2d conv = {.n_out = spec->cnn.channels[i], .kernel = spec->cnn.kernel,
+                                .padding = spec->cnn.kernel / 2, .no_bias = before != LK_NORM_NONE};
+
+        LK_TRY(lk_layer_conv2d(builder, NULL, x, &conv, &x));
         LK_TRY(lk_layer_norm(builder, NULL, before, x, &x));
         LK_TRY(lk_layer_activation(builder, NULL, spec->activation, x, &x));
         LK_TRY(lk_layer_norm(builder, NULL, after, x, &x));
@@ -126,4 +128,5 @@ static lk_status build(lk_builder *builder, const lk_model_spec *spec, const int
     return LK_OK;
 }
 
-const lk_network lk_network_cnn = {.word = "cnn", .fit = fit, .is_complete = is_complete, .check = check, .sample = sample, .build = build};
+const lk_network lk_network_cnn = {
+    .word = "cnn", .fit = fit, .is_complete = is_complete, .check = check, .sample = sample, .build = build};

@@ -81,16 +81,16 @@ static lk_status vector(lk_builder *builder, const char *path, const char *leaf,
 
 static lk_status batch_norm(lk_builder *builder, const char *path, int x, int g, int b, int *y)
 {
-    int mean, var, stat_mean = LK_NO_TENSOR, stat_var = LK_NO_TENSOR;
+    lk_batch_norm norm = {.x = x, .g = g, .b = b, .stat_mean = LK_NO_TENSOR, .stat_var = LK_NO_TENSOR, .eps = NORM_EPS,
+                          .momentum = LK_BATCH_NORM_MOMENTUM};
 
-    LK_TRY(vector(builder, path, "running_mean", LK_ROLE_BUFFER, 0.0, x, &mean));
-    LK_TRY(vector(builder, path, "running_var", LK_ROLE_BUFFER, 1.0, x, &var));
+    LK_TRY(vector(builder, path, "running_mean", LK_ROLE_BUFFER, 0.0, x, &norm.running_mean));
+    LK_TRY(vector(builder, path, "running_var", LK_ROLE_BUFFER, 1.0, x, &norm.running_var));
     if (builder->graph->mode == LK_TRAIN) {
-        LK_TRY(lk_builder_statistic(builder, path, mean, &stat_mean));
-        LK_TRY(lk_builder_statistic(builder, path, var, &stat_var));
+        LK_TRY(lk_builder_statistic(builder, path, norm.running_mean, &norm.stat_mean));
+        LK_TRY(lk_builder_statistic(builder, path, norm.running_var, &norm.stat_var));
     }
-    return lk_op_batch_norm(builder->graph, path, x, g, b, mean, var, stat_mean, stat_var, NORM_EPS,
-                            LK_BATCH_NORM_MOMENTUM, y);
+    return lk_op_batch_norm(builder->graph, path, &norm, y);
 }
 
 lk_status lk_layer_norm(lk_builder *builder, const char *name, lk_norm kind, int x, int *y)
@@ -133,10 +133,11 @@ lk_status lk_layer_pool2d(lk_builder *builder, const char *name, int x, const lk
 
     LK_TRY(lk_builder_path(builder, name, path));
     if (kernel == 0 && image->ndim == 4 && image->shape[1] != image->shape[2])
-        return LK_FAIL(LK_ERR_USAGE, "%s: the whole of an image is pooled where it is square, and this one is %lld x %lld",
-                       path, (long long)image->shape[1], (long long)image->shape[2]);
+        return LK_FAIL(LK_ERR_USAGE, "%s: the whole of an image is pooled where it is square, and this one is %lld x "
+                       "%lld", path, (long long)image->shape[1], (long long)image->shape[2]);
     if (kernel == 0 && image->ndim == 4) kernel = image->shape[1];
-    return lk_op_pool2d(builder->graph, path, spec->kind, x, kernel, spec->stride ? spec->stride : kernel, spec->padding, y);
+    return lk_op_pool2d(builder->graph, path, spec->kind, x, kernel, spec->stride ? spec->stride : kernel,
+                        spec->padding, y);
 }
 
 lk_status lk_layer_flatten(lk_builder *builder, const char *name, int x, int *y)

@@ -11,9 +11,9 @@
  *         return lk_layer_linear(b, "head", x, &(lk_linear){.n_out = 10}, y);    head.weight, head.bias
  *     }
  *
- * Tensors are numbers, good while the network is built.  Activations have the samples first and the features or channels
- * last, (N, C) or (N, H, W, C); parameters have PyTorch's names and shapes.  Every function checks shapes at once; errors
- * are LK_ERR_USAGE and name the layer by its path.
+ * Tensors are numbers, good while the network is built.  Activations have the samples first and the features or
+ * channels last, (N, C) or (N, H, W, C); parameters have PyTorch's names and shapes.  Every function checks shapes at
+ * once; errors are LK_ERR_USAGE and name the layer by its path.
  */
 #ifndef LK_NN_H
 #define LK_NN_H
@@ -32,8 +32,8 @@ enum { LK_MAX_PATH = 192, LK_MAX_NAME = LK_MAX_PATH + 32 };
 
 /* ------------------------------------------------------------------- scopes */
 
-/* Until lk_leave() what is named lies in a scope of that name (printf form): "layer%d" makes layer1.NAME.  A NULL format
- * takes the next index of the scope outside, as a Sequential names what it holds. */
+/* Until lk_leave() what is named lies in a scope of that name (printf form): "layer%d" makes layer1.NAME.  A NULL
+ * format takes the next index of the scope outside, as a Sequential names what it holds. */
 lk_status lk_enter(lk_builder *builder, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void      lk_leave(lk_builder *builder);
 
@@ -90,7 +90,7 @@ struct lk_network {
     lk_status (*check)(const lk_model_spec *spec);
     /* Appends the fields that it reads.  A target is the loss's: what fits the output, unless there is one here. */
     void (*sample)(const lk_model_spec *spec, lk_sample *out);
-    /* The body, from in[f], the tensor of field f (floats in the type to compute in), to the output (N, ..., n_output). */
+    /* The body, from in[f], the tensor of field f (floats in the type to compute in), to the output (N, ..., O). */
     lk_status (*build)(lk_builder *builder, const lk_model_spec *spec, const int *in, int *y);
 };
 

@@ -1,6 +1,6 @@
 /*
- * Networks from files of their own: a shared object that exports one lk_plugin (nn.h), opened when a recipe names it and
- * kept until the process ends, for plans call it again and again.
+ * Networks from files of their own: a shared object that exports one lk_plugin (nn.h), opened when a recipe names it
+ * and kept until the process ends, for plans call it again and again.
  *
  * A plug-in takes the builder's functions from the program, as the CUDA module does, so it must be compiled with this
  * build's headers: LK_PLUGIN_ABI, a number over the sizes of what both sides hand to each other, says whether it was.
@@ -40,11 +40,11 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static lk_status check(const char *file, const lk_plugin *plugin)
 {
     if (!plugin)
-        return LK_FAIL(LK_ERR_USAGE, "model.plugin: %s is not a plug-in: it has no %s; see LK_PLUGIN in engine/nn/nn.h", file,
-                       LK_PLUGIN_SYMBOL);
+        return LK_FAIL(LK_ERR_USAGE, "model.plugin: %s is not a plug-in: it has no %s; see LK_PLUGIN in engine/nn/nn.h",
+                       file, LK_PLUGIN_SYMBOL);
     if (plugin->abi != LK_PLUGIN_ABI)
-        return LK_FAIL(LK_ERR_USAGE, "model.plugin: %s was compiled with other headers than this program: compile it again "
-                       "with those of this build", file);
+        return LK_FAIL(LK_ERR_USAGE, "model.plugin: %s was compiled with other headers than this program: compile it "
+                       "again with those of this build", file);
     if (!plugin->network || !plugin->network->sample || !plugin->network->build)
         return LK_FAIL(LK_ERR_USAGE, "model.plugin: %s: its network has no sample, or no build", file);
     return LK_OK;

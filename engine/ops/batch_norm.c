@@ -32,16 +32,16 @@ static lk_status check_vector(const lk_graph *graph, const char *path, const cha
                    lk_dtype_name(t->dtype), lk_shape_of(t).text, (long long)n_channels);
 }
 
-static lk_status batch_norm_train(lk_graph *graph, const char *path, int x, int g, int b, int stat_mean, int stat_var,
-                                  const lk_attrs *attrs, int *y)
+static lk_status batch_norm_train(lk_graph *graph, const char *path, const lk_batch_norm *norm, int *y)
 {
-    const lk_tensor in_x = graph->tensors[x];
+    const lk_tensor in_x = graph->tensors[norm->x];
     const int64_t n_channels = lk_last_dim(&in_x);
-    const int in[] = {x, g, b};
-    int out[5] = {[3] = stat_mean, [4] = stat_var};
+    const lk_attrs attrs = {.norm = {.eps = norm->eps, .momentum = norm->momentum}};
+    const int in[] = {norm->x, norm->g, norm->b};
+    int out[5] = {[3] = norm->stat_mean, [4] = norm->stat_var};
 
-    LK_TRY(check_vector(graph, path, "the lane's mean", stat_mean, n_channels));
-    LK_TRY(check_vector(graph, path, "the lane's variance", stat_var, n_channels));
+    LK_TRY(check_vector(graph, path, "the lane's mean", norm->stat_mean, n_channels));
+    LK_TRY(check_vector(graph, path, "the lane's variance", norm->stat_var, n_channels));
     if (in_x.n_elem / (size_t)n_channels < 2)
         return LK_FAIL(LK_ERR_USAGE, "%s: batch norm cannot train on one value per channel (input %s): give every lane "
                        "at least 2 samples", path, lk_shape_of(&in_x).text);
@@ -49,37 +49,34 @@ static lk_status batch_norm_train(lk_graph *graph, const char *path, int x, int 
     LK_TRY(lk_graph_saved(graph, path, "mean", LK_DTYPE_F32, 1, &n_channels, &out[1]));
     LK_TRY(lk_graph_saved(graph, path, "rstd", LK_DTYPE_F32, 1, &n_channels, &out[2]));
     *y = out[0];
-    return lk_graph_node(graph, LK_OP_BATCH_NORM, path, 3, in, 5, out, attrs, NULL);
+    return lk_graph_node(graph, LK_OP_BATCH_NORM, path, 3, in, 5, out, &attrs, NULL);
 }
 
-static lk_status batch_norm_eval(lk_graph *graph, const char *path, int x, int g, int b, int running_mean,
-                                 int running_var, const lk_attrs *attrs, int *y)
+static lk_status batch_norm_eval(lk_graph *graph, const char *path, const lk_batch_norm *norm, int *y)
 {
-    const lk_tensor in_x = graph->tensors[x];
+    const lk_tensor in_x = graph->tensors[norm->x];
     const int64_t n_channels = lk_last_dim(&in_x);
-    const int in[] = {x, g, b, running_mean, running_var};
+    const lk_attrs attrs = {.norm = {.eps = norm->eps, .momentum = norm->momentum}};
+    const int in[] = {norm->x, norm->g, norm->b, norm->running_mean, norm->running_var};
 
-    LK_TRY(check_vector(graph, path, "running_mean", running_mean, n_channels));
-    LK_TRY(check_vector(graph, path, "running_var", running_var, n_channels));
+    LK_TRY(check_vector(graph, path, "running_mean", norm->running_mean, n_channels));
+    LK_TRY(check_vector(graph, path, "running_var", norm->running_var, n_channels));
     LK_TRY(lk_graph_act(graph, path, in_x.dtype, in_x.ndim, in_x.shape, y));
-    return lk_graph_node(graph, LK_OP_BATCH_NORM_EVAL, path, 5, in, 1, y, attrs, NULL);
+    return lk_graph_node(graph, LK_OP_BATCH_NORM_EVAL, path, 5, in, 1, y, &attrs, NULL);
 }
 
-lk_status lk_op_batch_norm(lk_graph *graph, const char *path, int x, int g, int b, int running_mean, int running_var,
-                           int stat_mean, int stat_var, float eps, float momentum, int *y)
+lk_status lk_op_batch_norm(lk_graph *graph, const char *path, const lk_batch_norm *norm, int *y)
 {
-    const lk_tensor in = graph->tensors[x];
-    const lk_attrs attrs = {.norm = {.eps = eps, .momentum = momentum}};
+    const lk_tensor in = graph->tensors[norm->x];
 
     *y = LK_NO_TENSOR;
     if (!lk_is_float(in.dtype) || in.ndim < 2)
         return LK_FAIL(LK_ERR_USAGE, "%s: batch norm of %s %s; expected fp32 or bf16, (N, ..., C)", path,
                        lk_dtype_name(in.dtype), lk_shape_of(&in).text);
-    LK_TRY(check_vector(graph, path, "weight", g, lk_last_dim(&in)));
-    LK_TRY(check_vector(graph, path, "bias", b, lk_last_dim(&in)));
-    if (graph->mode == LK_TRAIN && stat_mean != LK_NO_TENSOR)
-        return batch_norm_train(graph, path, x, g, b, stat_mean, stat_var, &attrs, y);
-    return batch_norm_eval(graph, path, x, g, b, running_mean, running_var, &attrs, y);
+    LK_TRY(check_vector(graph, path, "weight", norm->g, lk_last_dim(&in)));
+    LK_TRY(check_vector(graph, path, "bias", norm->b, lk_last_dim(&in)));
+    if (graph->mode == LK_TRAIN && norm->stat_mean != LK_NO_TENSOR) return batch_norm_train(graph, path, norm, y);
+    return batch_norm_eval(graph, path, norm, y);
 }
 
 lk_status lk_gradient_batch_norm(lk_graph *graph, int node, const int *dout, int *din)

@@ -5,7 +5,8 @@
  *     dx[n,i] = sum_o dy[n,o] * w[o,i]
  *     dw[o,i] = sum_n dy[n,o] * x[n,i],    db[o] = sum_n dy[n,o]
  *
- * I inputs, O outputs; n counts the rows of x, (..., I), however many axes they come from.  One backward node makes dw and db, which read the same dy.
+ * I inputs, O outputs; n counts the rows of x, (..., I), however many axes they come from.  One backward node makes dw
+ * and db, which read the same dy.
  */
 #include "engine/ops/ops.h"
 #include "engine/ops/product.h"

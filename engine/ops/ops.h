@@ -18,11 +18,16 @@ lk_status lk_op_flatten(lk_graph *graph, const char *path, int x, int *y);
 lk_status lk_op_activation(lk_graph *graph, const char *path, lk_activation kind, int x, int *y);
 /* The input itself outside training or when p is 0. */
 lk_status lk_op_dropout(lk_graph *graph, const char *path, double p, uint32_t layer, int x, int *y);
-/* x (..., C); g, b, running_mean, running_var (C).  In training it normalises by the lane's statistics and writes the
- * lane's mean and unbiased variance to stat_mean and stat_var (C), tensors in LK_ARENA_GRADS; where these are
- * LK_NO_TENSOR it normalises by the running statistics as outside training, and g and b must not need gradients. */
-lk_status lk_op_batch_norm(lk_graph *graph, const char *path, int x, int g, int b, int running_mean, int running_var,
-                           int stat_mean, int stat_var, float eps, float momentum, int *y);
+/* What a batch norm reads and writes: tensors, x (..., C) and the rest (C), and its numbers. */
+typedef struct lk_batch_norm {
+    int x, g, b, running_mean, running_var;
+    int stat_mean, stat_var;
+    float eps, momentum;
+} lk_batch_norm;
+/* In training it normalises by the lane's statistics and writes the lane's mean and unbiased variance to stat_mean and
+ * stat_var, tensors in LK_ARENA_GRADS; where these are LK_NO_TENSOR it normalises by the running statistics as outside
+ * training, and g and b must not need gradients. */
+lk_status lk_op_batch_norm(lk_graph *graph, const char *path, const lk_batch_norm *norm, int *y);
 lk_status lk_op_layer_norm(lk_graph *graph, const char *path, int x, int g, int b, float eps, int *y);
 lk_status lk_op_add(lk_graph *graph, const char *path, int a, int b, int *y);
 /* ndim, shape: elements [offset, offset + product of shape) of x in order, with x's bytes; the first must begin on a

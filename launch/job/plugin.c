@@ -1,7 +1,7 @@
 /*
  * The file that a recipe's network comes from (model.plugin): the same one on every worker, or their weights would part
- * without a word; and on resume the one that the run began with.  It is known by the hash of its bytes, so a plug-in that
- * was compiled again is another one.
+ * without a word; and on resume the one that the run began with.  It is known by the hash of its bytes, so a plug-in
+ * that was compiled again is another one.
  */
 #include "launch/launch.h"
 

@@ -110,8 +110,9 @@ static void check_evaluation(const json_t *item, lk_dtype dtype, const float *ru
     const int b = vector(&h, item, "b", LK_ARENA_PARAMS, LK_DTYPE_F32);
     const int mean = vector(&h, item, "running_mean", LK_ARENA_PARAMS, LK_DTYPE_F32);
     const int var = vector(&h, item, "running_var", LK_ARENA_PARAMS, LK_DTYPE_F32);
-    op_ok(lk_op_batch_norm(&h.graph, "norm", x, g, b, mean, var, LK_NO_TENSOR, LK_NO_TENSOR, (float)real(item, "eps"),
-                           (float)real(item, "momentum"), &y));
+    op_ok(lk_op_batch_norm(&h.graph, "norm",
+                           &(lk_batch_norm){x, g, b, mean, var, LK_NO_TENSOR, LK_NO_TENSOR, (float)real(item,
+                           "eps"), (float)real(item, "momentum")}, &y));
     op_bind(&h);
     fill(&h, x, item, "x");
     fill(&h, g, item, "g");
@@ -155,8 +156,9 @@ static void check_norm(const json_t *item, lk_dtype dtype)
         var = vector(&h, item, "running_var", LK_ARENA_PARAMS, LK_DTYPE_F32);
         stat_mean = vector(&h, item, "running_mean", LK_ARENA_GRADS, LK_DTYPE_F32);
         stat_var = vector(&h, item, "running_var", LK_ARENA_GRADS, LK_DTYPE_F32);
-        op_ok(lk_op_batch_norm(&h.graph, "norm", x, g, b, mean, var, stat_mean, stat_var, eps,
-                               (float)real(item, "momentum"), &y));
+        op_ok(lk_op_batch_norm(&h.graph, "norm",
+                               &(lk_batch_norm){x, g, b, mean, var, stat_mean, stat_var, eps, (float)real(item,
+                               "momentum")}, &y));
     } else {
         op_ok(lk_op_layer_norm(&h.graph, "norm", x, g, b, eps, &y));
     }

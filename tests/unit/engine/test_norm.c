@@ -36,8 +36,9 @@ static void open_net(net *t, norm_kind kind, const int64_t shape[4], lk_dtype dt
     if (kind == BATCH) { /* after the parameters, whose gradients come first in this arena */
         t->stat_mean = op_tensor(&t->h, "stat_mean", LK_ARENA_GRADS, LK_DTYPE_F32, 1, &C);
         t->stat_var = op_tensor(&t->h, "stat_var", LK_ARENA_GRADS, LK_DTYPE_F32, 1, &C);
-        op_ok(lk_op_batch_norm(&t->h.graph, "norm", t->x, t->g, t->b, LK_NO_TENSOR, LK_NO_TENSOR, t->stat_mean,
-                               t->stat_var, eps, 0.1f, &t->y));
+        op_ok(lk_op_batch_norm(&t->h.graph, "norm",
+                               &(lk_batch_norm){t->x, t->g, t->b, LK_NO_TENSOR, LK_NO_TENSOR, t->stat_mean,
+                               t->stat_var, eps, 0.1f}, &t->y));
     } else {
         op_ok(lk_op_layer_norm(&t->h.graph, "norm", t->x, t->g, t->b, eps, &t->y));
     }
@@ -288,7 +289,8 @@ static void expect_eval(const int64_t shape[4], lk_dtype dtype)
     op_open(&h, LK_EVAL, 1);
     const int x = op_tensor(&h, "x", LK_ARENA_FIELD, dtype, 2, dims);
     for (int i = 0; i < 4; i++) v[i] = op_tensor(&h, "v", LK_ARENA_PARAMS, LK_DTYPE_F32, 1, &n_channels);
-    op_ok(lk_op_batch_norm(&h.graph, "norm", x, v[0], v[1], v[2], v[3], LK_NO_TENSOR, LK_NO_TENSOR, eps, 0.1f, &y));
+    op_ok(lk_op_batch_norm(&h.graph, "norm",
+                           &(lk_batch_norm){x, v[0], v[1], v[2], v[3], LK_NO_TENSOR, LK_NO_TENSOR, eps, 0.1f}, &y));
     op_bind(&h);
     op_fill(&h, x, 1);
     for (int i = 0; i < 4; i++) op_fill(&h, v[i], 2 + (uint64_t)i);
@@ -334,7 +336,8 @@ static void expect_eval_gradient(const int64_t shape[4], lk_dtype dtype, int thr
 
     for (int i = 0; i < 4; i++) h.graph.tensors[constants[i]].needs_grad = false;
     h.graph.tensors[x].needs_grad = true;
-    op_ok(lk_op_batch_norm(&h.graph, "norm", x, g, b, mean, var, LK_NO_TENSOR, LK_NO_TENSOR, eps, 0.1f, &y));
+    op_ok(lk_op_batch_norm(&h.graph, "norm",
+                           &(lk_batch_norm){x, g, b, mean, var, LK_NO_TENSOR, LK_NO_TENSOR, eps, 0.1f}, &y));
     const int dy = op_differentiate(&h, y);
     cr_expect_eq(h.graph.n_nodes, 2, "got %d nodes, want the norm and its gradient", h.graph.n_nodes);
     op_bind(&h);
@@ -382,15 +385,20 @@ Test(norm, shapes_that_do_not_fit_name_the_layer_and_the_numbers)
     const int v = op_tensor(&h, "v", LK_ARENA_PARAMS, LK_DTYPE_F32, 1, (int64_t[]){6});
     const int v5 = op_tensor(&h, "v5", LK_ARENA_PARAMS, LK_DTYPE_F32, 1, (int64_t[]){5});
 
-    expect_refused(lk_op_batch_norm(&h.graph, "layers.1", x, v5, v, v, v, v, v, eps, 0.1f, &y), "weight is fp32 (5)");
-    expect_refused(lk_op_batch_norm(&h.graph, "layers.1", x, v, v5, v, v, v, v, eps, 0.1f, &y), "expected fp32 (6)");
-    expect_refused(lk_op_batch_norm(&h.graph, "layers.1", x, v, v, v, v, v5, v, eps, 0.1f, &y), "the lane's mean");
-    expect_refused(lk_op_batch_norm(&h.graph, "layers.1", single, v, v, v, v, v, v, eps, 0.1f, &y),
+    expect_refused(lk_op_batch_norm(&h.graph, "layers.1",
+                                    &(lk_batch_norm){x, v5, v, v, v, v, v, eps, 0.1f}, &y), "weight is fp32 (5)");
+    expect_refused(lk_op_batch_norm(&h.graph, "layers.1",
+                                    &(lk_batch_norm){x, v, v5, v, v, v, v, eps, 0.1f}, &y), "expected fp32 (6)");
+    expect_refused(lk_op_batch_norm(&h.graph, "layers.1",
+                                    &(lk_batch_norm){x, v, v, v, v, v5, v, eps, 0.1f}, &y), "the lane's mean");
+    expect_refused(lk_op_batch_norm(&h.graph, "layers.1", &(lk_batch_norm){single, v, v, v, v, v, v, eps, 0.1f}, &y),
                    "at least 2 samples");
-    expect_refused(lk_op_batch_norm(&h.graph, "layers.1", line, v, v, v, v, v, v, eps, 0.1f, &y), "fp32 (6); expected");
+    expect_refused(lk_op_batch_norm(&h.graph, "layers.1",
+                                    &(lk_batch_norm){line, v, v, v, v, v, v, eps, 0.1f}, &y), "fp32 (6); expected");
     expect_refused(lk_op_layer_norm(&h.graph, "layers.1", x, v5, v, eps, &y), "weight is (5)");
     expect_refused(lk_op_layer_norm(&h.graph, "layers.1", line, v, v, eps, &y), "fp32 (6); expected");
     h.graph.mode = LK_EVAL;
-    expect_refused(lk_op_batch_norm(&h.graph, "layers.1", x, v, v, v5, v, v, v, eps, 0.1f, &y), "running_mean");
+    expect_refused(lk_op_batch_norm(&h.graph, "layers.1",
+                                    &(lk_batch_norm){x, v, v, v5, v, v, v, eps, 0.1f}, &y), "running_mean");
     op_close(&h);
 }
