@@ -118,6 +118,14 @@ lk_status gnuplot_new(const char *path, int width, int height, gnuplot **out)
 
 /* ---------------------------------------------------------------------- run */
 
+/* A bundle's libraries (launch/bundle) are for its own programs; gnuplot is the machine's and gets the machine's path. */
+static void leave_bundle(void)
+{
+    const char *host = getenv("LOCKSTEP_HOST_LIBRARY_PATH");
+
+    if (host) setenv("LD_LIBRARY_PATH", host, 1);
+}
+
 /* Starts gnuplot with the script as its input and waits for it; what it says goes to `said`. */
 static int run(FILE *script, FILE *said, int *exit_status)
 {
@@ -130,6 +138,7 @@ static int run(FILE *script, FILE *said, int *exit_status)
     posix_spawn_file_actions_adddup2(&actions, fileno(script), STDIN_FILENO);
     posix_spawn_file_actions_adddup2(&actions, fileno(said), STDOUT_FILENO);
     posix_spawn_file_actions_adddup2(&actions, fileno(said), STDERR_FILENO);
+    leave_bundle();
     const int why = posix_spawnp(&child, arguments[0], &actions, NULL, arguments, environ);
     posix_spawn_file_actions_destroy(&actions);
     if (why != 0) return why;

@@ -34,4 +34,10 @@ status 0 there /lockstep/mpirun --allow-run-as-root --oversubscribe -n 2 /lockst
     /lockstep/recipes/ema-regression.yaml run.dir=/tmp/run train.epochs=2 train.lanes=2
 says "epoch"
 
+# gnuplot is the machine's own: it sees the machine's libraries, not the bundle's.
+mkdir fake
+printf '#!/bin/sh\necho "$LD_LIBRARY_PATH" >"%s/seen"\nexit 1\n' "$work" >fake/gnuplot
+chmod +x fake/gnuplot
+PATH=$work/fake:$PATH LD_LIBRARY_PATH=/machine "$root/lockstep/lockstep" plot "$root/tmp/run" -o p.png >out.txt 2>&1
+same "gnuplot's library path" "$(cat seen)" /machine
 finish
