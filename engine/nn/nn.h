@@ -101,7 +101,7 @@ struct lk_network {
  *     static const lk_network network = {.word = "mine", .args = names, .sample = sample, .build = build};
  *     LK_PLUGIN(network)
  *
- * compiled by `cc -shared -fPIC -I INCLUDE mine.c -o mine.so` with the headers of the build that opens it. */
+ * compiled by `cc -shared -fPIC -I PREFIX/include mine.c -o mine.so` with the headers of the build that opens it. */
 typedef struct lk_plugin {
     uint64_t abi;
     const lk_network *network;

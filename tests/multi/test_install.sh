@@ -48,6 +48,10 @@ for program in by-cmake/outside by-pkg-config; do
 done
 status 0 timeout 120 mpirun --oversubscribe -n 2 by-cmake/outside recipe.yaml two rows.csv run.dir=two train.epochs=3
 same "on two workers: digests" "$(digests two)" "$(digests own)"
+# A network of somebody else, compiled against the installed headers, in the installed program.
+status 0 gcc -shared -fPIC -Wall -Werror -I"$prefix/include" "$here/../plugin/residual.c" -o residual.so
+status 0 "$prefix/bin/lockstep" train recipe.yaml run.dir=plugin \
+    'model={plugin: residual.so, args: {inputs: 2, width: 4}}'
 status 2 by-cmake/outside missing.yaml run rows.csv
 says '^outside: .*missing.yaml'
 finish

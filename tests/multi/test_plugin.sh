@@ -1,14 +1,15 @@
 #!/bin/sh
-# A network from a file of its own: compiled against the headers, trained on one worker and on three with the same bits,
+# A network from a file of its own: compiled against the headers as they are installed, trained on one worker and on three with the same bits,
 # evaluated and used from its run folder; what is wrong with a plug-in or its arguments is told, and a run that began with
 # one does not go on with another.
 set -u
 . "$(dirname "$0")/../support/lib.sh"
 
-source=${LK_INCLUDE:-$here/../..}
+include=$(dirname "$lockstep")/include # what cmake --install copies
 cc=${CC:-cc}
 command -v "$cc" >/dev/null || { echo "skipped: no C compiler"; exit 77; }
-compile() { "$cc" -shared -fPIC -O1 -I "$source" "$2" -o "$1" || exit 1; }
+[ -d "$include/lockstep" ] || { echo "skipped: no headers beside the program"; exit 77; }
+compile() { "$cc" -shared -fPIC -O1 -I "$include" "$2" -o "$1" || exit 1; }
 compile residual.so "$here/../plugin/residual.c"
 
 cat >own.yaml <<'RECIPE'

@@ -1,7 +1,7 @@
 /*
  * A network of one's own: a residual multilayer perceptron, as a plug-in.
  *
- *     cc -shared -fPIC -I INCLUDE residual.c -o residual.so
+ *     cc -shared -fPIC -I PREFIX/include residual.c -o residual.so
  *     model: {plugin: ./residual.so, args: {width: 32, blocks: 3, dropout: 0.1}}
  *
  *     stem    Linear(inputs, width)
@@ -10,7 +10,7 @@
  *
  * The branches begin small, as GPT-2's do, unless the recipe says model.init.
  */
-#include "engine/nn/nn.h"
+#include <lockstep/engine/nn/nn.h>
 
 #include <math.h>
 
