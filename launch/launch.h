@@ -233,8 +233,8 @@ lk_status show_against(const lk_checkpoint *ckpt, const options *opt);
 
 /* A cell of CSV: in quotes where RFC 4180 wants them. */
 void      print_csv_text(FILE *file, const char *text);
-/* How often each class of what `loader` gives was taken for each under j->params, into a CSV file: confusion.c, for lockstep
- * eval.  Collective. */
+/* How often each class of what `loader` gives was taken for each under j->params, into a CSV file: confusion.c, for
+ * lockstep eval.  Collective. */
 lk_status write_confusion(job *j, lk_loader *loader, const char *path);
 
 /* ------------------------------------------------------------------ commands */

@@ -1,6 +1,6 @@
 /*
- * Cross-entropy over rows of logits, with label smoothing, weights of classes and labels that are ignored.  The formulas
- * are in engine/base/formulas.h.  A row is summed in the order of partials.h, a block row by row.
+ * Cross-entropy over rows of logits, with label smoothing, weights of classes and labels that are ignored.  The
+ * formulas are in engine/base/formulas.h.  A row is summed in the order of partials.h, a block row by row.
  */
 #include "engine/base/formulas.h"
 #include "engine/cpu/bf16.h"
@@ -41,7 +41,8 @@ typedef struct row {
     float sum_z; /* where labels are smoothed: of z, or of w z */
 } row;
 
-CPU_INLINE row reduce_row(const void *restrict x, size_t first, size_t V, const float *weight, bool smooth, lk_dtype dtype)
+CPU_INLINE row reduce_row(const void *restrict x, size_t first, size_t V, const float *weight, bool smooth,
+                          lk_dtype dtype)
 {
     row made = {.max = row_max(x, first, V, dtype)};
     float sum_exp[CPU_PARTIALS] = {0}, sum_z[CPU_PARTIALS] = {0}, z[CPU_PARTIALS];
@@ -85,7 +86,8 @@ CPU_INLINE void store_weighted_dx(const cpu_loss_job *j, const row *made, size_t
 
     for (size_t c = 0; c < s->n_outputs; c++) {
         const float z = cpu_load(j->x, first + c, dtype) - max;
-        const float d = lk_weighted_cross_entropy_grad(z, inv_sum, c == label, weight[c], w_label, sum_w, smoothing, inv_v);
+        const float d = lk_weighted_cross_entropy_grad(z, inv_sum, c == label, weight[c], w_label, sum_w, smoothing,
+                                                       inv_v);
         cpu_store(j->dx, first + c, d * j->inv_count, dtype);
     }
 }
@@ -96,7 +98,8 @@ CPU_INLINE float term_of(const cpu_loss *s, const row *made, float z_label, size
     const float log_sum_exp = logf(made->sum_exp);
 
     if (!s->weight) return lk_cross_entropy_term(log_sum_exp, z_label, made->sum_z, smoothing, inv_v);
-    return lk_weighted_cross_entropy_term(log_sum_exp, z_label, s->weight[label], made->sum_z, s->sum_w, smoothing, inv_v);
+    return lk_weighted_cross_entropy_term(log_sum_exp, z_label, s->weight[label], made->sum_z, s->sum_w, smoothing,
+                                          inv_v);
 }
 
 /* How many logits come before the label's: the larger ones, and equal ones of lower classes.  A NaN is no hit. */

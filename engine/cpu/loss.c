@@ -146,23 +146,24 @@ CPU_INLINE void add_terms(const cpu_loss_job *j, size_t i, size_t n, lanes *sum,
 CPU_INLINE cpu_loss_sums sum_block(const cpu_loss_job *j, size_t begin, size_t end, lk_loss_kind kind, bool train,
                                    lk_dtype dtype)
 {
+    const bool mse = kind == LK_LOSS_MSE, l1 = kind == LK_LOSS_L1, bce = kind == LK_LOSS_BCE;
     lanes sum = {0};
     cpu_loss_sums made = {0};
     size_t i;
 
     for (i = begin; i + CPU_PARTIALS <= end; i += CPU_PARTIALS) add_terms(j, i, CPU_PARTIALS, &sum, kind, train, dtype);
     add_terms(j, i, end - i, &sum, kind, train, dtype);
-    made.of[LK_SUM_SQUARED] = cpu_add_partials_f64(sum.squared);
-    made.of[LK_SUM_ABS] = cpu_add_partials_f64(sum.abs);
-    made.of[LK_SUM_CORRECT] = cpu_add_partials_f64(sum.correct);
-    made.of[LK_SUM_LOSS] = kind == LK_LOSS_MSE  ? made.of[LK_SUM_SQUARED]
-                           : kind == LK_LOSS_L1 ? made.of[LK_SUM_ABS]
-                                                : cpu_add_partials_f64(sum.term);
+    if (mse || (!train && !bce)) made.of[LK_SUM_SQUARED] = cpu_add_partials_f64(sum.squared);
+    if (l1 || (!train && !bce)) made.of[LK_SUM_ABS] = cpu_add_partials_f64(sum.abs);
+    if (bce && !train) made.of[LK_SUM_CORRECT] = cpu_add_partials_f64(sum.correct);
+    if (!mse && !l1) made.of[LK_SUM_LOSS] = cpu_add_partials_f64(sum.term);
+    else made.of[LK_SUM_LOSS] = made.of[mse ? LK_SUM_SQUARED : LK_SUM_ABS];
     made.of[LK_SUM_COUNT] = made.of[LK_SUM_TERMS] = (double)(end - begin);
     return made;
 }
 
-CPU_INLINE void sum_blocks(const cpu_loss_job *j, size_t begin, size_t end, lk_loss_kind kind, bool train, lk_dtype dtype)
+CPU_INLINE void sum_blocks(const cpu_loss_job *j, size_t begin, size_t end, lk_loss_kind kind, bool train,
+                           lk_dtype dtype)
 {
     const size_t n_elem = j->s->n_rows * j->s->n_outputs;
 

@@ -1,6 +1,7 @@
 /*
- * Cross-entropy over rows of logits with its gradient in the same pass; label smoothing, weights of classes, labels that
- * are ignored.  The formulas are in engine/base/formulas.h.  A row is taken by a team: a warp, or a block where it is long.
+ * Cross-entropy over rows of logits with its gradient in the same pass; label smoothing, weights of classes, labels
+ * that are ignored.  The formulas are in engine/base/formulas.h.  A row is taken by a team: a warp, or a block where it
+ * is long.
  */
 #include "engine/cuda/loss.h"
 

@@ -2,8 +2,8 @@
  * What the two kinds of losses share: their state, and how the sums of blocks become the slot or the sums.  Private to
  * engine/cuda/.
  *
- * Terms are summed in double and in an order that the shape fixes: each block of a loss's kernel leaves its sums, and one
- * block of another kernel adds them, thread by thread in steps of its width and then in a tree.
+ * Terms are summed in double and in an order that the shape fixes: each block of a loss's kernel leaves its sums, and
+ * one block of another kernel adds them, thread by thread in steps of its width and then in a tree.
  */
 #ifndef LK_CUDA_LOSS_H
 #define LK_CUDA_LOSS_H

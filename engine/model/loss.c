@@ -3,11 +3,12 @@
  *
  *     loss                     sum of the terms / their number, or the sum of their labels' weights, as PyTorch's mean
  *     accuracy, accuracy_top5  share of the labels (of events: of the values) that are hit
- *     perplexity               exp(- mean over the labels of log softmax): of the model, whatever smooths or weighs its loss
+ *     perplexity               exp(- mean over the labels of log softmax): of the model, whatever smooths or weighs
+ *                              its loss
  *     mse, rmse, mae           over all values
- *     r2                       mean over outputs of 1 - E / S; E: squared errors, S: squared deviations of the targets from
- *                              their mean.  A constant target gives 1 where every prediction is right, else 0: this is
- *                              sklearn.metrics.r2_score with its defaults (multioutput="uniform_average", force_finite)
+ *     r2                       mean over outputs of 1 - E / S; E: squared errors, S: squared deviations of the targets
+ *                              from their mean.  A constant target gives 1 where every prediction is right, else 0:
+ *                              sklearn.metrics.r2_score by default (multioutput="uniform_average", force_finite)
  */
 #include "engine/model/loss.h"
 
@@ -78,7 +79,8 @@ lk_status lk_loss_check(const lk_loss_spec *spec, size_t n_output)
     double sum;
 
     if (!(spec->label_smoothing >= 0.0f && spec->label_smoothing <= 1.0f))
-        return LK_FAIL(LK_ERR_USAGE, "loss.label_smoothing: it is %g and must be in [0, 1]", (double)spec->label_smoothing);
+        return LK_FAIL(LK_ERR_USAGE, "loss.label_smoothing: it is %g and must be in [0, 1]",
+                       (double)spec->label_smoothing);
     if (spec->kind == LK_LOSS_HUBER && !(spec->delta > 0.0f))
         return LK_FAIL(LK_ERR_USAGE, "loss.delta: it is %g and must be above 0", (double)spec->delta);
     if (spec->kind == LK_LOSS_SMOOTH_L1 && !(spec->beta >= 0.0f))
@@ -89,8 +91,8 @@ lk_status lk_loss_check(const lk_loss_spec *spec, size_t n_output)
     LK_TRY(check_weights("loss.weight", spec->weight, spec->n_weight, &sum));
     if (spec->n_weight && sum == 0.0) return LK_FAIL(LK_ERR_USAGE, "loss.weight: all are 0, so nothing counts");
     if (spec->n_pos_weight > 1 && spec->n_pos_weight != n_output)
-        return LK_FAIL(LK_ERR_USAGE, "loss.pos_weight: it has %u numbers, but there are %zu outputs: give one for each, or one "
-                       "for all", spec->n_pos_weight, n_output);
+        return LK_FAIL(LK_ERR_USAGE, "loss.pos_weight: it has %u numbers, but there are %zu outputs: give one for each, or "
+                       "one for all", spec->n_pos_weight, n_output);
     return check_weights("loss.pos_weight", spec->pos_weight, spec->n_pos_weight, &sum);
 }
 
@@ -116,8 +118,9 @@ static double value_ACCURACY_TOP5(const lk_sums *s)
     return s->n_output > TOP ? mean_of(s, LK_SUM_CORRECT_TOP5) : (double)NAN;
 }
 
-/* Of output o over n rows.  The sums are in double and their rounding is below that of the fp32 targets, but for a constant
- * target it must not pass for a spread: then no row differs from the one before, nor do lanes by more than rounding. */
+/* Of output o over n rows.  The sums are in double and their rounding is below that of the fp32 targets, but for a
+ * constant target it must not pass for a spread: then no row differs from the one before, nor lanes by more than
+ * rounding. */
 static double r2_of(const lk_sums *s, size_t o, double n)
 {
     const double *sum = s->of + LK_N_SUMS + o;

@@ -42,7 +42,7 @@ typedef struct lk_loss_spec {
     float label_smoothing; /* cross_entropy: in [0, 1] */
     int32_t ignore_index;  /* cross_entropy: a label that counts for nothing, PyTorch's default -100 */
     double *weight;        /* cross_entropy: (n_weight), of each class, >= 0; NULL: 1 */
-    double *pos_weight;    /* bce: (n_pos_weight), of each output where its event happens, >= 0; one: for all; NULL: 1 */
+    double *pos_weight;    /* bce: (n_pos_weight), of each output where its event happens, >= 0; one for all; NULL: 1 */
     unsigned n_weight, n_pos_weight;
     float delta;           /* huber: > 0 */
     float beta;            /* smooth_l1: >= 0 */
@@ -61,8 +61,8 @@ const lk_loss *lk_loss_get(lk_loss_kind kind);
 lk_status lk_loss_check(const lk_loss_spec *spec, size_t n_output);
 /* The field it reads beside an output of this shape: "label" (int32, without the axis of classes), or "target". */
 void   lk_loss_target(const lk_loss_spec *spec, const lk_field *output, lk_field *target);
-/* What n_elem elements of a target field add to the number that the loss's mean divides by: 1 each; a label the weight of
- * its class, an ignored one nothing.  In the order of the elements. */
+/* What n_elem elements of a target field add to the number that the loss's mean divides by: 1 each; a label the weight
+ * of its class, an ignored one nothing.  In the order of the elements. */
 double lk_loss_count_terms(const lk_loss_spec *spec, const void *target, size_t n_elem);
 
 /* ---------------------------------------------------------------------- sums */
@@ -74,8 +74,8 @@ typedef enum lk_sum {
     LK_SUM_TERMS,        /* number of terms: values of the output, or labels that are not ignored */
     LK_SUM_SQUARED,      /* values: of (output - target)^2 */
     LK_SUM_ABS,          /* values: of |output - target| */
-    LK_SUM_CORRECT,      /* classes: labels hit by the largest output; events: logits above 0 where the target is above 1/2,
-                          * or neither */
+    LK_SUM_CORRECT,      /* classes: labels hit by the largest output; events: logits above 0 where the target is above
+                          * 1/2, or neither */
     LK_SUM_CORRECT_TOP5, /* classes: labels among the five largest outputs, of equal ones the first */
     LK_SUM_LOG_LIKELIHOOD, /* classes: of log softmax at the label, without weights and smoothing */
     LK_N_SUMS,

@@ -8,8 +8,8 @@
  *       smooth_l1, huber, bce                       as in engine/base/formulas.h
  *     cross_entropy, over rows of logits            as there; rows with ignored labels count nothing
  *
- * Rows are all axes but the last.  The slot is the sum of terms times inv_count, and so is dx; inv_count is 1 / (terms of
- * the whole global batch, or the sum of its labels' weights), so slots and gradients of lanes add up to those of the
+ * Rows are all axes but the last.  The slot is the sum of terms times inv_count, and so is dx; inv_count is 1 / (terms
+ * of the whole global batch, or the sum of its labels' weights), so slots and gradients of lanes add up to those of the
  * batch's mean, whatever the sizes of the lanes.
  */
 #include "engine/ops/ops.h"

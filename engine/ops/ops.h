@@ -34,9 +34,9 @@ lk_status lk_op_add(lk_graph *graph, const char *path, int a, int b, int *y);
  * cache line of x (LK_PLACE_ALIGNMENT). */
 lk_status lk_op_view(lk_graph *graph, const char *path, int x, int ndim, const int64_t *shape, size_t offset, int *y);
 lk_status lk_op_cast(lk_graph *graph, const char *path, lk_dtype dtype, int x, int *y);
-/* x (N, ..., O) of any float type against the lane's target, shaped like x, or label, one a row.  TRAIN: writes the loss
- * slot (scaled by inv_count) and makes *dx, the gradient of x in x's type.  EVAL: writes lk_loss_n_sums() doubles and *dx
- * is LK_NO_TENSOR.  The weights of spec are borrowed for the graph's life.  slot, sums: tensors in LK_ARENA_GRADS and LK_ARENA_SUMS; the one not used by the mode is LK_NO_TENSOR. */
+/* x (N, ..., O) of any float type against the lane's target, shaped like x, or label, one a row.  TRAIN: writes the
+ * loss slot (scaled by inv_count) and makes *dx, the gradient of x in x's type.  EVAL: writes lk_loss_n_sums() doubles
+ * and *dx is LK_NO_TENSOR.  The weights of spec are borrowed for the graph's life.  slot, sums: tensors in LK_ARENA_GRADS and LK_ARENA_SUMS; the one not used by the mode is LK_NO_TENSOR. */
 lk_status lk_op_loss(lk_graph *graph, const char *path, const lk_loss_spec *spec, int x, int target, int slot, int sums,
                      int *dx);
 

@@ -27,7 +27,8 @@ static bool has_part(const lk_measured *what, int p)
 {
     const lk_metric_part *part = &lk_metric_parts[p];
 
-    return what->validation >= part->needs_validation && what->ema >= part->needs_ema && what->train >= part->needs_train;
+    return what->validation >= part->needs_validation && what->ema >= part->needs_ema &&
+           what->train >= part->needs_train;
 }
 
 /* The mean over the steps of an epoch is taken of the loss alone. */
@@ -61,7 +62,8 @@ lk_measured lk_recipe_measures(const lk_recipe *recipe, bool validation)
     lk_measured what = {.loss = recipe->model.loss.kind, .validation = validation, .ema = recipe->has_ema,
                         .train = recipe->metrics.train};
 
-    for (unsigned i = 0; i < recipe->metrics.measure.n; i++) what.asked |= lk_metric_bit(recipe->metrics.measure.word[i]);
+    for (unsigned i = 0; i < recipe->metrics.measure.n; i++)
+        what.asked |= lk_metric_bit(recipe->metrics.measure.word[i]);
     return what;
 }
 

@@ -34,7 +34,8 @@ enum { MOST_THREADS = 1024 };
 #define CHECKPOINT_KEYS(X)                                                                                           \
     X("every", WHOLE(checkpoint.every), AT_LEAST(0), DERIVED("1; evaluations by steps: train.evaluate_every"),       \
       HELP("units between checkpoints; 0: at the end alone"))                                                        \
-    X("unit", WORD(checkpoint.unit, unit_words), DERIVED("epoch; evaluations by steps: step"), HELP("what `every` counts"))        \
+    X("unit", WORD(checkpoint.unit, unit_words), DERIVED("epoch; evaluations by steps: step"),                       \
+      HELP("what `every` counts"))                                                                                   \
     X("keep", WHOLE(checkpoint.keep), AT_LEAST(1), DEFAULT("3"), HELP("the last so many"))                           \
     X("best", TRUTH(checkpoint.best), DEFAULT("true"), HELP("and the best of those written, by train.best_metric"))
 

@@ -73,8 +73,9 @@ static lk_status derive_checkpoint(lk_yaml *yaml)
 {
     const bool by_step = lk_yaml_is(yaml, "train.evaluate_unit", "step") && !lk_yaml_at(yaml, "checkpoint.every") &&
                          !lk_yaml_at(yaml, "checkpoint.unit");
+    const char *every = by_step ? lk_yaml_text_at(yaml, "train.evaluate_every") : "1";
 
-    LK_TRY(lk_yaml_default_to(yaml, "checkpoint", "every", by_step ? lk_yaml_text_at(yaml, "train.evaluate_every") : "1"));
+    LK_TRY(lk_yaml_default_to(yaml, "checkpoint", "every", every));
     return lk_yaml_default_to(yaml, "checkpoint", "unit", by_step ? "step" : "epoch");
 }
 
@@ -156,8 +157,8 @@ static lk_status check_events(lk_yaml *yaml)
     const lk_loss *loss = lk_loss_get(loss_of(yaml));
 
     if (loss->reads != LK_READS_EVENTS || !standardized) return LK_OK;
-    return lk_yaml_fail(yaml, lk_yaml_at(yaml, path), path, "loss %s needs targets from 0 to 1 as they are; set it to features",
-                        loss->word);
+    return lk_yaml_fail(yaml, lk_yaml_at(yaml, path), path,
+                        "loss %s needs targets from 0 to 1 as they are; set it to features", loss->word);
 }
 
 lk_status lk_recipe_check_measures(lk_yaml *yaml)

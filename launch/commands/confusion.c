@@ -1,6 +1,6 @@
 /*
- * The confusion matrix of a loader's samples: how often each class was taken for each.  A row of logits says the first of
- * its largest; labels that are ignored are left out.  Counts are whole numbers, so it does not matter in which order
+ * The confusion matrix of a loader's samples: how often each class was taken for each.  A row of logits says the first
+ * of its largest; labels that are ignored are left out.  Counts are whole numbers, so it does not matter in which order
  * workers add them.
  */
 #include "launch/launch.h"

@@ -1,6 +1,6 @@
 /*
- * lockstep eval: metrics of a checkpoint's weights, and of its EMA's, on the validation part or another file; on request
- * the confusion matrix of the one or the other.
+ * lockstep eval: metrics of a checkpoint's weights, and of its EMA's, on the validation part or another file; on
+ * request the confusion matrix of the one or the other.
  */
 #include "launch/launch.h"
 

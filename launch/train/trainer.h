@@ -80,7 +80,7 @@ void   watch_start(const trainer *t, bool resumed);
 void   watch_evaluation(const trainer *t);
 void   watch_end(const trainer *t, const char *summary);
 double samples_per_second(const trainer *t); /* in training steps */
-double epoch_loss(const trainer *t);         /* mean of the epoch (or since the last evaluation by steps) so far, NaN: no step yet */
+double epoch_loss(const trainer *t);         /* mean so far of the epoch, or since an evaluation by steps; NaN: no step yet */
 
 /* run_dir.c, on the leader alone.  Opens the run's folder for this process: an earlier run in it is set aside unless it is
  * kept, to be resumed or, without a checkpoint, begun again.  *lock, -1 before, is held until run_dir_close().

@@ -727,3 +727,25 @@ Test(recipe, a_section_of_an_override_is_told_when_a_later_check_fails)
     cr_expect_str_eq(lk_recipe_where(r, "model.layers"), "model={kind: mlp, layers: [3, 1]}");
     lk_recipe_free(&r);
 }
+
+static void expect_checkpoints(const char *train, const char *checkpoint, lk_unit unit, int64_t every)
+{
+    const char *const overrides[] = {train, checkpoint};
+    lk_recipe *r = NULL;
+
+    cr_assert_eq(lk_recipe_parse(base, "r.yaml", overrides, checkpoint ? 2 : 1, &r), LK_OK, "%s", lk_error_message());
+    cr_expect(r->checkpoint.unit == unit && r->checkpoint.every == every, "%s: every %ld of unit %d, want %ld of %d", train,
+              (long)r->checkpoint.every, (int)r->checkpoint.unit, (long)every, (int)unit);
+    lk_recipe_free(&r);
+}
+
+/* Only weights that are saved can be the best. */
+Test(recipe, evaluations_by_steps_bring_checkpoints_by_steps_unless_told_otherwise)
+{
+    static const char by_steps[] = "train={epochs: 3, evaluate_every: 500, evaluate_unit: step}";
+
+    expect_checkpoints(by_steps, NULL, LK_UNIT_STEP, 500);
+    expect_checkpoints(by_steps, "checkpoint={unit: epoch}", LK_UNIT_EPOCH, 1);
+    expect_checkpoints(by_steps, "checkpoint={every: 7}", LK_UNIT_EPOCH, 7);
+    expect_checkpoints("train={epochs: 3, evaluate_every: 2}", NULL, LK_UNIT_EPOCH, 1);
+}
