@@ -18,7 +18,7 @@ extern "C" {
 /* The kinds of data: word and reader (io/data/data.h).  One row makes a kind: io/README.md says how to add one. */
 #define LK_DATA_FILES_LIST(X)                                                                    \
     X(LK_DATA_CSV, "csv", lk_read_csv) X(LK_DATA_HDF5, "hdf5", lk_read_hdf5)                       \
-    X(LK_DATA_IDX, "idx", lk_read_idx)
+    X(LK_DATA_IDX, "idx", lk_read_idx) X(LK_DATA_CIFAR10, "cifar10", lk_read_cifar10)
 #define LK_DATA_GENERATORS_LIST(X)                                                               \
     X(LK_DATA_REGRESSION, "regression", lk_read_regression)                                      \
     X(LK_DATA_POLYNOMIAL, "polynomial", lk_read_polynomial)

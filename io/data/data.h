@@ -50,6 +50,8 @@ typedef struct lk_table {
 void lk_table_clear(lk_table *table);
 /* The tables of several files, each read with the same statistics, one behind the other; they are left empty. */
 lk_status lk_tables_join(lk_table *tables, int64_t n_tables, lk_table *out);
+/* n images of (C, P) become (P, C), in place. */
+lk_status lk_pixels_turn(uint8_t *pixels, int64_t n, size_t C, size_t P);
 /* The file of a sample. */
 const char *lk_table_path(const lk_table *table, int64_t sample);
 /* Marks round(fraction * n) samples, at least one and not all, by a permutation of the seed; *held_out is owned by the

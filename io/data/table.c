@@ -103,6 +103,21 @@ const char *lk_table_path(const lk_table *table, int64_t sample)
     return path;
 }
 
+lk_status lk_pixels_turn(uint8_t *pixels, int64_t n, size_t C, size_t P)
+{
+    uint8_t *one = malloc(C * P);
+
+    LK_TRY_ALLOC(one, C * P);
+    for (int64_t i = 0; i < n; i++) {
+        uint8_t *image = pixels + (size_t)i * C * P;
+        memcpy(one, image, C * P);
+        for (size_t c = 0; c < C; c++)
+            for (size_t p = 0; p < P; p++) image[p * C + c] = one[c * P + p];
+    }
+    free(one);
+    return LK_OK;
+}
+
 /* ----------------------------------------------------------------------- join */
 
 /* Numbers of words in `from`'s vocabulary become those in `to`'s, which learns what is new. */

@@ -83,7 +83,7 @@ static lk_status derive_data(lk_yaml *yaml)
     LK_TRY(lk_yaml_default_to(yaml, "data", "seed", lk_yaml_text_at(yaml, "run.seed")));
     if (lk_yaml_is(yaml, "data.kind", "hdf5")) LK_TRY(lk_yaml_default_to(yaml, "data", "target", "y"));
     LK_TRY(lk_recipe_check_transforms(yaml));
-    if (lk_yaml_is(yaml, "data.kind", "idx")) {
+    if (lk_yaml_is(yaml, "data.kind", "idx") || lk_yaml_is(yaml, "data.kind", "cifar10")) {
         LK_TRY(lk_yaml_default_to(yaml, "data", "pixel_mean", "0"));
         LK_TRY(lk_yaml_default_to(yaml, "data", "pixel_std", "1"));
     }

@@ -71,22 +71,6 @@ static lk_status set_image(const char *path, const int64_t image[3], lk_data_sta
                    (long long)stats->image[1], (long long)stats->image[2]);
 }
 
-/* n images of (C, P) become (P, C), in place by way of one image. */
-static lk_status turn_channels(uint8_t *pixels, int64_t n, size_t C, size_t P)
-{
-    uint8_t *one = malloc(C * P);
-
-    LK_TRY_ALLOC(one, C * P);
-    for (int64_t i = 0; i < n; i++) {
-        uint8_t *image = pixels + (size_t)i * C * P;
-        memcpy(one, image, C * P);
-        for (size_t c = 0; c < C; c++)
-            for (size_t p = 0; p < P; p++) image[p * C + c] = one[c * P + p];
-    }
-    free(one);
-    return LK_OK;
-}
-
 static lk_status read_images(const char *path, lk_data_stats *stats, lk_table *t)
 {
     uint32_t size[MAX_SIZES] = {0};
@@ -107,7 +91,7 @@ static lk_status read_images(const char *path, lk_data_stats *stats, lk_table *t
     t->n = size[0];
     t->n_columns = (size_t)image[0];
     t->rows_per_sample = image[1] * image[2];
-    return channels_last ? LK_OK : turn_channels(t->pixels, t->n, t->n_columns, (size_t)t->rows_per_sample);
+    return channels_last ? LK_OK : lk_pixels_turn(t->pixels, t->n, t->n_columns, (size_t)t->rows_per_sample);
 }
 
 /* bytes is the labels file, still the caller's. */

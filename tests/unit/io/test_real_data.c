@@ -121,3 +121,19 @@ Test(real_data, make_regression_has_standardised_columns)
     lk_dataset_free(&validation);
     free(train_path);
 }
+
+Test(real_data, cifar_10_has_as_many_images_of_every_class)
+{
+    lk_data_spec spec = plain_spec(LK_DATA_CIFAR10);
+    lk_dataset *d, *none;
+    char path[TEST_PATH_BYTES];
+    int of_class[10] = {0};
+    snprintf(path, sizeof path, "%s", real_data("cifar-10/test_batch.bin.xz"));
+    spec.train = path;
+    cr_assert_eq(lk_dataset_open(&spec, LK_LOSS_CROSS_ENTROPY, NULL, &d, &none), LK_OK, "%s", lk_error_message());
+
+    cr_assert_eq(lk_dataset_n(d), 10000);
+    for (int i = 0; i < 10000; i++) of_class[d->label[i]]++;
+    for (int c = 0; c < 10; c++) cr_expect_eq(of_class[c], 1000, "class %d has %d samples", c, of_class[c]);
+    lk_dataset_free(&d);
+}

@@ -683,7 +683,7 @@ Test(recipe, transforms_that_are_unknown_or_misplaced_are_told_with_their_line)
     for (size_t i = 0; i < N_OF(cases); i++) expect_failure(with(images, cases[i].more), NULL, cases[i].message);
     expect_failure(images, "data={kind: csv, train: a.csv, target: y, transforms: [{kind: hflip}]}",
                    "data={kind: csv, train: a.csv, target: y, transforms: [{kind: hflip}]}: data.transforms: kind csv does "
-                   "not take it: it is for hdf5, idx");
+                   "not take it: it is for hdf5, idx, cifar10");
 }
 
 /* --------------------------------------------------------- absent sections, homes */
