@@ -4,8 +4,9 @@
  *     step-00001200            published            step-00001200.partial    being written
  *     latest -> step-00001200  and best             step-00001200.deleting   being removed
  *
- * The links are for people.  Nothing here believes them: which checkpoint is the newest is told by the names, which the
- * best by what the newest says of itself.  So a file system without links, or a copy that turned them into folders, will do.
+ * The links are for people.  Nothing here believes them: which checkpoint is the newest is told by the names, which
+ * the best by what the newest says of itself.  So a file system without links, or a copy that turned them into
+ * folders, will do.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -116,8 +117,8 @@ lk_status lk_link_set(const char *dir, const char *link, int64_t step)
     LK_TRY(lk_ckpt_path(path, dir, link));
     LK_TRY(lk_ckpt_path(temporary, dir, temporary_name));
     if (lstat(path, &info) == 0 && !S_ISLNK(info.st_mode))
-        return LK_FAIL(LK_ERR_SYSTEM, "%s is no link, as after a copy that follows links, and stays what it is: remove it",
-                       path);
+        return LK_FAIL(LK_ERR_SYSTEM, "%s is no link, as after a copy that follows links, and stays what it is: remove "
+                       "it", path);
     unlink(temporary); /* what a crash may have left */
     if (symlink(name, temporary) != 0 || lk_rename(temporary, path) != 0)
         return LK_FAIL(LK_ERR_SYSTEM, "cannot link %s to %s: %s", path, name, strerror(errno));

@@ -45,7 +45,8 @@ static int64_t best_of(const char *dir, const lk_ckpt_entry *entries, size_t n)
     for (size_t i = n; i-- > 0;) {
         lk_metadata *metadata = NULL;
 
-        if (lk_ckpt_path(path, dir, entries[i].name) != LK_OK || read_leader_metadata(path, &metadata) != LK_OK) continue;
+        if (lk_ckpt_path(path, dir, entries[i].name) != LK_OK) continue;
+        if (read_leader_metadata(path, &metadata) != LK_OK) continue;
         const bool known = lk_metadata_has(metadata, LK_NOTE_BEST_STEP) &&
                            lk_metadata_get_int(metadata, LK_NOTE_BEST_STEP, &best) == LK_OK;
         lk_metadata_free(&metadata);

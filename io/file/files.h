@@ -6,14 +6,15 @@
 
 #include "io/io.h"
 
-/* As the calls of the system, errno included, made again when a signal interrupts them: network file systems let signals
- * through that SA_RESTART does not hide.  New files and folders get all rights the umask leaves. */
+/* As the calls of the system, errno included, made again when a signal interrupts them: network file systems let
+ * signals through that SA_RESTART does not hide.  New files and folders get all rights the umask leaves. */
 int lk_open(const char *path, int flags);
 int lk_close(int fd);
 int lk_fsync(int fd);
 int lk_mkdir(const char *path);
 int lk_rename(const char *from, const char *to);
-/* Writes all, as write(2) does not promise to: returns bytes written, fewer than nbytes with errno set when that failed. */
+/* Writes all, as write(2) does not promise to: returns bytes written, fewer than nbytes with errno set when that
+ * failed. */
 size_t lk_write_all(int fd, const void *bytes, size_t nbytes);
 /* A stream that appends to a file, made if it is absent and else emptied unless `keep`; its name is on the disk. */
 lk_status lk_open_append(const char *path, bool keep, FILE **out);

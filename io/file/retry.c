@@ -1,8 +1,8 @@
 /*
  * The system's calls on files, made again when a signal interrupts them.
  *
- * Handlers are installed with SA_RESTART, but network and user-space file systems return EINTR all the same: a run that is
- * asked to stop must not fail in the very checkpoint that it then writes.
+ * Handlers are installed with SA_RESTART, but network and user-space file systems return EINTR all the same: a run
+ * that is asked to stop must not fail in the very checkpoint that it then writes.
  */
 #include <errno.h>
 #include <fcntl.h>

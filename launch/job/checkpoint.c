@@ -1,6 +1,6 @@
 /*
- * Which checkpoint is meant, opened by one process or by all.  A run, or its folder of checkpoints, means the newest good
- * one by name: whatever `latest` links to, and with a word on each that is passed over.
+ * Which checkpoint is meant, opened by one process or by all.  A run, or its folder of checkpoints, means the
+ * newest good one by name: whatever `latest` links to, and with a word on each that is passed over.
  */
 #include "launch/launch.h"
 

@@ -1,6 +1,7 @@
 /*
- * Engine memory as the host sees it.  On the CPU that is the memory itself: nothing is copied, and a worker holds its
- * parameters once.  Of a device's memory a copy is made in a buffer that the first call makes and the next ones use again.
+ * Engine memory as the host sees it.  On the CPU that is the memory itself: nothing is copied, and a worker holds
+ * its parameters once.  Of a device's memory a copy is made in a buffer that the first call makes and the next ones
+ * use again.
  */
 #include "launch/launch.h"
 

@@ -10,8 +10,8 @@
 
 #include "launch/launch.h"
 
-/* X(field, type, need, path).  NEEDED: every checkpoint of format 1 has it.  OPTIONAL: absent where it would say nothing,
- * and in checkpoints older than the field. */
+/* X(field, type, need, path).  NEEDED: every checkpoint of format 1 has it.  OPTIONAL: absent where it would say
+ * nothing, and in checkpoints older than the field. */
 #define STATE_LIST(X)                                                                                          \
     X(recipe, TEXT, NEEDED, "run/recipe")               /* as lk_recipe.text */                                 \
     X(version, TEXT, NEEDED, "run/version")             /* of the program that wrote it */                      \
@@ -59,8 +59,8 @@ typedef struct run_state {
 
 /* Fields that are absent are left out. */
 lk_status state_put(const run_state *state, lk_metadata *metadata);
-/* Texts are borrowed from the metadata.  Errors: LK_ERR_CHECKPOINT (one that is needed is absent or of another type); the
- * others are there all the same, as absent where they are. */
+/* Texts are borrowed from the metadata.  Errors: LK_ERR_CHECKPOINT (one that is needed is absent or of another
+ * type); the others are there all the same, as absent where they are. */
 lk_status state_get(const lk_metadata *metadata, run_state *out);
 
 /* Last and best value of each metric; one that the checkpoint does not know becomes NaN. */

@@ -27,8 +27,8 @@ static lk_status open_csv(trainer *t, int64_t resume_step)
     snprintf(path, sizeof path, "%s/metrics.csv", t->j->recipe->run.dir);
     LK_TRY(lk_metrics_open(path, columns, n, resume_step, &t->csv));
     if (lk_metrics_n_lines(t->csv) < t->saved_evaluations)
-        fprintf(stderr, "lockstep: warning: %s has %" PRId64 " evaluations of the %" PRId64 " made before this checkpoint: the "
-                "others are lost\n", path, lk_metrics_n_lines(t->csv), t->saved_evaluations);
+        fprintf(stderr, "lockstep: warning: %s has %" PRId64 " evaluations of the %" PRId64 " made before this "
+                "checkpoint: the others are lost\n", path, lk_metrics_n_lines(t->csv), t->saved_evaluations);
     return LK_OK;
 }
 
@@ -88,7 +88,8 @@ lk_status leader_open(trainer *t, int64_t resume_step)
     if (j->data_changed)
         LK_TRY(lk_journal_write(t->journal, j->step, "data", "changed since this checkpoint was saved: %s",
                                 j->data_changed));
-    if (t->recipe_changed) LK_TRY(lk_journal_write(t->journal, j->step, "recipe", "changed since this checkpoint was saved"));
+    if (t->recipe_changed)
+        LK_TRY(lk_journal_write(t->journal, j->step, "recipe", "changed since this checkpoint was saved"));
     if (j->recipe->dist.reduction != LK_REDUCE_TREE) {
         fprintf(stderr, "lockstep: dist.reduction is not tree: the bits depend on the number of workers\n");
         LK_TRY(lk_journal_write(t->journal, j->step, "reduction", "not tree: bits depend on the number of workers"));
@@ -200,8 +201,8 @@ static lk_status judge_plateau(trainer *t, int g)
     lk_schedule_observe(group->lr, step, epoch, metric_value(t, name), &reduced);
     if (!reduced) return LK_OK;
     lk_schedule_get(group->lr, &state);
-    snprintf(text, sizeof text, "%s is %.6g, best %.6g: the learning rate%s%s falls to %.6g", name, metric_value(t, name),
-             state.best, g ? " of " : "", g ? group->recipe->group : "", state.lr);
+    snprintf(text, sizeof text, "%s is %.6g, best %.6g: the learning rate%s%s falls to %.6g", name,
+             metric_value(t, name), state.best, g ? " of " : "", g ? group->recipe->group : "", state.lr);
     lk_progress_say(t->progress, "plateau: %s", text);
     return lk_journal_write(t->journal, t->j->step, "plateau", "%s", text);
 }

@@ -1,4 +1,5 @@
-/* From a checkpoint back to the run that saved it: stage, position, arrays, and what the leader's decisions remember. */
+/* From a checkpoint back to the run that saved it: stage, position, arrays, and what the leader's decisions
+ * remember. */
 #include "launch/train/trainer.h"
 
 #include <math.h>
@@ -37,9 +38,9 @@ lk_status restore_stage(job *j)
 
     if (index < 0 || index >= whole->n_stages ||
         strcmp(name, whole->stages[index]->stage ? whole->stages[index]->stage : "") != 0)
-        return LK_FAIL(LK_ERR_USAGE, "%s: the checkpoint was saved in stage %lld%s%s, which the recipe no longer has there; "
-                       "restore it, or start a new run without --resume", whole->path, (long long)index, *name ? ", " : "",
-                       name);
+        return LK_FAIL(LK_ERR_USAGE, "%s: the checkpoint was saved in stage %lld%s%s, which the recipe no longer has "
+                       "there; restore it, or start a new run without --resume", whole->path, (long long)index,
+                       *name ? ", " : "", name);
     j->stage = (unsigned)index;
     j->recipe = whole->stages[index];
     return LK_OK;
@@ -86,8 +87,8 @@ static lk_status load(trainer *t, list_fn *list)
 
 /* ------------------------------------------------------------------ leader */
 
-/* The best weights so far stay whatever the links say, which are set anew.  Weights that are gone cannot be the best ones
- * kept; those of another metric are kept until there are new ones. */
+/* The best weights so far stay whatever the links say, which are set anew.  Weights that are gone cannot be the
+ * best ones kept; those of another metric are kept until there are new ones. */
 static lk_status restore_best(trainer *t, const run_state *saved)
 {
     t->best_step = saved->best_step != STATE_NONE ? saved->best_step : -1;
@@ -96,8 +97,8 @@ static lk_status restore_best(trainer *t, const run_state *saved)
     t->best_epoch = saved->best_epoch != STATE_NONE ? saved->best_epoch : -1;
     if (t->best_step >= 0) t->best = saved->best_value;
     else if (!isnan(saved->best_value))
-        fprintf(stderr, "lockstep: warning: the checkpoint with the best weights so far is gone: the next one that is saved "
-                "is the best\n");
+        fprintf(stderr, "lockstep: warning: the checkpoint with the best weights so far is gone: the next one that is "
+                "saved is the best\n");
     return LK_OK;
 }
 

@@ -40,8 +40,8 @@ static lk_status say_busy(const char *dir, int fd)
 
     owner[n > 0 ? n : 0] = '\0';
     owner[strcspn(owner, "\n")] = '\0';
-    return LK_FAIL(LK_ERR_BUSY, "run.dir: %s is being trained in by another process (%s): end it, or name another folder",
-                   dir, owner);
+    return LK_FAIL(LK_ERR_BUSY, "run.dir: %s is being trained in by another process (%s): end it, or name another "
+                   "folder", dir, owner);
 }
 
 static void sign(int fd)

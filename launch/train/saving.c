@@ -1,9 +1,9 @@
 /*
- * The protocol of saves.  Every worker writes its rows of what all hold alike (weights, optimizer states); the leader adds
- * the EMA and everything that warms up: schedule, early stop, position in the data, metrics.
+ * The protocol of saves.  Every worker writes its rows of what all hold alike (weights, optimizer states); the
+ * leader adds the EMA and everything that warms up: schedule, early stop, position in the data, metrics.
  *
- * A save overlaps the steps after it.  When every worker's vote says that its part is on disk, the leader's next order
- * publishes it; a save that is still in flight when the next is due is waited for.
+ * A save overlaps the steps after it.  When every worker's vote says that its part is on disk, the leader's next
+ * order publishes it; a save that is still in flight when the next is due is waited for.
  */
 #include "launch/train/trainer.h"
 
@@ -24,8 +24,7 @@ static run_state state_of(const trainer *t)
         .recipe = r->text,
         .version = LK_VERSION,
         .seed = (int64_t)r->run.seed,
-        .lanes = j->lanes,
-        .batch = r->train.batch,
+        .lanes = j->lanes, .batch = r->train.batch,
         .step = j->step,
         .stopped = t->stopped ? t->stopped : "",
         .data_stats = lk_dataset_stats(j->train),
@@ -36,13 +35,9 @@ static run_state state_of(const trainer *t)
         .plugin_hash = *j->plugin_hash ? j->plugin_hash : NULL,
         .stage = j->stage,
         .stage_name = r->stage ? r->stage : "",
-        .stage_step = t->stage_step,
-        .stage_epoch = t->stage_epoch,
-        .stage_over = t->stage_over,
-        .epoch = t->epoch,
-        .index = t->index,
-        .loss_sum = t->loss_sum,
-        .loss_terms = t->loss_terms,
+        .stage_step = t->stage_step, .stage_epoch = t->stage_epoch, .stage_over = t->stage_over,
+        .epoch = t->epoch, .index = t->index,
+        .loss_sum = t->loss_sum, .loss_terms = t->loss_terms,
         .ema_step = j->ema ? lk_ema_step(j->ema) : STATE_NONE,
         .ema_started = j->ema ? lk_ema_started(j->ema) : STATE_NONE,
         .early_stop_metric = early_stop_metric(r),

@@ -1,8 +1,8 @@
 /*
- * Requests to stop.  Schedulers send one of these some time before they kill, and requeue a job that leaves with 75:
- * SIGTERM and SIGUSR1 (Slurm), SIGUSR2 (LSF, SGE, submitit), SIGXCPU (a limit of processor time), SIGHUP (a terminal that
- * is closed).  The handler only notes the request; the step in progress is finished, a checkpoint written.  A second
- * Ctrl-C ends the process at once, for people in a hurry.
+ * Requests to stop.  Schedulers send one of these some time before they kill, and requeue a job that leaves with
+ * 75: SIGTERM and SIGUSR1 (Slurm), SIGUSR2 (LSF, SGE, submitit), SIGXCPU (a limit of processor time), SIGHUP (a
+ * terminal that is closed).  The handler only notes the request; the step in progress is finished, a checkpoint
+ * written.  A second Ctrl-C ends the process at once, for people in a hurry.
  */
 #include "launch/launch.h"
 

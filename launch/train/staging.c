@@ -46,7 +46,8 @@ static lk_status append(tensor_lists *lists, const lk_ckpt_tensor *tensors, size
     return LK_OK;
 }
 
-/* Adds the tensors of array number `number`: of the parameter arena's shape, or, with a set, of one of its packed arrays. */
+/* Adds the tensors of array number `number`: of the parameter arena's shape, or, with a set, of one of its packed
+ * arrays. */
 static lk_status add(staging *s, job *j, int number, const char *prefix, const lk_trainable *trainable, float *device,
                      bool read, tensor_lists *lists)
 {

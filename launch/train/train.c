@@ -111,8 +111,8 @@ static lk_status refuse_nonfinite(trainer *t, float loss)
         return LK_OK;
     }
     j->agreed = true;
-    return LK_FAIL(LK_ERR_NUMBERS, "step %lld: %s; lower optimizer.lr, set optimizer.clip_norm, or pass over such steps "
-                   "with train.on_nonfinite: skip", (long long)j->step, what);
+    return LK_FAIL(LK_ERR_NUMBERS, "step %lld: %s; lower optimizer.lr, set optimizer.clip_norm, or pass over such "
+                   "steps with train.on_nonfinite: skip", (long long)j->step, what);
 }
 
 /* Some worker could not write its part; all end with its message. */
@@ -235,7 +235,9 @@ static bool window_ends(const trainer *t, const lk_batch *batch)
 /* To pass over a step now and then is one thing, to end with weights that nothing has changed another. */
 static lk_status refuse_empty_window(trainer *t, const lk_batch *batch)
 {
-    const bool ends = window_ends(t, batch) || (t->order.flags & (LK_ORDER_STOP | LK_ORDER_STAGE) && !(t->order.flags & LK_ORDER_REQUEUE));
+    const uint32_t flags = t->order.flags;
+    const bool over = (flags & (LK_ORDER_STOP | LK_ORDER_STAGE)) && !(flags & LK_ORDER_REQUEUE);
+    const bool ends = over || window_ends(t, batch);
 
     if (!ends || t->skipped == 0 || t->loss_terms > 0.0) return LK_OK;
     t->j->agreed = true; /* all have seen the same sums */
@@ -364,7 +366,8 @@ static lk_status train(trainer *t)
     return job_agree(j, j->leader ? leader_summary(t) : LK_OK);
 }
 
-/* While data are read and plans are made there is nothing to save: a request to stop ends the run between two of these. */
+/* While data are read and plans are made there is nothing to save: a request to stop ends the run between two of
+ * these. */
 static lk_status stop_if_asked(job *j)
 {
     const lk_status status = job_agree(j, signals_stop_requested() ? LK_STOPPED : LK_OK);
@@ -389,7 +392,8 @@ static lk_status open_everything(trainer *t, const options *opt)
         fprintf(stderr, "lockstep: no checkpoint in %s to resume: starting from the beginning\n", j->recipe->run.dir);
     LK_TRY(stop_if_asked(j));
     LK_TRY(job_open(j));
-    if (j->leader && j->recipe->train.epochs > 0) warn_of_schedules(j->whole, lk_dataset_n(j->train), say_warning, NULL);
+    if (j->leader && j->recipe->train.epochs > 0)
+        warn_of_schedules(j->whole, lk_dataset_n(j->train), say_warning, NULL);
     LK_TRY(stop_if_asked(j));
     if (j->checkpoint) LK_TRY(job_agree(j, restore_stage(j)));
     LK_TRY(job_init_from(j));
@@ -400,8 +404,8 @@ static lk_status open_everything(trainer *t, const options *opt)
 
 lk_status command_train(job *j, const options *opt)
 {
-    trainer t = {.j = j, .keep_folder = opt->resume, .best = NAN, .best_step = -1, .best_epoch = -1, .saved_evaluations = STATE_NONE,
-                 .run_dir_lock = -1};
+    trainer t = {.j = j, .keep_folder = opt->resume, .best = NAN, .best_step = -1, .best_epoch = -1,
+                 .saved_evaluations = STATE_NONE, .run_dir_lock = -1};
 
     lk_status status = open_everything(&t, opt);
     if (status == LK_OK) status = train(&t);

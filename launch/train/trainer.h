@@ -82,9 +82,9 @@ void   watch_end(const trainer *t, const char *summary);
 double samples_per_second(const trainer *t); /* in training steps */
 double epoch_loss(const trainer *t);         /* mean so far of the epoch, or since an evaluation by steps; NaN: no step yet */
 
-/* run_dir.c, on the leader alone.  Opens the run's folder for this process: an earlier run in it is set aside unless it is
- * kept, to be resumed or, without a checkpoint, begun again.  *lock, -1 before, is held until run_dir_close().
- * Errors: LK_ERR_BUSY (another process trains in it), LK_ERR_USAGE, LK_ERR_SYSTEM. */
+/* run_dir.c, on the leader alone.  Opens the run's folder for this process: an earlier run in it is set aside
+ * unless it is kept, to be resumed or, without a checkpoint, begun again.  *lock, -1 before, is held until
+ * run_dir_close(). Errors: LK_ERR_BUSY (another process trains in it), LK_ERR_USAGE, LK_ERR_SYSTEM. */
 lk_status run_dir_open(const char *dir, bool keep, int *lock);
 void      run_dir_close(int *lock);
 lk_status run_dir_write_recipe(const char *dir, const char *text);

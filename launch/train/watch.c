@@ -1,6 +1,6 @@
 /*
- * What a person sees of a run: a line at the start, one an evaluation, a table at the end.  The bar between them, or what
- * stands for it where there is no terminal, is io's.
+ * What a person sees of a run: a line at the start, one an evaluation, a table at the end.  The bar between them,
+ * or what stands for it where there is no terminal, is io's.
  *
  *     epoch  31  step 1550  lr 1.0e-03  train 0.0484  val 0.0097  ema 0.0103*  121k samples/s  0:13
  *
@@ -53,12 +53,13 @@ void watch_start(const trainer *t, bool resumed)
     const lk_recipe *r = j->recipe;
     const int workers = lk_world_size(j->world);
 
-    lk_progress_say(t->progress, "%s: %zu weights, %" PRId64 " samples, batches of %" PRId64 " in %d lane%s on %d worker%s, %s "
-                    "engine, %s, in %s", r->run.name, count_weights(j->model), lk_dataset_n(j->train), r->train.batch,
-                    j->lanes, j->lanes == 1 ? "" : "s", workers, workers == 1 ? "" : "s", lk_engine_name(j->engine),
-                    precision_word(r->engine.precision), r->run.dir);
+    lk_progress_say(t->progress, "%s: %zu weights, %" PRId64 " samples, batches of %" PRId64 " in %d lane%s on %d "
+                    "worker%s, %s engine, %s, in %s", r->run.name, count_weights(j->model), lk_dataset_n(j->train),
+                    r->train.batch, j->lanes, j->lanes == 1 ? "" : "s", workers, workers == 1 ? "" : "s",
+                    lk_engine_name(j->engine), precision_word(r->engine.precision), r->run.dir);
     if (resumed && !t->stopped)
-        lk_progress_say(t->progress, "%s: going on at step %" PRId64 ", epoch %" PRId64, r->run.name, j->step, t->epoch);
+        lk_progress_say(t->progress, "%s: going on at step %" PRId64 ", epoch %" PRId64, r->run.name, j->step,
+                        t->epoch);
 }
 
 /* --------------------------------------------------------------- evaluation */
@@ -78,8 +79,9 @@ static void add_metric(const trainer *t, int i, line *l)
     const lk_metric *metric = lk_metric_of(set->name[i]);
     const bool best = strcmp(set->name[i], t->j->recipe->train.best_metric) == 0 && set->last[i] == set->best[i];
 
-    add(l, "  %s%s%s %.4g%s", lk_metric_parts[lk_metric_part_of(set->name[i])].word, metric == lk_metric_get(LK_METRIC_LOSS) ? "" : " ",
-        metric == lk_metric_get(LK_METRIC_LOSS) ? "" : metric->name, set->last[i], best ? "*" : "");
+    add(l, "  %s", lk_metric_parts[lk_metric_part_of(set->name[i])].word);
+    if (metric != lk_metric_get(LK_METRIC_LOSS)) add(l, " %s", metric->name);
+    add(l, " %.4g%s", set->last[i], best ? "*" : "");
 }
 
 void watch_evaluation(const trainer *t)

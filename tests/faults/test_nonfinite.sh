@@ -18,6 +18,7 @@ run: {name: huge, dir: never}
 data: {kind: csv, train: huge.csv, target: y}
 model: {kind: mlp, layers: [1, 1]}
 loss: {kind: mse}
+optimizer: {kind: sgd, lr: 0.01}
 train: {epochs: 2, batch: 2, on_nonfinite: skip}
 checkpoint: {every: 1}
 EOF

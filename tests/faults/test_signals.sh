@@ -1,6 +1,7 @@
 #!/bin/sh
 # A signal that schedulers send finishes the step, writes a checkpoint and ends all with 75; the run then resumes to the same
-# bits.  One that comes before training began ends it with 75, too.  A worker that is stopped dead is named by the watchdog, which ends the job with 6.
+# bits.  One that comes before training began ends it with 75, too.  A worker that is stopped dead is named by the
+# watchdog, which ends the job with 6.
 set -u
 . "$(dirname "$0")/../support/lib.sh"
 
@@ -42,6 +43,7 @@ run: {name: slow, dir: slow}
 data: {kind: csv, train: slow.csv, target: y}
 model: {kind: mlp, layers: [1, 1]}
 loss: {kind: mse}
+optimizer: {kind: sgd, lr: 0.01}
 train: {epochs: 1, batch: 2}
 EOF
 alone train slow.yaml >out.txt 2>&1 &
