@@ -26,7 +26,7 @@ typedef struct lk_launch_args {
     const int64_t *sample;
     float inv_count;
     uint64_t seed;
-    bool prepare;     /* the parameters changed since this plan last ran: renew weights kept in other layouts */
+    uint64_t params_version; /* differs whenever the parameters do: what is kept of others in other layouts is stale */
     const lk_lane_args *args; /* on a device, instead of step and inv_count, which are 0 there; else NULL */
 } lk_launch_args;
 
@@ -40,7 +40,7 @@ typedef struct lk_kernel {
     lk_status (*run)(void *state, const lk_launch_args *run);
     void (*free)(void *state);
     void *state;
-    size_t nbytes;    /* memory the kernel keeps for itself: prepared weights, scratch */
+    size_t scratch_nbytes; /* that run() may use at LK_ARENA_SCRATCH; what is there before and after is nobody's */
 } lk_kernel;
 
 /* The optimizer's pass over one run of the arenas; every array begins at the run's first element. */
@@ -122,6 +122,10 @@ struct lk_backend {
     lk_status (*bind)(void *ctx, const lk_graph *graph, const lk_node *node, lk_kernel *out);
     /* Makes one kernel of nodes [first, first + *n) of a placed graph; *n is 0 where it would not.  NULL: never. */
     lk_status (*fuse)(void *ctx, const lk_graph *graph, int first, lk_kernel *out, int *n);
+    /* Kernels share packed copies of the parameters.  bind() only says which are wanted: reserve() takes the memory of all
+     * that have none, before any of the plans runs, and packed_nbytes() says how much it comes to. */
+    lk_status (*reserve)(void *ctx);
+    size_t (*packed_nbytes)(void *ctx);
     lk_status (*wait)(void *ctx); /* until everything queued is done; NULL: nothing is queued */
 
     /* Passes over arenas.  All sums are in a fixed order that does not depend on threads. */

@@ -1,9 +1,6 @@
 /*
- * The engine: one backend, the plans of one model on it, and the memory they share.
- *
- * Plans are found by (mode, lane size); a run has two or three of them, so the search is a glance.  Training plans
- * belong to the set in use and go when another comes.  Only one plan runs at a time, so all use one arena for
- * activations, as large as the largest needs.
+ * The engine: one backend, and runs of the plans of one model on it.  Plans are plans.c's, memory is memory.c's, and what
+ * only a device has is device.c's.
  */
 #include "engine/engine_impl.h"
 
@@ -79,7 +76,7 @@ lk_status lk_engine_new(const lk_engine_options *options, const lk_model *model,
     lk_engine *engine = calloc(1, sizeof *engine);
     LK_TRY_ALLOC(engine, sizeof *engine);
     *engine = (lk_engine){.backend = in.backend, .device = in.backend->device, .collectives = in.collectives,
-                          .model = model, .precision = options->precision, .seed = options->seed};
+                          .model = model, .precision = options->precision, .seed = options->seed, .dry = options->dry};
     lk_status status = lk_trainable_new(model, NULL, &engine->everything);
     if (status == LK_OK) status = in.backend->open(options, &engine->ctx);
     if (status != LK_OK) {
@@ -92,23 +89,18 @@ lk_status lk_engine_new(const lk_engine_options *options, const lk_model *model,
     return LK_OK;
 }
 
-/* What is queued may be work of a plan about to be freed.  Should it fail, a later call says so. */
-static void finish_plans(lk_engine *engine)
-{
-    if (engine->device) (void)engine->backend->wait(engine->ctx);
-}
-
 void lk_engine_free(lk_engine **engine)
 {
     if (!engine || !*engine) return;
     lk_engine *e = *engine;
 
-    finish_plans(e);
+    lk_engine_finish_plans(e);
     for (int i = e->n_plans - 1; i >= 0; i--) lk_plan_free(&e->plans[i]);
     free(e->plans);
     lk_free(&e->zeros);
     lk_engine_release(e, &e->sums);
     lk_engine_release(e, &e->output);
+    lk_engine_release(e, &e->scratch);
     lk_engine_release(e, &e->act);
     e->backend->close(e->ctx);
     lk_trainable_free(&e->everything);
@@ -141,23 +133,6 @@ const lk_backend *lk_engine_backend(const lk_engine *engine, void **ctx)
     return engine->backend;
 }
 
-/* ------------------------------------------------------------------- memory */
-
-lk_status lk_engine_alloc(lk_engine *engine, size_t nbytes, void **out)
-{
-    *out = NULL;
-    return engine->backend->alloc(engine->ctx, nbytes, out);
-}
-
-void lk_engine_release(lk_engine *engine, void *address_of_pointer)
-{
-    void **p = address_of_pointer;
-
-    if (!p) return;
-    if (*p) engine->backend->release(engine->ctx, *p);
-    *p = NULL;
-}
-
 const void *lk_engine_collectives(const lk_engine *engine) { return engine->collectives; }
 
 const void *lk_engine_find_collectives(lk_engine_kind kind)
@@ -165,110 +140,6 @@ const void *lk_engine_find_collectives(lk_engine_kind kind)
     lk_found_backend in;
 
     return find_backend(kind, &in) == LK_OK ? in.collectives : NULL;
-}
-
-lk_status lk_engine_read(lk_engine *engine, void *host, const void *device, size_t nbytes)
-{
-    return engine->backend->read(engine->ctx, host, device, nbytes);
-}
-
-lk_status lk_engine_write(lk_engine *engine, void *device, const void *host, size_t nbytes)
-{
-    return engine->backend->write(engine->ctx, device, host, nbytes);
-}
-
-/* Replaces shared memory that holds nothing between runs by a larger one, if need be. */
-static lk_status make_room(lk_engine *engine, void **memory, size_t *has, size_t nbytes)
-{
-    if (*has >= nbytes) return LK_OK;
-    lk_engine_release(engine, memory);
-    *has = 0;
-    LK_TRY(lk_engine_alloc(engine, nbytes, memory));
-    *has = nbytes;
-    return LK_OK;
-}
-
-/* -------------------------------------------------------------------- plans */
-
-static lk_plan *find_plan(const lk_engine *engine, lk_mode mode, int64_t n)
-{
-    for (int i = 0; i < engine->n_plans; i++)
-        if (engine->plans[i]->graph.n == n && engine->plans[i]->graph.mode == mode) return engine->plans[i];
-    return NULL;
-}
-
-void lk_engine_set_trainable(lk_engine *engine, const lk_trainable *trainable)
-{
-    int kept = 0;
-
-    assert(lk_trainable_model(trainable) == engine->model);
-    engine->trainable = trainable;
-    if (engine->trainable_id == lk_trainable_id(trainable)) return;
-    engine->trainable_id = lk_trainable_id(trainable);
-    finish_plans(engine);
-    for (int i = 0; i < engine->n_plans; i++) {
-        if (engine->plans[i]->graph.mode == LK_TRAIN) lk_plan_free(&engine->plans[i]);
-        else engine->plans[kept++] = engine->plans[i];
-    }
-    engine->n_plans = kept;
-}
-
-static lk_status make_zeros(lk_engine *engine, const lk_plan *plan)
-{
-    size_t n_elem = 0;
-
-    for (int i = 0; i < plan->n_unwritten; i++) {
-        const size_t n = plan->unwritten[i].end - plan->unwritten[i].begin;
-        if (n > n_elem) n_elem = n;
-    }
-    if (engine->n_zeros >= n_elem) return LK_OK;
-    float *zeros = lk_alloc(n_elem * sizeof *zeros);
-    LK_TRY_ALLOC(zeros, n_elem * sizeof *zeros);
-    lk_free(&engine->zeros);
-    engine->zeros = zeros;
-    engine->n_zeros = n_elem;
-    return LK_OK;
-}
-
-/* What the plan needs beside itself, and its place in the list. */
-static lk_status adopt_plan(lk_engine *engine, lk_plan *plan)
-{
-    const size_t output_bytes = (size_t)plan->graph.n * lk_model_n_output(engine->model) * sizeof(float);
-
-    if (!engine->device) LK_TRY(make_zeros(engine, plan));
-    LK_TRY(make_room(engine, &engine->act, &engine->act_bytes, plan->graph.act_bytes));
-    if (engine->device && !engine->sums)
-        LK_TRY(lk_engine_alloc(engine, lk_model_n_sums(engine->model) * sizeof(double), &engine->sums));
-    if (plan->graph.mode == LK_EVAL || (plan->graph.mode == LK_PREDICT && engine->device))
-        LK_TRY(make_room(engine, &engine->output, &engine->output_bytes, output_bytes));
-    lk_plan **moved = realloc(engine->plans, (size_t)(engine->n_plans + 1) * sizeof *moved);
-    LK_TRY_ALLOC(moved, (size_t)(engine->n_plans + 1) * sizeof *moved);
-    engine->plans = moved;
-    engine->plans[engine->n_plans++] = plan;
-    return LK_OK;
-}
-
-static lk_status get_plan(lk_engine *engine, lk_mode mode, int64_t n, lk_plan **out)
-{
-    *out = find_plan(engine, mode, n);
-    if (*out) return LK_OK;
-    if (n < 1) return LK_FAIL(LK_ERR_USAGE, "a lane of %lld samples cannot run; it needs at least 1", (long long)n);
-
-    LK_TRY(lk_plan_new(engine->backend, engine->ctx, engine->trainable, mode, engine->precision, n, out));
-    const lk_status status = adopt_plan(engine, *out);
-    if (status != LK_OK) lk_plan_free(out);
-    return status;
-}
-
-lk_status lk_engine_compile(lk_engine *engine, lk_mode mode, int64_t n)
-{
-    lk_plan *plan;
-    return get_plan(engine, mode, n, &plan);
-}
-
-lk_status lk_engine_check(const lk_engine *engine, const lk_trainable *trainable, lk_mode mode, int64_t n)
-{
-    return lk_plan_check(engine->backend, trainable, mode, engine->precision, n);
 }
 
 /* ---------------------------------------------------------------------- run */
@@ -295,14 +166,14 @@ static lk_status begin_gradients(lk_engine *engine, const lk_plan *plan, const l
     return lk_engine_write(engine, lane->grads + first, slots, n_slots * sizeof(float));
 }
 
-static lk_launch_args run_of(const lk_engine *engine, const lk_plan *plan, const lk_lane *lane)
+static lk_launch_args run_of(const lk_engine *engine, const lk_lane *lane)
 {
     lk_launch_args run = {
         .base = {[LK_ARENA_PARAMS] = (void *)lane->params, [LK_ARENA_GRADS] = lane->grads,
-                 [LK_ARENA_ACT] = engine->act, [LK_ARENA_SUMS] = lane->sums,
+                 [LK_ARENA_ACT] = engine->act, [LK_ARENA_SCRATCH] = engine->scratch, [LK_ARENA_SUMS] = lane->sums,
                  [LK_ARENA_OUTPUT] = lane->output ? (void *)lane->output : engine->output},
         .n = lane->n, .step = lane->step, .sample = lane->sample, .inv_count = lane->inv_count, .seed = engine->seed,
-        .prepare = plan->prepared_version != lane->params_version,
+        .params_version = lane->params_version,
     };
 
     memcpy(run.base + LK_ARENA_FIELD, lane->field, sizeof lane->field);
@@ -311,14 +182,12 @@ static lk_launch_args run_of(const lk_engine *engine, const lk_plan *plan, const
 
 static lk_status run_plan(lk_engine *engine, lk_plan *plan, const lk_lane *lane)
 {
-    lk_launch_args run = run_of(engine, plan, lane);
+    lk_launch_args run = run_of(engine, lane);
 
-    plan->prepared_version = 0; /* a run that fails may have prepared some weights only */
     if (engine->device) LK_TRY(engine->device->begin(engine->ctx, &plan->graph, &run));
     if (lane->mode == LK_TRAIN) LK_TRY(begin_gradients(engine, plan, lane));
     LK_TRY(lk_plan_run(plan, engine->backend, engine->ctx, &run, lane->mode == LK_TRAIN ? lane->ready : NULL,
                        lane->ready_arg));
-    plan->prepared_version = lane->params_version;
     return LK_OK;
 }
 
@@ -351,11 +220,11 @@ lk_status lk_engine_run(lk_engine *engine, const lk_lane *lane)
 {
     lk_plan *plan;
 
-    assert(lane->params_version != 0 && lane->params && has_fields(engine->model, lane));
+    assert(!engine->dry && lane->params_version != 0 && lane->params && has_fields(engine->model, lane));
     assert(lane->mode != LK_TRAIN || (lane->grads && lane->sample));
     assert(lane->mode != LK_EVAL || lane->sums);
     assert(lane->mode != LK_PREDICT || lane->output);
-    LK_TRY(get_plan(engine, lane->mode, lane->n, &plan));
+    LK_TRY(lk_engine_get_plan(engine, lane->mode, lane->n, &plan));
     return engine->device ? run_on_device(engine, plan, lane) : run_plan(engine, plan, lane);
 }
 
@@ -388,26 +257,5 @@ lk_status lk_engine_update_stats(lk_engine *engine, float *params, const float *
         else
             LK_TRY(engine->backend->running(engine->ctx, running, stat, run->n_elem, LK_BATCH_NORM_MOMENTUM, lanes));
     }
-    return LK_OK;
-}
-
-/* --------------------------------------------------------------- inspection */
-
-lk_status lk_engine_plan_stats(lk_engine *engine, lk_mode mode, int64_t n, lk_plan_stats *out)
-{
-    lk_plan *plan;
-
-    LK_TRY(get_plan(engine, mode, n, &plan));
-    lk_plan_get_stats(plan, engine->trainable, out);
-    return LK_OK;
-}
-
-lk_status lk_engine_plan_print(lk_engine *engine, lk_mode mode, int64_t n, void (*put)(void *arg, const char *line),
-                               void *arg)
-{
-    lk_plan *plan;
-
-    LK_TRY(get_plan(engine, mode, n, &plan));
-    lk_plan_print(plan, put, arg);
     return LK_OK;
 }

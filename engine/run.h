@@ -20,6 +20,7 @@ typedef struct lk_engine_options {
     int threads;            /* cpu: >= 1, per worker */
     int device;             /* cuda: >= 0; the device numbered device % (devices of this machine) */
     uint64_t seed;          /* of dropout */
+    bool dry;               /* plans are made to be looked at: engine memory is addresses alone, and nothing can run */
 } lk_engine_options;
 
 typedef struct lk_engine lk_engine;
@@ -155,10 +156,15 @@ typedef struct lk_plan_stats {
     size_t param_bytes, grad_bytes;   /* arenas of the model and of the set in use */
     size_t activation_bytes;          /* the arena after placement */
     size_t activation_bytes_unshared; /* had every activation its own place */
-    size_t prepared_bytes;            /* weights in the layouts the kernels prefer, and their scratch */
+    size_t scratch_bytes;             /* the most that one of the plan's kernels needs; the largest plan's serves all */
     double flops;                     /* multiply and add count as two */
     double bytes_moved;               /* read and written by the nodes, each tensor once per node */
 } lk_plan_stats;
+
+/* Bytes of engine memory that the plans compiled so far share: each as much as the one that needs most, packed weights
+ * the sum of what is wanted. */
+typedef struct lk_engine_memory { size_t activations, scratch, packed, output; } lk_engine_memory;
+void lk_engine_get_memory(const lk_engine *engine, lk_engine_memory *out);
 
 lk_status lk_engine_plan_stats(lk_engine *engine, lk_mode mode, int64_t n, lk_plan_stats *out);
 /* Writes one line a node: number, op, path, output shape, type, arena offset, FLOPs.  put(arg, text) gets each. */

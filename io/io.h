@@ -278,6 +278,7 @@ lk_status lk_loader_seek(lk_loader *loader, int64_t epoch, int64_t index);
 lk_status lk_loader_next(lk_loader *loader, lk_batch *out);
 /* Lane sizes that occur in an epoch, each once, 0 left out: what to compile.  Returns how many (at most 4). */
 int       lk_loader_lane_sizes(const lk_loader *loader, int64_t sizes[4]);
+size_t    lk_loader_nbytes(const lk_loader *loader); /* of the batches that are put together ahead */
 
 /* -------------------------------------------------------------- checkpoints */
 

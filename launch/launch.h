@@ -82,6 +82,7 @@ typedef struct job {
     lk_world *world;            /* borrowed */
     bool leader;
     bool agreed;                /* the last failure is known to all workers */
+    bool dry;                   /* plan: what a run is made of is made, and holds nothing */
     const lk_recipe *recipe;    /* of the current stage; one of whole->stages */
     unsigned stage;
     lk_recipe *whole;           /* all below owned */

@@ -49,11 +49,13 @@ const char *lk_error_trace(void);
         const lk_status lk_try_ = (expr);                                  \
         if (lk_try_ != LK_OK) return lk_trace(lk_try_, __FILE__, __LINE__); \
     } while (0)
-/* Storage that must exist: `pointer` NULL is LK_ERR_SYSTEM, naming the bytes asked for. */
-#define LK_TRY_ALLOC(pointer, nbytes)                                                               \
+/* Storage that must exist: `pointer` NULL is LK_ERR_SYSTEM, naming the bytes asked for and, where it is large enough to
+ * matter, in words what they are for: LK_TRY_ALLOC(params, nbytes, "parameters"). */
+#define LK_TRY_ALLOC(pointer, nbytes, ...)                                                          \
     do {                                                                                            \
         if (!(pointer))                                                                             \
-            return LK_FAIL(LK_ERR_SYSTEM, "out of memory: %zu bytes for %s", (size_t)(nbytes), #pointer); \
+            return LK_FAIL(LK_ERR_SYSTEM, "out of memory: %zu bytes%s" __VA_ARGS__, (size_t)(nbytes), \
+                           sizeof "" __VA_ARGS__ > 1 ? " for " : "");                               \
     } while (0)
 
 /* ------------------------------------------------------------------- helpers */

@@ -1,6 +1,7 @@
 /* The CPU backend's table.  Memory is the host's, so read and write are copies; kernels finish before they return. */
 #include "engine/cpu/cpu.h"
 #include "engine/cpu/dnnl.h"
+#include "engine/cpu/weights.h"
 
 #include <string.h>
 
@@ -9,6 +10,7 @@ static void cpu_close(void *ctx)
     cpu_ctx *cpu = ctx;
 
     if (!cpu) return;
+    cpu_weights_free(&cpu->weights);
     cpu_dnnl_close(&cpu->dnnl);
     lk_free(&cpu);
 }
@@ -25,7 +27,8 @@ static lk_status cpu_open(const lk_engine_options *options, void **ctx)
 
     LK_TRY_ALLOC(cpu, sizeof *cpu);
     cpu->threads = threads;
-    const lk_status status = cpu_dnnl_open(threads, &cpu->dnnl);
+    lk_status status = cpu_dnnl_open(threads, &cpu->dnnl);
+    if (status == LK_OK) status = cpu_weights_new(&cpu->weights);
     if (status != LK_OK) {
         cpu_close(cpu);
         LK_TRY(status);
@@ -55,6 +58,9 @@ static lk_status cpu_copy(void *ctx, void *to, const void *from, size_t nbytes)
     return LK_OK;
 }
 
+static lk_status cpu_reserve(void *ctx) { return cpu_weights_reserve(((cpu_ctx *)ctx)->weights); }
+static size_t cpu_packed_nbytes(void *ctx) { return cpu_weights_nbytes(((cpu_ctx *)ctx)->weights); }
+
 const lk_backend lk_cpu_backend = {
     .name = "cpu",
     .device = NULL,
@@ -70,6 +76,8 @@ const lk_backend lk_cpu_backend = {
     .has = cpu_has,
     .bind = cpu_bind,
     .fuse = NULL,
+    .reserve = cpu_reserve,
+    .packed_nbytes = cpu_packed_nbytes,
     .wait = NULL,
     .update = cpu_update,
     .grad_norm = cpu_grad_norm,

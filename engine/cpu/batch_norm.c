@@ -170,7 +170,7 @@ static void normalise(const cpu_norm_state *s, const lk_launch_args *run, const 
 
 static lk_status run_train(void *state, const lk_launch_args *run)
 {
-    const cpu_norm_state *s = state;
+    const cpu_norm_state *s = cpu_norm_begin(state, run);
     float *mean = cpu_at(run, s->mean), *rstd = cpu_at(run, s->rstd);
     job j = {.s = s, .x = cpu_at(run, s->x)};
 
@@ -184,7 +184,7 @@ static lk_status run_train(void *state, const lk_launch_args *run)
 /* mean and rstd hold the places of the running mean and variance. */
 static lk_status run_eval(void *state, const lk_launch_args *run)
 {
-    const cpu_norm_state *s = state;
+    const cpu_norm_state *s = cpu_norm_begin(state, run);
     const float *running_var = cpu_at(run, s->rstd);
     float *rstd = s->partial; /* unused otherwise: there are no sums */
 
@@ -289,7 +289,7 @@ static void dx_factors(const cpu_norm_state *s, const float *g, const float *rst
 
 static lk_status run_grad(void *state, const lk_launch_args *run)
 {
-    const cpu_norm_state *s = state;
+    const cpu_norm_state *s = cpu_norm_begin(state, run);
     const size_t C = s->n_channels, W = s->width;
     const float *rstd = cpu_at(run, s->rstd);
     float *wide_mean = s->factor, *a0 = wide_mean + W, *a1 = a0 + W, *a2 = a1 + W;
@@ -336,7 +336,7 @@ static void scale_part(void *arg, size_t begin, size_t end)
 /* rstd holds the place of the running variance. */
 static lk_status run_eval_grad(void *state, const lk_launch_args *run)
 {
-    const cpu_norm_state *s = state;
+    const cpu_norm_state *s = cpu_norm_begin(state, run);
     const float *g = cpu_at(run, s->g), *running_var = cpu_at(run, s->rstd);
     float *factor = s->partial; /* unused otherwise: there are no sums */
     job j = {.s = s, .dy = cpu_at(run, s->dy), .to = cpu_at(run, s->dx), .a0 = s->factor};

@@ -9,7 +9,7 @@ typedef struct job {
     const void *dy;
 } job;
 
-/* Row 0 of the block's sums is that of dy, row 1 stays zero. */
+/* Row 0 of the block's sums is that of dy, row 1 is nobody's. */
 CPU_INLINE void block_sums(const job *j, size_t block, lk_dtype dtype)
 {
     const size_t O = j->s->n_channels;
@@ -33,7 +33,7 @@ static void sums_part(void *arg, size_t begin, size_t end)
 
 static lk_status run_bias_grad(void *state, const lk_launch_args *run)
 {
-    const cpu_norm_state *s = state;
+    const cpu_norm_state *s = cpu_norm_begin(state, run);
     job j = {.s = s, .dy = cpu_at(run, s->dy)};
 
     cpu_split(s->threads, s->n_blocks, CPU_NORM_GRAIN, sums_part, &j);

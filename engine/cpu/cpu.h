@@ -11,12 +11,14 @@
 
 #include <assert.h>
 
-typedef struct cpu_dnnl cpu_dnnl; /* oneDNN's engine and stream, cpu/dnnl.h */
+typedef struct cpu_dnnl cpu_dnnl;       /* oneDNN's engine and stream, cpu/dnnl.h */
+typedef struct cpu_weights cpu_weights; /* packed copies of parameters, cpu/weights.h */
 
 /* The `ctx` of every entry of lk_cpu_backend. */
 typedef struct cpu_ctx {
-    int threads;    /* >= 1, fixed for the backend's life */
-    cpu_dnnl *dnnl; /* owned */
+    int threads;          /* >= 1, fixed for the backend's life */
+    cpu_dnnl *dnnl;       /* owned */
+    cpu_weights *weights; /* owned */
 } cpu_ctx;
 
 typedef lk_status cpu_binder(const cpu_ctx *ctx, const lk_graph *graph, const lk_node *node, lk_kernel *out);

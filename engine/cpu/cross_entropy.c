@@ -165,7 +165,7 @@ static void cross_entropy_part(void *arg, size_t begin, size_t end)
 
 static lk_status run_cross_entropy(void *state, const lk_launch_args *run)
 {
-    const cpu_loss *s = state;
+    const cpu_loss *s = cpu_loss_begin(state, run);
     cpu_loss_job j = cpu_loss_job_of(s, run);
     const size_t block_elems = BLOCK_ROWS * s->n_outputs;
 

@@ -5,8 +5,9 @@
  * PyTorch's fp32 layout a reorder goes between: before FORWARD and GRAD_X when the parameters have changed, after
  * GRAD_W always.  Activations stay (N, H, W, C), so nothing is reordered between layers.
  *
- * Memory is taken here, once: packed weights and scratchpads (scratchpad mode `user`; the library would otherwise
- * allocate in its own time).  A run sets those addresses that moved and executes.
+ * Packed weights are the store's (weights.h); scratchpads and the packed gradient of a weight lie in the plan's scratch
+ * (scratchpad mode `user`; the library would otherwise allocate in its own time).  A run sets those addresses that moved
+ * and executes.
  */
 #include "engine/cpu/dnnl_versions.h"
 
@@ -101,7 +102,6 @@ typedef struct ready_op {
     dnnl_exec_arg_t args[MAX_ARGS]; /* their memory objects are owned */
     void *at[MAX_ARGS];           /* borrowed: address each argument has now */
     int n_args;
-    void *scratch;                /* owned */
     size_t scratch_nbytes;
 } ready_op;
 
@@ -110,31 +110,28 @@ static void ready_op_free(ready_op *op)
     for (int i = 0; i < op->n_args; i++) dnnl_memory_destroy(op->args[i].memory);
     if (op->primitive) dnnl_primitive_destroy(op->primitive);
     if (op->desc) dnnl_primitive_desc_destroy(op->desc);
-    lk_free(&op->scratch);
 }
 
-static lk_status ready_op_arg(ready_op *op, const cpu_dnnl *dnnl, int arg, layout_view view, void *at)
+/* Each run says where it is. */
+static lk_status ready_op_arg(ready_op *op, const cpu_dnnl *dnnl, int arg, layout_view view)
 {
     assert(op->n_args < MAX_ARGS);
     dnnl_exec_arg_t *slot = &op->args[op->n_args];
 
-    LK_DNNL(dnnl_memory_create(&slot->memory, view, dnnl->engine, at));
+    LK_DNNL(dnnl_memory_create(&slot->memory, view, dnnl->engine, DNNL_MEMORY_NONE));
     slot->arg = arg;
-    op->at[op->n_args++] = at;
+    op->at[op->n_args++] = NULL;
     return LK_OK;
 }
 
-/* op->desc is there: makes the primitive and its scratchpad. */
+/* op->desc is there: makes the primitive, and its scratchpad an argument. */
 static lk_status ready_op_make(ready_op *op, const cpu_dnnl *dnnl)
 {
     const layout_view scratch = dnnl_primitive_desc_query_md(op->desc, dnnl_query_scratchpad_md, 0);
 
     LK_DNNL(dnnl_primitive_create(&op->primitive, op->desc));
     op->scratch_nbytes = dnnl_memory_desc_get_size(scratch);
-    if (op->scratch_nbytes == 0) return LK_OK;
-    op->scratch = lk_alloc(op->scratch_nbytes);
-    LK_TRY_ALLOC(op->scratch, op->scratch_nbytes);
-    LK_TRY(ready_op_arg(op, dnnl, DNNL_ARG_SCRATCHPAD, scratch, op->scratch));
+    if (op->scratch_nbytes > 0) LK_TRY(ready_op_arg(op, dnnl, DNNL_ARG_SCRATCHPAD, scratch));
     return LK_OK;
 }
 
@@ -173,8 +170,10 @@ struct cpu_dnnl_product {
     dnnl_primitive_desc_t forward; /* owned; the hint a backward pass needs */
     ready_op main;
     ready_op pack;                /* plain weights -> preferred, or for GRAD_W back; unused where they are the same */
-    void *packed;                 /* owned; weights in the preferred layout */
-    size_t packed_nbytes;
+    cpu_weights *weights;         /* borrowed */
+    cpu_ref w;
+    cpu_weight *packed;           /* FORWARD, GRAD_X: one use of it is ours; w in the preferred layout */
+    size_t packed_nbytes;         /* GRAD_W: dw in the preferred layout, at the beginning of scratch */
 };
 
 static lk_status describe(const cpu_dnnl_product *p, const cpu_dnnl_spec *spec, const_dnnl_primitive_desc_t forward,
@@ -243,20 +242,21 @@ static lk_status make_forward_hint(cpu_dnnl_product *p, const cpu_dnnl_spec *spe
     return status;
 }
 
-/* The reorder between plain and preferred weights, and the memory of the latter. */
+/* The reorder between plain and preferred weights, and a place for the latter. */
 static lk_status make_pack(cpu_dnnl_product *p, layout_view preferred)
 {
     const bool out = p->pass == CPU_GRAD_W;
     const layout_view from = out ? preferred : view(&p->plain), to = out ? view(&p->plain) : preferred;
     const dnnl_engine_t engine = p->dnnl->engine;
 
-    p->packed_nbytes = dnnl_memory_desc_get_size(preferred);
-    p->packed = lk_alloc(p->packed_nbytes);
-    LK_TRY_ALLOC(p->packed, p->packed_nbytes);
+    const size_t nbytes = dnnl_memory_desc_get_size(preferred);
+
+    if (out) p->packed_nbytes = nbytes;
+    else LK_TRY(cpu_weight_want(p->weights, p->w, nbytes, preferred, &p->packed));
     LK_DNNL(dnnl_reorder_primitive_desc_create(&p->pack.desc, from, engine, to, engine, p->dnnl->attr));
     LK_TRY(ready_op_make(&p->pack, p->dnnl));
-    LK_TRY(ready_op_arg(&p->pack, p->dnnl, DNNL_ARG_FROM, from, out ? p->packed : NULL));
-    LK_TRY(ready_op_arg(&p->pack, p->dnnl, DNNL_ARG_TO, to, out ? NULL : p->packed));
+    LK_TRY(ready_op_arg(&p->pack, p->dnnl, DNNL_ARG_FROM, from));
+    LK_TRY(ready_op_arg(&p->pack, p->dnnl, DNNL_ARG_TO, to));
     return LK_OK;
 }
 
@@ -272,11 +272,11 @@ static lk_status make_product(cpu_dnnl_product *p, const cpu_dnnl_spec *spec)
 
     const layout_view preferred = dnnl_primitive_desc_query_md(p->main.desc, w_query, 0);
     if (!dnnl_memory_desc_equal(preferred, view(&p->plain))) LK_TRY(make_pack(p, preferred));
-    LK_TRY(ready_op_arg(&p->main, p->dnnl, names.w, preferred, p->packed));
-    LK_TRY(ready_op_arg(&p->main, p->dnnl, names.x, view(&p->layouts.x), NULL));
-    LK_TRY(ready_op_arg(&p->main, p->dnnl, names.y, view(&p->layouts.y), NULL));
+    LK_TRY(ready_op_arg(&p->main, p->dnnl, names.w, preferred));
+    LK_TRY(ready_op_arg(&p->main, p->dnnl, names.x, view(&p->layouts.x)));
+    LK_TRY(ready_op_arg(&p->main, p->dnnl, names.y, view(&p->layouts.y)));
     if (spec->bias && p->pass != CPU_GRAD_X)
-        LK_TRY(ready_op_arg(&p->main, p->dnnl, names.b, view(&p->layouts.b), NULL));
+        LK_TRY(ready_op_arg(&p->main, p->dnnl, names.b, view(&p->layouts.b)));
     return LK_OK;
 }
 
@@ -288,6 +288,8 @@ lk_status cpu_dnnl_product_new(cpu_dnnl *dnnl, const cpu_dnnl_spec *spec, cpu_pa
     LK_TRY_ALLOC(p, sizeof *p);
     p->dnnl = dnnl;
     p->pass = pass;
+    p->weights = spec->weights;
+    p->w = spec->weight;
     use_threads(dnnl);
     const lk_status status = make_product(p, spec);
     if (status != LK_OK) {
@@ -308,34 +310,48 @@ void cpu_dnnl_product_free(cpu_dnnl_product **product)
     if (p->forward) dnnl_primitive_desc_destroy(p->forward);
     layout *const all[] = {&p->layouts.x, &p->layouts.w, &p->layouts.b, &p->layouts.y, &p->plain};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) layout_free(all[i]);
-    lk_free(&p->packed);
+    if (p->packed) cpu_weight_drop(p->weights, &p->packed);
     lk_free(product);
 }
 
-size_t cpu_dnnl_product_nbytes(const cpu_dnnl_product *product)
+/* Where the scratchpads are: behind the packed gradient, which both operations touch. */
+static size_t scratchpad_offset(const cpu_dnnl_product *p)
 {
-    return product->packed_nbytes + product->main.scratch_nbytes + product->pack.scratch_nbytes;
+    return (p->packed_nbytes + LK_PLACE_ALIGNMENT - 1) / LK_PLACE_ALIGNMENT * LK_PLACE_ALIGNMENT;
 }
 
-lk_status cpu_dnnl_product_run(cpu_dnnl_product *p, void *x, void *w, void *b, void *y, bool prepare)
+size_t cpu_dnnl_product_scratch(const cpu_dnnl_product *p)
+{
+    const size_t main = p->main.scratch_nbytes, pack = p->pack.scratch_nbytes;
+
+    return scratchpad_offset(p) + (main > pack ? main : pack);
+}
+
+/* Reorders weights between two layouts. */
+static lk_status run_pack(cpu_dnnl_product *p, void *from, void *to, void *scratchpad)
+{
+    LK_TRY(ready_op_point(&p->pack, DNNL_ARG_FROM, from));
+    LK_TRY(ready_op_point(&p->pack, DNNL_ARG_TO, to));
+    LK_TRY(ready_op_point(&p->pack, DNNL_ARG_SCRATCHPAD, scratchpad));
+    return ready_op_run(&p->pack, p->dnnl);
+}
+
+lk_status cpu_dnnl_product_run(cpu_dnnl_product *p, const cpu_dnnl_args *args)
 {
     const arg_names names = arg_of[p->pass];
-    const bool packs = p->pack.primitive != NULL;
+    char *scratchpad = (char *)args->scratch + scratchpad_offset(p);
+    void *w = p->packed ? p->packed->at : p->packed_nbytes > 0 ? args->scratch : args->w;
 
     use_threads(p->dnnl);
-    LK_TRY(ready_op_point(&p->main, names.x, x));
-    LK_TRY(ready_op_point(&p->main, names.y, y));
-    LK_TRY(ready_op_point(&p->main, names.b, b));
-    if (!packs) LK_TRY(ready_op_point(&p->main, names.w, w));
-
-    if (packs && p->pass != CPU_GRAD_W && prepare) {
-        LK_TRY(ready_op_point(&p->pack, DNNL_ARG_FROM, w));
-        LK_TRY(ready_op_run(&p->pack, p->dnnl));
+    if (p->packed && cpu_weight_is_stale(p->packed, p->w, args->params_version)) {
+        LK_TRY(run_pack(p, args->w, w, scratchpad));
+        p->packed->version = args->params_version;
     }
+    LK_TRY(ready_op_point(&p->main, names.x, args->x));
+    LK_TRY(ready_op_point(&p->main, names.y, args->y));
+    LK_TRY(ready_op_point(&p->main, names.b, args->b));
+    LK_TRY(ready_op_point(&p->main, names.w, w));
+    LK_TRY(ready_op_point(&p->main, DNNL_ARG_SCRATCHPAD, scratchpad));
     LK_TRY(ready_op_run(&p->main, p->dnnl));
-    if (packs && p->pass == CPU_GRAD_W) {
-        LK_TRY(ready_op_point(&p->pack, DNNL_ARG_TO, w));
-        LK_TRY(ready_op_run(&p->pack, p->dnnl));
-    }
-    return LK_OK;
+    return p->packed_nbytes > 0 ? run_pack(p, w, args->w, scratchpad) : LK_OK;
 }

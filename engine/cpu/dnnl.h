@@ -10,9 +10,8 @@
 #ifndef LK_CPU_DNNL_H
 #define LK_CPU_DNNL_H
 
-#include "engine/graph/graph.h"
+#include "engine/cpu/weights.h"
 
-typedef struct cpu_dnnl cpu_dnnl;
 typedef struct cpu_dnnl_product cpu_dnnl_product;
 
 typedef enum cpu_pass { CPU_FORWARD, CPU_GRAD_X, CPU_GRAD_W } cpu_pass;
@@ -24,6 +23,8 @@ typedef struct cpu_dnnl_spec {
     int64_t n, i, o;
     int64_t h, w, kh, kw, oh, ow;
     int64_t stride, padding;
+    cpu_ref weight;               /* where w is: FORWARD and GRAD_X may want it packed */
+    cpu_weights *weights;         /* borrowed; then it is here */
 } cpu_dnnl_spec;
 
 /* "oneDNN 2.6.3, avx512_core_bf16"; writes at most nbytes. */
@@ -32,17 +33,22 @@ void      cpu_dnnl_describe(char *text, size_t nbytes);
 lk_status cpu_dnnl_open(int threads, cpu_dnnl **out);
 void      cpu_dnnl_close(cpu_dnnl **dnnl);
 
-/* Chooses implementation and weight layout by shape, and takes all the memory the product will ever need.  dnnl is
- * borrowed and must outlive it.  Errors: LK_ERR_USAGE (bf16 on a processor without it), LK_ERR_SYSTEM. */
+/* Chooses implementation and weight layout by shape, and takes no memory for tensors.  dnnl is borrowed and must outlive
+ * it.  Errors: LK_ERR_USAGE (bf16 on a processor without it), LK_ERR_SYSTEM. */
 lk_status cpu_dnnl_product_new(cpu_dnnl *dnnl, const cpu_dnnl_spec *spec, cpu_pass pass, cpu_dnnl_product **out);
 void      cpu_dnnl_product_free(cpu_dnnl_product **product);
-/* Bytes it keeps for weights in the preferred layout and for scratch. */
-size_t    cpu_dnnl_product_nbytes(const cpu_dnnl_product *product);
+/* Bytes of scratch that a run needs. */
+size_t    cpu_dnnl_product_scratch(const cpu_dnnl_product *product);
 
-/* One pass.  x, w, b, y are the tensors or, in their places, the gradients that the pass reads or writes; the one a
- * pass has no part in (b in GRAD_X, y's own value in GRAD_W) may be NULL.
- *
- *   prepare  w changed since the last run (always true in the first); FORWARD and GRAD_X renew their copy of it */
-lk_status cpu_dnnl_product_run(cpu_dnnl_product *product, void *x, void *w, void *b, void *y, bool prepare);
+/* The tensors or, in their places, the gradients that the pass reads or writes; the one a pass has no part in (b in
+ * GRAD_X, y's own value in GRAD_W) may be NULL. */
+typedef struct cpu_dnnl_args {
+    void *x, *w, *b, *y;
+    void *scratch;                /* cpu_dnnl_product_scratch(), on a cache line */
+    uint64_t params_version;      /* of w: FORWARD and GRAD_X renew a packed copy that was made from another */
+} cpu_dnnl_args;
+
+/* One pass. */
+lk_status cpu_dnnl_product_run(cpu_dnnl_product *product, const cpu_dnnl_args *args);
 
 #endif

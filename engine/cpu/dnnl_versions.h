@@ -1,5 +1,5 @@
 /*
- * What differs between oneDNN 2 and 3, said once.  Private to dnnl.c.
+ * What differs between oneDNN 2 and 3, said once.  Private to dnnl.c and weights.c.
  *
  * oneDNN 2 describes an operation by a struct and then makes a primitive descriptor of it; its memory descriptors are
  * values.  oneDNN 3 makes the primitive descriptor at once and hides memory descriptors behind pointers.
@@ -34,6 +34,12 @@ static inline lk_status layout_new(layout *out, int ndims, const dnnl_dims_t dim
     return LK_OK;
 }
 
+static inline lk_status layout_copy(layout *out, layout_view from)
+{
+    LK_DNNL(dnnl_memory_desc_clone(out, from));
+    return LK_OK;
+}
+
 static inline void layout_free(layout *l)
 {
     if (*l) dnnl_memory_desc_destroy(*l);
@@ -51,6 +57,12 @@ static inline lk_status layout_new(layout *out, int ndims, const dnnl_dims_t dim
                             dnnl_format_tag_t tag)
 {
     LK_DNNL(dnnl_memory_desc_init_by_tag(out, ndims, dims, type, tag));
+    return LK_OK;
+}
+
+static inline lk_status layout_copy(layout *out, layout_view from)
+{
+    *out = *from;
     return LK_OK;
 }
 

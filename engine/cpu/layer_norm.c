@@ -76,7 +76,7 @@ static void forward_part(void *arg, size_t begin, size_t end)
 
 static lk_status run_forward(void *state, const lk_launch_args *run)
 {
-    const cpu_norm_state *s = state;
+    const cpu_norm_state *s = cpu_norm_begin(state, run);
     job j = {.s = s, .x = cpu_at(run, s->x), .to = cpu_at(run, s->y), .g = cpu_at(run, s->g), .b = cpu_at(run, s->b),
              .mean = cpu_at(run, s->mean), .rstd = cpu_at(run, s->rstd)};
 
@@ -142,7 +142,7 @@ static void backward_part(void *arg, size_t begin, size_t end)
 
 static lk_status run_backward(void *state, const lk_launch_args *run)
 {
-    const cpu_norm_state *s = state;
+    const cpu_norm_state *s = cpu_norm_begin(state, run);
     job j = {.s = s, .x = cpu_at(run, s->x), .dy = cpu_at(run, s->dy), .to = cpu_at(run, s->dx),
              .g = cpu_at(run, s->g), .mean = cpu_at(run, s->mean), .rstd = cpu_at(run, s->rstd)};
 

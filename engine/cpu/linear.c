@@ -7,6 +7,7 @@
  */
 #include "engine/cpu/product.h"
 #include "engine/cpu/small_gemm.h"
+#include "engine/cpu/weights.h"
 
 /*
  * Where oneDNN takes over, measured on one core of an AMD EPYC (Zen 5, AVX-512) with oneDNN 2.6.3, weights renewed in
@@ -33,7 +34,8 @@ typedef struct small_linear {
     size_t n, i, o;
     int threads;
     size_t grain;  /* rows of the result that one thread should at least make */
-    float *w_t;    /* owned; forward: (I, O); NULL in the other passes */
+    cpu_weights *weights; /* borrowed */
+    cpu_weight *w_t;      /* forward: (I, O), one use of it is ours; NULL in the other passes */
 } small_linear;
 
 /* What the threads share in one run. */
@@ -47,7 +49,7 @@ static void forward_rows(void *arg, size_t begin, size_t end)
     const small_run *r = arg;
     const small_linear *s = r->s;
 
-    small_gemm(r->y + begin * s->o, s->o, (small_matrix){r->x + begin * s->i, s->i, 1}, s->w_t, s->o, r->b,
+    small_gemm(r->y + begin * s->o, s->o, (small_matrix){r->x + begin * s->i, s->i, 1}, s->w_t->at, s->o, r->b,
                end - begin, s->o, s->i);
 }
 
@@ -84,7 +86,10 @@ static lk_status run_forward(void *state, const lk_launch_args *run)
     const small_linear *s = state;
     small_run r = start(s, run);
 
-    if (run->prepare) small_transpose(s->w_t, r.w, s->o, s->i);
+    if (cpu_weight_is_stale(s->w_t, s->at.w, run->params_version)) {
+        small_transpose(s->w_t->at, r.w, s->o, s->i);
+        s->w_t->version = run->params_version;
+    }
     cpu_split(s->threads, s->n, s->grain, forward_rows, &r);
     return LK_OK;
 }
@@ -109,7 +114,7 @@ static void free_small(void *state)
 {
     small_linear *s = state;
 
-    lk_free(&s->w_t);
+    if (s->w_t) cpu_weight_drop(s->weights, &s->w_t);
     lk_free(&s);
 }
 
@@ -120,23 +125,20 @@ static lk_status bind_small(const cpu_ctx *ctx, const lk_graph *graph, const lk_
     small_linear s = {
         .at = cpu_product_refs(graph, node, pass),
         .n = (size_t)spec->n, .i = (size_t)spec->i, .o = (size_t)spec->o,
-        .threads = ctx->threads,
+        .threads = ctx->threads, .weights = ctx->weights,
     };
-    const size_t w_nbytes = pass == CPU_FORWARD ? s.i * s.o * sizeof(float) : 0;
 
     s.grain = 1 + MULTIPLY_ADDS_PER_THREAD / (s.i * (pass == CPU_GRAD_W ? s.n : s.o));
-    if (w_nbytes) {
-        s.w_t = lk_alloc(w_nbytes);
-        LK_TRY_ALLOC(s.w_t, w_nbytes);
-    }
-    const lk_status status = cpu_kernel_keep(out, run[pass], &s, sizeof s);
-    if (status != LK_OK) {
-        lk_free(&s.w_t);
-        LK_TRY(status);
-    }
+    LK_TRY(cpu_kernel_keep(out, run[pass], &s, sizeof s));
     out->free = free_small;
-    out->nbytes = w_nbytes;
-    return LK_OK;
+    if (pass != CPU_FORWARD) return LK_OK;
+    small_linear *kept = out->state;
+    const lk_status status = cpu_weight_want(ctx->weights, s.at.w, s.i * s.o * sizeof(float), NULL, &kept->w_t);
+    if (status != LK_OK) {
+        free_small(kept);
+        *out = (lk_kernel){0};
+    }
+    return status;
 }
 
 static lk_status bind_pass(const cpu_ctx *ctx, const lk_graph *graph, const lk_node *node, const lk_tensor *x,

@@ -14,6 +14,14 @@ enum { BLOCK_ELEMS = 4096 };
 
 /* ------------------------------------------------------------------- shared */
 
+const cpu_loss *cpu_loss_begin(void *state, const lk_launch_args *run)
+{
+    cpu_loss *s = state;
+
+    s->block = run->base[LK_ARENA_SCRATCH];
+    return s;
+}
+
 cpu_loss_job cpu_loss_job_of(const cpu_loss *s, const lk_launch_args *run)
 {
     return (cpu_loss_job){.s = s, .x = cpu_at(run, s->x), .target = cpu_at(run, s->target), .dx = cpu_at(run, s->dx),
@@ -37,7 +45,6 @@ static void loss_free(void *state)
     cpu_loss *s = state;
 
     lk_free(&s->weight);
-    lk_free(&s->block);
     lk_free(&s);
 }
 
@@ -55,13 +62,6 @@ static lk_status take_weights(cpu_loss *s)
     for (size_t o = 0; o < s->n_outputs; o++) sum += (double)(s->weight[o] = (float)weight[n == 1 ? 0 : o]);
     s->sum_w = (float)sum;
     return LK_OK;
-}
-
-static lk_status take_memory(cpu_loss *s)
-{
-    s->block = lk_alloc(s->n_blocks * sizeof *s->block);
-    LK_TRY_ALLOC(s->block, s->n_blocks * sizeof *s->block);
-    return take_weights(s);
 }
 
 lk_status cpu_loss_bind(const cpu_ctx *ctx, const lk_graph *graph, const lk_node *node, size_t n_blocks,
@@ -84,12 +84,12 @@ lk_status cpu_loss_bind(const cpu_ctx *ctx, const lk_graph *graph, const lk_node
         .threads = ctx->threads,
     };
     s->n_rows = x->n_elem / s->n_outputs;
-    const lk_status status = take_memory(s);
+    const lk_status status = take_weights(s);
     if (status != LK_OK) {
         loss_free(s);
         return lk_trace(status, __FILE__, __LINE__);
     }
-    *out = (lk_kernel){.run = run, .free = loss_free, .state = s, .nbytes = n_blocks * sizeof *s->block};
+    *out = (lk_kernel){.run = run, .free = loss_free, .state = s, .scratch_nbytes = n_blocks * sizeof *s->block};
     return LK_OK;
 }
 
@@ -222,7 +222,7 @@ static void add_outputs(const cpu_loss_job *j, double *sums)
 
 static lk_status run_pointwise(void *state, const lk_launch_args *run)
 {
-    const cpu_loss *s = state;
+    const cpu_loss *s = cpu_loss_begin(state, run);
     cpu_loss_job j = cpu_loss_job_of(s, run);
 
     cpu_split(s->threads, s->n_blocks, CPU_LOSS_GRAIN / BLOCK_ELEMS, pointwise_part, &j);

@@ -25,7 +25,7 @@ typedef struct cpu_loss {
     bool train;
     lk_dtype dtype;
     int threads;
-    cpu_loss_sums *block;        /* (n_blocks), owned */
+    cpu_loss_sums *block;        /* (n_blocks); in scratch, set by cpu_loss_begin() */
 } cpu_loss;
 
 /* One run of it. */
@@ -36,6 +36,8 @@ typedef struct cpu_loss_job {
     float inv_count;
 } cpu_loss_job;
 
+/* The kernel's state with its blocks where this run has scratch. */
+const cpu_loss *cpu_loss_begin(void *state, const lk_launch_args *run);
 cpu_loss_job cpu_loss_job_of(const cpu_loss *s, const lk_launch_args *run);
 /* Adds the blocks up and writes the loss slot, or the first LK_N_SUMS sums. */
 void cpu_loss_store(const cpu_loss *s, const lk_launch_args *run);

@@ -1,47 +1,34 @@
 /* Blocks of rows and their sums, for batch and layer norm. */
 #include "engine/cpu/norm.h"
 
-static void norm_free(void *state)
-{
-    cpu_norm_state *s = state;
-
-    lk_free(&s->factor);
-    lk_free(&s->total);
-    lk_free(&s->partial);
-    lk_free(&s);
-}
-
 lk_status cpu_norm_keep(const cpu_ctx *ctx, const lk_tensor *x,
                         lk_status (*run)(void *state, const lk_launch_args *run), cpu_norm_state *state, lk_kernel *out)
 {
     const size_t n_channels = (size_t)x->shape[x->ndim - 1];
     const size_t rows_as_one = n_channels < CPU_NORM_WIDTH ? CPU_NORM_WIDTH / n_channels : 1;
     const size_t rows = CPU_NORM_BLOCK_ELEMS / n_channels / rows_as_one * rows_as_one;
-    cpu_norm_state *s = lk_alloc(sizeof *s);
 
-    LK_TRY_ALLOC(s, sizeof *s);
-    *s = *state;
-    s->n_channels = n_channels;
-    s->n_rows = x->n_elem / n_channels;
-    s->width = rows_as_one * n_channels;
-    s->block_rows = rows > CPU_NORM_BLOCK_ROWS ? rows : CPU_NORM_BLOCK_ROWS;
-    s->n_blocks = (s->n_rows + s->block_rows - 1) / s->block_rows;
-    s->dtype = x->dtype;
-    s->threads = ctx->threads;
-
-    const size_t partial_bytes = s->n_blocks * 2 * n_channels * sizeof *s->partial;
-    const size_t total_bytes = 2 * n_channels * sizeof *s->total, factor_bytes = 4 * s->width * sizeof *s->factor;
-    s->partial = lk_alloc(partial_bytes);
-    s->total = lk_alloc(total_bytes);
-    s->factor = lk_alloc(factor_bytes);
-    if (!s->partial || !s->total || !s->factor) {
-        norm_free(s);
-        return LK_FAIL(LK_ERR_SYSTEM, "out of memory: %zu bytes for the sums of a norm",
-                       partial_bytes + total_bytes + factor_bytes);
-    }
-    *out = (lk_kernel){.run = run, .free = norm_free, .state = s,
-                       .nbytes = partial_bytes + total_bytes + factor_bytes};
+    state->n_channels = n_channels;
+    state->n_rows = x->n_elem / n_channels;
+    state->width = rows_as_one * n_channels;
+    state->block_rows = rows > CPU_NORM_BLOCK_ROWS ? rows : CPU_NORM_BLOCK_ROWS;
+    state->n_blocks = (state->n_rows + state->block_rows - 1) / state->block_rows;
+    state->dtype = x->dtype;
+    state->threads = ctx->threads;
+    LK_TRY(cpu_kernel_keep(out, run, state, sizeof *state));
+    out->scratch_nbytes = 2 * n_channels * sizeof(double) +
+                          (state->n_blocks * 2 * n_channels + 4 * state->width) * sizeof(float);
     return LK_OK;
+}
+
+const cpu_norm_state *cpu_norm_begin(void *state, const lk_launch_args *run)
+{
+    cpu_norm_state *s = state;
+
+    s->total = run->base[LK_ARENA_SCRATCH];
+    s->partial = (float *)(s->total + 2 * s->n_channels);
+    s->factor = s->partial + s->n_blocks * 2 * s->n_channels;
+    return s;
 }
 
 void cpu_norm_add_blocks(const cpu_norm_state *s)

@@ -26,15 +26,18 @@ typedef struct cpu_norm_state {
     float eps;
     lk_dtype dtype;
     int threads;
-    float *partial; /* (n_blocks, 2, C), owned */
-    double *total;  /* (2, C), owned */
-    float *factor;  /* (4, width), owned: what a pass needs per channel, repeated */
+    double *total;  /* (2, C); these three in scratch, set by cpu_norm_begin() */
+    float *partial; /* (n_blocks, 2, C) */
+    float *factor;  /* (4, width): what a pass needs per channel, repeated */
 } cpu_norm_state;
 
-/* Sizes and scratch for x (..., C); the rest of *state is kept.  On success *out owns a copy of it. */
+/* Sizes for x (..., C); the rest of *state is kept.  On success *out owns a copy of it. */
 lk_status cpu_norm_keep(const cpu_ctx *ctx, const lk_tensor *x,
                         lk_status (*run)(void *state, const lk_launch_args *run), cpu_norm_state *state,
                         lk_kernel *out);
+
+/* The kernel's state with its sums where this run has scratch. */
+const cpu_norm_state *cpu_norm_begin(void *state, const lk_launch_args *run);
 
 static inline size_t cpu_norm_block_begin(const cpu_norm_state *s, size_t block) { return block * s->block_rows; }
 static inline size_t cpu_norm_block_end(const cpu_norm_state *s, size_t block)

@@ -27,9 +27,12 @@ product_refs cpu_product_refs(const lk_graph *graph, const lk_node *node, cpu_pa
 static lk_status run_product(void *state, const lk_launch_args *run)
 {
     const product_state *s = state;
+    const cpu_dnnl_args args = {
+        .x = cpu_at(run, s->at.x), .w = cpu_at(run, s->at.w), .b = cpu_at(run, s->at.b), .y = cpu_at(run, s->at.y),
+        .scratch = run->base[LK_ARENA_SCRATCH], .params_version = run->params_version,
+    };
 
-    return cpu_dnnl_product_run(s->product, cpu_at(run, s->at.x), cpu_at(run, s->at.w), cpu_at(run, s->at.b),
-                                cpu_at(run, s->at.y), run->prepare);
+    return cpu_dnnl_product_run(s->product, &args);
 }
 
 static void free_product(void *state)
@@ -46,6 +49,8 @@ lk_status cpu_bind_product(const cpu_ctx *ctx, const lk_graph *graph, const lk_n
     const product_state state = {.at = cpu_product_refs(graph, node, pass)};
 
     spec.bias = state.at.b.present;
+    spec.weight = state.at.w;
+    spec.weights = ctx->weights;
     LK_TRY(cpu_kernel_keep(out, run_product, &state, sizeof state));
     out->free = free_product;
     product_state *kept = out->state;
@@ -55,6 +60,6 @@ lk_status cpu_bind_product(const cpu_ctx *ctx, const lk_graph *graph, const lk_n
         *out = (lk_kernel){0};
         LK_TRY(status);
     }
-    out->nbytes = cpu_dnnl_product_nbytes(kept->product);
+    out->scratch_nbytes = cpu_dnnl_product_scratch(kept->product);
     return LK_OK;
 }

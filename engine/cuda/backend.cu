@@ -32,7 +32,6 @@ static void close_ctx(void *arg)
     cudaFree(ctx->report);
     cudaFree(ctx->partials);
     cudaFree(ctx->workspace);
-    cudaFree(ctx->dnn_scratch);
     if (ctx->dnn) cudnnDestroy(ctx->dnn);
     if (ctx->lt) cublasLtDestroy(ctx->lt);
     for (int q = 0; q < LK_N_QUEUES; q++)
@@ -119,12 +118,9 @@ static lk_status no_room(const cuda_ctx *ctx, size_t nbytes)
                    (double)nbytes / MIB, (double)free_bytes / MIB, (double)total / MIB);
 }
 
-static lk_status alloc(void *arg, size_t nbytes, void **out)
+lk_status cuda_take(cuda_ctx *ctx, size_t nbytes, void **out)
 {
-    cuda_ctx *ctx = (cuda_ctx *)arg;
-
     *out = NULL;
-    if (nbytes == 0) nbytes = 1;
     LK_CUDA(cudaSetDevice(ctx->device));
     const cudaError_t error = cudaMalloc(out, nbytes);
     if (error == cudaErrorMemoryAllocation) {
@@ -132,6 +128,15 @@ static lk_status alloc(void *arg, size_t nbytes, void **out)
         return no_room(ctx, nbytes);
     }
     LK_CUDA(error);
+    return LK_OK;
+}
+
+static lk_status alloc(void *arg, size_t nbytes, void **out)
+{
+    cuda_ctx *ctx = (cuda_ctx *)arg;
+
+    if (nbytes == 0) nbytes = 1;
+    LK_TRY(cuda_take(ctx, nbytes, out));
     LK_CUDA(cudaMemsetAsync(*out, 0, nbytes, ctx->stream));
     return LK_OK;
 }
@@ -210,7 +215,7 @@ static lk_status running(void *arg, float *at, const float *stat, size_t n_elem,
 
 const lk_backend lk_cuda_backend = {
     "cuda", &cuda_device_calls, false, cuda_describe, cuda_available, open_ctx, close_ctx, alloc, release, read_memory,
-    write_memory, cuda_has, cuda_bind, cuda_fuse, wait_for_all, cuda_queue_update, grad_norm, cuda_queue_ema, running,
+    write_memory, cuda_has, cuda_bind, cuda_fuse, cuda_packed_reserve, cuda_packed_nbytes, wait_for_all, cuda_queue_update, grad_norm, cuda_queue_ema, running,
 };
 
 extern "C" __attribute__((visibility("default"))) const lk_module lk_module_entry = {LK_MODULE_ABI, &lk_cuda_backend,

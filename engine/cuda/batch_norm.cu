@@ -78,7 +78,7 @@ static lk_status run_normalise(const norm_state *s, const lk_launch_args *run, c
 
 static lk_status run_train(void *state, const lk_launch_args *run)
 {
-    const norm_state *s = (const norm_state *)state;
+    const norm_state *s = cuda_norm_begin(state, run);
     float *mean = (float *)cuda_at(run, s->mean), *rstd = (float *)cuda_at(run, s->rstd);
 
     LK_LAUNCH(chunk_stats, column_grid(&s->cut), COLUMN_THREADS, s->ctx->stream, s->cut,
@@ -92,7 +92,7 @@ static lk_status run_train(void *state, const lk_launch_args *run)
 /* mean and rstd hold the places of the running mean and variance. */
 static lk_status run_eval(void *state, const lk_launch_args *run)
 {
-    const norm_state *s = (const norm_state *)state;
+    const norm_state *s = cuda_norm_begin(state, run);
 
     return run_normalise(s, run, NULL, (const float *)cuda_at(run, s->rstd));
 }
@@ -143,7 +143,7 @@ static __global__ void norm_dx(void *dx, const void *dy, const void *x, const fl
 
 static lk_status run_grad(void *state, const lk_launch_args *run)
 {
-    const norm_state *s = (const norm_state *)state;
+    const norm_state *s = cuda_norm_begin(state, run);
     const size_t C = s->cut.C, n_elem = s->cut.rows * C;
     const void *dy = cuda_at(run, s->dy), *x = cuda_at(run, s->x);
     const float *mean = (const float *)cuda_at(run, s->mean);
@@ -174,7 +174,7 @@ static __global__ void eval_dx(void *dx, const void *dy, const float *g, const f
 /* rstd holds the place of the running variance. */
 static lk_status run_eval_grad(void *state, const lk_launch_args *run)
 {
-    const norm_state *s = (const norm_state *)state;
+    const norm_state *s = cuda_norm_begin(state, run);
     const size_t n_elem = s->cut.rows * s->cut.C;
 
     LK_LAUNCH_FLAT(eval_dx, element_blocks(s->ctx, n_elem), ELEMENT_BLOCK, s->ctx->stream, cuda_at(run, s->dx),

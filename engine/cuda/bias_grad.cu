@@ -8,7 +8,6 @@ typedef struct bias_state {
     cuda_ref dy, db;
     column_cut cut;
     bool bf16;
-    float *partial; /* owned, device: (n_chunks, C) */
 } bias_state;
 
 struct bias_term {
@@ -30,18 +29,13 @@ static lk_status run_bias_grad(void *state, const lk_launch_args *run)
     const bias_state *s = (const bias_state *)state;
     const bias_term term = {cuda_at(run, s->dy), s->cut.C, s->bf16};
     const bias_store store = {(float *)cuda_at(run, s->db)};
+    float *partial = (float *)run->base[LK_ARENA_SCRATCH]; /* (n_chunks, C) */
 
     LK_LAUNCH((column_partials<1, bias_term>), column_grid(&s->cut), COLUMN_THREADS, s->ctx->stream, s->cut, term,
-              s->partial);
+              partial);
     LK_LAUNCH_FLAT((column_totals<1, bias_store>), column_total_blocks(&s->cut), ELEMENT_BLOCK, s->ctx->stream, s->cut,
-                   (const float *)s->partial, store);
+                   (const float *)partial, store);
     return LK_OK;
-}
-
-static void free_bias(void *state)
-{
-    cudaFree(((bias_state *)state)->partial);
-    lk_free(&state);
 }
 
 lk_status cuda_bind_bias_grad(cuda_ctx *ctx, const lk_graph *graph, const lk_node *node, lk_kernel *out)
@@ -56,15 +50,7 @@ lk_status cuda_bind_bias_grad(cuda_ctx *ctx, const lk_graph *graph, const lk_nod
     s.db = cuda_ref_of(graph, node->out[0]);
     s.cut = column_cut_of(dy->n_elem / C, C);
     s.bf16 = dy->dtype == LK_DTYPE_BF16;
-    const size_t nbytes = s.cut.n_chunks * C * sizeof *s.partial;
-
-    LK_CUDA(cudaMalloc((void **)&s.partial, nbytes));
-    const lk_status status = cuda_kernel_keep(out, run_bias_grad, &s, sizeof s);
-    if (status != LK_OK) {
-        cudaFree(s.partial);
-        return lk_trace(status, __FILE__, __LINE__);
-    }
-    out->free = free_bias;
-    out->nbytes = nbytes;
+    LK_TRY(cuda_kernel_keep(out, run_bias_grad, &s, sizeof s));
+    out->scratch_nbytes = s.cut.n_chunks * C * sizeof(float);
     return LK_OK;
 }

@@ -81,11 +81,8 @@ lk_status cuda_shadow_want(cuda_ctx *ctx, const lk_graph *graph)
 {
     cuda_shadow *s = &ctx->shadow;
 
-    if (!graph->model || graph->precision != LK_BF16 || s->copy) return LK_OK;
-    const size_t n_elem = lk_model_n_elem(graph->model);
-
-    LK_CUDA(cudaMalloc((void **)&s->copy, n_elem * sizeof *s->copy));
-    s->n_elem = n_elem;
+    if (!graph->model || graph->precision != LK_BF16 || s->n_elem > 0) return LK_OK;
+    s->n_elem = lk_model_n_elem(graph->model);
     s->of = NULL;
     return LK_OK;
 }

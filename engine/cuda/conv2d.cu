@@ -57,18 +57,17 @@ static lk_status operand(const conv *s, const char *at, float *scratch, int64_t 
 
 static const float one = 1.0f, zero = 0.0f;
 
-static char *scratch_of(const conv *s) { return (char *)(s->scratch ? s->scratch : s->ctx->dnn_scratch); }
 static const conv_piece *piece_at(const conv *s, int64_t image)
 {
     return s->shape.N - image >= s->most.n ? &s->most : &s->rest;
 }
 static size_t activation_size(const conv *s) { return s->bf16 ? sizeof(__nv_bfloat16) : sizeof(float); }
 
-static lk_status forward(conv *s, const conv_piece *p, const void *x, const void *w, const void *b, void *y)
+static lk_status forward(conv *s, const conv_piece *p, char *scratch, const void *x, const void *w, const void *b, void *y)
 {
     const cuda_ctx *ctx = s->ctx;
     const cudnnConvolutionFwdAlgo_t algo = (cudnnConvolutionFwdAlgo_t)p->algo;
-    void *workspace = scratch_of(s) + s->workspace;
+    void *workspace = scratch + s->workspace;
     const size_t rows = (size_t)(p->n * s->shape.P * s->shape.Q), cols = (size_t)s->shape.O;
 
     if (b && !s->bias_first) {
@@ -90,46 +89,43 @@ static lk_status forward(conv *s, const conv_piece *p, const void *x, const void
 static lk_status run_forward(void *state, const lk_launch_args *run)
 {
     conv *s = (conv *)state;
-    const void *w, *b;
+    const void *w = cuda_weight_at(&s->w, run), *b = cuda_weight_at(&s->b, run);
     const char *x = (const char *)cuda_at(run, s->at.x);
-    char *y = (char *)cuda_at(run, s->at.y);
+    char *y = (char *)cuda_at(run, s->at.y), *scratch = (char *)run->base[LK_ARENA_SCRATCH];
     const size_t x_nbytes = (size_t)conv_x_per_image(&s->shape) * activation_size(s);
     const size_t y_nbytes = (size_t)conv_y_per_image(&s->shape) * activation_size(s);
 
-    LK_TRY(cuda_weight_ready(&s->w, run, &w));
-    LK_TRY(cuda_weight_ready(&s->b, run, &b));
     if (s->direct) return cuda_conv_direct(s->ctx, &s->shape, y, x, w, b, s->relu, s->bf16);
     for (int64_t n = 0; n < s->shape.N; n += piece_at(s, n)->n)
-        LK_TRY(forward(s, piece_at(s, n), x + (size_t)n * x_nbytes, w, b, y + (size_t)n * y_nbytes));
+        LK_TRY(forward(s, piece_at(s, n), scratch, x + (size_t)n * x_nbytes, w, b, y + (size_t)n * y_nbytes));
     return LK_OK;
 }
 
 static lk_status run_grad_x(void *state, const lk_launch_args *run)
 {
     const conv *s = (const conv *)state;
-    const void *w;
-    char *dx = (char *)cuda_at(run, s->at.x);
+    const void *w = cuda_weight_at(&s->w, run);
+    char *dx = (char *)cuda_at(run, s->at.x), *scratch = (char *)run->base[LK_ARENA_SCRATCH];
     const char *dy = (const char *)cuda_at(run, s->at.y);
     const size_t x_nbytes = (size_t)conv_x_per_image(&s->shape) * activation_size(s);
     const size_t y_nbytes = (size_t)conv_y_per_image(&s->shape) * activation_size(s);
 
-    LK_TRY(cuda_weight_ready(&s->w, run, &w));
     if (s->direct) return cuda_conv_direct_grad_x(s->ctx, &s->shape, dx, dy, w, s->bf16);
     for (int64_t n = 0; n < s->shape.N; n += piece_at(s, n)->n) {
         const conv_piece *p = piece_at(s, n);
 
         LK_CUDNN(cudnnConvolutionBackwardData(s->ctx->dnn, &one, s->filter, w, p->y, dy + (size_t)n * y_nbytes, s->conv,
-                                              (cudnnConvolutionBwdDataAlgo_t)p->algo, scratch_of(s) + s->workspace,
+                                              (cudnnConvolutionBwdDataAlgo_t)p->algo, scratch + s->workspace,
                                               p->workspace, &zero, p->x, dx + (size_t)n * x_nbytes));
     }
     return LK_OK;
 }
 
 /* dw, packed, of images [n, n + p->n); added to what is there but for the first. */
-static lk_status grad_w(const conv *s, const conv_piece *p, int64_t n, const char *x, const char *dy, float *dw)
+static lk_status grad_w(const conv *s, const conv_piece *p, int64_t n, char *scratch, const char *x, const char *dy,
+                        float *dw)
 {
     const int64_t x_elem = conv_x_per_image(&s->shape), y_elem = conv_y_per_image(&s->shape);
-    char *scratch = scratch_of(s);
     const void *x_n, *dy_n;
 
     LK_TRY(operand(s, x + (size_t)(n * x_elem) * activation_size(s), (float *)(scratch + s->widened_x), p->n * x_elem,
@@ -152,10 +148,11 @@ static lk_status run_grad_w(void *state, const lk_launch_args *run)
     if (s->direct) {
         LK_TRY(cuda_conv_direct_grad_w(s->ctx, v, dw, dy, x, s->bf16));
     } else {
-        float *packed = s->packed ? dw : (float *)scratch_of(s);
+        char *scratch = (char *)run->base[LK_ARENA_SCRATCH];
+        float *packed = s->packed ? dw : (float *)scratch;
 
         for (int64_t n = 0; n < v->N; n += piece_at(s, n)->n)
-            LK_TRY(grad_w(s, piece_at(s, n), n, x, dy, packed));
+            LK_TRY(grad_w(s, piece_at(s, n), n, scratch, x, dy, packed));
         if (!s->packed) LK_TRY(cuda_weight_unpack(s->ctx, dw, packed, v->O, v->I, v->KH * v->KW));
     }
     if (s->db.run) LK_TRY(s->db.run(s->db.state, run));
@@ -221,7 +218,7 @@ static lk_status bind_pass(cuda_ctx *ctx, const lk_graph *graph, const lk_node *
         cuda_kernel_free(out);
         LK_TRY(status);
     }
-    out->nbytes = s->w.nbytes + s->b.nbytes + s->scratch_nbytes + s->db.nbytes;
+    out->scratch_nbytes = s->scratch_nbytes > s->db.scratch_nbytes ? s->scratch_nbytes : s->db.scratch_nbytes;
     return LK_OK;
 }
 

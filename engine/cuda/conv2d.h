@@ -34,7 +34,6 @@ typedef struct conv {
     cudnnActivationDescriptor_t activation;
     conv_piece most, rest;        /* most.n images at a time, then rest.n, which may be 0 */
     size_t widened_x, widened_y, workspace; /* places in scratch; a packed dw is at 0 */
-    void *scratch;                /* owned, device; NULL: the context's is enough */
     size_t scratch_nbytes;
     lk_kernel db;                 /* owned; run NULL: nothing to do */
 } conv;

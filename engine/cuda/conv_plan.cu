@@ -12,7 +12,7 @@
  */
 #include "engine/cuda/conv2d.h"
 
-/* Parts of CUDA_DNN_SCRATCH_BYTES; the rest is for dw. */
+/* Of scratch; what is for dw comes on top. */
 enum { WORKSPACE_BYTES = 48 << 20, WIDENED_BYTES = 64 << 20, SCRATCH_ALIGNMENT = 256 };
 
 static cudnnDataType_t type_of(const conv *s)
@@ -113,14 +113,11 @@ static lk_status cut(conv *s)
 
 /* -------------------------------------------------------------------- plan */
 
-/* The first convolution makes what all share. */
 static lk_status open_dnn(cuda_ctx *ctx)
 {
-    if (!ctx->dnn) {
-        LK_CUDNN(cudnnCreate(&ctx->dnn));
-        LK_CUDNN(cudnnSetStream(ctx->dnn, ctx->stream));
-    }
-    if (!ctx->dnn_scratch) LK_CUDA(cudaMalloc(&ctx->dnn_scratch, CUDA_DNN_SCRATCH_BYTES));
+    if (ctx->dnn) return LK_OK;
+    LK_CUDNN(cudnnCreate(&ctx->dnn));
+    LK_CUDNN(cudnnSetStream(ctx->dnn, ctx->stream));
     return LK_OK;
 }
 
@@ -149,7 +146,7 @@ static lk_status describe(conv *s, lk_precision precision)
 
 static size_t round_up(size_t nbytes) { return (nbytes + SCRATCH_ALIGNMENT - 1) / SCRATCH_ALIGNMENT * SCRATCH_ALIGNMENT; }
 
-static lk_status lay_out_scratch(conv *s)
+static void lay_out_scratch(conv *s)
 {
     const conv_shape *v = &s->shape;
     const size_t dw = s->pass == CUDA_GRAD_W && !s->packed ? (size_t)(v->O * v->I * v->KH * v->KW) * sizeof(float) : 0;
@@ -159,10 +156,7 @@ static lk_status lay_out_scratch(conv *s)
     s->widened_x = round_up(dw);
     s->widened_y = s->widened_x + round_up(images * (size_t)conv_x_per_image(v));
     s->workspace = s->widened_y + round_up(images * (size_t)conv_y_per_image(v));
-    if (s->workspace + workspace <= CUDA_DNN_SCRATCH_BYTES) return LK_OK;
     s->scratch_nbytes = s->workspace + workspace;
-    LK_CUDA(cudaMalloc(&s->scratch, s->scratch_nbytes));
-    return LK_OK;
 }
 
 /* cuDNN's numbers are int; pieces see to the number of images. */
@@ -184,12 +178,12 @@ lk_status cuda_conv_plan(conv *s, lk_precision precision)
     const bool precomputed = s->most.algo == CUDNN_CONVOLUTION_FWD_ALGO_IMPLICIT_PRECOMP_GEMM &&
                              (s->rest.n == 0 || s->rest.algo == s->most.algo);
     s->bias_first = !s->relu && !precomputed;
-    return lay_out_scratch(s);
+    lay_out_scratch(s);
+    return LK_OK;
 }
 
 void cuda_conv_unplan(conv *s)
 {
-    if (s->scratch) cudaFree(s->scratch);
     free_piece(&s->rest);
     free_piece(&s->most);
     if (s->activation) cudnnDestroyActivationDescriptor(s->activation);

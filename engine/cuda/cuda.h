@@ -22,6 +22,14 @@
 typedef struct cuda_tape cuda_tape;     /* what is queued, tape.cu */
 typedef struct cuda_args cuda_args;     /* what differs from step to step, args.cu */
 typedef struct cuda_upload cuda_upload; /* lanes on their way to the device, upload.cu */
+typedef struct cuda_packed cuda_packed; /* a packed copy of a parameter, weights.cu */
+
+/* Where a tensor's bytes are; present is false for an absent optional one. */
+typedef struct cuda_ref {
+    lk_arena arena;
+    bool present;
+    size_t offset;
+} cuda_ref;
 
 /* What the inspection of a step's gradients found, in device memory; passes queued after it read it. */
 typedef struct cuda_report {
@@ -35,8 +43,8 @@ typedef struct cuda_report {
  * fp32 values; whatever else writes parameters makes it stale, and the next lane renews it whole.  What a queued call
  * writes is not known: in the compute queue that may be parameters, in the reduce queue it is not. */
 typedef struct cuda_shadow {
-    __nv_bfloat16 *copy;     /* owned, device; NULL: nobody wants it */
-    size_t n_elem;
+    __nv_bfloat16 *copy;     /* owned, device; NULL until cuda_packed_reserve() */
+    size_t n_elem;           /* 0: nobody wants it */
     const float *of;         /* the arena it was made from; NULL: stale */
 } cuda_shadow;
 
@@ -50,11 +58,12 @@ typedef struct cuda_ctx {
     cublasLtHandle_t lt;              /* owned */
     cudnnHandle_t dnn;                /* owned; works on `stream`; NULL until the first convolution */
     void *workspace;                  /* owned, device: scratch of products on `stream`, CUDA_WORKSPACE_BYTES */
-    void *dnn_scratch;                /* owned, device: of convolutions on `stream`, CUDA_DNN_SCRATCH_BYTES; NULL as dnn */
     double *partials;                 /* owned, device: scratch of inspections, CUDA_PARTIALS_BYTES */
     cuda_report *report;              /* owned, device: of inspections, and behind it grad_norm's own */
     cuda_report *report_host;         /* owned, page-locked: where it is fetched to */
     cuda_shadow shadow;
+    cuda_packed *packed;              /* owned: the first of a list */
+    uint64_t packed_version;          /* of the parameters they are made from, or will be by what is queued; 0: none */
     cuda_tape *tape;                  /* owned */
     cuda_args *args;                  /* owned */
     cuda_upload *upload;              /* owned */
@@ -71,8 +80,6 @@ enum { CUDA_WORKSPACE_BYTES = 32 << 20 };
 enum { CUDA_PARTIALS_BYTES = 1 << 16 };
 /* Of lk_engine_call(). */
 enum { CUDA_MOST_CALL_BYTES = 256 };
-/* Convolutions share it: cuDNN's workspace and operands in another type or layout.  What needs more takes its own. */
-enum { CUDA_DNN_SCRATCH_BYTES = 128 << 20 };
 
 /* ------------------------------------------------------------------- doors */
 
@@ -133,10 +140,21 @@ bool cuda_used_elsewhere(const lk_graph *graph, int tensor);
 lk_status cuda_kernel_keep(lk_kernel *out, lk_status (*run)(void *state, const lk_launch_args *run), const void *state,
                            size_t nbytes);
 
-/* Makes room for the shadow of the graph's model; does nothing for a graph without model or in fp32.  bind.cu */
+/* Asks for the shadow of the graph's model; does nothing for a graph without model or in fp32.  bind.cu */
 lk_status cuda_shadow_want(cuda_ctx *ctx, const lk_graph *graph);
 /* Something else than an update writes there: if it meets the arena that the shadow was made from, that is stale. */
 void cuda_shadow_touch(cuda_ctx *ctx, const void *at, size_t nbytes);
+
+/* weights.cu: the copy of the parameter w (O, I, taps), fp32, as (O, taps, I) in fp32 or bf16: the same for everybody who
+ * wants the same. */
+lk_status cuda_packed_want(cuda_ctx *ctx, cuda_ref w, int64_t O, int64_t I, int64_t taps, bool bf16, cuda_packed **out);
+void cuda_packed_drop(cuda_ctx *ctx, cuda_packed **packed);
+const void *cuda_packed_at(const cuda_packed *packed);
+/* The backend's reserve and packed_nbytes. */
+lk_status cuda_packed_reserve(void *ctx);
+size_t cuda_packed_nbytes(void *ctx);
+/* backend.cu: device memory, with a message that says how much is free. */
+lk_status cuda_take(cuda_ctx *ctx, size_t nbytes, void **out);
 
 /* The backend's entries in bind.cu. */
 bool cuda_has(lk_op_id op);
@@ -165,13 +183,6 @@ lk_status cuda_add_f32(cudaStream_t stream, float *into, const float *from, size
 lk_status cuda_cast_bf16(cudaStream_t stream, __nv_bfloat16 *to, const float *from, size_t n_elem);
 
 /* ------------------------------------------------------------- for kernels */
-
-/* Where a tensor's bytes are; present is false for an absent optional one. */
-typedef struct cuda_ref {
-    lk_arena arena;
-    bool present;
-    size_t offset;
-} cuda_ref;
 
 static inline cuda_ref cuda_ref_of(const lk_graph *graph, int tensor)
 {

@@ -73,7 +73,7 @@ static unsigned row_blocks(const norm_state *s, int team)
 
 static lk_status run_forward(void *state, const lk_launch_args *run)
 {
-    const norm_state *s = (const norm_state *)state;
+    const norm_state *s = cuda_norm_begin(state, run);
     const size_t N = s->cut.rows, C = s->cut.C;
     float *mean = (float *)cuda_at(run, s->mean), *rstd = (float *)cuda_at(run, s->rstd);
     const void *x = cuda_at(run, s->x);
@@ -114,7 +114,7 @@ struct layer_norm_store {
 
 static lk_status run_backward(void *state, const lk_launch_args *run)
 {
-    const norm_state *s = (const norm_state *)state;
+    const norm_state *s = cuda_norm_begin(state, run);
     const size_t N = s->cut.rows, C = s->cut.C;
     const void *dy = cuda_at(run, s->dy), *x = cuda_at(run, s->x);
     const float *g = (const float *)cuda_at(run, s->g), *mean = (const float *)cuda_at(run, s->mean);

@@ -30,11 +30,9 @@ typedef struct linear {
 static lk_status run_forward(void *state, const lk_launch_args *run)
 {
     const linear *s = (const linear *)state;
-    const void *w, *b;
+    const void *w = cuda_weight_at(&s->w, run), *b = cuda_weight_at(&s->b, run);
     void *y = cuda_at(run, s->at.y);
 
-    LK_TRY(cuda_weight_ready(&s->w, run, &w));
-    LK_TRY(cuda_weight_ready(&s->b, run, &b));
     if (s->bias_first) LK_TRY(cuda_fill_rows(s->ctx, y, b, (size_t)s->N, (size_t)s->O, s->bf16));
     return cuda_gemm_run(s->gemm, w, cuda_at(run, s->at.x), s->bias_first ? NULL : b, y);
 }
@@ -42,9 +40,8 @@ static lk_status run_forward(void *state, const lk_launch_args *run)
 static lk_status run_grad_x(void *state, const lk_launch_args *run)
 {
     const linear *s = (const linear *)state;
-    const void *w;
+    const void *w = cuda_weight_at(&s->w, run);
 
-    LK_TRY(cuda_weight_ready(&s->w, run, &w));
     return cuda_gemm_run(s->gemm, w, cuda_at(run, s->at.y), NULL, cuda_at(run, s->at.x));
 }
 
@@ -186,7 +183,7 @@ static lk_status bind_pass(cuda_ctx *ctx, const lk_graph *graph, const lk_node *
         LK_TRY(status);
         return LK_OK;
     }
-    out->nbytes = s->w.nbytes + s->b.nbytes + s->db.nbytes;
+    out->scratch_nbytes = s->db.scratch_nbytes;
     return LK_OK;
 }
 

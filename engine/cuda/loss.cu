@@ -20,6 +20,7 @@ loss_call cuda_loss_call_of(const cuda_loss *s, const lk_launch_args *run)
     call.dx = cuda_at(run, s->dx);
     call.x = cuda_at(run, s->x);
     call.target = cuda_at(run, s->target);
+    call.partial = (double *)run->base[LK_ARENA_SCRATCH];
     return call;
 }
 
@@ -43,20 +44,14 @@ lk_status cuda_loss_store(const cuda_loss *s, const lk_launch_args *run)
 {
     void *to = cuda_at(run, s->to);
 
-    LK_LAUNCH(add_blocks, 1, LOSS_BLOCK, s->ctx->stream, (const double *)s->call.partial, s->n_blocks,
+    LK_LAUNCH(add_blocks, 1, LOSS_BLOCK, s->ctx->stream, (const double *)run->base[LK_ARENA_SCRATCH], s->n_blocks,
               s->train ? (float *)to : (float *)NULL, s->train ? (double *)NULL : (double *)to, run->args);
     return LK_OK;
 }
 
-static void free_memory(loss_call *call)
-{
-    cudaFree((void *)call->weight);
-    cudaFree(call->partial);
-}
-
 static void loss_free(void *state)
 {
-    free_memory(&((cuda_loss *)state)->call);
+    cudaFree((void *)((cuda_loss *)state)->call.weight);
     lk_free(&state);
 }
 
@@ -81,12 +76,6 @@ static lk_status take_weights(cuda_ctx *ctx, const lk_loss_spec *spec, loss_call
     lk_free(&host);
     LK_CUDA(error);
     return LK_OK;
-}
-
-static lk_status take_memory(cuda_ctx *ctx, const lk_loss_spec *spec, size_t n_blocks, loss_call *call)
-{
-    LK_CUDA(cudaMalloc((void **)&call->partial, n_blocks * LK_N_SUMS * sizeof(double)));
-    return take_weights(ctx, spec, call);
 }
 
 static loss_call call_of(const lk_loss_spec *spec, const lk_tensor *x)
@@ -119,14 +108,14 @@ lk_status cuda_loss_bind(cuda_ctx *ctx, const lk_graph *graph, const lk_node *no
     s.n_blocks = n_blocks;
     s.train = node->attrs.loss.mode == LK_TRAIN;
     s.call = call_of(spec, cuda_in(graph, node, 0));
-    lk_status status = take_memory(ctx, spec, n_blocks, &s.call);
+    lk_status status = take_weights(ctx, spec, &s.call);
     if (status == LK_OK) status = cuda_kernel_keep(out, run, &s, sizeof s);
     if (status != LK_OK) {
-        free_memory(&s.call);
+        cudaFree((void *)s.call.weight);
         return lk_trace(status, __FILE__, __LINE__);
     }
     out->free = loss_free;
-    out->nbytes = n_blocks * LK_N_SUMS * sizeof(double);
+    out->scratch_nbytes = n_blocks * LK_N_SUMS * sizeof(double);
     return LK_OK;
 }
 

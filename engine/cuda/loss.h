@@ -23,7 +23,7 @@ typedef struct loss_call {
     int32_t ignore_index;
     lk_loss_kind kind;
     bool bf16;
-    double *partial;     /* (n_blocks, LK_N_SUMS) */
+    double *partial;     /* (n_blocks, LK_N_SUMS); in scratch */
 } loss_call;
 
 typedef struct cuda_loss {
@@ -31,7 +31,7 @@ typedef struct cuda_loss {
     cuda_ref x, target, dx, to;   /* to: the slot or the sums */
     size_t n_blocks;
     bool train;
-    loss_call call; /* weight and partial are owned, device; dx, x and target differ from run to run */
+    loss_call call; /* weight is owned, device; dx, x, target and partial differ from run to run */
 } cuda_loss;
 
 loss_call cuda_loss_call_of(const cuda_loss *s, const lk_launch_args *run);

@@ -10,11 +10,13 @@ typedef struct norm_state {
     column_cut cut;
     float eps;
     bool bf16;
-    float *partial; /* owned, device: (n_chunks, 2, C) */
-    float *factor;  /* owned, device: (3, C) */
+    float *partial; /* (n_chunks, 2, C); both in scratch, set by cuda_norm_begin() */
+    float *factor;  /* (3, C) */
 } norm_state;
 
-/* Sizes and scratch for x (..., C); the rest of *state is kept.  On success *out owns a copy of it. */
+/* The kernel's state with its sums where this run has scratch. */
+const norm_state *cuda_norm_begin(void *state, const lk_launch_args *run);
+/* Sizes for x (..., C); the rest of *state is kept.  On success *out owns a copy of it. */
 lk_status cuda_norm_keep(cuda_ctx *ctx, const lk_tensor *x, lk_status (*run)(void *state, const lk_launch_args *run),
                          norm_state *state, lk_kernel *out);
 

@@ -71,16 +71,6 @@ void cuda_kernel_free(lk_kernel *kernel)
 
 /* -------------------------------------------------------------- parameters */
 
-/* w: (rows, I, taps) fp32; packed: (rows, taps, I). */
-static __global__ void pack(void *packed, const float *w, size_t n, size_t I, size_t taps, bool bf16)
-{
-    for (size_t k = blockIdx.x * (size_t)blockDim.x + threadIdx.x; k < n; k += gridDim.x * (size_t)blockDim.x) {
-        const size_t i = k % I, tap = k / I % taps, row = k / I / taps;
-
-        element_store(packed, k, w[(row * I + i) * taps + tap], bf16);
-    }
-}
-
 static __global__ void unpack(float *w, const float *packed, size_t n, size_t I, size_t taps)
 {
     for (size_t k = blockIdx.x * (size_t)blockDim.x + threadIdx.x; k < n; k += gridDim.x * (size_t)blockDim.x) {
@@ -100,25 +90,19 @@ lk_status cuda_weight_new(cuda_ctx *ctx, const lk_graph *graph, int tensor, lk_d
     assert(t->dtype == LK_DTYPE_F32);
     weight.ctx = ctx;
     weight.at = cuda_ref_of(graph, tensor);
-    weight.O = t->shape[0];
-    weight.I = t->ndim > 1 ? t->shape[1] : 1;
-    weight.taps = (int64_t)t->n_elem / (weight.O * weight.I);
-    weight.bf16 = dtype == LK_DTYPE_BF16;
-    const bool packed = cuda_weight_lies_packed(weight.I, weight.taps);
-    weight.shadowed = packed && weight.bf16 && graph->model && graph->precision == LK_BF16;
+    const int64_t O = t->shape[0], I = t->ndim > 1 ? t->shape[1] : 1, taps = (int64_t)t->n_elem / (O * I);
+    const bool bf16 = dtype == LK_DTYPE_BF16, packed = cuda_weight_lies_packed(I, taps);
+
+    weight.shadowed = packed && bf16 && graph->model && graph->precision == LK_BF16;
     if (weight.shadowed) LK_TRY(cuda_shadow_want(ctx, graph));
-    if (!packed || (weight.bf16 && !weight.shadowed)) {
-        weight.nbytes = t->n_elem * lk_dtype_size(dtype);
-        LK_CUDA(cudaMalloc(&weight.copy, weight.nbytes));
-    }
+    if (!packed || (bf16 && !weight.shadowed)) LK_TRY(cuda_packed_want(ctx, weight.at, O, I, taps, bf16, &weight.copy));
     *out = weight;
     return LK_OK;
 }
 
 void cuda_weight_free(cuda_weight *weight)
 {
-    if (weight->copy) cudaFree(weight->copy);
-    weight->copy = NULL;
+    if (weight->copy) cuda_packed_drop(weight->ctx, &weight->copy);
 }
 
 uint32_t cuda_weight_alignment(const cuda_weight *weight)
@@ -128,26 +112,11 @@ uint32_t cuda_weight_alignment(const cuda_weight *weight)
     return cuda_alignment_of(weight->copy ? 0 : weight->at.offset / narrower);
 }
 
-static lk_status renew(const cuda_weight *weight, const float *w)
+const void *cuda_weight_at(const cuda_weight *weight, const lk_launch_args *run)
 {
-    const size_t n = (size_t)(weight->O * weight->I * weight->taps);
-
-    if (cuda_weight_lies_packed(weight->I, weight->taps))
-        return cuda_cast_bf16(weight->ctx->stream, (__nv_bfloat16 *)weight->copy, w, n);
-    LK_LAUNCH_FLAT(pack, element_blocks(weight->ctx, n), ELEMENT_BLOCK, weight->ctx->stream, weight->copy, w, n,
-                   (size_t)weight->I, (size_t)weight->taps, weight->bf16);
-    return LK_OK;
-}
-
-lk_status cuda_weight_ready(const cuda_weight *weight, const lk_launch_args *run, const void **at)
-{
-    *at = cuda_at(run, weight->at);
-    if (!weight->at.present) return LK_OK;
-    if (weight->shadowed) *at = weight->ctx->shadow.copy + weight->at.offset / sizeof(float);
-    if (!weight->copy) return LK_OK;
-    if (run->prepare) LK_TRY(renew(weight, (const float *)*at));
-    *at = weight->copy;
-    return LK_OK;
+    if (!weight->at.present) return NULL;
+    if (weight->shadowed) return weight->ctx->shadow.copy + weight->at.offset / sizeof(float);
+    return weight->copy ? cuda_packed_at(weight->copy) : cuda_at(run, weight->at);
 }
 
 lk_status cuda_weight_unpack(cuda_ctx *ctx, float *dw, const float *packed, int64_t O, int64_t I, int64_t taps)

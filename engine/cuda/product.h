@@ -24,21 +24,19 @@ void cuda_kernel_free(lk_kernel *kernel);
 /* -------------------------------------------------------------- parameters */
 
 /* A parameter (O, I, taps...) as a product reads it: in fp32 or bf16, and (O, taps..., I).  Where that is how it lies in
- * the arena, or in the arena's bf16 shadow, it is read there; else a copy is renewed when the parameters have changed. */
+ * the arena, or in the arena's bf16 shadow, it is read there; else there is a copy in the store. */
 typedef struct cuda_weight {
     cuda_ctx *ctx;     /* borrowed */
     cuda_ref at;
-    int64_t O, I, taps;
-    bool bf16, shadowed;
-    void *copy;        /* owned, device; NULL: read where it lies */
-    size_t nbytes;     /* of the copy */
+    bool shadowed;
+    cuda_packed *copy; /* one use of it is ours; NULL: read where it lies */
 } cuda_weight;
 
 lk_status cuda_weight_new(cuda_ctx *ctx, const lk_graph *graph, int tensor, lk_dtype dtype, cuda_weight *out);
 /* What *weight's bytes are aligned to. */
 uint32_t cuda_weight_alignment(const cuda_weight *weight);
-/* Queues the renewal of a copy if the run asks for it; *at is NULL for an absent parameter. */
-lk_status cuda_weight_ready(const cuda_weight *weight, const lk_launch_args *run, const void **at);
+/* NULL for an absent parameter. */
+const void *cuda_weight_at(const cuda_weight *weight, const lk_launch_args *run);
 void cuda_weight_free(cuda_weight *weight);
 /* Queues dw (O, I, taps) from its packed form (O, taps, I), both fp32. */
 lk_status cuda_weight_unpack(cuda_ctx *ctx, float *dw, const float *packed, int64_t O, int64_t I, int64_t taps);

@@ -113,7 +113,12 @@ static lk_status queue_begin(void *arg, const lk_graph *graph, lk_launch_args *r
     LK_TRY(cuda_args_lane(ctx, &run->args));
     run->step = 0;
     run->inv_count = 0.0f;
-    return renew_shadow(ctx, graph, (const float *)run->base[LK_ARENA_PARAMS]);
+    const float *params = (const float *)run->base[LK_ARENA_PARAMS];
+
+    LK_TRY(renew_shadow(ctx, graph, params));
+    LK_TRY(cuda_packed_renew(ctx, params, run->params_version));
+    run->params_version = 0;
+    return LK_OK;
 }
 
 static void mark_uploads(cuda_ctx *ctx, const lk_launch_args *run)
@@ -137,7 +142,6 @@ static lk_status queue_run(void *arg, const lk_kernel *kernels, size_t n, const 
     r.run.n = run->n;
     r.run.sample = run->sample;
     r.run.seed = run->seed;
-    r.run.prepare = run->prepare;
     mark_uploads(ctx, run);
     return cuda_tape_append(ctx, CUDA_RECORD_LANE, LK_QUEUE_COMPUTE, n, &r, sizeof r);
 }

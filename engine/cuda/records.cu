@@ -50,6 +50,7 @@ lk_status cuda_record_run(cuda_ctx *ctx, cuda_record_kind kind, lk_queue queue, 
         return LK_OK;
     case CUDA_RECORD_CAST:
         return cuda_cast_bf16(stream, (__nv_bfloat16 *)range->to, (const float *)range->from, range->n);
+    case CUDA_RECORD_PACK: return cuda_packed_run(ctx, *(const float *const *)payload);
     case CUDA_RECORD_CALL: {
         const cuda_call_record *call = (const cuda_call_record *)payload;
         return call->fn(call + 1, stream);

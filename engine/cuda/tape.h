@@ -16,6 +16,7 @@ typedef enum cuda_record_kind {
     CUDA_RECORD_RUNNING, /* cuda_running_record */
     CUDA_RECORD_INSPECT, /* cuda_inspect_record */
     CUDA_RECORD_CAST,    /* cuda_range_record: fp32 to bf16, n elements */
+    CUDA_RECORD_PACK,    /* const float *: all packed weights from these parameters */
     CUDA_RECORD_GUARD,   /* nothing: waits for the snapshot that is under way */
 } cuda_record_kind;
 
@@ -121,6 +122,11 @@ lk_status cuda_upload_arrive(cuda_ctx *ctx);
 lk_status cuda_upload_leave(cuda_ctx *ctx);
 /* The store's other half is next. */
 void      cuda_upload_next(cuda_upload *upload, cuda_store store);
+
+/* weights.cu: queues the renewal of all packed weights, once for a version of the parameters; 0: at every call. */
+lk_status cuda_packed_renew(cuda_ctx *ctx, const float *params, uint64_t version);
+/* What that record does. */
+lk_status cuda_packed_run(cuda_ctx *ctx, const float *params);
 
 /* wait.cu: until the event has happened, or the compute stream has done what it holds, polling. */
 lk_status cuda_await(cuda_ctx *ctx, cudaEvent_t event);

@@ -24,6 +24,7 @@ typedef enum lk_arena {
     LK_ARENA_GRADS,  /* the lane's gradient arena, fp32: gradients, statistics, slots */
     LK_ARENA_ACT,    /* activations of this plan, placed by liveness */
     LK_ARENA_SUMS,   /* lk_loss_n_sums() doubles */
+    LK_ARENA_SCRATCH, /* for one kernel at a time; no tensor is in it */
     LK_ARENA_OUTPUT, /* the lane's output, fp32 */
     LK_ARENA_FIELD,  /* the first of LK_MAX_FIELDS: what the lane brings, in the order of lk_model_sample() */
     LK_N_ARENAS = LK_ARENA_FIELD + LK_MAX_FIELDS,

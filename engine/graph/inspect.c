@@ -29,9 +29,9 @@ void lk_plan_get_stats(const lk_plan *plan, const lk_trainable *trainable, lk_pl
         .grad_bytes = lk_trainable_n_grads(trainable) * sizeof(float),
         .activation_bytes = graph->act_bytes,
         .activation_bytes_unshared = graph->act_bytes_unshared,
+        .scratch_bytes = plan->scratch_bytes,
     };
     for (int i = 0; i < graph->n_nodes; i++) {
-        out->prepared_bytes += plan->kernels[i].nbytes;
         out->flops += node_flops(graph, &graph->nodes[i]);
         out->bytes_moved += node_bytes(graph, &graph->nodes[i]);
     }

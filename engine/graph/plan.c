@@ -43,6 +43,7 @@ static lk_status bind_nodes(lk_plan *plan, const lk_backend *backend, void *ctx)
         LK_TRY(bind_from(plan, backend, ctx, i, &n));
         lk_alive();
         plan->n_kernels = i + n;
+        if (plan->kernels[i].scratch_nbytes > plan->scratch_bytes) plan->scratch_bytes = plan->kernels[i].scratch_nbytes;
     }
     return LK_OK;
 }

@@ -21,7 +21,7 @@ typedef struct lk_plan {
     int n_grads_ready;
     lk_range *unwritten;          /* owned; TRAIN: padding and gradients no node writes: zeroed in each run */
     int n_unwritten;
-    uint64_t prepared_version;    /* params_version of the last run, 0 before the first */
+    size_t scratch_bytes;         /* the most that one of the kernels needs */
 } lk_plan;
 
 /* Builds, differentiates, places and binds.  backend, ctx and the model of `trained` are borrowed and must outlive the

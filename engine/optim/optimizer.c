@@ -30,7 +30,8 @@ typedef struct piece {
 
 struct lk_optimizer {
     const lk_trainable *trainable; /* borrowed */
-    const lk_backend *backend; /* borrowed, as its state */
+    lk_engine *engine;         /* borrowed, as its backend and that one's state */
+    const lk_backend *backend;
     void *ctx;
     lk_optimizer_spec *specs;  /* owned, one a group */
     lk_optimizer_spec common;  /* what all groups share: kind, amsgrad, clip_norm, clip_value */
@@ -161,7 +162,7 @@ static lk_status fill(lk_optimizer *optimizer, const lk_optimizer_spec *specs)
     LK_TRY_ALLOC(optimizer->pieces, n_tensors * sizeof *optimizer->pieces);
     make_pieces(optimizer);
     for (int i = 0; i < optimizer->n_states; i++)
-        LK_TRY(optimizer->backend->alloc(optimizer->ctx, state_nbytes, (void **)&optimizer->state[i]));
+        LK_TRY(lk_engine_alloc(optimizer->engine, state_nbytes, (void **)&optimizer->state[i]));
     return LK_OK;
 }
 
@@ -174,6 +175,7 @@ lk_status lk_optimizer_new(lk_engine *engine, const lk_trainable *trainable, con
     LK_TRY_ALLOC(optimizer, sizeof *optimizer);
     optimizer->trainable = trainable;
     optimizer->common = specs[0];
+    optimizer->engine = engine;
     optimizer->backend = lk_engine_backend(engine, &optimizer->ctx);
     optimizer->n_states = count_states(specs, lk_trainable_n_groups(trainable));
     const lk_status status = fill(optimizer, specs);
@@ -187,7 +189,7 @@ void lk_optimizer_free(lk_optimizer **optimizer)
 {
     if (!optimizer || !*optimizer) return;
     for (int i = (*optimizer)->n_states - 1; i >= 0; i--)
-        if ((*optimizer)->state[i]) (*optimizer)->backend->release((*optimizer)->ctx, (*optimizer)->state[i]);
+        lk_engine_release((*optimizer)->engine, &(*optimizer)->state[i]);
     lk_free(&(*optimizer)->pieces);
     lk_free(&(*optimizer)->joined);
     lk_free(&(*optimizer)->specs);

@@ -224,3 +224,11 @@ void lk_loader_free(lk_loader **loader)
     pthread_mutex_destroy(&l->lock);
     lk_free(loader);
 }
+
+size_t lk_loader_nbytes(const lk_loader *loader)
+{
+    size_t slot = (size_t)loader->batch_capacity * sizeof(int64_t);
+
+    for (int f = 0; f < LK_MAX_FIELDS; f++) slot += (size_t)loader->n_lanes * loader->stride[f];
+    return slot * (size_t)loader->n_slots;
+}

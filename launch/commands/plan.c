@@ -47,36 +47,77 @@ static void print_tensors(const lk_model *model, const lk_trainable *trainable)
     }
 }
 
+/* ------------------------------------------------------------------- memory */
+
+/* X(part, in words, note): all that a worker holds of what grows with the model and the batch. */
+#define PART_LIST(X)                                                                          \
+    X(parameters, "parameters", "fp32, buffers included")                                     \
+    X(gradients, "gradients", "arenas in which its lanes are added up")                       \
+    X(optimizer, "optimizer", "states")                                                       \
+    X(ema, "EMA", "on the leader; on others a copy to evaluate")                              \
+    X(activations, "activations", "shared by liveness")                                       \
+    X(packed, "packed weights", "in the layouts kernels prefer, shared by all plans")         \
+    X(scratch, "scratch", "of the kernel that needs most")                                    \
+    X(output, "evaluation", "outputs of a lane")                                              \
+    X(save, "save", "the images of its files, and what is copied from a device")              \
+    X(loader, "loader", "batches put together ahead")
+
+typedef struct parts {
+#define PART_FIELD(part, words, note) double part;
+    PART_LIST(PART_FIELD)
+#undef PART_FIELD
+} parts;
+
+static void find_parts(const job *j, const lk_plan_stats *train, parts *out)
+{
+    const int n_states = lk_optimizer_n_states(j->optimizer);
+    const double params = (double)train->param_bytes, ema = j->recipe->has_ema ? params : 0.0;
+    const size_t validation = j->validation_loader ? lk_loader_nbytes(j->validation_loader) : 0;
+    lk_reducer_stats reduction;
+    lk_engine_memory memory;
+
+    lk_reducer_get_stats(j->reducer, &reduction);
+    lk_engine_get_memory(j->engine, &memory);
+    *out = (parts){
+        .parameters = params, .gradients = (double)train->grad_bytes * reduction.n_arenas, .ema = ema,
+        .optimizer = (double)lk_trainable_n_elem(j->trainable) * sizeof(float) * n_states,
+        .activations = (double)memory.activations, .packed = (double)memory.packed, .scratch = (double)memory.scratch,
+        .output = (double)memory.output, .save = (double)save_nbytes(j, j->trainable, n_states),
+        .loader = (double)(lk_loader_nbytes(j->loader) + validation),
+    };
+}
+
+static void print_parts(const job *j, const lk_plan_stats *train)
+{
+    const int own = j->lane_end - j->lane_begin;
+    double total = 0.0;
+    parts p;
+
+    find_parts(j, train, &p);
+    printf("\n%s of %d lane%s holds\n", j->leader ? "the leader" : "a worker", own, own == 1 ? "" : "s");
+#define PART_PRINT(part, words, note) \
+    total += p.part;                  \
+    if (p.part > 0.0) print_bytes(words, p.part, note);
+    PART_LIST(PART_PRINT)
+#undef PART_PRINT
+    print_bytes("all together", total, "beside the program itself and the samples");
+}
+
 /* What depends on the set that trains: memory, and the work of a step. */
 static lk_status print_set(job *j)
 {
     lk_plan_stats train;
     int64_t sizes[4];
     const int n_sizes = lk_loader_lane_sizes(j->loader, sizes);
-    const int own = j->lane_end - j->lane_begin;
-    const size_t trainable = lk_trainable_n_elem(j->trainable) * sizeof(float);
-    lk_reducer_stats reduction;
-    char arenas[80];
 
-    lk_reducer_get_stats(j->reducer, &reduction);
     LK_TRY(lk_engine_plan_stats(j->engine, LK_TRAIN, sizes[0], &train));
-    printf("\na worker of %d lane%s holds\n", own, own == 1 ? "" : "s");
-    print_bytes("parameters", (double)train.param_bytes, "fp32, buffers included");
-    snprintf(arenas, sizeof arenas, "%d of %zu bytes, in which its lanes are added up", reduction.n_arenas,
-             train.grad_bytes);
-    print_bytes("gradients", (double)train.grad_bytes * reduction.n_arenas, arenas);
-    print_bytes("optimizer", (double)trainable * lk_optimizer_n_states(j->optimizer), "");
-    if (j->recipe->has_ema) print_bytes("EMA", (double)train.param_bytes, "on the leader; on others a copy to evaluate");
-    print_bytes("saves", (double)save_nbytes(j, j->trainable, lk_optimizer_n_states(j->optimizer)),
-                "of the leader: the images of its files, kept from the first save on");
-    print_bytes("activations", (double)train.activation_bytes, "shared by liveness");
-    print_bytes("  unshared", (double)train.activation_bytes_unshared, "what they would take without");
-    print_bytes("prepared weights", (double)train.prepared_bytes, "layouts the kernels prefer, and scratch");
+    print_parts(j, &train);
     printf("\na training step of a lane\n");
     for (int i = 0; i < n_sizes; i++) {
         LK_TRY(lk_engine_plan_stats(j->engine, LK_TRAIN, sizes[i], &train));
-        printf("  %" PRId64 " samples: %zu nodes, %.4g MFLOP, %.4g MB moved\n", sizes[i], train.n_nodes, train.flops / 1e6,
-               train.bytes_moved / 1e6);
+        printf("  %" PRId64 " samples: %zu nodes, %.4g MFLOP, %.4g MB moved, %.4g MB of activations (%.4g unshared)\n",
+               sizes[i], train.n_nodes, train.flops / 1e6, train.bytes_moved / 1e6, (double)train.activation_bytes / 1e6,
+               (double)train.activation_bytes_unshared / 1e6);
     }
     return LK_OK;
 }
@@ -99,6 +140,7 @@ static lk_status print_plan(job *j, const options *opt)
 
 lk_status command_plan(job *j, const options *opt)
 {
+    j->dry = true;
     LK_TRY(job_read_recipe(j, opt));
     LK_TRY(job_open(j));
     LK_TRY(job_open_training(j));

@@ -186,13 +186,14 @@ static lk_status make_engine(job *j)
         .threads = j->recipe->engine.threads,
         .device = lk_world_host_rank(j->world),
         .seed = j->recipe->run.seed,
+        .dry = j->dry,
     };
 
     LK_TRY(lk_engine_new(&engine, j->model, &j->engine));
     say_not_cuda(j);
 
     LK_TRY(lk_engine_alloc(j->engine, lk_model_n_elem(j->model) * sizeof(float), (void **)&j->params));
-    return set_first_values(j);
+    return j->dry ? LK_OK : set_first_values(j);
 }
 
 /* Lanes are a property of the run: the checkpoint's, else the recipe's, else one a worker. */

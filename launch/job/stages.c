@@ -75,7 +75,7 @@ static lk_status change_set(job *j)
     LK_TRY(job_make_set(j, &trainable));
     lk_engine_set_trainable(j->engine, trainable);
     lk_status status = lk_optimizer_new(j->engine, trainable, specs, &optimizer);
-    if (status == LK_OK && j->optimizer) status = lk_optimizer_copy_state(optimizer, j->optimizer);
+    if (status == LK_OK && j->optimizer && !j->dry) status = lk_optimizer_copy_state(optimizer, j->optimizer);
     lk_optimizer_free(&j->optimizer);
     lk_trainable_free(&j->trainable);
     j->trainable = trainable;
@@ -171,7 +171,7 @@ lk_status job_open_training(job *j)
     lk_status status = job_check_patterns(j);
 
     if (status == LK_OK) status = check_later_stages(j);
-    if (status == LK_OK && j->recipe->has_ema)
+    if (status == LK_OK && j->recipe->has_ema && !j->dry)
         status = j->leader ? lk_ema_new(j->engine, &j->recipe->ema.spec, j->params, &j->ema)
                            : lk_engine_alloc(j->engine, lk_model_n_elem(j->model) * sizeof(float), (void **)&j->ema_view);
     LK_TRY(job_agree(j, status));

@@ -92,7 +92,7 @@ static void bench_linear(const lk_backend *b, void *ctx, lk_precision precision,
     const lk_dtype dtype = precision == LK_BF16 ? LK_DTYPE_BF16 : LK_DTYPE_F32;
     lk_graph graph;
     lk_kernel kernel = {0};
-    lk_launch_args run = {.prepare = true};
+    lk_launch_args run = {.params_version = 1};
     int x, w, y;
 
     lk_graph_init(&graph, NULL, LK_PREDICT, precision, n);
@@ -103,6 +103,8 @@ static void bench_linear(const lk_backend *b, void *ctx, lk_precision precision,
     run.base[LK_ARENA_PARAMS] = array(b, ctx, (size_t)(o * i));
     run.base[LK_ARENA_ACT] = array(b, ctx, (size_t)(n * o));
     MUST(b->bind(ctx, &graph, &graph.nodes[0], &kernel));
+    MUST(b->reserve(ctx));
+    run.base[LK_ARENA_SCRATCH] = array(b, ctx, kernel.scratch_nbytes / sizeof(float) + 1);
     MUST(b->device->begin(ctx, &graph, &run));
     double begin = 0.0;
     for (int k = 0; k < WARM + TIMES; k++) {
@@ -111,14 +113,13 @@ static void bench_linear(const lk_backend *b, void *ctx, lk_precision precision,
             begin = now_s();
         }
         MUST(b->device->run(ctx, &kernel, 1, &run));
-        run.prepare = false;
     }
     MUST(b->wait(ctx));
     printf("linear_%s_%lldx%lldx%lld %.1f TFLOP/s\n", name, (long long)n, (long long)i, (long long)o,
            2e-12 * (double)n * (double)i * (double)o * TIMES / (now_s() - begin));
     kernel.free(kernel.state);
     b->release(ctx, run.base[LK_ARENA_ACT]), b->release(ctx, run.base[LK_ARENA_PARAMS]);
-    b->release(ctx, run.base[LK_ARENA_FIELD]);
+    b->release(ctx, run.base[LK_ARENA_FIELD]), b->release(ctx, run.base[LK_ARENA_SCRATCH]);
     lk_graph_clear(&graph);
 }
 

@@ -107,7 +107,12 @@ static void bind(side *s)
         if (s->backend->fuse) ok(s->backend->fuse(s->ctx, &s->graph, s->n_kernels, kernel, &n));
         if (n == 0) ok(s->backend->bind(s->ctx, &s->graph, &s->graph.nodes[s->n_kernels], kernel));
         s->n_kernels += n ? n : 1;
+        if (kernel->scratch_nbytes > s->used[LK_ARENA_SCRATCH]) s->used[LK_ARENA_SCRATCH] = kernel->scratch_nbytes;
     }
+    ok(s->backend->reserve(s->ctx));
+    s->backend->release(s->ctx, s->arena[LK_ARENA_SCRATCH]);
+    ok(s->backend->alloc(s->ctx, s->used[LK_ARENA_SCRATCH], &s->arena[LK_ARENA_SCRATCH]));
+    s->run.base[LK_ARENA_SCRATCH] = s->arena[LK_ARENA_SCRATCH];
 }
 
 /* Each tensor's values depend on its name only, so both sides get the same. */
@@ -147,7 +152,7 @@ static float *values(side *s, int tensor)
 static void run(side *s)
 {
     s->run.n = 1;
-    s->run.prepare = true;
+    s->run.params_version++;
     if (s->backend->device) {
         ok(s->backend->device->begin(s->ctx, &s->graph, &s->run));
         ok(s->backend->device->run(s->ctx, s->kernels, (size_t)s->n_kernels, &s->run));

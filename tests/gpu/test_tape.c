@@ -332,7 +332,7 @@ Test(tape, a_lane_cut_by_a_read_keeps_its_arguments)
     const lk_kernel kernels[2] = {{.run = see_run, .state = &seen[0]}, {.run = see_run, .state = &seen[1]}};
     float *somewhere = floats(&f, 4, 0.0f);
     const float others[4] = {-1.0f, -2.0f, -3.0f, -4.0f};
-    lk_launch_args run = {.n = 3, .step = 41, .inv_count = 0.25f, .seed = 7, .prepare = true};
+    lk_launch_args run = {.n = 3, .step = 41, .inv_count = 0.25f, .seed = 7, .params_version = 5};
     lk_lane_args args;
 
     ok(f.d->begin(f.ctx, &graph, &run));
@@ -345,7 +345,7 @@ Test(tape, a_lane_cut_by_a_read_keeps_its_arguments)
     for (int i = 0; i < 2; i++) {
         cr_expect(seen[i].step == 0 && seen[i].inv_count == 0.0f, "kernel %d saw step %lld and inv_count %g, want 0", i,
                   (long long)seen[i].step, (double)seen[i].inv_count);
-        cr_expect(seen[i].n == 3 && seen[i].seed == 7 && seen[i].prepare, "kernel %d saw another run", i);
+        cr_expect(seen[i].n == 3 && seen[i].seed == 7 && seen[i].params_version == 0, "kernel %d saw another run", i);
     }
     ok(f.b->read(f.ctx, &args, seen[1].args, sizeof args));
     cr_expect(args.step == 41 && args.inv_count == 0.25f, "arguments are step %lld, inv_count %g, want 41, 0.25",

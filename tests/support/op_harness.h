@@ -42,6 +42,9 @@ typedef struct op_harness {
     size_t used[LK_N_ARENAS]; /* bytes */
     lk_kernel kernels[OP_MOST_NODES];
     int n_kernels;
+    void *scratch;            /* the backend's */
+    size_t scratch_nbytes;
+    bool keeps_params;        /* runs are told that the parameters are those of the last run */
     lk_launch_args run;       /* base is set by op_bind(); the rest is the test's to set */
 } op_harness;
 
@@ -49,7 +52,7 @@ typedef struct op_harness {
 
 static inline void op_open(op_harness *h, lk_mode mode, int threads)
 {
-    *h = (op_harness){.run = {.prepare = true, .inv_count = 1.0f, .seed = 42}};
+    *h = (op_harness){.run = {.inv_count = 1.0f, .seed = 42}};
     lk_graph_init(&h->graph, NULL, mode, LK_FP32, 1);
     h->backend = backend_under_test();
     h->graph.keeps_masks = true; /* so that tests see them */
@@ -60,6 +63,7 @@ static inline void op_close(op_harness *h)
 {
     for (int i = 0; i < h->n_kernels; i++)
         if (h->kernels[i].free) h->kernels[i].free(h->kernels[i].state);
+    if (h->scratch) h->backend->release(h->ctx, h->scratch);
     for (int a = 0; a < LK_N_ARENAS; a++) {
         lk_free(&h->arena[a]);
         if (h->there[a]) h->backend->release(h->ctx, h->there[a]);
@@ -130,7 +134,10 @@ static inline void op_bind(op_harness *h)
         /* A processor that cannot do bf16 is told so; nothing is left to test. */
         if (status == LK_ERR_USAGE) cr_skip_test("%s", lk_error_message());
         op_ok(status);
+        if (kernel->scratch_nbytes > h->scratch_nbytes) h->scratch_nbytes = kernel->scratch_nbytes;
     }
+    op_ok(h->backend->reserve(h->ctx));
+    op_ok(h->backend->alloc(h->ctx, h->scratch_nbytes, &h->scratch));
 }
 
 static inline void op_run_there(op_harness *h)
@@ -142,6 +149,7 @@ static inline void op_run_there(op_harness *h)
         op_ok(b->write(h->ctx, h->there[a], h->arena[a], h->used[a]));
         run.base[a] = h->there[a];
     }
+    run.base[LK_ARENA_SCRATCH] = h->scratch;
     if (run.sample)
         op_ok(b->device->upload(h->ctx, false, run.sample, (size_t)h->graph.n * sizeof *run.sample,
                                 (const void **)&run.sample));
@@ -152,6 +160,8 @@ static inline void op_run_there(op_harness *h)
 
 static inline void op_run(op_harness *h)
 {
+    if (!h->keeps_params || h->run.params_version == 0) h->run.params_version++;
+    h->run.base[LK_ARENA_SCRATCH] = h->scratch;
     if (h->backend->device) {
         op_run_there(h);
         return;

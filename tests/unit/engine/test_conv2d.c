@@ -99,12 +99,12 @@ Test(conv2d, changed_weights_are_seen_when_the_run_says_so)
     open_net(&t, twin_shape_of(2, 8, 8, 16, 32, 3, 1, 1), true, LK_DTYPE_F32, 1);
     op_run(&t.h);
     const float before = op_get_one(&t.h, t.y, 0);
-    t.h.run.prepare = false;
+    t.h.keeps_params = true;
     op_run(&t.h);
     cr_expect_eq(op_get_one(&t.h, t.y, 0), before, "with nothing changed: got %g, want %g",
                  (double)op_get_one(&t.h, t.y, 0), (double)before);
     op_fill(&t.h, t.w, 77);
-    t.h.run.prepare = true;
+    t.h.keeps_params = false;
     op_run(&t.h);
     expect_twin(&t, "after the weights changed");
     op_close(&t.h);

@@ -311,3 +311,52 @@ Test(engine, the_plan_prints_one_line_a_node_and_counts_its_work)
     cr_expect_lt(stats.activation_bytes, stats.activation_bytes_unshared);
     network_free(&net);
 }
+
+static lk_engine_memory memory_after(lk_engine *engine, lk_mode mode, int64_t n)
+{
+    lk_engine_memory memory;
+
+    cr_assert_eq(lk_engine_compile(engine, mode, n), LK_OK, "%s", lk_error_message());
+    lk_engine_get_memory(engine, &memory);
+    return memory;
+}
+
+/* Forward passes of one shape want the same copies: a second plan adds none of its own. */
+Test(engine, plans_share_packed_weights_and_scratch)
+{
+    network net = network_new(cnn_spec(LK_NORM_BATCH, LK_POOL_MAX), LK_FP32, LANE);
+    const lk_engine_memory one = memory_after(net.engine, LK_TRAIN, LANE);
+    const lk_engine_memory two = memory_after(net.engine, LK_EVAL, LANE);
+
+    if (lk_engine_on_device(net.engine)) cr_skip_test("what a device packs is its own");
+    cr_expect_gt(one.packed, 0);
+    cr_expect_eq(two.packed, one.packed, "evaluating packs %zu bytes, training %zu", two.packed, one.packed);
+    cr_expect_eq(two.scratch, one.scratch, "evaluating needs %zu bytes of scratch, training %zu", two.scratch, one.scratch);
+    network_free(&net);
+}
+
+/* Some 275 billion parameters: a terabyte that no machine here has. */
+Test(engine, a_dry_engine_plans_what_no_memory_could_hold)
+{
+    enum { WIDTH = 1 << 17, LAYERS = 17 };
+    lk_model_spec spec = {.kind = LK_MODEL_MLP, .mlp.n_layers = LAYERS, .activation = LK_ACT_RELU};
+    const lk_engine_options options = {.kind = LK_ENGINE_CPU, .threads = 1, .dry = true};
+    lk_plan_stats stats;
+    lk_engine *engine;
+    lk_model *model;
+
+    for (int i = 0; i < LAYERS; i++) spec.mlp.layers[i] = WIDTH;
+    cr_assert_eq(lk_model_new(&spec, &model), LK_OK, "%s", lk_error_message());
+    cr_assert_eq(lk_engine_new(&options, model, &engine), LK_OK, "%s", lk_error_message());
+    cr_assert_eq(lk_engine_plan_stats(engine, LK_TRAIN, LANE, &stats), LK_OK, "%s", lk_error_message());
+    const lk_engine_memory memory = memory_after(engine, LK_EVAL, LANE);
+
+    cr_expect_gt((double)stats.param_bytes, 1e12, "got %g bytes of parameters", (double)stats.param_bytes);
+    cr_expect_geq(memory.activations, stats.activation_bytes);
+    cr_expect_gt(memory.scratch, 0);
+    void *states;
+    cr_expect_eq(lk_engine_alloc(engine, 2 * stats.param_bytes, &states), LK_OK, "%s", lk_error_message());
+    lk_engine_release(engine, &states);
+    lk_engine_free(&engine);
+    lk_model_free(&model);
+}

@@ -114,7 +114,7 @@ static void expect_weights_renewed_only_when_told(lk_dtype dtype, int64_t I, int
     op_run(&t.h);
     const float before = op_get_one(&t.h, t.y, 0);
 
-    t.h.run.prepare = false;
+    t.h.keeps_params = true;
     op_run(&t.h);
     cr_expect_eq(op_get_one(&t.h, t.y, 0), before, "with nothing changed: got %g, want %g",
                  (double)op_get_one(&t.h, t.y, 0), (double)before);
@@ -122,7 +122,7 @@ static void expect_weights_renewed_only_when_told(lk_dtype dtype, int64_t I, int
     op_run(&t.h);
     cr_expect_eq(op_get_one(&t.h, t.y, 0), before, "with nothing said: got %g, want the old weights' %g",
                  (double)op_get_one(&t.h, t.y, 0), (double)before);
-    t.h.run.prepare = true;
+    t.h.keeps_params = false;
     op_run(&t.h);
     expect_twin(&t, "after the weights changed");
     op_close(&t.h);

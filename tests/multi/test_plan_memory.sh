@@ -1,0 +1,51 @@
+#!/bin/sh
+# `plan` tells all memory of a worker that grows with the model and the batch: its sum is the peak of the run beyond that
+# of the plan itself, which links the same libraries and opens the same data, within 5 %.  And it takes none of it.
+. "$(dirname "$0")/../support/lib.sh"
+
+# Sanitizers keep memory of their own, and what was freed.
+[ "$has_bad_files" = yes ] || { echo "skipped: the program is built with a sanitizer"; exit 77; }
+
+
+# agrees NAME ARGS...: what plan says of this run and what the run takes.
+agrees() {
+    name=$1
+    shift
+    base=$("$PEAK" "$lockstep" plan "$@" run.dir="$name" | tee plan.txt | tail -n 1)
+    peak=$("$PEAK" "$lockstep" train "$@" run.dir="$name" 2>&1 | tee train.txt | tail -n 1)
+    said=$(sed -n 's/^  all together *\([0-9.]* [KMGT]iB\).*/\1/p' plan.txt)
+    verdict=$(awk -v said="$said" -v took=$((peak - base)) 'BEGIN {
+        split(said, s, " ")
+        n = s[1] * 1024 ^ (index("KMGT", substr(s[2], 1, 1)))
+        off = (n - took) / took
+        printf "%s, the run took %.1f MiB, %+.1f %%: %s", said, took / 1048576, 100 * off, (off * off < 0.05 * 0.05) ? "yes" : "no"
+    }')
+    case $verdict in
+    *yes) echo "ok: $name: plan says $verdict" ;;
+    *)
+        echo "FAILED: $name: plan says $verdict"
+        cat plan.txt train.txt
+        n_failed=$((n_failed + 1)) ;;
+    esac
+}
+
+sh "$here/make_idx.sh" idx 1024 256
+images="data.train=idx/train-images data.train_labels=idx/train-labels data.validation=idx/test-images
+    data.validation_labels=idx/test-labels train.lanes=1 train.epochs=1 train.batch=512"
+grep -v '^ema:' "$recipes/fashion-cnn.yaml" >plain-cnn.yaml
+
+agrees mlp "$recipes/ema-regression.yaml" 'model.layers=[20, 2000, 2000, 1]' train.lanes=2 train.batch=1024 \
+    train.epochs=1 data.samples=2048 data.validation_samples=512 checkpoint.every=1
+# shellcheck disable=SC2086
+agrees cnn plain-cnn.yaml $images model.norm=none train.best_metric=validation.accuracy
+# shellcheck disable=SC2086
+agrees cnn-with-norm-and-ema "$recipes/fashion-cnn.yaml" $images
+
+# 70 billion parameters: a terabyte and a half that this machine has not, planned in a few MiB.
+layers="[20$(printf ', 34000%.0s' $(seq 61)), 1]"
+small=$("$PEAK" "$lockstep" plan "$recipes/ema-regression.yaml" | tail -n 1)
+large=$("$PEAK" "$lockstep" plan "$recipes/ema-regression.yaml" model.layers="$layers" train.lanes=1 | tee big.txt | tail -n 1)
+same "weights of the large plan" "$(sed -n 's/.*: \([0-9]*\) of .*/\1/p' big.txt | head -n 1)" 69362788001
+same "the large plan took less than 64 MiB more than the small" "$([ $((large - small)) -lt 67108864 ] && echo yes)" yes
+
+finish
