@@ -118,10 +118,12 @@ struct lk_backend {
     lk_status (*write)(void *ctx, void *device, const void *host, size_t nbytes);
     /* Whether it has a kernel for this op; bind is asked for no other. */
     bool (*has)(lk_op_id op);
-    /* Tensors of the graph are placed; node is borrowed for the call only, the graph for the kernel's life. */
+    /* Before anything has a place: may make groups of a pruned graph (lk_graph_fuse), or put fused ops in the place of
+     * others.  NULL: it leaves all as it is. */
+    lk_status (*rewrite)(void *ctx, lk_graph *graph);
+    /* One kernel for the node, or for the group that it begins.  Tensors of the graph are placed; node lies in the graph and
+     * is borrowed for the call only, the graph for the kernel's life. */
     lk_status (*bind)(void *ctx, const lk_graph *graph, const lk_node *node, lk_kernel *out);
-    /* Makes one kernel of nodes [first, first + *n) of a placed graph; *n is 0 where it would not.  NULL: never. */
-    lk_status (*fuse)(void *ctx, const lk_graph *graph, int first, lk_kernel *out, int *n);
     /* Kernels share packed copies of the parameters.  bind() only says which are wanted: reserve() takes the memory of all
      * that have none, before any of the plans runs, and packed_nbytes() says how much it comes to. */
     lk_status (*reserve)(void *ctx);

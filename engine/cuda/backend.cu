@@ -215,7 +215,8 @@ static lk_status running(void *arg, float *at, const float *stat, size_t n_elem,
 
 const lk_backend lk_cuda_backend = {
     "cuda", &cuda_device_calls, false, cuda_describe, cuda_available, open_ctx, close_ctx, alloc, release, read_memory,
-    write_memory, cuda_has, cuda_bind, cuda_fuse, cuda_packed_reserve, cuda_packed_nbytes, wait_for_all, cuda_queue_update, grad_norm, cuda_queue_ema, running,
+    write_memory, cuda_has, cuda_rewrite, cuda_bind, cuda_packed_reserve, cuda_packed_nbytes, wait_for_all,
+    cuda_queue_update, grad_norm, cuda_queue_ema, running,
 };
 
 extern "C" __attribute__((visibility("default"))) const lk_module lk_module_entry = {LK_MODULE_ABI, &lk_cuda_backend,

@@ -19,28 +19,31 @@ static cuda_binder *binder_of(lk_op_id op)
 
 bool cuda_has(lk_op_id op) { return binder_of(op) != NULL; }
 
-/* In order: a product takes its activation before a chain could. */
-static cuda_fuser *const fusers[] = {cuda_fuse_linear, cuda_fuse_conv2d, cuda_fuse_chain};
+/* How many nodes from `first` on one kernel will do.  A product takes its activation before a chain could. */
+static int group_of(const lk_graph *graph, int first)
+{
+    return cuda_relu_follows(graph, first) ? 2 : cuda_chain_length(graph, first);
+}
+
+lk_status cuda_rewrite(void *, lk_graph *graph)
+{
+    for (int i = 0, n; i < graph->n_nodes; i += n > 1 ? n : 1) {
+        n = group_of(graph, i);
+        if (n > 1) lk_graph_fuse(graph, i, n);
+    }
+    return LK_OK;
+}
 
 /* Binding may take memory at an address that a recording knows. */
 lk_status cuda_bind(void *arg, const lk_graph *graph, const lk_node *node, lk_kernel *out)
 {
     cuda_ctx *ctx = (cuda_ctx *)arg;
+    const bool product = node->op == LK_OP_LINEAR || node->op == LK_OP_CONV2D;
 
     cuda_tape_forget(ctx);
     memset(out, 0, sizeof *out);
+    if (node->n_fused > 1 && !product) return cuda_bind_chain(ctx, graph, node, out);
     return binder_of(node->op)(ctx, graph, node, out);
-}
-
-lk_status cuda_fuse(void *arg, const lk_graph *graph, int first, lk_kernel *out, int *n)
-{
-    cuda_ctx *ctx = (cuda_ctx *)arg;
-
-    cuda_tape_forget(ctx);
-    memset(out, 0, sizeof *out);
-    *n = 0;
-    for (size_t i = 0; i < sizeof fusers / sizeof *fusers && *n == 0; i++) LK_TRY(fusers[i](ctx, graph, first, out, n));
-    return LK_OK;
 }
 
 static void free_state(void *state) { lk_free(&state); }
@@ -59,17 +62,6 @@ lk_status cuda_kernel_keep(lk_kernel *out, lk_status (*run)(void *state, const l
     return LK_OK;
 }
 
-bool cuda_overlap(const lk_graph *graph, int out, int in, bool element_wise)
-{
-    if (out == LK_NO_TENSOR || in == LK_NO_TENSOR) return false;
-    const lk_tensor *a = &graph->tensors[out], *b = &graph->tensors[in];
-
-    if (a->arena != b->arena) return false;
-    if (a->offset >= b->offset + b->nbytes || b->offset >= a->offset + a->nbytes) return false;
-    return !(element_wise && a->offset == b->offset && a->dtype == b->dtype);
-}
-
-/* n_uses counts also readers that were dropped since, so this errs on the safe side. */
 bool cuda_used_elsewhere(const lk_graph *graph, int tensor)
 {
     const lk_tensor *t = &graph->tensors[tensor];

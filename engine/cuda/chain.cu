@@ -263,7 +263,7 @@ lk_status chain_bind(cuda_ctx *ctx, const lk_graph *graph, const chain_stage *st
         to->operand = cuda_ref_of(graph, from->operand);
         to->operand_bf16 = from->operand != LK_NO_TENSOR && graph->tensors[from->operand].dtype == LK_DTYPE_BF16;
         to->out = cuda_ref_of(graph, from->out);
-        to->writes = i + 1 == n || cuda_used_elsewhere(graph, from->out);
+        to->writes = !graph->tensors[from->out].swallowed;
         to->mask = cuda_ref_of(graph, from->mask);
         to->bf16 = graph->tensors[from->out].dtype == LK_DTYPE_BF16;
         to->p = from->p;
@@ -273,7 +273,7 @@ lk_status chain_bind(cuda_ctx *ctx, const lk_graph *graph, const chain_stage *st
     return cuda_kernel_keep(out, run_chain, &s, sizeof s);
 }
 
-/* -------------------------------------------------------------------- fuse */
+/* ------------------------------------------------------------------ groups */
 
 static bool stage_of(const lk_node *node, int from, chain_stage *out)
 {
@@ -288,33 +288,41 @@ static bool stage_of(const lk_node *node, int from, chain_stage *out)
     }
 }
 
-/* Outputs of the chain against all that it reads, and operands against what it makes itself. */
-static bool is_safe(const lk_graph *graph, const chain_stage *stages, int n)
+/* An operand is read where it lies, so it must not be something that the chain makes itself. */
+static bool reads_itself(const chain_stage *stages, int n)
 {
-    for (int i = 0; i < n; i++) {
-        if (cuda_overlap(graph, stages[i].out, stages[0].v, true)) return false;
-        for (int k = 0; k < n; k++) {
-            if (stages[k].operand == LK_NO_TENSOR) continue;
-            if (stages[k].operand == stages[i].out) return false;
-            if (cuda_overlap(graph, stages[i].out, stages[k].operand, true)) return false;
-        }
-    }
-    return true;
+    for (int i = 0; i < n; i++)
+        for (int k = 0; k < n; k++)
+            if (stages[k].operand != LK_NO_TENSOR && stages[k].operand == stages[i].out) return true;
+    return false;
 }
 
-lk_status cuda_fuse_chain(cuda_ctx *ctx, const lk_graph *graph, int first, lk_kernel *out, int *n)
+static int find_chain(const lk_graph *graph, int first, int most, chain_stage stages[CHAIN_MOST])
 {
-    chain_stage stages[CHAIN_MOST];
     int made = 0, from = LK_NO_TENSOR;
 
-    while (made < CHAIN_MOST && first + made < graph->n_nodes) {
+    while (made < most && first + made < graph->n_nodes) {
         if (!stage_of(&graph->nodes[first + made], from, &stages[made])) break;
         if (graph->tensors[stages[made].out].n_elem != graph->tensors[stages[0].v].n_elem) break;
-        if (!is_safe(graph, stages, made + 1)) break;
+        if (reads_itself(stages, made + 1)) break;
         from = stages[made].out;
         made++;
     }
-    if (made < 2) return LK_OK;
-    *n = made;
-    return chain_bind(ctx, graph, stages, made, out);
+    return made;
+}
+
+int cuda_chain_length(const lk_graph *graph, int first)
+{
+    chain_stage stages[CHAIN_MOST];
+
+    return find_chain(graph, first, CHAIN_MOST, stages);
+}
+
+lk_status cuda_bind_chain(cuda_ctx *ctx, const lk_graph *graph, const lk_node *node, lk_kernel *out)
+{
+    chain_stage stages[CHAIN_MOST];
+    const int n = find_chain(graph, (int)(node - graph->nodes), node->n_fused, stages);
+
+    assert(n == node->n_fused);
+    return chain_bind(ctx, graph, stages, n, out);
 }

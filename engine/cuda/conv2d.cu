@@ -34,12 +34,6 @@ static __global__ void widen(float *to, const __nv_bfloat16 *from, size_t n, boo
     for (size_t k = n_vectors * 8 + first; k < n; k += step) to[k] = __bfloat162float(from[k]);
 }
 
-static __global__ void relu_in_place(void *y, size_t n, bool bf16)
-{
-    for (size_t k = blockIdx.x * (size_t)blockDim.x + threadIdx.x; k < n; k += gridDim.x * (size_t)blockDim.x)
-        element_store(y, k, lk_relu(element_load(y, k, bf16)), bf16);
-}
-
 /* What a piece's gradient is computed from: the tensor itself, or a widened copy in scratch. */
 static lk_status operand(const conv *s, const char *at, float *scratch, int64_t n_elem, const void **out)
 {
@@ -80,10 +74,7 @@ static lk_status forward(conv *s, const conv_piece *p, char *scratch, const void
     if (b) LK_TRY(cuda_fill_rows(s->ctx, y, b, rows, cols, s->bf16));
     LK_CUDNN(cudnnConvolutionForward(ctx->dnn, &one, p->x, x, s->filter, w, s->conv, algo, workspace, p->workspace,
                                      b ? &one : &zero, p->y, y));
-    if (s->relu)
-        LK_LAUNCH_FLAT(relu_in_place, element_blocks(ctx, rows * cols), ELEMENT_BLOCK, ctx->stream, y, rows * cols,
-                       s->bf16);
-    return LK_OK;
+    return s->relu ? cuda_relu_in_place(s->ctx, y, rows * cols, s->bf16) : LK_OK;
 }
 
 static lk_status run_forward(void *state, const lk_launch_args *run)
@@ -202,18 +193,18 @@ static lk_status make(conv *s, const lk_graph *graph, const lk_node *node, produ
 }
 
 static lk_status bind_pass(cuda_ctx *ctx, const lk_graph *graph, const lk_node *node, cuda_pass pass,
-                           product_tensors tensors, bool relu, lk_kernel *out)
+                           lk_kernel *out)
 {
     static lk_status (*const run[])(void *, const lk_launch_args *) = {run_forward, run_grad_x, run_grad_w};
     conv empty = {};
 
     empty.ctx = ctx;
     empty.pass = pass;
-    empty.relu = relu;
+    empty.relu = node->n_fused > 1;
     LK_TRY(cuda_kernel_keep(out, run[pass], &empty, sizeof empty));
     out->free = free_conv;
     conv *s = (conv *)out->state;
-    const lk_status status = make(s, graph, node, tensors);
+    const lk_status status = make(s, graph, node, cuda_product_tensors(node, pass));
     if (status != LK_OK) {
         cuda_kernel_free(out);
         LK_TRY(status);
@@ -224,29 +215,15 @@ static lk_status bind_pass(cuda_ctx *ctx, const lk_graph *graph, const lk_node *
 
 lk_status cuda_bind_conv2d(cuda_ctx *ctx, const lk_graph *graph, const lk_node *node, lk_kernel *out)
 {
-    return bind_pass(ctx, graph, node, CUDA_FORWARD, cuda_product_tensors(node, CUDA_FORWARD), false, out);
+    return bind_pass(ctx, graph, node, CUDA_FORWARD, out);
 }
 
 lk_status cuda_bind_conv2d_grad_x(cuda_ctx *ctx, const lk_graph *graph, const lk_node *node, lk_kernel *out)
 {
-    return bind_pass(ctx, graph, node, CUDA_GRAD_X, cuda_product_tensors(node, CUDA_GRAD_X), false, out);
+    return bind_pass(ctx, graph, node, CUDA_GRAD_X, out);
 }
 
 lk_status cuda_bind_conv2d_grad_w(cuda_ctx *ctx, const lk_graph *graph, const lk_node *node, lk_kernel *out)
 {
-    return bind_pass(ctx, graph, node, CUDA_GRAD_W, cuda_product_tensors(node, CUDA_GRAD_W), false, out);
-}
-
-/* Without a bias there is nothing to gain: cuDNN's fused call wants one. */
-lk_status cuda_fuse_conv2d(cuda_ctx *ctx, const lk_graph *graph, int first, lk_kernel *out, int *n)
-{
-    const lk_node *node = &graph->nodes[first];
-    product_tensors tensors;
-
-    *n = 0;
-    if (node->op != LK_OP_CONV2D || node->in[2] == LK_NO_TENSOR || !cuda_relu_follows(graph, first, &tensors))
-        return LK_OK;
-    LK_TRY(bind_pass(ctx, graph, node, CUDA_FORWARD, tensors, true, out));
-    *n = 2;
-    return LK_OK;
+    return bind_pass(ctx, graph, node, CUDA_GRAD_W, out);
 }

@@ -124,16 +124,12 @@ typedef lk_status cuda_binder(cuda_ctx *ctx, const lk_graph *graph, const lk_nod
 LK_EVERY_OP(CUDA_BINDER_DECLARE)
 #undef CUDA_BINDER_DECLARE
 
-/* Fusers: as lk_backend's fuse, one family each; *n stays 0 where it does not apply.  bind.cu asks them in this order. */
-typedef lk_status cuda_fuser(cuda_ctx *ctx, const lk_graph *graph, int first, lk_kernel *out, int *n);
-cuda_fuser cuda_fuse_linear; /* linear and the activation after it, linear.cu */
-cuda_fuser cuda_fuse_conv2d; /* convolution with bias and the ReLU after it, conv2d.cu */
-cuda_fuser cuda_fuse_chain;  /* neighbouring element-wise ops, chain.cu */
-
-/* Whether writing `out` while `in` is read would spoil it: they share bytes, and (element-wise) not element by element.
- * A fused kernel asks for every output against every tensor that it reads. */
-bool cuda_overlap(const lk_graph *graph, int out, int in, bool element_wise);
-/* Whether anybody but the next node reads it: a fused kernel must then write it. */
+/* Groups that one kernel does (lk_node.n_fused): a product with the ReLU after it is its own binder's, which looks at n_fused;
+ * neighbouring element-wise ops are a chain's. */
+bool cuda_relu_follows(const lk_graph *graph, int first);  /* product.cu: a product, and a ReLU that may be done with it */
+int cuda_chain_length(const lk_graph *graph, int first);   /* chain.cu: below 2 for none */
+cuda_binder cuda_bind_chain;
+/* Whether anybody but the next node reads it. */
 bool cuda_used_elsewhere(const lk_graph *graph, int tensor);
 
 /* bind.cu: keeps a copy of *state as the kernel's state, released with the kernel.  For states that own nothing. */
@@ -159,7 +155,7 @@ lk_status cuda_take(cuda_ctx *ctx, size_t nbytes, void **out);
 /* The backend's entries in bind.cu. */
 bool cuda_has(lk_op_id op);
 lk_status cuda_bind(void *ctx, const lk_graph *graph, const lk_node *node, lk_kernel *out);
-lk_status cuda_fuse(void *ctx, const lk_graph *graph, int first, lk_kernel *out, int *n);
+lk_status cuda_rewrite(void *ctx, lk_graph *graph);
 
 /* ------------------------------------------------------------------ passes */
 

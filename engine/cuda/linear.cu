@@ -21,6 +21,7 @@ typedef struct linear {
     int64_t N, I, O;
     bool bf16;
     bool bias_first;    /* y begins as rows of bias */
+    bool relu_after;    /* a ReLU of the group that the library does not do with the product */
     cuda_gemm *gemm;    /* owned */
     lk_kernel db;       /* owned; run NULL: nothing to do, or BGRADB does it */
 } linear;
@@ -34,7 +35,8 @@ static lk_status run_forward(void *state, const lk_launch_args *run)
     void *y = cuda_at(run, s->at.y);
 
     if (s->bias_first) LK_TRY(cuda_fill_rows(s->ctx, y, b, (size_t)s->N, (size_t)s->O, s->bf16));
-    return cuda_gemm_run(s->gemm, w, cuda_at(run, s->at.x), s->bias_first ? NULL : b, y);
+    LK_TRY(cuda_gemm_run(s->gemm, w, cuda_at(run, s->at.x), s->bias_first ? NULL : b, y));
+    return s->relu_after ? cuda_relu_in_place(s->ctx, y, (size_t)(s->N * s->O), s->bf16) : LK_OK;
 }
 
 static lk_status run_grad_x(void *state, const lk_launch_args *run)
@@ -89,9 +91,9 @@ static lk_status need_gemm(const linear *s, const lk_node *node, const cuda_gemm
     return LK_OK;
 }
 
-/* relu: y is that of the activation that follows. */
-static lk_status bind_forward(linear *s, const lk_graph *graph, const lk_node *node, bool relu)
+static lk_status bind_forward(linear *s, const lk_graph *graph, const lk_node *node)
 {
+    const bool relu = node->n_fused > 1;
     cuda_gemm_spec spec = spec_of(s, graph);
     const bool bias = s->b.at.present;
 
@@ -105,7 +107,8 @@ static lk_status bind_forward(linear *s, const lk_graph *graph, const lk_node *n
     else if (bias) spec.epilogue = CUBLASLT_EPILOGUE_BIAS;
 
     LK_TRY(cuda_gemm_new(s->ctx, &spec, &s->gemm));
-    if (s->gemm || relu) return LK_OK;
+    if (s->gemm) return LK_OK;
+    s->relu_after = relu;
     s->bias_first = bias;
     spec.epilogue = CUBLASLT_EPILOGUE_DEFAULT;
     spec.beta = bias ? 1.0f : 0.0f;
@@ -144,9 +147,9 @@ static lk_status bind_grad_w(linear *s, const lk_graph *graph, const lk_node *no
     return need_gemm(s, node, &spec, &s->gemm);
 }
 
-static lk_status make(linear *s, const lk_graph *graph, const lk_node *node, cuda_pass pass, product_tensors tensors,
-                      bool relu)
+static lk_status make(linear *s, const lk_graph *graph, const lk_node *node, cuda_pass pass)
 {
+    const product_tensors tensors = cuda_product_tensors(node, pass);
     const lk_tensor *x = &graph->tensors[tensors.x], *y = &graph->tensors[tensors.y];
 
     s->at = cuda_product_refs(graph, tensors);
@@ -159,16 +162,14 @@ static lk_status make(linear *s, const lk_graph *graph, const lk_node *node, cud
         LK_TRY(cuda_weight_new(s->ctx, graph, tensors.b, x->dtype, &s->b));
     }
     switch (pass) {
-    case CUDA_FORWARD: return bind_forward(s, graph, node, relu);
+    case CUDA_FORWARD: return bind_forward(s, graph, node);
     case CUDA_GRAD_X: return bind_grad_x(s, graph, node);
     case CUDA_GRAD_W: return bind_grad_w(s, graph, node);
     }
     return LK_OK;
 }
 
-/* With relu, out->run stays NULL where the library cannot. */
-static lk_status bind_pass(cuda_ctx *ctx, const lk_graph *graph, const lk_node *node, cuda_pass pass,
-                           product_tensors tensors, bool relu, lk_kernel *out)
+static lk_status bind_pass(cuda_ctx *ctx, const lk_graph *graph, const lk_node *node, cuda_pass pass, lk_kernel *out)
 {
     static lk_status (*const run[])(void *, const lk_launch_args *) = {run_forward, run_grad_x, run_grad_w};
     linear empty = {};
@@ -177,11 +178,10 @@ static lk_status bind_pass(cuda_ctx *ctx, const lk_graph *graph, const lk_node *
     LK_TRY(cuda_kernel_keep(out, run[pass], &empty, sizeof empty));
     out->free = free_linear;
     linear *s = (linear *)out->state;
-    const lk_status status = make(s, graph, node, pass, tensors, relu);
-    if (status != LK_OK || !s->gemm) {
+    const lk_status status = make(s, graph, node, pass);
+    if (status != LK_OK) {
         cuda_kernel_free(out);
         LK_TRY(status);
-        return LK_OK;
     }
     out->scratch_nbytes = s->db.scratch_nbytes;
     return LK_OK;
@@ -189,27 +189,15 @@ static lk_status bind_pass(cuda_ctx *ctx, const lk_graph *graph, const lk_node *
 
 lk_status cuda_bind_linear(cuda_ctx *ctx, const lk_graph *graph, const lk_node *node, lk_kernel *out)
 {
-    return bind_pass(ctx, graph, node, CUDA_FORWARD, cuda_product_tensors(node, CUDA_FORWARD), false, out);
+    return bind_pass(ctx, graph, node, CUDA_FORWARD, out);
 }
 
 lk_status cuda_bind_linear_grad_x(cuda_ctx *ctx, const lk_graph *graph, const lk_node *node, lk_kernel *out)
 {
-    return bind_pass(ctx, graph, node, CUDA_GRAD_X, cuda_product_tensors(node, CUDA_GRAD_X), false, out);
+    return bind_pass(ctx, graph, node, CUDA_GRAD_X, out);
 }
 
 lk_status cuda_bind_linear_grad_w(cuda_ctx *ctx, const lk_graph *graph, const lk_node *node, lk_kernel *out)
 {
-    return bind_pass(ctx, graph, node, CUDA_GRAD_W, cuda_product_tensors(node, CUDA_GRAD_W), false, out);
-}
-
-lk_status cuda_fuse_linear(cuda_ctx *ctx, const lk_graph *graph, int first, lk_kernel *out, int *n)
-{
-    const lk_node *node = &graph->nodes[first];
-    product_tensors tensors;
-
-    *n = 0;
-    if (node->op != LK_OP_LINEAR || !cuda_relu_follows(graph, first, &tensors)) return LK_OK;
-    LK_TRY(bind_pass(ctx, graph, node, CUDA_FORWARD, tensors, true, out));
-    *n = out->run ? 2 : 0;
-    return LK_OK;
+    return bind_pass(ctx, graph, node, CUDA_GRAD_W, out);
 }

@@ -17,8 +17,28 @@ typedef struct life {
     size_t begin, nbytes; /* place; nbytes rounded up to LK_PLACE_ALIGNMENT */
 } life;
 
+/* The group that each node is in: from .first to .last, both itself where it is alone. */
+typedef struct group { int first, last; } group;
+
+static void find_groups(const lk_graph *graph, group *groups)
+{
+    for (int i = 0, n; i < graph->n_nodes; i += n) {
+        n = graph->nodes[i].n_fused > 1 ? graph->nodes[i].n_fused : 1;
+        for (int k = i; k < i + n; k++) groups[k] = (group){i, i + n - 1};
+    }
+}
+
+/* Read, and by nodes of the group that makes it alone: up to `last` of them nobody else does. */
+static bool is_swallowed(const lk_graph *graph, const group *groups, const life *l)
+{
+    const lk_tensor *tensor = &graph->tensors[l->tensor];
+    const group *made = &groups[tensor->producer];
+
+    return made->first < made->last && tensor->n_uses > 0 && l->last == made->last;
+}
+
 /* Lives of all activations that a node produces; lives has room for every tensor.  Returns how many. */
-static int find_lives(const lk_graph *graph, life *lives, int *life_of)
+static int find_lives(const lk_graph *graph, const group *groups, life *lives, int *life_of)
 {
     int n = 0;
 
@@ -28,16 +48,31 @@ static int find_lives(const lk_graph *graph, life *lives, int *life_of)
         life_of[t] = -1;
         if (tensor->arena != LK_ARENA_ACT || tensor->producer < 0 || tensor->root != LK_NO_TENSOR) continue;
         const size_t nbytes = (tensor->nbytes + LK_PLACE_ALIGNMENT - 1) / LK_PLACE_ALIGNMENT * LK_PLACE_ALIGNMENT;
+        const group *made = &groups[tensor->producer];
         life_of[t] = n;
-        lives[n++] = (life){.tensor = t, .first = tensor->producer, .last = tensor->producer, .nbytes = nbytes};
+        lives[n++] = (life){.tensor = t, .first = made->first, .last = made->last, .nbytes = nbytes};
     }
     for (int i = 0; i < graph->n_nodes; i++)
         for (int k = 0; k < graph->nodes[i].n_in; k++) {
             if (graph->nodes[i].in[k] == LK_NO_TENSOR) continue;
             const int root = lk_graph_root(graph, graph->nodes[i].in[k]);
-            if (life_of[root] >= 0) lives[life_of[root]].last = i;
+            if (life_of[root] >= 0) lives[life_of[root]].last = groups[i].last;
         }
     return n;
+}
+
+/* Takes those out that stay inside a group. */
+static int swallow(lk_graph *graph, const group *groups, life *lives, int n)
+{
+    int kept = 0;
+
+    for (int i = 0; i < n; i++) {
+        lk_tensor *tensor = &graph->tensors[lives[i].tensor];
+
+        tensor->swallowed = is_swallowed(graph, groups, &lives[i]);
+        if (!tensor->swallowed) lives[kept++] = lives[i];
+    }
+    return kept;
 }
 
 static int by_size(const void *left, const void *right)
@@ -103,18 +138,23 @@ void lk_graph_place_views(lk_graph *graph)
 lk_status lk_graph_allocate(lk_graph *graph)
 {
     const size_t n = (size_t)graph->n_tensors + 1;
+    group *groups = calloc((size_t)graph->n_nodes + 1, sizeof *groups);
     life *lives = calloc(n, sizeof *lives);
     const life **placed = calloc(n, sizeof *placed);
     int *life_of = calloc(n, sizeof *life_of);
     lk_status status = LK_OK;
 
-    if (lives && placed && life_of)
-        place_lives(graph, lives, find_lives(graph, lives, life_of), placed);
-    else
+    if (groups && lives && placed && life_of) {
+        find_groups(graph, groups);
+        const int n_lives = find_lives(graph, groups, lives, life_of);
+        place_lives(graph, lives, swallow(graph, groups, lives, n_lives), placed);
+    } else {
         status = LK_FAIL(LK_ERR_SYSTEM, "out of memory: placing %d tensors", graph->n_tensors);
+    }
     free(life_of);
     free(placed);
     free(lives);
+    free(groups);
     lk_graph_place_views(graph);
     return status;
 }

@@ -130,6 +130,13 @@ bool lk_op_is_differentiable(lk_op_id id)
     return has_rule[id];
 }
 
+void lk_graph_fuse(lk_graph *graph, int first, int n)
+{
+    assert(n > 1 && first + n <= graph->n_nodes);
+    for (int i = first; i < first + n; i++) assert(graph->nodes[i].n_fused == 0);
+    graph->nodes[first].n_fused = n;
+}
+
 /* Places where a gradient of `tensor` can come from.  Backward ops read forward tensors too, but have no rule. */
 static int n_differentiable_readers(const lk_graph *graph, int tensor)
 {

@@ -47,6 +47,7 @@ typedef struct lk_tensor {
     int n_uses;                 /* nodes that read it so far */
     int root;                   /* of a view: the tensor whose bytes these are; else LK_NO_TENSOR */
     size_t root_offset;         /* bytes; of a view: its first in its root */
+    bool swallowed;             /* stays inside a kernel that does a group of nodes: it has no memory; set by placement */
 } lk_tensor;
 
 /* A parameter itself, not a view of one. */
@@ -76,6 +77,7 @@ typedef struct lk_node {
     int n_in, n_out;
     int in[LK_MAX_IN], out[LK_MAX_OUT];
     lk_attrs attrs;
+    int n_fused;                /* from 2: one kernel does this node and as many behind it as make a group of so many */
 } lk_node;
 
 typedef struct lk_graph {
@@ -138,6 +140,9 @@ const lk_op *lk_op_get(lk_op_id id);
 lk_status lk_graph_differentiate(lk_graph *graph, int x, int dx);
 /* Drops nodes nobody needs, and view nodes: their outputs lie in their roots from now on. */
 lk_status lk_graph_prune(lk_graph *graph);
+/* A node and those behind it become a group, which one kernel does: all that it reads stays until the group's end, all
+ * that it writes has a place from its beginning on, and what it writes for its own nodes alone has none. */
+void lk_graph_fuse(lk_graph *graph, int first, int n);
 /* Places the activations of a pruned graph by liveness, and its views in their roots. */
 lk_status lk_graph_allocate(lk_graph *graph);
 /* The last step of it, for tests that place roots themselves. */

@@ -8,14 +8,16 @@ enum { LINE_BYTES = 512, SHAPE_BYTES = 144, PLACE_BYTES = 32, QUANTITY_BYTES = 2
 
 static double node_flops(const lk_graph *graph, const lk_node *node) { return lk_op_get(node->op)->flops(graph, node); }
 
+static double moved_bytes(const lk_tensor *t) { return t->swallowed ? 0.0 : (double)t->nbytes; }
+
 static double node_bytes(const lk_graph *graph, const lk_node *node)
 {
     double nbytes = 0.0;
 
     for (int i = 0; i < node->n_in; i++)
-        if (node->in[i] != LK_NO_TENSOR) nbytes += (double)graph->tensors[node->in[i]].nbytes;
+        if (node->in[i] != LK_NO_TENSOR) nbytes += moved_bytes(&graph->tensors[node->in[i]]);
     for (int o = 0; o < node->n_out; o++)
-        if (node->out[o] != LK_NO_TENSOR) nbytes += (double)graph->tensors[node->out[o]].nbytes;
+        if (node->out[o] != LK_NO_TENSOR) nbytes += moved_bytes(&graph->tensors[node->out[o]]);
     return nbytes;
 }
 
@@ -64,7 +66,8 @@ static void format_place(char out[PLACE_BYTES], const lk_tensor *tensor)
         [LK_ARENA_OUTPUT] = "output",
     };
 
-    snprintf(out, PLACE_BYTES, "%s+%zu", arena[tensor->arena], tensor->offset);
+    if (tensor->swallowed) snprintf(out, PLACE_BYTES, "fused");
+    else snprintf(out, PLACE_BYTES, "%s+%zu", arena[tensor->arena], tensor->offset);
 }
 
 static int widest_path(const lk_graph *graph)

@@ -1,24 +1,11 @@
 /*
- * The compiler's last two stages: bind every node of a placed graph to a kernel, and run the kernels in order.  A run
- * is a walk over one array: all choices were made when the plan was made.
+ * The compiler's order: build (and differentiate), prune, rewrite, allocate, bind every node or group of a placed graph to
+ * a kernel; and runs of the kernels in order.  A run is a walk over one array: all choices were made when the plan was.
  */
 #include "engine/graph/plan.h"
 #include "engine/nn/build.h"
 
 #include <stdlib.h>
-
-/* One kernel for several nodes where the backend makes one; the others of them then are empty. */
-static lk_status bind_from(lk_plan *plan, const lk_backend *backend, void *ctx, int first, int *n)
-{
-    const lk_graph *graph = &plan->graph;
-    lk_kernel *kernel = &plan->kernels[first];
-
-    *n = 0;
-    if (backend->fuse) LK_TRY(backend->fuse(ctx, graph, first, kernel, n));
-    if (*n > 0) return LK_OK;
-    *n = 1;
-    return backend->bind(ctx, graph, &graph->nodes[first], kernel);
-}
 
 static lk_status check_ops(const lk_graph *graph, const lk_backend *backend)
 {
@@ -32,6 +19,7 @@ static lk_status check_ops(const lk_graph *graph, const lk_backend *backend)
     return LK_OK;
 }
 
+/* A group's kernel is its first node's; the others' are empty. */
 static lk_status bind_nodes(lk_plan *plan, const lk_backend *backend, void *ctx)
 {
     const lk_graph *graph = &plan->graph;
@@ -40,7 +28,8 @@ static lk_status bind_nodes(lk_plan *plan, const lk_backend *backend, void *ctx)
     plan->kernels = calloc((size_t)graph->n_nodes + 1, sizeof *plan->kernels);
     LK_TRY_ALLOC(plan->kernels, ((size_t)graph->n_nodes + 1) * sizeof *plan->kernels);
     for (int i = 0; i < graph->n_nodes; i += n) {
-        LK_TRY(bind_from(plan, backend, ctx, i, &n));
+        LK_TRY(backend->bind(ctx, graph, &graph->nodes[i], &plan->kernels[i]));
+        n = graph->nodes[i].n_fused > 1 ? graph->nodes[i].n_fused : 1;
         lk_alive();
         plan->n_kernels = i + n;
         if (plan->kernels[i].scratch_nbytes > plan->scratch_bytes) plan->scratch_bytes = plan->kernels[i].scratch_nbytes;
@@ -72,6 +61,7 @@ lk_status lk_plan_check(const lk_backend *backend, const lk_trainable *trainable
 static lk_status make(lk_plan *plan, const lk_backend *backend, void *ctx, const lk_trainable *trainable)
 {
     LK_TRY(build(&plan->graph, backend, trainable));
+    if (backend->rewrite) LK_TRY(backend->rewrite(ctx, &plan->graph));
     LK_TRY(lk_graph_allocate(&plan->graph));
     if (plan->graph.mode == LK_TRAIN) LK_TRY(lk_plan_map_gradients(plan, trainable));
     return bind_nodes(plan, backend, ctx);

@@ -311,3 +311,28 @@ Test(plan, an_op_that_the_engine_lacks_is_named_with_its_layer)
     lk_trainable_free(&everything);
     lk_model_free(&model);
 }
+
+/* x -> a -> b -> c, of which b and c are one kernel: b has no memory, and c does not lie over a, which that kernel reads. */
+Test(plan, what_a_group_keeps_to_itself_has_no_memory)
+{
+    const int64_t shape[] = {LANE, 64};
+    const size_t one = LANE * 64 * sizeof(float);
+    lk_graph graph;
+    int x, a, b, c, out;
+
+    lk_graph_init(&graph, NULL, LK_PREDICT, LK_FP32, LANE);
+    cr_assert_eq(lk_graph_tensor(&graph, "x", LK_DTYPE_F32, 2, shape, LK_ARENA_FIELD, 0, &x), LK_OK);
+    cr_assert_eq(lk_op_activation(&graph, "a", LK_ACT_TANH, x, &a), LK_OK);
+    cr_assert_eq(lk_op_activation(&graph, "b", LK_ACT_RELU, a, &b), LK_OK);
+    cr_assert_eq(lk_op_activation(&graph, "c", LK_ACT_TANH, b, &c), LK_OK);
+    cr_assert_eq(lk_op_activation(&graph, "out", LK_ACT_RELU, c, &out), LK_OK);
+    graph.tensors[out].arena = LK_ARENA_OUTPUT;
+    cr_assert_eq(lk_graph_prune(&graph), LK_OK);
+    lk_graph_fuse(&graph, 1, 2);
+    cr_assert_eq(lk_graph_allocate(&graph), LK_OK);
+
+    cr_expect(graph.tensors[b].swallowed && !graph.tensors[a].swallowed && !graph.tensors[c].swallowed);
+    cr_expect_eq(graph.act_bytes, 2 * one, "got %zu bytes, want %zu for a and c", graph.act_bytes, 2 * one);
+    cr_expect_neq(graph.tensors[a].offset, graph.tensors[c].offset, "c lies over a");
+    lk_graph_clear(&graph);
+}
