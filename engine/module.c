@@ -28,7 +28,7 @@ typedef void any_function(void);
 extern any_function *const lk_module_needs[];
 any_function *const lk_module_needs[] = {
     (any_function *)lk_alloc, (any_function *)lk_free, (any_function *)lk_fail, (any_function *)lk_trace,
-    (any_function *)lk_dtype_size, (any_function *)lk_model_n_elem, (any_function *)lk_philox_key_new,
+    (any_function *)lk_dtype_size, (any_function *)lk_graph_fuse, (any_function *)lk_model_n_elem, (any_function *)lk_philox_key_new,
 };
 
 enum { MESSAGE_BYTES = PATH_MAX + 512 };
