@@ -127,7 +127,7 @@ struct lk_recipe {
         bool check_finite;             /* every step, default true */
         int on_nonfinite;              /* lk_on_nonfinite */
         bool has_early_stop;
-        struct { char *metric; lk_early_stop_spec spec; } early_stop;
+        struct { char *metric; lk_early_stop_spec spec; int64_t min_epochs; } early_stop;
         lk_words freeze, unfreeze;     /* patterns of tensor names; see lk_recipe_frozen() */
         int frozen_norm;               /* lk_frozen_norm: batch norms whose gain and bias are frozen */
         char *best_metric;             /* what `best` means; default: early stop's metric, else ema.validation.loss or validation.loss or train.loss */
@@ -150,6 +150,7 @@ struct lk_recipe {
     lk_recipe **stages; /* (n_stages), each a whole recipe with its stage's keys; the first is this one */
     char *text;   /* the recipe with its overrides and absolute paths, without defaults, as YAML: what checkpoints keep */
     char *path;   /* the file it came from */
+    char *completed;        /* the recipe of this stage and group with all defaults, as YAML: for lk_recipe_compare() */
     lk_recipe_lines *lines; /* where its keys were written, for lk_recipe_where() */
     char *notes;  /* what the person who wrote it should be told, a line each; NULL: nothing */
 };
@@ -179,6 +180,18 @@ lk_status lk_recipe_group(const lk_recipe *recipe, const char *name, unsigned *g
 /* Every pattern of freeze, unfreeze and params must match one of the first n_params of the names, which are those that can
  * train.  Errors: LK_ERR_USAGE with line, pattern and near names. */
 lk_status lk_recipe_check_patterns(const lk_recipe *recipe, const char *const *names, size_t n_params, size_t n);
+/* One key in which two recipes differ; values as text, "unset" where there is none. */
+typedef struct lk_recipe_change {
+    char *key, *was, *is;
+    bool fixed; /* another value makes another run of it: model, loss, data, seed, precision */
+    bool state; /* another value drops what the optimizer or the EMA has gathered */
+} lk_recipe_change;
+typedef struct lk_recipe_changes { lk_recipe_change *change; size_t n; } lk_recipe_changes;
+
+/* What differs between two recipes, defaults included; names of a run and its folder aside.  Release with
+ * lk_recipe_changes_free(). */
+lk_status lk_recipe_compare(const lk_recipe *was, const lk_recipe *is, lk_recipe_changes *out);
+void      lk_recipe_changes_free(lk_recipe_changes *changes);
 /* Tells of a key, the keys of a section, or (path NULL) the sections.  Errors: LK_ERR_USAGE (no such key). */
 lk_status lk_recipe_help(FILE *stream, const char *path);
 /* The path of a key of this name ("batch": train.batch), or of what other trainers call so ("batch_size"). */
@@ -533,6 +546,8 @@ lk_status lk_summary_write(const char *path, const lk_metadata *metadata);
 
 /* Makes a folder and its parents, as mkdir -p.  Errors: LK_ERR_SYSTEM. */
 lk_status lk_make_dirs(const char *path);
+/* The whole of a file with a NUL behind it; release with free().  nbytes may be NULL.  Errors: LK_ERR_SYSTEM. */
+lk_status lk_read_file(const char *path, char **text, size_t *nbytes);
 /* Writes nbytes to a temporary name beside `path`, syncs it, renames it and syncs the folder: at every moment `path`
  * is the old file or the new one.  Errors: LK_ERR_SYSTEM; the temporary file is then removed. */
 lk_status lk_write_file_atomic(const char *path, const char *text, size_t nbytes);

@@ -13,6 +13,7 @@
  * const char *, COUNT int64_t. */
 #define OPTION_LIST(X)                                                                                            \
     X(resume, FLAG, "--resume", NULL, "train", "continue the newest good checkpoint, on any number of workers")    \
+    X(change, FLAG, "--change", NULL, "train", "resume although model, loss, data, seed or precision have changed")  \
     X(engine, TEXT, "--engine", "KIND", "train eval predict plan", "auto, cpu or cuda; the same as engine.kind=KIND") \
     X(checkpoint, TEXT, "--checkpoint", "PATH", "eval predict", "this checkpoint instead of the newest good one")  \
     X(data, TEXT, "--data", "FILE", "eval predict", "this file instead of the recipe's validation part")           \
@@ -24,6 +25,7 @@
     X(count, COUNT, "--count", "N", "lr", "how many values (default: the run's)")                                  \
     X(csv, FLAG, "--csv", NULL, "lr", "print step,epoch,lr (lr.GROUP, and what else is scheduled)")           \
     X(plot, TEXT, "--plot", "FILE", "lr", "draw it as a PNG; several recipes over one another")                    \
+    X(vary, TEXT, "--vary", "KEY=A,B", "lr", "with --plot: a curve for each of these values of a key")                 \
     X(metric, TEXT, "--metric", "FILE", "lr", "what a plateau observes, one number a line")                        \
     X(markdown, FLAG, "--markdown", NULL, "keys", "all of them as the tables of launch/recipes/README.md")         \
     X(nodes, FLAG, "--nodes", NULL, "plan", "every node of the training plan")                                     \
@@ -35,7 +37,7 @@ typedef bool OPTION_FLAG;
 typedef const char *OPTION_TEXT;
 typedef int64_t OPTION_COUNT;
 
-enum { MAX_POSITIONAL = 8, MAX_OVERRIDES = 128 };
+enum { MAX_POSITIONAL = 64, MAX_OVERRIDES = 128 };
 
 typedef struct options {
     const char *command;
@@ -83,6 +85,7 @@ typedef struct job {
     bool leader;
     bool agreed;                /* the last failure is known to all workers */
     bool dry;                   /* plan: what a run is made of is made, and holds nothing */
+    bool differs;               /* what was compared is not the same: no failure, and an exit status of 1 as diff's */
     const lk_recipe *recipe;    /* of the current stage; one of whole->stages */
     unsigned stage;
     lk_recipe *whole;           /* all below owned */
@@ -202,6 +205,14 @@ lk_status job_load_model(job *j, const char *prefix);
  * After job_open(), before the EMA starts from params.  Collective. */
 lk_status job_init_from(job *j);
 
+/* changes.c: what differs between the recipe that j->checkpoint was trained with, *was, and j->whole; *was stays NULL, and
+ * nothing differs, where the older one can no longer be read.  Local; release both. */
+lk_status changes_since(const job *j, lk_recipe **was, lk_recipe_changes *out);
+/* How many, and "KEY was -> is, ..." (owned by the caller; NULL: no memory); fixed_alone: of those that make another run. */
+size_t    changes_count(const lk_recipe_changes *changes, bool fixed_alone);
+char     *changes_text(const lk_recipe_changes *changes, bool fixed_alone);
+/* Warns on the leader where the recipe says another model, loss or data than j->checkpoint was trained with.  Local. */
+lk_status job_say_differences(const job *j);
 /* Metrics of what `loader` gives in an epoch (at most train.evaluate_batches of it, unless j->look_at.whole) under these
  * parameters, by all workers, into j->metrics under the names of `part`.  Collective. */
 lk_status evaluate(job *j, lk_loader *loader, const float *params, uint64_t version, lk_metric_part_id part);

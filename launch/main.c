@@ -21,9 +21,9 @@ static const command commands[] = {
     {"eval", command_eval, false, "RECIPE|RUN [--checkpoint PATH] [--data FILE]", "metrics of a checkpoint"},
     {"predict", command_predict, false, "RECIPE|RUN [--data FILE] [--out FILE] [--ema]", "outputs of a checkpoint as CSV"},
     {"plan", command_plan, false, "RECIPE [--nodes]", "what a worker will hold and do: memory, FLOPs, nodes"},
-    {"lr", command_lr, true, "RECIPE... [--count N] [--csv | --plot FILE.png] [--metric FILE]", "the learning rate's course, without training"},
+    {"lr", command_lr, true, "RECIPE... [--count N] [--csv | --plot FILE.png [--vary KEY=A,B]] [--metric FILE]", "the learning rate's course, without training"},
     {"plot", command_plot, true, "RUN [RUN ...] -o FILE.png", "losses, metrics and learning rate of runs as a picture"},
-    {"ckpt", command_ckpt, true, "list|show|verify|digest|diff PATH [PATH] [--against RECIPE]", "look into checkpoints"},
+    {"ckpt", command_ckpt, true, "list|show|verify|digest|diff PATH [PATH ...] [--against RECIPE]", "look into checkpoints; diff: status 1 where two differ"},
     {"doctor", command_doctor, false, "", "what this machine (every worker's) has and lacks"},
     {"keys", NULL, true, "[SECTION] [--markdown]", "the keys of a recipe, with their defaults"},
     {"help", NULL, true, "[COMMAND|KEY|SECTION]", "a command, a key of the recipe (optimizer.lr) or a section of it"},
@@ -89,7 +89,7 @@ static lk_status run_command(const command *found, const options *opt, lk_world 
         if (j.leader) say_failure(opt);
     }
     job_close(&j);
-    return status;
+    return status == LK_OK && j.differs ? LK_ERR_SYSTEM : status;
 }
 
 /* ------------------------------------------------------------------- words */

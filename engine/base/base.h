@@ -36,14 +36,20 @@ const char *lk_status_text(lk_status status);
 /* Records one message (printf form) for this thread, replacing any earlier one, and returns `status`. */
 lk_status lk_fail(lk_status status, const char *file, int line, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
+/* The same, and the key of the recipe that is at fault ("engine.precision"): a string that stays. */
+lk_status lk_fail_key(lk_status status, const char *key, const char *file, int line, const char *format, ...)
+    __attribute__((format(printf, 5, 6)));
 /* Adds a line to this thread's trace and returns `status`. */
 lk_status lk_trace(lk_status status, const char *file, int line);
 /* The message of this thread's last failure, "" if none; valid until the next failure of this thread. */
 const char *lk_error_message(void);
+/* The key at fault, NULL: not known.  It goes with the message, also into one that quotes it. */
+const char *lk_error_key(void);
 /* "file:line < file:line": where it failed and by way of what. */
 const char *lk_error_trace(void);
 
 #define LK_FAIL(status, ...) lk_fail((status), __FILE__, __LINE__, __VA_ARGS__)
+#define LK_FAIL_KEY(status, key, ...) lk_fail_key((status), (key), __FILE__, __LINE__, __VA_ARGS__)
 #define LK_TRY(expr)                                                       \
     do {                                                                   \
         const lk_status lk_try_ = (expr);                                  \

@@ -183,8 +183,9 @@ static lk_status describe(const cpu_dnnl_product *p, const cpu_dnnl_spec *spec, 
                                                                                 p->dnnl->engine, forward, out);
 
     if (status == dnnl_unimplemented && spec->dtype == LK_DTYPE_BF16)
-        return LK_FAIL(LK_ERR_USAGE, "oneDNN %d.%d cannot compute in bf16 on this processor; use engine.precision=fp32",
-                       DNNL_VERSION_MAJOR, DNNL_VERSION_MINOR);
+        return LK_FAIL_KEY(LK_ERR_USAGE, "engine.precision",
+                           "oneDNN %d.%d cannot compute in bf16 on this processor: use fp32", DNNL_VERSION_MAJOR,
+                           DNNL_VERSION_MINOR);
     LK_DNNL(status);
     return LK_OK;
 }

@@ -37,7 +37,8 @@ static lk_status rename_in(lk_yaml *yaml, int mapping, size_t i)
     if (!old) return LK_OK;
     if (lk_yaml_get(yaml, mapping, aliases[i].is))
         return lk_yaml_fail(yaml, old, aliases[i].section,
-                            "%s is the old word for %s, which is given too: leave it out", aliases[i].was, aliases[i].is);
+                            "%s is the old word for %s, which is given too: leave it out", aliases[i].was,
+                            aliases[i].is);
     LK_TRY(note(yaml, i));
     return lk_yaml_rewrite(yaml, old, aliases[i].is);
 }

@@ -154,11 +154,12 @@ static lk_status check_truth(check *c, const char *path, int node)
     return lk_yaml_rewrite(c->yaml, node, canonical);
 }
 
-static bool is_word(const cyaml_schema_value_t *value, const char *text)
+/* The word as the schema spells it, NULL for none: capitals do not matter, as in ReLU or AdamW. */
+static const char *spelling(const cyaml_schema_value_t *value, const char *text)
 {
     for (uint32_t i = 0; i < value->enumeration.count; i++)
-        if (strcmp(value->enumeration.strings[i].str, text) == 0) return true;
-    return false;
+        if (strcasecmp(value->enumeration.strings[i].str, text) == 0) return value->enumeration.strings[i].str;
+    return NULL;
 }
 
 static lk_status check_word(check *c, const char *path, const cyaml_schema_value_t *value, int node)
@@ -166,8 +167,9 @@ static lk_status check_word(check *c, const char *path, const cyaml_schema_value
     const char *text = lk_yaml_text(c->yaml, node), *canonical = truth(text);
     char list[LIST_BYTES], near[LIST_BYTES];
 
-    if (is_word(value, text)) return LK_OK;
-    if (canonical && is_word(value, canonical)) return lk_yaml_rewrite(c->yaml, node, canonical);
+    const char *word = spelling(value, text);
+    if (!word && canonical) word = spelling(value, canonical);
+    if (word) return strcmp(word, text) == 0 ? LK_OK : lk_yaml_rewrite(c->yaml, node, word);
     const names words = names_of_words(value);
     return lk_yaml_fail(c->yaml, node, path, "`%s` is none of %s%s", text, join(&words, list),
                         suggestion(&words, text, near));

@@ -68,12 +68,27 @@ static lk_status fill_section(lk_yaml *yaml, const cyaml_schema_field_t *fields,
 
 /* ----------------------------------------------------------------- derived */
 
+/* The pair is one key, unless somebody wrote its inner names. */
+static lk_status derive_betas(lk_yaml *yaml)
+{
+    static const char *const pair[] = {"0.9", "0.999"};
+    int list;
+
+    if (lk_yaml_at(yaml, "optimizer.betas")) return LK_OK;
+    if (lk_yaml_at(yaml, "optimizer.beta1") || lk_yaml_at(yaml, "optimizer.beta2")) {
+        LK_TRY(lk_yaml_default_to(yaml, "optimizer", "beta1", pair[0]));
+        return lk_yaml_default_to(yaml, "optimizer", "beta2", pair[1]);
+    }
+    LK_TRY(lk_yaml_add_list(yaml, pair, 2, &list));
+    return lk_yaml_set(yaml, lk_yaml_at(yaml, "optimizer"), "betas", list);
+}
+
 static lk_status derive_optimizer(lk_yaml *yaml)
 {
-    LK_TRY(lk_yaml_default_to(yaml, "optimizer", "weight_decay", lk_yaml_is(yaml, "optimizer.kind", "adamw") ? "1e-2" : "0"));
-    if (lk_yaml_is(yaml, "optimizer.kind", "sgd") || lk_yaml_at(yaml, "optimizer.betas")) return LK_OK;
-    LK_TRY(lk_yaml_default_to(yaml, "optimizer", "beta1", "0.9"));
-    return lk_yaml_default_to(yaml, "optimizer", "beta2", "0.999");
+    const char *decay = lk_yaml_is(yaml, "optimizer.kind", "adamw") ? "1e-2" : "0";
+
+    LK_TRY(lk_yaml_default_to(yaml, "optimizer", "weight_decay", decay));
+    return lk_yaml_is(yaml, "optimizer.kind", "sgd") ? LK_OK : derive_betas(yaml);
 }
 
 static lk_status derive_data(lk_yaml *yaml)

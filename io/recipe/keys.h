@@ -65,6 +65,8 @@ UNUSED static const cyaml_schema_value_t text_entry = {
 #define HELP(text) .help = (text)
 #define DERIVED(text) .derived = (text) /* for people, where DEFAULT has nothing or says it in numbers */
 #define INNER .inner = true
+#define DECIDES .fixed = true
+#define HAS_STATE .state = true
 #define ONE_OR_MORE .one_or_more = true
 #define ANY .low = -HUGE_VAL, .high = HUGE_VAL
 #define AT_LEAST(a) .low = (a), .high = HUGE_VAL

@@ -5,7 +5,7 @@
 static const cyaml_strval_t optimizer_words[] = WORDS(LK_OPTIMIZER_LIST);
 
 #define OPTIMIZER_KEYS(X)                                                                                            \
-    X("kind", WORD(optimizer.kind, optimizer_words), NEEDED, HELP("the algorithm"))                                  \
+    X("kind", WORD(optimizer.kind, optimizer_words), NEEDED, HAS_STATE, HELP("the algorithm"))                       \
     X("lr", REAL(optimizer.lr), AT_LEAST(0), DEFAULT("1e-3"), HELP("learning rate, from which `scheduler` starts"))  \
     X("momentum", REAL(optimizer.momentum), AT_LEAST(0), DEFAULT("0"), ONLY("sgd"), HELP("of the gradients"))        \
     X("dampening", REAL(optimizer.dampening), ANY, DEFAULT("0"), ONLY("sgd"), HELP("of momentum"))                   \
@@ -17,7 +17,7 @@ static const cyaml_strval_t optimizer_words[] = WORDS(LK_OPTIMIZER_LIST);
     X("beta1", REAL(optimizer.beta1), FROM_BELOW(0, 1), ONLY("adam adamw"), INNER)                                   \
     X("beta2", REAL(optimizer.beta2), FROM_BELOW(0, 1), ONLY("adam adamw"), INNER)                                   \
     X("eps", REAL(optimizer.eps), AT_LEAST(0), DEFAULT("1e-8"), ONLY("adam adamw"), HELP("added to the denominator")) \
-    X("amsgrad", TRUTH(optimizer.amsgrad), DEFAULT("false"), ONLY("adam adamw"),                                     \
+    X("amsgrad", TRUTH(optimizer.amsgrad), DEFAULT("false"), HAS_STATE, ONLY("adam adamw"),                          \
       HELP("the largest second average so far"))                                                                     \
     X("clip_norm", REAL(optimizer.clip_norm), AT_LEAST(0), DEFAULT("0"),                                             \
       HELP("largest norm of all gradients; 0: off"))                                                                 \

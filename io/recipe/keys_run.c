@@ -12,13 +12,13 @@ enum { MOST_THREADS = 1024 };
 
 #define RUN_KEYS(X)                                                                                                  \
     X("name", TEXT(run.name), NEEDED, HELP("of the run: its folder, its curves"))                                    \
-    X("seed", COUNTER(run.seed), AT_LEAST(0), DEFAULT("0"),                                                          \
+    X("seed", COUNTER(run.seed), AT_LEAST(0), DEFAULT("0"), DECIDES,                                                 \
       HELP("of initial weights, order of samples, dropout: recipe and seed decide every bit"))                       \
     X("dir", TEXT(run.dir), DERIVED("runs/NAME"), HELP("folder of the run, counted from the current one"))
 
 #define ENGINE_KEYS(X)                                                                                               \
     X("kind", WORD(engine.kind, engine_words), DEFAULT("auto"), HELP("auto: the GPU where there is one"))            \
-    X("precision", WORD(engine.precision, precision_words), DEFAULT("fp32"),                                         \
+    X("precision", WORD(engine.precision, precision_words), DEFAULT("fp32"), DECIDES,                                \
       HELP("of activations and products; weights, gradients, statistics and losses stay fp32. tf32 (cuda): fp32, "   \
            "but products round their factors to 10 bits"))                                                           \
     X("threads", WHOLE(engine.threads), FROM_TO(1, MOST_THREADS), DEFAULT("1"), HELP("of a worker, on the cpu"))

@@ -16,6 +16,8 @@ enum { MOST_LANES = 1 << 16 };
     X("metric", TEXT(train.early_stop.metric), DERIVED(PREFERRED), HELP("what is to improve"))                       \
     X("patience", WHOLE(train.early_stop.spec.patience), AT_LEAST(1), DEFAULT("10"),                                 \
       HELP("evaluations without improvement"))                                                                       \
+    X("min_epochs", WHOLE(train.early_stop.min_epochs), AT_LEAST(0), DEFAULT("0"),                                   \
+      HELP("that are trained in any case"))                                                                          \
     X("min_delta", REAL(train.early_stop.spec.min_delta), AT_LEAST(0), DEFAULT("0"), HELP("what counts as one"))     \
     X("mode", WORD(train.early_stop.spec.mode, extremum_words), DERIVED(BY_METRIC), HELP("which way is better"))
 

@@ -53,8 +53,8 @@ lk_status lk_named_check(lk_yaml *yaml, const lk_named_list *list)
 
         for (unsigned k = 0; k < i; k++)
             if (strcmp(name, lk_named_name(yaml, list, k, b)) == 0)
-                return lk_yaml_fail(yaml, lk_named_item(yaml, list, i), list->path, "two %s are called `%s`", list->many,
-                                    name);
+                return lk_yaml_fail(yaml, lk_named_item(yaml, list, i), list->path, "two %s are called `%s`",
+                                    list->many, name);
     }
     return LK_OK;
 }
@@ -68,7 +68,8 @@ static int find(lk_yaml *yaml, const lk_named_list *list, const char *name)
     for (unsigned i = 0; i < n; i++)
         if (strcmp(lk_named_name(yaml, list, i, text), name) == 0) return lk_named_item(yaml, list, i);
     const unsigned long number = strtoul(name, &end, 10);
-    return isdigit((unsigned char)*name) && *end == '\0' && number < n ? lk_named_item(yaml, list, (unsigned)number) : 0;
+    const bool is_number = isdigit((unsigned char)*name) && *end == '\0';
+    return is_number && number < n ? lk_named_item(yaml, list, (unsigned)number) : 0;
 }
 
 lk_status lk_named_path(lk_yaml *yaml, const lk_named_list *list, const char *override, const char *path, int *mapping,
@@ -87,7 +88,8 @@ lk_status lk_named_path(lk_yaml *yaml, const lk_named_list *list, const char *ov
         return lk_yaml_fail(yaml, *mapping, list->path, "expected keys, {key: value}");
     path += strlen(name);
     if (*path != '.')
-        return LK_FAIL(LK_ERR_USAGE, "%s: name a key of the %s: %s.%s.key=value", override, list->one, list->path, name);
+        return LK_FAIL(LK_ERR_USAGE, "%s: name a key of the %s: %s.%s.key=value", override, list->one, list->path,
+                       name);
     *rest = path + 1;
     return LK_OK;
 }

@@ -32,6 +32,8 @@ typedef struct lk_rule {
     const char *derived;  /* the default in words, where fallback does not say it; NULL: it does, or there is none */
     const char *help;     /* what it is, in half a sentence; NULL: an inner key */
     bool inner;           /* no key that a person is told of */
+    bool fixed;           /* another value makes another run of it: refused at a resume; of a section: all its keys */
+    bool state;           /* another value drops what the optimizer or the EMA has gathered */
     bool needed;          /* by every kind that takes it */
     bool is_path;         /* the name of a file, or a list of names */
     bool one_or_more;     /* of a list: one may stand without brackets */
@@ -95,6 +97,7 @@ const char *lk_yaml_text_at(lk_yaml *yaml, const char *path);
 lk_status lk_yaml_set(lk_yaml *yaml, int mapping, const char *key, int value);
 void      lk_yaml_remove(lk_yaml *yaml, int mapping, const char *key);
 lk_status lk_yaml_add_text(lk_yaml *yaml, const char *text, int *out);
+lk_status lk_yaml_add_list(lk_yaml *yaml, const char *const *texts, size_t n, int *out);
 lk_status lk_yaml_add_mapping(lk_yaml *yaml, int *out);
 /* Gives a key of a section that is there a value where it has none. */
 lk_status lk_yaml_default_to(lk_yaml *yaml, const char *section, const char *key, const char *text);

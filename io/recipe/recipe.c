@@ -30,6 +30,7 @@ void lk_recipe_free(lk_recipe **recipe)
     free((*recipe)->group);
     free((*recipe)->text);
     free((*recipe)->notes);
+    free((*recipe)->completed);
     free((*recipe)->path);
     lk_recipe_free_lines(&(*recipe)->lines);
     cyaml_free(&config, &top, *recipe, 0);
@@ -88,11 +89,12 @@ static lk_status load(lk_yaml *yaml, char **text, const char *path, lk_recipe_li
 
     LK_TRY(lk_yaml_emit(yaml, &full));
     const cyaml_err_t error = cyaml_load_data((const uint8_t *)full, strlen(full), &config, &top, &data, NULL);
-    free(full);
-    if (error != CYAML_OK)
+    if (error != CYAML_OK) {
+        free(full);
         return LK_FAIL(LK_ERR_SYSTEM, "%s: libcyaml cannot load what was checked: %s", path, cyaml_strerror(error));
-
+    }
     *out = data;
+    (*out)->completed = full;
     (*out)->lines = *lines;
     *lines = NULL;
     (*out)->text = *text;
@@ -150,6 +152,9 @@ static lk_status build(lk_yaml *yaml, pass *p, lk_recipe **out)
     if (!p->text) LK_TRY(lk_yaml_emit(yaml, &p->text));
     LK_TRY(lk_recipe_fill(yaml));
     LK_TRY(load(yaml, &p->text, p->path, &p->lines, out));
+    if (p->n_stages > 1 && (*out)->train.epochs == 0)
+        return LK_FAIL(LK_ERR_USAGE, "%s: train.epochs: 0 is for a run of one stage: each of several trains",
+                       lk_recipe_where(*out, "train.epochs"));
     (*out)->stage = p->stage_name;
     (*out)->group = p->group_name;
     (*out)->notes = yaml->notes;
@@ -256,7 +261,9 @@ lk_status lk_recipe_read(const char *path, const char *const *overrides, size_t 
     size_t nbytes;
 
     *out = NULL;
-    if (lk_read_file(path, &text, &nbytes) != LK_OK) return fail_to_read(path);
+    const bool is_input = strcmp(path, "-") == 0; /* files in it count from the current folder */
+    if (lk_read_file(is_input ? "/dev/stdin" : path, &text, &nbytes) != LK_OK) return fail_to_read(path);
+    if (is_input) path = "standard input";
     const char *zero = memchr(text, '\0', nbytes);
     const lk_status status = zero ? LK_FAIL(LK_ERR_USAGE, "%s: not text: byte %zu is NUL", path, (size_t)(zero - text))
                                   : lk_recipe_parse(text, path, overrides, n_overrides, out);

@@ -20,20 +20,20 @@ SECTION_TABLES(lk_train) SECTION_TABLES(lk_checkpoint) SECTION_TABLES(lk_metrics
 #define SECTIONS(X)                                                                                                  \
     X("run", KEYS(lk_run_fields), OF(run), NEEDED, HELP("the run: its name, seed and folder"))                       \
     X("engine", KEYS(lk_engine_fields), OF(engine), DEFAULT("{}"), HELP("what computes"))                            \
-    X("data", KEYS(lk_data_fields), OF(data), NEEDED, HELP("samples to learn from"))                                 \
-    X("model", KEYS(lk_model_fields), OF(model), NEEDED, HELP("the network"))                                        \
-    X("loss", KEYS(lk_loss_fields), OF(loss), NEEDED, HELP("what training makes small"))                             \
+    X("data", KEYS(lk_data_fields), OF(data), NEEDED, DECIDES, HELP("samples to learn from"))                        \
+    X("model", KEYS(lk_model_fields), OF(model), NEEDED, DECIDES, HELP("the network"))                               \
+    X("loss", KEYS(lk_loss_fields), OF(loss), NEEDED, DECIDES, HELP("what training makes small"))                    \
     X("optimizer", KEYS(lk_optimizer_fields), OF(optimizer), NEEDED, HELP("how weights follow gradients"))           \
     X("scheduler", SECTION(scheduler.spec, lk_schedule_fields), OF(schedule), DEFAULT("{}"),                         \
       HELP("the learning rate's course"))                                                                            \
     X("momentum_scheduler", SECTION(momentum_scheduler.spec, lk_schedule_fields), OF(schedule), DEFAULT("{}"),       \
       HELP("momentum's course (Adam: beta1's), written like `scheduler`; no plateau"))                               \
-    X("weight_decay_scheduler", SECTION(weight_decay_scheduler.spec, lk_schedule_fields), OF(schedule), DEFAULT("{}"),\
+    X("weight_decay_scheduler", SECTION(weight_decay_scheduler.spec, lk_schedule_fields), OF(schedule), DEFAULT("{}"), \
       HELP("weight decay's course, written like `scheduler`; no plateau"))                                           \
-    X("ema", KEYS(lk_ema_fields), OF(ema), HELP("an average of the weights, by ema-pytorch's rules"))                \
-    X("init_from", KEYS(lk_init_from_fields), OF(init_from), HELP("another run's weights for a new run to begin with"))\
+    X("ema", KEYS(lk_ema_fields), OF(ema), HAS_STATE, HELP("an average of the weights, by ema-pytorch's rules"))     \
+    X("init_from", KEYS(lk_init_from_fields), OF(init_from), HELP("another run's weights for a new run to begin with")) \
     X("train", KEYS(lk_train_fields), OF(train), NEEDED, HELP("how long, in what steps, and when to stop"))          \
-    X("checkpoint", KEYS(lk_checkpoint_fields), OF(checkpoint), DEFAULT("{}"), HELP("when to save and what to keep"))\
+    X("checkpoint", KEYS(lk_checkpoint_fields), OF(checkpoint), DEFAULT("{}"), HELP("when to save and what to keep")) \
     X("metrics", KEYS(lk_metrics_fields), OF(metrics), DEFAULT("{}"), HELP("what TensorBoard is told"))              \
     X("dist", KEYS(lk_dist_fields), OF(dist), DEFAULT("{}"), HELP("how workers work together"))
 

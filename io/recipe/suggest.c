@@ -31,6 +31,7 @@ static const struct { const char *theirs, *ours; } synonyms[] = {
     {"out_dir", "run.dir"},                {"save_dir", "run.dir"},              {"logdir", "run.dir"},
     {"last_epoch", "scheduler.start_step"}, {"initial_lr", "optimizer.lr"},
     {"lr_scheduler", "scheduler"},         {"criterion", "loss.kind"},           {"ema_decay", "ema.beta"},
+    {"min_epochs", "train.early_stop.min_epochs"}, {"start_from_epoch", "train.early_stop.min_epochs"},
     {"save_every", "checkpoint.every"},    {"backend", "dist.reduction"},
 };
 static const struct { const char *theirs, *ours; } words[] = {

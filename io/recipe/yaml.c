@@ -233,6 +233,18 @@ lk_status lk_yaml_add_mapping(lk_yaml *yaml, int *out)
     return added(yaml_document_add_mapping(&yaml->document, NULL, YAML_ANY_MAPPING_STYLE), out);
 }
 
+lk_status lk_yaml_add_list(lk_yaml *yaml, const char *const *texts, size_t n, int *out)
+{
+    LK_TRY(added(yaml_document_add_sequence(&yaml->document, NULL, YAML_FLOW_SEQUENCE_STYLE), out));
+    for (size_t i = 0; i < n; i++) {
+        int item, done;
+
+        LK_TRY(lk_yaml_add_text(yaml, texts[i], &item));
+        LK_TRY(added(yaml_document_append_sequence_item(&yaml->document, *out, item), &done));
+    }
+    return LK_OK;
+}
+
 static lk_status append_pair(lk_yaml *yaml, int mapping, int key, int value)
 {
     int done;

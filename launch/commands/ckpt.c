@@ -9,54 +9,60 @@
 
 enum { PATH_BYTES = 4096 };
 
-typedef lk_status verb_fn(const options *opt);
+/* A verb's work on one path; several: there are others, so what is printed says whose it is. */
+typedef lk_status verb_fn(const options *opt, const char *path, bool several);
 
-static lk_status verb_list(const options *opt)
+static lk_status verb_list(const options *opt, const char *path, bool several)
 {
     char dir[PATH_BYTES];
     struct stat info;
     lk_ckpt_entry *entries;
     size_t n;
 
-    snprintf(dir, sizeof dir, "%s/checkpoints", opt->positional[1]);
-    LK_TRY(lk_checkpoint_list(stat(dir, &info) == 0 ? dir : opt->positional[1], &entries, &n));
+    (void)opt;
+    snprintf(dir, sizeof dir, "%s/checkpoints", path);
+    LK_TRY(lk_checkpoint_list(stat(dir, &info) == 0 ? dir : path, &entries, &n));
+    if (several && n > 0) printf("%s\n", path);
     for (size_t i = 0; i < n; i++)
         printf("%-16s step %10" PRId64 " %12" PRId64 " bytes%s%s\n", entries[i].name, entries[i].step, entries[i].nbytes,
                entries[i].latest ? "  latest" : "", entries[i].best ? "  best" : "");
-    if (n == 0) printf("no checkpoints in %s\n", opt->positional[1]);
+    if (n == 0) printf("no checkpoints in %s\n", path);
     free(entries);
     return LK_OK;
 }
 
-static lk_status verb_show(const options *opt)
+static lk_status verb_show(const options *opt, const char *path, bool several)
 {
     lk_checkpoint *ckpt = NULL;
 
-    LK_TRY(open_checkpoint(opt->positional[1], &ckpt));
+    (void)several; /* it begins with the checkpoint's path */
+    LK_TRY(open_checkpoint(path, &ckpt));
     const lk_status status = opt->against ? show_against(ckpt, opt) : show_checkpoint(ckpt);
     lk_checkpoint_free(&ckpt);
     return status;
 }
 
-static lk_status verb_verify(const options *opt)
+static lk_status verb_verify(const options *opt, const char *path, bool several)
 {
     lk_checkpoint *ckpt = NULL;
 
-    LK_TRY(open_checkpoint(opt->positional[1], &ckpt));
+    (void)opt, (void)several;
+    LK_TRY(open_checkpoint(path, &ckpt));
     printf("%s: every file, size and checksum is right; %zu tensors\n", lk_checkpoint_path(ckpt),
            lk_checkpoint_n_tensors(ckpt));
     lk_checkpoint_free(&ckpt);
     return LK_OK;
 }
 
-static lk_status verb_digest(const options *opt)
+/* As sha256sum has it: the digest, then whose it is. */
+static lk_status verb_digest(const options *opt, const char *path, bool several)
 {
     lk_checkpoint *ckpt = NULL;
     char digest[33];
 
-    LK_TRY(open_checkpoint(opt->positional[1], &ckpt));
+    LK_TRY(open_checkpoint(path, &ckpt));
     const lk_status status = lk_checkpoint_digest(ckpt, opt->ema ? "ema/" : "model/", digest);
-    if (status == LK_OK) printf("%s\n", digest);
+    if (status == LK_OK) printf("%s%s%s\n", digest, several ? "  " : "", several ? path : "");
     lk_checkpoint_free(&ckpt);
     return status;
 }
@@ -102,7 +108,7 @@ static lk_status compare_tensor(lk_checkpoint *a, lk_checkpoint *b, const lk_ckp
     return status;
 }
 
-static lk_status compare(lk_checkpoint *a, lk_checkpoint *b)
+static lk_status compare(lk_checkpoint *a, lk_checkpoint *b, bool *differ)
 {
     size_t n_different = 0, n_same = 0;
 
@@ -124,10 +130,11 @@ static lk_status compare(lk_checkpoint *a, lk_checkpoint *b)
             n_different++;
         }
     printf("%zu tensors have the same bits, %zu differ\n", n_same, n_different);
+    *differ = n_different > 0;
     return LK_OK;
 }
 
-static lk_status verb_diff(const options *opt)
+static lk_status diff(const options *opt, bool *differ)
 {
     lk_checkpoint *a = NULL, *b = NULL;
 
@@ -135,27 +142,31 @@ static lk_status verb_diff(const options *opt)
         return LK_FAIL(LK_ERR_USAGE, "lockstep ckpt diff needs two checkpoints: lockstep ckpt diff PATH PATH");
     lk_status status = open_checkpoint(opt->positional[1], &a);
     if (status == LK_OK) status = open_checkpoint(opt->positional[2], &b);
-    if (status == LK_OK) status = compare(a, b);
+    if (status == LK_OK) status = compare(a, b, differ);
     lk_checkpoint_free(&b);
     lk_checkpoint_free(&a);
     return status;
 }
 
 static const struct { const char *name; verb_fn *run; } verbs[] = {
-    {"list", verb_list}, {"show", verb_show}, {"verify", verb_verify}, {"digest", verb_digest}, {"diff", verb_diff},
+    {"list", verb_list}, {"show", verb_show}, {"verify", verb_verify}, {"digest", verb_digest},
 };
 
 enum { N_VERBS = sizeof verbs / sizeof verbs[0] };
 
 lk_status command_ckpt(job *j, const options *opt)
 {
-    (void)j;
     if (opt->n_positional < 2)
         return LK_FAIL(LK_ERR_USAGE, "lockstep ckpt needs a verb and a path: lockstep ckpt list|show|verify|digest|diff PATH");
     if (opt->against && strcmp(opt->positional[0], "show") != 0)
         return LK_FAIL(LK_ERR_USAGE, "--against is for lockstep ckpt show, not ckpt %s", opt->positional[0]);
-    for (int i = 0; i < N_VERBS; i++)
-        if (strcmp(verbs[i].name, opt->positional[0]) == 0) return verbs[i].run(opt);
+    if (strcmp(opt->positional[0], "diff") == 0) return diff(opt, &j->differs);
+    for (int i = 0; i < N_VERBS; i++) {
+        if (strcmp(verbs[i].name, opt->positional[0]) != 0) continue;
+        for (int k = 1; k < opt->n_positional; k++)
+            LK_TRY(verbs[i].run(opt, opt->positional[k], opt->n_positional > 2));
+        return LK_OK;
+    }
     return LK_FAIL(LK_ERR_USAGE, "lockstep ckpt %s: no such verb; there are list, show, verify, digest, diff",
                    opt->positional[0]);
 }

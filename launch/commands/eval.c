@@ -33,6 +33,7 @@ lk_status command_eval(job *j, const options *opt)
 {
     LK_TRY(job_read_recipe(j, opt));
     LK_TRY(job_need_checkpoint(j, opt));
+    LK_TRY(job_agree(j, job_say_differences(j)));
     job_look_at(j, opt, true);
     LK_TRY(job_open(j));
     LK_TRY(job_agree(j, check(j, opt)));

@@ -10,6 +10,7 @@
 
 #include <math.h>
 #include <string.h>
+#include <strings.h>
 
 void print_csv_text(FILE *file, const char *text)
 {
@@ -104,9 +105,22 @@ static lk_status write_file(job *j, const lk_dataset *dataset, const char *path)
     return failed || unclosed ? LK_FAIL(LK_ERR_SYSTEM, "cannot write the predictions: %m") : LK_OK;
 }
 
+/* CSV under another format's name would mislead whoever opens it. */
+static lk_status check_name(const char *path)
+{
+    static const char *const others[] = {".h5", ".hdf5", ".npy", ".npz", ".json", ".parquet", ".xlsx", ".pt", ".safetensors"};
+    const char *dot = path ? strrchr(path, '.') : NULL;
+
+    for (size_t i = 0; dot && i < sizeof others / sizeof *others; i++)
+        if (strcasecmp(dot, others[i]) == 0)
+            return LK_FAIL(LK_ERR_USAGE, "--out: predictions are written as CSV, and %s has another format's name", path);
+    return LK_OK;
+}
+
 /* The leader predicts; several workers would only wait for one file. */
 lk_status command_predict(job *j, const options *opt)
 {
+    LK_TRY(job_agree(j, check_name(opt->out)));
     LK_TRY(job_open_for_predict(j, opt));
     return job_agree(j, j->leader ? write_file(j, j->validation ? j->validation : j->train, opt->out) : LK_OK);
 }

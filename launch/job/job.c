@@ -244,13 +244,17 @@ lk_status job_make_loader(job *j, const lk_dataset *dataset, bool training, lk_l
     return lk_loader_new(dataset, &spec, out);
 }
 
-/* The fault of a lane size as one of the keys that make it. */
+/* The engine's reason, with the key that it names, or as what the lane's size may help against. */
 static lk_status fail_size(const job *j, int64_t size)
 {
+    const lk_recipe *r = j->recipe;
+    const char *key = lk_error_key();
+
+    if (key) return LK_FAIL(LK_ERR_USAGE, "%s: %s: %s", lk_recipe_where(r, key), key, lk_error_message());
     return LK_FAIL(LK_ERR_USAGE, "%s: train.batch: batches of %lld over %lld samples in %d lanes make a lane of "
                    "%lld; layer %s; another train.batch or train.lanes helps, or data.drop_last: true",
-                   lk_recipe_where(j->recipe, "train.batch"), (long long)j->recipe->train.batch,
-                   (long long)lk_dataset_n(opened(j)), j->lanes, (long long)size, lk_error_message());
+                   lk_recipe_where(r, "train.batch"), (long long)r->train.batch, (long long)lk_dataset_n(opened(j)),
+                   j->lanes, (long long)size, lk_error_message());
 }
 
 lk_status job_compile(job *j, const lk_loader *loader, lk_mode mode)

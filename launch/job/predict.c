@@ -46,6 +46,7 @@ lk_status job_open_for_predict(job *j, const options *opt)
         return LK_FAIL(LK_ERR_USAGE, "--ema: %s keeps no EMA", j->recipe->path);
     }
     LK_TRY(job_need_checkpoint(j, opt));
+    LK_TRY(job_agree(j, job_say_differences(j)));
     job_look_at(j, opt, false);
     LK_TRY(job_open(j));
     return job_load_model(j, opt->ema ? "ema" : "model");

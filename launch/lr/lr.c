@@ -7,12 +7,14 @@
  * course is shown all the same.
  */
 #include "launch/lr/curves.h"
+#include "launch/plot/gnuplot.h"
 
 #include <inttypes.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
-enum { CHART_WIDTH = 48, CHART_ROWS = 40, LR_WIDTH = 12, OTHER_WIDTH = 8 };
+enum { VARY_BYTES = 256, CHART_WIDTH = 48, CHART_ROWS = 40, LR_WIDTH = 12, OTHER_WIDTH = 8 };
 
 /* As in metrics.csv, a group that a stage does not have is left empty. */
 static void print_csv(const lr_curves *c)
@@ -127,17 +129,61 @@ static lk_status show(job *j, const options *opt, const lr_curves *runs, int n)
     return LK_OK;
 }
 
-lk_status command_lr(job *j, const options *opt)
+static lk_status check_arguments(const options *opt)
 {
-    lr_curves runs[MAX_POSITIONAL] = {0};
-    lk_status status = LK_OK;
-    int n = 0;
-
     if (opt->n_positional < 1 || (opt->n_positional > 1 && !opt->plot))
         return LK_FAIL(LK_ERR_USAGE, "lockstep lr needs one recipe: lockstep lr RECIPE [--count N] [--csv]; or "
                        "several with --plot FILE.png");
-    for (; status == LK_OK && n < opt->n_positional; n++)
-        status = lr_curves_follow(j, opt, opt->positional[n], &runs[n]);
+    if (opt->vary && (!opt->plot || opt->n_positional > 1 || !strchr(opt->vary, '=')))
+        return LK_FAIL(LK_ERR_USAGE, "--vary draws one recipe: lockstep lr RECIPE --vary KEY=A,B,... --plot FILE.png");
+    return opt->plot ? gnuplot_check_name("--plot", opt->plot) : LK_OK;
+}
+
+/* One recipe under "KEY=VALUE", which its curves are called after. */
+static lk_status follow_value(job *j, const options *opt, const char *override, lr_curves *out)
+{
+    options one = *opt;
+
+    if (one.n_overrides == MAX_OVERRIDES) return LK_FAIL(LK_ERR_USAGE, "--vary: too many overrides beside it");
+    one.overrides[one.n_overrides++] = override;
+    LK_TRY(lr_curves_follow(j, &one, opt->positional[0], out));
+    free(out->name);
+    out->name = strdup(override);
+    LK_TRY_ALLOC(out->name, strlen(override) + 1);
+    return LK_OK;
+}
+
+static lk_status follow_values(job *j, const options *opt, lr_curves runs[MAX_POSITIONAL], int *n)
+{
+    const int key = (int)(strchr(opt->vary, '=') - opt->vary);
+
+    for (const char *value = opt->vary + key + 1;; value++) {
+        const int length = (int)strcspn(value, ",");
+        char override[VARY_BYTES];
+
+        if (*n == GNUPLOT_N_COLOURS)
+            return LK_FAIL(LK_ERR_USAGE, "--vary: more than %d values cannot be told apart by colour", GNUPLOT_N_COLOURS);
+        if (snprintf(override, sizeof override, "%.*s=%.*s", key, opt->vary, length, value) >= (int)sizeof override)
+            return LK_FAIL(LK_ERR_USAGE, "--vary: a value is too long: %.40s...", value);
+        LK_TRY(follow_value(j, opt, override, &runs[(*n)++]));
+        value += length;
+        if (!*value) return LK_OK;
+    }
+}
+
+static lk_status follow_recipes(job *j, const options *opt, lr_curves runs[MAX_POSITIONAL], int *n)
+{
+    for (int i = 0; i < opt->n_positional; i++) LK_TRY(lr_curves_follow(j, opt, opt->positional[i], &runs[(*n)++]));
+    return LK_OK;
+}
+
+lk_status command_lr(job *j, const options *opt)
+{
+    lr_curves runs[MAX_POSITIONAL] = {0};
+    int n = 0;
+
+    LK_TRY(check_arguments(opt));
+    lk_status status = (opt->vary ? follow_values : follow_recipes)(j, opt, runs, &n);
     if (status == LK_OK) status = show(j, opt, runs, n);
     while (n > 0) lr_curves_free(&runs[--n]);
     return status;

@@ -92,6 +92,14 @@ static lk_status check_writable(const gnuplot *plot)
     return LK_OK;
 }
 
+lk_status gnuplot_check_name(const char *option, const char *path)
+{
+    const char *end = strrchr(path, '.');
+
+    if (end && strcmp(end, ".png") == 0) return LK_OK;
+    return LK_FAIL(LK_ERR_USAGE, "%s %s: pictures are PNG files: give a name that ends with .png", option, path);
+}
+
 lk_status gnuplot_new(const char *path, int width, int height, gnuplot **out)
 {
     gnuplot *plot = calloc(1, sizeof *plot);

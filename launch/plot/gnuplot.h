@@ -8,6 +8,8 @@
 
 typedef struct gnuplot gnuplot;
 
+/* Whether a picture may be called so: the name ends with .png.  Errors: LK_ERR_USAGE with the option that gave it. */
+lk_status gnuplot_check_name(const char *option, const char *path);
 /* Begins a PNG at `path`: terminal, fonts, borders, grid and line types 1 .. GNUPLOT_N_COLOURS are set.  Width and
  * height are in points at 72 to the inch; the file has two pixels for each, and text is of 10 points.  Nothing is run
  * yet.  Errors: LK_ERR_USAGE (path cannot be written), LK_ERR_SYSTEM. */

@@ -213,16 +213,12 @@ static void finish_panels(page *p)
 
 static lk_status check_arguments(const options *opt)
 {
-    const char *end = opt->out ? strrchr(opt->out, '.') : NULL;
-
     if (opt->n_positional < 1 || !opt->out)
         return LK_FAIL(LK_ERR_USAGE, "lockstep plot needs runs and a picture: lockstep plot RUN [RUN ...] -o FILE.png");
     if (opt->n_positional > PLOT_MAX_RUNS)
         return LK_FAIL(LK_ERR_USAGE, "%d runs in one picture: more than %d cannot be told apart by colour",
                        opt->n_positional, PLOT_MAX_RUNS);
-    if (!end || strcmp(end, ".png") != 0)
-        return LK_FAIL(LK_ERR_USAGE, "-o %s: pictures are PNG files: give a name that ends with .png", opt->out);
-    return LK_OK;
+    return gnuplot_check_name("-o", opt->out);
 }
 
 lk_status command_plot(job *j, const options *opt)

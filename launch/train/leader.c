@@ -88,8 +88,9 @@ lk_status leader_open(trainer *t, int64_t resume_step)
     if (j->data_changed)
         LK_TRY(lk_journal_write(t->journal, j->step, "data", "changed since this checkpoint was saved: %s",
                                 j->data_changed));
-    if (t->recipe_changed)
-        LK_TRY(lk_journal_write(t->journal, j->step, "recipe", "changed since this checkpoint was saved"));
+    if (t->recipe_changes)
+        LK_TRY(lk_journal_write(t->journal, j->step, "recipe", "changed since this checkpoint was saved: %s",
+                                t->recipe_changes));
     if (j->recipe->dist.reduction != LK_REDUCE_TREE) {
         fprintf(stderr, "lockstep: dist.reduction is not tree: the bits depend on the number of workers\n");
         LK_TRY(lk_journal_write(t->journal, j->step, "reduction", "not tree: bits depend on the number of workers"));
@@ -214,6 +215,7 @@ static lk_status judge_early_stop(trainer *t, uint32_t *flags)
 
     if (!r->train.has_early_stop) return LK_OK;
     if (!lk_early_stop_observe(&r->train.early_stop.spec, &t->early_stop, metric_value(t, name))) return LK_OK;
+    if (t->epoch - t->stage_epoch < r->train.early_stop.min_epochs) return LK_OK;
     *flags |= end_flag(t) | LK_ORDER_EARLY;
     return lk_journal_write(t->journal, t->j->step, "early_stop",
                             "%s has not improved on %.6g for %" PRId64 " evaluations", name, t->early_stop.best,

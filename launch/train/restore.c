@@ -106,7 +106,6 @@ static lk_status restore_leader(trainer *t, const run_state *saved)
 {
     job *j = t->j;
 
-    t->recipe_changed = strcmp(saved->recipe, j->recipe->text) != 0;
     LK_TRY(hyperparams_open(j->recipe, &t->hyperparams));
     LK_TRY(hyperparams_restore(&t->hyperparams, lk_checkpoint_metadata(j->checkpoint)));
     t->saved_evaluations = saved->evaluations;

@@ -119,11 +119,37 @@ void run_dir_close(int *lock)
     *lock = -1;
 }
 
+/* Whether the file at path holds other text, or cannot be read. */
+static bool differs(const char *path, const char *text)
+{
+    char *before;
+    size_t nbytes;
+
+    if (lk_read_file(path, &before, &nbytes) != LK_OK) return true;
+    const bool differ = nbytes != strlen(text) || memcmp(before, text, nbytes) != 0;
+    free(before);
+    return differ;
+}
+
+static lk_status keep_recipe(const char *dir, const char *path)
+{
+    char kept[PATH_BYTES], name[OWNER_BYTES];
+
+    for (int i = 1;; i++) {
+        snprintf(name, sizeof name, "recipe.%d.yaml", i);
+        LK_TRY(join_path(kept, dir, name));
+        if (access(kept, F_OK) != 0) break;
+    }
+    if (rename(path, kept) == 0) return LK_OK;
+    return LK_FAIL(LK_ERR_SYSTEM, "cannot rename %s to %s: %s", path, kept, strerror(errno));
+}
+
 lk_status run_dir_write_recipe(const char *dir, const char *text)
 {
     char path[PATH_BYTES];
 
     LK_TRY(join_path(path, dir, "recipe.yaml"));
+    if (access(path, F_OK) == 0 && differs(path, text)) LK_TRY(keep_recipe(dir, path));
     return lk_write_file_atomic(path, text, strlen(text));
 }
 

@@ -390,12 +390,14 @@ static lk_status open_everything(trainer *t, const options *opt)
     if (opt->resume) LK_TRY(job_open_newest(j));
     if (opt->resume && !j->checkpoint && j->leader)
         fprintf(stderr, "lockstep: no checkpoint in %s to resume: starting from the beginning\n", j->recipe->run.dir);
+    if (j->checkpoint) LK_TRY(job_agree(j, resume_check(t, opt->change)));
     LK_TRY(stop_if_asked(j));
     LK_TRY(job_open(j));
     if (j->leader && j->recipe->train.epochs > 0)
         warn_of_schedules(j->whole, lk_dataset_n(j->train), say_warning, NULL);
     LK_TRY(stop_if_asked(j));
     if (j->checkpoint) LK_TRY(job_agree(j, restore_stage(j)));
+    if (j->checkpoint && j->leader) resume_say_frozen(t);
     LK_TRY(job_init_from(j));
     LK_TRY(job_open_training(j));
     if (j->recipe->train.has_early_stop) lk_early_stop_init(&j->recipe->train.early_stop.spec, &t->early_stop);
@@ -413,6 +415,8 @@ lk_status command_train(job *j, const options *opt)
     leader_close(&t);
     saving_close(&t);
     lk_free(&t.ahead_lanes);
+    lk_recipe_free(&t.recipe_before);
+    free(t.recipe_changes);
     run_dir_close(&t.run_dir_lock);
     return status;
 }

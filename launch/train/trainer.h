@@ -48,7 +48,8 @@ typedef struct trainer {
     double lr_journalled[LK_MAX_GROUPS];
     const char *group_name[LK_MOST_GROUPS]; /* of all stages, without the rest; borrowed from the recipe */
     int n_group_names;
-    bool recipe_changed;         /* since the checkpoint that is resumed */
+    lk_recipe *recipe_before;    /* owned: that of the checkpoint that is resumed; NULL: none, or it cannot be read */
+    char *recipe_changes;        /* owned: what has changed since, "KEY was -> is, ..."; NULL: nothing */
     bool keep_folder;            /* --resume: what is in the run's folder is not set aside */
     int run_dir_lock;            /* -1: none */
 
@@ -87,6 +88,7 @@ double epoch_loss(const trainer *t);         /* mean so far of the epoch, or sin
  * run_dir_close(). Errors: LK_ERR_BUSY (another process trains in it), LK_ERR_USAGE, LK_ERR_SYSTEM. */
 lk_status run_dir_open(const char *dir, bool keep, int *lock);
 void      run_dir_close(int *lock);
+/* An earlier recipe that differs is kept beside it as recipe.1.yaml, recipe.2.yaml, ... */
 lk_status run_dir_write_recipe(const char *dir, const char *text);
 /* A run that goes on has not ended as its summary says. */
 lk_status run_dir_forget_summary(const char *dir);
@@ -101,6 +103,12 @@ void      events_sync(trainer *t);
 void      events_step(trainer *t);
 /* The metrics of the last evaluation; every metrics.histograms evaluations, weights and gradients too. */
 void      events_evaluation(trainer *t);
+
+/* resume.c, on the leader alone: what has changed in the recipe since the checkpoint is told, into recipe_changes too;
+ * what would make another run is refused unless `change`.  Errors: LK_ERR_USAGE. */
+lk_status resume_check(trainer *t, bool change);
+/* Names the tensors that were frozen, or trained, when the checkpoint was saved and no longer are. */
+void      resume_say_frozen(const trainer *t);
 
 /* saving.c */
 lk_status saving_open(trainer *t);

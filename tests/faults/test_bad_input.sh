@@ -53,6 +53,8 @@ status 2 workers 5 train "$recipes/ema-regression.yaml" train.lanes=4
 says '5 workers.*4 lanes|4 lanes.*5 workers'
 status 2 alone train "$recipes/ema-regression.yaml" --engine cuda
 says 'cuda|CUDA'
+DNNL_MAX_CPU_ISA=AVX2 status 2 alone train "$recipes/ema-regression.yaml" engine.precision=bf16 run.dir=none
+says '^lockstep: engine.precision=bf16: engine.precision: .*oneDNN .* cannot compute in bf16 on this processor: use fp32$'
 status 2 alone train "$recipes/ema-regression.yaml" --resum
 says -- '--resume'
 status 4 alone eval "$recipes/ema-regression.yaml" run.dir=never

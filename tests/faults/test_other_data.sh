@@ -44,7 +44,7 @@ points 2 40 >data.csv
 status 3 alone train line.yaml run.dir=mid --resume
 says 'line.yaml: data: the training data are not those that the checkpoint was trained on, and it lies within an epoch'
 points 1 40 >data.csv
-status 3 alone train line.yaml run.dir=mid data.seed=9 --resume
+status 3 alone train line.yaml run.dir=mid data.seed=9 --resume --change
 status 0 alone train line.yaml run.dir=mid --resume
 same "no word about data in the journal" "$(grep -c 'data' mid/journal.jsonl)" 0
 

@@ -218,7 +218,7 @@ says '^head: not reached$'
 status 0 alone lr "$@" scheduler='{kind: step, step_size: 20, every: step}' --csv
 same "rows of steps where one group counts them" "$(tail -n +2 out.txt | wc -l)" 70
 status 2 alone lr "$@" 'stages.head.freeze=[7.*]'
-says 'groups.yaml.*`7..` matches no tensor'
+says '^lockstep: stages.head.freeze=.7.*`7..` matches no tensor'
 status 0 alone lr "$@" data='{kind: csv, train: none.csv, target: y}'
 says '^pretrain: epochs 0 to 2, batch 80$'
 says '^  EMA decay up to 0.9$'
@@ -244,6 +244,10 @@ echo "pictures"
 if command -v gnuplot >/dev/null; then
     status 0 alone lr issue.yaml once.yaml --plot both.png
     status 0 alone lr issue.yaml once.yaml groups.yaml --plot three.png
+    status 0 alone lr once.yaml --plot vary.png --vary scheduler.max_lr=0.1,0.2,0.3
+    same "a curve for each value of a key" "$(head -c 4 vary.png | tail -c 3)" PNG
+    status 2 alone lr once.yaml --plot vary.png --vary scheduler.max_lrr=0.1,0.2
+    says 'scheduler.max_lrr=0.1: no such key; did you mean .scheduler.max_lr.'
     same "a picture of three panels" "$(head -c 4 three.png | tail -c 3)" PNG
     same "a PNG" "$(head -c 8 both.png | od -An -c | tr -d ' ')" '211PNG\r\n032\n'
 fi

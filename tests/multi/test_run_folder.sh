@@ -40,8 +40,10 @@ says 'nothing left to do'
 
 before=$(cksum <new/recipe.yaml)
 status 2 workers 2 train "$@" run.dir=new --resume run.seed=9 train.epochs=5
+says 'the checkpoint belongs to another run: run.seed 42 -> 9, data.seed'
+status 2 workers 2 train "$@" run.dir=new --resume run.seed=9 train.epochs=5 --change
 says 'run.seed: the checkpoint was trained with 42'
-status 4 alone train "$@" run.dir=new --resume 'model.layers=[20, 8, 1]' train.epochs=5
+status 4 alone train "$@" run.dir=new --resume 'model.layers=[20, 8, 1]' train.epochs=5 --change
 says 'model/0.weight was saved with shape'
 status 2 alone train "$@" run.dir=new --resume train.lanes=2 train.epochs=5
 says 'trained in 4 lanes'
@@ -60,6 +62,9 @@ says 'nothing left to do'
 status 0 alone train "$recipes/ema-regression.yaml" run.dir=patient --resume
 same "with more patience it goes on" "$([ "$(grep -o '"steps": *[0-9]*' patient/summary.json)" != "$stopped" ] && echo yes)" yes
 
+status 0 alone train "$recipes/ema-regression.yaml" train.early_stop.patience=2 train.early_stop.min_epochs=60 run.dir=least
+says 'stopped by early_stop after (6[0-9]|7[0-9]) epochs'
+
 # An end by train.steps between two regular evaluations leaves no trace in what follows.
 status 0 alone train "$@" run.dir=straight train.epochs=6 train.evaluate_every=2 scheduler.patience=0
 status 0 alone train "$@" run.dir=halted train.epochs=6 train.evaluate_every=2 scheduler.patience=0 train.steps=29
@@ -75,7 +80,7 @@ job=$!
 wait_for busy/checkpoints/latest
 status 7 alone train "$@" run.dir=busy
 says 'busy is being trained in by another process'
-status 7 workers 2 train "$@" run.dir=busy --resume
+status 7 workers 2 train "$@" run.dir=busy --resume --change
 says 'busy is being trained in by another process'
 kill -9 "$(worker_of busy)"
 wait $job

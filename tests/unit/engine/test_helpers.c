@@ -47,3 +47,14 @@ Test(helpers, globs_match_as_fnmatch_does)
     cr_expect(lk_glob("layer[1-3].*", "layer2.0.conv1.weight"));
     cr_expect_not(lk_glob("layer[1-3].*", "layer4.0.conv1.weight"));
 }
+
+Test(helpers, the_key_at_fault_goes_with_the_message_that_quotes_it)
+{
+    LK_FAIL_KEY(LK_ERR_USAGE, "engine.precision", "no %s here", "bf16");
+    cr_expect_str_eq(lk_error_key(), "engine.precision");
+    LK_FAIL(LK_ERR_USAGE, "layer 3: %s", lk_error_message());
+    cr_expect_str_eq(lk_error_message(), "layer 3: no bf16 here");
+    cr_expect_str_eq(lk_error_key(), "engine.precision");
+    LK_FAIL(LK_ERR_USAGE, "something else");
+    cr_expect_null(lk_error_key());
+}
