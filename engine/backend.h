@@ -15,6 +15,7 @@ extern "C" {
 /* What differs from step to step, in device memory, so that a replayed graph finds it where it was. */
 typedef struct lk_lane_args {
     int64_t step;
+    int64_t position;
     float inv_count;
 } lk_lane_args;
 
@@ -23,11 +24,12 @@ typedef struct lk_launch_args {
     void *base[LK_N_ARENAS];
     int64_t n;
     int64_t step;
+    int64_t position; /* in the cache, of the lane's first */
     const int64_t *sample;
     float inv_count;
     uint64_t seed;
     uint64_t params_version; /* differs whenever the parameters do: what is kept of others in other layouts is stale */
-    const lk_lane_args *args; /* on a device, instead of step and inv_count, which are 0 there; else NULL */
+    const lk_lane_args *args; /* on a device, instead of step, position and inv_count, which are 0 there; else NULL */
 } lk_launch_args;
 
 static inline void *lk_at(const lk_launch_args *run, lk_arena arena, size_t offset)
@@ -157,9 +159,6 @@ typedef struct lk_module {
 lk_status lk_module_open(const lk_module **out);
 /* Whether opening it could find a device: the driver is there, or the module is named. */
 bool lk_module_likely(void);
-
-/* For engine.c: lk_engine_upload(), and what it does for a lane that comes without (keep false). */
-lk_status lk_engine_upload_once(lk_engine *engine, lk_lane *lane, bool keep);
 
 /* For optim/ only: the engine's backend with its state, and its model. */
 const lk_backend *lk_engine_backend(const lk_engine *engine, void **ctx);

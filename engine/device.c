@@ -6,115 +6,98 @@
 
 #include <string.h>
 
-/* The device's calls with its state; NULL in host memory. */
-static const lk_device_calls *device_of(const lk_engine *engine, void **ctx)
-{
-    *ctx = engine->ctx;
-    return engine->device;
-}
-
 bool lk_engine_on_device(const lk_engine *engine)
 {
-    void *ctx;
-
-    return device_of(engine, &ctx) != NULL;
+    return engine->device != NULL;
 }
 
 int lk_engine_n_devices(const lk_engine *engine)
 {
-    void *ctx;
-    const lk_device_calls *device = device_of(engine, &ctx);
+    const lk_device_calls *device = engine->device;
 
-    return device ? device->count(ctx) : 0;
+    return device ? device->count(engine->ctx) : 0;
 }
 
 void lk_engine_device(const lk_engine *engine, char *text, size_t nbytes)
 {
-    void *ctx;
-    const lk_device_calls *device = device_of(engine, &ctx);
+    const lk_device_calls *device = engine->device;
 
     if (nbytes) text[0] = '\0';
-    if (device) device->identify(ctx, text, nbytes);
+    if (device) device->identify(engine->ctx, text, nbytes);
 }
 
 /* ------------------------------------------------------------------- queues */
 
 lk_status lk_engine_add(lk_engine *engine, lk_queue queue, float *into, const float *from, size_t n_elem)
 {
-    void *ctx;
-    const lk_device_calls *device = device_of(engine, &ctx);
+    const lk_device_calls *device = engine->device;
 
-    if (device) return device->add(ctx, queue, into, from, n_elem);
+    if (device) return device->add(engine->ctx, queue, into, from, n_elem);
     lk_add_f32(into, from, n_elem);
     return LK_OK;
 }
 
 lk_status lk_engine_zero(lk_engine *engine, lk_queue queue, void *at, size_t nbytes)
 {
-    void *ctx;
-    const lk_device_calls *device = device_of(engine, &ctx);
+    const lk_device_calls *device = engine->device;
 
-    if (device) return device->zero(ctx, queue, at, nbytes);
+    if (device) return device->zero(engine->ctx, queue, at, nbytes);
     memset(at, 0, nbytes);
     return LK_OK;
 }
 
 lk_status lk_engine_copy(lk_engine *engine, lk_queue queue, void *to, const void *from, size_t nbytes)
 {
-    void *ctx;
-    const lk_device_calls *device = device_of(engine, &ctx);
+    const lk_device_calls *device = engine->device;
 
-    if (device) return device->copy(ctx, queue, to, from, nbytes);
+    if (device) return device->copy(engine->ctx, queue, to, from, nbytes);
     memcpy(to, from, nbytes);
     return LK_OK;
 }
 
 lk_status lk_engine_call(lk_engine *engine, lk_queue queue, lk_queued_fn *fn, const void *arg, size_t nbytes)
 {
-    void *ctx;
-    const lk_device_calls *device = device_of(engine, &ctx);
+    const lk_device_calls *device = engine->device;
 
-    return device ? device->call(ctx, queue, fn, arg, nbytes) : fn(arg, NULL);
+    return device ? device->call(engine->ctx, queue, fn, arg, nbytes) : fn(arg, NULL);
 }
 
 lk_status lk_engine_after(lk_engine *engine, lk_queue then, lk_queue first)
 {
-    void *ctx;
-    const lk_device_calls *device = device_of(engine, &ctx);
+    const lk_device_calls *device = engine->device;
 
-    return device ? device->after(ctx, then, first) : LK_OK;
+    return device ? device->after(engine->ctx, then, first) : LK_OK;
 }
 
 lk_status lk_engine_launch(lk_engine *engine)
 {
-    void *ctx;
-    const lk_device_calls *device = device_of(engine, &ctx);
+    const lk_device_calls *device = engine->device;
 
-    return device ? device->launch(ctx) : LK_OK;
+    return device ? device->launch(engine->ctx) : LK_OK;
 }
 
 lk_status lk_engine_wait(lk_engine *engine)
 {
-    return engine->backend->wait ? engine->backend->wait(engine->ctx) : LK_OK;
+    const lk_backend *backend = engine->backend;
+
+    return backend->wait ? backend->wait(engine->ctx) : LK_OK;
 }
 
 void lk_engine_set_poll(lk_engine *engine, lk_status (*poll)(void *arg), void *arg)
 {
-    void *ctx;
-    const lk_device_calls *device = device_of(engine, &ctx);
+    const lk_device_calls *device = engine->device;
 
-    if (device) device->set_poll(ctx, poll, arg);
+    if (device) device->set_poll(engine->ctx, poll, arg);
 }
 
 /* -------------------------------------------------------------- host memory */
 
 lk_status lk_engine_host_alloc(lk_engine *engine, size_t nbytes, void **out)
 {
-    void *ctx;
-    const lk_device_calls *device = device_of(engine, &ctx);
+    const lk_device_calls *device = engine->device;
 
     *out = NULL;
-    if (device) return device->host_alloc(ctx, nbytes, out);
+    if (device) return device->host_alloc(engine->ctx, nbytes, out);
     *out = lk_alloc(nbytes);
     LK_TRY_ALLOC(*out, nbytes);
     return LK_OK;
@@ -122,59 +105,61 @@ lk_status lk_engine_host_alloc(lk_engine *engine, size_t nbytes, void **out)
 
 void lk_engine_host_release(lk_engine *engine, void *address_of_pointer)
 {
-    void *ctx, **p = address_of_pointer;
-    const lk_device_calls *device = device_of(engine, &ctx);
+    void **p = address_of_pointer;
+    const lk_device_calls *device = engine->device;
 
     if (!p) return;
     if (!device) {
         lk_free(p);
         return;
     }
-    if (*p) device->host_release(ctx, *p);
+    if (*p) device->host_release(engine->ctx, *p);
     *p = NULL;
 }
 
-static lk_status upload_lane(const lk_device_calls *device, void *ctx, bool keep, const lk_model *model, lk_lane *lane)
+static lk_status upload_lane(const lk_engine *engine, lk_lane *lane, unsigned reads, bool keep)
 {
-    const lk_sample *sample = lk_model_sample(model);
+    const lk_device_calls *device = engine->device;
+    const lk_sample *sample = lk_model_sample(engine->model);
     const size_t n = (size_t)lane->n;
 
     for (int f = 0; f < sample->n_fields; f++) {
-        if (!lane->field[f]) continue;
-        LK_TRY(device->upload(ctx, keep, lane->field[f], n * lk_field_nbytes(&sample->field[f], lane->length),
+        if (!lane->field[f] || !(reads >> f & 1u)) continue;
+        LK_TRY(device->upload(engine->ctx, keep, lane->field[f], n * lk_field_nbytes(&sample->field[f], lane->length),
                               &lane->field[f]));
     }
     if (lane->sample)
-        LK_TRY(device->upload(ctx, keep, lane->sample, n * sizeof *lane->sample, (const void **)&lane->sample));
+        LK_TRY(device->upload(engine->ctx, keep, lane->sample, n * sizeof *lane->sample, (const void **)&lane->sample));
     lane->uploaded = true;
     return LK_OK;
 }
 
-lk_status lk_engine_upload_once(lk_engine *engine, lk_lane *lane, bool keep)
+lk_status lk_engine_upload_fields(lk_engine *engine, lk_lane *lane, unsigned reads, bool keep)
 {
-    void *ctx;
-    const lk_device_calls *device = device_of(engine, &ctx);
-
-    if (!device || lane->uploaded) return LK_OK;
-    return upload_lane(device, ctx, keep, engine->model, lane);
+    if (!engine->device || lane->uploaded) return LK_OK;
+    return upload_lane(engine, lane, reads, keep);
 }
 
-lk_status lk_engine_upload(lk_engine *engine, lk_lane *lane) { return lk_engine_upload_once(engine, lane, true); }
+lk_status lk_engine_upload(lk_engine *engine, lk_lane *lane) { return lk_engine_upload_fields(engine, lane, ~0u, true); }
+
+lk_status lk_engine_put(lk_engine *engine, float *to, const float *values, size_t n)
+{
+    if (engine->device) return engine->device->put(engine->ctx, to, values, n);
+    return engine->backend->write(engine->ctx, to, values, n * sizeof *values);
+}
 
 lk_status lk_engine_snapshot(lk_engine *engine, void *host, const void *from, size_t nbytes)
 {
-    void *ctx;
-    const lk_device_calls *device = device_of(engine, &ctx);
+    const lk_device_calls *device = engine->device;
 
-    if (device) return device->snapshot(ctx, host, from, nbytes);
+    if (device) return device->snapshot(engine->ctx, host, from, nbytes);
     memcpy(host, from, nbytes);
     return LK_OK;
 }
 
 lk_status lk_engine_snapshot_wait(lk_engine *engine)
 {
-    void *ctx;
-    const lk_device_calls *device = device_of(engine, &ctx);
+    const lk_device_calls *device = engine->device;
 
-    return device ? device->snapshot_wait(ctx) : LK_OK;
+    return device ? device->snapshot_wait(engine->ctx) : LK_OK;
 }

@@ -1,5 +1,5 @@
-/* The inside of an engine, for its own files: engine.c (life and runs), plans.c, memory.c, and device.c, which reaches its
- * device. */
+/* The inside of an engine, for its own files: engine.c (its life), run.c (lanes), plans.c, memory.c, cache.c, taps.c, and
+ * device.c, which reaches its device. */
 #ifndef LK_ENGINE_IMPL_H
 #define LK_ENGINE_IMPL_H
 
@@ -11,7 +11,7 @@ typedef struct lk_reservation lk_reservation;
 struct lk_engine {
     const lk_backend *backend;
     const lk_device_calls *device; /* the backend's; NULL in host memory */
-    const void *collectives;
+    const void *collectives;  /* of the module that it came from; NULL: none */
     void *ctx;
     const lk_model *model;    /* borrowed */
     lk_trainable *everything; /* owned; the set in use before any other */
@@ -23,23 +23,36 @@ struct lk_engine {
     lk_reservation *reserved; /* owned; of a dry engine */
     lk_plan **plans;          /* owned */
     int n_plans;
+    const lk_plan *tapped;    /* of the last lane with taps; NULL: none, or it has gone */
     void *act;                /* owned, engine memory: activations of the plan that runs */
     size_t act_bytes;
     void *scratch;            /* owned, engine memory: of the kernel that runs */
     size_t scratch_bytes;
-    void *output;             /* owned, engine memory: an evaluation's output when nobody asks for it, or on a device */
+    void *output;             /* owned, engine memory: where a device's lanes leave their output to be fetched */
     size_t output_bytes;
-    void *sums;               /* owned, engine memory: (lk_model_n_sums); on a device */
-    float *zeros;             /* owned, host memory */
-    size_t n_zeros;
+    void *taps;               /* owned, engine memory */
+    size_t taps_bytes;
+    void *sums;               /* owned, engine memory: of each output, lk_loss_n_sums() doubles */
+    size_t sums_bytes;
+};
+
+struct lk_cache {
+    lk_engine *engine;      /* borrowed */
+    lk_cache_layout layout;
+    void *memory, *spare;   /* owned, engine memory: layout.nbytes each; spare is for reorder, NULL before the first */
 };
 
 /* memory.c: replaces shared memory that holds nothing between runs by a larger one, if need be; a dry engine only counts. */
 lk_status lk_engine_make_room(lk_engine *engine, void **memory, size_t *has, size_t nbytes);
 
-/* plans.c: the plan, compiled if it is not there. */
-lk_status lk_engine_get_plan(lk_engine *engine, lk_mode mode, int64_t n, lk_plan **out);
+/* plans.c: the plan of a program, compiled now if it was not before. */
+lk_status lk_engine_plan(lk_engine *engine, const lk_program *program, lk_plan **out);
 /* Waits for what is queued, which may be work of a plan about to be freed.  Should it fail, a later call says so. */
 void lk_engine_finish_plans(lk_engine *engine);
+
+/* device.c.  Few floats that differ from step to step, to engine memory, in the compute queue.  n <= 2 * LK_N_SLOTS. */
+lk_status lk_engine_put(lk_engine *engine, float *to, const float *values, size_t n);
+/* lk_engine_upload(), and with keep false what it does for a lane that comes without; fields of `reads` alone. */
+lk_status lk_engine_upload_fields(lk_engine *engine, lk_lane *lane, unsigned reads, bool keep);
 
 #endif

@@ -41,11 +41,26 @@ bool lk_engine_expected(lk_engine_kind kind);
  * writes at most nbytes. */
 void lk_engine_describe(lk_engine_kind kind, char *text, size_t nbytes);
 
+/* A network has several programs, which its build is told apart by lk_builder_mode(). */
 typedef enum lk_mode {
     LK_TRAIN,   /* forward with dropout and batch statistics, loss, backward */
     LK_EVAL,    /* forward with running statistics, loss and metric sums, output if asked for */
     LK_PREDICT, /* forward with running statistics, output; no target is read */
+    LK_ENCODE,  /* as PREDICT, output if asked for, and fills a cache: a source sentence, a prompt */
+    LK_DECODE,  /* as PREDICT for the next positions alone: reads what a cache holds of those before, and goes on with it */
 } lk_mode;
+
+typedef struct lk_cache lk_cache;
+
+/* What to compile: one plan for each different program, and for TRAIN one of each set. */
+typedef struct lk_program {
+    lk_mode mode;
+    int64_t n;              /* samples, >= 1 */
+    int64_t length;         /* of fields that begin with LK_LENGTH; 0 where the model has none */
+    lk_cache *cache;        /* ENCODE, DECODE: of n rows; its capacity counts, not what is in it */
+    bool output;            /* EVAL, ENCODE: somebody will ask for the output */
+    bool taps;              /* keep what layers named with lk_tap() */
+} lk_program;
 
 /* [begin, end) of the gradient arena holds this lane's final values. */
 typedef void lk_ready_fn(void *arg, size_t begin, size_t end);
@@ -54,8 +69,8 @@ typedef struct lk_lane lk_lane;
 struct lk_lane {
     lk_mode mode;
     int64_t n;              /* samples, >= 1 */
-    int64_t length;         /* of fields that begin with LK_LENGTH; else not read */
-    const void *field[LK_MAX_FIELDS]; /* (n, shape...), by lk_model_sample(); targets may be NULL in PREDICT */
+    int64_t length;         /* of fields that begin with LK_LENGTH; 0 where the model has none */
+    const void *field[LK_MAX_FIELDS]; /* (n, shape...), by lk_model_sample(); NULL: the program does not read it */
     const int64_t *sample;  /* TRAIN: (n,) index of each sample in the data set; addresses its dropout mask */
     bool uploaded;          /* field and sample are engine memory, by lk_engine_upload() */
     int64_t step;           /* TRAIN: number of this step from 0; addresses dropout masks */
@@ -67,18 +82,36 @@ struct lk_lane {
     lk_ready_fn *ready;     /* TRAIN: may be NULL; called on the caller's thread, ranges cover the arena once */
     void *ready_arg;
     double *sums;           /* EVAL: (lk_model_n_sums), overwritten */
-    float *output;          /* EVAL: may be NULL; PREDICT: (n, n_output), overwritten */
+    float *output;          /* EVAL, ENCODE: may be NULL; PREDICT, DECODE: one output behind the other, overwritten */
+    lk_cache *cache;        /* ENCODE, DECODE: of n rows */
+    int64_t position;       /* ENCODE, DECODE: where in the cache this lane begins; any position is the same program */
+    bool taps;              /* keep what layers named with lk_tap(), for lk_engine_tap() */
 };
 
-/* Compiles the plan for lanes of n samples so that no later run has to.  Errors: LK_ERR_USAGE (batch norm with one
- * sample in training), LK_ERR_SYSTEM. */
-lk_status lk_engine_compile(lk_engine *engine, lk_mode mode, int64_t n);
-/* Whether such a plan of this set, which need not be in use, has shapes and ops that fit: no memory is taken and no kernel
- * made.  Errors: LK_ERR_USAGE, as of lk_engine_compile(). */
-lk_status lk_engine_check(const lk_engine *engine, const lk_trainable *trainable, lk_mode mode, int64_t n);
+/* Compiles the plan of a program so that no later run has to.  Errors: LK_ERR_USAGE (batch norm with one sample in
+ * training), LK_ERR_SYSTEM. */
+lk_status lk_engine_compile(lk_engine *engine, const lk_program *program);
+/* Whether a program of training with this set, which need not be in use, has shapes and ops that fit: no memory is taken and
+ * no kernel made.  Errors: LK_ERR_USAGE, as of lk_engine_compile(). */
+lk_status lk_engine_check(const lk_engine *engine, const lk_trainable *trainable, const lk_program *program);
 /* Runs one lane; compiles first if nobody did.  Sums and outputs are there when it returns.  On a device, gradients are
  * only queued: ready() is called while they are, and what it queues comes after them. */
 lk_status lk_engine_run(lk_engine *engine, const lk_lane *lane);
+
+/* Memory of decoding that outlives a run: for each of `rows` sequences and up to `capacity` positions, whatever the network's
+ * layers keep (lk_layer_append()).  It begins with zeros.  engine is borrowed and must outlive the cache.
+ * Errors: LK_ERR_USAGE (the network keeps nothing: it cannot decode), LK_ERR_SYSTEM. */
+lk_status lk_cache_new(lk_engine *engine, int64_t rows, int64_t capacity, lk_cache **out);
+void      lk_cache_free(lk_cache **cache);
+size_t    lk_cache_nbytes(const lk_cache *cache);
+/* Row r goes on as a copy of row from[r] (rows entries): the survivors of a beam search. */
+lk_status lk_cache_reorder(lk_cache *cache, const int64_t *from);
+
+/* What lk_tap() named `name` (with its scopes: "layer1.attention") in the last lane that ran with taps: its shape, samples
+ * first, and, where values is not NULL, its elements in fp32.  Errors: LK_ERR_USAGE (no such name, no such lane). */
+lk_status lk_engine_tap(lk_engine *engine, const char *name, int *ndim, int64_t shape[LK_MAX_DIMS], float *values);
+/* The names there are, in the network's order; NULL behind the last. */
+const char *lk_engine_tap_name(const lk_engine *engine, int i);
 
 /* What a gradient arena says before it is applied, by sums in a fixed order. */
 typedef struct lk_grad_report {
@@ -166,9 +199,9 @@ typedef struct lk_plan_stats {
 typedef struct lk_engine_memory { size_t activations, scratch, packed, output; } lk_engine_memory;
 void lk_engine_get_memory(const lk_engine *engine, lk_engine_memory *out);
 
-lk_status lk_engine_plan_stats(lk_engine *engine, lk_mode mode, int64_t n, lk_plan_stats *out);
+lk_status lk_engine_plan_stats(lk_engine *engine, const lk_program *program, lk_plan_stats *out);
 /* Writes one line a node: number, op, path, output shape, type, arena offset, FLOPs.  put(arg, text) gets each. */
-lk_status lk_engine_plan_print(lk_engine *engine, lk_mode mode, int64_t n, void (*put)(void *arg, const char *line),
+lk_status lk_engine_plan_print(lk_engine *engine, const lk_program *program, void (*put)(void *arg, const char *line),
                                void *arg);
 
 #ifdef __cplusplus

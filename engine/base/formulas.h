@@ -238,6 +238,9 @@ LK_FORMULA float lk_bce_grad(float x, float t, float p)
     return (p * t + (1.0f - t)) * chance - p * t;
 }
 
+/* Byte v of an image, operation by operation as torchvision's ToTensor and Normalize. */
+LK_FORMULA float lk_normalize_pixel(unsigned char v, float mean, float std) { return ((float)v / 255.0f - mean) / std; }
+
 /*
  * Cross-entropy of one row of V logits with label l and label smoothing s, as torch.nn.CrossEntropyLoss has it:
  *

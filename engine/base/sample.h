@@ -17,6 +17,12 @@ const char *lk_dtype_name(lk_dtype dtype); /* "fp32", "int32", "uint8" */
 
 enum { LK_MAX_DIMS = 6, LK_MAX_FIELDS = 6, LK_FIELD_NAME_BYTES = 32, LK_MAX_CHANNELS = 4 };
 
+/* What bytes of images stand for: byte v of channel c (last axis) is (v / 255 - mean[c]) / std[c]. */
+typedef struct lk_pixels {
+    int n_channels;         /* 0: bytes stand for themselves */
+    float mean[LK_MAX_CHANNELS], std[LK_MAX_CHANNELS];
+} lk_pixels;
+
 /* One array of a sample: "x", "label", "source_len". */
 typedef struct lk_field {
     char name[LK_FIELD_NAME_BYTES];
@@ -25,8 +31,7 @@ typedef struct lk_field {
     int64_t shape[LK_MAX_DIMS - 1]; /* as it lies in memory (images H, W, C); shape[0] may be LK_LENGTH */
     bool target;            /* read by the loss alone; absent in prediction */
     int64_t n_values;       /* I32: classes or vocabulary, values are below it; 0: not said */
-    int n_channels;         /* U8: entries of mean and std; 0: bytes that stand for themselves */
-    float mean[LK_MAX_CHANNELS], std[LK_MAX_CHANNELS]; /* byte v of channel c (last axis) is (v / 255 - mean[c]) / std[c] */
+    lk_pixels pixels;       /* U8 */
 } lk_field;
 
 enum { LK_LENGTH = -1 }; /* as a field's first axis: as long as the lane says */

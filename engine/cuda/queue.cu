@@ -109,9 +109,10 @@ static lk_status queue_begin(void *arg, const lk_graph *graph, lk_launch_args *r
 {
     cuda_ctx *ctx = (cuda_ctx *)arg;
 
-    cuda_args_begin_lane(ctx, run->step, run->inv_count);
+    cuda_args_begin_lane(ctx, run);
     LK_TRY(cuda_args_lane(ctx, &run->args));
     run->step = 0;
+    run->position = 0;
     run->inv_count = 0.0f;
     const float *params = (const float *)run->base[LK_ARENA_PARAMS];
 

@@ -101,7 +101,7 @@ static lk_status visit_all(pass *p)
     return LK_OK;
 }
 
-lk_status lk_graph_differentiate(lk_graph *graph, int x, int dx)
+lk_status lk_graph_differentiate(lk_graph *graph, int n, const int *x, const int *dx)
 {
     pass p = {.graph = graph, .n_forward = graph->n_nodes, .n_tensors = graph->n_tensors};
     const size_t nbytes = (size_t)p.n_tensors * sizeof(int);
@@ -114,7 +114,7 @@ lk_status lk_graph_differentiate(lk_graph *graph, int x, int dx)
     } else {
         for (int t = 0; t < p.n_tensors; t++) p.grad[t] = LK_NO_TENSOR;
         count_readers(&p);
-        p.grad[x] = dx;
+        for (int i = 0; i < n; i++) p.grad[x[i]] = dx[i];
         status = visit_all(&p);
     }
     free(p.pending);

@@ -14,7 +14,8 @@ enum { FIRST_CAPACITY = 32 };
 
 void lk_graph_init(lk_graph *graph, const lk_model *model, lk_mode mode, lk_precision precision, int64_t n)
 {
-    *graph = (lk_graph){.model = model, .mode = mode, .precision = precision, .keeps_masks = true, .n = n};
+    *graph = (lk_graph){.model = model, .mode = mode, .precision = precision, .keeps_masks = true, .n = n,
+                        .wants_output = mode == LK_PREDICT || mode == LK_DECODE};
 }
 
 void lk_graph_clear(lk_graph *graph)

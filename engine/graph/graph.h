@@ -8,6 +8,7 @@
 #ifndef LK_GRAPH_H
 #define LK_GRAPH_H
 
+#include "engine/graph/cache_layout.h"
 #include "engine/ops/list.h"
 #include "engine/run.h"
 
@@ -23,9 +24,11 @@ typedef enum lk_arena {
     LK_ARENA_PARAMS, /* the model's parameter arena, fp32 */
     LK_ARENA_GRADS,  /* the lane's gradient arena, fp32: gradients, statistics, slots */
     LK_ARENA_ACT,    /* activations of this plan, placed by liveness */
-    LK_ARENA_SUMS,   /* lk_loss_n_sums() doubles */
     LK_ARENA_SCRATCH, /* for one kernel at a time; no tensor is in it */
-    LK_ARENA_OUTPUT, /* the lane's output, fp32 */
+    LK_ARENA_SUMS,   /* of each output, lk_loss_n_sums() doubles */
+    LK_ARENA_OUTPUT, /* the lane's outputs, fp32, one behind the other */
+    LK_ARENA_CACHE,  /* of an lk_cache */
+    LK_ARENA_TAPS,   /* copies of activations that were named, fp32 */
     LK_ARENA_FIELD,  /* the first of LK_MAX_FIELDS: what the lane brings, in the order of lk_model_sample() */
     LK_N_ARENAS = LK_ARENA_FIELD + LK_MAX_FIELDS,
 } lk_arena;
@@ -67,6 +70,8 @@ typedef union lk_attrs {
     struct { double p; uint32_t layer; } dropout;     /* layer: number of this dropout in the model */
     struct { float eps, momentum; } norm;
     struct { size_t offset; } view;                   /* bytes: of the view's first element in its input */
+    /* n_channels 0: the numbers themselves; else byte v of channel c is (v / 255 - mean[c]) / std[c] */
+    struct { int n_channels; float mean[LK_MAX_CHANNELS], std[LK_MAX_CHANNELS]; } normalize;
     struct { lk_loss_spec spec; lk_mode mode; } loss; /* its weights are borrowed: the model's */
 } lk_attrs;
 
@@ -88,11 +93,16 @@ typedef struct lk_graph {
     bool keeps_masks;           /* dropout makes a mask; else its gradient chooses again.  lk_graph_init(): true */
     int64_t n;                  /* samples */
     int64_t length;             /* of fields that begin with LK_LENGTH */
+    bool wants_output;          /* EVAL, ENCODE: somebody may ask for it */
+    bool wants_taps;            /* lk_tap() keeps what it is given */
+    lk_cache_layout *cache;     /* ENCODE, DECODE: borrowed while the graph is built; where the cache's entries are */
     lk_tensor *tensors;         /* owned */
     lk_node *nodes;             /* owned; after lk_graph_prune() in order of execution */
     int n_tensors, n_nodes;
     int cap_tensors, cap_nodes;
     size_t act_bytes, act_bytes_unshared; /* after placement */
+    size_t output_bytes, tap_bytes, sums_bytes; /* of these arenas */
+    int n_outputs;
 } lk_graph;
 
 void lk_graph_init(lk_graph *graph, const lk_model *model, lk_mode mode, lk_precision precision, int64_t n);
@@ -135,9 +145,9 @@ typedef struct lk_op {
 /* The table in ops/ops.c; nothing else asks which ops exist. */
 const lk_op *lk_op_get(lk_op_id id);
 
-/* Appends the backward pass.  The loss node has produced the gradient `dx` of its first input; everything that leads
- * to a needs_grad tensor is differentiated in reverse order, the rest never emitted. */
-lk_status lk_graph_differentiate(lk_graph *graph, int x, int dx);
+/* Appends the backward pass.  n loss nodes have each produced the gradient `dx` of their first input x (n different
+ * tensors); everything that leads to a needs_grad tensor is differentiated in reverse order, the rest never emitted. */
+lk_status lk_graph_differentiate(lk_graph *graph, int n, const int *x, const int *dx);
 /* Drops nodes nobody needs, and view nodes: their outputs lie in their roots from now on. */
 lk_status lk_graph_prune(lk_graph *graph);
 /* A node and those behind it become a group, which one kernel does: all that it reads stays until the group's end, all

@@ -43,19 +43,38 @@ static lk_status build(lk_graph *graph, const lk_backend *backend, const lk_trai
     graph->keeps_masks = backend->keeps_masks;
     LK_TRY(lk_model_build(graph->model, graph));
     graph->trainable = NULL;
+    graph->cache = NULL;
     LK_TRY(lk_graph_prune(graph));
     return check_ops(graph, backend);
 }
 
-lk_status lk_plan_check(const lk_backend *backend, const lk_trainable *trainable, lk_mode mode, lk_precision precision,
-                        int64_t n)
+static void begin(lk_graph *graph, const lk_trainable *trainable, const lk_plan_key *key, lk_precision precision)
+{
+    lk_graph_init(graph, lk_trainable_model(trainable), key->mode, precision, key->n);
+    graph->length = key->length;
+    graph->wants_output = key->output;
+    graph->wants_taps = key->taps;
+}
+
+lk_status lk_plan_check(const lk_backend *backend, const lk_trainable *trainable, const lk_plan_key *key,
+                        lk_precision precision)
 {
     lk_graph graph = {0};
 
-    lk_graph_init(&graph, lk_trainable_model(trainable), mode, precision, n);
+    begin(&graph, trainable, key, precision);
     const lk_status status = build(&graph, backend, trainable);
     lk_graph_clear(&graph);
     return status;
+}
+
+static unsigned fields_read(const lk_graph *graph)
+{
+    unsigned reads = 0;
+
+    for (int t = 0; t < graph->n_tensors; t++)
+        for (int f = 0; f < LK_MAX_FIELDS; f++)
+            if (graph->tensors[t].arena == lk_arena_of_field(f) && graph->tensors[t].n_uses > 0) reads |= 1u << f;
+    return reads;
 }
 
 static lk_status make(lk_plan *plan, const lk_backend *backend, void *ctx, const lk_trainable *trainable)
@@ -64,17 +83,20 @@ static lk_status make(lk_plan *plan, const lk_backend *backend, void *ctx, const
     if (backend->rewrite) LK_TRY(backend->rewrite(ctx, &plan->graph));
     LK_TRY(lk_graph_allocate(&plan->graph));
     if (plan->graph.mode == LK_TRAIN) LK_TRY(lk_plan_map_gradients(plan, trainable));
+    plan->reads = fields_read(&plan->graph);
     return bind_nodes(plan, backend, ctx);
 }
 
-lk_status lk_plan_new(const lk_backend *backend, void *ctx, const lk_trainable *trainable, lk_mode mode,
-                      lk_precision precision, int64_t n, lk_plan **out)
+lk_status lk_plan_new(const lk_backend *backend, void *ctx, const lk_trainable *trainable, const lk_plan_key *key,
+                      lk_precision precision, lk_cache_layout *cache, lk_plan **out)
 {
     lk_plan *plan = calloc(1, sizeof *plan);
 
     *out = NULL;
     LK_TRY_ALLOC(plan, sizeof *plan);
-    lk_graph_init(&plan->graph, lk_trainable_model(trainable), mode, precision, n);
+    plan->key = *key;
+    begin(&plan->graph, trainable, key, precision);
+    plan->graph.cache = cache;
     const lk_status status = make(plan, backend, ctx, trainable);
     if (status != LK_OK) {
         lk_plan_free(&plan);

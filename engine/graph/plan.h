@@ -13,8 +13,19 @@ typedef struct lk_grad_ready {
     lk_range range;  /* of the gradient arena */
 } lk_grad_ready;
 
+/* What tells plans of an engine apart. */
+typedef struct lk_plan_key {
+    lk_mode mode;
+    bool output, taps;
+    int64_t n, length;
+    int64_t capacity;             /* of the cache; 0: none */
+    uint64_t set;                 /* TRAIN: what trains; else 0 */
+} lk_plan_key;
+
 typedef struct lk_plan {
+    lk_plan_key key;
     lk_graph graph;
+    unsigned reads;               /* bit f: some node reads field f */
     lk_kernel *kernels;           /* owned; one per node, in order */
     int n_kernels;
     lk_grad_ready *grads_ready;   /* owned; TRAIN: in order of nodes, together the whole gradient arena */
@@ -25,13 +36,13 @@ typedef struct lk_plan {
 } lk_plan;
 
 /* Builds, differentiates, places and binds.  backend, ctx and the model of `trained` are borrowed and must outlive the
- * plan; the set itself is read here only, and by training plans alone. */
-lk_status lk_plan_new(const lk_backend *backend, void *ctx, const lk_trainable *trainable, lk_mode mode,
-                      lk_precision precision, int64_t n, lk_plan **out);
+ * plan; the set itself is read here only, and by training plans alone; cache (NULL without one) is read here only. */
+lk_status lk_plan_new(const lk_backend *backend, void *ctx, const lk_trainable *trainable, const lk_plan_key *key,
+                      lk_precision precision, lk_cache_layout *cache, lk_plan **out);
 void lk_plan_free(lk_plan **plan);
 /* Builds and differentiates alone: what is wrong with shapes and ops, without memory or kernels. */
-lk_status lk_plan_check(const lk_backend *backend, const lk_trainable *trainable, lk_mode mode, lk_precision precision,
-                        int64_t n);
+lk_status lk_plan_check(const lk_backend *backend, const lk_trainable *trainable, const lk_plan_key *key,
+                        lk_precision precision);
 
 /* Fills grads_ready and unwritten of a placed training graph. */
 lk_status lk_plan_map_gradients(lk_plan *plan, const lk_trainable *trainable);

@@ -48,6 +48,7 @@ typedef struct lk_model_spec {
     lk_mlp_spec mlp;                /* of the family that is named, engine/model/families.h */
     lk_cnn_spec cnn;
     lk_plugin_spec plugin;
+    lk_pixels pixels;               /* field x comes as bytes that stand for these numbers; n_channels 0: as fp32 */
     lk_activation activation;
     lk_norm norm;
     lk_norm_place norm_place;       /* relative to the activation */
@@ -95,8 +96,8 @@ size_t lk_model_n_elem(const lk_model *model);
 size_t lk_model_n_params(const lk_model *model);
 /* What a model reads, inputs before targets: the order of a lane's fields. */
 const lk_sample *lk_model_sample(const lk_model *model);
-size_t lk_model_n_output(const lk_model *model); /* elements of one sample's output */
-/* Outputs in one row of the loss, its last axis: classes, where there are labels. */
+size_t lk_model_n_output(const lk_model *model); /* elements of one sample's outputs; of length 1 where that varies */
+/* Outputs in one row of the loss, its last axis: classes, where there are labels.  Of several outputs together. */
 size_t lk_model_n_row(const lk_model *model);
 /* Doubles that a lane of evaluation sums up: those of its loss. */
 size_t lk_model_n_sums(const lk_model *model);

@@ -28,8 +28,9 @@ struct lk_model {
     size_t n_entries, cap_entries;
     size_t n_params, n_elem;
     lk_sample sample;         /* what it reads: the network's fields, then the loss's target */
-    size_t n_output;          /* elements of one sample's output */
-    size_t n_row;             /* of the output's last axis */
+    int n_outputs;            /* targets of sample, and outputs of the network */
+    size_t n_output;          /* elements of one sample's outputs, of length 1 where that varies */
+    size_t n_row;             /* of the outputs' last axes */
 };
 
 /* Sets the fans that follow from the shape (2 dimensions or more), as torch.nn.init counts them. */

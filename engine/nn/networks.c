@@ -18,10 +18,19 @@ lk_status lk_network_find(const lk_model_spec *spec, const lk_network **out)
     return LK_OK;
 }
 
+/* How the data's images come. */
+static void take_pixels(lk_model_spec *spec, const lk_sample *data)
+{
+    const int x = lk_sample_find(data, "x");
+
+    if (x >= 0) spec->pixels = data->field[x].pixels;
+}
+
 lk_status lk_model_fit(lk_model_spec *spec, const lk_sample *data)
 {
     const lk_network *network;
 
+    take_pixels(spec, data);
     LK_TRY(lk_network_find(spec, &network));
     return network->fit ? network->fit(spec, data) : LK_OK;
 }

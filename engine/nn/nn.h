@@ -77,6 +77,22 @@ lk_status lk_layer_flatten(lk_builder *builder, const char *name, int x, int *y)
 /* a + b of one shape: a residual connection. */
 lk_status lk_layer_add(lk_builder *builder, const char *name, int a, int b, int *y);
 
+/* Whole numbers (a field of int32 or uint8) as floats of the type to compute in. */
+lk_status lk_layer_to_float(lk_builder *builder, const char *name, int x, int *y);
+/* x (N, L, C): each position the sum of those up to it (torch.cumsum), those in the cache among them. */
+lk_status lk_layer_cumsum(lk_builder *builder, const char *name, int x, int *y);
+
+/* ----------------------------------------------------------------- programs */
+
+/* Which program is being built.  LK_ENCODE and LK_DECODE have a cache, whose entries have names as layers do. */
+lk_mode lk_builder_mode(const lk_builder *builder);
+/* Keeps x (N, L, ...) as the lane's positions of an entry; y (N, capacity, ...) is the entry, those before among it. */
+lk_status lk_layer_append(lk_builder *builder, const char *name, int x, int *y);
+/* An entry that another program has filled: (N, capacity, shape...), in the type that the network computes in. */
+lk_status lk_layer_recall(lk_builder *builder, const char *name, int ndim, const int64_t *shape, int *y);
+/* Names an activation for lk_engine_tap(); costs nothing in lanes without taps. */
+lk_status lk_tap(lk_builder *builder, const char *name, int x);
+
 /* ------------------------------------------------------------------ network */
 
 /* A network: one row.  The house's own are in networks.c; a caller's row goes into lk_model_spec.network. */
@@ -88,10 +104,11 @@ struct lk_network {
     bool (*is_complete)(const lk_model_spec *spec);
     /* The checks of its part of the spec; NULL: none.  Errors: LK_ERR_USAGE naming the recipe's key. */
     lk_status (*check)(const lk_model_spec *spec);
-    /* Appends the fields that it reads.  A target is the loss's: what fits the output, unless there is one here. */
+    /* Appends the fields that it reads.  Targets are the loss's: what fits the output, unless there are some here. */
     void (*sample)(const lk_model_spec *spec, lk_sample *out);
-    /* The body, from in[f], the tensor of field f (floats in the type to compute in), to the output (N, ..., O). */
-    lk_status (*build)(lk_builder *builder, const lk_model_spec *spec, const int *in, int *y);
+    /* The body, from in[f], the tensor of field f (floats in the type to compute in), to the output (N, ..., O); with several
+     * targets to as many outputs, in their order.  The loss is the mean over the terms of all. */
+    lk_status (*build)(lk_builder *builder, const lk_model_spec *spec, const int *in, int *out);
 };
 
 /* ------------------------------------------------------------------ plug-ins */

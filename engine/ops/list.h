@@ -42,6 +42,10 @@
     DIFF(VIEW, view, view, each_output)        /* x -> y with x's bytes: no work, and gone before nodes are bound */ \
     LAST(VIEW_GRAD, view_grad, each_output)    /* dy -> dx, 0 outside the view */                            \
     DIFF(CAST, cast, cast, each_output)        /* x -> y of another dtype; its gradient casts back */        \
+    LAST(NORMALIZE, normalize, each_output)    /* x (u8 or i32) -> y (fp32) of the same shape; attr normalize */ \
+    LAST(APPEND, append, append)               /* x (N,L,...) -> entry of the cache (N,capacity,...), from `position` on */ \
+    DIFF(CUMSUM, cumsum, cumsum, each_output)  /* x (N,S,C) or an entry of the cache -> y (N,L,C) */         \
+    LAST(CUMSUM_GRAD, cumsum_grad, each_output) /* dy -> dx */                                               \
     LAST(POINTWISE_LOSS, pointwise_loss, each_output) /* x, target -> dx and the loss slot (TRAIN) or sums (EVAL) */ \
     LAST(CROSS_ENTROPY, cross_entropy, cross_entropy) /* logits, label -> the same */
 

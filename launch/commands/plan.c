@@ -110,11 +110,11 @@ static lk_status print_set(job *j)
     int64_t sizes[4];
     const int n_sizes = lk_loader_lane_sizes(j->loader, sizes);
 
-    LK_TRY(lk_engine_plan_stats(j->engine, LK_TRAIN, sizes[0], &train));
+    LK_TRY(lk_engine_plan_stats(j->engine, &(lk_program){.mode = LK_TRAIN, .n = sizes[0]}, &train));
     print_parts(j, &train);
     printf("\na training step of a lane\n");
     for (int i = 0; i < n_sizes; i++) {
-        LK_TRY(lk_engine_plan_stats(j->engine, LK_TRAIN, sizes[i], &train));
+        LK_TRY(lk_engine_plan_stats(j->engine, &(lk_program){.mode = LK_TRAIN, .n = sizes[i]}, &train));
         printf("  %" PRId64 " samples: %zu nodes, %.4g MFLOP, %.4g MB moved, %.4g MB of activations (%.4g unshared)\n",
                sizes[i], train.n_nodes, train.flops / 1e6, train.bytes_moved / 1e6, (double)train.activation_bytes / 1e6,
                (double)train.activation_bytes_unshared / 1e6);
@@ -135,7 +135,7 @@ static lk_status print_plan(job *j, const options *opt)
     if (!opt->nodes) return LK_OK;
     lk_loader_lane_sizes(j->loader, sizes);
     printf("\nnodes of the training plan for %" PRId64 " samples\n", sizes[0]);
-    return lk_engine_plan_print(j->engine, LK_TRAIN, sizes[0], put_line, NULL);
+    return lk_engine_plan_print(j->engine, &(lk_program){.mode = LK_TRAIN, .n = sizes[0]}, put_line, NULL);
 }
 
 lk_status command_plan(job *j, const options *opt)

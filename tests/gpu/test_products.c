@@ -181,7 +181,7 @@ static void build(side *s, const problem *p, lk_dtype dtype)
     else ok(lk_op_linear(&s->graph, "y", x, w, b, &y));
     if (p->relu) ok(lk_op_activation(&s->graph, "z", LK_ACT_RELU, y, &y));
     ok(lk_graph_grad(&s->graph, y, &dy));
-    ok(lk_graph_differentiate(&s->graph, y, dy));
+    ok(lk_graph_differentiate(&s->graph, 1, &y, &dy));
     if (s->backend->rewrite) ok(s->backend->rewrite(s->ctx, &s->graph));
     place(s);
     bind(s);

@@ -94,7 +94,7 @@ static inline int op_differentiate(op_harness *h, int y)
     int dy;
 
     op_ok(lk_graph_grad(&h->graph, y, &dy));
-    op_ok(lk_graph_differentiate(&h->graph, y, dy));
+    op_ok(lk_graph_differentiate(&h->graph, 1, &y, &dy));
     return dy;
 }
 

@@ -80,8 +80,8 @@ static counts count_steps(lk_model_spec spec, lk_precision precision)
     size_t told = 0;
     counts before = {0};
 
-    ok_or_no_bf16(lk_engine_compile(net.engine, LK_TRAIN, LANE));
-    ok_or_no_bf16(lk_engine_compile(net.engine, LK_EVAL, LANE));
+    ok_or_no_bf16(lk_engine_compile(net.engine, &(lk_program){.mode = LK_TRAIN, .n = LANE}));
+    ok_or_no_bf16(lk_engine_compile(net.engine, &(lk_program){.mode = LK_EVAL, .n = LANE}));
     for (int step = 0; step < STEPS; step++) {
         lk_lane train = lane_of(&net, LK_TRAIN), eval = lane_of(&net, LK_EVAL);
 

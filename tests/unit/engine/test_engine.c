@@ -237,11 +237,11 @@ Test(engine, batch_norm_refuses_to_train_on_one_sample)
 {
     network net = network_new(rich_mlp(), LK_FP32, LANE);
 
-    cr_expect_eq(lk_engine_compile(net.engine, LK_TRAIN, 1), LK_ERR_USAGE);
+    cr_expect_eq(lk_engine_compile(net.engine, &(lk_program){.mode = LK_TRAIN, .n = 1}), LK_ERR_USAGE);
     cr_expect(strstr(lk_error_message(), "1: batch norm"), "message: %s", lk_error_message());
-    cr_expect_eq(lk_engine_compile(net.engine, LK_TRAIN, 2), LK_OK, "%s", lk_error_message());
-    cr_expect_eq(lk_engine_compile(net.engine, LK_EVAL, 1), LK_OK, "%s", lk_error_message());
-    cr_expect_eq(lk_engine_compile(net.engine, LK_EVAL, 0), LK_ERR_USAGE);
+    cr_expect_eq(lk_engine_compile(net.engine, &(lk_program){.mode = LK_TRAIN, .n = 2}), LK_OK, "%s", lk_error_message());
+    cr_expect_eq(lk_engine_compile(net.engine, &(lk_program){.mode = LK_EVAL, .n = 1}), LK_OK, "%s", lk_error_message());
+    cr_expect_eq(lk_engine_compile(net.engine, &(lk_program){.mode = LK_EVAL, .n = 0}), LK_ERR_USAGE);
     network_free(&net);
 }
 
@@ -253,11 +253,11 @@ Test(engine, a_plan_is_checked_without_being_made)
     lk_plan_stats before, after;
 
     cr_assert_eq(lk_trainable_new(net.model, NULL, &set), LK_OK);
-    cr_assert_eq(lk_engine_plan_stats(net.engine, LK_TRAIN, 8, &before), LK_OK);
-    cr_expect_eq(lk_engine_check(net.engine, set, LK_TRAIN, 1 << 30), LK_OK, "%s", lk_error_message());
-    cr_expect_eq(lk_engine_check(net.engine, set, LK_TRAIN, 1), LK_ERR_USAGE);
+    cr_assert_eq(lk_engine_plan_stats(net.engine, &(lk_program){.mode = LK_TRAIN, .n = 8}, &before), LK_OK);
+    cr_expect_eq(lk_engine_check(net.engine, set, &(lk_program){.mode = LK_TRAIN, .n = 1 << 30}), LK_OK, "%s", lk_error_message());
+    cr_expect_eq(lk_engine_check(net.engine, set, &(lk_program){.mode = LK_TRAIN, .n = 1}), LK_ERR_USAGE);
     cr_expect(strstr(lk_error_message(), "1: batch norm"), "message: %s", lk_error_message());
-    cr_assert_eq(lk_engine_plan_stats(net.engine, LK_TRAIN, 8, &after), LK_OK);
+    cr_assert_eq(lk_engine_plan_stats(net.engine, &(lk_program){.mode = LK_TRAIN, .n = 8}, &after), LK_OK);
     cr_expect_eq(after.activation_bytes, before.activation_bytes);
     lk_trainable_free(&set);
     network_free(&net);
@@ -300,8 +300,8 @@ Test(engine, the_plan_prints_one_line_a_node_and_counts_its_work)
     lk_plan_stats stats;
     size_t lines = 0;
 
-    cr_assert_eq(lk_engine_plan_stats(net.engine, LK_PREDICT, LANE, &stats), LK_OK);
-    cr_assert_eq(lk_engine_plan_print(net.engine, LK_PREDICT, LANE, count_line, &lines), LK_OK);
+    cr_assert_eq(lk_engine_plan_stats(net.engine, &(lk_program){.mode = LK_PREDICT, .n = LANE}, &stats), LK_OK);
+    cr_assert_eq(lk_engine_plan_print(net.engine, &(lk_program){.mode = LK_PREDICT, .n = LANE}, count_line, &lines), LK_OK);
     cr_expect_eq(stats.n_nodes, 5, "got %zu nodes, want 5: three layers and two activations", stats.n_nodes);
     cr_expect_eq(lines, stats.n_nodes + 1, "got %zu lines for %zu nodes and a heading", lines, stats.n_nodes);
     /* Two operations a weight and sample, one an activation: 5-16-12-2 on 24 samples. */
@@ -316,7 +316,7 @@ static lk_engine_memory memory_after(lk_engine *engine, lk_mode mode, int64_t n)
 {
     lk_engine_memory memory;
 
-    cr_assert_eq(lk_engine_compile(engine, mode, n), LK_OK, "%s", lk_error_message());
+    cr_assert_eq(lk_engine_compile(engine, &(lk_program){.mode = mode, .n = n}), LK_OK, "%s", lk_error_message());
     lk_engine_get_memory(engine, &memory);
     return memory;
 }
@@ -348,7 +348,7 @@ Test(engine, a_dry_engine_plans_what_no_memory_could_hold)
     for (int i = 0; i < LAYERS; i++) spec.mlp.layers[i] = WIDTH;
     cr_assert_eq(lk_model_new(&spec, &model), LK_OK, "%s", lk_error_message());
     cr_assert_eq(lk_engine_new(&options, model, &engine), LK_OK, "%s", lk_error_message());
-    cr_assert_eq(lk_engine_plan_stats(engine, LK_TRAIN, LANE, &stats), LK_OK, "%s", lk_error_message());
+    cr_assert_eq(lk_engine_plan_stats(engine, &(lk_program){.mode = LK_TRAIN, .n = LANE}, &stats), LK_OK, "%s", lk_error_message());
     const lk_engine_memory memory = memory_after(engine, LK_EVAL, LANE);
 
     cr_expect_gt((double)stats.param_bytes, 1e12, "got %g bytes of parameters", (double)stats.param_bytes);

@@ -39,7 +39,8 @@ static planned plan_of(lk_model_spec spec, const char *pattern, bool norm_eval)
     cr_assert_eq(lk_model_new(&spec, &p.model), LK_OK, "%s", lk_error_message());
     p.trainable = set_of(p.model, pattern, norm_eval);
     cr_assert_eq(lk_cpu_backend.open(&(lk_engine_options){.threads = 1}, &p.ctx), LK_OK);
-    cr_assert_eq(lk_plan_new(&lk_cpu_backend, p.ctx, p.trainable, LK_TRAIN, LK_FP32, LANE, &p.plan), LK_OK, "%s",
+    cr_assert_eq(lk_plan_new(&lk_cpu_backend, p.ctx, p.trainable, &(lk_plan_key){.mode = LK_TRAIN, .n = LANE},
+                             LK_FP32, NULL, &p.plan), LK_OK, "%s",
                  lk_error_message());
     return p;
 }
@@ -304,7 +305,7 @@ Test(frozen, a_norm_under_running_statistics_leaves_them_as_they_are)
     /* One sample is enough for a lane that takes no statistics of it. */
     lk_trainable *head = set_of(net.model, "[0145].*", true);
     lk_engine_set_trainable(net.engine, head);
-    cr_expect_eq(lk_engine_compile(net.engine, LK_TRAIN, 1), LK_OK, "%s", lk_error_message());
+    cr_expect_eq(lk_engine_compile(net.engine, &(lk_program){.mode = LK_TRAIN, .n = 1}), LK_OK, "%s", lk_error_message());
     lk_free(&grads);
     network_free(&net);
     lk_trainable_free(&head);

@@ -38,7 +38,7 @@ static void differentiate(lk_graph *graph, int y)
     int dy;
 
     cr_assert_eq(lk_graph_grad(graph, y, &dy), LK_OK);
-    cr_assert_eq(lk_graph_differentiate(graph, y, dy), LK_OK, "%s", lk_error_message());
+    cr_assert_eq(lk_graph_differentiate(graph, 1, &y, &dy), LK_OK, "%s", lk_error_message());
 }
 
 static int gradient_at(const lk_graph *graph, size_t offset)

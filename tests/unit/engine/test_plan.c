@@ -304,7 +304,8 @@ Test(plan, an_op_that_the_engine_lacks_is_named_with_its_layer)
     lacking.has = has_no_layer_norm;
     cr_assert_eq(lk_model_new(spec, &model), LK_OK, "%s", lk_error_message());
     cr_assert_eq(lk_trainable_new(model, NULL, &everything), LK_OK);
-    cr_expect_eq(lk_plan_new(&lacking, NULL, everything, LK_TRAIN, LK_FP32, LANE, &plan), LK_ERR_USAGE);
+    const lk_plan_key key = {.mode = LK_TRAIN, .n = LANE};
+    cr_expect_eq(lk_plan_new(&lacking, NULL, everything, &key, LK_FP32, NULL, &plan), LK_ERR_USAGE);
     cr_expect_null(plan);
     cr_expect(strstr(lk_error_message(), "the half-made engine has no layer_norm"), "message: %s", lk_error_message());
     cr_expect_neq(lk_error_message()[0], ':', "no layer is named: %s", lk_error_message());

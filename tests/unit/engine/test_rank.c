@@ -37,7 +37,7 @@ static void open_net(net *t, lk_loss_kind loss, int ndim, const int64_t *shape, 
     op_ok(lk_op_activation(graph, "act", LK_ACT_GELU, y, &y));
     op_ok(lk_op_add(graph, "add", y, t->x, &t->y));
     op_ok(lk_op_loss(graph, "loss", &spec, t->y, t->target, t->slot, LK_NO_TENSOR, &t->dx));
-    op_ok(lk_graph_differentiate(graph, t->y, t->dx));
+    op_ok(lk_graph_differentiate(graph, 1, &t->y, &t->dx));
     op_bind(&t->h);
     op_fill(&t->h, t->x, 1), op_fill(&t->h, t->w, 2), op_fill(&t->h, t->b, 3);
     op_fill(&t->h, t->g, 4), op_fill(&t->h, t->beta, 5), op_fill(&t->h, t->target, 6);

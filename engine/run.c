@@ -1,0 +1,154 @@
+/* One lane through its plan: what goes in, what comes out; and batch norm's running statistics after the reduction. */
+#include "engine/engine_impl.h"
+#include "engine/model/trainable.h"
+#include "engine/nn/build.h"
+
+#include <assert.h>
+#include <string.h>
+
+/* What no node writes: padding and the scalars of this lane.  The loss node overwrites its slot later. */
+static lk_status begin_gradients(lk_engine *engine, const lk_plan *plan, const lk_lane *lane)
+{
+    const size_t first = lk_trainable_slot(engine->trainable, (lk_slot)0);
+    const size_t n_slots = lk_trainable_n_grads(engine->trainable) - first;
+    float slots[2 * LK_N_SLOTS] = {[LK_SLOT_LANES] = 1.0f};
+
+    assert(n_slots <= sizeof slots / sizeof *slots);
+    for (int i = 0; i < plan->n_unwritten; i++) {
+        const lk_range r = plan->unwritten[i];
+
+        LK_TRY(lk_engine_zero(engine, LK_QUEUE_COMPUTE, lane->grads + r.begin, (r.end - r.begin) * sizeof(float)));
+    }
+    if (lane->votes) memcpy(slots + LK_SLOT_VOTES, lane->votes, LK_N_VOTES * sizeof(float));
+    return lk_engine_put(engine, lane->grads + first, slots, n_slots);
+}
+
+static lk_launch_args args_of(const lk_engine *engine, const lk_lane *lane)
+{
+    lk_launch_args args = {
+        .base = {[LK_ARENA_PARAMS] = (void *)lane->params, [LK_ARENA_GRADS] = lane->grads,
+                 [LK_ARENA_ACT] = engine->act, [LK_ARENA_SCRATCH] = engine->scratch, [LK_ARENA_SUMS] = engine->sums,
+                 [LK_ARENA_OUTPUT] = lane->output,
+                 [LK_ARENA_CACHE] = lane->cache ? lane->cache->memory : NULL, [LK_ARENA_TAPS] = engine->taps},
+        .n = lane->n, .step = lane->step, .position = lane->position, .sample = lane->sample,
+        .inv_count = lane->inv_count, .seed = engine->seed,
+        .params_version = lane->params_version,
+    };
+
+    memcpy(args.base + LK_ARENA_FIELD, lane->field, sizeof lane->field);
+    return args;
+}
+
+static lk_status run_plan(lk_engine *engine, lk_plan *plan, const lk_lane *lane)
+{
+    lk_launch_args args = args_of(engine, lane);
+
+    if (engine->device) LK_TRY(engine->device->begin(engine->ctx, &plan->graph, &args));
+    if (lane->mode == LK_TRAIN) LK_TRY(begin_gradients(engine, plan, lane));
+    LK_TRY(lk_plan_run(plan, engine->backend, engine->ctx, &args, lane->mode == LK_TRAIN ? lane->ready : NULL,
+                       lane->ready_arg));
+    if (plan->key.taps) engine->tapped = plan;
+    return LK_OK;
+}
+
+/* Adds the sums of one output, and puts those of its columns beside those of the outputs before: they are
+ * (LK_N_OUTPUT_SUMS, columns). */
+static lk_status take_sums(lk_engine *engine, const lk_tensor *of, size_t n_row, size_t *before, double *sums)
+{
+    const size_t own = (of->n_elem - LK_N_SUMS) / LK_N_OUTPUT_SUMS;
+    const double *there = (const double *)((const char *)engine->sums + of->offset);
+    double common[LK_N_SUMS];
+
+    LK_TRY(lk_engine_read(engine, common, there, sizeof common));
+    for (int k = 0; k < LK_N_SUMS; k++) sums[k] += common[k];
+    for (size_t k = 0; own > 0 && k < LK_N_OUTPUT_SUMS; k++)
+        LK_TRY(lk_engine_read(engine, sums + LK_N_SUMS + k * n_row + *before, there + LK_N_SUMS + k * own,
+                              own * sizeof *sums));
+    *before += own;
+    return LK_OK;
+}
+
+static lk_status fetch_sums(lk_engine *engine, const lk_graph *graph, double *sums)
+{
+    size_t before = 0;
+
+    if (graph->n_outputs == 1) return lk_engine_read(engine, sums, engine->sums, graph->sums_bytes);
+    memset(sums, 0, LK_N_SUMS * sizeof *sums);
+    for (int t = 0; t < graph->n_tensors; t++)
+        if (graph->tensors[t].arena == LK_ARENA_SUMS)
+            LK_TRY(take_sums(engine, &graph->tensors[t], lk_model_n_row(engine->model), &before, sums));
+    return LK_OK;
+}
+
+static lk_status check_position(const lk_lane *lane)
+{
+    const int64_t length = lane->length ? lane->length : 1;
+
+    if (!lane->cache || (lane->position >= 0 && lane->position <= lane->cache->layout.capacity - length)) return LK_OK;
+    return LK_FAIL(LK_ERR_USAGE, "positions %lld to %lld do not fit a cache of %lld", (long long)lane->position,
+                   (long long)(lane->position + length - 1), (long long)lane->cache->layout.capacity);
+}
+
+static inline bool has_fields(const lk_plan *plan, const lk_lane *lane)
+{
+    for (int f = 0; f < LK_MAX_FIELDS; f++)
+        if ((plan->reads >> f & 1u) && !lane->field[f]) return false;
+    return true;
+}
+
+lk_status lk_engine_run(lk_engine *engine, const lk_lane *lane)
+{
+    const lk_program program = {.mode = lane->mode, .n = lane->n, .length = lane->length, .cache = lane->cache,
+                                .output = lane->output != NULL, .taps = lane->taps};
+    lk_lane there = *lane; /* with its data and its output in the engine's memory */
+    lk_plan *plan;
+
+    assert(!engine->dry && lane->params_version != 0 && lane->params);
+    assert(lane->mode != LK_TRAIN || (lane->grads && lane->sample));
+    assert(lane->mode != LK_EVAL || lane->sums);
+    assert((lane->mode != LK_PREDICT && lane->mode != LK_DECODE) || lane->output);
+    LK_TRY(lk_engine_plan(engine, &program, &plan));
+    assert(has_fields(plan, lane));
+    LK_TRY(check_position(lane));
+    LK_TRY(lk_engine_upload_fields(engine, &there, plan->reads, false));
+    if (lk_engine_on_device(engine)) there.output = engine->output;
+    LK_TRY(run_plan(engine, plan, &there));
+    if (lane->mode == LK_EVAL) LK_TRY(fetch_sums(engine, &plan->graph, lane->sums));
+    if (!plan->key.output || there.output == lane->output) return LK_OK;
+    return lk_engine_read(engine, lane->output, there.output, plan->graph.output_bytes);
+}
+
+/* --------------------------------------------------------------- statistics */
+
+static lk_status check_lanes(lk_engine *engine, const float *grads, float *lanes)
+{
+    LK_TRY(lk_engine_read(engine, lanes, grads + lk_trainable_slot(engine->trainable, LK_SLOT_LANES), sizeof *lanes));
+    if (!(*lanes >= 1.0f))
+        return LK_FAIL(LK_ERR_NUMBERS, "batch statistics of %g lanes cannot be averaged: the gradients were not summed "
+                       "over lanes that ran", (double)*lanes);
+    return LK_OK;
+}
+
+/* Where all batch norms collect, they are one run and so one pass.  A device reads the number of lanes by itself. */
+lk_status lk_engine_update_stats(lk_engine *engine, float *params, const float *grads, const lk_grad_report *report)
+{
+    const lk_trainable *trainable = engine->trainable;
+    const float *lanes_slot = grads + lk_trainable_slot(trainable, LK_SLOT_LANES);
+    float lanes = 0.0f;
+
+    if (lk_trainable_n_stat_ranges(trainable) == 0) return LK_OK;
+    if (!engine->device) LK_TRY(check_lanes(engine, grads, &lanes));
+    for (size_t r = 0; r < lk_trainable_n_stat_ranges(trainable); r++) {
+        const lk_trainable_range *run = lk_trainable_get_stat_range(trainable, r);
+        float *running = params + run->param;
+        const float *stat = grads + run->grad;
+
+        if (engine->device)
+            LK_TRY(engine->device->running(engine->ctx, running, stat, run->n_elem, LK_BATCH_NORM_MOMENTUM, lanes_slot,
+                                           report->pending));
+        else
+            LK_TRY(engine->backend->running(engine->ctx, running, stat, run->n_elem, LK_BATCH_NORM_MOMENTUM, lanes));
+    }
+    return LK_OK;
+}
+
