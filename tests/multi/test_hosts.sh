@@ -126,7 +126,7 @@ if begin frozen "$@" dist.timeout=3; then
     kill -STOP "$(far_worker frozen)"
     ended 6 75
     says 'a timeout of 3 s \(dist.timeout\) is stretched to 30 s'
-    says "rank 2 \\($far\\) does not answer: its process is stopped, or its host or the network is gone; rank 0 \\($near\\) has waited at step"
+    says "rank 2 \\($far\\) does not answer: its process is stopped, or its host or the network is gone; rank [01] \\($near\\) has waited at step"
     same "frozen: messages" "$(grep -c '^lockstep: rank' out.txt)" 1
 fi
 finish
