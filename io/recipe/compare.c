@@ -15,9 +15,9 @@
 /* Sections whose keys stages have; what another stage says alike is told once. */
 static const char *const of_stages[] = {"train", "optimizer", "scheduler", "momentum_scheduler",
                                         "weight_decay_scheduler"};
-/* Where a run lies and how it began says nothing of what it computes; lanes are the checkpoint's, and have a check of
- * their own. */
-static const char *const unimportant[] = {"run.name", "run.dir", "init_from", "train.lanes"};
+/* Where a run lies, how it began and on how many threads it reads say nothing of what it computes; lanes are the
+ * checkpoint's, and have a check of their own. */
+static const char *const unimportant[] = {"run.name", "run.dir", "init_from", "train.lanes", "data.threads"};
 
 /* Two documents side by side, and what they differ in. */
 typedef struct pair {
@@ -109,19 +109,38 @@ static bool is_same_text(const char *a, const char *b)
     return *a && *b && !*end_a && !*end_b && x == y;
 }
 
+static bool is_same(pair *p, int was, int is);
+
+static bool is_same_list(pair *p, const yaml_node_t *a, const yaml_node_t *b)
+{
+    const int *i = a->data.sequence.items.start, *k = b->data.sequence.items.start;
+    const ptrdiff_t n = a->data.sequence.items.top - i;
+
+    if (n != b->data.sequence.items.top - k) return false;
+    for (ptrdiff_t at = 0; at < n; at++)
+        if (!is_same(p, i[at], k[at])) return false;
+    return true;
+}
+
+/* An entry of a list: a transform, a schedule in a sequence.  The order of its keys says nothing. */
+static bool is_same_mapping(pair *p, const yaml_node_t *a, const yaml_node_t *b, int is)
+{
+    const yaml_node_pair_t *first = a->data.mapping.pairs.start, *end = a->data.mapping.pairs.top;
+
+    if (end - first != b->data.mapping.pairs.top - b->data.mapping.pairs.start) return false;
+    for (const yaml_node_pair_t *at = first; at < end; at++)
+        if (!is_same(p, at->value, lk_yaml_get(&p->is, is, lk_yaml_text(&p->was, at->key)))) return false;
+    return true;
+}
+
 static bool is_same(pair *p, int was, int is)
 {
     const yaml_node_t *a = was ? node_of(&p->was, was) : NULL, *b = is ? node_of(&p->is, is) : NULL;
 
     if (!a || !b || a->type != b->type) return false;
-    if (a->type == YAML_SCALAR_NODE)
-        return is_same_text((const char *)a->data.scalar.value, (const char *)b->data.scalar.value);
-    const int *i = a->data.sequence.items.start, *k = b->data.sequence.items.start;
-    const ptrdiff_t n = a->data.sequence.items.top - i;
-    if (a->type != YAML_SEQUENCE_NODE || n != b->data.sequence.items.top - k) return false;
-    for (ptrdiff_t at = 0; at < n; at++)
-        if (!is_same(p, i[at], k[at])) return false;
-    return true;
+    if (a->type == YAML_SEQUENCE_NODE) return is_same_list(p, a, b);
+    if (a->type == YAML_MAPPING_NODE) return is_same_mapping(p, a, b, is);
+    return is_same_text((const char *)a->data.scalar.value, (const char *)b->data.scalar.value);
 }
 
 /* ------------------------------------------------------------------ changes */

@@ -11,6 +11,8 @@ static const char base[] = "run: {name: small}\n"
                            "model: {kind: mlp, layers: [3, 2, 1]}\n"
                            "loss: {kind: mse}\n"
                            "optimizer: {kind: adam, groups: [{name: head, params: ['2.*'], weight_decay: 0.1}]}\n"
+                           "scheduler: {kind: sequential, milestones: [1], schedulers: [{kind: constant, factor: 0.5, "
+                           "total_iters: 1}, {kind: exponential, gamma: 0.9}]}\n"
                            "train: {epochs: 2}\n"
                            "stages: [{name: one}, {name: two, batch: 16}]\n";
 
@@ -63,7 +65,9 @@ Test(recipe_compare, what_says_the_same_is_no_difference)
 {
     EXPECT("", "run.name=other", "run.dir=elsewhere", "train.lanes=4");
     EXPECT("", "optimizer.lr=0.001", "model.activation=relu", "optimizer.betas=[0.9, 0.999]", "checkpoint={}");
-    EXPECT("", "data.noise=0.0", "train.early_stop=null");
+    EXPECT("", "data.noise=0.0", "train.early_stop=null", "data.threads=2");
+    EXPECT("", "scheduler={kind: sequential, milestones: [1], schedulers: [{total_iters: 1, factor: 0.50, kind: "
+               "constant}, {kind: exponential, gamma: 0.9}]}");
 }
 
 Test(recipe_compare, what_makes_another_run_is_marked)
@@ -87,4 +91,14 @@ Test(recipe_compare, stages_and_groups_are_named_and_what_they_share_is_told_onc
     EXPECT("optimizer.groups 1 -> 0", "optimizer.groups=null");
     EXPECT("stages 2 -> 1", "stages=[{name: one}]");
     EXPECT("optimizer.kind adam -> adamw*, optimizer.weight_decay 0 -> 1e-2", "optimizer.kind=adamw");
+}
+
+Test(recipe_compare, entries_of_lists_are_looked_into)
+{
+    char *got = differences((const char *const[]){"scheduler={kind: sequential, milestones: [1], schedulers: [{kind: constant, "
+                                                  "factor: 0.5, total_iters: 1}, {kind: exponential, gamma: 0.8}]}"}, 1);
+
+    cr_expect(strncmp(got, "scheduler.schedulers [", 22) == 0 && strstr(got, "gamma: 0.9") && strstr(got, "gamma: 0.8"),
+              "got: %s", got);
+    free(got);
 }
