@@ -41,8 +41,8 @@ same "and trained from there: digests" "$(digests zero)" "$(digests straight)"
 
 # What `plan` says of saves is what the leader's files hold, but for their structure: below 2 % for a network of this size.
 status 0 workers 2 plan "$@" 'model.layers=[20,512,512,1]' 
-planned=$(awk '$1 == "saves" {print $2 * 1048576; exit}' out.txt)
-says '^  saves +[0-9.]+ MiB'
+planned=$(awk '$1 == "save" {print $2 * 1048576; exit}' out.txt)
+says '^  save +[0-9.]+ MiB'
 status 0 workers 2 train "$@" 'model.layers=[20,512,512,1]' run.dir=wide train.epochs=1
 written=$(cat wide/checkpoints/step-*/shard-00000-of-00002.h5 wide/checkpoints/step-*/leader.h5 | wc -c)
 same "bytes of the leader's files, $written, are planned, $planned" \
