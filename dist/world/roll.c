@@ -6,8 +6,9 @@
  * answer.  One question and one answer a host, of 4 bytes, and only in an alarm; asked and answered are the first
  * workers of hosts, on a communicator of their own, by the watchdogs' threads.
  *
- * Between hosts no call of MPI waits behind its lock (wait.c), so the lock is to be had; by dist.reduction mpi, whose
- * sums are calls that wait, it may not be.
+ * Between hosts calls of MPI wait behind its lock only once all are there (wait.c), so the lock is to be had, but in two
+ * cases: dist.reduction mpi, whose sums are calls that wait, and who stops between the meeting and the call itself.
+ * Then the verdict is told without a name.
  */
 #include "dist/world/roll.h"
 

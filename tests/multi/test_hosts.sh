@@ -121,8 +121,10 @@ if begin cut "$@"; then
 fi
 
 # A worker alone on its host is stopped: nobody there can say so, the others name it.  mpirun could not follow 3 seconds.
+# In a step, that is: who waits inside a call of MPI cannot ask, and between steps of this run there are many.
 n_far=1
-if begin frozen "$@" dist.timeout=3; then
+if begin frozen "$@" dist.timeout=3 checkpoint.every=3000 train.evaluate_every=1000000 dist.check_every=0; then
+    sleep 0.5
     kill -STOP "$(far_worker frozen)"
     ended 6 75
     says 'a timeout of 3 s \(dist.timeout\) is stretched to 30 s'
