@@ -507,6 +507,7 @@ static size_t add_a_byte(unsigned flags, size_t n_values, const unsigned *values
     if (flags & H5Z_FLAG_REVERSE) return nbytes - 1;
     *bytes = H5resize_memory(*bytes, nbytes + 1);
     *capacity = nbytes + 1;
+    ((unsigned char *)*bytes)[nbytes] = 0;
     return nbytes + 1;
 }
 

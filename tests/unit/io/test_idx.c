@@ -211,7 +211,7 @@ Test(idx, images_may_have_channels_first_or_last)
 
 Test(idx, sizes_of_which_none_is_a_number_of_channels_are_refused)
 {
-    unsigned char bytes[20 + 2 * 2 * 2];
+    unsigned char bytes[20 + 2 * 2 * 2] = {0};
     lk_data_spec spec = idx_spec();
 
     put(bytes, 0x804), put(bytes + 4, 1);
