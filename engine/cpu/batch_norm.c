@@ -351,61 +351,20 @@ static lk_status run_eval_grad(void *state, const lk_launch_args *run)
 
 lk_status cpu_bind_batch_norm(const cpu_ctx *ctx, const lk_graph *graph, const lk_node *node, lk_kernel *out)
 {
-    cpu_norm_state s = {
-        .x = cpu_ref_of(graph, node->in[0]),
-        .g = cpu_ref_of(graph, node->in[1]),
-        .b = cpu_ref_of(graph, node->in[2]),
-        .y = cpu_ref_of(graph, node->out[0]),
-        .mean = cpu_ref_of(graph, node->out[1]),
-        .rstd = cpu_ref_of(graph, node->out[2]),
-        .stat_mean = cpu_ref_of(graph, node->out[3]),
-        .stat_var = cpu_ref_of(graph, node->out[4]),
-        .eps = node->attrs.norm.eps,
-    };
-
-    return cpu_norm_keep(ctx, cpu_in(graph, node, 0), run_train, &s, out);
+    return cpu_norm_bind(ctx, graph, node, run_train, out);
 }
 
 lk_status cpu_bind_batch_norm_grad(const cpu_ctx *ctx, const lk_graph *graph, const lk_node *node, lk_kernel *out)
 {
-    cpu_norm_state s = {
-        .dy = cpu_ref_of(graph, node->in[0]),
-        .x = cpu_ref_of(graph, node->in[1]),
-        .g = cpu_ref_of(graph, node->in[2]),
-        .mean = cpu_ref_of(graph, node->in[3]),
-        .rstd = cpu_ref_of(graph, node->in[4]),
-        .dx = cpu_ref_of(graph, node->out[0]),
-        .dg = cpu_ref_of(graph, node->out[1]),
-        .db = cpu_ref_of(graph, node->out[2]),
-    };
-
-    return cpu_norm_keep(ctx, cpu_in(graph, node, 1), run_grad, &s, out);
+    return cpu_norm_bind(ctx, graph, node, run_grad, out);
 }
 
 lk_status cpu_bind_batch_norm_eval(const cpu_ctx *ctx, const lk_graph *graph, const lk_node *node, lk_kernel *out)
 {
-    cpu_norm_state s = {
-        .x = cpu_ref_of(graph, node->in[0]),
-        .g = cpu_ref_of(graph, node->in[1]),
-        .b = cpu_ref_of(graph, node->in[2]),
-        .mean = cpu_ref_of(graph, node->in[3]),
-        .rstd = cpu_ref_of(graph, node->in[4]),
-        .y = cpu_ref_of(graph, node->out[0]),
-        .eps = node->attrs.norm.eps,
-    };
-
-    return cpu_norm_keep(ctx, cpu_in(graph, node, 0), run_eval, &s, out);
+    return cpu_norm_bind(ctx, graph, node, run_eval, out);
 }
 
 lk_status cpu_bind_batch_norm_eval_grad(const cpu_ctx *ctx, const lk_graph *graph, const lk_node *node, lk_kernel *out)
 {
-    cpu_norm_state s = {
-        .dy = cpu_ref_of(graph, node->in[0]),
-        .g = cpu_ref_of(graph, node->in[1]),
-        .rstd = cpu_ref_of(graph, node->in[2]),
-        .dx = cpu_ref_of(graph, node->out[0]),
-        .eps = node->attrs.norm.eps,
-    };
-
-    return cpu_norm_keep(ctx, cpu_in(graph, node, 0), run_eval_grad, &s, out);
+    return cpu_norm_bind(ctx, graph, node, run_eval_grad, out);
 }

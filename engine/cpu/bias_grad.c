@@ -44,7 +44,5 @@ static lk_status run_bias_grad(void *state, const lk_launch_args *run)
 
 lk_status cpu_bind_bias_grad(const cpu_ctx *ctx, const lk_graph *graph, const lk_node *node, lk_kernel *out)
 {
-    cpu_norm_state s = {.dy = cpu_ref_of(graph, node->in[0]), .db = cpu_ref_of(graph, node->out[0])};
-
-    return cpu_norm_keep(ctx, cpu_in(graph, node, 0), run_bias_grad, &s, out);
+    return cpu_norm_bind(ctx, graph, node, run_bias_grad, out);
 }

@@ -154,31 +154,10 @@ static lk_status run_backward(void *state, const lk_launch_args *run)
 
 lk_status cpu_bind_layer_norm(const cpu_ctx *ctx, const lk_graph *graph, const lk_node *node, lk_kernel *out)
 {
-    cpu_norm_state s = {
-        .x = cpu_ref_of(graph, node->in[0]),
-        .g = cpu_ref_of(graph, node->in[1]),
-        .b = cpu_ref_of(graph, node->in[2]),
-        .y = cpu_ref_of(graph, node->out[0]),
-        .mean = cpu_ref_of(graph, node->out[1]),
-        .rstd = cpu_ref_of(graph, node->out[2]),
-        .eps = node->attrs.norm.eps,
-    };
-
-    return cpu_norm_keep(ctx, cpu_in(graph, node, 0), run_forward, &s, out);
+    return cpu_norm_bind(ctx, graph, node, run_forward, out);
 }
 
 lk_status cpu_bind_layer_norm_grad(const cpu_ctx *ctx, const lk_graph *graph, const lk_node *node, lk_kernel *out)
 {
-    cpu_norm_state s = {
-        .dy = cpu_ref_of(graph, node->in[0]),
-        .x = cpu_ref_of(graph, node->in[1]),
-        .g = cpu_ref_of(graph, node->in[2]),
-        .mean = cpu_ref_of(graph, node->in[3]),
-        .rstd = cpu_ref_of(graph, node->in[4]),
-        .dx = cpu_ref_of(graph, node->out[0]),
-        .dg = cpu_ref_of(graph, node->out[1]),
-        .db = cpu_ref_of(graph, node->out[2]),
-    };
-
-    return cpu_norm_keep(ctx, cpu_in(graph, node, 1), run_backward, &s, out);
+    return cpu_norm_bind(ctx, graph, node, run_backward, out);
 }

@@ -1,23 +1,49 @@
 /* Blocks of rows and their sums, for batch and layer norm. */
 #include "engine/cpu/norm.h"
 
-lk_status cpu_norm_keep(const cpu_ctx *ctx, const lk_tensor *x,
-                        lk_status (*run)(void *state, const lk_launch_args *run), cpu_norm_state *state, lk_kernel *out)
+#include "engine/ops/norm.h"
+
+static void find_tensors(cpu_norm_state *s, const lk_graph *graph, const lk_node *node)
+{
+    const int *in = node->in, *out = node->out;
+
+    switch ((int)node->op) {
+#define IN(name) s->name = cpu_ref_of(graph, *in++);
+#define OUT(name) s->name = cpu_ref_of(graph, *out++);
+#define NODE(op, inputs, outputs) case op: inputs outputs break;
+        LK_NORM_NODE_LIST(NODE, IN, OUT)
+#undef IN
+#undef OUT
+#undef NODE
+    }
+    assert(in == node->in + node->n_in && out == node->out + node->n_out);
+}
+
+/* For x (..., C), or dy of the same shape and type. */
+static void find_sizes(cpu_norm_state *s, const lk_tensor *x)
 {
     const size_t n_channels = (size_t)x->shape[x->ndim - 1];
     const size_t rows_as_one = n_channels < CPU_NORM_WIDTH ? CPU_NORM_WIDTH / n_channels : 1;
     const size_t rows = CPU_NORM_BLOCK_ELEMS / n_channels / rows_as_one * rows_as_one;
 
-    state->n_channels = n_channels;
-    state->n_rows = x->n_elem / n_channels;
-    state->width = rows_as_one * n_channels;
-    state->block_rows = rows > CPU_NORM_BLOCK_ROWS ? rows : CPU_NORM_BLOCK_ROWS;
-    state->n_blocks = (state->n_rows + state->block_rows - 1) / state->block_rows;
-    state->dtype = x->dtype;
-    state->threads = ctx->threads;
-    LK_TRY(cpu_kernel_keep(out, run, state, sizeof *state));
-    out->scratch_nbytes = 2 * n_channels * sizeof(double) +
-                          (state->n_blocks * 2 * n_channels + 4 * state->width) * sizeof(float);
+    s->n_channels = n_channels;
+    s->n_rows = x->n_elem / n_channels;
+    s->width = rows_as_one * n_channels;
+    s->block_rows = rows > CPU_NORM_BLOCK_ROWS ? rows : CPU_NORM_BLOCK_ROWS;
+    s->n_blocks = (s->n_rows + s->block_rows - 1) / s->block_rows;
+    s->dtype = x->dtype;
+}
+
+lk_status cpu_norm_bind(const cpu_ctx *ctx, const lk_graph *graph, const lk_node *node,
+                        lk_status (*run)(void *state, const lk_launch_args *run), lk_kernel *out)
+{
+    cpu_norm_state s = {.eps = node->attrs.norm.eps, .threads = ctx->threads};
+
+    find_tensors(&s, graph, node);
+    find_sizes(&s, cpu_in(graph, node, 0));
+    LK_TRY(cpu_kernel_keep(out, run, &s, sizeof s));
+    out->scratch_nbytes =
+        2 * s.n_channels * sizeof(double) + (s.n_blocks * 2 * s.n_channels + 4 * s.width) * sizeof(float);
     return LK_OK;
 }
 

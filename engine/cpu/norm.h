@@ -18,7 +18,7 @@ enum {
     CPU_NORM_GRAIN = 4,          /* blocks below which a second thread costs more than it saves */
 };
 
-/* The places of a node's tensors (each op names those it has), its sizes, and scratch for sums. */
+/* The places of a node's tensors (those that it has, by engine/ops/norm.h), its sizes, and scratch for sums. */
 typedef struct cpu_norm_state {
     cpu_ref x, g, b, y, dy, dx, dg, db, mean, rstd, stat_mean, stat_var;
     size_t n_rows, n_channels, block_rows, n_blocks;
@@ -31,10 +31,9 @@ typedef struct cpu_norm_state {
     float *factor;  /* (4, width): what a pass needs per channel, repeated */
 } cpu_norm_state;
 
-/* Sizes for x (..., C); the rest of *state is kept.  On success *out owns a copy of it. */
-lk_status cpu_norm_keep(const cpu_ctx *ctx, const lk_tensor *x,
-                        lk_status (*run)(void *state, const lk_launch_args *run), cpu_norm_state *state,
-                        lk_kernel *out);
+/* Makes run the kernel of a node of LK_NORM_NODE_LIST, with the state of it that *out then owns. */
+lk_status cpu_norm_bind(const cpu_ctx *ctx, const lk_graph *graph, const lk_node *node,
+                        lk_status (*run)(void *state, const lk_launch_args *run), lk_kernel *out);
 
 /* The kernel's state with its sums where this run has scratch. */
 const cpu_norm_state *cpu_norm_begin(void *state, const lk_launch_args *run);

@@ -7,8 +7,6 @@
  */
 #include "engine/cuda/norm.h"
 
-#include <string.h>
-
 /* ------------------------------------------------------------ statistics */
 
 /* partial (n_chunks, 2, C): mean and sum of squares about it. */
@@ -187,61 +185,20 @@ static lk_status run_eval_grad(void *state, const lk_launch_args *run)
 
 lk_status cuda_bind_batch_norm(cuda_ctx *ctx, const lk_graph *graph, const lk_node *node, lk_kernel *out)
 {
-    norm_state s;
-
-    memset(&s, 0, sizeof s);
-    s.x = cuda_ref_of(graph, node->in[0]);
-    s.g = cuda_ref_of(graph, node->in[1]);
-    s.b = cuda_ref_of(graph, node->in[2]);
-    s.y = cuda_ref_of(graph, node->out[0]);
-    s.mean = cuda_ref_of(graph, node->out[1]);
-    s.rstd = cuda_ref_of(graph, node->out[2]);
-    s.stat_mean = cuda_ref_of(graph, node->out[3]);
-    s.stat_var = cuda_ref_of(graph, node->out[4]);
-    s.eps = node->attrs.norm.eps;
-    return cuda_norm_keep(ctx, cuda_in(graph, node, 0), run_train, &s, out);
+    return cuda_norm_bind(ctx, graph, node, run_train, out);
 }
 
 lk_status cuda_bind_batch_norm_grad(cuda_ctx *ctx, const lk_graph *graph, const lk_node *node, lk_kernel *out)
 {
-    norm_state s;
-
-    memset(&s, 0, sizeof s);
-    s.dy = cuda_ref_of(graph, node->in[0]);
-    s.x = cuda_ref_of(graph, node->in[1]);
-    s.g = cuda_ref_of(graph, node->in[2]);
-    s.mean = cuda_ref_of(graph, node->in[3]);
-    s.rstd = cuda_ref_of(graph, node->in[4]);
-    s.dx = cuda_ref_of(graph, node->out[0]);
-    s.dg = cuda_ref_of(graph, node->out[1]);
-    s.db = cuda_ref_of(graph, node->out[2]);
-    return cuda_norm_keep(ctx, cuda_in(graph, node, 1), run_grad, &s, out);
+    return cuda_norm_bind(ctx, graph, node, run_grad, out);
 }
 
 lk_status cuda_bind_batch_norm_eval(cuda_ctx *ctx, const lk_graph *graph, const lk_node *node, lk_kernel *out)
 {
-    norm_state s;
-
-    memset(&s, 0, sizeof s);
-    s.x = cuda_ref_of(graph, node->in[0]);
-    s.g = cuda_ref_of(graph, node->in[1]);
-    s.b = cuda_ref_of(graph, node->in[2]);
-    s.mean = cuda_ref_of(graph, node->in[3]);
-    s.rstd = cuda_ref_of(graph, node->in[4]);
-    s.y = cuda_ref_of(graph, node->out[0]);
-    s.eps = node->attrs.norm.eps;
-    return cuda_norm_keep(ctx, cuda_in(graph, node, 0), run_eval, &s, out);
+    return cuda_norm_bind(ctx, graph, node, run_eval, out);
 }
 
 lk_status cuda_bind_batch_norm_eval_grad(cuda_ctx *ctx, const lk_graph *graph, const lk_node *node, lk_kernel *out)
 {
-    norm_state s;
-
-    memset(&s, 0, sizeof s);
-    s.dy = cuda_ref_of(graph, node->in[0]);
-    s.g = cuda_ref_of(graph, node->in[1]);
-    s.rstd = cuda_ref_of(graph, node->in[2]);
-    s.dx = cuda_ref_of(graph, node->out[0]);
-    s.eps = node->attrs.norm.eps;
-    return cuda_norm_keep(ctx, cuda_in(graph, node, 0), run_eval_grad, &s, out);
+    return cuda_norm_bind(ctx, graph, node, run_eval_grad, out);
 }

@@ -6,8 +6,6 @@
  */
 #include "engine/cuda/norm.h"
 
-#include <string.h>
-
 enum { SHORT_ROW = 1024, ROW_BLOCK = 256 };
 
 /* Row of this team, of TEAM threads, and this thread's place in it. */
@@ -21,46 +19,52 @@ template <int TEAM> static __device__ inline float team_sum(float v)
     return TEAM == WARP_LANES ? warp_sum(v) : block_sum<float, ROW_BLOCK>(v);
 }
 
-template <int TEAM>
-static __global__ void layer_norm(void *y, float *mean_of, float *rstd, const void *x, const float *g, const float *b,
-                                  size_t N, size_t C, float eps, bool bf16)
+/* What both kernels read; the forward pass writes mean and rstd, the other reads them. */
+typedef struct row_norm {
+    const void *x;
+    const float *g, *b;
+    float *mean, *rstd;
+    size_t N, C;
+    float eps;
+    bool bf16;
+} row_norm;
+
+template <int TEAM> static __global__ void layer_norm(const __grid_constant__ row_norm s, void *y)
 {
-    const size_t n = team_row<TEAM>(), first = n * C;
+    const size_t n = team_row<TEAM>(), first = n * s.C;
     const unsigned at = threadIdx.x % TEAM;
     float sum = 0.0f, m2 = 0.0f;
 
-    if (n >= N) return; /* a whole team */
-    for (size_t c = at; c < C; c += TEAM) sum += element_load(x, first + c, bf16);
-    const float mean = team_sum<TEAM>(sum) / (float)C;
-    for (size_t c = at; c < C; c += TEAM) {
-        const float d = element_load(x, first + c, bf16) - mean;
+    if (n >= s.N) return; /* a whole team */
+    for (size_t c = at; c < s.C; c += TEAM) sum += element_load(s.x, first + c, s.bf16);
+    const float mean = team_sum<TEAM>(sum) / (float)s.C;
+    for (size_t c = at; c < s.C; c += TEAM) {
+        const float d = element_load(s.x, first + c, s.bf16) - mean;
         m2 += d * d;
     }
-    const float r = 1.0f / sqrtf(team_sum<TEAM>(m2) / (float)C + eps);
-    for (size_t c = at; c < C; c += TEAM)
-        element_store(y, first + c, (element_load(x, first + c, bf16) - mean) * r * g[c] + b[c], bf16);
-    if (at == 0) mean_of[n] = mean, rstd[n] = r;
+    const float r = 1.0f / sqrtf(team_sum<TEAM>(m2) / (float)s.C + s.eps);
+    for (size_t c = at; c < s.C; c += TEAM)
+        element_store(y, first + c, (element_load(s.x, first + c, s.bf16) - mean) * r * s.g[c] + s.b[c], s.bf16);
+    if (at == 0) s.mean[n] = mean, s.rstd[n] = r;
 }
 
-template <int TEAM>
-static __global__ void layer_norm_dx(void *dx, const void *dy, const void *x, const float *g, const float *mean_of,
-                                     const float *rstd, size_t N, size_t C, bool bf16)
+template <int TEAM> static __global__ void layer_norm_dx(const __grid_constant__ row_norm s, void *dx, const void *dy)
 {
-    const size_t n = team_row<TEAM>(), first = n * C;
+    const size_t n = team_row<TEAM>(), first = n * s.C;
     const unsigned at = threadIdx.x % TEAM;
     float sum_w = 0.0f, sum_wh = 0.0f;
 
-    if (n >= N) return;
-    const float mean = mean_of[n], r = rstd[n];
-    for (size_t c = at; c < C; c += TEAM) {
-        const float w = g[c] * element_load(dy, first + c, bf16);
+    if (n >= s.N) return;
+    const float mean = s.mean[n], r = s.rstd[n];
+    for (size_t c = at; c < s.C; c += TEAM) {
+        const float w = s.g[c] * element_load(dy, first + c, s.bf16);
         sum_w += w;
-        sum_wh += w * ((element_load(x, first + c, bf16) - mean) * r);
+        sum_wh += w * ((element_load(s.x, first + c, s.bf16) - mean) * r);
     }
-    const float mean_w = team_sum<TEAM>(sum_w) / (float)C, mean_wh = team_sum<TEAM>(sum_wh) / (float)C;
-    for (size_t c = at; c < C; c += TEAM) {
-        const float h = (element_load(x, first + c, bf16) - mean) * r;
-        element_store(dx, first + c, r * (g[c] * element_load(dy, first + c, bf16) - mean_w - h * mean_wh), bf16);
+    const float mean_w = team_sum<TEAM>(sum_w) / (float)s.C, mean_wh = team_sum<TEAM>(sum_wh) / (float)s.C;
+    for (size_t c = at; c < s.C; c += TEAM) {
+        const float h = (element_load(s.x, first + c, s.bf16) - mean) * r;
+        element_store(dx, first + c, r * (s.g[c] * element_load(dy, first + c, s.bf16) - mean_w - h * mean_wh), s.bf16);
     }
 }
 
@@ -71,21 +75,25 @@ static unsigned row_blocks(const norm_state *s, int team)
     return (unsigned)((s->cut.rows + rows_a_block - 1) / rows_a_block);
 }
 
+static row_norm row_norm_of(const norm_state *s, const lk_launch_args *run)
+{
+    const row_norm norm = {cuda_at(run, s->x), (const float *)cuda_at(run, s->g), (const float *)cuda_at(run, s->b),
+                           (float *)cuda_at(run, s->mean), (float *)cuda_at(run, s->rstd), s->cut.rows, s->cut.C, s->eps,
+                           s->bf16};
+
+    return norm;
+}
+
 static lk_status run_forward(void *state, const lk_launch_args *run)
 {
     const norm_state *s = cuda_norm_begin(state, run);
-    const size_t N = s->cut.rows, C = s->cut.C;
-    float *mean = (float *)cuda_at(run, s->mean), *rstd = (float *)cuda_at(run, s->rstd);
-    const void *x = cuda_at(run, s->x);
-    const float *g = (const float *)cuda_at(run, s->g), *b = (const float *)cuda_at(run, s->b);
+    const row_norm norm = row_norm_of(s, run);
     void *y = cuda_at(run, s->y);
 
-    if (C <= SHORT_ROW)
-        LK_LAUNCH((layer_norm<WARP_LANES>), row_blocks(s, WARP_LANES), ROW_BLOCK, s->ctx->stream, y, mean, rstd, x, g, b,
-                  N, C, s->eps, s->bf16);
+    if (norm.C <= SHORT_ROW)
+        LK_LAUNCH((layer_norm<WARP_LANES>), row_blocks(s, WARP_LANES), ROW_BLOCK, s->ctx->stream, norm, y);
     else
-        LK_LAUNCH((layer_norm<ROW_BLOCK>), row_blocks(s, ROW_BLOCK), ROW_BLOCK, s->ctx->stream, y, mean, rstd, x, g, b, N,
-                  C, s->eps, s->bf16);
+        LK_LAUNCH((layer_norm<ROW_BLOCK>), row_blocks(s, ROW_BLOCK), ROW_BLOCK, s->ctx->stream, norm, y);
     return LK_OK;
 }
 
@@ -115,20 +123,16 @@ struct layer_norm_store {
 static lk_status run_backward(void *state, const lk_launch_args *run)
 {
     const norm_state *s = cuda_norm_begin(state, run);
-    const size_t N = s->cut.rows, C = s->cut.C;
-    const void *dy = cuda_at(run, s->dy), *x = cuda_at(run, s->x);
-    const float *g = (const float *)cuda_at(run, s->g), *mean = (const float *)cuda_at(run, s->mean);
-    const float *rstd = (const float *)cuda_at(run, s->rstd);
+    const row_norm norm = row_norm_of(s, run);
+    const void *dy = cuda_at(run, s->dy);
     void *dx = cuda_at(run, s->dx);
-    const layer_norm_term term = {dy, x, mean, rstd, C, s->bf16};
+    const layer_norm_term term = {dy, norm.x, norm.mean, norm.rstd, norm.C, s->bf16};
     const layer_norm_store store = {(float *)cuda_at(run, s->dg), (float *)cuda_at(run, s->db)};
 
-    if (dx && C <= SHORT_ROW)
-        LK_LAUNCH((layer_norm_dx<WARP_LANES>), row_blocks(s, WARP_LANES), ROW_BLOCK, s->ctx->stream, dx, dy, x, g, mean,
-                  rstd, N, C, s->bf16);
+    if (dx && norm.C <= SHORT_ROW)
+        LK_LAUNCH((layer_norm_dx<WARP_LANES>), row_blocks(s, WARP_LANES), ROW_BLOCK, s->ctx->stream, norm, dx, dy);
     else if (dx)
-        LK_LAUNCH((layer_norm_dx<ROW_BLOCK>), row_blocks(s, ROW_BLOCK), ROW_BLOCK, s->ctx->stream, dx, dy, x, g, mean,
-                  rstd, N, C, s->bf16);
+        LK_LAUNCH((layer_norm_dx<ROW_BLOCK>), row_blocks(s, ROW_BLOCK), ROW_BLOCK, s->ctx->stream, norm, dx, dy);
     if (!store.dg && !store.db) return LK_OK;
     LK_LAUNCH((column_partials<2, layer_norm_term>), column_grid(&s->cut), COLUMN_THREADS, s->ctx->stream, s->cut, term,
               s->partial);
@@ -139,31 +143,10 @@ static lk_status run_backward(void *state, const lk_launch_args *run)
 
 lk_status cuda_bind_layer_norm(cuda_ctx *ctx, const lk_graph *graph, const lk_node *node, lk_kernel *out)
 {
-    norm_state s;
-
-    memset(&s, 0, sizeof s);
-    s.x = cuda_ref_of(graph, node->in[0]);
-    s.g = cuda_ref_of(graph, node->in[1]);
-    s.b = cuda_ref_of(graph, node->in[2]);
-    s.y = cuda_ref_of(graph, node->out[0]);
-    s.mean = cuda_ref_of(graph, node->out[1]);
-    s.rstd = cuda_ref_of(graph, node->out[2]);
-    s.eps = node->attrs.norm.eps;
-    return cuda_norm_keep(ctx, cuda_in(graph, node, 0), run_forward, &s, out);
+    return cuda_norm_bind(ctx, graph, node, run_forward, out);
 }
 
 lk_status cuda_bind_layer_norm_grad(cuda_ctx *ctx, const lk_graph *graph, const lk_node *node, lk_kernel *out)
 {
-    norm_state s;
-
-    memset(&s, 0, sizeof s);
-    s.dy = cuda_ref_of(graph, node->in[0]);
-    s.x = cuda_ref_of(graph, node->in[1]);
-    s.g = cuda_ref_of(graph, node->in[2]);
-    s.mean = cuda_ref_of(graph, node->in[3]);
-    s.rstd = cuda_ref_of(graph, node->in[4]);
-    s.dx = cuda_ref_of(graph, node->out[0]);
-    s.dg = cuda_ref_of(graph, node->out[1]);
-    s.db = cuda_ref_of(graph, node->out[2]);
-    return cuda_norm_keep(ctx, cuda_in(graph, node, 1), run_backward, &s, out);
+    return cuda_norm_bind(ctx, graph, node, run_backward, out);
 }

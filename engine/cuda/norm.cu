@@ -1,16 +1,41 @@
-/* Sizes and scratch of batch and layer norm. */
+/* Tensors, sizes and scratch of batch and layer norm. */
 #include "engine/cuda/norm.h"
 
-lk_status cuda_norm_keep(cuda_ctx *ctx, const lk_tensor *x, lk_status (*run)(void *state, const lk_launch_args *run),
-                         norm_state *state, lk_kernel *out)
-{
-    const size_t C = (size_t)x->shape[x->ndim - 1];
+#include "engine/ops/norm.h"
 
-    state->ctx = ctx;
-    state->cut = column_cut_of(x->n_elem / C, C);
-    state->bf16 = x->dtype == LK_DTYPE_BF16;
-    LK_TRY(cuda_kernel_keep(out, run, state, sizeof *state));
-    out->scratch_nbytes = (state->cut.n_chunks * 2 + 3) * C * sizeof(float);
+#include <string.h>
+
+static void find_tensors(norm_state *s, const lk_graph *graph, const lk_node *node)
+{
+    const int *in = node->in, *out = node->out;
+
+    switch ((int)node->op) {
+#define IN(name) s->name = cuda_ref_of(graph, *in++);
+#define OUT(name) s->name = cuda_ref_of(graph, *out++);
+#define NODE(op, inputs, outputs) case op: inputs outputs break;
+        LK_NORM_NODE_LIST(NODE, IN, OUT)
+#undef IN
+#undef OUT
+#undef NODE
+    }
+    assert(in == node->in + node->n_in && out == node->out + node->n_out);
+}
+
+lk_status cuda_norm_bind(cuda_ctx *ctx, const lk_graph *graph, const lk_node *node,
+                         lk_status (*run)(void *state, const lk_launch_args *run), lk_kernel *out)
+{
+    const lk_tensor *x = cuda_in(graph, node, 0); /* or dy, of the same shape and type */
+    const size_t C = (size_t)x->shape[x->ndim - 1];
+    norm_state s;
+
+    memset(&s, 0, sizeof s);
+    find_tensors(&s, graph, node);
+    s.ctx = ctx;
+    s.cut = column_cut_of(x->n_elem / C, C);
+    s.eps = node->attrs.norm.eps;
+    s.bf16 = x->dtype == LK_DTYPE_BF16;
+    LK_TRY(cuda_kernel_keep(out, run, &s, sizeof s));
+    out->scratch_nbytes = (s.cut.n_chunks * 2 + 3) * C * sizeof(float);
     return LK_OK;
 }
 

@@ -4,6 +4,7 @@
 
 #include "engine/cuda/reduce.cuh"
 
+/* The places of a node's tensors (those that it has, by engine/ops/norm.h), its sizes, and scratch. */
 typedef struct norm_state {
     cuda_ctx *ctx; /* borrowed */
     cuda_ref x, g, b, y, dy, dx, dg, db, mean, rstd, stat_mean, stat_var;
@@ -16,8 +17,8 @@ typedef struct norm_state {
 
 /* The kernel's state with its sums where this run has scratch. */
 const norm_state *cuda_norm_begin(void *state, const lk_launch_args *run);
-/* Sizes for x (..., C); the rest of *state is kept.  On success *out owns a copy of it. */
-lk_status cuda_norm_keep(cuda_ctx *ctx, const lk_tensor *x, lk_status (*run)(void *state, const lk_launch_args *run),
-                         norm_state *state, lk_kernel *out);
+/* Makes run the kernel of a node of LK_NORM_NODE_LIST, with the state of it that *out then owns. */
+lk_status cuda_norm_bind(cuda_ctx *ctx, const lk_graph *graph, const lk_node *node,
+                         lk_status (*run)(void *state, const lk_launch_args *run), lk_kernel *out);
 
 #endif
