@@ -32,7 +32,7 @@ LK_EVERY_OP(CPU_BINDER_DECLARE)
 bool cpu_has(lk_op_id op);
 lk_status cpu_bind(void *ctx, const lk_graph *graph, const lk_node *node, lk_kernel *out);
 
-/* The passes over arenas, optim.c; lk_backend says what each does. */
+/* The passes over arenas, update.c and inspect.c; lk_backend says what each does. */
 lk_status cpu_update(void *ctx, const lk_update *update);
 lk_status cpu_grad_norm(void *ctx, const float *grads, size_t n_elem, float clip_value, double *norm, bool *finite);
 lk_status cpu_ema(void *ctx, float *ema, const float *params, size_t begin, size_t end, lk_ema_mode mode,

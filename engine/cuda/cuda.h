@@ -159,7 +159,7 @@ lk_status cuda_rewrite(void *ctx, lk_graph *graph);
 
 /* ------------------------------------------------------------------ passes */
 
-/* optim.cu: the passes over arenas, launched at once on a stream; tape.cu queues them.  `args` is what differs from step
+/* update.cu, inspect.cu: the passes over arenas, launched at once on a stream; tape.cu queues them.  `args` is what differs from step
  * to step, in device memory, filled by cuda_update_args_of(). */
 typedef struct cuda_update_args cuda_update_args;
 size_t    cuda_update_args_bytes(void);
