@@ -62,7 +62,7 @@ across() {
 
 # far_worker RUN: a process of the far host.
 far_worker() {
-    for process in $(pgrep -f "^$lockstep .*run.dir=$1"); do
+    for process in $(workers_of "$1"); do
         ip netns pids "$far" | grep -x "$process" && return
     done
 }
@@ -101,7 +101,7 @@ ended() {
     same "$run: the job's status" "$got" "$1"
     same "$run: ended within $2 s ($took)" "$([ "$took" -le "$2" ] && echo yes || echo no)" yes
     sleep 1
-    same "$run: workers left" "$(pgrep -f "^$lockstep .*run.dir=$run" | wc -l)" 0
+    same "$run: workers left" "$(workers_of "$run" | wc -l)" 0
 }
 
 if begin asked "$@"; then

@@ -78,8 +78,14 @@ wait_for() {
     done
 }
 
-# worker_of RUN: the process of one worker whose command line names the run; not mpirun itself.
-worker_of() { pgrep -f "^$lockstep .*run.dir=$1" | tail -n 1; }
+# workers_of RUN: the processes of its workers, one a line; not mpirun, nor the shell that a bundle's wrapper is.
+workers_of() {
+    grep -lzxF "run.dir=$1" /proc/[0-9]*/cmdline 2>/dev/null | cut -d/ -f3 | sort -n |
+    while read -r process; do
+        case $(readlink "/proc/$process/exe") in */lockstep) echo "$process" ;; esac
+    done
+}
+worker_of() { workers_of "$1" | tail -n 1; } # the process of one of them
 
 # same_on N RUN ARGS...: training with ARGS on N workers gives the bits and the metrics of RUN.
 same_on() {
