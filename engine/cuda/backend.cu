@@ -4,6 +4,7 @@
  * Whatever reads or writes memory for the host launches what is queued first, so the host sees the results of all
  * calls before.
  */
+#include "engine/cuda/gemm.h"
 #include "engine/cuda/tape.h"
 
 #include <string.h>
@@ -33,7 +34,7 @@ static void close_ctx(void *arg)
     cudaFree(ctx->partials);
     cudaFree(ctx->workspace);
     if (ctx->dnn) cudnnDestroy(ctx->dnn);
-    if (ctx->lt) cublasLtDestroy(ctx->lt);
+    cuda_gemm_close(ctx);
     for (int q = 0; q < LK_N_QUEUES; q++)
         if (ctx->passed[q]) cudaEventDestroy(ctx->passed[q]);
     if (ctx->waited) cudaEventDestroy(ctx->waited);
@@ -73,7 +74,7 @@ static lk_status fill(cuda_ctx *ctx, int device)
     LK_CUDA(cudaGetDeviceProperties(&prop, ctx->device));
     ctx->n_sms = prop.multiProcessorCount;
     LK_TRY(open_streams(ctx));
-    LK_CUBLASLT(cublasLtCreate(&ctx->lt));
+    LK_TRY(cuda_gemm_open(ctx));
     LK_CUDA(cudaMalloc(&ctx->workspace, CUDA_WORKSPACE_BYTES));
     LK_CUDA(cudaMalloc((void **)&ctx->partials, CUDA_PARTIALS_BYTES));
     LK_CUDA(cudaMalloc((void **)&ctx->report, N_REPORTS * sizeof *ctx->report));

@@ -19,7 +19,7 @@ static cuda_binder *binder_of(lk_op_id op)
 
 bool cuda_has(lk_op_id op) { return binder_of(op) != NULL; }
 
-/* How many nodes from `first` on one kernel will do.  A product takes its activation before a chain could. */
+/* How many nodes from `first` on one kernel will do.  A convolution takes its ReLU before a chain could. */
 static int group_of(const lk_graph *graph, int first)
 {
     return cuda_relu_follows(graph, first) ? 2 : cuda_chain_length(graph, first);
@@ -38,11 +38,10 @@ lk_status cuda_rewrite(void *, lk_graph *graph)
 lk_status cuda_bind(void *arg, const lk_graph *graph, const lk_node *node, lk_kernel *out)
 {
     cuda_ctx *ctx = (cuda_ctx *)arg;
-    const bool product = node->op == LK_OP_LINEAR || node->op == LK_OP_CONV2D;
 
     cuda_tape_forget(ctx);
     memset(out, 0, sizeof *out);
-    if (node->n_fused > 1 && !product) return cuda_bind_chain(ctx, graph, node, out);
+    if (node->n_fused > 1 && node->op != LK_OP_CONV2D) return cuda_bind_chain(ctx, graph, node, out);
     return binder_of(node->op)(ctx, graph, node, out);
 }
 

@@ -14,7 +14,6 @@
 #include "engine/backend.h"
 
 #include <assert.h>
-#include <cublasLt.h>
 #include <cuda_bf16.h>
 #include <cuda_runtime.h>
 #include <cudnn.h>
@@ -55,7 +54,7 @@ typedef struct cuda_ctx {
     cudaStream_t reduce_stream;       /* LK_QUEUE_REDUCE */
     cudaStream_t copy_stream;         /* uploads */
     cudaStream_t snapshot_stream;
-    cublasLtHandle_t lt;              /* owned */
+    struct cublasLtContext *lt;       /* owned, gemm.cu */
     cudnnHandle_t dnn;                /* owned; works on `stream`; NULL until the first convolution */
     void *workspace;                  /* owned, device: scratch of products on `stream`, CUDA_WORKSPACE_BYTES */
     double *partials;                 /* owned, device: scratch of inspections, CUDA_PARTIALS_BYTES */
@@ -84,18 +83,12 @@ enum { CUDA_MOST_CALL_BYTES = 256 };
 /* ------------------------------------------------------------------- doors */
 
 lk_status cuda_fail(cudaError_t error, const char *call, const char *file, int line);
-lk_status cuda_fail_lt(cublasStatus_t status, const char *call, const char *file, int line);
 lk_status cuda_fail_dnn(cudnnStatus_t status, const char *call, const char *file, int line);
 
 #define LK_CUDA(call)                                                                                \
     do {                                                                                             \
         const cudaError_t lk_cuda_ = (call);                                                         \
         if (lk_cuda_ != cudaSuccess) return cuda_fail(lk_cuda_, #call, __FILE__, __LINE__);          \
-    } while (0)
-#define LK_CUBLASLT(call)                                                                            \
-    do {                                                                                             \
-        const cublasStatus_t lk_lt_ = (call);                                                        \
-        if (lk_lt_ != CUBLAS_STATUS_SUCCESS) return cuda_fail_lt(lk_lt_, #call, __FILE__, __LINE__); \
     } while (0)
 #define LK_CUDNN(call)                                                                               \
     do {                                                                                             \
@@ -124,9 +117,9 @@ typedef lk_status cuda_binder(cuda_ctx *ctx, const lk_graph *graph, const lk_nod
 LK_EVERY_OP(CUDA_BINDER_DECLARE)
 #undef CUDA_BINDER_DECLARE
 
-/* Groups that one kernel does (lk_node.n_fused): a product with the ReLU after it is its own binder's, which looks at n_fused;
- * neighbouring element-wise ops are a chain's. */
-bool cuda_relu_follows(const lk_graph *graph, int first);  /* product.cu: a product, and a ReLU that may be done with it */
+/* Groups that one kernel does (lk_node.n_fused): a convolution with the ReLU after it is its own binder's, which looks at
+ * n_fused; neighbouring element-wise ops are a chain's. */
+bool cuda_relu_follows(const lk_graph *graph, int first);  /* product.cu: a convolution, and a ReLU to be done with it */
 int cuda_chain_length(const lk_graph *graph, int first);   /* chain.cu: below 2 for none */
 cuda_binder cuda_bind_chain;
 /* Whether anybody but the next node reads it. */

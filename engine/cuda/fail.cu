@@ -31,11 +31,6 @@ lk_status cuda_fail(cudaError_t error, const char *call, const char *file, int l
                    advice(error));
 }
 
-lk_status cuda_fail_lt(cublasStatus_t status, const char *call, const char *file, int line)
-{
-    return lk_fail(LK_ERR_SYSTEM, file, line, "cuBLASLt: %s in %s", cublasLtGetStatusString(status), call);
-}
-
 lk_status cuda_fail_dnn(cudnnStatus_t status, const char *call, const char *file, int line)
 {
     return lk_fail(LK_ERR_SYSTEM, file, line, "cuDNN: %s in %s", cudnnGetErrorString(status), call);

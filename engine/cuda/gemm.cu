@@ -8,7 +8,9 @@
  * workspace belongs to one stream, which cuBLAS asks for where results shall repeat to the bit
  * (https://docs.nvidia.com/cuda/cublas/#results-reproducibility).
  */
-#include "engine/cuda/product.h"
+#include "engine/cuda/gemm.h"
+
+#include <cublasLt.h>
 
 struct cuda_gemm {
     cuda_ctx *ctx;                   /* borrowed */
@@ -20,15 +22,34 @@ struct cuda_gemm {
 
 enum { MOST_RESULTS = 8 };
 
+#define LK_CUBLASLT(call)                                                                          \
+    do {                                                                                           \
+        const cublasStatus_t lk_lt_ = (call);                                                      \
+        if (lk_lt_ != CUBLAS_STATUS_SUCCESS)                                                       \
+            return LK_FAIL(LK_ERR_SYSTEM, "cuBLASLt: %s in %s", cublasLtGetStatusString(lk_lt_), #call); \
+    } while (0)
+
 #define SET_OP(gemm, attribute, value) \
     LK_CUBLASLT(cublasLtMatmulDescSetAttribute((gemm)->op, (attribute), &(value), sizeof(value)))
 #define SET_PREFERENCE(preference, attribute, value) \
     LK_CUBLASLT(cublasLtMatmulPreferenceSetAttribute((preference), (attribute), &(value), sizeof(value)))
 
-static bool has_vector(cublasLtEpilogue_t epilogue)
+lk_status cuda_gemm_open(cuda_ctx *ctx)
 {
-    return epilogue != CUBLASLT_EPILOGUE_DEFAULT && epilogue != CUBLASLT_EPILOGUE_RELU;
+    LK_CUBLASLT(cublasLtCreate(&ctx->lt));
+    return LK_OK;
 }
+
+void cuda_gemm_close(cuda_ctx *ctx)
+{
+    if (ctx->lt) cublasLtDestroy(ctx->lt);
+}
+
+size_t cuda_gemm_version(void) { return cublasLtGetVersion(); }
+
+/* -------------------------------------------------------------------- make */
+
+static cudaDataType_t type_of(bool bf16) { return bf16 ? CUDA_R_16BF : CUDA_R_32F; }
 
 /* Column-major (rows, cols) before op transposes it. */
 static lk_status make_layout(cudaDataType_t type, bool transposed, uint64_t rows, uint64_t cols,
@@ -43,20 +64,24 @@ static lk_status make_descriptors(cuda_gemm *gemm, const cuda_gemm_spec *spec)
 {
     const cublasOperation_t op_a = spec->trans_a ? CUBLAS_OP_T : CUBLAS_OP_N;
     const cublasOperation_t op_b = spec->trans_b ? CUBLAS_OP_T : CUBLAS_OP_N;
+    const cublasComputeType_t compute = spec->tf32 ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F;
+    const cublasLtEpilogue_t epilogues[] = {CUBLASLT_EPILOGUE_DEFAULT, CUBLASLT_EPILOGUE_BIAS, CUBLASLT_EPILOGUE_BGRADB};
+    const cublasLtEpilogue_t epilogue = epilogues[spec->vector];
+    const cudaDataType_t in = type_of(spec->in_bf16), out = type_of(spec->out_bf16);
     /* The heuristic reads of this pointer what it is aligned to, nothing else. */
-    const void *const aligned_alike = (const void *)(uintptr_t)spec->align_bias;
+    const void *const aligned_alike = (const void *)(uintptr_t)spec->align_vector;
 
-    LK_CUBLASLT(cublasLtMatmulDescCreate(&gemm->op, spec->compute, CUDA_R_32F));
+    LK_CUBLASLT(cublasLtMatmulDescCreate(&gemm->op, compute, CUDA_R_32F));
     SET_OP(gemm, CUBLASLT_MATMUL_DESC_TRANSA, op_a);
     SET_OP(gemm, CUBLASLT_MATMUL_DESC_TRANSB, op_b);
-    SET_OP(gemm, CUBLASLT_MATMUL_DESC_EPILOGUE, spec->epilogue);
-    if (has_vector(spec->epilogue)) {
+    SET_OP(gemm, CUBLASLT_MATMUL_DESC_EPILOGUE, epilogue);
+    if (spec->vector != CUDA_GEMM_ALONE) {
         SET_OP(gemm, CUBLASLT_MATMUL_DESC_BIAS_POINTER, aligned_alike);
-        SET_OP(gemm, CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE, spec->out);
+        SET_OP(gemm, CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE, out);
     }
-    LK_TRY(make_layout(spec->in, spec->trans_a, spec->m, spec->k, &gemm->a));
-    LK_TRY(make_layout(spec->in, spec->trans_b, spec->k, spec->n, &gemm->b));
-    LK_TRY(make_layout(spec->out, false, spec->m, spec->n, &gemm->d));
+    LK_TRY(make_layout(in, spec->trans_a, spec->m, spec->k, &gemm->a));
+    LK_TRY(make_layout(in, spec->trans_b, spec->k, spec->n, &gemm->b));
+    LK_TRY(make_layout(out, false, spec->m, spec->n, &gemm->d));
     return LK_OK;
 }
 
@@ -134,12 +159,12 @@ void cuda_gemm_free(cuda_gemm **gemm)
     lk_free(gemm);
 }
 
-lk_status cuda_gemm_run(const cuda_gemm *gemm, const void *a, const void *b, const void *bias, void *d)
+lk_status cuda_gemm_run(const cuda_gemm *gemm, const void *a, const void *b, void *vector, void *d)
 {
     const cuda_ctx *ctx = gemm->ctx;
     const float one = 1.0f;
 
-    if (bias) SET_OP(gemm, CUBLASLT_MATMUL_DESC_BIAS_POINTER, bias);
+    if (vector) SET_OP(gemm, CUBLASLT_MATMUL_DESC_BIAS_POINTER, vector);
     LK_CUBLASLT(cublasLtMatmul(ctx->lt, gemm->op, &one, a, gemm->a, b, gemm->b, &gemm->beta, d, gemm->d, d, gemm->d,
                                &gemm->algo, ctx->workspace, CUDA_WORKSPACE_BYTES, ctx->stream));
     return LK_OK;

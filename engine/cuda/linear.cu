@@ -4,14 +4,15 @@
  * The library's matrices are column-major; a row-major matrix read so is its transpose, so with D, A, B as the library
  * sees them:
  *
- *     forward   y^T (O, N)  = w (O, I)    x^T (I, N)      w is transposed; the epilogue's bias runs along rows of D: O
+ *     forward   y^T (O, N)  = w (O, I)    x^T (I, N)      w is transposed; the bias runs along rows of D: O
  *     grad_x    dx^T (I, N) = w^T (I, O)  dy^T (O, N)
- *     grad_w    dw^T (I, O) = x^T (I, N)  dy (N, O)       dy is transposed; BGRADB sums B over k for each column of D: O
+ *     grad_w    dw^T (I, O) = x^T (I, N)  dy (N, O)       dy is transposed; db are sums of its columns: O
  *
  * In bf16 x, y, dx, dy, w and the bias are bf16 (the library wants a bias in the type of D), sums are fp32, dw and db
  * are fp32.  Where the library has no fused bias, rows of bias are laid out first and the product is added to them: y is
- * rounded once either way.  Where it has no BGRADB, the kernel of bias_grad follows.
+ * rounded once either way.  Where it has no sums of columns, the kernel of bias_grad follows.
  */
+#include "engine/cuda/gemm.h"
 #include "engine/cuda/product.h"
 
 typedef struct linear {
@@ -21,9 +22,8 @@ typedef struct linear {
     int64_t N, I, O;
     bool bf16;
     bool bias_first;    /* y begins as rows of bias */
-    bool relu_after;    /* a ReLU of the group that the library does not do with the product */
     cuda_gemm *gemm;    /* owned */
-    lk_kernel db;       /* owned; run NULL: nothing to do, or BGRADB does it */
+    lk_kernel db;       /* owned; run NULL: nothing to do, or the product does it */
 } linear;
 
 /* -------------------------------------------------------------------- runs */
@@ -31,12 +31,11 @@ typedef struct linear {
 static lk_status run_forward(void *state, const lk_launch_args *run)
 {
     const linear *s = (const linear *)state;
-    const void *w = cuda_weight_at(&s->w, run), *b = cuda_weight_at(&s->b, run);
-    void *y = cuda_at(run, s->at.y);
+    const void *w = cuda_weight_at(&s->w, run);
+    void *b = (void *)cuda_weight_at(&s->b, run), *y = cuda_at(run, s->at.y);
 
     if (s->bias_first) LK_TRY(cuda_fill_rows(s->ctx, y, b, (size_t)s->N, (size_t)s->O, s->bf16));
-    LK_TRY(cuda_gemm_run(s->gemm, w, cuda_at(run, s->at.x), s->bias_first ? NULL : b, y));
-    return s->relu_after ? cuda_relu_in_place(s->ctx, y, (size_t)(s->N * s->O), s->bf16) : LK_OK;
+    return cuda_gemm_run(s->gemm, w, cuda_at(run, s->at.x), s->bias_first ? NULL : b, y);
 }
 
 static lk_status run_grad_x(void *state, const lk_launch_args *run)
@@ -75,9 +74,8 @@ static cuda_gemm_spec spec_of(const linear *s, const lk_graph *graph)
 {
     cuda_gemm_spec spec = {};
 
-    spec.compute = graph->precision == LK_TF32 && !s->bf16 ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F;
-    spec.in = spec.out = s->bf16 ? CUDA_R_16BF : CUDA_R_32F;
-    spec.epilogue = CUBLASLT_EPILOGUE_DEFAULT;
+    spec.tf32 = graph->precision == LK_TF32 && !s->bf16;
+    spec.in_bf16 = spec.out_bf16 = s->bf16;
     return spec;
 }
 
@@ -93,7 +91,6 @@ static lk_status need_gemm(const linear *s, const lk_node *node, const cuda_gemm
 
 static lk_status bind_forward(linear *s, const lk_graph *graph, const lk_node *node)
 {
-    const bool relu = node->n_fused > 1;
     cuda_gemm_spec spec = spec_of(s, graph);
     const bool bias = s->b.at.present;
 
@@ -102,16 +99,14 @@ static lk_status bind_forward(linear *s, const lk_graph *graph, const lk_node *n
     spec.align_a = cuda_weight_alignment(&s->w);
     spec.align_b = cuda_alignment_of(s->at.x.offset);
     spec.align_d = cuda_alignment_of(s->at.y.offset);
-    spec.align_bias = cuda_weight_alignment(&s->b);
-    if (relu) spec.epilogue = bias ? CUBLASLT_EPILOGUE_RELU_BIAS : CUBLASLT_EPILOGUE_RELU;
-    else if (bias) spec.epilogue = CUBLASLT_EPILOGUE_BIAS;
-
+    if (!bias) return need_gemm(s, node, &spec, &s->gemm);
+    spec.vector = CUDA_GEMM_BIAS;
+    spec.align_vector = cuda_weight_alignment(&s->b);
     LK_TRY(cuda_gemm_new(s->ctx, &spec, &s->gemm));
     if (s->gemm) return LK_OK;
-    s->relu_after = relu;
-    s->bias_first = bias;
-    spec.epilogue = CUBLASLT_EPILOGUE_DEFAULT;
-    spec.beta = bias ? 1.0f : 0.0f;
+    s->bias_first = true;
+    spec.vector = CUDA_GEMM_ALONE;
+    spec.beta = 1.0f;
     return need_gemm(s, node, &spec, &s->gemm);
 }
 
@@ -130,18 +125,18 @@ static lk_status bind_grad_w(linear *s, const lk_graph *graph, const lk_node *no
 {
     cuda_gemm_spec spec = spec_of(s, graph);
 
-    spec.out = CUDA_R_32F;
+    spec.out_bf16 = false;
     spec.trans_b = true;
     spec.m = (uint64_t)s->I, spec.n = (uint64_t)s->O, spec.k = (uint64_t)s->N;
     spec.align_a = cuda_alignment_of(s->at.x.offset);
     spec.align_b = cuda_alignment_of(s->at.y.offset);
     spec.align_d = cuda_alignment_of(s->at.w.offset);
     if (s->at.b.present) {
-        spec.align_bias = cuda_alignment_of(s->at.b.offset);
-        spec.epilogue = CUBLASLT_EPILOGUE_BGRADB;
+        spec.align_vector = cuda_alignment_of(s->at.b.offset);
+        spec.vector = CUDA_GEMM_SUMS;
         LK_TRY(cuda_gemm_new(s->ctx, &spec, &s->gemm));
         if (s->gemm) return LK_OK;
-        spec.epilogue = CUBLASLT_EPILOGUE_DEFAULT;
+        spec.vector = CUDA_GEMM_ALONE;
         LK_TRY(cuda_bind_db(s->ctx, graph, node, &s->db));
     }
     return need_gemm(s, node, &spec, &s->gemm);

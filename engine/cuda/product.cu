@@ -34,11 +34,12 @@ product_refs cuda_product_refs(const lk_graph *graph, product_tensors tensors)
     return at;
 }
 
-/* Without a bias a convolution has nothing to gain: cuDNN's fused call wants one. */
+/* Of a convolution with a bias: without one it has nothing to gain, for cuDNN's fused call wants one.  Not of a linear layer:
+ * cuBLASLt's ReLU is max(x, 0), which makes 0 of a NaN. */
 bool cuda_relu_follows(const lk_graph *graph, int first)
 {
     const lk_node *node = &graph->nodes[first], *next = node + 1;
-    const bool product = node->op == LK_OP_LINEAR || (node->op == LK_OP_CONV2D && node->in[2] != LK_NO_TENSOR);
+    const bool product = node->op == LK_OP_CONV2D && node->in[2] != LK_NO_TENSOR;
 
     if (!product || first + 1 >= graph->n_nodes || next->op != LK_OP_ACTIVATION) return false;
     return next->attrs.activation.kind == LK_ACT_RELU && next->in[0] == node->out[0] &&

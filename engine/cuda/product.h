@@ -1,5 +1,5 @@
-/* What linear and conv2d share: which tensors each pass touches, parameters in the type and layout that a library wants,
- * and a matrix product on cuBLASLt.  Private to engine/cuda/. */
+/* What linear and conv2d share: which tensors each pass touches, and parameters in the type and layout that a library wants.
+ * Private to engine/cuda/. */
 #ifndef LK_CUDA_PRODUCT_H
 #define LK_CUDA_PRODUCT_H
 
@@ -46,27 +46,6 @@ static inline bool cuda_weight_lies_packed(int64_t I, int64_t taps) { return I =
 
 /* Queues y[row] = b for every row: y (rows, cols), b (cols), both bf16 or both fp32. */
 lk_status cuda_fill_rows(cuda_ctx *ctx, void *y, const void *b, size_t rows, size_t cols, bool bf16);
-
-/* ---------------------------------------------------------- matrix product */
-
-/* D = op(A) op(B) + beta * D, D (m, n), all column-major without gaps; op transposes where told. */
-typedef struct cuda_gemm_spec {
-    cublasComputeType_t compute;
-    cudaDataType_t in, out;       /* of A and B; of D */
-    cublasLtEpilogue_t epilogue;  /* its vector has the type of D: BIAS one for each row, BGRADB one for each column */
-    bool trans_a, trans_b;
-    uint64_t m, n, k;
-    uint32_t align_a, align_b, align_d, align_bias; /* bytes */
-    float beta;                   /* 0 or 1 */
-} cuda_gemm_spec;
-
-typedef struct cuda_gemm cuda_gemm;
-
-/* *out is NULL and the status LK_OK where the library has no algorithm for it. */
-lk_status cuda_gemm_new(cuda_ctx *ctx, const cuda_gemm_spec *spec, cuda_gemm **out);
-void cuda_gemm_free(cuda_gemm **gemm);
-/* Queues it.  bias: NULL unless the epilogue has a vector, which BGRADB writes. */
-lk_status cuda_gemm_run(const cuda_gemm *gemm, const void *a, const void *b, const void *bias, void *d);
 
 /* What every pointer into a tensor is aligned to, in bytes: arenas are to 64. */
 static inline uint32_t cuda_alignment_of(size_t offset)

@@ -317,13 +317,10 @@ static int fused(const problem *p, lk_dtype dtype)
     return n;
 }
 
-Test(products, a_relu_after_a_product_is_done_with_it)
+Test(products, a_relu_after_a_convolution_is_done_with_it)
 {
-    const problem linear = {.bias = true, .relu = true, .N = 32, .I = 64, .O = 128};
     const problem conv = conv_problem((int64_t[]){2, 8, 8, 16, 32, 3, 1, 1}, true, true);
 
-    cr_expect(fused(&linear, LK_DTYPE_F32), "linear, fp32: two kernels");
-    cr_expect(fused(&linear, LK_DTYPE_BF16), "linear, bf16: two kernels");
     cr_expect(fused(&conv, LK_DTYPE_F32), "conv2d, fp32: two kernels");
     cr_expect(fused(&conv, LK_DTYPE_BF16), "conv2d, bf16: two kernels");
 }
@@ -335,13 +332,14 @@ static int groups_of(bool read_between, bool *apart)
     int y, z, out;
 
     side_open(&s, true, LK_FP32);
-    const int first = side_tensor(&s, "first", LK_ARENA_FIELD, LK_DTYPE_F32, 2, (int64_t[]){16, 32});
-    const int w = side_tensor(&s, "w", LK_ARENA_PARAMS, LK_DTYPE_F32, 2, (int64_t[]){32, 32});
+    const int first = side_tensor(&s, "first", LK_ARENA_FIELD, LK_DTYPE_F32, 4, (int64_t[]){2, 4, 4, 32});
+    const int w = side_tensor(&s, "w", LK_ARENA_PARAMS, LK_DTYPE_F32, 4, (int64_t[]){32, 32, 1, 1});
+    const int b = side_tensor(&s, "b", LK_ARENA_PARAMS, LK_DTYPE_F32, 1, (int64_t[]){32});
     int x;
-    ok(lk_op_linear(&s.graph, "x", first, w, LK_NO_TENSOR, &x));
-    ok(lk_op_linear(&s.graph, "y", x, w, LK_NO_TENSOR, &y));
+    ok(lk_op_conv2d(&s.graph, "x", first, w, b, 1, 0, &x));
+    ok(lk_op_conv2d(&s.graph, "y", x, w, b, 1, 0, &y));
     ok(lk_op_activation(&s.graph, "z", LK_ACT_RELU, y, &z));
-    ok(lk_op_linear(&s.graph, "out", z, w, LK_NO_TENSOR, &out));
+    ok(lk_op_conv2d(&s.graph, "out", z, w, b, 1, 0, &out));
     if (read_between) ok(lk_op_add(&s.graph, "sum", out, y, &out));
     s.graph.tensors[out].arena = LK_ARENA_OUTPUT;
     ok(lk_graph_prune(&s.graph));
@@ -362,6 +360,39 @@ Test(products, a_fused_product_overwrites_nothing_that_is_still_read)
     cr_expect_eq(groups_of(false, &apart), 2, "not fused");
     cr_expect(apart, "z lies in x's place, which the fused kernel still reads");
     cr_expect_eq(groups_of(true, &apart), 0, "y is read by another node, and fused");
+}
+
+/* Max(x, 0) would make 0 of it, and a layer whose numbers have run away would look healthy. */
+static void expect_nan_kept(const problem *p, lk_precision precision)
+{
+    const lk_dtype dtype = precision == LK_BF16 ? LK_DTYPE_BF16 : LK_DTYPE_F32;
+    const float nan_value = NAN;
+    side s;
+    size_t n = 0;
+
+    side_open(&s, true, precision);
+    build(&s, p, dtype);
+    const lk_tensor *b = &s.graph.tensors[find(&s, "b")];
+    ok(s.backend->write(s.ctx, lk_at(&s.run, b->arena, b->offset), &nan_value, sizeof nan_value));
+    run(&s);
+    const size_t rows = s.graph.tensors[find(&s, "z")].n_elem / (size_t)p->O;
+    float *z = values(&s, find(&s, "z"));
+    for (size_t row = 0; row < rows; row++) n += isnan(z[row * (size_t)p->O]) != 0;
+    cr_expect_eq(n, rows, "%s, precision %d: %zu of %zu are NaN behind the ReLU", p->conv ? "conv2d" : "linear",
+                 (int)precision, n, rows);
+    free(z);
+    side_close(&s);
+}
+
+Test(products, a_nan_stays_a_nan_behind_a_relu)
+{
+    const problem linear = {.bias = true, .relu = true, .N = 32, .I = 64, .O = 128};
+    const problem conv = conv_problem((int64_t[]){2, 8, 8, 16, 32, 3, 1, 1}, true, true);
+
+    expect_nan_kept(&linear, LK_FP32);
+    expect_nan_kept(&linear, LK_BF16);
+    expect_nan_kept(&conv, LK_FP32);
+    expect_nan_kept(&conv, LK_BF16);
 }
 
 /* ----------------------------------------------------------------- very large */
