@@ -67,7 +67,6 @@ typedef struct lk_update {
 /* What a backend has beside when the host cannot see its memory.  Its passes and these only queue; engine.h says what
  * each does. */
 typedef struct lk_device_calls {
-    int (*count)(void *ctx);
     void (*identify)(void *ctx, char *text, size_t nbytes);
     lk_status (*add)(void *ctx, lk_queue queue, float *into, const float *from, size_t n_elem);
     lk_status (*zero)(void *ctx, lk_queue queue, void *at, size_t nbytes);
@@ -94,12 +93,6 @@ typedef struct lk_device_calls {
     lk_status (*inspect)(void *ctx, const float *grads, size_t n_elem, const float *slots, bool all, float clip_value,
                          double clip_norm);
     lk_status (*report)(void *ctx, lk_grad_report *out);
-    /* As `running`, with the number of lanes read from device memory; pending as in lk_update. */
-    lk_status (*running)(void *ctx, float *running, const float *stat, size_t n_elem, float momentum,
-                         const float *lanes, bool pending);
-    /* As `ema`, pending as in lk_update. */
-    lk_status (*ema)(void *ctx, float *ema, const float *params, size_t begin, size_t end, lk_ema_mode mode,
-                     float decay, bool pending);
 } lk_device_calls;
 
 typedef struct lk_backend lk_backend;
@@ -136,11 +129,12 @@ struct lk_backend {
     lk_status (*update)(void *ctx, const lk_update *update);
     /* sqrt(sum of clamp(g, +-clip_value)^2) (clip_value 0: no clamp); *finite false if any is not. */
     lk_status (*grad_norm)(void *ctx, const float *grads, size_t n_elem, float clip_value, double *norm, bool *finite);
-    /* ema over [begin, end) by mode, as in lk_update; both arrays are whole. */
-    lk_status (*ema)(void *ctx, float *ema, const float *params, size_t begin, size_t end, lk_ema_mode mode,
-                     float decay);
-    /* running[i] += momentum * (stat[i] / lanes - running[i]) */
-    lk_status (*running)(void *ctx, float *running, const float *stat, size_t n_elem, float momentum, float lanes);
+    /* ema over [begin, end) by mode, pending as in lk_update; both arrays are whole. */
+    lk_status (*ema)(void *ctx, float *ema, const float *params, size_t begin, size_t end, lk_ema_mode mode, float decay,
+                     bool pending);
+    /* running[i] += momentum * (stat[i] / *lanes - running[i]), lanes in the backend's memory; pending as in lk_update. */
+    lk_status (*running)(void *ctx, float *running, const float *stat, size_t n_elem, float momentum, const float *lanes,
+                         bool pending);
 };
 
 extern const lk_backend lk_cpu_backend;

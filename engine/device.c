@@ -11,13 +11,6 @@ bool lk_engine_on_device(const lk_engine *engine)
     return engine->device != NULL;
 }
 
-int lk_engine_n_devices(const lk_engine *engine)
-{
-    const lk_device_calls *device = engine->device;
-
-    return device ? device->count(engine->ctx) : 0;
-}
-
 void lk_engine_device(const lk_engine *engine, char *text, size_t nbytes)
 {
     const lk_device_calls *device = engine->device;
@@ -141,6 +134,18 @@ lk_status lk_engine_upload_fields(lk_engine *engine, lk_lane *lane, unsigned rea
 }
 
 lk_status lk_engine_upload(lk_engine *engine, lk_lane *lane) { return lk_engine_upload_fields(engine, lane, ~0u, true); }
+
+lk_status lk_engine_begin(lk_engine *engine, const lk_graph *graph, lk_launch_args *args)
+{
+    const lk_device_calls *device = engine->device;
+
+    return device ? device->begin(engine->ctx, graph, args) : LK_OK;
+}
+
+float *lk_engine_output(const lk_engine *engine, const lk_lane *lane)
+{
+    return engine->device ? engine->output : lane->output;
+}
 
 lk_status lk_engine_put(lk_engine *engine, float *to, const float *values, size_t n)
 {

@@ -50,7 +50,11 @@ lk_status lk_engine_plan(lk_engine *engine, const lk_program *program, lk_plan *
 /* Waits for what is queued, which may be work of a plan about to be freed.  Should it fail, a later call says so. */
 void lk_engine_finish_plans(lk_engine *engine);
 
-/* device.c.  Few floats that differ from step to step, to engine memory, in the compute queue.  n <= 2 * LK_N_SLOTS. */
+/* device.c.  Begins a lane: on a device *args changes, as lk_device_calls.begin says. */
+lk_status lk_engine_begin(lk_engine *engine, const lk_graph *graph, lk_launch_args *args);
+/* Where the lane's output is written: fetched from there where that is not lane->output. */
+float *lk_engine_output(const lk_engine *engine, const lk_lane *lane);
+/* Few floats that differ from step to step, to engine memory, in the compute queue.  n <= 2 * LK_N_SLOTS. */
 lk_status lk_engine_put(lk_engine *engine, float *to, const float *values, size_t n);
 /* lk_engine_upload(), and with keep false what it does for a lane that comes without; fields of `reads` alone. */
 lk_status lk_engine_upload_fields(lk_engine *engine, lk_lane *lane, unsigned reads, bool keep);

@@ -43,7 +43,7 @@ static lk_status run_plan(lk_engine *engine, lk_plan *plan, const lk_lane *lane)
 {
     lk_launch_args args = args_of(engine, lane);
 
-    if (engine->device) LK_TRY(engine->device->begin(engine->ctx, &plan->graph, &args));
+    LK_TRY(lk_engine_begin(engine, &plan->graph, &args));
     if (lane->mode == LK_TRAIN) LK_TRY(begin_gradients(engine, plan, lane));
     LK_TRY(lk_plan_run(plan, engine->backend, engine->ctx, &args, lane->mode == LK_TRAIN ? lane->ready : NULL,
                        lane->ready_arg));
@@ -111,7 +111,7 @@ lk_status lk_engine_run(lk_engine *engine, const lk_lane *lane)
     assert(has_fields(plan, lane));
     LK_TRY(check_position(lane));
     LK_TRY(lk_engine_upload_fields(engine, &there, plan->reads, false));
-    if (lk_engine_on_device(engine)) there.output = engine->output;
+    there.output = lk_engine_output(engine, lane);
     LK_TRY(run_plan(engine, plan, &there));
     if (lane->mode == LK_EVAL) LK_TRY(fetch_sums(engine, &plan->graph, lane->sums));
     if (!plan->key.output || there.output == lane->output) return LK_OK;
@@ -120,35 +120,17 @@ lk_status lk_engine_run(lk_engine *engine, const lk_lane *lane)
 
 /* --------------------------------------------------------------- statistics */
 
-static lk_status check_lanes(lk_engine *engine, const float *grads, float *lanes)
-{
-    LK_TRY(lk_engine_read(engine, lanes, grads + lk_trainable_slot(engine->trainable, LK_SLOT_LANES), sizeof *lanes));
-    if (!(*lanes >= 1.0f))
-        return LK_FAIL(LK_ERR_NUMBERS, "batch statistics of %g lanes cannot be averaged: the gradients were not summed "
-                       "over lanes that ran", (double)*lanes);
-    return LK_OK;
-}
-
-/* Where all batch norms collect, they are one run and so one pass.  A device reads the number of lanes by itself. */
+/* Where all batch norms collect, they are one range and so one pass. */
 lk_status lk_engine_update_stats(lk_engine *engine, float *params, const float *grads, const lk_grad_report *report)
 {
     const lk_trainable *trainable = engine->trainable;
-    const float *lanes_slot = grads + lk_trainable_slot(trainable, LK_SLOT_LANES);
-    float lanes = 0.0f;
+    const float *lanes = grads + lk_trainable_slot(trainable, LK_SLOT_LANES);
 
-    if (lk_trainable_n_stat_ranges(trainable) == 0) return LK_OK;
-    if (!engine->device) LK_TRY(check_lanes(engine, grads, &lanes));
     for (size_t r = 0; r < lk_trainable_n_stat_ranges(trainable); r++) {
-        const lk_trainable_range *run = lk_trainable_get_stat_range(trainable, r);
-        float *running = params + run->param;
-        const float *stat = grads + run->grad;
+        const lk_trainable_range *range = lk_trainable_get_stat_range(trainable, r);
 
-        if (engine->device)
-            LK_TRY(engine->device->running(engine->ctx, running, stat, run->n_elem, LK_BATCH_NORM_MOMENTUM, lanes_slot,
-                                           report->pending));
-        else
-            LK_TRY(engine->backend->running(engine->ctx, running, stat, run->n_elem, LK_BATCH_NORM_MOMENTUM, lanes));
+        LK_TRY(engine->backend->running(engine->ctx, params + range->param, grads + range->grad, range->n_elem,
+                                        LK_BATCH_NORM_MOMENTUM, lanes, report->pending));
     }
     return LK_OK;
 }
-

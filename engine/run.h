@@ -144,7 +144,6 @@ typedef enum lk_queue {
 } lk_queue;
 
 bool lk_engine_on_device(const lk_engine *engine); /* the host cannot see the engine's memory */
-int  lk_engine_n_devices(const lk_engine *engine); /* of this machine; 0: not on a device */
 /* Which one it is, the same for all processes of this machine whatever they were shown of it: "0000:3b:00.0"; "": not on
  * a device.  Writes at most nbytes. */
 void lk_engine_device(const lk_engine *engine, char *text, size_t nbytes);

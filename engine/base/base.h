@@ -30,9 +30,6 @@ typedef enum lk_status {
 #undef LK_STATUS_ENUM
 } lk_status;
 
-/* "usage or recipe" and so on. */
-const char *lk_status_text(lk_status status);
-
 /* Records one message (printf form) for this thread, replacing any earlier one, and returns `status`. */
 lk_status lk_fail(lk_status status, const char *file, int line, const char *format, ...)
     __attribute__((format(printf, 4, 5)));

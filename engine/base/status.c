@@ -11,16 +11,6 @@ static _Thread_local char message[MESSAGE_BYTES];
 static _Thread_local char trace[TRACE_BYTES];
 static _Thread_local const char *key; /* borrowed: a literal */
 
-const char *lk_status_text(lk_status status)
-{
-    switch (status) {
-#define STATUS_TEXT(name, exit_status, text) case name: return text;
-        LK_STATUS_LIST(STATUS_TEXT)
-#undef STATUS_TEXT
-    }
-    return "unknown";
-}
-
 /* A new message may quote the old one, so it is made beside it; one that does keeps its key. */
 static void record(const char *at, int line, const char *at_fault, const char *format, va_list args)
 {

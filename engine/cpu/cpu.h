@@ -35,9 +35,10 @@ lk_status cpu_bind(void *ctx, const lk_graph *graph, const lk_node *node, lk_ker
 /* The passes over arenas, update.c and inspect.c; lk_backend says what each does. */
 lk_status cpu_update(void *ctx, const lk_update *update);
 lk_status cpu_grad_norm(void *ctx, const float *grads, size_t n_elem, float clip_value, double *norm, bool *finite);
-lk_status cpu_ema(void *ctx, float *ema, const float *params, size_t begin, size_t end, lk_ema_mode mode,
-                  float decay);
-lk_status cpu_running(void *ctx, float *running, const float *stat, size_t n_elem, float momentum, float lanes);
+lk_status cpu_ema(void *ctx, float *ema, const float *params, size_t begin, size_t end, lk_ema_mode mode, float decay,
+                  bool pending);
+lk_status cpu_running(void *ctx, float *running, const float *stat, size_t n_elem, float momentum, const float *lanes,
+                      bool pending);
 
 /* ------------------------------------------------------------- for kernels */
 

@@ -179,19 +179,25 @@ static void ema_range(void *arg, size_t begin, size_t end)
     ema_loop(pass->ema + begin, pass->params + begin, end - begin, pass->mode, pass->decay);
 }
 
-lk_status cpu_ema(void *ctx, float *ema, const float *params, size_t begin, size_t end, lk_ema_mode mode, float decay)
+lk_status cpu_ema(void *ctx, float *ema, const float *params, size_t begin, size_t end, lk_ema_mode mode, float decay,
+                  bool pending)
 {
     const cpu_ctx *cpu = ctx;
     ema_pass pass = {.ema = ema + begin, .params = params + begin, .mode = mode, .decay = decay};
 
+    (void)pending;
     cpu_split(cpu->threads, end - begin, GRAIN, ema_range, &pass);
     return LK_OK;
 }
 
 /* A few elements per channel: never worth a thread. */
-lk_status cpu_running(void *ctx, float *running, const float *stat, size_t n_elem, float momentum, float lanes)
+lk_status cpu_running(void *ctx, float *running, const float *stat, size_t n_elem, float momentum, const float *lanes,
+                      bool pending)
 {
-    (void)ctx;
-    for (size_t i = 0; i < n_elem; i++) running[i] = lk_running(running[i], stat[i], momentum, lanes);
+    (void)ctx, (void)pending;
+    if (!(*lanes >= 1.0f))
+        return LK_FAIL(LK_ERR_NUMBERS, "batch statistics of %g lanes cannot be averaged: the gradients were not summed "
+                       "over lanes that ran", (double)*lanes);
+    for (size_t i = 0; i < n_elem; i++) running[i] = lk_running(running[i], stat[i], momentum, *lanes);
     return LK_OK;
 }

@@ -67,9 +67,10 @@ static lk_status open_streams(cuda_ctx *ctx)
 static lk_status fill(cuda_ctx *ctx, int device)
 {
     cudaDeviceProp prop;
+    int n_devices;
 
-    LK_CUDA(cudaGetDeviceCount(&ctx->n_devices));
-    ctx->device = device % ctx->n_devices;
+    LK_CUDA(cudaGetDeviceCount(&n_devices));
+    ctx->device = device % n_devices;
     LK_CUDA(cudaSetDevice(ctx->device));
     LK_CUDA(cudaGetDeviceProperties(&prop, ctx->device));
     ctx->n_sms = prop.multiProcessorCount;
@@ -204,20 +205,10 @@ static lk_status grad_norm(void *arg, const float *grads, size_t n_elem, float c
     return LK_OK;
 }
 
-/* The number of lanes is an argument like any other. */
-static lk_status running(void *arg, float *at, const float *stat, size_t n_elem, float momentum, float lanes)
-{
-    cuda_ctx *ctx = (cuda_ctx *)arg;
-    const void *device;
-
-    LK_TRY(cuda_args_put(ctx, &lanes, sizeof lanes, &device));
-    return cuda_device_calls.running(ctx, at, stat, n_elem, momentum, (const float *)device, false);
-}
-
 const lk_backend lk_cuda_backend = {
     "cuda", &cuda_device_calls, false, cuda_describe, cuda_available, open_ctx, close_ctx, alloc, release, read_memory,
     write_memory, cuda_has, cuda_rewrite, cuda_bind, cuda_packed_reserve, cuda_packed_nbytes, wait_for_all,
-    cuda_queue_update, grad_norm, cuda_queue_ema, running,
+    cuda_queue_update, grad_norm, cuda_queue_ema, cuda_queue_running,
 };
 
 extern "C" __attribute__((visibility("default"))) const lk_module lk_module_entry = {LK_MODULE_ABI, &lk_cuda_backend,

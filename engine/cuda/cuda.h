@@ -49,7 +49,7 @@ typedef struct cuda_shadow {
 
 /* The `ctx` of every entry of lk_cuda_backend. */
 typedef struct cuda_ctx {
-    int device, n_devices, n_sms;
+    int device, n_sms;
     cudaStream_t stream;              /* LK_QUEUE_COMPUTE */
     cudaStream_t reduce_stream;       /* LK_QUEUE_REDUCE */
     cudaStream_t copy_stream;         /* uploads */

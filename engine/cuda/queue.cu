@@ -229,8 +229,8 @@ lk_status cuda_queue_update(void *arg, const lk_update *update)
     return cuda_tape_append(ctx, CUDA_RECORD_UPDATE, LK_QUEUE_COMPUTE, 1, &r, sizeof r);
 }
 
-static lk_status queue_ema(void *arg, float *ema, const float *params, size_t begin, size_t end, lk_ema_mode mode,
-                           float decay, bool pending)
+lk_status cuda_queue_ema(void *arg, float *ema, const float *params, size_t begin, size_t end, lk_ema_mode mode,
+                         float decay, bool pending)
 {
     cuda_ctx *ctx = (cuda_ctx *)arg;
     cuda_ema_record r;
@@ -250,14 +250,8 @@ static lk_status queue_ema(void *arg, float *ema, const float *params, size_t be
     return cuda_tape_append(ctx, CUDA_RECORD_EMA, LK_QUEUE_COMPUTE, 1, &r, sizeof r);
 }
 
-lk_status cuda_queue_ema(void *ctx, float *ema, const float *params, size_t begin, size_t end, lk_ema_mode mode,
-                         float decay)
-{
-    return queue_ema(ctx, ema, params, begin, end, mode, decay, false);
-}
-
-static lk_status queue_running(void *arg, float *running, const float *stat, size_t n_elem, float momentum,
-                               const float *lanes, bool pending)
+lk_status cuda_queue_running(void *arg, float *running, const float *stat, size_t n_elem, float momentum,
+                             const float *lanes, bool pending)
 {
     cuda_ctx *ctx = (cuda_ctx *)arg;
     cuda_running_record r;
@@ -275,8 +269,6 @@ static lk_status queue_running(void *arg, float *running, const float *stat, siz
 }
 
 /* --------------------------------------------------------------- the others */
-
-static int count(void *ctx) { return ((cuda_ctx *)ctx)->n_devices; }
 
 /* Its place on the bus: a number would count only what this process was shown, and NCCL tells devices apart by it too. */
 static void identify(void *ctx, char *text, size_t nbytes)
@@ -344,7 +336,6 @@ static lk_status snapshot_wait(void *arg)
 }
 
 const lk_device_calls cuda_device_calls = {
-    count, identify, queue_add, queue_zero, queue_copy, queue_call, queue_after, launch, set_poll, host_alloc, host_release,
-    upload, snapshot, snapshot_wait, queue_put, queue_begin, queue_run, queue_inspect, queue_report, queue_running,
-    queue_ema,
+    identify, queue_add, queue_zero, queue_copy, queue_call, queue_after, launch, set_poll, host_alloc, host_release,
+    upload, snapshot, snapshot_wait, queue_put, queue_begin, queue_run, queue_inspect, queue_report,
 };

@@ -94,7 +94,9 @@ lk_status cuda_record_run(cuda_ctx *ctx, cuda_record_kind kind, lk_queue queue, 
 extern const lk_device_calls cuda_device_calls;
 lk_status cuda_queue_update(void *ctx, const lk_update *update);
 lk_status cuda_queue_ema(void *ctx, float *ema, const float *params, size_t begin, size_t end, lk_ema_mode mode,
-                         float decay);
+                         float decay, bool pending);
+lk_status cuda_queue_running(void *ctx, float *running, const float *stat, size_t n_elem, float momentum,
+                             const float *lanes, bool pending);
 lk_status cuda_queue_inspect(cuda_ctx *ctx, const cuda_inspect_record *inspect);
 
 /* args.cu: values that a launch brings to the device. */

@@ -118,7 +118,7 @@ static lk_status fill(lk_ema *ema, const lk_model *model, const float *params)
     LK_TRY_ALLOC(ema->runs, runs_nbytes);
     make_runs(ema, model);
     LK_TRY(ema->backend->alloc(ema->ctx, ema->n_elem * sizeof(float), (void **)&ema->params));
-    return ema->backend->ema(ema->ctx, ema->params, params, 0, ema->n_elem, LK_EMA_COPY, 0.0f);
+    return ema->backend->ema(ema->ctx, ema->params, params, 0, ema->n_elem, LK_EMA_COPY, 0.0f, false);
 }
 
 lk_status lk_ema_new(lk_engine *engine, const lk_ema_spec *spec, const float *params, lk_ema **out)
@@ -198,22 +198,14 @@ void lk_ema_retreat(lk_ema *ema)
     ema->started = ema->started_before;
 }
 
-static lk_status take_run(lk_ema *ema, const lk_ema_turn *turn, const lk_ema_range *run, const float *params,
-                          size_t from, size_t to, bool pending)
-{
-    const lk_device_calls *device = ema->backend->device;
-
-    if (device) return device->ema(ema->ctx, ema->params, params, from, to, run->mode, turn->decay, pending);
-    return ema->backend->ema(ema->ctx, ema->params, params, from, to, run->mode, turn->decay);
-}
-
 lk_status lk_ema_take(lk_ema *ema, const lk_ema_turn *turn, const float *params, size_t begin, size_t end, bool pending)
 {
     for (size_t r = 0; r < turn->n_runs; r++) {
         const lk_ema_range *run = &turn->runs[r];
         const size_t from = run->begin > begin ? run->begin : begin, to = run->end < end ? run->end : end;
 
-        if (from < to && run->mode != LK_EMA_OFF) LK_TRY(take_run(ema, turn, run, params, from, to, pending));
+        if (from < to && run->mode != LK_EMA_OFF)
+            LK_TRY(ema->backend->ema(ema->ctx, ema->params, params, from, to, run->mode, turn->decay, pending));
     }
     return LK_OK;
 }

@@ -199,7 +199,7 @@ void lk_optimizer_free(lk_optimizer **optimizer)
 /* The pass that copies an EMA copies anything, on any backend. */
 static lk_status copy(const lk_optimizer *optimizer, float *to, const float *from, size_t n_elem)
 {
-    return optimizer->backend->ema(optimizer->ctx, to, from, 0, n_elem, LK_EMA_COPY, 0.0f);
+    return optimizer->backend->ema(optimizer->ctx, to, from, 0, n_elem, LK_EMA_COPY, 0.0f, false);
 }
 
 static int shared_states(const lk_optimizer *a, const lk_optimizer *b)

@@ -400,7 +400,7 @@ Test(tape, a_snapshot_is_complete_before_the_next_update_touches)
     ok(f.d->host_alloc(f.ctx, N_SAVED * sizeof(float), &host));
     for (int step = 1; step <= STEPS; step++) {
         ok(f.d->add(f.ctx, LK_QUEUE_COMPUTE, next, one, N_SAVED));
-        ok(f.d->ema(f.ctx, params, next, 0, N_SAVED, LK_EMA_COPY, 0.0f, false));
+        ok(f.b->ema(f.ctx, params, next, 0, N_SAVED, LK_EMA_COPY, 0.0f, false));
         queue_count(&f);
         ok(f.d->launch(f.ctx));
         if (step % 2 == 0) {

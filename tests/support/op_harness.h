@@ -190,13 +190,18 @@ static inline void op_running(op_harness *h, int running, int stat, float moment
 {
     const lk_backend *b = h->backend;
     const size_t nbytes = h->graph.tensors[running].nbytes;
+    const float one = 1.0f;
+    void *lanes;
 
+    op_ok(b->alloc(h->ctx, sizeof one, &lanes));
+    op_ok(b->write(h->ctx, lanes, &one, sizeof one));
     if (b->device) {
         op_ok(b->write(h->ctx, op_there(h, running), op_at(h, running), nbytes));
         op_ok(b->write(h->ctx, op_there(h, stat), op_at(h, stat), nbytes));
     }
-    op_ok(b->running(h->ctx, op_there(h, running), op_there(h, stat), op_n_elem(h, running), momentum, 1.0f));
+    op_ok(b->running(h->ctx, op_there(h, running), op_there(h, stat), op_n_elem(h, running), momentum, lanes, false));
     if (b->device) op_ok(b->read(h->ctx, op_at(h, running), op_there(h, running), nbytes));
+    b->release(h->ctx, lanes);
 }
 
 static inline float op_get_one(const op_harness *h, int tensor, size_t i)

@@ -126,7 +126,7 @@ static lk_status run_update(const lk_update *update)
 
 static lk_status run_ema(float *ema, const float *params, size_t begin, size_t end, lk_ema_mode mode, float decay)
 {
-    return THERE(&arrays, backend->ema(ctx, there(&arrays, ema), there(&arrays, params), begin, end, mode, decay));
+    return THERE(&arrays, backend->ema(ctx, there(&arrays, ema), there(&arrays, params), begin, end, mode, decay, false));
 }
 
 static void expect_same_bits(const char *what, const char *name, const float *got, const float *want, size_t n)
@@ -254,8 +254,8 @@ Test(optimizer, threads_do_not_change_bits, .init = open_backend, .fini = close_
         cr_expect_eq(norm_a, norm_b, "norm: one thread %.17g, two %.17g", norm_a, norm_b);
         cr_assert_eq(lk_cpu_backend.update(ctx, &ua), LK_OK);
         cr_assert_eq(lk_cpu_backend.update(two, &ub), LK_OK);
-        cr_assert_eq(lk_cpu_backend.ema(ctx, a.ema, a.params, 3, LARGE, LK_EMA_BLEND, 0.3f), LK_OK);
-        cr_assert_eq(lk_cpu_backend.ema(two, b.ema, b.params, 3, LARGE, LK_EMA_BLEND, 0.3f), LK_OK);
+        cr_assert_eq(lk_cpu_backend.ema(ctx, a.ema, a.params, 3, LARGE, LK_EMA_BLEND, 0.3f, false), LK_OK);
+        cr_assert_eq(lk_cpu_backend.ema(two, b.ema, b.params, 3, LARGE, LK_EMA_BLEND, 0.3f, false), LK_OK);
         expect_same_arenas(variants[k].name, &b, &a);
         arenas_free(&a), arenas_free(&b);
     }
@@ -403,9 +403,21 @@ Test(optimizer, running_statistics_take_the_mean_over_lanes, .init = open_backen
 {
     const float before[] = {1, -2, 0, 4, 8}, want[] = {0.875f, -1.25f, 2, 4, 6};
     const float sums[] = {2, 4, 32, 16, 0}; /* over four lanes: 0.5, 1, 8, 4, 0 */
-    float *running = floats(5), *stat = floats(5);
+    float *running = floats(5), *stat = floats(5), *lanes = floats(1);
 
-    memcpy(running, before, sizeof before), memcpy(stat, sums, sizeof sums);
-    cr_assert_eq(THERE(&arrays, backend->running(ctx, there(&arrays, running), there(&arrays, stat), 5, 0.25f, 4)), LK_OK);
+    memcpy(running, before, sizeof before), memcpy(stat, sums, sizeof sums), *lanes = 4;
+    cr_assert_eq(THERE(&arrays, backend->running(ctx, there(&arrays, running), there(&arrays, stat), 5, 0.25f,
+                                                 there(&arrays, lanes), false)), LK_OK);
     expect_same_bits("running", "five channels", running, want, 5);
+}
+
+/* On a device nobody waits for the number, so it is looked at in host memory alone. */
+Test(optimizer, statistics_of_no_lane_are_refused)
+{
+    const float stat = 2, lanes = 0;
+    float running = 1;
+
+    cr_assert_eq(lk_cpu_backend.running(NULL, &running, &stat, 1, 0.25f, &lanes, false), LK_ERR_NUMBERS);
+    cr_expect(strstr(lk_error_message(), "batch statistics of 0 lanes cannot be averaged"), "got: %s", lk_error_message());
+    cr_expect_eq(running, 1.0f, "got %g, want 1", (double)running);
 }
