@@ -19,7 +19,7 @@ enum { LK_MAX_DIMS = 6, LK_MAX_FIELDS = 6, LK_FIELD_NAME_BYTES = 32, LK_MAX_CHAN
 
 /* What bytes of images stand for: byte v of channel c (last axis) is (v / 255 - mean[c]) / std[c]. */
 typedef struct lk_pixels {
-    int n_channels;         /* 0: bytes stand for themselves */
+    int n_channels;         /* 1: all are alike; 0: bytes stand for themselves */
     float mean[LK_MAX_CHANNELS], std[LK_MAX_CHANNELS];
 } lk_pixels;
 

@@ -48,7 +48,8 @@ typedef struct lk_model_spec {
     lk_mlp_spec mlp;                /* of the family that is named, engine/model/families.h */
     lk_cnn_spec cnn;
     lk_plugin_spec plugin;
-    lk_pixels pixels;               /* field x comes as bytes that stand for these numbers; n_channels 0: as fp32 */
+    bool bytes;                     /* what the network reads as fp32 in field x comes as bytes of images */
+    lk_pixels pixels;               /* the numbers that they stand for */
     lk_activation activation;
     lk_norm norm;
     lk_norm_place norm_place;       /* relative to the activation */

@@ -28,6 +28,7 @@ struct lk_model {
     size_t n_entries, cap_entries;
     size_t n_params, n_elem;
     lk_sample sample;         /* what it reads: the network's fields, then the loss's target */
+    int pixels;               /* the field that comes as bytes of images and is normalised; -1: none */
     int n_outputs;            /* targets of sample, and outputs of the network */
     size_t n_output;          /* elements of one sample's outputs, of length 1 where that varies */
     size_t n_row;             /* of the outputs' last axes */

@@ -25,9 +25,9 @@ static lk_status add_field(lk_graph *graph, const lk_sample *sample, int f, int 
 }
 
 /* Pixels and floats in the type the network computes in; other fields as they come. */
-static lk_status to_numbers(lk_graph *graph, const lk_field *field, int *x)
+static lk_status to_numbers(lk_graph *graph, const lk_field *field, bool is_pixels, int *x)
 {
-    if (field->pixels.n_channels > 0) LK_TRY(lk_op_normalize(graph, field->name, &field->pixels, *x, x));
+    if (is_pixels) LK_TRY(lk_op_normalize(graph, field->name, &field->pixels, *x, x));
     if (graph->precision != LK_BF16 || graph->tensors[*x].dtype != LK_DTYPE_F32) return LK_OK;
     return lk_op_cast(graph, "input", LK_DTYPE_BF16, *x, x);
 }
@@ -43,7 +43,7 @@ static lk_status build_body(const lk_model *model, lk_builder *builder, int *out
         in[f] = LK_NO_TENSOR;
         if (sample->field[f].target) continue;
         LK_TRY(add_field(graph, sample, f, &in[f]));
-        LK_TRY(to_numbers(graph, &sample->field[f], &in[f]));
+        LK_TRY(to_numbers(graph, &sample->field[f], f == model->pixels, &in[f]));
     }
     return model->network->build(builder, &model->spec, in, out);
 }
@@ -174,7 +174,9 @@ static void take_bytes(lk_model *model)
 {
     const int x = lk_sample_find(&model->sample, "x");
 
-    if (x < 0 || model->spec.pixels.n_channels == 0) return;
+    model->pixels = -1;
+    if (!model->spec.bytes || x < 0 || model->sample.field[x].dtype != LK_DTYPE_F32) return;
+    model->pixels = x;
     model->sample.field[x].dtype = LK_DTYPE_U8;
     model->sample.field[x].pixels = model->spec.pixels;
 }

@@ -23,7 +23,8 @@ static void take_pixels(lk_model_spec *spec, const lk_sample *data)
 {
     const int x = lk_sample_find(data, "x");
 
-    if (x >= 0) spec->pixels = data->field[x].pixels;
+    spec->bytes = x >= 0 && data->field[x].dtype == LK_DTYPE_U8;
+    if (spec->bytes) spec->pixels = data->field[x].pixels;
 }
 
 lk_status lk_model_fit(lk_model_spec *spec, const lk_sample *data)

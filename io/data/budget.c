@@ -31,26 +31,36 @@ static size_t sample_elems(const lk_table *table) { return table->n_columns * (s
 
 lk_status lk_table_settle(lk_table *table, const lk_budget *budget)
 {
-    const size_t nbytes = (size_t)table->n * sample_elems(table) * (table->rows.wide ? sizeof(double) : sizeof(float));
+    const size_t nbytes = (size_t)table->n * sample_elems(table) * lk_dtype_size(table->rows.dtype);
 
     if (!table->rows.from || (budget->nbytes > 0 && nbytes > budget->nbytes)) return LK_OK;
-    LK_TRY(lk_rows_read_all(&table->rows, table->n, sample_elems(table), &table->x));
+    LK_TRY(lk_rows_are_bytes(&table->rows)
+               ? lk_rows_read_bytes(&table->rows, table->n, sample_elems(table), &table->pixels)
+               : lk_rows_read_all(&table->rows, table->n, sample_elems(table), &table->x));
     lk_rows_close(&table->rows);
     return LK_OK;
+}
+
+/* A block as it is held: doubles have become floats. */
+static size_t block_nbytes(const lk_table *table)
+{
+    const size_t size = lk_rows_are_bytes(&table->rows) ? sizeof(uint8_t) : sizeof(float);
+
+    return (size_t)table->rows.block * sample_elems(table) * size;
 }
 
 /* Blocks that fit beside the one that is being read and turned. */
 static int64_t room_for_blocks(const lk_table *table, const lk_budget *budget)
 {
-    const size_t block_elems = (size_t)table->rows.block * sample_elems(table), block = block_elems * sizeof(float);
-    const size_t reading = table->rows.wide ? 2 * block_elems * sizeof(double) : block;
+    const size_t block = block_nbytes(table);
+    const size_t reading = table->rows.dtype == LK_DTYPE_F64 ? 2 * block * sizeof(double) / sizeof(float) : block;
 
     return budget->nbytes > reading ? (int64_t)((budget->nbytes - reading) / block) : 0;
 }
 
 static lk_status too_small(const lk_table *table, const lk_budget *budget, int64_t blocks)
 {
-    const double mib = (double)((size_t)table->rows.block * sample_elems(table) * sizeof(float)) / MIB;
+    const double mib = (double)block_nbytes(table) / MIB;
 
     return LK_FAIL(LK_ERR_USAGE, "data.memory: %s is read in blocks of %.3g MiB (%lld samples), and %lld of them must "
                    "fit into the %.4g MiB for this part; give more%s", table->path, mib, (long long)table->rows.block,
@@ -74,7 +84,7 @@ static lk_status plan(const lk_table *table, const lk_budget *budget, int64_t *s
 static lk_status scale_block(const void *arg, void *block, int64_t begin, int64_t n)
 {
     const lk_dataset *d = arg;
-    lk_numbers x = {block, d->read_from->rows.wide};
+    lk_numbers x = {block, d->read_from->rows.dtype == LK_DTYPE_F64};
 
     return lk_stats_scale(d->stats, d->read_from, &x, begin, n);
 }
@@ -89,7 +99,7 @@ lk_status lk_dataset_read_rows(lk_dataset *d, lk_table *table, const lk_budget *
     LK_TRY_ALLOC(d->read_from, sizeof *d->read_from);
     *d->read_from = (lk_table){.path = table->path, .files = table->files, .n_files = table->n_files, .n = table->n,
                                .rows_per_sample = table->rows_per_sample, .n_columns = table->n_columns,
-                               .rows = {.wide = table->rows.wide}};
+                               .rows = {.dtype = table->rows.dtype}};
     table->files = NULL;
     table->n_files = 0;
     return lk_stream_new(&table->rows, table->n, d->n_input, slots, scale_block, d, &d->stream);

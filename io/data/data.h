@@ -38,7 +38,9 @@ typedef struct lk_table {
     lk_numbers x;              /* none with pixels, nor with rows */
     lk_rows rows;              /* in place of x: to be read, now or as they are wanted */
     uint8_t *pixels;           /* (n, H, W, C), owned: images that stay bytes */
-    bool of_bytes;             /* x holds images whose file has bytes, 0 to 255 */
+    bool of_bytes;             /* of images: their file has bytes, so to normalize 255 is 1 */
+    bool unit;                 /* and without a normalize, too; else bytes then stand for themselves */
+    bool as_floats;            /* bytes leave as floats: the other part has no bytes */
     lk_numbers target;         /* (n, n_targets); none without a target or with labels */
     size_t n_targets;
     int32_t *label;            /* (n), owned; NULL without labels */
@@ -50,6 +52,11 @@ typedef struct lk_table {
 void lk_table_clear(lk_table *table);
 /* The tables of several files, each read with the same statistics, one behind the other; they are left empty. */
 lk_status lk_tables_join(lk_table *tables, int64_t n_tables, lk_table *out);
+/* Its samples are bytes, in memory or read as they are wanted. */
+static inline bool lk_table_is_bytes(const lk_table *table)
+{
+    return table->pixels || lk_rows_are_bytes(&table->rows);
+}
 /* n images of (C, P) become (P, C), in place. */
 lk_status lk_pixels_turn(uint8_t *pixels, int64_t n, size_t C, size_t P);
 /* The file of a sample. */
@@ -68,6 +75,7 @@ void      lk_label_range(const int32_t *label, int64_t n, int32_t ignore_index, 
 /* --------------------------------------------------------------- statistics */
 
 typedef struct lk_scale { double mean, deviation; } lk_scale; /* (v - mean) / deviation; 0 and 1 change nothing */
+static inline bool lk_scale_is_neutral(const lk_scale *s) { return s->mean == 0.0 && s->deviation == 1.0; }
 
 /* Different texts, sorted by bytes; owned by the struct around them. */
 typedef struct lk_categories { char **text; size_t n; } lk_categories;
@@ -159,8 +167,6 @@ lk_status   lk_dataset_read_ahead(const lk_dataset *dataset, lk_shuffle *order, 
 /* The stored target of a sample, as its field has it; NULL without targets. */
 const void *lk_dataset_target(const lk_dataset *dataset, int64_t sample);
 
-enum { LK_PIXEL_LEVELS = 256 };
-
 /* How much of a part may lie in memory. */
 typedef struct lk_budget {
     size_t nbytes;          /* 0: all of it */
@@ -179,15 +185,17 @@ typedef struct lk_view {
     lk_transform_list list; /* owned, without the numbers of normalize */
     bool moves;             /* some transform moves pixels */
     size_t C;
-    float *level;           /* bytes: (C, 256), owned */
-    float *mean, *std;      /* floats with a normalize: (C) and (C), owned by mean; else NULL */
-    float full;             /* floats: what counts as 1 before normalize, 255 where the file has bytes */
+    size_t n_scales;        /* v becomes (v / full - mean[c]) / std[c]; 1: all channels alike; 0: it stays what it is */
+    float *mean, *std;      /* (n_scales), owned by mean */
+    float full;             /* what counts as 1: 255 where the file has bytes */
 } lk_view;
 
 /* image: C, H, W, or zeros.  Errors: LK_ERR_USAGE (no images; another number of channels). */
 lk_status lk_view_open(const lk_data_spec *spec, const lk_transform_list *list, const int64_t image[3],
                        const lk_table *table, lk_view *view);
 void      lk_view_close(lk_view *view);
+/* Whether one description of bytes is true of both views: what it is. */
+bool      lk_view_pixels(const lk_view view[2], lk_pixels *out);
 
 struct lk_dataset {
     int64_t n;
@@ -196,8 +204,9 @@ struct lk_dataset {
     int64_t image[3];
     bool has_labels;
     lk_fetch_fn *fetch;
+    bool bytes;                /* samples are held as bytes: pixels, or a stream of them */
     float *x;                  /* (n, n_input), owned; NULL for bytes, and for what is read as it is wanted */
-    uint8_t *pixels;           /* (n, n_input), owned; NULL for floats */
+    uint8_t *pixels;           /* (n, n_input), owned; NULL for floats, and for what is read as it is wanted */
     lk_view view[2];           /* [draw.train] */
     lk_table *read_from;       /* owned: what messages say of what is read; NULL in memory */
     lk_stream *stream;         /* owned; NULL: the samples are in memory */

@@ -14,7 +14,7 @@
 
 #include "io/data/data.h"
 
-enum { HASHED_SAMPLES = 64 };
+enum { HASHED_SAMPLES = 64, HASHED_AT_ONCE = 1024 };
 
 typedef struct kind {
     const char *word;
@@ -35,13 +35,14 @@ static size_t n_input_of(const lk_data_stats *stats, const lk_table *table)
 }
 
 /* x, and the target if there is one. */
-static void describe_sample(lk_dataset *d)
+static void describe_sample(lk_dataset *d, bool as_floats)
 {
     lk_field x = {.name = "x", .dtype = LK_DTYPE_F32, .ndim = 1, .shape = {(int64_t)d->n_input}};
     lk_field label = {.name = "label", .dtype = LK_DTYPE_I32, .target = true, .n_values = (int64_t)d->n_output};
     lk_field target = {.name = "target", .dtype = LK_DTYPE_F32, .ndim = 1, .shape = {(int64_t)d->n_output},
                        .target = true};
 
+    if (d->bytes && !as_floats && lk_view_pixels(d->view, &x.pixels)) x.dtype = LK_DTYPE_U8;
     if (d->image[0] > 0) {
         x.ndim = 3;
         memcpy(x.shape, (int64_t[]){d->image[1], d->image[2], d->image[0]}, sizeof d->image);
@@ -68,11 +69,12 @@ static lk_status fill_dataset(lk_dataset *d, const lk_data_spec *spec, bool labe
     d->fetch = lk_dataset_fetch;
     LK_TRY(lk_view_open(spec, &spec->validation_transforms, d->image, table, &d->view[false]));
     LK_TRY(lk_view_open(spec, &spec->transforms, d->image, table, &d->view[true]));
+    d->bytes = lk_table_is_bytes(table);
     d->x = table->x.at, table->x.at = NULL;
     d->pixels = table->pixels, table->pixels = NULL;
     d->target = table->target.at, table->target.at = NULL;
     d->label = table->label, table->label = NULL;
-    describe_sample(d);
+    describe_sample(d, table->as_floats);
     return LK_OK;
 }
 
@@ -181,9 +183,21 @@ static lk_status fit(opening *o)
     return count_classes(o);
 }
 
-/* Into memory, or not. */
-static lk_status settle(opening *o)
+/* Bytes of images stay bytes, unless statistics make other numbers of them. */
+static void choose_bytes(const opening *o, bool fitted, lk_table *table)
 {
+    const lk_standardize s = o->spec->standardize;
+    bool scaled = !fitted && (s == LK_STANDARDIZE_ALL || s == LK_STANDARDIZE_FEATURES);
+
+    for (size_t k = 0; k < o->stats->n_columns; k++) scaled |= !lk_scale_is_neutral(&o->stats->column[k].scale);
+    if (scaled && lk_rows_are_bytes(&table->rows)) table->rows.dtype = LK_DTYPE_F32;
+}
+
+/* Into memory, or not. */
+static lk_status settle(opening *o, bool fitted)
+{
+    choose_bytes(o, fitted, &o->train);
+    choose_bytes(o, fitted, &o->validation);
     o->train_budget = lk_budget_of(o->spec, LK_PART_TRAIN, o->validation.n > 0);
     o->validation_budget = lk_budget_of(o->spec, LK_PART_VALIDATION, o->validation.n > 0);
     LK_TRY(lk_table_settle(&o->train, &o->train_budget));
@@ -205,7 +219,7 @@ static lk_status read_parts(opening *o, bool fitted)
     if (has_validation(o)) LK_TRY(read_validation(o));
     else if (o->spec->validation_fraction > 0.0)
         LK_TRY(lk_table_hold_out(&o->train, o->spec->validation_fraction, o->spec->seed, &o->held_out));
-    LK_TRY(settle(o));
+    LK_TRY(settle(o, fitted));
     if (!fitted) LK_TRY(fit(o));
     lk_label_range(o->train.label, o->train.n, o->spec->ignore_index, &low, &high);
     if (o->source.labels && high < 0)
@@ -221,6 +235,8 @@ static lk_status make_parts(opening *o, lk_dataset **train, lk_dataset **validat
     LK_TRY(lk_stats_apply(o->stats, &o->train));
     if (o->validation.n) LK_TRY(lk_stats_apply(o->stats, &o->validation));
     if (o->held_out) LK_TRY(lk_table_split(&o->train, n_input_of(o->stats, &o->train), o->held_out, &o->validation));
+    if (o->validation.n && lk_table_is_bytes(&o->train) != lk_table_is_bytes(&o->validation))
+        o->train.as_floats = o->validation.as_floats = true;
     LK_TRY(new_dataset(o->spec, labels, o->stats, &o->train, &o->train_budget, train));
     (*train)->warnings = o->warnings, o->warnings = NULL;
     if (!o->validation.n) return LK_OK;
@@ -280,6 +296,7 @@ lk_status lk_dataset_open_file(const lk_data_spec *spec, lk_loss_kind loss, cons
     if (!stats_json) return LK_FAIL(LK_ERR_USAGE, "%s cannot be read without the statistics of training", file);
     lk_status status = new_stats(spec, stats_json, &o.stats);
     if (status == LK_OK) status = kinds[spec->kind].read(spec, &o.source, o.stats, &o.train);
+    if (status == LK_OK) choose_bytes(&o, true, &o.train);
     o.validation_budget = lk_budget_of(spec, LK_PART_VALIDATION, false);
     if (status == LK_OK) status = lk_table_settle(&o.train, &o.validation_budget);
     if (status == LK_OK) status = lk_stats_apply(o.stats, &o.train);
@@ -340,18 +357,40 @@ static void add_array(XXH3_state_t *state, const void *values, size_t nbytes)
 /* Of what is not in memory, evenly spaced samples stand for all: reading all would take as long as an epoch. */
 static lk_status add_read_samples(XXH3_state_t *state, const lk_dataset *d)
 {
-    float *sample = malloc(d->n_input * sizeof *sample);
+    const size_t nbytes = d->n_input * (d->bytes ? sizeof *d->pixels : sizeof *d->x);
+    void *sample = malloc(nbytes);
     lk_status status = LK_OK;
 
-    LK_TRY_ALLOC(sample, d->n_input * sizeof *sample);
+    LK_TRY_ALLOC(sample, nbytes);
     add_array(state, &d->block, sizeof d->block);
     add_array(state, &d->window, sizeof d->window);
     for (int64_t i = 0; i < HASHED_SAMPLES && status == LK_OK; i++) {
         status = lk_stream_get(d->stream, i * (d->n - 1) / (HASHED_SAMPLES - 1), sample);
-        if (status == LK_OK) add_array(state, sample, d->n_input * sizeof *sample);
+        if (status == LK_OK) add_array(state, sample, nbytes);
     }
     free(sample);
     return status;
+}
+
+/* HDF5's bytes as the floats that they once were held as, so that earlier checkpoints know their data. */
+static void add_pixels(XXH3_state_t *state, const lk_dataset *d)
+{
+    const size_t n_elem = (size_t)d->n * d->n_input;
+    const uint64_t length = n_elem * sizeof(float);
+
+    if (!d->pixels || d->stats->kind != LK_DATA_HDF5) {
+        add_array(state, d->x, length);
+        add_array(state, d->pixels, n_elem);
+        return;
+    }
+    XXH3_128bits_update(state, &length, sizeof length);
+    for (size_t i = 0; i < n_elem;) {
+        float part[HASHED_AT_ONCE];
+        size_t k = 0;
+        while (k < HASHED_AT_ONCE && i < n_elem) part[k++] = (float)d->pixels[i++];
+        XXH3_128bits_update(state, part, k * sizeof *part);
+    }
+    add_array(state, NULL, 0);
 }
 
 static lk_status hash(const lk_dataset *dataset, XXH3_state_t *state)
@@ -361,8 +400,7 @@ static lk_status hash(const lk_dataset *dataset, XXH3_state_t *state)
     XXH3_128bits_reset(state);
     add_array(state, &dataset->n, sizeof dataset->n);
     add_array(state, dataset->image, sizeof dataset->image);
-    add_array(state, dataset->x, n * dataset->n_input * sizeof *dataset->x);
-    add_array(state, dataset->pixels, n * dataset->n_input);
+    add_pixels(state, dataset);
     add_array(state, dataset->target, n * dataset->n_output * sizeof *dataset->target);
     add_array(state, dataset->label, n * sizeof *dataset->label);
     add_array(state, dataset->stats_json, strlen(dataset->stats_json));

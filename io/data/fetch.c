@@ -1,9 +1,11 @@
 /*
  * From stored samples to the fields of a lane: pick, transform, give values.
  *
- * Images are bytes (or floats) until all transforms have moved their pixels; only then a byte becomes a number, (v
- * / 255 - mean) / std in fp32, operation by operation as torchvision's ToTensor and Normalize, by way of a table
- * of 256 a channel.  Data that lie in memory and have nothing to be done to them are copied.
+ * What is stored is copied, once all transforms have moved its pixels.  Bytes of images travel as bytes, and the model
+ * makes numbers of them, (v / 255 - mean) / std in fp32, operation by operation as torchvision's ToTensor and
+ * Normalize.  The same is done here, with the same numbers, to floats with a normalize and to bytes that no one
+ * description is true of: training and evaluation normalize differently, one part has bytes and the other floats, or
+ * more channels have scales of their own than a description holds.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -19,25 +21,15 @@ enum { FIELD_X, FIELD_TARGET, SCRATCH_SAMPLES = 3 /* as read, and two for transf
 
 static float by_channel(const double *value, unsigned n, size_t c) { return (float)value[n == 1 ? 0 : c]; }
 
-static lk_status set_levels(lk_view *view, const double *mean, unsigned n_mean, const double *std, unsigned n_std)
+static lk_status set_scales(lk_view *view, const double *mean, unsigned n_mean, const double *std, unsigned n_std)
 {
-    view->level = malloc(view->C * LK_PIXEL_LEVELS * sizeof *view->level);
-    LK_TRY_ALLOC(view->level, view->C * LK_PIXEL_LEVELS * sizeof *view->level);
-    for (size_t c = 0; c < view->C; c++)
-        for (int v = 0; v < LK_PIXEL_LEVELS; v++)
-            view->level[c * LK_PIXEL_LEVELS + (size_t)v] =
-                ((float)v / FULL_BYTE - by_channel(mean, n_mean, c)) / by_channel(std, n_std, c);
-    return LK_OK;
-}
-
-static lk_status set_scales(lk_view *view, const lk_transform_spec *normalize)
-{
-    view->mean = malloc(2 * view->C * sizeof *view->mean);
-    LK_TRY_ALLOC(view->mean, 2 * view->C * sizeof *view->mean);
-    view->std = view->mean + view->C;
-    for (size_t c = 0; c < view->C; c++) {
-        view->mean[c] = by_channel(normalize->mean, normalize->n_mean, c);
-        view->std[c] = by_channel(normalize->std, normalize->n_std, c);
+    view->n_scales = n_mean > n_std ? n_mean : n_std;
+    view->mean = malloc(2 * view->n_scales * sizeof *view->mean);
+    LK_TRY_ALLOC(view->mean, 2 * view->n_scales * sizeof *view->mean);
+    view->std = view->mean + view->n_scales;
+    for (size_t c = 0; c < view->n_scales; c++) {
+        view->mean[c] = by_channel(mean, n_mean, c);
+        view->std[c] = by_channel(std, n_std, c);
     }
     return LK_OK;
 }
@@ -62,39 +54,58 @@ lk_status lk_view_open(const lk_data_spec *spec, const lk_transform_list *list, 
     LK_TRY_ALLOC(view->list.transform, (list->n + 1) * sizeof *list->transform);
     view->list.n = list->n;
     if (list->n) memcpy(view->list.transform, list->transform, list->n * sizeof *list->transform);
-    if (normalize) LK_TRY(check_channels(normalize, view->C));
-    if (!table->pixels) return normalize ? set_scales(view, normalize) : LK_OK;
-    if (normalize) return set_levels(view, normalize->mean, normalize->n_mean, normalize->std, normalize->n_std);
+    if (normalize) {
+        LK_TRY(check_channels(normalize, view->C));
+        return set_scales(view, normalize->mean, normalize->n_mean, normalize->std, normalize->n_std);
+    }
+    if (!table->unit) return LK_OK;
     if (!(fabs(spec->pixel_std) > 0.0) || !isfinite(spec->pixel_std) || !isfinite(spec->pixel_mean))
         return LK_FAIL(LK_ERR_USAGE,
                        "data.pixel_mean %g and data.pixel_std %g: both must be finite, the second not 0",
                        spec->pixel_mean, spec->pixel_std);
-    return set_levels(view, &spec->pixel_mean, 1, &spec->pixel_std, 1);
+    return set_scales(view, &spec->pixel_mean, 1, &spec->pixel_std, 1);
 }
 
 void lk_view_close(lk_view *view)
 {
     free(view->mean);
-    free(view->level);
     free(view->list.transform);
+}
+
+static bool same_scales(const lk_view *a, const lk_view *b)
+{
+    if (a->n_scales != b->n_scales) return false;
+    for (size_t c = 0; c < a->n_scales; c++)
+        if (a->mean[c] != b->mean[c] || a->std[c] != b->std[c]) return false;
+    return true;
+}
+
+bool lk_view_pixels(const lk_view view[2], lk_pixels *out)
+{
+    const size_t n = view[0].n_scales;
+
+    *out = (lk_pixels){0};
+    if (n > LK_MAX_CHANNELS || !same_scales(&view[0], &view[1])) return false;
+    out->n_channels = (int)n;
+    for (size_t c = 0; c < n; c++) out->mean[c] = view[0].mean[c], out->std[c] = view[0].std[c];
+    return true;
 }
 
 /* --------------------------------------------------------------------- values */
 
-static void put_bytes(const lk_view *view, const uint8_t *from, size_t n, float *to)
+static inline float number(const void *from, bool bytes, size_t i)
 {
-    for (size_t i = 0; i < n; i += view->C)
-        for (size_t c = 0; c < view->C; c++) to[i + c] = view->level[c * LK_PIXEL_LEVELS + from[i + c]];
+    return bytes ? (float)((const uint8_t *)from)[i] : ((const float *)from)[i];
 }
 
-static void put_floats(const lk_view *view, const float *from, size_t n, float *to)
+static void put_numbers(const lk_view *view, const void *from, bool bytes, size_t n, float *to)
 {
-    if (!view->mean) {
-        memcpy(to, from, n * sizeof *to);
-        return;
-    }
-    for (size_t i = 0; i < n; i += view->C)
-        for (size_t c = 0; c < view->C; c++) to[i + c] = (from[i + c] / view->full - view->mean[c]) / view->std[c];
+    const size_t C = view->n_scales;
+
+    for (size_t i = 0; C == 0 && i < n; i++) to[i] = number(from, bytes, i);
+    for (size_t i = 0; C > 0 && i < n; i += C)
+        for (size_t c = 0; c < C; c++)
+            to[i + c] = (number(from, bytes, i + c) / view->full - view->mean[c]) / view->std[c];
 }
 
 /* ---------------------------------------------------------------------- fetch */
@@ -114,7 +125,13 @@ static void fetch_targets(const lk_dataset *dataset, const int64_t *sample, int6
         memcpy((char *)target + (size_t)i * nbytes, lk_dataset_target(dataset, sample[i]), nbytes);
 }
 
-static size_t stored_nbytes(const lk_dataset *d) { return d->n_input * (d->pixels ? sizeof *d->pixels : sizeof *d->x); }
+static size_t stored_nbytes(const lk_dataset *d) { return d->n_input * (d->bytes ? sizeof *d->pixels : sizeof *d->x); }
+
+/* They leave as they are stored: bytes whose field is of bytes, numbers that nothing is made of. */
+static bool is_copied(const lk_dataset *d, const lk_view *view)
+{
+    return d->bytes ? d->sample.field[FIELD_X].dtype == LK_DTYPE_U8 : view->n_scales == 0;
+}
 
 /* A sample as it is stored; one that is read goes through `room`. */
 static lk_status stored(const lk_dataset *d, int64_t sample, void *room, const void **out)
@@ -126,11 +143,12 @@ static lk_status stored(const lk_dataset *d, int64_t sample, void *room, const v
     return LK_OK;
 }
 
-static lk_status fetch_x(const lk_dataset *d, const lk_draw *draw, const int64_t *sample, int64_t n, float *x,
+static lk_status fetch_x(const lk_dataset *d, const lk_draw *draw, const int64_t *sample, int64_t n, char *x,
                          char *scratch)
 {
     const lk_view *view = &d->view[draw->train];
-    const size_t nbytes = stored_nbytes(d);
+    const size_t nbytes = stored_nbytes(d), field_nbytes = lk_field_nbytes(&d->sample.field[FIELD_X], 0);
+    const bool copied = is_copied(d, view);
     const lk_picture shape = {d->image[1], d->image[2], view->C * (nbytes / d->n_input)};
 
     for (int64_t i = 0; i < n; i++) {
@@ -139,9 +157,9 @@ static lk_status fetch_x(const lk_dataset *d, const lk_draw *draw, const int64_t
         if (view->moves)
             from = lk_transforms_apply(&view->list, draw, sample[i], &shape, from,
                                        (void *const[]){scratch + nbytes, scratch + 2 * nbytes});
-        float *to = x + (size_t)i * d->n_input;
-        if (view->level) put_bytes(view, from, d->n_input, to);
-        else put_floats(view, from, d->n_input, to);
+        char *to = x + (size_t)i * field_nbytes;
+        if (copied) memcpy(to, from, nbytes);
+        else put_numbers(view, from, d->bytes, d->n_input, (float *)(void *)to);
     }
     return LK_OK;
 }

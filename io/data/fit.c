@@ -171,6 +171,7 @@ static void add_samples(moments *m, int pass, const columns *c, const lk_numbers
 static lk_status add_all(moments *m, int pass, const columns *c, const lk_table *table)
 {
     const lk_rows *rows = &table->rows;
+    const bool wide = rows->dtype == LK_DTYPE_F64;
     lk_numbers block;
     lk_status status = LK_OK;
 
@@ -179,10 +180,10 @@ static lk_status add_all(moments *m, int pass, const columns *c, const lk_table 
         add_samples(m, pass, c, c->x, 0, table->n);
         return LK_OK;
     }
-    LK_TRY(lk_numbers_new((size_t)(rows->block * c->rows_per_sample) * c->n, rows->wide, &block));
+    LK_TRY(lk_numbers_new((size_t)(rows->block * c->rows_per_sample) * c->n, wide, &block));
     for (int64_t begin = 0; begin < table->n && status == LK_OK; begin += rows->block) {
         const int64_t end = begin + rows->block < table->n ? begin + rows->block : table->n;
-        status = rows->read(rows->from, begin, end, rows->wide, block.at);
+        status = rows->read(rows->from, begin, end, wide ? LK_DTYPE_F64 : LK_DTYPE_F32, block.at);
         if (status == LK_OK) add_samples(m, pass, c, &block, begin, end - begin);
     }
     free(block.at);
@@ -264,8 +265,6 @@ static lk_status check_column(const lk_numbers *x, size_t rows, size_t n_columns
                           "offset off them", path, name, exact, rounded);
 }
 
-static bool is_neutral(const lk_scale *scale) { return scale->mean == 0.0 && scale->deviation == 1.0; }
-
 lk_status lk_stats_check_rounding(const lk_data_stats *stats, const lk_table *table, char **text)
 {
     const size_t rows = (size_t)(table->n * table->rows_per_sample);
@@ -274,11 +273,11 @@ lk_status lk_stats_check_rounding(const lk_data_stats *stats, const lk_table *ta
 
     LK_TRY_ALLOC(scratch, COMPARED_VALUES * sizeof *scratch);
     for (size_t k = 0; table->x.wide && k < stats->n_columns && status == LK_OK; k++)
-        if (!stats->column[k].categorical && is_neutral(&stats->column[k].scale))
+        if (!stats->column[k].categorical && lk_scale_is_neutral(&stats->column[k].scale))
             status = check_column(&table->x, rows, stats->n_columns, k, table->path, stats->column[k].name, scratch,
                                   text);
     for (size_t j = 0; table->target.wide && j < table->n_targets && status == LK_OK; j++)
-        if (is_neutral(&stats->target[j]))
+        if (lk_scale_is_neutral(&stats->target[j]))
             status = check_column(&table->target, (size_t)table->n, table->n_targets, j, table->path,
                                   stats->target_name, scratch, text);
     free(scratch);

@@ -26,16 +26,19 @@ static inline void lk_number_set(lk_numbers *numbers, size_t i, double value)
 typedef struct lk_rows {
     void *from;      /* owned; NULL: there are none */
     int64_t block;   /* samples that are best read together, and the most that are */
-    bool wide;       /* they are doubles, else floats */
+    lk_dtype dtype;  /* the narrowest of U8, F32 and F64 that holds them, until something asks for more */
     bool one_thread; /* the library below is not for several */
-    /* Samples [begin, end) into out, doubles if `wide` is asked for, images channels-last. */
-    lk_status (*read)(void *from, int64_t begin, int64_t end, bool wide, void *out);
+    /* Samples [begin, end) into out as this type, `dtype` or a wider one, images channels-last. */
+    lk_status (*read)(void *from, int64_t begin, int64_t end, lk_dtype dtype, void *out);
     void (*close)(void *from);
 } lk_rows;
 
 void      lk_rows_close(lk_rows *rows);
-/* All n samples of n_elem numbers. */
+/* Bytes that stay bytes: images. */
+static inline bool lk_rows_are_bytes(const lk_rows *rows) { return rows->from && rows->dtype == LK_DTYPE_U8; }
+/* All n samples of n_elem numbers: as numbers, and as bytes (*out is owned by the caller). */
 lk_status lk_rows_read_all(const lk_rows *rows, int64_t n, size_t n_elem, lk_numbers *out);
+lk_status lk_rows_read_bytes(const lk_rows *rows, int64_t n, size_t n_elem, uint8_t **out);
 /* Takes over the rows of n files, of which file f has n_samples[f] of n_elem numbers. */
 lk_status lk_rows_join(lk_rows *const *rows, const int64_t *n_samples, int64_t n, size_t n_elem, lk_rows *out);
 

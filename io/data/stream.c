@@ -15,13 +15,13 @@ typedef struct block {
     int64_t number; /* -1: none */
     uint64_t used;  /* when last */
     bool fresh;     /* read ahead and not used yet: it is of the next window, or of this one */
-    float *samples; /* owned */
+    char *samples;  /* owned */
 } block;
 
 struct lk_stream {
     lk_rows rows;
     int64_t n;
-    size_t n_elem;
+    size_t sample_nbytes;
     int64_t n_slots;
     block *slots;       /* (n_slots), owned */
     int64_t *slot_of;   /* (number of blocks): where a block lies, -1: nowhere; owned */
@@ -51,13 +51,13 @@ static int64_t oldest(const lk_stream *s)
 static lk_status load(lk_stream *s, int64_t number, block *b)
 {
     const int64_t begin = number * s->rows.block, end = begin + s->rows.block < s->n ? begin + s->rows.block : s->n;
-    void *raw = s->raw ? s->raw : (char *)b->samples;
+    void *raw = s->raw ? s->raw : b->samples;
 
     if (b->number >= 0) s->slot_of[b->number] = -1;
     b->number = -1;
-    LK_TRY(s->rows.read(s->rows.from, begin, end, s->rows.wide, raw));
-    LK_TRY(s->finish(s->arg, raw, begin, end - begin));
-    if (s->raw) memcpy(b->samples, raw, (size_t)(end - begin) * s->n_elem * sizeof *b->samples);
+    LK_TRY(s->rows.read(s->rows.from, begin, end, s->rows.dtype, raw));
+    if (!lk_rows_are_bytes(&s->rows)) LK_TRY(s->finish(s->arg, raw, begin, end - begin));
+    if (s->raw) memcpy(b->samples, raw, (size_t)(end - begin) * s->sample_nbytes);
     b->number = number;
     b->fresh = true;
     s->slot_of[number] = b - s->slots;
@@ -76,7 +76,7 @@ static lk_status find(lk_stream *s, int64_t number, block **out)
     return LK_OK;
 }
 
-lk_status lk_stream_get(lk_stream *stream, int64_t sample, float *out)
+lk_status lk_stream_get(lk_stream *stream, int64_t sample, void *out)
 {
     const int64_t rows = stream->rows.block;
     block *b;
@@ -85,7 +85,7 @@ lk_status lk_stream_get(lk_stream *stream, int64_t sample, float *out)
     const lk_status status = find(stream, sample / rows, &b);
     if (status == LK_OK) {
         b->fresh = false;
-        memcpy(out, b->samples + (size_t)(sample % rows) * stream->n_elem, stream->n_elem * sizeof *out);
+        memcpy(out, b->samples + (size_t)(sample % rows) * stream->sample_nbytes, stream->sample_nbytes);
     }
     pthread_mutex_unlock(&stream->lock);
     return status;
@@ -105,23 +105,24 @@ bool lk_stream_may_thread(const lk_stream *stream) { return !stream->rows.one_th
 
 int64_t lk_stream_n_read(const lk_stream *stream) { return stream->n_read; }
 
-static lk_status allocate(lk_stream *s)
+static lk_status allocate(lk_stream *s, size_t n_elem)
 {
     const int64_t n_blocks = (s->n + s->rows.block - 1) / s->rows.block;
-    const size_t block_elems = (size_t)s->rows.block * s->n_elem;
+    const size_t block_nbytes = (size_t)s->rows.block * s->sample_nbytes;
+    const size_t raw_nbytes = (size_t)s->rows.block * n_elem * lk_dtype_size(s->rows.dtype);
 
     s->slots = calloc((size_t)s->n_slots, sizeof *s->slots);
     LK_TRY_ALLOC(s->slots, (size_t)s->n_slots * sizeof *s->slots);
     for (int64_t i = 0; i < s->n_slots; i++) {
-        s->slots[i] = (block){.number = -1, .samples = malloc(block_elems * sizeof(float))};
-        LK_TRY_ALLOC(s->slots[i].samples, block_elems * sizeof(float));
+        s->slots[i] = (block){.number = -1, .samples = malloc(block_nbytes)};
+        LK_TRY_ALLOC(s->slots[i].samples, block_nbytes);
     }
     s->slot_of = malloc((size_t)n_blocks * sizeof *s->slot_of);
     LK_TRY_ALLOC(s->slot_of, (size_t)n_blocks * sizeof *s->slot_of);
     for (int64_t b = 0; b < n_blocks; b++) s->slot_of[b] = -1;
-    if (!s->rows.wide) return LK_OK;
-    s->raw = malloc(block_elems * sizeof(double));
-    LK_TRY_ALLOC(s->raw, block_elems * sizeof(double));
+    if (raw_nbytes <= block_nbytes) return LK_OK;
+    s->raw = malloc(raw_nbytes);
+    LK_TRY_ALLOC(s->raw, raw_nbytes);
     return LK_OK;
 }
 
@@ -131,10 +132,11 @@ lk_status lk_stream_new(lk_rows *rows, int64_t n, size_t n_elem, int64_t slots, 
     *out = calloc(1, sizeof **out);
     LK_TRY_ALLOC(*out, sizeof **out);
     lk_stream *s = *out;
-    *s = (lk_stream){.rows = *rows, .n = n, .n_elem = n_elem, .n_slots = slots, .finish = finish, .arg = arg};
+    *s = (lk_stream){.rows = *rows, .n = n, .n_slots = slots, .finish = finish, .arg = arg,
+                     .sample_nbytes = n_elem * (lk_rows_are_bytes(rows) ? sizeof(uint8_t) : sizeof(float))};
     rows->from = NULL;
     pthread_mutex_init(&s->lock, NULL);
-    const lk_status status = allocate(s);
+    const lk_status status = allocate(s, n_elem);
     if (status != LK_OK) lk_stream_free(out);
     return status;
 }

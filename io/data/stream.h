@@ -4,17 +4,18 @@
 
 #include "io/data/rows.h"
 
-/* Turns a block as it was read into samples, in place: numbers become floats. */
+/* Turns a block of numbers as it was read into samples, in place: they become floats. */
 typedef lk_status lk_block_fn(const void *arg, void *block, int64_t begin, int64_t n);
 
 typedef struct lk_stream lk_stream;
 
-/* Takes over `rows`.  n samples of n_elem numbers; at most `slots` blocks are held. */
+/* Takes over `rows`.  n samples of n_elem numbers; at most `slots` blocks are held.  Bytes stay what they are and need no
+ * `finish`. */
 lk_status lk_stream_new(lk_rows *rows, int64_t n, size_t n_elem, int64_t slots, lk_block_fn *finish, const void *arg,
                         lk_stream **out);
 void      lk_stream_free(lk_stream **stream);
-/* A sample's n_elem floats.  Any thread. */
-lk_status lk_stream_get(lk_stream *stream, int64_t sample, float *out);
+/* A sample's n_elem floats, or bytes.  Any thread. */
+lk_status lk_stream_get(lk_stream *stream, int64_t sample, void *out);
 /* Reads a block now, so that its samples are there later.  Any thread. */
 lk_status lk_stream_want(lk_stream *stream, int64_t block);
 bool      lk_stream_may_thread(const lk_stream *stream);

@@ -105,8 +105,8 @@ const char *lk_table_path(const lk_table *table, int64_t sample)
 
 lk_status lk_pixels_turn(uint8_t *pixels, int64_t n, size_t C, size_t P)
 {
+    if (C == 1) return LK_OK;
     uint8_t *one = malloc(C * P);
-
     LK_TRY_ALLOC(one, C * P);
     for (int64_t i = 0; i < n; i++) {
         uint8_t *image = pixels + (size_t)i * C * P;
@@ -238,7 +238,7 @@ lk_status lk_tables_join(lk_table *tables, int64_t n_tables, lk_table *out)
 {
     *out = (lk_table){.path = tables[0].path, .n_columns = tables[0].n_columns,
                       .rows_per_sample = tables[0].rows_per_sample, .n_targets = tables[0].n_targets,
-                      .of_bytes = tables[0].of_bytes};
+                      .of_bytes = tables[0].of_bytes, .unit = tables[0].unit};
     const lk_status status = join(tables, n_tables, out);
     for (int64_t f = 0; f < n_tables; f++) lk_table_clear(&tables[f]);
     return status;
@@ -312,7 +312,7 @@ static lk_status split_array(void *address_of_values, size_t nbytes, int64_t n, 
 lk_status lk_table_split(lk_table *table, size_t n_input, const bool *held_out, lk_table *out)
 {
     *out = (lk_table){.path = table->path, .n_columns = table->n_columns, .rows_per_sample = table->rows_per_sample,
-                      .n_targets = table->n_targets, .of_bytes = table->of_bytes};
+                      .n_targets = table->n_targets, .of_bytes = table->of_bytes, .unit = table->unit};
     LK_TRY(split_array(&table->x.at, n_input * sizeof(float), table->n, held_out, &out->x.at));
     LK_TRY(split_array(&table->pixels, n_input, table->n, held_out, &out->pixels));
     LK_TRY(split_array(&table->target.at, table->n_targets * sizeof(float), table->n, held_out, &out->target.at));

@@ -34,6 +34,9 @@ same "stopped after three steps" "$(digests parts)" "$(digests whole)"
 status 0 alone train pictures.yaml run.dir=plain 'data.transforms=[{kind: normalize, mean: [0.5], std: [0.25]}]'
 [ "$(digests plain)" != "$(digests whole)" ]
 same "transforms change what is learnt" $? 0
+# Evaluation that normalizes otherwise leaves no one scale of bytes: they come as floats, and train the same bits.
+status 0 workers 2 train pictures.yaml run.dir=floats 'data.validation_transforms=[{kind: normalize, mean: [0.25], std: [0.5]}]'
+same "bytes as floats" "$(digests floats)" "$(digests whole)"
 same "files and all samples" "$("$lockstep" ckpt show whole | grep -c 'data/samples.*160')" 1
 status 2 alone train pictures.yaml 'data.transforms=[{kind: hflop}]'
 says 'data.transforms\[0\].kind: .hflop. is none of .*did you mean .hflip.'

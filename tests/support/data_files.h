@@ -51,6 +51,19 @@ static inline lk_data_spec plain_spec(lk_data_kind kind)
     return (lk_data_spec){.kind = kind, .header = true, .shuffle = true, .pixel_std = 1.0, .seed = 1, .ignore_index = -100};
 }
 
+/* What the model makes of number i of a lane's field: images may come as bytes. */
+static inline float number_of(const lk_field *field, const void *numbers, size_t i)
+{
+    const lk_pixels *p = &field->pixels;
+
+    if (field->dtype == LK_DTYPE_F32) return ((const float *)numbers)[i];
+    cr_assert_eq(field->dtype, LK_DTYPE_U8);
+    const float v = (float)((const uint8_t *)numbers)[i];
+    if (p->n_channels == 0) return v;
+    const size_t c = i % (size_t)p->n_channels;
+    return (v / 255.0f - p->mean[c]) / p->std[c];
+}
+
 /* A file among the real data sets: under LOCKSTEP_DATA, or ../shared/data beside the sources.  Where it is not,
  * the test is skipped, saying so. */
 static inline const char *real_data(const char *name)

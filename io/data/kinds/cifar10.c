@@ -2,7 +2,7 @@
  * The kind `cifar10`: the binary version of CIFAR-10, packed (gz, xz) or not.
  *
  * Records of one byte of label, 0 to 9, and 3072 of image, 32 x 32: all red, all green, all blue.  Training has five
- * such files: data.train lists them.  Images stay bytes in memory.
+ * such files: data.train lists them.  Images stay bytes.
  * Source: Alex Krizhevsky, www.cs.toronto.edu/~kriz/cifar.html.
  */
 #include <stdio.h>
@@ -48,6 +48,7 @@ static lk_status fill(const lk_data_spec *spec, const lk_source *source, const u
     LK_TRY(check_length(source->file, nbytes));
     t->path = source->file;
     t->n = (int64_t)(nbytes / RECORD_BYTES);
+    t->of_bytes = t->unit = true;
     t->n_columns = CHANNELS;
     t->rows_per_sample = PIXELS;
     t->pixels = malloc((size_t)t->n * IMAGE_BYTES);

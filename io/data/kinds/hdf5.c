@@ -8,7 +8,7 @@
  * Any number type is read, booleans (HDF5's enumerations) too: as floats where those hold all of it, else as doubles.
  * What is not finite in fp32 is rejected, with its record.  Images have one column of statistics a channel, everything
  * else one a number.  Records are read in blocks of whole chunks, now or as they are wanted, so turning C, H, W into
- * H, W, C needs no second copy of the data.
+ * H, W, C needs no second copy of the data.  Images of bytes can be read as bytes.
  */
 #include <math.h>
 #include <stdio.h>
@@ -61,8 +61,8 @@ static bool holds_bytes(hid_t set)
     return H5Tget_class(type) == H5T_INTEGER && H5Tget_size(type) == 1 && H5Tget_sign(type) == H5T_SGN_NONE;
 }
 
-/* *wide: it takes doubles to hold what this type can. */
-static lk_status check_numbers(hid_t set, const char *place, bool *wide)
+/* *dtype: floats, or doubles where it takes them to hold what this type can. */
+static lk_status check_numbers(hid_t set, const char *place, lk_dtype *dtype)
 {
     LK_H5_ID type = H5I_INVALID_HID;
 
@@ -70,7 +70,8 @@ static lk_status check_numbers(hid_t set, const char *place, bool *wide)
     const H5T_class_t class = H5Tget_class(type);
     if (class != H5T_INTEGER && class != H5T_FLOAT && class != H5T_ENUM)
         return LK_FAIL(LK_ERR_DATA, "%s does not hold numbers", place);
-    *wide = H5Tget_size(type) > (class == H5T_FLOAT ? sizeof(float) : sizeof(int16_t));
+    const bool wide = H5Tget_size(type) > (class == H5T_FLOAT ? sizeof(float) : sizeof(int16_t));
+    *dtype = wide ? LK_DTYPE_F64 : LK_DTYPE_F32;
     return LK_OK;
 }
 
@@ -96,30 +97,43 @@ static void channels_last(const lk_numbers *from, const shape *s, int64_t n, lk_
                 lk_number_set(to, (i * P + p) * C + c, lk_number(from, (i * C + c) * P + p));
 }
 
-/* Records [begin, end) of numbers, at most a block. */
-static lk_status read_records(records *r, int64_t begin, int64_t end, lk_numbers *x)
+/* Records [begin, end), at most a block, as they lie in the file. */
+static lk_status read_set(records *r, int64_t begin, int64_t end, hid_t type, void *out)
 {
-    const hid_t type = x->wide ? H5T_NATIVE_DOUBLE : H5T_NATIVE_FLOAT;
+    lk_h5_guard_begin(r->path);
+    const lk_status status = lk_h5_read_rows(LK_ERR_DATA, r->set, type, begin, end, out);
+    lk_h5_guard_end();
+    return status == LK_OK ? LK_OK : lk_h5_explain(r->set, status);
+}
+
+static lk_status read_numbers(records *r, int64_t begin, int64_t end, lk_numbers *x)
+{
     lk_numbers *raw = r->images ? &r->block : x;
 
-    lk_h5_guard_begin(r->path);
-    const lk_status status = lk_h5_read_rows(LK_ERR_DATA, r->set, type, begin, end, raw->at);
-    lk_h5_guard_end();
-    if (status != LK_OK) return lk_h5_explain(r->set, status);
+    LK_TRY(read_set(r, begin, end, x->wide ? H5T_NATIVE_DOUBLE : H5T_NATIVE_FLOAT, raw->at));
     if (r->images) channels_last(raw, &r->shape, end - begin, x);
     return check_finite(r->place, x, begin, end - begin, r->shape.per_record);
 }
 
-static lk_status read_rows(void *from, int64_t begin, int64_t end, bool wide, void *out)
+/* Images alone are read so. */
+static lk_status read_bytes(records *r, int64_t begin, int64_t end, uint8_t *out)
+{
+    LK_TRY(read_set(r, begin, end, H5T_NATIVE_UINT8, out));
+    return lk_pixels_turn(out, end - begin, r->shape.dims[1], r->shape.dims[2] * r->shape.dims[3]);
+}
+
+static lk_status read_rows(void *from, int64_t begin, int64_t end, lk_dtype dtype, void *out)
 {
     records *r = from;
+    const bool wide = dtype == LK_DTYPE_F64;
     lk_numbers x = {out, wide};
 
+    if (dtype == LK_DTYPE_U8) return read_bytes(r, begin, end, out);
     if (r->images && (!r->block.at || r->block.wide != wide)) {
         free(r->block.at);
         LK_TRY(lk_numbers_new((size_t)r->most * r->shape.per_record, wide, &r->block));
     }
-    return read_records(r, begin, end, &x);
+    return read_numbers(r, begin, end, &x);
 }
 
 static void close_rows(void *from)
@@ -159,7 +173,7 @@ static lk_status open_records(records *r, const char *path, hid_t file, const ch
     lk_h5_place(r->set, r->place);
     snprintf(r->path, sizeof r->path, "%s", path);
     LK_TRY(get_shape(r->set, r->place, &r->shape));
-    LK_TRY(check_numbers(r->set, r->place, &out->wide));
+    LK_TRY(check_numbers(r->set, r->place, &out->dtype));
     LK_TRY(choose_block(r, &out->block));
     r->most = out->block;
     H5is_library_threadsafe(&threadsafe);
@@ -212,6 +226,7 @@ static lk_status read_features(const lk_source *source, hid_t file, const char *
     LK_TRY(open_rows(source->file, file, name, &t->rows, &r));
     r->images = r->shape.rank == MAX_RANK;
     t->of_bytes = r->images && holds_bytes(r->set);
+    if (t->of_bytes) t->rows.dtype = LK_DTYPE_U8;
     return take_shape(r->place, &r->shape, stats, t);
 }
 

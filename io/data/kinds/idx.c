@@ -4,7 +4,7 @@
  * Big-endian header (magic, one 32-bit size a dimension), then unsigned bytes: 0x00000803 images (count, rows,
  * columns), 0x00000804 images with channels, 0x00000801 labels (count).  The format does not say where channels lie:
  * they are the last size where that is 1, 3 or 4 (rows, columns, channels), else the first (channels, rows, columns).
- * Images stay bytes in memory; the loader turns a batch into numbers.
+ * Images stay bytes.
  * Source: Yann LeCun's description of the format, yann.lecun.com/exdb/mnist.
  */
 #include <stdlib.h>
@@ -89,6 +89,7 @@ static lk_status read_images(const char *path, lk_data_stats *stats, lk_table *t
     memmove(t->pixels, t->pixels + header, nbytes - header);
     t->path = path;
     t->n = size[0];
+    t->of_bytes = t->unit = true;
     t->n_columns = (size_t)image[0];
     t->rows_per_sample = image[1] * image[2];
     return channels_last ? LK_OK : lk_pixels_turn(t->pixels, t->n, t->n_columns, (size_t)t->rows_per_sample);

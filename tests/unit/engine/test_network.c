@@ -99,6 +99,64 @@ Test(network, a_wrong_gradient_is_noticed)
     network_free(&net);
 }
 
+/* -------------------------------------------------------------------- bytes */
+
+/* Fitted to images that come as bytes, of 8 x 8 pixels with 2 channels in 3 classes. */
+static lk_model_spec of_bytes(lk_model_spec spec, lk_pixels pixels)
+{
+    lk_sample data = {0};
+
+    lk_sample_add(&data, &(lk_field){.name = "x", .dtype = LK_DTYPE_U8, .ndim = 3, .shape = {8, 8, 2}, .pixels = pixels});
+    lk_sample_add(&data, &(lk_field){.name = "label", .dtype = LK_DTYPE_I32, .target = true, .n_values = 3});
+    cr_assert_eq(lk_model_fit(&spec, &data), LK_OK, "%s", lk_error_message());
+    return spec;
+}
+
+/* A network that reads bytes has the loss, gradients and outputs of one that reads the numbers that they stand for. */
+static void expect_same_bits(const char *name, lk_model_spec spec, lk_pixels pixels, lk_precision precision)
+{
+    network floats = network_new(spec, precision, LANE), bytes = network_new(of_bytes(spec, pixels), precision, LANE);
+    const size_t n = LANE * n_input(&bytes), n_grads = lk_trainable_n_grads(lk_engine_trainable(floats.engine));
+    uint8_t *x = lk_alloc(n);
+
+    cr_assert_eq(lk_model_sample(bytes.model)->field[0].dtype, LK_DTYPE_U8, "%s", name);
+    for (size_t i = 0; i < n; i++) {
+        const size_t c = pixels.n_channels ? i % (size_t)pixels.n_channels : 0;
+        x[i] = (uint8_t)(i * 2654435761u >> 13);
+        floats.x[i] = pixels.n_channels ? ((float)x[i] / 255.0f - pixels.mean[c]) / pixels.std[c] : (float)x[i];
+    }
+    for (int mode = LK_TRAIN; mode <= LK_PREDICT; mode++) {
+        lk_lane lane = lane_of(&bytes, (lk_mode)mode);
+        lane.field[0] = x;
+        run_lane(&bytes, lane);
+        run_lane(&floats, lane_of(&floats, (lk_mode)mode));
+        if (mode == LK_TRAIN)
+            cr_expect_eq(memcmp(bytes.grads, floats.grads, n_grads * sizeof(float)), 0, "%s: other gradients", name);
+        else
+            cr_expect_eq(memcmp(bytes.output, floats.output, LANE * 3 * sizeof(float)), 0, "%s: other outputs", name);
+    }
+    cr_expect_eq(bytes.sums[LK_SUM_LOSS], floats.sums[LK_SUM_LOSS], "%s: loss %g, as floats %g", name,
+                 bytes.sums[LK_SUM_LOSS], floats.sums[LK_SUM_LOSS]);
+    lk_free(&x);
+    network_free(&bytes);
+    network_free(&floats);
+}
+
+Test(network, bytes_of_images_train_the_bits_of_their_numbers)
+{
+    const lk_pixels themselves = {0}, alike = {1, {0.286f}, {0.353f}}, own = {2, {0.5f, 0.25f}, {0.5f, 2.0f}};
+    const lk_precision precisions[] = {LK_FP32, LK_BF16};
+    lk_model_spec mlp = mlp_spec(LK_NORM_BATCH, LK_NORM_BEFORE, 0.0);
+    mlp.mlp.layers[0] = 128, mlp.mlp.layers[3] = 3, mlp.loss.kind = LK_LOSS_CROSS_ENTROPY;
+
+    for (int p = 0; p < 2; p++) {
+        expect_same_bits("cnn, channels alike", cnn_spec(LK_NORM_BATCH, LK_POOL_MAX), alike, precisions[p]);
+        expect_same_bits("cnn, channels of their own", cnn_spec(LK_NORM_NONE, LK_POOL_AVG), own, precisions[p]);
+        expect_same_bits("mlp, channels of their own", mlp, own, precisions[p]);
+        expect_same_bits("mlp, bytes themselves", mlp, themselves, precisions[p]);
+    }
+}
+
 /* ----------------------------------------------------------------- learning */
 
 /* One step of plain gradient descent on host memory. */

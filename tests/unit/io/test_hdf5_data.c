@@ -327,36 +327,121 @@ Test(hdf5_data, large_whole_numbers_are_standardised_before_they_are_rounded)
     lk_dataset_free(&d);
 }
 
+enum { IMAGES = 24 }; /* numbers in two images of 1 x W pixels with C channels */
+
+/* The number that comes out at place i where place j of the file has 10 j. */
+static float image_value(int i, int C)
+{
+    const int W = IMAGES / 2 / C, n = i / (IMAGES / 2), w = i % (IMAGES / 2) / C, c = i % C;
+    return (float)(10 * ((n * C + c) * W + w));
+}
+
+static char *write_images(const char *name, bool bytes, hsize_t C)
+{
+    const double labels[2] = {0, 1};
+    float x[IMAGES];
+    char *path = test_path(name);
+    const hid_t file = H5Fcreate(path, H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
+
+    for (int j = 0; j < IMAGES; j++) x[j] = (float)(10 * j);
+    put_set(file, "x", bytes ? H5T_STD_U8LE : H5T_IEEE_F32LE, H5T_NATIVE_FLOAT, 4, (hsize_t[]){2, C, 1, IMAGES / 2 / C}, x);
+    put_set(file, "y", H5T_STD_I8LE, H5T_NATIVE_DOUBLE, 1, (hsize_t[]){2}, labels);
+    H5Fclose(file);
+    return path;
+}
+
+/* Both images, which travel as this type, as the numbers that the model sees. */
+static void fetch_images(const lk_dataset *d, lk_dtype dtype, float got[IMAGES])
+{
+    const lk_field *x = &lk_dataset_sample(d)->field[0];
+    const int64_t samples[2] = {0, 1};
+    float lane[IMAGES], scratch[3 * IMAGES / 2];
+    void *const field[LK_MAX_FIELDS] = {lane};
+
+    cr_assert_eq(x->dtype, dtype, "images travel as %s, want %s", lk_dtype_name(x->dtype), lk_dtype_name(dtype));
+    cr_assert_eq(d->fetch(d, &(lk_draw){.train = true}, samples, 2, field, scratch), LK_OK);
+    for (size_t i = 0; i < IMAGES; i++) got[i] = number_of(x, lane, i);
+}
+
 /* As an image's bytes from any other file: divided by 255, then by channel. */
 Test(hdf5_data, bytes_are_normalized_as_bytes)
 {
     double mean[] = {0.5, 0.25}, std[] = {0.5, 2};
     lk_transform_spec normalize = {.kind = LK_TRANSFORM_NORMALIZE, .mean = mean, .std = std, .n_mean = 2, .n_std = 2};
-    const double labels[2] = {0, 1};
-    const int64_t samples[2] = {0, 1};
-    float got[16];
-    char scratch[3 * sizeof got / 2];
 
     for (int bytes = 0; bytes < 2; bytes++) {
-        char *path = test_path("n.h5");
-        const hid_t file = H5Fcreate(path, H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
-        put_set(file, "x", bytes ? H5T_STD_U8LE : H5T_IEEE_F32LE, H5T_NATIVE_FLOAT, 4, (hsize_t[]){2, 2, 2, 2}, ramp);
-        put_set(file, "y", H5T_STD_I8LE, H5T_NATIVE_DOUBLE, 1, (hsize_t[]){2}, labels);
-        H5Fclose(file);
-        lk_data_spec spec = h5_spec(path);
-        spec.transforms = (lk_transform_list){&normalize, 1};
+        lk_data_spec spec = h5_spec(write_images("n.h5", bytes, 2));
+        spec.transforms = spec.validation_transforms = (lk_transform_list){&normalize, 1};
         lk_dataset *d = open_train(&spec, LK_LOSS_CROSS_ENTROPY);
-        void *const field[LK_MAX_FIELDS] = {got};
-        cr_assert_eq(d->fetch(d, &(lk_draw){.train = true}, samples, 2, field, scratch), LK_OK);
-        for (int i = 0; i < 16; i++) {
-            const int c = i % 2, v = i / 8 * 8 + c * 4 + i % 8 / 2;
-            const float want = ((float)v / (bytes ? 255.0f : 1.0f) - (float)mean[c]) / (float)std[c];
+        float got[IMAGES];
+        fetch_images(d, bytes ? LK_DTYPE_U8 : LK_DTYPE_F32, got);
+        for (int i = 0; i < IMAGES; i++) {
+            const int c = i % 2;
+            const float want = (image_value(i, 2) / (bytes ? 255.0f : 1.0f) - (float)mean[c]) / (float)std[c];
             cr_expect_eq(got[i], want, "%s, place %d: got %g, want %g", bytes ? "bytes" : "floats", i, (double)got[i],
                          (double)want);
         }
         lk_dataset_free(&d);
         remove_test_files();
     }
+}
+
+/* Without a normalize they stand for themselves; and the data are the same data as floats. */
+Test(hdf5_data, bytes_of_images_are_kept_as_bytes)
+{
+    char hash[2][LK_HASH_BYTES];
+
+    for (int bytes = 0; bytes < 2; bytes++) {
+        lk_data_spec spec = h5_spec(write_images("b.h5", bytes, 2));
+        lk_dataset *d = open_train(&spec, LK_LOSS_CROSS_ENTROPY);
+        float got[IMAGES];
+        cr_expect_eq(d->pixels != NULL, bytes, "pixels at %p", (void *)d->pixels);
+        fetch_images(d, bytes ? LK_DTYPE_U8 : LK_DTYPE_F32, got);
+        for (int i = 0; i < IMAGES; i++)
+            cr_expect_eq(got[i], image_value(i, 2), "place %d: got %g, want %g", i, (double)got[i], (double)image_value(i, 2));
+        lk_dataset_hash(d, hash[bytes]);
+        lk_dataset_free(&d);
+        remove_test_files();
+    }
+    cr_expect_str_eq(hash[true], hash[false], "as bytes %s, as floats %s", hash[true], hash[false]);
+}
+
+/* What one description of bytes cannot say: statistics of each pixel's channel in double, floats in the other part, more
+ * channels of their own than it has room for. */
+Test(hdf5_data, bytes_become_floats_where_they_must)
+{
+    double mean[] = {1, 2, 3, 4, 5, 6}, std[] = {1, 2, 3, 4, 5, 6};
+    lk_transform_spec normalize = {.kind = LK_TRANSFORM_NORMALIZE, .mean = mean, .std = std, .n_mean = 6, .n_std = 6};
+    lk_data_spec spec = h5_spec(write_images("s.h5", true, 2)), mixed = spec, many = h5_spec(write_images("m.h5", true, 6));
+    lk_dataset *d, *validation;
+    float got[IMAGES];
+    spec.standardize = LK_STANDARDIZE_FEATURES;
+    mixed.validation = write_images("f.h5", false, 2);
+    many.transforms = many.validation_transforms = (lk_transform_list){&normalize, 1};
+
+    d = open_train(&spec, LK_LOSS_CROSS_ENTROPY);
+    fetch_images(d, LK_DTYPE_F32, got);
+    for (int i = 0; i < IMAGES; i++) {
+        const lk_scale *s = &d->stats->column[i % 2].scale;
+        const float want = (float)((image_value(i, 2) - s->mean) / s->deviation);
+        cr_expect_eq(got[i], want, "place %d: got %g, want %g", i, (double)got[i], (double)want);
+    }
+    lk_dataset_free(&d);
+
+    cr_assert_eq(lk_dataset_open(&mixed, LK_LOSS_CROSS_ENTROPY, NULL, &d, &validation), LK_OK, "%s", lk_error_message());
+    fetch_images(validation, LK_DTYPE_F32, got);
+    fetch_images(d, LK_DTYPE_F32, got);
+    for (int i = 0; i < IMAGES; i++) cr_expect_eq(got[i], image_value(i, 2), "place %d: got %g", i, (double)got[i]);
+    lk_dataset_free(&d);
+    lk_dataset_free(&validation);
+
+    d = open_train(&many, LK_LOSS_CROSS_ENTROPY);
+    fetch_images(d, LK_DTYPE_F32, got);
+    for (int i = 0; i < IMAGES; i++) {
+        const float want = (image_value(i, 6) / 255.0f - (float)mean[i % 6]) / (float)std[i % 6];
+        cr_expect_eq(got[i], want, "place %d: got %g, want %g", i, (double)got[i], (double)want);
+    }
+    lk_dataset_free(&d);
 }
 
 /* ------------------------------------------------- zeros that nobody wrote */

@@ -50,7 +50,7 @@ Test(idx, images_stay_bytes_and_come_out_scaled_as_torchvision_does)
     lk_data_spec spec = idx_spec();
     lk_dataset *train, *validation;
     const int64_t sample[2] = {4, 1};
-    float x[2 * PIXELS];
+    uint8_t x[2 * PIXELS];
     int64_t image[3];
     spec.pixel_mean = 0.2860;
     spec.pixel_std = 0.3530;
@@ -64,13 +64,16 @@ Test(idx, images_stay_bytes_and_come_out_scaled_as_torchvision_does)
     cr_assert_eq(lk_dataset_n_input(train), PIXELS);
     cr_expect_eq(lk_dataset_n_output(train), 256);
     cr_expect(lk_dataset_has_labels(train));
+    const lk_field *of_x = &lk_dataset_sample(train)->field[0];
+    cr_expect_eq(of_x->dtype, LK_DTYPE_U8, "images travel as %s", lk_dtype_name(of_x->dtype));
     void *const field[LK_MAX_FIELDS] = {x}; /* without labels */
     char scratch[4 * PIXELS];
     cr_assert_eq(train->fetch(train, &(lk_draw){.train = true}, sample, 2, field, scratch), LK_OK);
     for (int k = 0; k < 2 * PIXELS; k++) {
         const int v = 40 * (int)sample[k / PIXELS] + 7 * (k % PIXELS);
         const float want = ((float)v / 255.0f - 0.2860f) / 0.3530f;
-        cr_expect_eq(x[k], want, "value %d: got %.9g, want %.9g", k, (double)x[k], (double)want);
+        const float got = number_of(of_x, x, (size_t)k);
+        cr_expect_eq(got, want, "value %d: got %.9g, want %.9g", k, (double)got, (double)want);
     }
     cr_expect_eq(train->label[3], 255);
     lk_dataset_free(&train);

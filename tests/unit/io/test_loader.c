@@ -404,7 +404,7 @@ Test(loader, every_lane_begins_on_a_cache_line)
     lk_dataset_free(&data);
 }
 
-Test(loader, images_are_numbers_when_they_come)
+Test(loader, images_are_bytes_when_they_come)
 {
     enum { SIDE = 64, IMAGES = 40 };
     unsigned char *bytes = calloc(1, 16 + IMAGES * SIDE * SIDE), labels[8 + IMAGES] = {0, 0, 8, 1, 0, 0, 0, IMAGES};
@@ -420,7 +420,9 @@ Test(loader, images_are_numbers_when_they_come)
     file.pixel_std = 0.25;
     cr_assert_eq(lk_dataset_open(&file, LK_LOSS_CROSS_ENTROPY, NULL, &data, &none), LK_OK, "%s", lk_error_message());
     const lk_loader_spec spec = worker(0, 1);
+    const lk_field *x = &lk_dataset_sample(data)->field[0];
     lk_loader *loader = make_loader(data, &spec);
+    cr_assert_eq(x->dtype, LK_DTYPE_U8, "images travel as %s", lk_dtype_name(x->dtype));
 
     for (int b = 0; b < 5; b++) {
         const lk_batch batch = next(loader);
@@ -430,7 +432,8 @@ Test(loader, images_are_numbers_when_they_come)
                 cr_expect_eq(label_of(&batch, i)[k], s % 10);
                 for (int j = 0; j < SIDE * SIDE; j++) {
                     const float want = ((float)bytes[16 + s * SIDE * SIDE + j] / 255.0f - 0.5f) / 0.25f;
-                    cr_assert_eq(x_of(&batch, i)[k * SIDE * SIDE + j], want, "sample %ld, pixel %d", (long)s, j);
+                    const float got = number_of(x, batch.lane[i].field[0], (size_t)(k * SIDE * SIDE + j));
+                    cr_assert_eq(got, want, "sample %ld, pixel %d: got %g, want %g", (long)s, j, (double)got, (double)want);
                 }
             }
     }
@@ -524,7 +527,7 @@ Test(loader, nothing_is_allocated_once_a_loader_is_made)
 enum { PICTURES = 53, SIDE = 6 };
 
 /* Pictures of which no two rows are alike. */
-static lk_dataset *make_pictures(lk_transform_spec *transforms, unsigned n)
+static lk_dataset *make_pictures(lk_transform_spec *transforms, unsigned n, lk_transform_list evaluation)
 {
     static unsigned char images[16 + PICTURES * SIDE * SIDE] = {0, 0, 8, 3, 0, 0, 0, PICTURES, 0, 0, 0, SIDE, 0, 0, 0, SIDE};
     static unsigned char labels[8 + PICTURES] = {0, 0, 8, 1, 0, 0, 0, PICTURES};
@@ -535,6 +538,7 @@ static lk_dataset *make_pictures(lk_transform_spec *transforms, unsigned n)
     spec.train = write_test_file("images", images, sizeof images);
     spec.train_labels = write_test_file("labels", labels, sizeof labels);
     spec.transforms = (lk_transform_list){transforms, n};
+    spec.validation_transforms = evaluation;
     cr_assert_eq(lk_dataset_open(&spec, LK_LOSS_CROSS_ENTROPY, NULL, &data, &none), LK_OK, "%s", lk_error_message());
     return data;
 }
@@ -547,7 +551,7 @@ static void expect_same_lane(const lk_batch_lane *a, const lk_batch_lane *b, con
     cr_assert_eq(a->n, b->n);
     cr_assert_eq(memcmp(a->sample, b->sample, (size_t)a->n * sizeof *a->sample), 0, "%s: batch %ld: other samples", what,
                  (long)index);
-    cr_assert_eq(memcmp(a->field[0], b->field[0], (size_t)a->n * SIDE * SIDE * sizeof(float)), 0,
+    cr_assert_eq(memcmp(a->field[0], b->field[0], (size_t)a->n * SIDE * SIDE), 0,
                  "%s: batch %ld: other pictures", what, (long)index);
 }
 
@@ -555,7 +559,8 @@ static void expect_same_lane(const lk_batch_lane *a, const lk_batch_lane *b, con
 Test(loader, transformed_batches_are_functions_of_epoch_and_index)
 {
     lk_transform_spec transforms[] = {{.kind = LK_TRANSFORM_RANDOM_CROP, .padding = 2}, {.kind = LK_TRANSFORM_HFLIP, .p = 0.5}};
-    lk_dataset *data = make_pictures(transforms, 2);
+    lk_dataset *data = make_pictures(transforms, 2, (lk_transform_list){0});
+    cr_assert_eq(lk_dataset_sample(data)->field[0].dtype, LK_DTYPE_U8);
     lk_loader_spec spec = picture_spec, half = spec;
     half.lane_begin = 2;
     spec.threads = half.threads = 5;
@@ -584,7 +589,8 @@ Test(loader, transformed_batches_are_functions_of_epoch_and_index)
 Test(loader, evaluation_is_not_left_to_chance)
 {
     lk_transform_spec transforms[] = {{.kind = LK_TRANSFORM_RANDOM_CROP, .padding = 2}};
-    lk_dataset *data = make_pictures(transforms, 1);
+    lk_dataset *data = make_pictures(transforms, 1, (lk_transform_list){0});
+    const lk_field *x = &lk_dataset_sample(data)->field[0];
     lk_loader_spec spec = picture_spec;
     spec.train = spec.shuffle = false;
     lk_loader *loader = make_loader(data, &spec), *training = make_loader(data, &picture_spec);
@@ -592,9 +598,9 @@ Test(loader, evaluation_is_not_left_to_chance)
     int same = 0;
 
     for (int i = 0; i < SIDE * SIDE; i++) {
-        const float want = (float)data->pixels[i] / 255.0f;
-        cr_expect_eq(x_of(&batch, 0)[i], want, "pixel %d: got %g, want %g", i, (double)x_of(&batch, 0)[i], (double)want);
-        same += x_of(&moved, 0)[i] == (float)data->pixels[moved.lane[0].sample[0] * SIDE * SIDE + i] / 255.0f;
+        const float want = (float)data->pixels[i] / 255.0f, got = number_of(x, batch.lane[0].field[0], (size_t)i);
+        cr_expect_eq(got, want, "pixel %d: got %g, want %g", i, (double)got, (double)want);
+        same += ((const uint8_t *)moved.lane[0].field[0])[i] == data->pixels[moved.lane[0].sample[0] * SIDE * SIDE + i];
     }
     cr_expect_lt(same, SIDE * SIDE, "the training's picture was not moved");
     lk_loader_free(&loader);
@@ -602,22 +608,38 @@ Test(loader, evaluation_is_not_left_to_chance)
     lk_dataset_free(&data);
 }
 
+/* What every picture becomes under one normalize, in whatever type it comes: in training always, in evaluation where that
+ * has it, too. */
+static void expect_normalized(lk_dataset *data, lk_dtype dtype, bool in_evaluation)
+{
+    const lk_field *x = &lk_dataset_sample(data)->field[0];
+    cr_assert_eq(x->dtype, dtype, "pictures travel as %s, want %s", lk_dtype_name(x->dtype), lk_dtype_name(dtype));
+
+    for (int train = 0; train < 2; train++) {
+        lk_loader_spec spec = picture_spec;
+        spec.shuffle = false;
+        spec.train = train;
+        lk_loader *loader = make_loader(data, &spec);
+        const lk_batch batch = next(loader);
+        for (int i = 0; i < SIDE * SIDE; i++) {
+            const float unit = (float)data->pixels[i] / 255.0f, got = number_of(x, batch.lane[0].field[0], (size_t)i);
+            const float want = train || in_evaluation ? (unit - 0.25f) / 0.5f : unit;
+            cr_expect_eq(got, want, "train %d, pixel %d: got %g, want %g", train, i, (double)got, (double)want);
+        }
+        lk_loader_free(&loader);
+    }
+    lk_dataset_free(&data);
+}
+
+/* Pictures travel as bytes where one description of them is true of training and evaluation; else as the same numbers. */
 Test(loader, normalize_is_by_channel_and_last)
 {
     double mean[] = {0.25}, std[] = {0.5};
     lk_transform_spec normalize = {.kind = LK_TRANSFORM_NORMALIZE, .mean = mean, .std = std, .n_mean = 1, .n_std = 1};
-    lk_dataset *data = make_pictures(&normalize, 1), *none;
-    lk_loader_spec spec = picture_spec;
-    spec.shuffle = false;
-    lk_loader *loader = make_loader(data, &spec);
-    const lk_batch batch = next(loader);
-
-    for (int i = 0; i < SIDE * SIDE; i++) {
-        const float want = ((float)data->pixels[i] / 255.0f - 0.25f) / 0.5f;
-        cr_expect_eq(x_of(&batch, 0)[i], want, "pixel %d: got %g, want %g", i, (double)x_of(&batch, 0)[i], (double)want);
-    }
-    lk_loader_free(&loader);
-    lk_dataset_free(&data);
+    const lk_transform_list both = {&normalize, 1};
+    lk_dataset *data, *none;
+    expect_normalized(make_pictures(&normalize, 1, both), LK_DTYPE_U8, true);
+    expect_normalized(make_pictures(&normalize, 1, (lk_transform_list){0}), LK_DTYPE_F32, false);
 
     double two[] = {0.25, 0.5};
     lk_data_spec file = plain_spec(LK_DATA_IDX);
