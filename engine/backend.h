@@ -43,7 +43,15 @@ typedef struct lk_kernel {
     void (*free)(void *state);
     void *state;
     size_t scratch_nbytes; /* that run() may use at LK_ARENA_SCRATCH; what is there before and after is nobody's */
+    uint64_t choice;       /* which of several ways it is done, where a library said so (lk_choose); 0: there is one */
+    const char *slow;      /* why a plain kernel does it, many times slower than a library would: a constant; NULL: none does */
 } lk_kernel;
+
+/* A choice with one more of what makes it: workers whose choices differ may compute other bits. */
+static inline uint64_t lk_choose(uint64_t choice, uint64_t way)
+{
+    return (choice ^ way) * 1099511628211ull + 1; /* FNV-1a over words */
+}
 
 /* The optimizer's pass over one run of the arenas; every array begins at the run's first element. */
 typedef enum lk_ema_mode { LK_EMA_OFF, LK_EMA_COPY, LK_EMA_BLEND } lk_ema_mode;

@@ -1,5 +1,5 @@
-/* The inside of an engine, for its own files: engine.c (its life), run.c (lanes), plans.c, memory.c, cache.c, taps.c, and
- * device.c, which reaches its device. */
+/* The inside of an engine, for its own files: engine.c (its life), run.c (lanes), plans.c, choices.c, memory.c, cache.c,
+ * taps.c, and device.c, which reaches its device. */
 #ifndef LK_ENGINE_IMPL_H
 #define LK_ENGINE_IMPL_H
 

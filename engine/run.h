@@ -199,6 +199,11 @@ typedef struct lk_engine_memory { size_t activations, scratch, packed, output; }
 void lk_engine_get_memory(const lk_engine *engine, lk_engine_memory *out);
 
 lk_status lk_engine_plan_stats(lk_engine *engine, const lk_program *program, lk_plan_stats *out);
+/* For each plan compiled so far: its program in words, and what was chosen for its kernels.  Workers on the same machines and
+ * libraries have made the same of the same program. */
+void lk_engine_each_choice(const lk_engine *engine, void (*put)(void *arg, const char *program, uint64_t made), void *arg);
+/* "layer fc1: a plain and slow kernel does it: WHY", once for each such layer of the plans compiled so far. */
+void lk_engine_each_slow(const lk_engine *engine, void (*put)(void *arg, const char *line), void *arg);
 /* Writes one line a node: number, op, path, output shape, type, arena offset, FLOPs.  put(arg, text) gets each. */
 lk_status lk_engine_plan_print(lk_engine *engine, const lk_program *program, void (*put)(void *arg, const char *line),
                                void *arg);

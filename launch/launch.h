@@ -178,6 +178,11 @@ lk_status job_check_patterns(job *j);
 /* Turns to a stage: its recipe, loader, set that trains, plans, optimizer and reducer.  Tensors that trained before and
  * go on keep their optimizer states.  Collective. */
 lk_status job_enter_stage(job *j, unsigned stage);
+/* choices.c: whether the workers' libraries have made the same of plans that they have in common, where the reduction
+ * promises bits.  Collective.  Errors, the same on all: LK_ERR_USAGE. */
+lk_status job_compare_choices(job *j);
+/* Tells on the leader's stderr of layers that a plain and slow kernel does.  Local. */
+void      job_say_slow(const job *j);
 void      job_close(job *j);
 
 /* n_elem elements of engine memory where the host can read and write them, until the next call: read() with their

@@ -169,3 +169,25 @@ lk_status cuda_gemm_run(const cuda_gemm *gemm, const void *a, const void *b, voi
                                &gemm->algo, ctx->workspace, CUDA_WORKSPACE_BYTES, ctx->stream));
     return LK_OK;
 }
+
+/* An attribute that this version of the library does not know counts as absent on all workers. */
+uint64_t cuda_gemm_choice(const cuda_gemm *gemm)
+{
+    static const cublasLtMatmulAlgoConfigAttributes_t attributes[] = {
+        CUBLASLT_ALGO_CONFIG_ID, CUBLASLT_ALGO_CONFIG_TILE_ID, CUBLASLT_ALGO_CONFIG_SPLITK_NUM,
+        CUBLASLT_ALGO_CONFIG_REDUCTION_SCHEME, CUBLASLT_ALGO_CONFIG_CTA_SWIZZLING, CUBLASLT_ALGO_CONFIG_CUSTOM_OPTION,
+        CUBLASLT_ALGO_CONFIG_STAGES_ID, CUBLASLT_ALGO_CONFIG_INNER_SHAPE_ID, CUBLASLT_ALGO_CONFIG_CLUSTER_SHAPE_ID,
+    };
+    uint64_t choice = 0;
+
+    for (const cublasLtMatmulAlgoConfigAttributes_t attribute : attributes) {
+        uint64_t value = 0;
+        size_t nbytes = 0;
+
+        if (cublasLtMatmulAlgoConfigGetAttribute(&gemm->algo, attribute, &value, sizeof value, &nbytes) !=
+            CUBLAS_STATUS_SUCCESS)
+            value = 0;
+        choice = lk_choose(choice, value);
+    }
+    return choice;
+}

@@ -37,5 +37,11 @@ lk_status cuda_gemm_new(cuda_ctx *ctx, const cuda_gemm_spec *spec, cuda_gemm **o
 void      cuda_gemm_free(cuda_gemm **gemm);
 /* Queues it on ctx->stream.  vector: NULL where the spec has none. */
 lk_status cuda_gemm_run(const cuda_gemm *gemm, const void *a, const void *b, void *vector, void *d);
+/* Which algorithm it is, for lk_kernel.choice. */
+uint64_t  cuda_gemm_choice(const cuda_gemm *gemm);
+
+/* gemm_plain.cu.  Queues the product of a spec without sums and beta, where the library has none.  bias: NULL or (m). */
+lk_status cuda_gemm_plain(const cuda_ctx *ctx, const cuda_gemm_spec *spec, const void *a, const void *b, const void *bias,
+                          void *d);
 
 #endif

@@ -10,7 +10,8 @@
  *
  * In bf16 x, y, dx, dy, w and the bias are bf16 (the library wants a bias in the type of D), sums are fp32, dw and db
  * are fp32.  Where the library has no fused bias, rows of bias are laid out first and the product is added to them: y is
- * rounded once either way.  Where it has no sums of columns, the kernel of bias_grad follows.
+ * rounded once either way.  Where it has no sums of columns, the kernel of bias_grad follows.  Where it has nothing for a
+ * shape, and for those of which it is not sure to have something, the product is a plain one (gemm_plain.cu).
  */
 #include "engine/cuda/gemm.h"
 #include "engine/cuda/product.h"
@@ -22,11 +23,18 @@ typedef struct linear {
     int64_t N, I, O;
     bool bf16;
     bool bias_first;    /* y begins as rows of bias */
-    cuda_gemm *gemm;    /* owned */
+    cuda_gemm_spec spec;
+    cuda_gemm *gemm;    /* owned; NULL: a plain product of spec */
     lk_kernel db;       /* owned; run NULL: nothing to do, or the product does it */
 } linear;
 
 /* -------------------------------------------------------------------- runs */
+
+static lk_status multiply(const linear *s, const void *a, const void *b, void *vector, void *d)
+{
+    if (s->gemm) return cuda_gemm_run(s->gemm, a, b, vector, d);
+    return cuda_gemm_plain(s->ctx, &s->spec, a, b, vector, d);
+}
 
 static lk_status run_forward(void *state, const lk_launch_args *run)
 {
@@ -35,7 +43,7 @@ static lk_status run_forward(void *state, const lk_launch_args *run)
     void *b = (void *)cuda_weight_at(&s->b, run), *y = cuda_at(run, s->at.y);
 
     if (s->bias_first) LK_TRY(cuda_fill_rows(s->ctx, y, b, (size_t)s->N, (size_t)s->O, s->bf16));
-    return cuda_gemm_run(s->gemm, w, cuda_at(run, s->at.x), s->bias_first ? NULL : b, y);
+    return multiply(s, w, cuda_at(run, s->at.x), s->bias_first ? NULL : b, y);
 }
 
 static lk_status run_grad_x(void *state, const lk_launch_args *run)
@@ -43,7 +51,7 @@ static lk_status run_grad_x(void *state, const lk_launch_args *run)
     const linear *s = (const linear *)state;
     const void *w = cuda_weight_at(&s->w, run);
 
-    return cuda_gemm_run(s->gemm, w, cuda_at(run, s->at.y), NULL, cuda_at(run, s->at.x));
+    return multiply(s, w, cuda_at(run, s->at.y), NULL, cuda_at(run, s->at.x));
 }
 
 static lk_status run_grad_w(void *state, const lk_launch_args *run)
@@ -51,7 +59,7 @@ static lk_status run_grad_w(void *state, const lk_launch_args *run)
     const linear *s = (const linear *)state;
     void *fused_db = s->db.run ? NULL : cuda_at(run, s->at.b);
 
-    LK_TRY(cuda_gemm_run(s->gemm, cuda_at(run, s->at.x), cuda_at(run, s->at.y), fused_db, cuda_at(run, s->at.w)));
+    LK_TRY(multiply(s, cuda_at(run, s->at.x), cuda_at(run, s->at.y), fused_db, cuda_at(run, s->at.w)));
     if (s->db.run) LK_TRY(s->db.run(s->db.state, run));
     return LK_OK;
 }
@@ -79,67 +87,66 @@ static cuda_gemm_spec spec_of(const linear *s, const lk_graph *graph)
     return spec;
 }
 
-static lk_status need_gemm(const linear *s, const lk_node *node, const cuda_gemm_spec *spec, cuda_gemm **out)
+static bool is_vector(const cuda_gemm_spec *spec) { return spec->m == 1 || spec->n == 1 || spec->k == 1; }
+
+/* The library's product of s->spec; s->gemm stays NULL where it has none, or is not to be asked. */
+static lk_status ask(linear *s) { return is_vector(&s->spec) ? LK_OK : cuda_gemm_new(s->ctx, &s->spec, &s->gemm); }
+
+static uint64_t choice_of(const linear *s)
 {
-    LK_TRY(cuda_gemm_new(s->ctx, spec, out));
-    if (!*out)
-        return LK_FAIL(LK_ERR_USAGE, "%s: cuBLASLt has no algorithm for %lld x %lld x %lld (N, I, O) in %s; use another "
-                       "library version or engine cpu", node->path, (long long)s->N, (long long)s->I, (long long)s->O,
-                       s->bf16 ? "bf16" : "fp32");
+    const uint64_t choice = lk_choose(lk_choose(0, s->bias_first), s->db.run != NULL);
+
+    return lk_choose(choice, s->gemm ? cuda_gemm_choice(s->gemm) : 0);
+}
+
+static lk_status bind_forward(linear *s)
+{
+    s->spec.trans_a = true;
+    s->spec.m = (uint64_t)s->O, s->spec.n = (uint64_t)s->N, s->spec.k = (uint64_t)s->I;
+    s->spec.align_a = cuda_weight_alignment(&s->w);
+    s->spec.align_b = cuda_alignment_of(s->at.x.offset);
+    s->spec.align_d = cuda_alignment_of(s->at.y.offset);
+    if (!s->b.at.present) return ask(s);
+    cuda_gemm_spec biased = s->spec;
+
+    biased.vector = CUDA_GEMM_BIAS;
+    biased.align_vector = cuda_weight_alignment(&s->b);
+    s->spec = biased;
+    LK_TRY(ask(s));
+    if (s->gemm) return LK_OK;
+    s->spec.vector = CUDA_GEMM_ALONE;
+    s->spec.beta = 1.0f;
+    LK_TRY(ask(s));
+    s->bias_first = s->gemm != NULL;
+    if (!s->gemm) s->spec = biased;
     return LK_OK;
 }
 
-static lk_status bind_forward(linear *s, const lk_graph *graph, const lk_node *node)
+static lk_status bind_grad_x(linear *s)
 {
-    cuda_gemm_spec spec = spec_of(s, graph);
-    const bool bias = s->b.at.present;
-
-    spec.trans_a = true;
-    spec.m = (uint64_t)s->O, spec.n = (uint64_t)s->N, spec.k = (uint64_t)s->I;
-    spec.align_a = cuda_weight_alignment(&s->w);
-    spec.align_b = cuda_alignment_of(s->at.x.offset);
-    spec.align_d = cuda_alignment_of(s->at.y.offset);
-    if (!bias) return need_gemm(s, node, &spec, &s->gemm);
-    spec.vector = CUDA_GEMM_BIAS;
-    spec.align_vector = cuda_weight_alignment(&s->b);
-    LK_TRY(cuda_gemm_new(s->ctx, &spec, &s->gemm));
-    if (s->gemm) return LK_OK;
-    s->bias_first = true;
-    spec.vector = CUDA_GEMM_ALONE;
-    spec.beta = 1.0f;
-    return need_gemm(s, node, &spec, &s->gemm);
-}
-
-static lk_status bind_grad_x(linear *s, const lk_graph *graph, const lk_node *node)
-{
-    cuda_gemm_spec spec = spec_of(s, graph);
-
-    spec.m = (uint64_t)s->I, spec.n = (uint64_t)s->N, spec.k = (uint64_t)s->O;
-    spec.align_a = cuda_weight_alignment(&s->w);
-    spec.align_b = cuda_alignment_of(s->at.y.offset);
-    spec.align_d = cuda_alignment_of(s->at.x.offset);
-    return need_gemm(s, node, &spec, &s->gemm);
+    s->spec.m = (uint64_t)s->I, s->spec.n = (uint64_t)s->N, s->spec.k = (uint64_t)s->O;
+    s->spec.align_a = cuda_weight_alignment(&s->w);
+    s->spec.align_b = cuda_alignment_of(s->at.y.offset);
+    s->spec.align_d = cuda_alignment_of(s->at.x.offset);
+    return ask(s);
 }
 
 static lk_status bind_grad_w(linear *s, const lk_graph *graph, const lk_node *node)
 {
-    cuda_gemm_spec spec = spec_of(s, graph);
-
-    spec.out_bf16 = false;
-    spec.trans_b = true;
-    spec.m = (uint64_t)s->I, spec.n = (uint64_t)s->O, spec.k = (uint64_t)s->N;
-    spec.align_a = cuda_alignment_of(s->at.x.offset);
-    spec.align_b = cuda_alignment_of(s->at.y.offset);
-    spec.align_d = cuda_alignment_of(s->at.w.offset);
-    if (s->at.b.present) {
-        spec.align_vector = cuda_alignment_of(s->at.b.offset);
-        spec.vector = CUDA_GEMM_SUMS;
-        LK_TRY(cuda_gemm_new(s->ctx, &spec, &s->gemm));
-        if (s->gemm) return LK_OK;
-        spec.vector = CUDA_GEMM_ALONE;
-        LK_TRY(cuda_bind_db(s->ctx, graph, node, &s->db));
-    }
-    return need_gemm(s, node, &spec, &s->gemm);
+    s->spec.out_bf16 = false;
+    s->spec.trans_b = true;
+    s->spec.m = (uint64_t)s->I, s->spec.n = (uint64_t)s->O, s->spec.k = (uint64_t)s->N;
+    s->spec.align_a = cuda_alignment_of(s->at.x.offset);
+    s->spec.align_b = cuda_alignment_of(s->at.y.offset);
+    s->spec.align_d = cuda_alignment_of(s->at.w.offset);
+    if (!s->at.b.present) return ask(s);
+    s->spec.align_vector = cuda_alignment_of(s->at.b.offset);
+    s->spec.vector = CUDA_GEMM_SUMS;
+    LK_TRY(ask(s));
+    if (s->gemm) return LK_OK;
+    s->spec.vector = CUDA_GEMM_ALONE;
+    LK_TRY(cuda_bind_db(s->ctx, graph, node, &s->db));
+    return ask(s);
 }
 
 static lk_status make(linear *s, const lk_graph *graph, const lk_node *node, cuda_pass pass)
@@ -151,14 +158,15 @@ static lk_status make(linear *s, const lk_graph *graph, const lk_node *node, cud
     s->I = x->shape[x->ndim - 1], s->O = y->shape[y->ndim - 1];
     s->N = (int64_t)x->n_elem / s->I;
     s->bf16 = x->dtype == LK_DTYPE_BF16;
+    s->spec = spec_of(s, graph);
     assert(x->dtype == y->dtype && (int64_t)y->n_elem == s->N * s->O);
     if (pass != CUDA_GRAD_W) {
         LK_TRY(cuda_weight_new(s->ctx, graph, tensors.w, x->dtype, &s->w));
         LK_TRY(cuda_weight_new(s->ctx, graph, tensors.b, x->dtype, &s->b));
     }
     switch (pass) {
-    case CUDA_FORWARD: return bind_forward(s, graph, node);
-    case CUDA_GRAD_X: return bind_grad_x(s, graph, node);
+    case CUDA_FORWARD: return bind_forward(s);
+    case CUDA_GRAD_X: return bind_grad_x(s);
     case CUDA_GRAD_W: return bind_grad_w(s, graph, node);
     }
     return LK_OK;
@@ -179,6 +187,8 @@ static lk_status bind_pass(cuda_ctx *ctx, const lk_graph *graph, const lk_node *
         LK_TRY(status);
     }
     out->scratch_nbytes = s->db.scratch_nbytes;
+    out->choice = choice_of(s);
+    if (!s->gemm && !is_vector(&s->spec)) out->slow = "cuBLASLt has no algorithm for its product";
     return LK_OK;
 }
 

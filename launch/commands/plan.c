@@ -122,6 +122,22 @@ static lk_status print_set(job *j)
     return LK_OK;
 }
 
+static void put_slow(void *arg, const char *line)
+{
+    bool *any = arg;
+
+    if (!*any) printf("\nslow layers\n");
+    *any = true;
+    put_line(NULL, line);
+}
+
+static void print_slow(const job *j)
+{
+    bool any = false;
+
+    lk_engine_each_slow(j->engine, put_slow, &any);
+}
+
 static lk_status print_plan(job *j, const options *opt)
 {
     int64_t sizes[4];
@@ -131,6 +147,7 @@ static lk_status print_plan(job *j, const options *opt)
            j->recipe->run.name, lk_trainable_n_weights(j->trainable), count_weights(j->model),
            lk_engine_name(j->engine), j->recipe->train.batch, j->lanes, lk_world_size(j->world));
     LK_TRY(print_set(j));
+    print_slow(j);
     print_tensors(j->model, j->trainable);
     if (!opt->nodes) return LK_OK;
     lk_loader_lane_sizes(j->loader, sizes);

@@ -103,7 +103,9 @@ lk_status job_enter_stage(job *j, unsigned stage)
     const lk_status status = lk_reducer_new(j->world, j->engine, j->trainable, (lk_reduction)j->recipe->dist.reduction,
                                             j->lanes, (size_t)j->recipe->dist.bucket_bytes, &j->reducer);
     if (status != LK_OK) j->agreed = true;
-    return status;
+    LK_TRY(status);
+    if (!j->dry) job_say_slow(j);
+    return job_compare_choices(j);
 }
 
 lk_status job_check_patterns(job *j)

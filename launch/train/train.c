@@ -208,7 +208,8 @@ static lk_status check_replicas(trainer *t)
     const lk_status status = lk_world_check_replicas(j->world, j->engine, j->model, j->params, j->step);
 
     if (status == LK_ERR_NUMBERS) j->agreed = true;
-    return status;
+    LK_TRY(status);
+    return job_compare_choices(j); /* programs for new lengths come while it trains */
 }
 
 static const char *reason(const trainer *t, uint32_t flags)

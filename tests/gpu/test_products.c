@@ -265,6 +265,72 @@ Test(products, linear_in_fp32_is_the_cpu_engines) { check_linear(LK_FP32); }
 Test(products, linear_in_bf16_is_the_cpu_engines_rounded) { check_linear(LK_BF16); }
 Test(products, linear_in_tf32_is_exact_in_numbers_that_tf32_holds) { check_linear(LK_TF32); }
 
+/* ------------------------------------------- what the library does not have */
+
+/* Only the stand-in can be told to have nothing (tests/gpu/standin/gemm.cpp). */
+static void refuse_products(const char *which)
+{
+    char text[256] = "";
+    const lk_module *module;
+
+    if (lk_module_open(&module) == LK_OK) module->backend->describe(text, sizeof text);
+    if (!strstr(text, "stand-in")) cr_skip_test("the device's library has what it has");
+    setenv("STANDIN_GEMM_REFUSE", which, 1);
+}
+
+Test(products, linear_without_fused_vectors_is_the_cpu_engines)
+{
+    refuse_products("vector");
+    check_linear(LK_FP32);
+    check_linear(LK_BF16);
+}
+
+Test(products, linear_without_any_product_is_the_cpu_engines)
+{
+    refuse_products("all");
+    check_linear(LK_FP32);
+    check_linear(LK_BF16);
+    check_linear(LK_TF32);
+}
+
+/* n_slow, choice: of all kernels of the graph. */
+static void look_at_kernels(const problem *p, int *n_slow, uint64_t *choice)
+{
+    side s;
+
+    side_open(&s, true, LK_FP32);
+    build(&s, p, LK_DTYPE_F32);
+    *n_slow = 0;
+    *choice = 0;
+    for (int i = 0; i < s.n_kernels; i++) {
+        *n_slow += s.kernels[i].slow != NULL;
+        *choice = lk_choose(*choice, s.kernels[i].choice);
+    }
+    side_close(&s);
+}
+
+Test(products, what_the_library_lacks_is_told_and_another_choice)
+{
+    const problem matrix = {.bias = true, .N = 8, .I = 16, .O = 16}, vector = {.bias = true, .N = 8, .I = 16, .O = 1};
+    uint64_t has, same, without_vector, without_any, of_vector;
+    int n_slow;
+
+    look_at_kernels(&matrix, &n_slow, &has);
+    cr_expect_eq(n_slow, 0, "%d slow kernels, the library has all", n_slow);
+    look_at_kernels(&matrix, &n_slow, &same);
+    cr_expect_eq(has, same, "choices of one plan: %llx and %llx", (unsigned long long)has, (unsigned long long)same);
+    refuse_products("vector");
+    look_at_kernels(&matrix, &n_slow, &without_vector);
+    cr_expect_eq(n_slow, 0, "%d slow kernels without fused vectors", n_slow);
+    cr_expect_neq(has, without_vector, "choice %llx with and without fused vectors", (unsigned long long)has);
+    refuse_products("all");
+    look_at_kernels(&matrix, &n_slow, &without_any);
+    cr_expect_eq(n_slow, 3, "%d slow kernels of three passes without any product", n_slow);
+    cr_expect_neq(without_vector, without_any, "choice %llx with and without products", (unsigned long long)without_any);
+    look_at_kernels(&vector, &n_slow, &of_vector);
+    cr_expect_eq(n_slow, 0, "%d slow kernels of a product that is bound by memory", n_slow);
+}
+
 /* ------------------------------------------------------------- convolution */
 
 /*                                     N  H   W   I   O  K  stride padding */
