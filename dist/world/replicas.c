@@ -90,21 +90,19 @@ static bool find_majority(const poll *p, uint64_t *out)
 /* "rank 2 (host b), rank 5 (host c)": who differs from the majority, or everybody when there is none. */
 static void name_ranks(const lk_world *world, const poll *p, const uint64_t *right, char text[TEXT_BYTES])
 {
-    size_t used = 0;
+    lk_text list = lk_text_in(text, TEXT_BYTES);
     int named = 0, more = 0;
 
-    text[0] = '\0';
     for (int r = 0; r < p->size; r++) {
         if (right && hash_of(p, r) == *right) continue;
         if (named == NAMED_RANKS) {
             more++;
             continue;
         }
-        used += (size_t)snprintf(text + used, TEXT_BYTES - used, "%srank %d (%s)", named ? ", " : "", r,
-                                 world->hosts[r]);
+        lk_text_add(&list, "%srank %d (%s)", named ? ", " : "", r, world->hosts[r]);
         named++;
     }
-    if (more) snprintf(text + used, TEXT_BYTES - used, " and %d more", more);
+    if (more) lk_text_add(&list, " and %d more", more);
 }
 
 static lk_status say_difference(const lk_world *world, const poll *p, const char *tensor, int64_t step)

@@ -81,6 +81,22 @@ bool lk_glob(const char *pattern, const char *name);
 /* The candidate nearest to `word` (edit distance), or NULL when none is near enough to suggest. */
 const char *lk_nearest(const char *word, const char *const *candidates, size_t n);
 
+/* Text put together piece by piece in a buffer of the caller's; what does not fit is cut off. */
+typedef struct lk_text {
+    char *at; /* borrowed */
+    size_t nbytes, used;
+} lk_text;
+
+/* Begins one, empty; nbytes >= 1. */
+lk_text lk_text_in(char *buffer, size_t nbytes);
+void    lk_text_add(lk_text *text, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* "a, b, c"; returns out. */
+const char *lk_print_list(const char *const *words, size_t n, char *out, size_t nbytes);
+enum { LK_SHAPE_BYTES = 144 }; /* 6 dimensions of up to 20 digits, and what is between them */
+/* "(64, 20)"; returns out. */
+const char *lk_print_shape(int ndim, const int64_t *shape, char out[LK_SHAPE_BYTES]);
+
 /* Seconds of a clock that only goes forward: for spans, not for dates. */
 double lk_seconds(void);
 /* Says that work goes on where there is no step to tell: for each file or block read, each kernel bound.  A watchdog counts

@@ -69,15 +69,15 @@ bool lk_sample_has_length(const lk_sample *sample)
 
 void lk_field_describe(const lk_field *field, char text[LK_FIELD_TEXT_BYTES])
 {
-    int used = snprintf(text, LK_FIELD_TEXT_BYTES, "%s (", lk_dtype_name(field->dtype));
+    lk_text t = lk_text_in(text, LK_FIELD_TEXT_BYTES);
 
+    lk_text_add(&t, "%s (", lk_dtype_name(field->dtype));
     for (int d = 0; d < field->ndim; d++) {
-        const size_t room = (size_t)(LK_FIELD_TEXT_BYTES - used);
-        used += field->shape[d] == LK_LENGTH ? snprintf(text + used, room, "length")
-                                             : snprintf(text + used, room, "%lld", (long long)field->shape[d]);
-        used += snprintf(text + used, (size_t)(LK_FIELD_TEXT_BYTES - used), d + 1 < field->ndim ? ", " : "");
+        if (d) lk_text_add(&t, ", ");
+        if (field->shape[d] == LK_LENGTH) lk_text_add(&t, "length");
+        else lk_text_add(&t, "%lld", (long long)field->shape[d]);
     }
-    snprintf(text + used, (size_t)(LK_FIELD_TEXT_BYTES - used), ")");
+    lk_text_add(&t, ")");
 }
 
 /* ------------------------------------------------------------------- match */
@@ -107,11 +107,9 @@ static lk_status match_field(const lk_field *reads, const lk_field *gives)
 
 static void list_names(const lk_sample *sample, char text[LIST_BYTES])
 {
-    int used = 0;
+    lk_text list = lk_text_in(text, LIST_BYTES);
 
-    text[0] = '\0';
-    for (int f = 0; f < sample->n_fields; f++)
-        used += snprintf(text + used, (size_t)(LIST_BYTES - used), "%s%s", f ? ", " : "", sample->field[f].name);
+    for (int f = 0; f < sample->n_fields; f++) lk_text_add(&list, "%s%s", f ? ", " : "", sample->field[f].name);
 }
 
 static lk_status refuse_absent(const lk_field *field, const lk_sample *gives)

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { LINE_BYTES = 512, SHAPE_BYTES = 144, PLACE_BYTES = 32, QUANTITY_BYTES = 24, MIN_PATH_WIDTH = 5 };
+enum { LINE_BYTES = 512, PLACE_BYTES = 32, QUANTITY_BYTES = 24, MIN_PATH_WIDTH = 5 };
 
 static double node_flops(const lk_graph *graph, const lk_node *node) { return lk_op_get(node->op)->flops(graph, node); }
 
@@ -49,15 +49,6 @@ static void format_quantity(char out[QUANTITY_BYTES], double value)
     snprintf(out, QUANTITY_BYTES, u == 0 ? "%.0f%s" : "%.1f%s", value, unit[u]);
 }
 
-static void format_shape(char out[SHAPE_BYTES], const lk_tensor *tensor)
-{
-    int used = snprintf(out, SHAPE_BYTES, "(");
-
-    for (int d = 0; d < tensor->ndim; d++)
-        used += snprintf(out + used, (size_t)(SHAPE_BYTES - used), d ? ", %lld" : "%lld", (long long)tensor->shape[d]);
-    snprintf(out + used, (size_t)(SHAPE_BYTES - used), ")");
-}
-
 /* What a node writes: fields are read alone. */
 static void format_place(char out[PLACE_BYTES], const lk_tensor *tensor)
 {
@@ -85,14 +76,14 @@ static int widest_path(const lk_graph *graph)
 static void format_node(char line[LINE_BYTES], const lk_graph *graph, int i, int width)
 {
     const lk_node *node = &graph->nodes[i];
-    char shape[SHAPE_BYTES] = "", place[PLACE_BYTES] = "", flops[QUANTITY_BYTES];
+    char shape[LK_SHAPE_BYTES] = "", place[PLACE_BYTES] = "", flops[QUANTITY_BYTES];
     const char *type = "";
 
     for (int o = 0; o < node->n_out; o++) {
         if (node->out[o] == LK_NO_TENSOR) continue;
         const lk_tensor *tensor = &graph->tensors[node->out[o]];
 
-        format_shape(shape, tensor);
+        lk_print_shape(tensor->ndim, tensor->shape, shape);
         format_place(place, tensor);
         type = lk_dtype_name(tensor->dtype);
         break;

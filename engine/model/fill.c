@@ -82,11 +82,10 @@ static const arg *find_arg(lk_init init, const char *name)
 /* "mean, std" */
 static const char *list_args(lk_init init, char text[MOST_BYTES])
 {
-    size_t used = 0;
+    lk_text list = lk_text_in(text, MOST_BYTES);
 
-    snprintf(text, MOST_BYTES, "none");
-    for (size_t i = 0; i < n_args(init); i++)
-        used += (size_t)snprintf(text + used, MOST_BYTES - used, "%s%s", i ? ", " : "", table[init].args[i].name);
+    for (size_t i = 0; i < n_args(init); i++) lk_text_add(&list, "%s%s", i ? ", " : "", table[init].args[i].name);
+    if (n_args(init) == 0) lk_text_add(&list, "none");
     return text;
 }
 

@@ -7,19 +7,16 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { LK_NAME_BYTES = 256, LK_SHAPE_BYTES = 144 }; /* 6 dimensions of up to 20 digits, and what is between them */
+enum { LK_NAME_BYTES = 256 };
 
 typedef struct lk_shape_text { char text[LK_SHAPE_BYTES]; } lk_shape_text;
 
 /* "(32, 64)". */
 static inline lk_shape_text lk_shape_of(const lk_tensor *t)
 {
-    lk_shape_text s = {"("};
-    size_t used = 1;
+    lk_shape_text s;
 
-    for (int d = 0; d < t->ndim; d++)
-        used += (size_t)snprintf(s.text + used, sizeof s.text - used, "%s%lld", d ? ", " : "", (long long)t->shape[d]);
-    snprintf(s.text + used, sizeof s.text - used, ")");
+    lk_print_shape(t->ndim, t->shape, s.text);
     return s;
 }
 

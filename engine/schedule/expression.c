@@ -181,12 +181,10 @@ void lk_expression_free(lk_expression **expression)
 
 static lk_status fail_value(const lk_expression *x, double value)
 {
-    char where[128] = "";
-    size_t used = 0;
+    char where[128];
+    lk_text text = lk_text_in(where, sizeof where);
 
-    for (int i = 0; i < x->n_variables; i++)
-        used += (size_t)snprintf(where + used, sizeof where - used, "%s %s %.17g", i ? "," : " at", x->name[i],
-                                 x->value[i]);
+    for (int i = 0; i < x->n_variables; i++) lk_text_add(&text, "%s %s %.17g", i ? "," : " at", x->name[i], x->value[i]);
     return LK_FAIL(LK_ERR_USAGE, "%s: the value is %g%s\n    %s", x->key, value, where, x->text);
 }
 

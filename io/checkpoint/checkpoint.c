@@ -255,29 +255,17 @@ lk_status lk_checkpoint_read(lk_checkpoint *checkpoint, const char *path, int64_
     return LK_OK;
 }
 
-/* "(64, 20)" */
-static void print_shape(const lk_ckpt_tensor *tensor, char *out, size_t nbytes)
-{
-    size_t used = (size_t)snprintf(out, nbytes, "(");
-
-    for (int d = 0; d < tensor->ndim && used < nbytes; d++)
-        used += (size_t)snprintf(out + used, nbytes - used, d ? ", %lld" : "%lld", (long long)tensor->shape[d]);
-    if (used < nbytes) snprintf(out + used, nbytes - used, ")");
-}
-
 static lk_status load_one(lk_checkpoint *checkpoint, const lk_ckpt_tensor *tensor)
 {
-    char wanted[128], saved[128];
+    char wanted[LK_SHAPE_BYTES], saved[LK_SHAPE_BYTES];
     size_t i = 0;
 
     LK_TRY(find_tensor(checkpoint, tensor->path, &i));
     const lk_ckpt_tensor *found = &checkpoint->manifest.layout.tensor[i];
-    if (!lk_tensor_same_shape(found, tensor)) {
-        print_shape(found, saved, sizeof saved);
-        print_shape(tensor, wanted, sizeof wanted);
+    if (!lk_tensor_same_shape(found, tensor))
         return LK_FAIL(LK_ERR_CHECKPOINT, "%s: %s was saved with shape %s, this model has %s", checkpoint->path,
-                       tensor->path, saved, wanted);
-    }
+                       tensor->path, lk_print_shape(found->ndim, found->shape, saved),
+                       lk_print_shape(tensor->ndim, tensor->shape, wanted));
     LK_TRY(read_rows(checkpoint, i, 0, lk_tensor_rows(found), tensor->data));
     return LK_OK;
 }

@@ -20,14 +20,13 @@ static int compare_texts(const void *a, const void *b) { return strcmp(*(char *c
 static lk_status unseen(const lk_categories *categories, const char *name, const lk_table *table, int64_t i,
                         const char *text)
 {
-    char list[LIST_BYTES] = "";
-    size_t used = 0;
+    const size_t n_listed = categories->n < LISTED_CATEGORIES ? categories->n : LISTED_CATEGORIES;
+    char list[LIST_BYTES];
 
-    for (size_t c = 0; c < categories->n && c < LISTED_CATEGORIES && used < sizeof list; c++)
-        used += (size_t)snprintf(list + used, sizeof list - used, "%s%s", c ? ", " : "", categories->text[c]);
     return LK_FAIL(LK_ERR_DATA,
                    "%s:%lld: column %s: `%.40s` does not occur in the training part, which has %zu values: %s%s",
-                   lk_table_path(table, i), (long long)table->line[i], name, text, categories->n, list,
+                   lk_table_path(table, i), (long long)table->line[i], name, text, categories->n,
+                   lk_print_list((const char *const *)categories->text, n_listed, list, sizeof list),
                    categories->n > LISTED_CATEGORIES ? ", ..." : "");
 }
 

@@ -53,32 +53,19 @@ lk_status lk_progress_new(FILE *stream, int64_t total_steps, int64_t done_steps,
 
 /* ------------------------------------------------------------------- a line */
 
-typedef struct line { char text[LINE_BYTES]; size_t used; } line;
-
-__attribute__((format(printf, 2, 3))) static void add(line *l, const char *format, ...)
-{
-    va_list args;
-
-    va_start(args, format);
-    const int n = vsnprintf(l->text + l->used, LINE_BYTES - l->used, format, args);
-    va_end(args);
-    if (n > 0) l->used += (size_t)n;
-    if (l->used >= LINE_BYTES) l->used = LINE_BYTES - 1;
-}
-
 static double fraction(const lk_progress *p)
 {
     const double f = p->total > 0 ? (double)p->step / (double)p->total : 0;
     return f < 0 ? 0 : f > 1 ? 1 : f;
 }
 
-static void add_bar(line *l, double f)
+static void add_bar(lk_text *l, double f)
 {
     const int full = (int)(f * BAR_CELLS);
 
-    add(l, "[");
-    for (int i = 0; i < BAR_CELLS; i++) add(l, "%c", i < full ? '#' : '.');
-    add(l, "] %3.0f%%  ", floor(100 * f));
+    lk_text_add(l, "[");
+    for (int i = 0; i < BAR_CELLS; i++) lk_text_add(l, "%c", i < full ? '#' : '.');
+    lk_text_add(l, "] %3.0f%%  ", floor(100 * f));
 }
 
 const char *lk_print_rate(double rate, char *text, size_t nbytes)
@@ -101,19 +88,20 @@ const char *lk_print_seconds(double seconds, char *text, size_t nbytes)
 }
 
 /* The loss comes first of what a narrow terminal would cut off. */
-static void describe(const lk_progress *p, double time, line *l)
+static void describe(const lk_progress *p, double time, lk_text *l)
 {
     const double elapsed = time - p->begun;
     const int64_t done = p->step - p->first, left = p->total - p->step;
     char text[FIGURE_BYTES];
 
     if (p->terminal && p->total > 0) add_bar(l, fraction(p));
-    if (p->total > 0) add(l, "step %lld/%lld", (long long)p->step, (long long)p->total);
-    else add(l, "step %lld", (long long)p->step);
-    if (!isnan(p->loss)) add(l, ", loss %.4g", p->loss);
-    if (elapsed > 0 && p->samples > 0) add(l, ", %s", lk_print_rate((double)p->samples / elapsed, text, sizeof text));
+    if (p->total > 0) lk_text_add(l, "step %lld/%lld", (long long)p->step, (long long)p->total);
+    else lk_text_add(l, "step %lld", (long long)p->step);
+    if (!isnan(p->loss)) lk_text_add(l, ", loss %.4g", p->loss);
+    if (elapsed > 0 && p->samples > 0)
+        lk_text_add(l, ", %s", lk_print_rate((double)p->samples / elapsed, text, sizeof text));
     if (elapsed > 0 && done > 0 && left > 0)
-        add(l, ", %s left", lk_print_seconds(elapsed * (double)left / (double)done, text, sizeof text));
+        lk_text_add(l, ", %s left", lk_print_seconds(elapsed * (double)left / (double)done, text, sizeof text));
 }
 
 /* Columns of the terminal: a longer line would wrap and no longer be cleared whole. */
@@ -125,14 +113,15 @@ static size_t columns_of(FILE *stream)
 
 static void show(lk_progress *p, double time)
 {
-    line l = {.used = 0};
+    char bytes[LINE_BYTES];
+    lk_text l = lk_text_in(bytes, sizeof bytes);
 
     describe(p, time, &l);
     if (p->terminal) {
         const size_t room = columns_of(p->stream) - 1;
-        fprintf(p->stream, "%s%.*s", clear_line, (int)(l.used < room ? l.used : room), l.text);
+        fprintf(p->stream, "%s%.*s", clear_line, (int)(l.used < room ? l.used : room), l.at);
     } else {
-        fprintf(p->stream, "%s\n", l.text);
+        fprintf(p->stream, "%s\n", l.at);
     }
     fflush(p->stream);
     p->next = time + (p->terminal ? seconds_between_draws : seconds_between_lines);

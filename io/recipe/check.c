@@ -43,12 +43,7 @@ static names names_of_words(const cyaml_schema_value_t *value)
 /* "a, b, c" */
 static const char *join(const names *all, char text[LIST_BYTES])
 {
-    size_t used = 0;
-
-    text[0] = '\0';
-    for (size_t i = 0; i < all->n && used < LIST_BYTES; i++)
-        used += (size_t)snprintf(text + used, LIST_BYTES - used, "%s%s", i ? ", " : "", all->name[i]);
-    return text;
+    return lk_print_list(all->name, all->n, text, LIST_BYTES);
 }
 
 /* "; did you mean `x`?" or nothing. */

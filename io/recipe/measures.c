@@ -47,14 +47,6 @@ static size_t list_metrics(lk_yaml *yaml, const char *metrics[LK_MOST_METRICS])
     return lk_metric_names(&what, metrics);
 }
 
-static void list_words(const char *const *words, size_t n, char *list, size_t nbytes)
-{
-    size_t used = 0;
-
-    for (size_t i = 0; i < n && used < nbytes; i++)
-        used += (size_t)snprintf(list + used, nbytes - used, "%s%s", i ? ", " : "", words[i]);
-}
-
 /* ---------------------------------------------------------------- defaults */
 
 /* The loss that says most: of the EMA on validation data, of the weights on it, of training. */
@@ -122,9 +114,9 @@ static lk_status check_metric(lk_yaml *yaml, const char *path)
         if (strcmp(metrics[i], text) == 0) return LK_OK;
     const char *missing = missing_for(yaml, text), *near = lk_nearest(text, metrics, n);
     if (missing) return lk_yaml_fail(yaml, lk_yaml_at(yaml, path), path, "`%s` needs %s", text, missing);
-    list_words(metrics, n, list, sizeof list);
     return lk_yaml_fail(yaml, lk_yaml_at(yaml, path), path, "`%s` is not measured%s%s%s measured are %s", text,
-                        near ? "; did you mean `" : "", near ? near : "", near ? "`?" : ";", list);
+                        near ? "; did you mean `" : "", near ? near : "", near ? "`?" : ";",
+                        lk_print_list(metrics, n, list, sizeof list));
 }
 
 /* metrics.measure names metrics that the loss has. */
@@ -142,9 +134,8 @@ static lk_status check_measure(lk_yaml *yaml)
         const lk_metric *metric = lk_metric_find(text);
 
         if (metric && lk_metric_fits(metric, loss)) continue;
-        list_words(known, n, list, sizeof list);
         return lk_yaml_fail(yaml, measure_at(yaml, i), measure_path, "`%s` is no metric of loss %s, which has %s", text,
-                            lk_loss_get(loss)->word, list);
+                            lk_loss_get(loss)->word, lk_print_list(known, n, list, sizeof list));
     }
     return LK_OK;
 }

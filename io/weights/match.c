@@ -6,7 +6,6 @@
  * ckpt show --against`, and for the error under `strict`.
  */
 #include <ctype.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,7 +13,7 @@
 #include "io/checkpoint/checkpoint.h"
 
 /* MOST_STARS also bounds the ways to match a name. */
-enum { RULE_BYTES = 256, NAME_BYTES = 1024, MOST_STARS = 8, MOST_LISTED = 8, LIST_BYTES = 1536, SHAPE_BYTES = 96 };
+enum { RULE_BYTES = 256, NAME_BYTES = 1024, MOST_STARS = 8, MOST_LISTED = 8, LIST_BYTES = 1536 };
 
 const char *lk_tensor_name(const lk_ckpt_tensor *tensor)
 {
@@ -179,17 +178,6 @@ static lk_status make_names(const lk_ckpt_tensor *there, size_t n_there, const l
 
 /* ------------------------------------------------------------------- meeting */
 
-/* "(64, 20)" */
-static const char *print_shape(const lk_ckpt_tensor *tensor, char out[SHAPE_BYTES])
-{
-    int used = snprintf(out, SHAPE_BYTES, "(");
-
-    for (int d = 0; d < tensor->ndim; d++)
-        used += snprintf(out + used, SHAPE_BYTES - (size_t)used, d ? ", %lld" : "%lld", (long long)tensor->shape[d]);
-    snprintf(out + used, SHAPE_BYTES - (size_t)used, ")");
-    return out;
-}
-
 static lk_weight_match_row *add_row(lk_weight_match *t, lk_match_result result, const lk_ckpt_tensor *here,
                                     const lk_ckpt_tensor *there)
 {
@@ -202,15 +190,15 @@ static lk_weight_match_row *add_row(lk_weight_match *t, lk_match_result result, 
 
 static void meet(lk_weight_match *t, const lk_ckpt_tensor *here, const lk_ckpt_tensor *there)
 {
-    char saved[SHAPE_BYTES], wanted[SHAPE_BYTES];
+    char saved[LK_SHAPE_BYTES], wanted[LK_SHAPE_BYTES];
     const bool fits = there && lk_tensor_same_shape(here, there);
     lk_weight_match_row *row = add_row(t, fits ? LK_MATCH_LOADED : LK_MATCH_MISSING, here, there);
 
     if (!there)
         snprintf(row->why, sizeof row->why, "absent in the checkpoint");
     else if (!fits)
-        snprintf(row->why, sizeof row->why, "shape %s in the checkpoint, %s here", print_shape(there, saved),
-                 print_shape(here, wanted));
+        snprintf(row->why, sizeof row->why, "shape %s in the checkpoint, %s here",
+                 lk_print_shape(there->ndim, there->shape, saved), lk_print_shape(here->ndim, here->shape, wanted));
 }
 
 static void leave(lk_weight_match *t, const lk_ckpt_tensor *there, const char *name)
@@ -266,21 +254,8 @@ void lk_weight_match_free(lk_weight_match **match)
 
 /* ----------------------------------------------------------------- reporting */
 
-typedef struct text { char *bytes; size_t room, used; } text;
-
-static void say(text *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
-static void say(text *t, const char *format, ...)
-{
-    va_list args;
-
-    va_start(args, format);
-    const int n = vsnprintf(t->bytes + t->used, t->room - t->used, format, args);
-    va_end(args);
-    if (n > 0) t->used += (size_t)n < t->room - t->used ? (size_t)n : t->room - t->used - 1;
-}
-
 /* " (8.weight: why; 8.bias: why; and 3 more)", nothing for no rows. */
-static void list(const lk_weight_match *t, lk_match_result result, text *out)
+static void list(const lk_weight_match *t, lk_match_result result, lk_text *out)
 {
     size_t listed = 0;
 
@@ -288,20 +263,20 @@ static void list(const lk_weight_match *t, lk_match_result result, text *out)
         const lk_weight_match_row *row = &t->row[i];
 
         if (row->result != result) continue;
-        say(out, "%s%s: %s", listed ? "; " : " (", lk_tensor_name(row->here ? row->here : row->there), row->why);
+        lk_text_add(out, "%s%s: %s", listed ? "; " : " (", lk_tensor_name(row->here ? row->here : row->there), row->why);
         listed++;
     }
-    if (t->n[result] > listed) say(out, "; and %zu more", t->n[result] - listed);
-    if (listed) say(out, ")");
+    if (t->n[result] > listed) lk_text_add(out, "; and %zu more", t->n[result] - listed);
+    if (listed) lk_text_add(out, ")");
 }
 
 void lk_weight_match_describe(const lk_weight_match *t, char *bytes, size_t nbytes)
 {
-    text out = {.bytes = bytes, .room = nbytes};
+    lk_text out = lk_text_in(bytes, nbytes);
 
-    say(&out, "%zu loaded, %zu missing", t->n[LK_MATCH_LOADED], t->n[LK_MATCH_MISSING]);
+    lk_text_add(&out, "%zu loaded, %zu missing", t->n[LK_MATCH_LOADED], t->n[LK_MATCH_MISSING]);
     list(t, LK_MATCH_MISSING, &out);
-    say(&out, ", %zu unexpected", t->n[LK_MATCH_UNEXPECTED]);
+    lk_text_add(&out, ", %zu unexpected", t->n[LK_MATCH_UNEXPECTED]);
     list(t, LK_MATCH_UNEXPECTED, &out);
 }
 

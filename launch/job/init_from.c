@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { REPORT_BYTES = 1536, SHAPE_BYTES = 96 };
+enum { REPORT_BYTES = 1536 };
 
 /* The model's tensors and the checkpoint's, and what becomes of them. */
 typedef struct meeting {
@@ -133,16 +133,6 @@ lk_status job_init_from(job *j)
 
 /* ------------------------------------------------------------------- showing */
 
-static const char *print_shape(const lk_ckpt_tensor *t, char out[SHAPE_BYTES])
-{
-    int used = snprintf(out, SHAPE_BYTES, "(");
-
-    for (int d = 0; d < t->ndim; d++)
-        used += snprintf(out + used, SHAPE_BYTES - (size_t)used, "%s%" PRId64, d ? ", " : "", t->shape[d]);
-    snprintf(out + used, SHAPE_BYTES - (size_t)used, ")");
-    return out;
-}
-
 static void print_rows(const lk_weight_match *t)
 {
     static const char *const word[] = {
@@ -150,15 +140,15 @@ static void print_rows(const lk_weight_match *t)
         LK_MATCH_RESULT_LIST(FATE_WORD)
 #undef FATE_WORD
     };
-    char shape[SHAPE_BYTES];
+    char shape[LK_SHAPE_BYTES];
 
     printf("%-36s %-36s %-18s %-7s %s\n", "here", "in the checkpoint", "shape", "", "why");
     for (size_t i = 0; i < t->n_rows; i++) {
         const lk_weight_match_row *row = &t->row[i];
+        const lk_ckpt_tensor *of = row->here ? row->here : row->there;
 
         printf("%-36s %-36s %-18s %-7s %s\n", row->here ? lk_tensor_name(row->here) : "-",
-               row->there ? lk_tensor_name(row->there) : "-", print_shape(row->here ? row->here : row->there, shape),
-               word[row->result], row->why);
+               row->there ? lk_tensor_name(row->there) : "-", lk_print_shape(of->ndim, of->shape, shape), word[row->result], row->why);
     }
     printf("%zu loaded, %zu missing, %zu unexpected\n", t->n[LK_MATCH_LOADED], t->n[LK_MATCH_MISSING],
            t->n[LK_MATCH_UNEXPECTED]);

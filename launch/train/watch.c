@@ -10,7 +10,6 @@
 
 #include <inttypes.h>
 #include <math.h>
-#include <stdarg.h>
 #include <string.h>
 
 enum { LINE_BYTES = 512, FIGURE_BYTES = 32 };
@@ -20,19 +19,6 @@ double epoch_loss(const trainer *t) { return t->loss_terms > 0 ? t->loss_sum / t
 double samples_per_second(const trainer *t)
 {
     return t->samples ? (double)t->samples / t->train_seconds : 0.0;
-}
-
-typedef struct line { char text[LINE_BYTES]; size_t used; } line;
-
-__attribute__((format(printf, 2, 3))) static void add(line *l, const char *format, ...)
-{
-    va_list args;
-
-    va_start(args, format);
-    const int n = vsnprintf(l->text + l->used, LINE_BYTES - l->used, format, args);
-    va_end(args);
-    if (n > 0) l->used += (size_t)n;
-    if (l->used >= LINE_BYTES) l->used = LINE_BYTES - 1;
 }
 
 /* -------------------------------------------------------------------- start */
@@ -73,28 +59,29 @@ static bool is_shown(const trainer *t, const char *name)
            strcmp(name, t->j->recipe->train.best_metric) == 0;
 }
 
-static void add_metric(const trainer *t, int i, line *l)
+static void add_metric(const trainer *t, int i, lk_text *l)
 {
     const metrics *set = &t->j->metrics;
     const lk_metric *metric = lk_metric_of(set->name[i]);
     const bool best = strcmp(set->name[i], t->j->recipe->train.best_metric) == 0 && set->last[i] == set->best[i];
 
-    add(l, "  %s", lk_metric_parts[lk_metric_part_of(set->name[i])].word);
-    if (metric != lk_metric_get(LK_METRIC_LOSS)) add(l, " %s", metric->name);
-    add(l, " %.4g%s", set->last[i], best ? "*" : "");
+    lk_text_add(l, "  %s", lk_metric_parts[lk_metric_part_of(set->name[i])].word);
+    if (metric != lk_metric_get(LK_METRIC_LOSS)) lk_text_add(l, " %s", metric->name);
+    lk_text_add(l, " %.4g%s", set->last[i], best ? "*" : "");
 }
 
 void watch_evaluation(const trainer *t)
 {
     const metrics *set = &t->j->metrics;
     char rate[FIGURE_BYTES], time[FIGURE_BYTES];
-    line l = {.used = 0};
+    char bytes[LINE_BYTES];
+    lk_text l = lk_text_in(bytes, sizeof bytes);
 
-    add(&l, "epoch %3" PRId64 "  step %" PRId64 "  lr %.1e", t->epoch, t->j->step, t->order.lr[0]);
+    lk_text_add(&l, "epoch %3" PRId64 "  step %" PRId64 "  lr %.1e", t->epoch, t->j->step, t->order.lr[0]);
     for (int i = 0; i < set->n; i++)
         if (is_shown(t, set->name[i]) && !isnan(set->last[i])) add_metric(t, i, &l);
-    if (t->samples) add(&l, "  %s", lk_print_rate(samples_per_second(t), rate, sizeof rate));
-    lk_progress_say(t->progress, "%s  %s", l.text, lk_print_seconds(lk_seconds() - t->started, time, sizeof time));
+    if (t->samples) lk_text_add(&l, "  %s", lk_print_rate(samples_per_second(t), rate, sizeof rate));
+    lk_progress_say(t->progress, "%s  %s", l.at, lk_print_seconds(lk_seconds() - t->started, time, sizeof time));
 }
 
 /* ---------------------------------------------------------------------- end */
@@ -130,19 +117,20 @@ static bool has_part(const metrics *set, int part)
 
 static void print_row(const metrics *set, const lk_metric *metric)
 {
-    line l = {.used = 0};
+    char bytes[LINE_BYTES];
+    lk_text l = lk_text_in(bytes, sizeof bytes);
 
     for (int part = 0; part < LK_N_METRIC_PARTS; part++) {
         const double value = value_in(set, part, metric);
 
         if (!has_part(set, part)) continue;
-        if (isnan(value)) add(&l, " %12s", "");
-        else add(&l, " %12.6g", value);
+        if (isnan(value)) lk_text_add(&l, " %12s", "");
+        else lk_text_add(&l, " %12.6g", value);
     }
     const double original = value_in(set, LK_PART_OF_WEIGHTS, metric), ema = value_in(set, LK_PART_OF_EMA, metric);
-    if (!isnan(ema) && original != 0.0) add(&l, "   EMA %+.2f %%", 100.0 * (ema - original) / fabs(original));
-    while (l.used > 0 && l.text[l.used - 1] == ' ') l.text[--l.used] = '\0';
-    if (l.used > 0) printf("  %-13s%s\n", metric->name, l.text);
+    if (!isnan(ema) && original != 0.0) lk_text_add(&l, "   EMA %+.2f %%", 100.0 * (ema - original) / fabs(original));
+    while (l.used > 0 && l.at[l.used - 1] == ' ') l.at[--l.used] = '\0';
+    if (l.used > 0) printf("  %-13s%s\n", metric->name, l.at);
 }
 
 static void print_metrics(const trainer *t)

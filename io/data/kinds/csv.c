@@ -106,8 +106,8 @@ static const char *doubt(const reader *r)
 static lk_status no_such_column(const reader *r, const char *key, const char *name)
 {
     const char *nearest = lk_nearest(name, (const char *const *)r->name, r->n_columns);
-    char list[LIST_BYTES] = "";
-    size_t used = 0;
+    char text[LIST_BYTES];
+    lk_text list = lk_text_in(text, sizeof text);
 
     if (!r->spec->header)
         return LK_FAIL(LK_ERR_DATA,
@@ -115,10 +115,10 @@ static lk_status no_such_column(const reader *r, const char *key, const char *na
                        r->csv.path, name, key, r->n_columns - 1, r->n_columns == 1 ? "; is data.delimiter right?" : "");
     if (nearest)
         return LK_FAIL(LK_ERR_DATA, "%s has no column %s (%s); did you mean %s?", r->csv.path, name, key, nearest);
-    for (size_t i = 0; i < r->n_columns && i < LISTED_COLUMNS && used < sizeof list; i++)
-        used += (size_t)snprintf(list + used, sizeof list - used, "%s`%.40s`", i ? ", " : "", r->name[i]);
+    for (size_t i = 0; i < r->n_columns && i < LISTED_COLUMNS; i++)
+        lk_text_add(&list, "%s`%.40s`", i ? ", " : "", r->name[i]);
     return LK_FAIL(LK_ERR_DATA, "%s has no column %s (%s); line %lld names %s%s%s", r->csv.path, name, key,
-                   (long long)r->csv.record_line, list, r->n_columns > LISTED_COLUMNS ? ", ..." : "", doubt(r));
+                   (long long)r->csv.record_line, text, r->n_columns > LISTED_COLUMNS ? ", ..." : "", doubt(r));
 }
 
 static lk_status check_words(const reader *r, const lk_words *words, const char *key, bool may_be_target)

@@ -58,3 +58,24 @@ Test(helpers, the_key_at_fault_goes_with_the_message_that_quotes_it)
     LK_FAIL(LK_ERR_USAGE, "something else");
     cr_expect_null(lk_error_key());
 }
+
+Test(helpers, text_is_put_together_and_what_does_not_fit_is_cut_off)
+{
+    const char *words[] = {"one", "two", "three"};
+    const int64_t shape[] = {64, 20};
+    char out[9], whole[LK_SHAPE_BYTES];
+    lk_text text = lk_text_in(out, sizeof out);
+
+    cr_expect_str_eq(out, "");
+    lk_text_add(&text, "%d", 1234), lk_text_add(&text, "%d", 5678), lk_text_add(&text, "%d", 9);
+    cr_expect_str_eq(out, "12345678", "got %s", out);
+    cr_expect_eq(text.used, 8, "got %zu", text.used);
+
+    cr_expect_str_eq(lk_print_list(words, 3, whole, sizeof whole), "one, two, three", "got %s", whole);
+    cr_expect_str_eq(lk_print_list(words, 3, out, sizeof out), "one, two", "got %s", out);
+    cr_expect_str_eq(lk_print_list(words, 0, out, sizeof out), "", "got %s", out);
+
+    cr_expect_str_eq(lk_print_shape(2, shape, whole), "(64, 20)", "got %s", whole);
+    cr_expect_str_eq(lk_print_shape(1, shape, whole), "(64)", "got %s", whole);
+    cr_expect_str_eq(lk_print_shape(0, NULL, whole), "()", "got %s", whole);
+}
