@@ -223,7 +223,8 @@ lk_status lk_dataset_open_file(const lk_data_spec *spec, lk_loss_kind loss, cons
                                const char *labels_file, bool need_target, lk_dataset **out);
 void      lk_dataset_free(lk_dataset **dataset);
 int64_t   lk_dataset_n(const lk_dataset *dataset);
-/* What it gives: "x", images as H, W, C; then "label" or "target", unless it was opened without. */
+/* What it gives: "x", images as H, W, C; then "label" or "target", unless it was opened without; and further fields of its
+ * kind. */
 const lk_sample *lk_dataset_sample(const lk_dataset *dataset);
 /* Shape of one sample: C, H, W for images (image[0] > 0), else n_input numbers. */
 size_t    lk_dataset_n_input(const lk_dataset *dataset);
@@ -266,6 +267,8 @@ typedef struct lk_loader_spec {
 /* One lane of a batch; n may be 0.  Pointers are valid until the next lk_loader_next(). */
 typedef struct lk_batch_lane {
     int64_t n;
+    int64_t length;         /* of fields that begin with LK_LENGTH: of the longest sample of this lane, or as the data set
+                             * has it, at least 1; shorter samples are filled up.  0: no field's length varies */
     const void *field[LK_MAX_FIELDS]; /* (n, shape...), by the loader's map; NULL: the data set has none */
     const int64_t *sample;  /* (n,) index in the data set */
 } lk_batch_lane;
@@ -291,6 +294,8 @@ lk_status lk_loader_seek(lk_loader *loader, int64_t epoch, int64_t index);
 lk_status lk_loader_next(lk_loader *loader, lk_batch *out);
 /* Lane sizes that occur in an epoch, each once, 0 left out: what to compile.  Returns how many (at most 4). */
 int       lk_loader_lane_sizes(const lk_loader *loader, int64_t sizes[4]);
+/* The most that a lane's length can be; 0: no field's varies. */
+int64_t   lk_loader_length(const lk_loader *loader);
 size_t    lk_loader_nbytes(const lk_loader *loader); /* of the batches that are put together ahead */
 
 /* -------------------------------------------------------------- checkpoints */

@@ -155,6 +155,10 @@ lk_status job_make_evaluation_loaders(job *j);
 int64_t   job_evaluate_batches(const job *j);
 /* A lane of the loader's as the engine wants it: its data, without weights and results.  Local. */
 lk_lane   job_lane(const lk_batch_lane *own, lk_mode mode);
+/* The program of lanes of n samples, as long as the loader's longest: shorter ones run in the memory of these.  Local. */
+lk_program job_program(const lk_loader *loader, lk_mode mode, int64_t n);
+/* Errors: LK_ERR_USAGE (a sample's outputs are no row of a table: their length varies).  Local. */
+lk_status job_check_rows(const job *j);
 /* Which fields of a data set the model reads.  Local.  Errors: LK_ERR_USAGE (one is missing, or has another type or shape). */
 lk_status job_match_fields(const job *j, const lk_dataset *dataset, bool need_targets, lk_field_map *out);
 /* Compiles the plans for every lane size of the loader, so that no step has to.  Local. */

@@ -22,25 +22,13 @@ int64_t lk_batch_size(const lk_loader *l, int64_t index)
 
 /* --------------------------------------------------------------------- filling */
 
-/* Elements of a sample's targets. */
-static size_t target_elems(const lk_dataset *data)
-{
-    size_t n_elem = 0;
-
-    for (int f = 0; f < data->sample.n_fields; f++)
-        if (data->sample.field[f].target) n_elem += lk_field_n_elem(&data->sample.field[f], 0);
-    return n_elem;
-}
-
 /* In the order of the batch, whoever asks: the same sum on every worker. */
 static double count_terms(const lk_loader *l, const lk_batch_slot *s, int64_t n)
 {
-    const size_t n_elem = target_elems(l->data);
     double terms = 0.0;
 
     if (l->sample_terms >= 0) return (double)n * l->sample_terms;
-    for (int64_t i = 0; i < n; i++)
-        terms += lk_loss_count_terms(&l->spec.loss, lk_dataset_target(l->data, s->sample[i]), n_elem);
+    for (int64_t i = 0; i < n; i++) terms += lk_dataset_terms(l->data, &l->spec.loss, s->sample[i]);
     return terms;
 }
 
@@ -53,10 +41,11 @@ static lk_status fill_lane(const lk_loader *l, lk_batch_slot *s, int i, int64_t 
     void *field[LK_MAX_FIELDS] = {0};
 
     *lane = (lk_batch_lane){.n = end - begin, .sample = sample};
+    if (lane->n > 0) lane->length = lk_dataset_lane_length(l->data, sample, lane->n);
     for (int f = 0; f < l->data->sample.n_fields; f++)
         if (s->field[f]) field[f] = s->field[f] + (size_t)i * l->stride[f];
     for (int f = 0; f < map->n; f++) lane->field[f] = map->from[f] < 0 ? NULL : field[map->from[f]];
-    return l->data->fetch(l->data, &draw, sample, lane->n, field, s->scratch);
+    return l->data->fetch(l->data, &draw, sample, lane->n, lane->length, field, s->scratch);
 }
 
 /* Own rows of a batch of n; all of them where loss terms are counted. */
@@ -100,11 +89,12 @@ void lk_batch_fill(const lk_loader *l, lk_batch_slot *s, int64_t epoch, int64_t 
 /* Loss terms of every sample alike; -1 where some element of a target is none, or weighs otherwise. */
 static double terms_a_sample(const lk_dataset *data, const lk_loss_spec *loss)
 {
-    const size_t n_elem = target_elems(data);
+    const size_t n_elem = lk_dataset_target_elems(data, 0);
 
-    if (n_elem == 0) return 0.0;
-    for (int64_t i = 0; i < data->n; i++)
-        if (lk_loss_count_terms(loss, lk_dataset_target(data, i), n_elem) != (double)n_elem) return -1.0;
+    for (int64_t i = 0; i < data->n; i++) {
+        if (lk_dataset_target_elems(data, i) != n_elem) return -1.0;
+        if (lk_dataset_terms(data, loss, i) != (double)n_elem) return -1.0;
+    }
     return (double)n_elem;
 }
 
@@ -122,7 +112,7 @@ static size_t set_strides(lk_loader *l)
     for (int i = 0; i < map->n; i++) {
         const int f = map->from[i];
         if (f < 0) continue;
-        l->stride[f] = round_up((size_t)l->lane_capacity * lk_field_nbytes(&sample->field[f], 0));
+        l->stride[f] = round_up((size_t)l->lane_capacity * lk_field_nbytes(&sample->field[f], lk_dataset_most_length(l->data)));
         nbytes += l->stride[f];
     }
     return nbytes;

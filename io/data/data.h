@@ -23,6 +23,15 @@ const char *lk_vocabulary_text(const lk_vocabulary *vocabulary, int64_t number);
 int64_t     lk_vocabulary_n(const lk_vocabulary *vocabulary);
 void        lk_vocabulary_free(lk_vocabulary **vocabulary);
 
+/* A field by name that a kind gives beside x and its target, or in their place: fields.c. */
+typedef struct lk_table_field {
+    lk_field field;   /* shape[0] may be LK_LENGTH */
+    void *values;     /* one sample behind the other, owned */
+    int64_t *begin;   /* LK_LENGTH: (n + 1), where along that axis each sample begins, owned; else NULL */
+    int32_t pad;      /* int32: what a sample is filled up with in a longer lane; other types with zeros.  Of a target
+                       * loss.ignore_index, for what is filled up counts for nothing */
+} lk_table_field;
+
 /* Values of one file or generator.  x is (n * rows_per_sample, n_columns): a sample of a table is one row, one of an
  * image its H * W pixels with C columns.  NaN is a missing value; a categorical column holds numbers of words. */
 typedef struct lk_table {
@@ -44,6 +53,9 @@ typedef struct lk_table {
     lk_numbers target;         /* (n, n_targets); none without a target or with labels */
     size_t n_targets;
     int32_t *label;            /* (n), owned; NULL without labels */
+    lk_table_field fields[LK_MAX_FIELDS]; /* further ones; then n_columns may be 0: there is no x */
+    int n_fields;
+    int64_t length;            /* of LK_LENGTH in every lane, no sample is longer; 0: as the longest in a lane */
     lk_vocabulary *label_words; /* owned; labels are numbers of words until lk_stats_apply(); NULL when they are not */
     int64_t *line;             /* csv: line of each sample, owned; else NULL */
     lk_vocabulary **vocabulary; /* (n_columns), owned; NULL when no column is categorical */
@@ -61,6 +73,15 @@ static inline bool lk_table_is_bytes(const lk_table *table)
 lk_status lk_pixels_turn(uint8_t *pixels, int64_t n, size_t C, size_t P);
 /* The file of a sample. */
 const char *lk_table_path(const lk_table *table, int64_t sample);
+/* Along the axis that varies, of one sample; 1 where none does.  And where its values begin. */
+int64_t     lk_table_field_length(const lk_table_field *field, int64_t sample);
+const void *lk_table_field_at(const lk_table_field *field, int64_t sample);
+/* Samples into out, (n, shape...) with this length, filled up. */
+void        lk_table_field_fetch(const lk_table_field *field, const int64_t *sample, int64_t n, int64_t length, void *out);
+/* The fields' part of lk_tables_join(), lk_table_split() and lk_table_clear(). */
+lk_status   lk_table_fields_join(const lk_table *tables, int64_t n_tables, lk_table *out);
+lk_status   lk_table_fields_split(lk_table *table, const bool *held_out, lk_table *out);
+void        lk_table_fields_clear(lk_table *table);
 /* Marks round(fraction * n) samples, at least one and not all, by a permutation of the seed; *held_out is owned by the
  * caller.  Errors: LK_ERR_DATA (fewer than two samples). */
 lk_status lk_table_hold_out(const lk_table *table, double fraction, uint64_t seed, bool **held_out);
@@ -153,10 +174,10 @@ lk_status lk_warning_add(char **warnings, const char *format, ...) __attribute__
 
 /* ----------------------------------------------------------------- data set */
 
-/* n samples, in this order, as this draw transforms them: field f of the data set into field[f], (n, shape...); NULL:
- * not wanted.  scratch: lk_dataset_scratch() bytes.  Any thread. */
+/* n samples, in this order, as this draw transforms them: field f of the data set into field[f], (n, shape...) with this
+ * length; NULL: not wanted.  scratch: lk_dataset_scratch() bytes.  Any thread. */
 typedef lk_status lk_fetch_fn(const lk_dataset *dataset, const lk_draw *draw, const int64_t *sample, int64_t n,
-                              void *const field[], void *scratch);
+                              int64_t length, void *const field[], void *scratch);
 lk_fetch_fn lk_dataset_fetch;
 size_t      lk_dataset_scratch(const lk_dataset *dataset);
 /* Whether other threads than the one that opened it may fetch. */
@@ -164,8 +185,11 @@ bool        lk_dataset_may_thread(const lk_dataset *dataset);
 /* Positions [begin, begin + n) of an epoch are being used: reads a part of what comes after the current window. */
 lk_status   lk_dataset_read_ahead(const lk_dataset *dataset, lk_shuffle *order, int64_t epoch, int64_t begin,
                                   int64_t n);
-/* The stored target of a sample, as its field has it; NULL without targets. */
-const void *lk_dataset_target(const lk_dataset *dataset, int64_t sample);
+/* Elements of a sample's targets, and what they add to the number that the loss's mean divides by. */
+size_t      lk_dataset_target_elems(const lk_dataset *dataset, int64_t sample);
+double      lk_dataset_terms(const lk_dataset *dataset, const lk_loss_spec *loss, int64_t sample);
+/* How long these samples are together in a lane: at least 1, and 0 where no field's length varies. */
+int64_t     lk_dataset_lane_length(const lk_dataset *dataset, const int64_t *sample, int64_t n);
 
 /* How much of a part may lie in memory. */
 typedef struct lk_budget {
@@ -177,6 +201,9 @@ typedef struct lk_budget {
 lk_budget lk_budget_of(const lk_data_spec *spec, lk_part part, bool two_parts);
 /* Reads the rows of a table into x where they fit, else leaves them. */
 lk_status lk_table_settle(lk_table *table, const lk_budget *budget);
+/* Makes a data set of a table, whose arrays it takes over.  The statistics are shared. */
+lk_status lk_dataset_new(const lk_data_spec *spec, bool labels, lk_data_stats *stats, lk_table *table,
+                         const lk_budget *budget, lk_dataset **out);
 /* Makes the data set read its samples, the rows of `table`, as they are wanted. */
 lk_status lk_dataset_read_rows(lk_dataset *dataset, lk_table *table, const lk_budget *budget);
 
@@ -199,7 +226,12 @@ bool      lk_view_pixels(const lk_view view[2], lk_pixels *out);
 
 struct lk_dataset {
     int64_t n;
-    lk_sample sample;          /* x, then label or target */
+    lk_sample sample;          /* x, then label or target, then `fields` */
+    int x_field, target_field; /* their places; -1: there is none */
+    lk_table_field fields[LK_MAX_FIELDS]; /* owned, what they point to; the last of sample, in this order */
+    int n_fields;
+    int64_t length;            /* of every lane; 0: as the longest in it, or none varies */
+    int64_t longest;           /* sample; 0: no field's length varies */
     size_t n_input, n_output;
     int64_t image[3];
     bool has_labels;
@@ -217,5 +249,8 @@ struct lk_dataset {
     char *stats_json;          /* owned */
     char *warnings;            /* owned; NULL without */
 };
+
+/* The most that a lane's length can be; 0 where no field's varies. */
+static inline int64_t lk_dataset_most_length(const lk_dataset *d) { return d->length ? d->length : d->longest; }
 
 #endif

@@ -5,16 +5,13 @@
  * fitted to the others (fit.c) or come from a checkpoint (stats.c), both parts are put through them (apply.c), and what
  * is left are the arrays that the loader copies from.
  */
+#include <assert.h>
 #include <float.h>
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <xxhash.h>
 
 #include "io/data/data.h"
-
-enum { HASHED_SAMPLES = 64, HASHED_AT_ONCE = 1024 };
 
 typedef struct kind {
     const char *word;
@@ -34,7 +31,13 @@ static size_t n_input_of(const lk_data_stats *stats, const lk_table *table)
                          : lk_stats_n_input(stats, table->rows_per_sample);
 }
 
-/* x, and the target if there is one. */
+static int add_field(lk_dataset *d, bool there, const lk_field *field)
+{
+    if (there) lk_sample_add(&d->sample, field);
+    return there ? d->sample.n_fields - 1 : -1;
+}
+
+/* x and the target, what there is of them, and the further fields. */
 static void describe_sample(lk_dataset *d, bool as_floats)
 {
     lk_field x = {.name = "x", .dtype = LK_DTYPE_F32, .ndim = 1, .shape = {(int64_t)d->n_input}};
@@ -47,9 +50,24 @@ static void describe_sample(lk_dataset *d, bool as_floats)
         x.ndim = 3;
         memcpy(x.shape, (int64_t[]){d->image[1], d->image[2], d->image[0]}, sizeof d->image);
     }
-    lk_sample_add(&d->sample, &x);
-    if (d->label) lk_sample_add(&d->sample, &label);
-    if (d->target) lk_sample_add(&d->sample, &target);
+    d->x_field = add_field(d, d->n_input > 0, &x);
+    d->target_field = d->label ? add_field(d, true, &label) : add_field(d, d->target != NULL, &target);
+    for (int f = 0; f < d->n_fields; f++) add_field(d, true, &d->fields[f].field);
+}
+
+/* The further fields, taken over, and how long their samples are. */
+static void take_fields(lk_dataset *d, lk_table *table)
+{
+    memcpy(d->fields, table->fields, sizeof d->fields);
+    d->n_fields = table->n_fields;
+    table->n_fields = 0;
+    for (int f = 0; f < d->n_fields; f++)
+        for (int64_t i = 0; d->fields[f].begin && i < d->n; i++) {
+            const int64_t length = lk_table_field_length(&d->fields[f], i);
+            if (length > d->longest) d->longest = length;
+        }
+    d->length = d->longest ? table->length : 0;
+    assert(d->length == 0 || d->longest <= d->length);
 }
 
 /* Fills a new data set from a table, whose arrays it takes over. */
@@ -74,12 +92,13 @@ static lk_status fill_dataset(lk_dataset *d, const lk_data_spec *spec, bool labe
     d->pixels = table->pixels, table->pixels = NULL;
     d->target = table->target.at, table->target.at = NULL;
     d->label = table->label, table->label = NULL;
+    take_fields(d, table);
     describe_sample(d, table->as_floats);
     return LK_OK;
 }
 
-static lk_status new_dataset(const lk_data_spec *spec, bool labels, lk_data_stats *stats, lk_table *table,
-                             const lk_budget *budget, lk_dataset **out)
+lk_status lk_dataset_new(const lk_data_spec *spec, bool labels, lk_data_stats *stats, lk_table *table,
+                         const lk_budget *budget, lk_dataset **out)
 {
     *out = calloc(1, sizeof **out);
     LK_TRY_ALLOC(*out, sizeof **out);
@@ -100,6 +119,10 @@ void lk_dataset_free(lk_dataset **dataset)
     if (d->read_from) lk_table_clear(d->read_from);
     free(d->read_from);
     for (int v = 0; v < 2; v++) lk_view_close(&d->view[v]);
+    for (int f = 0; f < d->n_fields; f++) {
+        free(d->fields[f].begin);
+        free(d->fields[f].values);
+    }
     free(d->label);
     free(d->target);
     free(d->pixels);
@@ -222,7 +245,7 @@ static lk_status read_parts(opening *o, bool fitted)
     LK_TRY(settle(o, fitted));
     if (!fitted) LK_TRY(fit(o));
     lk_label_range(o->train.label, o->train.n, o->spec->ignore_index, &low, &high);
-    if (o->source.labels && high < 0)
+    if (o->train.label && high < 0)
         return LK_FAIL(LK_ERR_DATA, "%s: every label is %d, loss.ignore_index, and counts for nothing", o->train.path,
                        o->spec->ignore_index);
     return lk_stats_check_rounding(o->stats, &o->train, &o->warnings);
@@ -237,10 +260,10 @@ static lk_status make_parts(opening *o, lk_dataset **train, lk_dataset **validat
     if (o->held_out) LK_TRY(lk_table_split(&o->train, n_input_of(o->stats, &o->train), o->held_out, &o->validation));
     if (o->validation.n && lk_table_is_bytes(&o->train) != lk_table_is_bytes(&o->validation))
         o->train.as_floats = o->validation.as_floats = true;
-    LK_TRY(new_dataset(o->spec, labels, o->stats, &o->train, &o->train_budget, train));
+    LK_TRY(lk_dataset_new(o->spec, labels, o->stats, &o->train, &o->train_budget, train));
     (*train)->warnings = o->warnings, o->warnings = NULL;
     if (!o->validation.n) return LK_OK;
-    return new_dataset(o->spec, labels, o->stats, &o->validation, &o->validation_budget, validation);
+    return lk_dataset_new(o->spec, labels, o->stats, &o->validation, &o->validation_budget, validation);
 }
 
 static lk_status new_stats(const lk_data_spec *spec, const char *stats_json, lk_data_stats **out)
@@ -300,7 +323,7 @@ lk_status lk_dataset_open_file(const lk_data_spec *spec, lk_loss_kind loss, cons
     o.validation_budget = lk_budget_of(spec, LK_PART_VALIDATION, false);
     if (status == LK_OK) status = lk_table_settle(&o.train, &o.validation_budget);
     if (status == LK_OK) status = lk_stats_apply(o.stats, &o.train);
-    if (status == LK_OK) status = new_dataset(spec, o.source.labels, o.stats, &o.train, &o.validation_budget, out);
+    if (status == LK_OK) status = lk_dataset_new(spec, o.source.labels, o.stats, &o.train, &o.validation_budget, out);
     clear_opening(&o);
     return status == LK_OK ? LK_OK : lk_trace(status, __FILE__, __LINE__);
 }
@@ -345,76 +368,3 @@ const char *lk_dataset_class(const lk_dataset *dataset, size_t c)
 }
 
 const char *lk_dataset_warnings(const lk_dataset *dataset) { return dataset->warnings; }
-
-static void add_array(XXH3_state_t *state, const void *values, size_t nbytes)
-{
-    const uint64_t length = values ? nbytes : 0;
-
-    XXH3_128bits_update(state, &length, sizeof length);
-    if (length) XXH3_128bits_update(state, values, nbytes);
-}
-
-/* Of what is not in memory, evenly spaced samples stand for all: reading all would take as long as an epoch. */
-static lk_status add_read_samples(XXH3_state_t *state, const lk_dataset *d)
-{
-    const size_t nbytes = d->n_input * (d->bytes ? sizeof *d->pixels : sizeof *d->x);
-    void *sample = malloc(nbytes);
-    lk_status status = LK_OK;
-
-    LK_TRY_ALLOC(sample, nbytes);
-    add_array(state, &d->block, sizeof d->block);
-    add_array(state, &d->window, sizeof d->window);
-    for (int64_t i = 0; i < HASHED_SAMPLES && status == LK_OK; i++) {
-        status = lk_stream_get(d->stream, i * (d->n - 1) / (HASHED_SAMPLES - 1), sample);
-        if (status == LK_OK) add_array(state, sample, nbytes);
-    }
-    free(sample);
-    return status;
-}
-
-/* HDF5's bytes as the floats that they once were held as, so that earlier checkpoints know their data. */
-static void add_pixels(XXH3_state_t *state, const lk_dataset *d)
-{
-    const size_t n_elem = (size_t)d->n * d->n_input;
-    const uint64_t length = n_elem * sizeof(float);
-
-    if (!d->pixels || d->stats->kind != LK_DATA_HDF5) {
-        add_array(state, d->x, length);
-        add_array(state, d->pixels, n_elem);
-        return;
-    }
-    XXH3_128bits_update(state, &length, sizeof length);
-    for (size_t i = 0; i < n_elem;) {
-        float part[HASHED_AT_ONCE];
-        size_t k = 0;
-        while (k < HASHED_AT_ONCE && i < n_elem) part[k++] = (float)d->pixels[i++];
-        XXH3_128bits_update(state, part, k * sizeof *part);
-    }
-    add_array(state, NULL, 0);
-}
-
-static lk_status hash(const lk_dataset *dataset, XXH3_state_t *state)
-{
-    const size_t n = (size_t)dataset->n;
-
-    XXH3_128bits_reset(state);
-    add_array(state, &dataset->n, sizeof dataset->n);
-    add_array(state, dataset->image, sizeof dataset->image);
-    add_pixels(state, dataset);
-    add_array(state, dataset->target, n * dataset->n_output * sizeof *dataset->target);
-    add_array(state, dataset->label, n * sizeof *dataset->label);
-    add_array(state, dataset->stats_json, strlen(dataset->stats_json));
-    return dataset->stream ? add_read_samples(state, dataset) : LK_OK;
-}
-
-lk_status lk_dataset_hash(const lk_dataset *dataset, char out[LK_HASH_BYTES])
-{
-    XXH3_state_t *state = XXH3_createState();
-
-    if (!state) return LK_FAIL(LK_ERR_SYSTEM, "out of memory: the hash of a data set");
-    const lk_status status = hash(dataset, state);
-    const XXH128_hash_t value = XXH3_128bits_digest(state);
-    XXH3_freeState(state);
-    snprintf(out, LK_HASH_BYTES, "%016llx%016llx", (unsigned long long)value.high64, (unsigned long long)value.low64);
-    return status;
-}

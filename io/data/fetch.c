@@ -13,7 +13,7 @@
 
 #include "io/data/data.h"
 
-enum { FIELD_X, FIELD_TARGET, SCRATCH_SAMPLES = 3 /* as read, and two for transforms in turn */ };
+enum { SCRATCH_SAMPLES = 3 /* as read, and two for transforms in turn */ };
 
 #define FULL_BYTE 255.0f
 
@@ -110,19 +110,17 @@ static void put_numbers(const lk_view *view, const void *from, bool bytes, size_
 
 /* ---------------------------------------------------------------------- fetch */
 
-const void *lk_dataset_target(const lk_dataset *dataset, int64_t sample)
+/* Of label or target, which there is. */
+static const void *stored_target(const lk_dataset *d, int64_t sample)
 {
-    if (dataset->label) return dataset->label + sample;
-    return dataset->target ? dataset->target + (size_t)sample * dataset->n_output : NULL;
+    return d->label ? (const void *)(d->label + sample) : (const void *)(d->target + (size_t)sample * d->n_output);
 }
 
-static void fetch_targets(const lk_dataset *dataset, const int64_t *sample, int64_t n, void *target)
+static void fetch_targets(const lk_dataset *d, const int64_t *sample, int64_t n, void *target)
 {
-    if (!target) return;
-    const size_t nbytes = lk_field_nbytes(&dataset->sample.field[FIELD_TARGET], 0);
+    const size_t nbytes = lk_field_nbytes(&d->sample.field[d->target_field], 0);
 
-    for (int64_t i = 0; i < n; i++)
-        memcpy((char *)target + (size_t)i * nbytes, lk_dataset_target(dataset, sample[i]), nbytes);
+    for (int64_t i = 0; i < n; i++) memcpy((char *)target + (size_t)i * nbytes, stored_target(d, sample[i]), nbytes);
 }
 
 static size_t stored_nbytes(const lk_dataset *d) { return d->n_input * (d->bytes ? sizeof *d->pixels : sizeof *d->x); }
@@ -130,7 +128,7 @@ static size_t stored_nbytes(const lk_dataset *d) { return d->n_input * (d->bytes
 /* They leave as they are stored: bytes whose field is of bytes, numbers that nothing is made of. */
 static bool is_copied(const lk_dataset *d, const lk_view *view)
 {
-    return d->bytes ? d->sample.field[FIELD_X].dtype == LK_DTYPE_U8 : view->n_scales == 0;
+    return d->bytes ? d->sample.field[d->x_field].dtype == LK_DTYPE_U8 : view->n_scales == 0;
 }
 
 /* A sample as it is stored; one that is read goes through `room`. */
@@ -147,7 +145,7 @@ static lk_status fetch_x(const lk_dataset *d, const lk_draw *draw, const int64_t
                          char *scratch)
 {
     const lk_view *view = &d->view[draw->train];
-    const size_t nbytes = stored_nbytes(d), field_nbytes = lk_field_nbytes(&d->sample.field[FIELD_X], 0);
+    const size_t nbytes = stored_nbytes(d), field_nbytes = lk_field_nbytes(&d->sample.field[d->x_field], 0);
     const bool copied = is_copied(d, view);
     const lk_picture shape = {d->image[1], d->image[2], view->C * (nbytes / d->n_input)};
 
@@ -164,11 +162,61 @@ static lk_status fetch_x(const lk_dataset *d, const lk_draw *draw, const int64_t
     return LK_OK;
 }
 
-lk_status lk_dataset_fetch(const lk_dataset *dataset, const lk_draw *draw, const int64_t *sample, int64_t n,
+lk_status lk_dataset_fetch(const lk_dataset *d, const lk_draw *draw, const int64_t *sample, int64_t n, int64_t length,
                            void *const field[], void *scratch)
 {
-    fetch_targets(dataset, sample, n, field[FIELD_TARGET]);
-    return field[FIELD_X] ? fetch_x(dataset, draw, sample, n, field[FIELD_X], scratch) : LK_OK;
+    const int x = d->x_field, target = d->target_field, first = d->sample.n_fields - d->n_fields;
+
+    for (int f = 0; f < d->n_fields; f++)
+        if (field[first + f]) lk_table_field_fetch(&d->fields[f], sample, n, length, field[first + f]);
+    if (target >= 0 && field[target]) fetch_targets(d, sample, n, field[target]);
+    return x >= 0 && field[x] ? fetch_x(d, draw, sample, n, field[x], scratch) : LK_OK;
+}
+
+/* -------------------------------------------------------------------- samples */
+
+static size_t field_elems(const lk_table_field *f, int64_t sample)
+{
+    return lk_field_n_elem(&f->field, lk_table_field_length(f, sample));
+}
+
+static double field_terms(const lk_table_field *f, const lk_loss_spec *loss, int64_t sample)
+{
+    return lk_loss_count_terms(loss, lk_table_field_at(f, sample), field_elems(f, sample));
+}
+
+size_t lk_dataset_target_elems(const lk_dataset *d, int64_t sample)
+{
+    size_t n_elem = d->target_field < 0 ? 0 : lk_field_n_elem(&d->sample.field[d->target_field], 0);
+
+    for (int f = 0; f < d->n_fields; f++)
+        if (d->fields[f].field.target) n_elem += field_elems(&d->fields[f], sample);
+    return n_elem;
+}
+
+double lk_dataset_terms(const lk_dataset *d, const lk_loss_spec *loss, int64_t sample)
+{
+    const int target = d->target_field;
+    double terms = 0.0;
+
+    if (target >= 0)
+        terms = lk_loss_count_terms(loss, stored_target(d, sample), lk_field_n_elem(&d->sample.field[target], 0));
+    for (int f = 0; f < d->n_fields; f++)
+        if (d->fields[f].field.target) terms += field_terms(&d->fields[f], loss, sample);
+    return terms;
+}
+
+int64_t lk_dataset_lane_length(const lk_dataset *d, const int64_t *sample, int64_t n)
+{
+    int64_t longest = 1;
+
+    if (d->longest == 0 || d->length > 0) return d->length;
+    for (int f = 0; f < d->n_fields; f++)
+        for (int64_t i = 0; d->fields[f].begin && i < n; i++) {
+            const int64_t length = lk_table_field_length(&d->fields[f], sample[i]);
+            if (length > longest) longest = length;
+        }
+    return longest;
 }
 
 size_t lk_dataset_scratch(const lk_dataset *dataset) { return SCRATCH_SAMPLES * stored_nbytes(dataset); }

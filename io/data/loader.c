@@ -147,6 +147,8 @@ lk_status lk_loader_seek(lk_loader *loader, int64_t epoch, int64_t index)
 
 int64_t lk_loader_batches(const lk_loader *loader) { return loader->n_batches; }
 
+int64_t lk_loader_length(const lk_loader *loader) { return lk_dataset_most_length(loader->data); }
+
 int lk_loader_lane_sizes(const lk_loader *loader, int64_t sizes[4])
 {
     const lk_loader_spec *spec = &loader->spec;

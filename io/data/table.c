@@ -86,6 +86,7 @@ void lk_table_clear(lk_table *table)
     lk_free(&table->vocabulary);
     lk_free(&table->line);
     lk_vocabulary_free(&table->label_words);
+    lk_table_fields_clear(table);
     lk_free(&table->label);
     lk_free(&table->target.at);
     lk_free(&table->pixels);
@@ -231,6 +232,7 @@ static lk_status join(lk_table *tables, int64_t n_tables, lk_table *out)
     LK_TRY(join_numbers(tables, n_tables, target_of, out->n_targets, out));
     LK_TRY(join_array(tables, n_tables, offsetof(lk_table, pixels), per_sample, out));
     LK_TRY(join_array(tables, n_tables, offsetof(lk_table, label), sizeof *out->label, out));
+    LK_TRY(lk_table_fields_join(tables, n_tables, out));
     return join_array(tables, n_tables, offsetof(lk_table, line), sizeof *out->line, out);
 }
 
@@ -238,7 +240,7 @@ lk_status lk_tables_join(lk_table *tables, int64_t n_tables, lk_table *out)
 {
     *out = (lk_table){.path = tables[0].path, .n_columns = tables[0].n_columns,
                       .rows_per_sample = tables[0].rows_per_sample, .n_targets = tables[0].n_targets,
-                      .of_bytes = tables[0].of_bytes, .unit = tables[0].unit};
+                      .of_bytes = tables[0].of_bytes, .unit = tables[0].unit, .length = tables[0].length};
     const lk_status status = join(tables, n_tables, out);
     for (int64_t f = 0; f < n_tables; f++) lk_table_clear(&tables[f]);
     return status;
@@ -312,11 +314,13 @@ static lk_status split_array(void *address_of_values, size_t nbytes, int64_t n, 
 lk_status lk_table_split(lk_table *table, size_t n_input, const bool *held_out, lk_table *out)
 {
     *out = (lk_table){.path = table->path, .n_columns = table->n_columns, .rows_per_sample = table->rows_per_sample,
-                      .n_targets = table->n_targets, .of_bytes = table->of_bytes, .unit = table->unit};
+                      .n_targets = table->n_targets, .of_bytes = table->of_bytes, .unit = table->unit,
+                      .length = table->length};
     LK_TRY(split_array(&table->x.at, n_input * sizeof(float), table->n, held_out, &out->x.at));
     LK_TRY(split_array(&table->pixels, n_input, table->n, held_out, &out->pixels));
     LK_TRY(split_array(&table->target.at, table->n_targets * sizeof(float), table->n, held_out, &out->target.at));
     LK_TRY(split_array(&table->label, sizeof *table->label, table->n, held_out, &out->label));
+    LK_TRY(lk_table_fields_split(table, held_out, out));
     for (int64_t i = 0; i < table->n; i++) out->n += held_out[i];
     table->n -= out->n;
     return LK_OK;

@@ -15,6 +15,7 @@ static lk_status check(const job *j, const options *opt)
         return LK_FAIL(LK_ERR_USAGE, "%s has no validation part: name a file with --data", j->recipe->path);
     if (opt->confusion && loss->reads != LK_READS_CLASSES)
         return LK_FAIL(LK_ERR_USAGE, "--confusion: loss %s knows no classes", loss->word);
+    if (opt->confusion) LK_TRY(job_check_rows(j));
     if (opt->ema && !opt->confusion)
         return LK_FAIL(LK_ERR_USAGE, "--ema: eval looks at both weights anyway; it says whose --confusion is");
     if (opt->ema && !j->recipe->has_ema) return LK_FAIL(LK_ERR_USAGE, "--ema: %s keeps no EMA", j->recipe->path);

@@ -109,12 +109,14 @@ static lk_status print_set(job *j)
     lk_plan_stats train;
     int64_t sizes[4];
     const int n_sizes = lk_loader_lane_sizes(j->loader, sizes);
+    lk_program program = job_program(j->loader, LK_TRAIN, sizes[0]);
 
-    LK_TRY(lk_engine_plan_stats(j->engine, &(lk_program){.mode = LK_TRAIN, .n = sizes[0]}, &train));
+    LK_TRY(lk_engine_plan_stats(j->engine, &program, &train));
     print_parts(j, &train);
     printf("\na training step of a lane\n");
     for (int i = 0; i < n_sizes; i++) {
-        LK_TRY(lk_engine_plan_stats(j->engine, &(lk_program){.mode = LK_TRAIN, .n = sizes[i]}, &train));
+        program = job_program(j->loader, LK_TRAIN, sizes[i]);
+        LK_TRY(lk_engine_plan_stats(j->engine, &program, &train));
         printf("  %" PRId64 " samples: %zu nodes, %.4g MFLOP, %.4g MB moved, %.4g MB of activations (%.4g unshared)\n",
                sizes[i], train.n_nodes, train.flops / 1e6, train.bytes_moved / 1e6, (double)train.activation_bytes / 1e6,
                (double)train.activation_bytes_unshared / 1e6);
@@ -151,8 +153,10 @@ static lk_status print_plan(job *j, const options *opt)
     print_tensors(j->model, j->trainable);
     if (!opt->nodes) return LK_OK;
     lk_loader_lane_sizes(j->loader, sizes);
+    const lk_program program = job_program(j->loader, LK_TRAIN, sizes[0]);
+
     printf("\nnodes of the training plan for %" PRId64 " samples\n", sizes[0]);
-    return lk_engine_plan_print(j->engine, &(lk_program){.mode = LK_TRAIN, .n = sizes[0]}, put_line, NULL);
+    return lk_engine_plan_print(j->engine, &program, put_line, NULL);
 }
 
 lk_status command_plan(job *j, const options *opt)

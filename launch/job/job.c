@@ -263,7 +263,8 @@ lk_status job_compile(job *j, const lk_loader *loader, lk_mode mode)
     const int n = lk_loader_lane_sizes(loader, sizes);
 
     for (int i = 0; i < n; i++) {
-        const lk_status status = lk_engine_compile(j->engine, &(lk_program){.mode = mode, .n = sizes[i]});
+        const lk_program program = job_program(loader, mode, sizes[i]);
+        const lk_status status = lk_engine_compile(j->engine, &program);
 
         if (status == LK_ERR_USAGE) return fail_size(j, sizes[i]);
         LK_TRY(status);
@@ -277,7 +278,8 @@ lk_status job_check_sizes(job *j, const lk_trainable *trainable, const lk_loader
     const int n = lk_loader_lane_sizes(loader, sizes);
 
     for (int i = 0; i < n; i++) {
-        const lk_status status = lk_engine_check(j->engine, trainable, &(lk_program){.mode = LK_TRAIN, .n = sizes[i]});
+        const lk_program program = job_program(loader, LK_TRAIN, sizes[i]);
+        const lk_status status = lk_engine_check(j->engine, trainable, &program);
 
         if (status == LK_ERR_USAGE) return fail_size(j, sizes[i]);
         LK_TRY(status);

@@ -5,10 +5,22 @@
 
 lk_lane job_lane(const lk_batch_lane *own, lk_mode mode)
 {
-    lk_lane lane = {.mode = mode, .n = own->n, .sample = own->sample};
+    lk_lane lane = {.mode = mode, .n = own->n, .length = own->length, .sample = own->sample};
 
     memcpy(lane.field, own->field, sizeof lane.field);
     return lane;
+}
+
+lk_program job_program(const lk_loader *loader, lk_mode mode, int64_t n)
+{
+    return (lk_program){.mode = mode, .n = n, .length = lk_loader_length(loader)};
+}
+
+lk_status job_check_rows(const job *j)
+{
+    if (!lk_sample_has_length(lk_model_sample(j->model))) return LK_OK;
+    return LK_FAIL(LK_ERR_USAGE, "%s: model.kind: this model's outputs are as long as its samples, and a row of a table "
+                   "is not", lk_recipe_where(j->recipe, "model.kind"));
 }
 
 /* By name, once, before anything runs. */

@@ -24,6 +24,7 @@ lk_status job_predict(job *j, const lk_dataset *dataset, predict_row_fn *each, v
     lk_loader *loader = NULL;
     lk_batch one = {0};
 
+    LK_TRY(job_check_rows(j));
     LK_TRY(job_match_fields(j, dataset, false, &spec.fields));
     float *output = lk_alloc((size_t)batch * n_output * sizeof *output);
     lk_status status = output ? lk_loader_new(dataset, &spec, &loader)

@@ -359,7 +359,7 @@ static void fetch_images(const lk_dataset *d, lk_dtype dtype, float got[IMAGES])
     void *const field[LK_MAX_FIELDS] = {lane};
 
     cr_assert_eq(x->dtype, dtype, "images travel as %s, want %s", lk_dtype_name(x->dtype), lk_dtype_name(dtype));
-    cr_assert_eq(d->fetch(d, &(lk_draw){.train = true}, samples, 2, field, scratch), LK_OK);
+    cr_assert_eq(d->fetch(d, &(lk_draw){.train = true}, samples, 2, 0, field, scratch), LK_OK);
     for (size_t i = 0; i < IMAGES; i++) got[i] = number_of(x, lane, i);
 }
 

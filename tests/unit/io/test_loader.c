@@ -445,9 +445,10 @@ Test(loader, images_are_bytes_when_they_come)
 /* ---------------------------------------------------------------------- failures */
 
 static lk_status fail_at_sample_9(const lk_dataset *data, const lk_draw *draw, const int64_t *sample, int64_t n,
-                                  void *const field[], void *scratch)
+                                  int64_t length, void *const field[], void *scratch)
 {
     float *x = field[0];
+    (void)length;
 
     memset(x, 0, (size_t)n * data->n_input * sizeof *x);
     for (int64_t i = 0; i < n; i++)
