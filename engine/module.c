@@ -23,12 +23,13 @@ static const char variable[] = "LOCKSTEP_CUDA_MODULE";
 /* The driver's face in /dev; what libcuda opens first. */
 static const char driver[] = "/dev/nvidiactl";
 
-/* What the module takes from the program: named here so that the linker keeps it. */
+/* What the module takes from the program: named here so that the linker keeps it.  tests/gpu/test_needs.sh compares. */
 typedef void any_function(void);
 extern any_function *const lk_module_needs[];
 any_function *const lk_module_needs[] = {
-    (any_function *)lk_alloc, (any_function *)lk_free, (any_function *)lk_fail, (any_function *)lk_trace,
-    (any_function *)lk_dtype_size, (any_function *)lk_graph_fuse, (any_function *)lk_model_n_elem, (any_function *)lk_philox_key_new,
+    (any_function *)lk_alloc, (any_function *)lk_fail, (any_function *)lk_free, (any_function *)lk_graph_fuse,
+    (any_function *)lk_loss_get, (any_function *)lk_loss_n_sums, (any_function *)lk_model_n_elem,
+    (any_function *)lk_philox_key_new, (any_function *)lk_trace,
 };
 
 enum { MESSAGE_BYTES = PATH_MAX + 512 };

@@ -42,7 +42,7 @@ status 0 alone train "$@" train.epochs=5 run.dir=lost --resume
 says 'warning: the checkpoint with the best weights so far is gone'
 same "the best there is" "$(readlink lost/checkpoints/best)" step-00000055
 
-if [ "$has_bad_files" = no ]; then
+if ! can_bad_files; then
     echo "skipped: this program cannot be given another file system"
     finish
 fi

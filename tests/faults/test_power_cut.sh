@@ -4,7 +4,7 @@
 set -u
 . "$(dirname "$0")/../support/lib.sh"
 
-[ "$has_bad_files" = yes ] || { echo "skipped: this program cannot be given another file system"; exit 77; }
+can_bad_files || { echo "skipped: this program cannot be given another file system"; exit 77; }
 LK_TOLD=$work/told.txt
 export LK_TOLD
 status 0 bad_files told train "$recipes/ema-regression.yaml" train.lanes=2 data.samples=333 train.epochs=2 checkpoint.every=1 \

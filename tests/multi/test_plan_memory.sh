@@ -4,8 +4,7 @@
 . "$(dirname "$0")/../support/lib.sh"
 
 # Sanitizers keep memory of their own, and what was freed.
-[ "$has_bad_files" = yes ] || { echo "skipped: the program is built with a sanitizer"; exit 77; }
-
+can_bad_files || { echo "skipped: the program is built with a sanitizer"; exit 77; }
 
 # agrees NAME ARGS...: what plan says of this run and what the run takes.
 agrees() {
