@@ -11,15 +11,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tests/support/host_mirror.h"
+#include "tests/support/engine_arrays.h"
 
 enum { MOST_PATTERNS = 4, STEPS = 6 };
 
 static json_t *golden;
-static lk_model *model;
-static lk_engine *engine;
-static mirrors arrays;
-static float *params, *grads; /* here; calls take what is there */
 
 /* ----------------------------------------------------------------- fixture */
 
@@ -27,16 +23,9 @@ static void open_model(bool batch_norm)
 {
     const lk_model_spec spec = {.kind = LK_MODEL_MLP, .mlp = {3, {3, 4, 2}},
                                 .norm = batch_norm ? LK_NORM_BATCH : LK_NORM_NONE};
-    const lk_engine_options options = {.kind = engine_under_test(), .threads = 1};
 
     golden = golden_load("optim.json");
-    cr_assert_eq(lk_model_new(&spec, &model), LK_OK, "%s", lk_error_message());
-    cr_assert_eq(lk_engine_new(&options, model, &engine), LK_OK, "%s", lk_error_message());
-    void *ctx;
-    const lk_backend *backend = lk_engine_backend(engine, &ctx);
-    mirrors_open(&arrays, backend, ctx);
-    params = host_mirror_new(&arrays, lk_model_n_elem(model) * sizeof *params);
-    grads = host_mirror_new(&arrays, lk_trainable_n_grads(lk_engine_trainable(engine)) * sizeof *grads);
+    open_engine(&spec);
 }
 
 static void open_plain(void) { open_model(false); }
@@ -44,9 +33,7 @@ static void open_batch_norm(void) { open_model(true); }
 
 static void close_all(void)
 {
-    mirrors_close(&arrays);
-    lk_engine_free(&engine);
-    lk_model_free(&model);
+    close_engine();
     json_decref(golden);
 }
 

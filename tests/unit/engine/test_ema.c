@@ -3,37 +3,17 @@
 #include <math.h>
 #include <string.h>
 
-#include "tests/support/host_mirror.h"
+#include "tests/support/engine_arrays.h"
 
 static const lk_model_spec mlp = {.kind = LK_MODEL_MLP, .mlp = {4, {3, 5, 4, 2}}, .norm = LK_NORM_BATCH};
 /* ema-pytorch's defaults. */
 static const lk_ema_spec defaults = {.beta = 0.9999, .update_after_step = 100, .update_every = 10, .inv_gamma = 1,
                                      .power = 2.0 / 3};
 
-static lk_model *model;
-static lk_engine *engine;
-static mirrors arrays;
-static float *params, *grads; /* here; calls take what is there */
-
 static void set_up(void)
 {
-    const lk_engine_options options = {.kind = engine_under_test(), .threads = 1};
-
-    cr_assert_eq(lk_model_new(&mlp, &model), LK_OK, "%s", lk_error_message());
-    cr_assert_eq(lk_engine_new(&options, model, &engine), LK_OK, "%s", lk_error_message());
-    void *ctx;
-    const lk_backend *backend = lk_engine_backend(engine, &ctx);
-    mirrors_open(&arrays, backend, ctx);
-    params = host_mirror_new(&arrays, lk_model_n_elem(model) * sizeof *params);
-    grads = host_mirror_new(&arrays, lk_trainable_n_grads(lk_engine_trainable(engine)) * sizeof *grads);
+    open_engine(&mlp);
     lk_model_init(model, 1, params);
-}
-
-static void tear_down(void)
-{
-    mirrors_close(&arrays);
-    lk_engine_free(&engine);
-    lk_model_free(&model);
 }
 
 static lk_ema *ema_of(lk_ema_spec spec)
@@ -108,7 +88,7 @@ Test(ema, min_value_and_beta_bound_the_decay_and_beta_wins)
 
 /* ------------------------------------------------------------------- calls */
 
-Test(ema, it_copies_until_update_after_step_then_averages_every_tenth_call, .init = set_up, .fini = tear_down)
+Test(ema, it_copies_until_update_after_step_then_averages_every_tenth_call, .init = set_up, .fini = close_engine)
 {
     lk_ema *ema = ema_of(defaults);
     float want = 0;
@@ -126,7 +106,7 @@ Test(ema, it_copies_until_update_after_step_then_averages_every_tenth_call, .ini
     lk_ema_free(&ema);
 }
 
-Test(ema, the_first_call_always_copies_and_a_started_one_need_not, .init = set_up, .fini = tear_down)
+Test(ema, the_first_call_always_copies_and_a_started_one_need_not, .init = set_up, .fini = close_engine)
 {
     lk_ema *ema = ema_of(defaults);
 
@@ -139,7 +119,7 @@ Test(ema, the_first_call_always_copies_and_a_started_one_need_not, .init = set_u
     lk_ema_free(&ema);
 }
 
-Test(ema, beta_one_freezes_the_average_after_the_copies, .init = set_up, .fini = tear_down)
+Test(ema, beta_one_freezes_the_average_after_the_copies, .init = set_up, .fini = close_engine)
 {
     lk_ema_spec spec = {.beta = 1, .update_after_step = 2, .update_every = 1, .inv_gamma = 1, .power = 1};
     lk_ema *ema = ema_of(spec);
@@ -151,7 +131,7 @@ Test(ema, beta_one_freezes_the_average_after_the_copies, .init = set_up, .fini =
     lk_ema_free(&ema);
 }
 
-Test(ema, a_resumed_average_goes_on_with_the_same_bits, .init = set_up, .fini = tear_down)
+Test(ema, a_resumed_average_goes_on_with_the_same_bits, .init = set_up, .fini = close_engine)
 {
     lk_ema_spec spec = defaults;
     spec.update_after_step = 3, spec.update_every = 2;
@@ -177,7 +157,7 @@ static lk_ema_spec spec_with_names(void)
                          .copy = copied, .n_copy = 1, .ignore = ignored, .n_ignore = 2};
 }
 
-Test(ema, copied_names_follow_and_ignored_ones_keep_the_last_copy, .init = set_up, .fini = tear_down)
+Test(ema, copied_names_follow_and_ignored_ones_keep_the_last_copy, .init = set_up, .fini = close_engine)
 {
     lk_ema *ema = ema_of(spec_with_names());
 
@@ -192,7 +172,7 @@ Test(ema, copied_names_follow_and_ignored_ones_keep_the_last_copy, .init = set_u
     lk_ema_free(&ema);
 }
 
-Test(ema, buffers_are_averaged_like_weights, .init = set_up, .fini = tear_down)
+Test(ema, buffers_are_averaged_like_weights, .init = set_up, .fini = close_engine)
 {
     lk_ema *ema = ema_of((lk_ema_spec){.beta = 0.5, .update_after_step = 0, .update_every = 1, .inv_gamma = 1,
                                        .power = 1});
@@ -248,7 +228,7 @@ static void expect_fused_equals_apart(lk_ema_spec spec)
     lk_ema_free(&fused), lk_ema_free(&apart);
 }
 
-Test(ema, fused_into_the_optimizer_it_gives_the_same_bits, .init = set_up, .fini = tear_down)
+Test(ema, fused_into_the_optimizer_it_gives_the_same_bits, .init = set_up, .fini = close_engine)
 {
     lk_ema_spec spec = defaults;
 
@@ -272,7 +252,7 @@ static void expect_refused(lk_ema_spec spec, const char *word)
 /* defaults with some members set: WITH(s.beta = 1). */
 #define WITH(...) ({ lk_ema_spec s = defaults; (void)(__VA_ARGS__); s; })
 
-Test(ema, values_out_of_range_are_refused_by_name, .init = set_up, .fini = tear_down)
+Test(ema, values_out_of_range_are_refused_by_name, .init = set_up, .fini = close_engine)
 {
     expect_refused(WITH(s.beta = 1.5), "ema.beta");
     expect_refused(WITH(s.beta = NAN), "ema.beta");
@@ -283,7 +263,7 @@ Test(ema, values_out_of_range_are_refused_by_name, .init = set_up, .fini = tear_
     expect_refused(WITH(s.min_value = 2), "ema.min_value");
 }
 
-Test(ema, a_pattern_that_matches_nothing_is_refused_with_a_near_name, .init = set_up, .fini = tear_down)
+Test(ema, a_pattern_that_matches_nothing_is_refused_with_a_near_name, .init = set_up, .fini = close_engine)
 {
     const char *const wrong[] = {"*.bias", "0.wieght"};
     lk_ema_spec spec = defaults;

@@ -3,7 +3,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "tests/support/host_mirror.h"
+#include "tests/support/engine_arrays.h"
 
 static const lk_model_spec mlp = {.kind = LK_MODEL_MLP, .mlp = {3, {3, 5, 2}}, .norm = LK_NORM_BATCH};
 static const lk_optimizer_spec sgd = {.kind = LK_SGD, .lr = 0.1};
@@ -11,30 +11,10 @@ static const lk_optimizer_spec adam = {.kind = LK_ADAM, .lr = 0.1, .beta1 = 0.9,
 
 static const lk_hyperparams one = {1, NAN, NAN}, tenth = {0.1, NAN, NAN};
 
-static lk_model *model;
-static lk_engine *engine;
-static mirrors arrays;
-static float *params, *grads; /* here; calls take what is there */
-
 static void set_up(void)
 {
-    const lk_engine_options options = {.kind = engine_under_test(), .threads = 1};
-
-    cr_assert_eq(lk_model_new(&mlp, &model), LK_OK, "%s", lk_error_message());
-    cr_assert_eq(lk_engine_new(&options, model, &engine), LK_OK, "%s", lk_error_message());
-    void *ctx;
-    const lk_backend *backend = lk_engine_backend(engine, &ctx);
-    mirrors_open(&arrays, backend, ctx);
-    params = host_mirror_new(&arrays, lk_model_n_elem(model) * sizeof *params);
-    grads = host_mirror_new(&arrays, lk_trainable_n_grads(lk_engine_trainable(engine)) * sizeof *grads);
+    open_engine(&mlp);
     lk_model_init(model, 1, params);
-}
-
-static void tear_down(void)
-{
-    mirrors_close(&arrays);
-    lk_engine_free(&engine);
-    lk_model_free(&model);
 }
 
 /* 1 in every trained element, 0 in the padding. */
@@ -122,7 +102,7 @@ static void expect_refused(lk_optimizer_spec spec, const char *key)
 /* base with some members set: WITH(sgd, s.lr = 1, s.momentum = 0.9). */
 #define WITH(base, ...) ({ lk_optimizer_spec s = (base); (void)(__VA_ARGS__); s; })
 
-Test(optimizer_model, values_out_of_pytorchs_range_are_refused_by_name, .init = set_up, .fini = tear_down)
+Test(optimizer_model, values_out_of_pytorchs_range_are_refused_by_name, .init = set_up, .fini = close_engine)
 {
     expect_refused(WITH(sgd, s.lr = -1), "optimizer.lr");
     expect_refused(WITH(sgd, s.lr = NAN), "optimizer.lr");
@@ -138,7 +118,7 @@ Test(optimizer_model, values_out_of_pytorchs_range_are_refused_by_name, .init = 
     expect_refused(WITH(adam, s.eps = -1e-8), "optimizer.eps");
 }
 
-Test(optimizer_model, values_of_another_kind_are_not_asked_about, .init = set_up, .fini = tear_down)
+Test(optimizer_model, values_of_another_kind_are_not_asked_about, .init = set_up, .fini = close_engine)
 {
     lk_optimizer *optimizer = optimizer_of(WITH(sgd, s.beta1 = 7, s.eps = -1));
 
@@ -150,7 +130,7 @@ Test(optimizer_model, values_of_another_kind_are_not_asked_about, .init = set_up
 
 /* ------------------------------------------------------------------- state */
 
-Test(optimizer_model, states_have_pytorchs_names, .init = set_up, .fini = tear_down)
+Test(optimizer_model, states_have_pytorchs_names, .init = set_up, .fini = close_engine)
 {
     const struct { lk_optimizer_spec spec; int n; const char *names[3]; } cases[] = {
         {sgd, 0, {0}},
@@ -172,7 +152,7 @@ Test(optimizer_model, states_have_pytorchs_names, .init = set_up, .fini = tear_d
     }
 }
 
-Test(optimizer_model, an_update_resumed_from_state_and_step_gives_the_same_bits, .init = set_up, .fini = tear_down)
+Test(optimizer_model, an_update_resumed_from_state_and_step_gives_the_same_bits, .init = set_up, .fini = close_engine)
 {
     const size_t n = lk_model_n_params(model);
     lk_optimizer *a = optimizer_of(WITH(adam, s.amsgrad = true)), *b = optimizer_of(WITH(adam, s.amsgrad = true));
@@ -193,7 +173,7 @@ Test(optimizer_model, an_update_resumed_from_state_and_step_gives_the_same_bits,
     lk_optimizer_free(&a), lk_optimizer_free(&b);
 }
 
-Test(optimizer_model, the_momentum_buffer_starts_undampened_only_at_the_first_step, .init = set_up, .fini = tear_down)
+Test(optimizer_model, the_momentum_buffer_starts_undampened_only_at_the_first_step, .init = set_up, .fini = close_engine)
 {
     lk_optimizer *optimizer = optimizer_of(WITH(sgd, s.momentum = 0.5, s.dampening = 0.75));
 
@@ -207,7 +187,7 @@ Test(optimizer_model, the_momentum_buffer_starts_undampened_only_at_the_first_st
 
 /* A schedule may drive SGD's momentum and Adam's beta1: an update with another one is that of an optimizer made with it
  * whose state is the same. */
-Test(optimizer_model, an_update_takes_the_momentum_it_is_given, .init = set_up, .fini = tear_down)
+Test(optimizer_model, an_update_takes_the_momentum_it_is_given, .init = set_up, .fini = close_engine)
 {
     const struct { lk_optimizer_spec made, wanted; } cases[] = {
         {WITH(sgd, s.momentum = 0.9), WITH(sgd, s.momentum = 0.5)},
@@ -233,7 +213,7 @@ Test(optimizer_model, an_update_takes_the_momentum_it_is_given, .init = set_up, 
     }
 }
 
-Test(optimizer_model, sgd_made_without_momentum_takes_none_later, .init = set_up, .fini = tear_down)
+Test(optimizer_model, sgd_made_without_momentum_takes_none_later, .init = set_up, .fini = close_engine)
 {
     const lk_hyperparams on = {0.1, 0.9, NAN}, off = {0.1, 0, NAN};
     lk_optimizer *optimizer = optimizer_of(sgd);
@@ -246,7 +226,7 @@ Test(optimizer_model, sgd_made_without_momentum_takes_none_later, .init = set_up
 
 /* ----------------------------------------------------------------- inspect */
 
-Test(optimizer_model, without_clipping_or_check_only_the_loss_is_looked_at, .init = set_up, .fini = tear_down)
+Test(optimizer_model, without_clipping_or_check_only_the_loss_is_looked_at, .init = set_up, .fini = close_engine)
 {
     lk_optimizer *optimizer = optimizer_of(sgd);
     lk_grad_report report;
@@ -263,7 +243,7 @@ Test(optimizer_model, without_clipping_or_check_only_the_loss_is_looked_at, .ini
     lk_optimizer_free(&optimizer);
 }
 
-Test(optimizer_model, the_norm_is_that_of_the_trained_part_after_clip_value, .init = set_up, .fini = tear_down)
+Test(optimizer_model, the_norm_is_that_of_the_trained_part_after_clip_value, .init = set_up, .fini = close_engine)
 {
     lk_optimizer *optimizer = optimizer_of(WITH(sgd, s.clip_norm = 1, s.clip_value = 2));
     const double want = 2 * sqrt((double)n_weights());
@@ -294,7 +274,7 @@ static void expect_step(lk_optimizer_spec spec, float g, double norm, float want
     lk_optimizer_free(&optimizer);
 }
 
-Test(optimizer_model, the_report_scales_the_gradients_when_its_norm_is_too_large, .init = set_up, .fini = tear_down)
+Test(optimizer_model, the_report_scales_the_gradients_when_its_norm_is_too_large, .init = set_up, .fini = close_engine)
 {
     expect_step(WITH(sgd, s.clip_norm = 2), 0.5f, 1.0, 0.5f);
     expect_step(WITH(sgd, s.clip_norm = 2), 0.5f, 8.0, (float)(2 / (8 + 1e-6)) * 0.5f);
@@ -304,7 +284,7 @@ Test(optimizer_model, the_report_scales_the_gradients_when_its_norm_is_too_large
     expect_step(sgd, 0.5f, 1e9, 0.5f);
 }
 
-Test(optimizer_model, clipping_by_norm_without_a_report_is_a_usage_error, .init = set_up, .fini = tear_down)
+Test(optimizer_model, clipping_by_norm_without_a_report_is_a_usage_error, .init = set_up, .fini = close_engine)
 {
     lk_optimizer *optimizer = optimizer_of(WITH(sgd, s.clip_norm = 2));
 
@@ -314,7 +294,7 @@ Test(optimizer_model, clipping_by_norm_without_a_report_is_a_usage_error, .init 
 }
 
 /* Buffers are trained by nobody; padding must stay zero even where eps 0 would make it 0 / 0. */
-Test(optimizer_model, padding_and_buffers_stay_as_they_are, .init = set_up, .fini = tear_down)
+Test(optimizer_model, padding_and_buffers_stay_as_they_are, .init = set_up, .fini = close_engine)
 {
     lk_optimizer *optimizer = optimizer_of(WITH(adam, s.eps = 0, s.weight_decay = 0.1));
     const size_t n = lk_model_n_elem(model);
@@ -353,7 +333,7 @@ static lk_trainable *two_groups(void)
     return trainable;
 }
 
-Test(optimizer_model, groups_share_what_clips_and_keeps_state, .init = set_up, .fini = tear_down)
+Test(optimizer_model, groups_share_what_clips_and_keeps_state, .init = set_up, .fini = close_engine)
 {
     const lk_optimizer_spec pairs[][2] = {
         {sgd, adam}, {adam, WITH(adam, s.amsgrad = true)}, {sgd, WITH(sgd, s.clip_norm = 1)},
@@ -370,7 +350,7 @@ Test(optimizer_model, groups_share_what_clips_and_keeps_state, .init = set_up, .
 }
 
 /* SGD moves by lr (g + weight_decay p): with p = 1 and g = 0.5 powers of two, so equality. */
-Test(optimizer_model, each_group_moves_by_its_own_rates, .init = set_up, .fini = tear_down)
+Test(optimizer_model, each_group_moves_by_its_own_rates, .init = set_up, .fini = close_engine)
 {
     const lk_optimizer_spec specs[] = {WITH(sgd, s.weight_decay = 0.25), WITH(sgd, s.momentum = 0.5)};
     const lk_hyperparams hyperparams[] = {{0.5, NAN, NAN}, {0.25, 0.0, 0.5}};
@@ -396,7 +376,7 @@ Test(optimizer_model, each_group_moves_by_its_own_rates, .init = set_up, .fini =
 }
 
 /* A first update after joining is like a first update ever, whatever the others have done. */
-Test(optimizer_model, a_tensor_that_joins_has_a_count_of_its_own, .init = set_up, .fini = tear_down)
+Test(optimizer_model, a_tensor_that_joins_has_a_count_of_its_own, .init = set_up, .fini = close_engine)
 {
     const lk_optimizer_spec both[] = {adam, adam};
     const lk_hyperparams hyperparams[] = {tenth, tenth};
@@ -421,7 +401,7 @@ Test(optimizer_model, a_tensor_that_joins_has_a_count_of_its_own, .init = set_up
     lk_trainable_free(&part);
 }
 
-Test(optimizer_model, nothing_is_carried_between_kinds_that_keep_other_states, .init = set_up, .fini = tear_down)
+Test(optimizer_model, nothing_is_carried_between_kinds_that_keep_other_states, .init = set_up, .fini = close_engine)
 {
     lk_optimizer *from = optimizer_of(adam), *to = optimizer_of(WITH(sgd, s.momentum = 0.9));
     lk_optimizer *plain = optimizer_of(sgd);
