@@ -5,18 +5,11 @@
 
 static void find_tensors(cpu_norm_state *s, const lk_graph *graph, const lk_node *node)
 {
-    const int *in = node->in, *out = node->out;
+    const lk_norm_tensors t = lk_norm_tensors_of(node);
 
-    switch ((int)node->op) {
-#define IN(name) s->name = cpu_ref_of(graph, *in++);
-#define OUT(name) s->name = cpu_ref_of(graph, *out++);
-#define NODE(op, inputs, outputs) case op: inputs outputs break;
-        LK_NORM_NODE_LIST(NODE, IN, OUT)
-#undef IN
-#undef OUT
-#undef NODE
-    }
-    assert(in == node->in + node->n_in && out == node->out + node->n_out);
+#define FIND(name) s->name = cpu_ref_of(graph, t.name);
+    LK_NORM_TENSOR_LIST(FIND)
+#undef FIND
 }
 
 /* For x (..., C), or dy of the same shape and type. */
