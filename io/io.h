@@ -233,6 +233,11 @@ void      lk_dataset_image(const lk_dataset *dataset, int64_t image[3]); /* zero
 bool      lk_dataset_has_labels(const lk_dataset *dataset);
 /* JSON; owned by the data set. */
 const char *lk_dataset_stats(const lk_dataset *dataset);
+/* Its fields with types, shapes and scales of bytes: JSON; owned by the data set. */
+const char *lk_dataset_fields(const lk_dataset *dataset);
+/* How a run's fields, in that form, differ from these: *differences gets a line for every field of another type or scale (owned
+ * by the caller; NULL: none).  Errors: LK_ERR_DATA (an input is absent, a field has another shape), LK_ERR_CHECKPOINT. */
+lk_status   lk_dataset_compare_fields(const lk_dataset *dataset, const char *fields, char **differences);
 /* A prediction in the units of the data: output j with the target's standardisation undone. */
 double    lk_dataset_unstandardize(const lk_dataset *dataset, size_t j, float output);
 /* Significant decimal digits that tell two such predictions apart where their fp32 outputs differ: 9, and more where the

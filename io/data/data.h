@@ -151,6 +151,15 @@ lk_status lk_stats_read(const char *json, lk_data_stats **out);
 /* One more user of the same statistics. */
 lk_data_stats *lk_stats_share(lk_data_stats *stats);
 
+/* ------------------------------------------------------------- descriptions */
+
+/* The fields of a sample as JSON; release with free().  Errors of reading: LK_ERR_CHECKPOINT. */
+lk_status lk_sample_write(const lk_sample *sample, char **json);
+lk_status lk_sample_read(const char *json, lk_sample *out);
+/* Adds a line to *differences (owned by the caller) for every field of another type or scale.  Errors: LK_ERR_DATA (an input
+ * is absent, a field has another shape). */
+lk_status lk_sample_compare(const lk_sample *was, const lk_sample *is, char **differences);
+
 /* ------------------------------------------------------------------ readers */
 
 /* What to read. */
@@ -247,6 +256,7 @@ struct lk_dataset {
     int32_t *label;            /* (n), owned; NULL without labels */
     lk_data_stats *stats;      /* shared */
     char *stats_json;          /* owned */
+    char *fields_json;         /* owned */
     char *warnings;            /* owned; NULL without */
 };
 

@@ -94,7 +94,7 @@ static lk_status fill_dataset(lk_dataset *d, const lk_data_spec *spec, bool labe
     d->label = table->label, table->label = NULL;
     take_fields(d, table);
     describe_sample(d, table->as_floats);
-    return LK_OK;
+    return lk_sample_write(&d->sample, &d->fields_json);
 }
 
 lk_status lk_dataset_new(const lk_data_spec *spec, bool labels, lk_data_stats *stats, lk_table *table,
@@ -113,6 +113,7 @@ void lk_dataset_free(lk_dataset **dataset)
     if (!dataset || !*dataset) return;
     lk_dataset *d = *dataset;
     free(d->warnings);
+    free(d->fields_json);
     free(d->stats_json);
     lk_stats_free(&d->stats);
     lk_stream_free(&d->stream);
@@ -340,6 +341,16 @@ void lk_dataset_image(const lk_dataset *dataset, int64_t image[3])
 }
 bool lk_dataset_has_labels(const lk_dataset *dataset) { return dataset->has_labels; }
 const char *lk_dataset_stats(const lk_dataset *dataset) { return dataset->stats_json; }
+const char *lk_dataset_fields(const lk_dataset *dataset) { return dataset->fields_json; }
+
+lk_status lk_dataset_compare_fields(const lk_dataset *dataset, const char *fields, char **differences)
+{
+    lk_sample was;
+
+    *differences = NULL;
+    LK_TRY(lk_sample_read(fields, &was));
+    return lk_sample_compare(&was, &dataset->sample, differences);
+}
 
 const char *lk_dataset_target_name(const lk_dataset *dataset)
 {

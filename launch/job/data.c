@@ -8,12 +8,11 @@
 #include "launch/job/state.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-static void say_warnings(const job *j)
+static void say_warnings(const job *j, const char *line)
 {
-    const char *line = j->train ? lk_dataset_warnings(j->train) : NULL;
-
     while (j->leader && line && *line) {
         const size_t n = strcspn(line, "\n");
         fprintf(stderr, "lockstep: warning: %.*s\n", (int)n, line);
@@ -21,11 +20,24 @@ static void say_warnings(const job *j)
     }
 }
 
+/* Whether the data are such as the run was trained on; checkpoints of earlier versions do not say. */
+static lk_status check_fields(const job *j, const char *saved)
+{
+    char *differences;
+
+    if (!saved) return LK_OK;
+    const lk_status status = lk_dataset_compare_fields(j->train ? j->train : j->validation, saved, &differences);
+    say_warnings(j, differences);
+    free(differences);
+    if (status == LK_OK) return LK_OK;
+    return LK_FAIL(status, "%s: %s", lk_checkpoint_path(j->checkpoint), lk_error_message());
+}
+
 lk_status job_open_data(job *j)
 {
     const lk_data_spec *spec = &j->recipe->data;
     const lk_loss_kind loss = j->recipe->model.loss.kind;
-    run_state saved = {.data_stats = NULL};
+    run_state saved = {.data_stats = NULL, .data_fields = NULL};
 
     if (j->checkpoint) LK_TRY(state_get(lk_checkpoint_metadata(j->checkpoint), &saved));
     const char *stats = saved.data_stats;
@@ -33,7 +45,8 @@ lk_status job_open_data(job *j)
         LK_TRY(lk_dataset_open_file(spec, loss, stats, j->look_at.file, j->look_at.labels, j->look_at.need_target,
                                     &j->validation));
     else LK_TRY(lk_dataset_open(spec, loss, stats, &j->train, &j->validation));
-    say_warnings(j);
+    if (j->train) say_warnings(j, lk_dataset_warnings(j->train));
+    LK_TRY(check_fields(j, saved.data_fields));
     if (j->train) LK_TRY(lk_dataset_hash(j->train, j->data_hash.train));
     return j->validation ? lk_dataset_hash(j->validation, j->data_hash.validation) : LK_OK;
 }

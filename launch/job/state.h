@@ -21,6 +21,7 @@
     X(step, INT, NEEDED, "run/step")                    /* training steps done */                               \
     X(stopped, TEXT, NEEDED, "run/stopped")             /* why the run ended here, "": it goes on */            \
     X(data_stats, TEXT, NEEDED, "data/stats")           /* as lk_dataset_stats() */                             \
+    X(data_fields, TEXT, OPTIONAL, "data/fields")       /* as lk_dataset_fields() */                            \
     X(samples, INT, NEEDED, "data/samples")             /* of the training part */                              \
     X(data_hash, TEXT, OPTIONAL, "data/hash")           /* of the training part, as lk_dataset_hash() */        \
     X(validation_hash, TEXT, OPTIONAL, "data/validation_hash") /* "": there is no such part */                  \

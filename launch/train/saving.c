@@ -28,6 +28,7 @@ static run_state state_of(const trainer *t)
         .step = j->step,
         .stopped = t->stopped ? t->stopped : "",
         .data_stats = lk_dataset_stats(j->train),
+        .data_fields = lk_dataset_fields(j->train),
         .samples = lk_dataset_n(j->train),
         .data_hash = j->data_hash.train,
         .validation_hash = j->data_hash.validation,

@@ -37,6 +37,16 @@ same "transforms change what is learnt" $? 0
 # Evaluation that normalizes otherwise leaves no one scale of bytes: they come as floats, and train the same bits.
 status 0 workers 2 train pictures.yaml run.dir=floats 'data.validation_transforms=[{kind: normalize, mean: [0.25], std: [0.5]}]'
 same "bytes as floats" "$(digests floats)" "$(digests whole)"
+
+# The checkpoint knows what its images were.
+status 0 alone eval whole
+same "no word about fields" "$(grep -c 'field x' out.txt)" 0
+status 0 alone eval whole 'data.transforms=[{kind: normalize, mean: [0.5], std: [0.5]}]'
+says 'warning: field x: the run was trained on uint8 \(28, 28, 1\), each \(v / 255 - 0.5\) / 0.25, these data give uint8 \(28, 28, 1\), each \(v / 255 - 0.5\) / 0.5'
+status 0 workers 2 train pictures.yaml run.dir=parts --resume --change train.epochs=3 \
+    'data.validation_transforms=[{kind: normalize, mean: [0.25], std: [0.5]}]'
+says 'warning: field x: the run was trained on uint8 \(28, 28, 1\), each .* these data give fp32 \(28, 28, 1\)$'
+same "one message" "$(grep -c 'field x' out.txt)" 1
 same "files and all samples" "$("$lockstep" ckpt show whole | grep -c 'data/samples.*160')" 1
 status 2 alone train pictures.yaml 'data.transforms=[{kind: hflop}]'
 says 'data.transforms\[0\].kind: .hflop. is none of .*did you mean .hflip.'
