@@ -79,7 +79,7 @@ typedef struct lk_device_calls {
     lk_status (*add)(void *ctx, lk_queue queue, float *into, const float *from, size_t n_elem);
     lk_status (*zero)(void *ctx, lk_queue queue, void *at, size_t nbytes);
     lk_status (*copy)(void *ctx, lk_queue queue, void *to, const void *from, size_t nbytes);
-    lk_status (*call)(void *ctx, lk_queue queue, lk_queued_fn *fn, const void *arg, size_t nbytes);
+    lk_status (*call)(void *ctx, lk_queue queue, bool shared, lk_queued_fn *fn, const void *arg, size_t nbytes);
     lk_status (*after)(void *ctx, lk_queue then, lk_queue first);
     lk_status (*launch)(void *ctx);
     void (*set_poll)(void *ctx, lk_status (*poll)(void *arg), void *arg);

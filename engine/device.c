@@ -48,11 +48,11 @@ lk_status lk_engine_copy(lk_engine *engine, lk_queue queue, void *to, const void
     return LK_OK;
 }
 
-lk_status lk_engine_call(lk_engine *engine, lk_queue queue, lk_queued_fn *fn, const void *arg, size_t nbytes)
+lk_status lk_engine_call(lk_engine *engine, lk_queue queue, bool shared, lk_queued_fn *fn, const void *arg, size_t nbytes)
 {
     const lk_device_calls *device = engine->device;
 
-    return device ? device->call(engine->ctx, queue, fn, arg, nbytes) : fn(arg, NULL);
+    return device ? device->call(engine->ctx, queue, shared, fn, arg, nbytes) : fn(arg, NULL);
 }
 
 lk_status lk_engine_after(lk_engine *engine, lk_queue then, lk_queue first)

@@ -135,7 +135,7 @@ lk_status lk_engine_write(lk_engine *engine, void *device, const void *host, siz
 
 /* On a device calls that compute only queue their work, in two queues that run beside each other; it begins at
  * lk_engine_launch(), lk_engine_wait(), lk_optimizer_sync() or a call that reads or writes.  The same work queued
- * again between two launches is replayed as one graph.  In host memory everything is done when a call returns, and
+ * again between two launches is replayed as one graph (LOCKSTEP_CUDA_GRAPHS=0: never).  In host memory everything is done when a call returns, and
  * launch, wait and after do nothing. */
 typedef enum lk_queue {
     LK_QUEUE_COMPUTE, /* lanes, inspection, updates */
@@ -153,9 +153,11 @@ lk_status lk_engine_zero(lk_engine *engine, lk_queue queue, void *at, size_t nby
 lk_status lk_engine_copy(lk_engine *engine, lk_queue queue, void *to, const void *from, size_t nbytes);
 /* Queues fn(arg, stream), called on this thread at or before the launch and perhaps only the first time this work is
  * queued: it must do nothing but put work on the stream (a cudaStream_t), the same work for the same bytes of arg, which
- * are copied.  Set padding to 0.  What was recorded of it goes when any memory of the engine is released. */
+ * are copied.  Set padding to 0.  What was recorded of it goes when any memory of the engine is released.
+ *   shared  other processes take part in it: what is queued with it is never replayed as a graph, for each engine would
+ *           record on its own judgement, and NCCL wants an operation captured by all or by none */
 typedef lk_status lk_queued_fn(const void *arg, void *stream);
-lk_status lk_engine_call(lk_engine *engine, lk_queue queue, lk_queued_fn *fn, const void *arg, size_t nbytes);
+lk_status lk_engine_call(lk_engine *engine, lk_queue queue, bool shared, lk_queued_fn *fn, const void *arg, size_t nbytes);
 /* What is queued in `then` from now on begins after what is queued in `first` so far. */
 lk_status lk_engine_after(lk_engine *engine, lk_queue then, lk_queue first);
 lk_status lk_engine_launch(lk_engine *engine);

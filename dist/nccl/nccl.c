@@ -3,6 +3,7 @@
 
 #include <nccl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 _Static_assert(sizeof(ncclUniqueId) == LK_NCCL_ID_BYTES, "NCCL's unique id has another size");
@@ -46,6 +47,7 @@ static lk_status open_comm(const char id[LK_NCCL_ID_BYTES], int size, int rank, 
 
     *comm = NULL;
     memcpy(&given, id, sizeof given);
+    setenv("NCCL_GRAPH_REGISTER", "0", 0);
     LK_NCCL(NULL, ncclCommInitRank(&made, size, given, rank));
     *comm = made;
     return LK_OK;

@@ -7,8 +7,7 @@
  *     slices   worker s owns slice s of the bucket: gets it of every root, adds it up in the tree's order, and sends it
  *              to everybody.  Two groups; (roots + 1) (W - 1) / W times the bucket's bytes, what a ring takes
  *
- * Or by ncclAllReduce, in the order that NCCL likes.  What a group holds follows from the bucket alone, so a step that
- * was recorded as a graph replays the same messages.
+ * Or by ncclAllReduce, in the order that NCCL likes.  What a group holds follows from the bucket alone.
  */
 #include "dist/reduce/nccl_comm.h"
 #include "dist/reduce/algorithm.h"
@@ -92,7 +91,7 @@ static lk_status open_algorithm(lk_p2p *p2p, lk_mem_space space, int lanes, size
     return lk_nccl_comm_new(world, space.engine, &algorithm->comm);
 }
 
-/* Scratch goes first: releasing it drops the recorded graphs, and NCCL waits for those that hold its operations. */
+/* Scratch goes first: releasing it waits for what is queued on the communicator. */
 static void close_algorithm(void *state)
 {
     nccl_state *algorithm = state;
@@ -212,7 +211,7 @@ static nccl_call call_of(nccl_state *algorithm, lk_range bucket, bool whole)
 
 static lk_status queue_call(nccl_state *algorithm, lk_queued_fn *fn, const nccl_call *call)
 {
-    return lk_engine_call(algorithm->space.engine, LK_QUEUE_REDUCE, fn, call, sizeof *call);
+    return lk_engine_call(algorithm->space.engine, LK_QUEUE_REDUCE, true, fn, call, sizeof *call);
 }
 
 /* The bucket's sum begins after what has been computed.  Calls run later, and find the roots in the way: they are the

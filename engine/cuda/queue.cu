@@ -55,7 +55,7 @@ static lk_status queue_copy(void *arg, lk_queue queue, void *to, const void *fro
 }
 
 /* What a call writes is not known.  In the reduce queue it is gradients; in the compute queue it may be parameters. */
-static lk_status queue_call(void *arg, lk_queue queue, lk_queued_fn *fn, const void *call_arg, size_t nbytes)
+static lk_status queue_call(void *arg, lk_queue queue, bool shared, lk_queued_fn *fn, const void *call_arg, size_t nbytes)
 {
     cuda_ctx *ctx = (cuda_ctx *)arg;
     char payload[sizeof(cuda_call_record) + CUDA_MOST_CALL_BYTES];
@@ -67,6 +67,7 @@ static lk_status queue_call(void *arg, lk_queue queue, lk_queued_fn *fn, const v
         ctx->shadow.of = NULL;
         LK_TRY(cuda_tape_guard(ctx, queue));
     }
+    if (shared) cuda_tape_share(ctx->tape);
     memset(&r, 0, sizeof r);
     r.fn = fn;
     memcpy(payload, &r, sizeof r);

@@ -18,6 +18,10 @@
  * launched or when it is reached is not said: at the latter, a snapshot begun meanwhile would make both wait for each
  * other.  So the tape with that write is run on the streams; later ones come after it and need not wait.  That is one
  * step a checkpoint.
+ *
+ * NCCL's operations with other workers are captured by all of them or by none, and each graph that holds one is launched by
+ * all (its guide, "Using NCCL with CUDA Graphs").  Whether a tape was seen before is each worker's own history: a worker
+ * whose lane is short at the end of an epoch has not seen it when others have.  So such tapes always run on the streams.
  */
 #include "engine/cuda/tape.h"
 
@@ -44,6 +48,8 @@ struct cuda_tape {
     size_t n, capacity;
     size_t n_launches;     /* about how many kernels the records start */
     bool two_queues;       /* something is on the reduce queue */
+    bool shared;           /* other workers take part */
+    bool makes_graphs;     /* LOCKSTEP_CUDA_GRAPHS is not 0 */
     bool snapshot;         /* one has begun that no write has waited for */
     bool guarded[LK_N_QUEUES]; /* writes in this tape wait for it */
     recording known[MOST_RECORDINGS];
@@ -63,6 +69,8 @@ lk_status cuda_tape_new(cuda_tape **out)
     tape->bytes = (char *)malloc(FIRST_BYTES);
     LK_TRY_ALLOC(tape->bytes, FIRST_BYTES);
     tape->capacity = FIRST_BYTES;
+    const char *graphs = getenv("LOCKSTEP_CUDA_GRAPHS");
+    tape->makes_graphs = !graphs || strcmp(graphs, "0") != 0;
     LK_CUDA(cudaEventCreateWithFlags(&tape->fork, cudaEventDisableTiming));
     LK_CUDA(cudaEventCreateWithFlags(&tape->join, cudaEventDisableTiming));
     return LK_OK;
@@ -132,6 +140,7 @@ lk_status cuda_tape_append(cuda_ctx *ctx, cuda_record_kind kind, lk_queue queue,
     return LK_OK;
 }
 
+void cuda_tape_share(cuda_tape *tape) { tape->shared = true; }
 void cuda_tape_snapshot(cuda_tape *tape) { tape->snapshot = true; }
 
 lk_status cuda_tape_guard(cuda_ctx *ctx, lk_queue queue)
@@ -275,11 +284,16 @@ static bool is_guarded(const cuda_tape *tape)
     return any;
 }
 
+static bool may_be_a_graph(const cuda_tape *tape)
+{
+    return tape->makes_graphs && tape->n_launches >= WORTH_A_GRAPH && !tape->shared && !is_guarded(tape);
+}
+
 static lk_status run_tape(cuda_ctx *ctx)
 {
     cuda_tape *tape = ctx->tape;
 
-    if (tape->n_launches < WORTH_A_GRAPH || is_guarded(tape)) return run_records(ctx);
+    if (!may_be_a_graph(tape)) return run_records(ctx);
     const uint64_t hash = hash_of(tape->bytes, tape->n);
     recording *r = find(tape, hash);
     if (!r && seen_before(tape, hash)) LK_TRY(remember(ctx, hash, &r));
@@ -307,7 +321,7 @@ lk_status cuda_tape_launch(cuda_ctx *ctx)
     const lk_status status = send_and_run(ctx);
     if (is_guarded(tape)) tape->snapshot = false;
     tape->n = tape->n_launches = 0;
-    tape->two_queues = false;
+    tape->two_queues = tape->shared = false;
     memset(tape->guarded, 0, sizeof tape->guarded);
     cuda_args_next(ctx->args);
     cuda_upload_next(ctx->upload, CUDA_STORE_PASSING);

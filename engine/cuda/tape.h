@@ -80,6 +80,8 @@ lk_status cuda_tape_append(cuda_ctx *ctx, cuda_record_kind kind, lk_queue queue,
                            size_t nbytes);
 /* The next writes of parameters and states in a queue wait for the snapshot under way, if there is one. */
 lk_status cuda_tape_guard(cuda_ctx *ctx, lk_queue queue);
+/* Other processes take part in what is queued: this tape runs on the streams. */
+void      cuda_tape_share(cuda_tape *tape);
 /* A snapshot has begun. */
 void      cuda_tape_snapshot(cuda_tape *tape);
 /* Runs what is queued, without waiting for it. */

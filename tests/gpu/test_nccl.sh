@@ -16,6 +16,12 @@ same "one worker, plain nccl: digests" "$(digests plain)" "$(digests one)"
 [ "$devices" -ge 4 ] || { echo "skipped: NCCL between workers: $devices device"; finish; }
 
 for n in 2 3 4; do same_on $n one "$@"; done
+
+# The epoch's last batch is regular for one worker (lanes of 2) and short for the other (lanes of 1), which has not seen it
+# before: whether NCCL's operations are captured must not depend on that.
+set -- "$@" train.batch=8 data.samples=62
+status 0 workers 1 train "$@" run.dir=short
+same_on 2 short "$@"
 status 0 workers 3 train "$@" run.dir=anyhow dist.reduction=nccl
 
 # An operation that fails on the way: one message, exit status 6, nobody left.

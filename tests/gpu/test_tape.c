@@ -74,7 +74,7 @@ static lk_status count_call(const void *arg, void *stream)
 static void queue_count(const fixture *f)
 {
     const int one = 1;
-    ok(f->d->call(f->ctx, LK_QUEUE_REDUCE, count_call, &one, sizeof one));
+    ok(f->d->call(f->ctx, LK_QUEUE_REDUCE, false, count_call, &one, sizeof one));
 }
 
 /* sum += value, by way of the arguments; worth a graph. */
@@ -100,6 +100,49 @@ Test(tape, the_same_work_is_replayed_with_new_numbers)
     }
     expect_all(&f, sum, 1, STEPS * (STEPS + 1) / 2, "sum of all steps");
     cr_expect_eq(n_calls, 2, "the work ran one by one %d times, want 2: once, and to be recorded", n_calls);
+    f.b->close(f.ctx);
+}
+
+/* What other workers take part in is not recorded, for they may not have seen it before; what comes after it is. */
+Test(tape, work_shared_with_others_runs_on_the_streams)
+{
+    enum { STEPS = 5 };
+    const fixture f = open_device();
+    float *sum = floats(&f, 1, 0.0f), *term = floats(&f, 1, 0.0f);
+    const int one = 1;
+
+    n_calls = 0;
+    for (int step = 0; step < STEPS; step++) {
+        queue_sum(&f, sum, term, 1.0f);
+        ok(f.d->call(f.ctx, LK_QUEUE_REDUCE, true, count_call, &one, sizeof one));
+        ok(f.d->launch(f.ctx));
+    }
+    cr_expect_eq(n_calls, 2 * STEPS, "two calls a step were made %d times, want %d", n_calls, 2 * STEPS);
+    n_calls = 0;
+    for (int step = 0; step < STEPS; step++) {
+        queue_sum(&f, sum, term, 1.0f);
+        ok(f.d->launch(f.ctx));
+    }
+    cr_expect_eq(n_calls, 2, "without the others it ran one by one %d times, want 2", n_calls);
+    expect_all(&f, sum, 1, 2 * STEPS, "sum");
+    f.b->close(f.ctx);
+}
+
+Test(tape, nothing_is_replayed_where_graphs_are_off)
+{
+    enum { STEPS = 5 };
+
+    setenv("LOCKSTEP_CUDA_GRAPHS", "0", 1);
+    const fixture f = open_device();
+    float *sum = floats(&f, 1, 0.0f), *term = floats(&f, 1, 0.0f);
+
+    n_calls = 0;
+    for (int step = 0; step < STEPS; step++) {
+        queue_sum(&f, sum, term, 1.0f);
+        ok(f.d->launch(f.ctx));
+    }
+    cr_expect_eq(n_calls, STEPS, "the work ran one by one %d times, want %d", n_calls, STEPS);
+    expect_all(&f, sum, 1, STEPS, "sum");
     f.b->close(f.ctx);
 }
 

@@ -6,7 +6,8 @@
  * As the real one: operations are queued on a stream and may be captured; sends and receives of a group complete together
  * and alone they wait for each other; two ranks on one device are refused; a communicator that is not blocking answers
  * ncclInProgress and is not to be used before ncclCommGetAsyncError says ncclSuccess; an operation that fails goes on
- * until ncclCommAbort.
+ * until ncclCommAbort.  Whether an operation is captured is the same on all its ranks (NCCL asks for that, and may hang
+ * where it is not): a group whose sides differ fails.
  *
  * Not like it: a group uses one stream per communicator; within a group sends and receives go before collectives;
  * communicators are not made inside a group; messages that do not fit each other are named instead of mixed up; ranks
@@ -210,13 +211,17 @@ static ncclResult_t launch()
     for (group_member &m : all) {
         const std::shared_ptr<communicator> comm = m.comm;
         const std::vector<operation> operations = m.operations;
+        cudaStreamCaptureStatus capture = cudaStreamCaptureStatusNone;
+
+        cudaStreamIsCapturing(m.stream, &capture);
+        const bool captured = capture != cudaStreamCaptureStatusNone;
 
         if (!comm->blocking) {
             comm->unseen = true;
             result = ncclInProgress;
         }
-        standin_enqueue_until(m.stream, "NCCL", [comm, operations]() -> std::function<bool()> {
-            auto run = std::make_shared<standin::group_run>(comm, operations);
+        standin_enqueue_until(m.stream, "NCCL", [comm, operations, captured]() -> std::function<bool()> {
+            auto run = std::make_shared<standin::group_run>(comm, operations, captured);
             return [run] { return run->advance(); };
         });
     }

@@ -134,7 +134,10 @@ static stage point_to_point(const std::vector<operation> &operations)
 
 /* ------------------------------------------------------------------- group */
 
-group_run::group_run(std::shared_ptr<communicator> of, const std::vector<operation> &what) : comm(of), operations(what) {}
+group_run::group_run(std::shared_ptr<communicator> of, const std::vector<operation> &what, bool in_graph)
+    : comm(of), operations(what), captured(in_graph)
+{
+}
 
 group_run::~group_run()
 {
@@ -172,7 +175,7 @@ void group_run::next()
         return;
     }
     stage s = n_done == 0 ? point_to_point(operations) : collective(comm->line, operations[n_done - 1]);
-    moving.reset(new exchange(&comm->line, s.sends, s.receives));
+    moving.reset(new exchange(&comm->line, s.sends, s.receives, captured));
     finish = s.finish;
     n_done++;
 }

@@ -49,7 +49,7 @@ struct operation {
  * one communicator are done one after the other, whichever stream is looked at. */
 class group_run {
 public:
-    group_run(std::shared_ptr<communicator> comm, const std::vector<operation> &operations);
+    group_run(std::shared_ptr<communicator> comm, const std::vector<operation> &operations, bool captured);
     ~group_run();
     /* True once it is done or given up. */
     bool advance();
@@ -63,6 +63,7 @@ private:
 
     std::shared_ptr<communicator> comm;
     std::vector<operation> operations;
+    bool captured;
     size_t n_done = 0;                       /* stages: the first is sends and receives, then collectives */
     state now = state::waiting;
     std::unique_ptr<exchange> moving;

@@ -151,7 +151,7 @@ static wired push(line *l, int rank)
 {
     while (!l->moved()) {
         const std::pair<char *, size_t> &m = l->messages[l->current];
-        const line::header head = {header_magic, (uint32_t)rank, m.second};
+        const line::header head = {header_magic, (uint32_t)rank, m.second, l->captured};
         const bool body = l->at >= sizeof head;
         const char *from = body ? m.first + (l->at - sizeof head) : (const char *)&head + l->at;
         const size_t left = body ? m.second - (l->at - sizeof head) : sizeof head - l->at;
@@ -178,6 +178,18 @@ static wired take_acknowledgements(line *l)
     return wired::done;
 }
 
+static bool fits(const line *l, size_t nbytes, std::string *what)
+{
+    const std::string sender = "rank " + std::to_string(l->head.rank);
+
+    if (l->head.magic != header_magic || l->head.nbytes != nbytes)
+        *what = sender + " sends " + std::to_string(l->head.nbytes) + " bytes where " + std::to_string(nbytes) + " are expected";
+    else if (l->head.captured != l->captured)
+        *what = sender + (l->captured ? " queues on a stream what is captured here" : " has captured what is queued here on a stream");
+    else return true;
+    return false;
+}
+
 static wired pull(line *l, std::string *what)
 {
     while (!l->moved()) {
@@ -191,11 +203,7 @@ static wired pull(line *l, std::string *what)
             if (n <= 0) return n < 0 ? wired::lost : wired::done;
             l->at += (size_t)n;
         }
-        if (l->at == sizeof l->head && (l->head.magic != header_magic || l->head.nbytes != m.second)) {
-            *what = "rank " + std::to_string(l->head.rank) + " sends " + std::to_string(l->head.nbytes) +
-                    " bytes where " + std::to_string(m.second) + " are expected";
-            return wired::mismatch;
-        }
+        if (l->at == sizeof l->head && !fits(l, m.second, what)) return wired::mismatch;
         if (l->at == sizeof l->head + m.second) l->current++, l->at = 0;
     }
     return wired::done;
@@ -239,23 +247,24 @@ static wired copy_to_self(int self, const std::vector<outgoing> &sends, const st
 }
 
 template <typename Message>
-static void add_lines(std::vector<line> *lines, const std::vector<int> &sockets, bool sends,
+static void add_lines(std::vector<line> *lines, const std::vector<int> &sockets, bool sends, bool captured,
                       const std::vector<Message> &messages, int self)
 {
     for (int peer = 0; peer < (int)sockets.size(); peer++) {
         line l = {};
-        l.fd = sockets[peer], l.sends = sends;
+        l.fd = sockets[peer], l.sends = sends, l.captured = captured;
         for (const Message &m : messages)
             if (m.peer == peer && peer != self) l.messages.push_back({(char *)m.at, m.nbytes});
         if (!l.messages.empty()) lines->push_back(l);
     }
 }
 
-exchange::exchange(wires *over, const std::vector<outgoing> &sends, const std::vector<incoming> &receives) : w(over)
+exchange::exchange(wires *over, const std::vector<outgoing> &sends, const std::vector<incoming> &receives, bool captured)
+    : w(over)
 {
     result = copy_to_self(w->rank, sends, receives, &reason);
-    add_lines(&lines, w->to, true, sends, w->rank);
-    add_lines(&lines, w->from, false, receives, w->rank);
+    add_lines(&lines, w->to, true, captured, sends, w->rank);
+    add_lines(&lines, w->from, false, captured, receives, w->rank);
 }
 
 wired exchange::advance(std::string *what)

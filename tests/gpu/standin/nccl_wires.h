@@ -49,10 +49,10 @@ wired wires_open(wires *w, const char *name, int device, std::vector<int> *devic
 struct line {
     struct header {
         uint32_t magic, rank;
-        uint64_t nbytes;
+        uint64_t nbytes, captured;
     };
     int fd;
-    bool sends;
+    bool sends, captured;
     std::vector<std::pair<char *, size_t>> messages;
     size_t current, at;          /* message, and byte of header and body */
     size_t acknowledged;
@@ -63,11 +63,11 @@ struct line {
     short wants() const;
 };
 
-/* Many messages moved together, in order between two ranks. */
+/* Many messages moved together, in order between two ranks; captured: they are part of a graph. */
 class exchange {
 public:
-    exchange(wires *w, const std::vector<outgoing> &sends, const std::vector<incoming> &receives);
-    /* As far as it goes now and in a moment more; mismatch: lengths differ, what says how. */
+    exchange(wires *w, const std::vector<outgoing> &sends, const std::vector<incoming> &receives, bool captured);
+    /* As far as it goes now and in a moment more; mismatch: lengths differ, or one side alone is captured; what says how. */
     wired advance(std::string *what);
 
 private:

@@ -233,6 +233,34 @@ static void test_failure(ncclComm_t comm)
     cudaFree(value);
 }
 
+/* Rank 0 captures a sum that the others queue on their streams. */
+static void test_capture_is_the_same_on_all_ranks()
+{
+    ncclComm_t comm = new_comm();
+    float *value = device(1, 1.0f);
+    cudaGraph_t graph;
+    cudaGraphExec_t replay = NULL;
+    ncclResult_t state = ncclSuccess;
+
+    if (rank == 0) OK(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal));
+    OK(ncclAllReduce(value, value, 1, ncclFloat32, ncclSum, comm, stream));
+    if (rank == 0) {
+        OK(cudaStreamEndCapture(stream, &graph));
+        OK(cudaGraphInstantiate(&replay, graph, 0));
+        OK(cudaGraphLaunch(replay, stream));
+    }
+    check(wait_for([&] { return (state = error_of(comm)) != ncclSuccess; }) && state == ncclInvalidUsage,
+          "a sum that one rank alone has captured is refused");
+    MPI_Barrier(MPI_COMM_WORLD);
+    OK(ncclCommAbort(comm));
+    OK(cudaStreamSynchronize(stream));
+    if (replay) {
+        cudaGraphExecDestroy(replay);
+        cudaGraphDestroy(graph);
+    }
+    cudaFree(value);
+}
+
 /* The last rank leaves while the others wait for it. */
 static void test_lost_rank()
 {
@@ -274,6 +302,7 @@ int main(int argc, char **argv)
     test_one_device_for_two_ranks();
     if (size > 1) {
         test_sends_wait_for_their_receivers();
+        test_capture_is_the_same_on_all_ranks();
         test_lost_rank();
     }
     MPI_Barrier(MPI_COMM_WORLD);
