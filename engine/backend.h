@@ -29,17 +29,17 @@ typedef struct lk_launch_args {
     float inv_count;
     uint64_t seed;
     uint64_t params_version; /* differs whenever the parameters do: what is kept of others in other layouts is stale */
-    const lk_lane_args *args; /* on a device, instead of step, position and inv_count, which are 0 there; else NULL */
+    const lk_lane_args *lane; /* on a device, instead of step, position and inv_count, which are 0 there; else NULL */
 } lk_launch_args;
 
-static inline void *lk_at(const lk_launch_args *run, lk_arena arena, size_t offset)
+static inline void *lk_at(const lk_launch_args *args, lk_arena arena, size_t offset)
 {
-    return (char *)run->base[arena] + offset;
+    return (char *)args->base[arena] + offset;
 }
 
-/* A node made ready to run.  state is owned by the kernel and released by free (NULL: nothing to release). */
+/* A node made ready to args.  state is owned by the kernel and released by free (NULL: nothing to release). */
 typedef struct lk_kernel {
-    lk_status (*run)(void *state, const lk_launch_args *run);
+    lk_status (*run)(void *state, const lk_launch_args *args);
     void (*free)(void *state);
     void *state;
     size_t scratch_nbytes; /* that run() may use at LK_ARENA_SCRATCH; what is there before and after is nobody's */
@@ -92,10 +92,10 @@ typedef struct lk_device_calls {
 
     /* Few floats that differ from step to step, to device memory.  n <= 2 * LK_N_SLOTS. */
     lk_status (*put)(void *ctx, float *to, const float *values, size_t n);
-    /* Begins a lane: what run->args points to from now on. */
-    lk_status (*begin)(void *ctx, const lk_graph *graph, lk_launch_args *run);
-    /* Queues kernels of one plan, in order, with a copy of *run; those with run NULL are done by the one before. */
-    lk_status (*run)(void *ctx, const lk_kernel *kernels, size_t n, const lk_launch_args *run);
+    /* Begins a lane: what args->lane points to from now on. */
+    lk_status (*begin)(void *ctx, const lk_graph *graph, lk_launch_args *args);
+    /* Queues kernels of one plan, in order, with a copy of *args; those with run NULL are done by the one before. */
+    lk_status (*run)(void *ctx, const lk_kernel *kernels, size_t n, const lk_launch_args *args);
     /* Inspection: if `all`, the norm as grad_norm has it, with clip_scale's coefficient if clip_norm > 0; the slots.
      * Later updates and statistics with `pending` set read it.  report() launches, waits and gives it to the host. */
     lk_status (*inspect)(void *ctx, const float *grads, size_t n_elem, const float *slots, bool all, float clip_value,

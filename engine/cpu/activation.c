@@ -79,10 +79,10 @@ static void forward_part(void *arg, size_t begin, size_t end)
     j->s->forward(j->to, j->from, begin, end);
 }
 
-static lk_status run_forward(void *state, const lk_launch_args *run)
+static lk_status run_forward(void *state, const lk_launch_args *args)
 {
     const activation_state *s = state;
-    job j = {.s = s, .to = cpu_at(run, s->to), .from = cpu_at(run, s->from)};
+    job j = {.s = s, .to = cpu_at(args, s->to), .from = cpu_at(args, s->from)};
 
     cpu_split(s->threads, s->n_elem, GRAIN, forward_part, &j);
     return LK_OK;
@@ -95,10 +95,10 @@ static void backward_part(void *arg, size_t begin, size_t end)
     j->s->backward(j->to, j->from, j->kept, begin, end);
 }
 
-static lk_status run_backward(void *state, const lk_launch_args *run)
+static lk_status run_backward(void *state, const lk_launch_args *args)
 {
     const activation_state *s = state;
-    job j = {.s = s, .to = cpu_at(run, s->to), .from = cpu_at(run, s->from), .kept = cpu_at(run, s->kept)};
+    job j = {.s = s, .to = cpu_at(args, s->to), .from = cpu_at(args, s->from), .kept = cpu_at(args, s->kept)};
 
     cpu_split(s->threads, s->n_elem, GRAIN, backward_part, &j);
     return LK_OK;

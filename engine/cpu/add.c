@@ -28,10 +28,10 @@ CPU_INLINE void add(const add_run *r, size_t begin, size_t end, lk_dtype dtype)
 static void add_f32(void *arg, size_t begin, size_t end) { add(arg, begin, end, LK_DTYPE_F32); }
 static void add_bf16(void *arg, size_t begin, size_t end) { add(arg, begin, end, LK_DTYPE_BF16); }
 
-static lk_status run_add(void *state, const lk_launch_args *run)
+static lk_status run_add(void *state, const lk_launch_args *args)
 {
     const add_state *s = state;
-    add_run r = {cpu_at(run, s->a), cpu_at(run, s->b), cpu_at(run, s->y)};
+    add_run r = {cpu_at(args, s->a), cpu_at(args, s->b), cpu_at(args, s->y)};
 
     cpu_split(s->threads, s->n_elem, GRAIN, s->dtype == LK_DTYPE_BF16 ? add_bf16 : add_f32, &r);
     return LK_OK;

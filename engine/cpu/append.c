@@ -9,11 +9,11 @@ typedef struct append_state {
     size_t nbytes;                   /* of one position of a row */
 } append_state;
 
-static lk_status run_append(void *state, const lk_launch_args *run)
+static lk_status run_append(void *state, const lk_launch_args *args)
 {
     const append_state *s = state;
-    const char *x = cpu_at(run, s->x);
-    char *y = (char *)cpu_at(run, s->y) + (size_t)run->position * s->nbytes;
+    const char *x = cpu_at(args, s->x);
+    char *y = (char *)cpu_at(args, s->y) + (size_t)args->position * s->nbytes;
 
     for (size_t r = 0; r < s->n_rows; r++)
         memcpy(y + r * s->capacity * s->nbytes, x + r * s->length * s->nbytes, s->length * s->nbytes);

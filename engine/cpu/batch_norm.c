@@ -154,12 +154,12 @@ static void normalise_part(void *arg, size_t begin, size_t end)
 }
 
 /* mean, rstd (C) -> y. */
-static void normalise(const cpu_norm_state *s, const lk_launch_args *run, const float *mean, const float *rstd)
+static void normalise(const cpu_norm_state *s, const lk_launch_args *args, const float *mean, const float *rstd)
 {
     const size_t C = s->n_channels, W = s->width;
-    const float *g = cpu_at(run, s->g), *b = cpu_at(run, s->b);
+    const float *g = cpu_at(args, s->g), *b = cpu_at(args, s->b);
     float *wide_mean = s->factor, *factor = wide_mean + W, *wide_b = factor + W, *product = wide_b + W;
-    job j = {.s = s, .x = cpu_at(run, s->x), .to = cpu_at(run, s->y), .mean = wide_mean, .a0 = factor, .a1 = wide_b};
+    job j = {.s = s, .x = cpu_at(args, s->x), .to = cpu_at(args, s->y), .mean = wide_mean, .a0 = factor, .a1 = wide_b};
 
     for (size_t c = 0; c < C; c++) product[c] = g[c] * rstd[c];
     repeat(s, factor, product);
@@ -168,28 +168,28 @@ static void normalise(const cpu_norm_state *s, const lk_launch_args *run, const 
     cpu_split(s->threads, s->n_blocks, CPU_NORM_GRAIN, normalise_part, &j);
 }
 
-static lk_status run_train(void *state, const lk_launch_args *run)
+static lk_status run_train(void *state, const lk_launch_args *args)
 {
-    const cpu_norm_state *s = cpu_norm_begin(state, run);
-    float *mean = cpu_at(run, s->mean), *rstd = cpu_at(run, s->rstd);
-    job j = {.s = s, .x = cpu_at(run, s->x)};
+    const cpu_norm_state *s = cpu_norm_begin(state, args);
+    float *mean = cpu_at(args, s->mean), *rstd = cpu_at(args, s->rstd);
+    job j = {.s = s, .x = cpu_at(args, s->x)};
 
     cpu_split(s->threads, s->n_blocks, CPU_NORM_GRAIN, stats_part, &j);
     merge_blocks(s);
-    store_stats(s, mean, rstd, cpu_at(run, s->stat_mean), cpu_at(run, s->stat_var));
-    normalise(s, run, mean, rstd);
+    store_stats(s, mean, rstd, cpu_at(args, s->stat_mean), cpu_at(args, s->stat_var));
+    normalise(s, args, mean, rstd);
     return LK_OK;
 }
 
 /* mean and rstd hold the places of the running mean and variance. */
-static lk_status run_eval(void *state, const lk_launch_args *run)
+static lk_status run_eval(void *state, const lk_launch_args *args)
 {
-    const cpu_norm_state *s = cpu_norm_begin(state, run);
-    const float *running_var = cpu_at(run, s->rstd);
+    const cpu_norm_state *s = cpu_norm_begin(state, args);
+    const float *running_var = cpu_at(args, s->rstd);
     float *rstd = s->partial; /* unused otherwise: there are no sums */
 
     for (size_t c = 0; c < s->n_channels; c++) rstd[c] = 1.0f / sqrtf(running_var[c] + s->eps);
-    normalise(s, run, cpu_at(run, s->mean), rstd);
+    normalise(s, args, cpu_at(args, s->mean), rstd);
     return LK_OK;
 }
 
@@ -287,22 +287,22 @@ static void dx_factors(const cpu_norm_state *s, const float *g, const float *rst
         }
 }
 
-static lk_status run_grad(void *state, const lk_launch_args *run)
+static lk_status run_grad(void *state, const lk_launch_args *args)
 {
-    const cpu_norm_state *s = cpu_norm_begin(state, run);
+    const cpu_norm_state *s = cpu_norm_begin(state, args);
     const size_t C = s->n_channels, W = s->width;
-    const float *rstd = cpu_at(run, s->rstd);
+    const float *rstd = cpu_at(args, s->rstd);
     float *wide_mean = s->factor, *a0 = wide_mean + W, *a1 = a0 + W, *a2 = a1 + W;
-    job j = {.s = s, .x = cpu_at(run, s->x), .dy = cpu_at(run, s->dy), .to = cpu_at(run, s->dx), .mean = wide_mean,
+    job j = {.s = s, .x = cpu_at(args, s->x), .dy = cpu_at(args, s->dy), .to = cpu_at(args, s->dx), .mean = wide_mean,
              .a0 = a0, .a1 = a1, .a2 = a2};
 
-    repeat(s, wide_mean, cpu_at(run, s->mean));
+    repeat(s, wide_mean, cpu_at(args, s->mean));
     cpu_split(s->threads, s->n_blocks, CPU_NORM_GRAIN, sums_part, &j);
     cpu_norm_add_blocks(s);
     for (size_t c = 0; c < C; c++) s->total[C + c] *= (double)rstd[c]; /* h = (x - mean) rstd */
-    cpu_norm_store_grads(s, cpu_at(run, s->dg), cpu_at(run, s->db));
+    cpu_norm_store_grads(s, cpu_at(args, s->dg), cpu_at(args, s->db));
     if (!j.to) return LK_OK;
-    dx_factors(s, cpu_at(run, s->g), rstd, a0, a1, a2);
+    dx_factors(s, cpu_at(args, s->g), rstd, a0, a1, a2);
     cpu_split(s->threads, s->n_blocks, CPU_NORM_GRAIN, dx_part, &j);
     return LK_OK;
 }
@@ -334,12 +334,12 @@ static void scale_part(void *arg, size_t begin, size_t end)
 }
 
 /* rstd holds the place of the running variance. */
-static lk_status run_eval_grad(void *state, const lk_launch_args *run)
+static lk_status run_eval_grad(void *state, const lk_launch_args *args)
 {
-    const cpu_norm_state *s = cpu_norm_begin(state, run);
-    const float *g = cpu_at(run, s->g), *running_var = cpu_at(run, s->rstd);
+    const cpu_norm_state *s = cpu_norm_begin(state, args);
+    const float *g = cpu_at(args, s->g), *running_var = cpu_at(args, s->rstd);
     float *factor = s->partial; /* unused otherwise: there are no sums */
-    job j = {.s = s, .dy = cpu_at(run, s->dy), .to = cpu_at(run, s->dx), .a0 = s->factor};
+    job j = {.s = s, .dy = cpu_at(args, s->dy), .to = cpu_at(args, s->dx), .a0 = s->factor};
 
     for (size_t c = 0; c < s->n_channels; c++) factor[c] = g[c] * (1.0f / sqrtf(running_var[c] + s->eps));
     repeat(s, s->factor, factor);

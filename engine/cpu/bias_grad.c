@@ -31,14 +31,14 @@ static void sums_part(void *arg, size_t begin, size_t end)
             block_sums(j, block, LK_DTYPE_F32);
 }
 
-static lk_status run_bias_grad(void *state, const lk_launch_args *run)
+static lk_status run_bias_grad(void *state, const lk_launch_args *args)
 {
-    const cpu_norm_state *s = cpu_norm_begin(state, run);
-    job j = {.s = s, .dy = cpu_at(run, s->dy)};
+    const cpu_norm_state *s = cpu_norm_begin(state, args);
+    job j = {.s = s, .dy = cpu_at(args, s->dy)};
 
     cpu_split(s->threads, s->n_blocks, CPU_NORM_GRAIN, sums_part, &j);
     cpu_norm_add_blocks(s);
-    cpu_norm_store_grads(s, NULL, cpu_at(run, s->db));
+    cpu_norm_store_grads(s, NULL, cpu_at(args, s->db));
     return LK_OK;
 }
 

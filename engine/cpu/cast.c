@@ -35,10 +35,10 @@ static void cast_range(void *arg, size_t begin, size_t end)
         convert(r->y, r->x, begin, end, LK_DTYPE_F32, LK_DTYPE_BF16);
 }
 
-static lk_status run_cast(void *state, const lk_launch_args *run)
+static lk_status run_cast(void *state, const lk_launch_args *args)
 {
     const cast_state *s = state;
-    cast_run r = {s, cpu_at(run, s->x), cpu_at(run, s->y)};
+    cast_run r = {s, cpu_at(args, s->x), cpu_at(args, s->y)};
 
     cpu_split(s->threads, s->n_elem, GRAIN, cast_range, &r);
     return LK_OK;

@@ -56,9 +56,9 @@ static inline cpu_ref cpu_ref_of(const lk_graph *graph, int tensor)
 }
 
 /* NULL for an absent tensor. */
-static inline void *cpu_at(const lk_launch_args *run, cpu_ref place)
+static inline void *cpu_at(const lk_launch_args *args, cpu_ref place)
 {
-    return place.present ? lk_at(run, place.arena, place.offset) : NULL;
+    return place.present ? lk_at(args, place.arena, place.offset) : NULL;
 }
 
 static inline const lk_tensor *cpu_in(const lk_graph *graph, const lk_node *node, int i)
@@ -75,7 +75,7 @@ static inline const lk_tensor *cpu_out(const lk_graph *graph, const lk_node *nod
 
 /* Keeps a copy of the `nbytes` of *state as the kernel's state, released with the kernel.  For kernels whose state
  * owns nothing further. */
-lk_status cpu_kernel_keep(lk_kernel *out, lk_status (*run)(void *state, const lk_launch_args *run), const void *state,
+lk_status cpu_kernel_keep(lk_kernel *out, lk_status (*run)(void *state, const lk_launch_args *args), const void *state,
                           size_t nbytes);
 
 /* Calls body(arg, begin, end) so that the calls cover [0, n) once, on up to `threads` threads; with one thread, or

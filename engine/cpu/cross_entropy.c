@@ -163,14 +163,14 @@ static void cross_entropy_part(void *arg, size_t begin, size_t end)
     }
 }
 
-static lk_status run_cross_entropy(void *state, const lk_launch_args *run)
+static lk_status run_cross_entropy(void *state, const lk_launch_args *args)
 {
-    const cpu_loss *s = cpu_loss_begin(state, run);
-    cpu_loss_job j = cpu_loss_job_of(s, run);
+    const cpu_loss *s = cpu_loss_begin(state, args);
+    cpu_loss_job j = cpu_loss_job_of(s, args);
     const size_t block_elems = BLOCK_ROWS * s->n_outputs;
 
     cpu_split(s->threads, s->n_blocks, (CPU_LOSS_GRAIN + block_elems - 1) / block_elems, cross_entropy_part, &j);
-    cpu_loss_store(s, run);
+    cpu_loss_store(s, args);
     return LK_OK;
 }
 

@@ -30,14 +30,14 @@ CPU_INLINE void sum_row(const cumsum_state *s, const void *x, void *y, size_t fi
         sum_columns(s, x, y, first, c, s->C - c < CPU_PARTIALS ? s->C - c : CPU_PARTIALS, dtype);
 }
 
-static lk_status run_cumsum(void *state, const lk_launch_args *run)
+static lk_status run_cumsum(void *state, const lk_launch_args *args)
 {
     const cumsum_state *s = state;
-    const size_t size = lk_dtype_size(s->dtype), first = s->cached ? (size_t)run->position : 0;
+    const size_t size = lk_dtype_size(s->dtype), first = s->cached ? (size_t)args->position : 0;
 
     for (size_t r = 0; r < s->N; r++) {
-        const char *x = (const char *)cpu_at(run, s->x) + r * s->S * s->C * size;
-        char *y = (char *)cpu_at(run, s->y) + r * s->L * s->C * size;
+        const char *x = (const char *)cpu_at(args, s->x) + r * s->S * s->C * size;
+        char *y = (char *)cpu_at(args, s->y) + r * s->L * s->C * size;
 
         if (s->dtype == LK_DTYPE_BF16) sum_row(s, x, y, first, LK_DTYPE_BF16);
         else sum_row(s, x, y, first, LK_DTYPE_F32);

@@ -126,17 +126,17 @@ static void drop_part(void *arg, size_t begin, size_t end)
         drop_groups(j, begin, end, LK_DTYPE_F32);
 }
 
-static lk_status run_dropout(void *state, const lk_launch_args *run)
+static lk_status run_dropout(void *state, const lk_launch_args *args)
 {
     const dropout_state *s = state;
     job j = {
         .s = s,
-        .x = cpu_at(run, s->x),
-        .y = cpu_at(run, s->y),
-        .mask = cpu_at(run, s->mask),
-        .sample = run->sample,
-        .step = run->step,
-        .key = lk_philox_key_new(run->seed, LK_PURPOSE_DROPOUT, s->layer),
+        .x = cpu_at(args, s->x),
+        .y = cpu_at(args, s->y),
+        .mask = cpu_at(args, s->mask),
+        .sample = args->sample,
+        .step = args->step,
+        .key = lk_philox_key_new(args->seed, LK_PURPOSE_DROPOUT, s->layer),
         .threshold = lk_dropout_threshold(s->p),
         .scale = (float)(1.0 / (1.0 - s->p)),
     };
@@ -165,10 +165,10 @@ static void scale_part(void *arg, size_t begin, size_t end)
         scale_kept(j, begin, end, LK_DTYPE_F32);
 }
 
-static lk_status run_dropout_grad(void *state, const lk_launch_args *run)
+static lk_status run_dropout_grad(void *state, const lk_launch_args *args)
 {
     const dropout_state *s = state;
-    job j = {.s = s, .x = cpu_at(run, s->x), .y = cpu_at(run, s->y), .mask = cpu_at(run, s->mask),
+    job j = {.s = s, .x = cpu_at(args, s->x), .y = cpu_at(args, s->y), .mask = cpu_at(args, s->mask),
              .scale = (float)(1.0 / (1.0 - s->p))};
 
     cpu_split(s->threads, s->n_elem, GRAIN_ELEMS, scale_part, &j);

@@ -50,10 +50,10 @@ static void flatten_samples(void *arg, size_t begin, size_t end)
     }
 }
 
-static lk_status run_flatten(void *state, const lk_launch_args *run)
+static lk_status run_flatten(void *state, const lk_launch_args *args)
 {
     const flatten_state *s = state;
-    flatten_run r = {s, cpu_at(run, s->from), cpu_at(run, s->to)};
+    flatten_run r = {s, cpu_at(args, s->from), cpu_at(args, s->to)};
 
     cpu_split(s->threads, s->n, 1 + GRAIN / (s->rows * s->cols), flatten_samples, &r);
     return LK_OK;

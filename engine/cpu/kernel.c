@@ -5,7 +5,7 @@
 
 static void free_state(void *state) { lk_free(&state); }
 
-lk_status cpu_kernel_keep(lk_kernel *out, lk_status (*run)(void *state, const lk_launch_args *run), const void *state,
+lk_status cpu_kernel_keep(lk_kernel *out, lk_status (*run)(void *state, const lk_launch_args *args), const void *state,
                           size_t nbytes)
 {
     void *copy = lk_alloc(nbytes);

@@ -74,11 +74,11 @@ static void forward_part(void *arg, size_t begin, size_t end)
         forward_rows(j, first, last, LK_DTYPE_F32);
 }
 
-static lk_status run_forward(void *state, const lk_launch_args *run)
+static lk_status run_forward(void *state, const lk_launch_args *args)
 {
-    const cpu_norm_state *s = cpu_norm_begin(state, run);
-    job j = {.s = s, .x = cpu_at(run, s->x), .to = cpu_at(run, s->y), .g = cpu_at(run, s->g), .b = cpu_at(run, s->b),
-             .mean = cpu_at(run, s->mean), .rstd = cpu_at(run, s->rstd)};
+    const cpu_norm_state *s = cpu_norm_begin(state, args);
+    job j = {.s = s, .x = cpu_at(args, s->x), .to = cpu_at(args, s->y), .g = cpu_at(args, s->g), .b = cpu_at(args, s->b),
+             .mean = cpu_at(args, s->mean), .rstd = cpu_at(args, s->rstd)};
 
     cpu_split(s->threads, s->n_blocks, CPU_NORM_GRAIN, forward_part, &j);
     return LK_OK;
@@ -140,15 +140,15 @@ static void backward_part(void *arg, size_t begin, size_t end)
             backward_block(j, block, LK_DTYPE_F32);
 }
 
-static lk_status run_backward(void *state, const lk_launch_args *run)
+static lk_status run_backward(void *state, const lk_launch_args *args)
 {
-    const cpu_norm_state *s = cpu_norm_begin(state, run);
-    job j = {.s = s, .x = cpu_at(run, s->x), .dy = cpu_at(run, s->dy), .to = cpu_at(run, s->dx),
-             .g = cpu_at(run, s->g), .mean = cpu_at(run, s->mean), .rstd = cpu_at(run, s->rstd)};
+    const cpu_norm_state *s = cpu_norm_begin(state, args);
+    job j = {.s = s, .x = cpu_at(args, s->x), .dy = cpu_at(args, s->dy), .to = cpu_at(args, s->dx),
+             .g = cpu_at(args, s->g), .mean = cpu_at(args, s->mean), .rstd = cpu_at(args, s->rstd)};
 
     cpu_split(s->threads, s->n_blocks, CPU_NORM_GRAIN, backward_part, &j);
     cpu_norm_add_blocks(s);
-    cpu_norm_store_grads(s, cpu_at(run, s->dg), cpu_at(run, s->db));
+    cpu_norm_store_grads(s, cpu_at(args, s->dg), cpu_at(args, s->db));
     return LK_OK;
 }
 

@@ -76,35 +76,35 @@ static void grad_w_rows(void *arg, size_t begin, size_t end)
         for (size_t o = begin; o < end; o++) r->b[o] += r->y[n * s->o + o];
 }
 
-static small_run start(const small_linear *s, const lk_launch_args *run)
+static small_run start(const small_linear *s, const lk_launch_args *args)
 {
-    return (small_run){s, cpu_at(run, s->at.x), cpu_at(run, s->at.w), cpu_at(run, s->at.b), cpu_at(run, s->at.y)};
+    return (small_run){s, cpu_at(args, s->at.x), cpu_at(args, s->at.w), cpu_at(args, s->at.b), cpu_at(args, s->at.y)};
 }
 
-static lk_status run_forward(void *state, const lk_launch_args *run)
+static lk_status run_forward(void *state, const lk_launch_args *args)
 {
     const small_linear *s = state;
-    small_run r = start(s, run);
+    small_run r = start(s, args);
 
-    if (cpu_weight_is_stale(s->w_t, s->at.w, run->params_version)) {
+    if (cpu_weight_is_stale(s->w_t, s->at.w, args->params_version)) {
         small_transpose(s->w_t->at, r.w, s->o, s->i);
-        s->w_t->version = run->params_version;
+        s->w_t->version = args->params_version;
     }
     cpu_split(s->threads, s->n, s->grain, forward_rows, &r);
     return LK_OK;
 }
 
-static lk_status run_grad_x(void *state, const lk_launch_args *run)
+static lk_status run_grad_x(void *state, const lk_launch_args *args)
 {
-    small_run r = start(state, run);
+    small_run r = start(state, args);
 
     cpu_split(r.s->threads, r.s->n, r.s->grain, grad_x_rows, &r);
     return LK_OK;
 }
 
-static lk_status run_grad_w(void *state, const lk_launch_args *run)
+static lk_status run_grad_w(void *state, const lk_launch_args *args)
 {
-    small_run r = start(state, run);
+    small_run r = start(state, args);
 
     cpu_split(r.s->threads, r.s->o, r.s->grain, grad_w_rows, &r);
     return LK_OK;

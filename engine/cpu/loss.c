@@ -14,30 +14,30 @@ enum { BLOCK_ELEMS = 4096 };
 
 /* ------------------------------------------------------------------- shared */
 
-const cpu_loss *cpu_loss_begin(void *state, const lk_launch_args *run)
+const cpu_loss *cpu_loss_begin(void *state, const lk_launch_args *args)
 {
     cpu_loss *s = state;
 
-    s->block = run->base[LK_ARENA_SCRATCH];
+    s->block = args->base[LK_ARENA_SCRATCH];
     return s;
 }
 
-cpu_loss_job cpu_loss_job_of(const cpu_loss *s, const lk_launch_args *run)
+cpu_loss_job cpu_loss_job_of(const cpu_loss *s, const lk_launch_args *args)
 {
-    return (cpu_loss_job){.s = s, .x = cpu_at(run, s->x), .target = cpu_at(run, s->target), .dx = cpu_at(run, s->dx),
-                          .inv_count = run->inv_count};
+    return (cpu_loss_job){.s = s, .x = cpu_at(args, s->x), .target = cpu_at(args, s->target), .dx = cpu_at(args, s->dx),
+                          .inv_count = args->inv_count};
 }
 
-void cpu_loss_store(const cpu_loss *s, const lk_launch_args *run)
+void cpu_loss_store(const cpu_loss *s, const lk_launch_args *args)
 {
     cpu_loss_sums total = s->block[0];
 
     for (size_t b = 1; b < s->n_blocks; b++)
         for (int k = 0; k < LK_N_SUMS; k++) total.of[k] += s->block[b].of[k];
     if (s->train)
-        *(float *)cpu_at(run, s->to) = (float)(total.of[LK_SUM_LOSS] * (double)run->inv_count);
+        *(float *)cpu_at(args, s->to) = (float)(total.of[LK_SUM_LOSS] * (double)args->inv_count);
     else
-        memcpy(cpu_at(run, s->to), total.of, sizeof total.of);
+        memcpy(cpu_at(args, s->to), total.of, sizeof total.of);
 }
 
 static void loss_free(void *state)
@@ -65,7 +65,7 @@ static lk_status take_weights(cpu_loss *s)
 }
 
 lk_status cpu_loss_bind(const cpu_ctx *ctx, const lk_graph *graph, const lk_node *node, size_t n_blocks,
-                        lk_status (*run)(void *state, const lk_launch_args *run), lk_kernel *out)
+                        lk_status (*run)(void *state, const lk_launch_args *args), lk_kernel *out)
 {
     const lk_tensor *x = cpu_in(graph, node, 0);
     cpu_loss *s = lk_alloc(sizeof *s);
@@ -220,15 +220,15 @@ static void add_outputs(const cpu_loss_job *j, double *sums)
         }
 }
 
-static lk_status run_pointwise(void *state, const lk_launch_args *run)
+static lk_status run_pointwise(void *state, const lk_launch_args *args)
 {
-    const cpu_loss *s = cpu_loss_begin(state, run);
-    cpu_loss_job j = cpu_loss_job_of(s, run);
+    const cpu_loss *s = cpu_loss_begin(state, args);
+    cpu_loss_job j = cpu_loss_job_of(s, args);
 
     cpu_split(s->threads, s->n_blocks, CPU_LOSS_GRAIN / BLOCK_ELEMS, pointwise_part, &j);
-    cpu_loss_store(s, run);
+    cpu_loss_store(s, args);
     if (!s->train && lk_loss_n_sums(s->spec.kind, s->n_outputs) > LK_N_SUMS)
-        add_outputs(&j, (double *)cpu_at(run, s->to) + LK_N_SUMS);
+        add_outputs(&j, (double *)cpu_at(args, s->to) + LK_N_SUMS);
     return LK_OK;
 }
 

@@ -37,11 +37,11 @@ typedef struct cpu_loss_job {
 } cpu_loss_job;
 
 /* The kernel's state with its blocks where this run has scratch. */
-const cpu_loss *cpu_loss_begin(void *state, const lk_launch_args *run);
-cpu_loss_job cpu_loss_job_of(const cpu_loss *s, const lk_launch_args *run);
+const cpu_loss *cpu_loss_begin(void *state, const lk_launch_args *args);
+cpu_loss_job cpu_loss_job_of(const cpu_loss *s, const lk_launch_args *args);
 /* Adds the blocks up and writes the loss slot, or the first LK_N_SUMS sums. */
-void cpu_loss_store(const cpu_loss *s, const lk_launch_args *run);
+void cpu_loss_store(const cpu_loss *s, const lk_launch_args *args);
 lk_status cpu_loss_bind(const cpu_ctx *ctx, const lk_graph *graph, const lk_node *node, size_t n_blocks,
-                        lk_status (*run)(void *state, const lk_launch_args *run), lk_kernel *out);
+                        lk_status (*run)(void *state, const lk_launch_args *args), lk_kernel *out);
 
 #endif

@@ -28,7 +28,7 @@ static void find_sizes(cpu_norm_state *s, const lk_tensor *x)
 }
 
 lk_status cpu_norm_bind(const cpu_ctx *ctx, const lk_graph *graph, const lk_node *node,
-                        lk_status (*run)(void *state, const lk_launch_args *run), lk_kernel *out)
+                        lk_status (*run)(void *state, const lk_launch_args *args), lk_kernel *out)
 {
     cpu_norm_state s = {.eps = node->attrs.norm.eps, .threads = ctx->threads};
 
@@ -40,11 +40,11 @@ lk_status cpu_norm_bind(const cpu_ctx *ctx, const lk_graph *graph, const lk_node
     return LK_OK;
 }
 
-const cpu_norm_state *cpu_norm_begin(void *state, const lk_launch_args *run)
+const cpu_norm_state *cpu_norm_begin(void *state, const lk_launch_args *args)
 {
     cpu_norm_state *s = state;
 
-    s->total = run->base[LK_ARENA_SCRATCH];
+    s->total = args->base[LK_ARENA_SCRATCH];
     s->partial = (float *)(s->total + 2 * s->n_channels);
     s->factor = s->partial + s->n_blocks * 2 * s->n_channels;
     return s;

@@ -33,10 +33,10 @@ typedef struct cpu_norm_state {
 
 /* Makes run the kernel of a node of LK_NORM_NODE_LIST, with the state of it that *out then owns. */
 lk_status cpu_norm_bind(const cpu_ctx *ctx, const lk_graph *graph, const lk_node *node,
-                        lk_status (*run)(void *state, const lk_launch_args *run), lk_kernel *out);
+                        lk_status (*run)(void *state, const lk_launch_args *args), lk_kernel *out);
 
 /* The kernel's state with its sums where this run has scratch. */
-const cpu_norm_state *cpu_norm_begin(void *state, const lk_launch_args *run);
+const cpu_norm_state *cpu_norm_begin(void *state, const lk_launch_args *args);
 
 static inline size_t cpu_norm_block_begin(const cpu_norm_state *s, size_t block) { return block * s->block_rows; }
 static inline size_t cpu_norm_block_end(const cpu_norm_state *s, size_t block)

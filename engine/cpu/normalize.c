@@ -39,10 +39,10 @@ static void integers_to_numbers(void *arg, size_t begin, size_t end)
     for (size_t i = begin; i < end; i++) y[i] = (float)x[i];
 }
 
-static lk_status run_normalize(void *state, const lk_launch_args *run)
+static lk_status run_normalize(void *state, const lk_launch_args *args)
 {
     const normalize_state *s = state;
-    normalize_run r = {s, cpu_at(run, s->x), cpu_at(run, s->y)};
+    normalize_run r = {s, cpu_at(args, s->x), cpu_at(args, s->y)};
 
     cpu_split(s->threads, s->n_elem / s->C, GRAIN / s->C, s->bytes ? bytes_to_numbers : integers_to_numbers, &r);
     return LK_OK;

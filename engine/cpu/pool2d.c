@@ -256,39 +256,39 @@ static void disjoint_pixel_rows(void *arg, size_t begin, size_t end)
     }
 }
 
-static lk_status run_windows(const pool_state *s, const lk_launch_args *run, place_fn *f32, place_fn *bf16)
+static lk_status run_windows(const pool_state *s, const lk_launch_args *args, place_fn *f32, place_fn *bf16)
 {
-    pool_job job = {{s, cpu_at(run, s->x), cpu_at(run, s->y), cpu_at(run, s->winner)},
+    pool_job job = {{s, cpu_at(args, s->x), cpu_at(args, s->y), cpu_at(args, s->winner)},
                     s->dtype == LK_DTYPE_BF16 ? bf16 : f32};
 
     cpu_split(s->threads, (size_t)(s->N * s->P), 1 + GRAIN / (size_t)(s->Q * s->C), window_rows, &job);
     return LK_OK;
 }
 
-static lk_status run_pixels(const pool_state *s, const lk_launch_args *run, rows_fn *rows, place_fn *f32,
+static lk_status run_pixels(const pool_state *s, const lk_launch_args *args, rows_fn *rows, place_fn *f32,
                             place_fn *bf16)
 {
-    pool_job job = {{s, cpu_at(run, s->x), cpu_at(run, s->y), cpu_at(run, s->winner)},
+    pool_job job = {{s, cpu_at(args, s->x), cpu_at(args, s->y), cpu_at(args, s->winner)},
                     s->dtype == LK_DTYPE_BF16 ? bf16 : f32};
 
     cpu_split(s->threads, (size_t)(s->N * s->H), 1 + GRAIN / (size_t)(s->W * s->C), rows, &job);
     return LK_OK;
 }
 
-static lk_status run_max(void *state, const lk_launch_args *run) { return run_windows(state, run, max_f32, max_bf16); }
-static lk_status run_avg(void *state, const lk_launch_args *run) { return run_windows(state, run, avg_f32, avg_bf16); }
+static lk_status run_max(void *state, const lk_launch_args *args) { return run_windows(state, args, max_f32, max_bf16); }
+static lk_status run_avg(void *state, const lk_launch_args *args) { return run_windows(state, args, avg_f32, avg_bf16); }
 
-static lk_status run_max_grad(void *state, const lk_launch_args *run)
+static lk_status run_max_grad(void *state, const lk_launch_args *args)
 {
     const pool_state *s = state;
     const bool disjoint = s->stride >= s->kernel;
 
-    return run_pixels(s, run, disjoint ? disjoint_pixel_rows : pixel_rows, max_grad_f32, max_grad_bf16);
+    return run_pixels(s, args, disjoint ? disjoint_pixel_rows : pixel_rows, max_grad_f32, max_grad_bf16);
 }
 
-static lk_status run_avg_grad(void *state, const lk_launch_args *run)
+static lk_status run_avg_grad(void *state, const lk_launch_args *args)
 {
-    return run_pixels(state, run, pixel_rows, avg_grad_f32, avg_grad_bf16);
+    return run_pixels(state, args, pixel_rows, avg_grad_f32, avg_grad_bf16);
 }
 
 /* x, y, winner: ids of the tensors or of the gradients in their places. */

@@ -24,15 +24,15 @@ product_refs cpu_product_refs(const lk_graph *graph, const lk_node *node, cpu_pa
     };
 }
 
-static lk_status run_product(void *state, const lk_launch_args *run)
+static lk_status run_product(void *state, const lk_launch_args *args)
 {
     const product_state *s = state;
-    const cpu_dnnl_args args = {
-        .x = cpu_at(run, s->at.x), .w = cpu_at(run, s->at.w), .b = cpu_at(run, s->at.b), .y = cpu_at(run, s->at.y),
-        .scratch = run->base[LK_ARENA_SCRATCH], .params_version = run->params_version,
+    const cpu_dnnl_args arrays = {
+        .x = cpu_at(args, s->at.x), .w = cpu_at(args, s->at.w), .b = cpu_at(args, s->at.b), .y = cpu_at(args, s->at.y),
+        .scratch = args->base[LK_ARENA_SCRATCH], .params_version = args->params_version,
     };
 
-    return cpu_dnnl_product_run(s->product, &args);
+    return cpu_dnnl_product_run(s->product, &arrays);
 }
 
 static void free_product(void *state)

@@ -8,13 +8,13 @@ typedef struct view_state {
     size_t begin, end, nbytes; /* dy is dx's bytes [begin, end) of nbytes */
 } view_state;
 
-static lk_status run_view_grad(void *state, const lk_launch_args *run)
+static lk_status run_view_grad(void *state, const lk_launch_args *args)
 {
     const view_state *s = state;
-    char *dx = cpu_at(run, s->dx);
+    char *dx = cpu_at(args, s->dx);
 
     memset(dx, 0, s->begin);
-    memcpy(dx + s->begin, cpu_at(run, s->dy), s->end - s->begin);
+    memcpy(dx + s->begin, cpu_at(args, s->dy), s->end - s->begin);
     memset(dx + s->end, 0, s->nbytes - s->end);
     return LK_OK;
 }

@@ -75,11 +75,11 @@ lk_status cuda_args_put(cuda_ctx *ctx, const void *values, size_t nbytes, const 
     return LK_OK;
 }
 
-void cuda_args_begin_lane(cuda_ctx *ctx, const lk_launch_args *run)
+void cuda_args_begin_lane(cuda_ctx *ctx, const lk_launch_args *args)
 {
-    ctx->args->lane.step = run->step;
-    ctx->args->lane.position = run->position;
-    ctx->args->lane.inv_count = run->inv_count;
+    ctx->args->lane.step = args->step;
+    ctx->args->lane.position = args->position;
+    ctx->args->lane.inv_count = args->inv_count;
     ctx->args->lane_at = NULL;
 }
 

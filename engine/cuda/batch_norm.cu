@@ -64,35 +64,35 @@ static __global__ void normalise(void *y, const void *x, const float *g, const f
     }
 }
 
-static lk_status run_normalise(const norm_state *s, const lk_launch_args *run, const float *rstd, const float *var)
+static lk_status run_normalise(const norm_state *s, const lk_launch_args *args, const float *rstd, const float *var)
 {
     const size_t n_elem = s->cut.rows * s->cut.C;
 
-    LK_LAUNCH_FLAT(normalise, element_blocks(s->ctx, n_elem), ELEMENT_BLOCK, s->ctx->stream, cuda_at(run, s->y),
-                   (const void *)cuda_at(run, s->x), (const float *)cuda_at(run, s->g), (const float *)cuda_at(run, s->b),
-                   (const float *)cuda_at(run, s->mean), rstd, var, s->eps, n_elem, s->cut.C, s->bf16);
+    LK_LAUNCH_FLAT(normalise, element_blocks(s->ctx, n_elem), ELEMENT_BLOCK, s->ctx->stream, cuda_at(args, s->y),
+                   (const void *)cuda_at(args, s->x), (const float *)cuda_at(args, s->g), (const float *)cuda_at(args, s->b),
+                   (const float *)cuda_at(args, s->mean), rstd, var, s->eps, n_elem, s->cut.C, s->bf16);
     return LK_OK;
 }
 
-static lk_status run_train(void *state, const lk_launch_args *run)
+static lk_status run_train(void *state, const lk_launch_args *args)
 {
-    const norm_state *s = cuda_norm_begin(state, run);
-    float *mean = (float *)cuda_at(run, s->mean), *rstd = (float *)cuda_at(run, s->rstd);
+    const norm_state *s = cuda_norm_begin(state, args);
+    float *mean = (float *)cuda_at(args, s->mean), *rstd = (float *)cuda_at(args, s->rstd);
 
     LK_LAUNCH(chunk_stats, column_grid(&s->cut), COLUMN_THREADS, s->ctx->stream, s->cut,
-              (const void *)cuda_at(run, s->x), s->bf16, s->partial);
+              (const void *)cuda_at(args, s->x), s->bf16, s->partial);
     LK_LAUNCH_FLAT(merge_chunks, column_total_blocks(&s->cut), ELEMENT_BLOCK, s->ctx->stream, s->cut,
-                   (const float *)s->partial, s->eps, mean, rstd, (float *)cuda_at(run, s->stat_mean),
-                   (float *)cuda_at(run, s->stat_var));
-    return run_normalise(s, run, rstd, NULL);
+                   (const float *)s->partial, s->eps, mean, rstd, (float *)cuda_at(args, s->stat_mean),
+                   (float *)cuda_at(args, s->stat_var));
+    return run_normalise(s, args, rstd, NULL);
 }
 
 /* mean and rstd hold the places of the running mean and variance. */
-static lk_status run_eval(void *state, const lk_launch_args *run)
+static lk_status run_eval(void *state, const lk_launch_args *args)
 {
-    const norm_state *s = cuda_norm_begin(state, run);
+    const norm_state *s = cuda_norm_begin(state, args);
 
-    return run_normalise(s, run, NULL, (const float *)cuda_at(run, s->rstd));
+    return run_normalise(s, args, NULL, (const float *)cuda_at(args, s->rstd));
 }
 
 /* --------------------------------------------------------------- gradient */
@@ -139,22 +139,22 @@ static __global__ void norm_dx(void *dx, const void *dy, const void *x, const fl
     }
 }
 
-static lk_status run_grad(void *state, const lk_launch_args *run)
+static lk_status run_grad(void *state, const lk_launch_args *args)
 {
-    const norm_state *s = cuda_norm_begin(state, run);
+    const norm_state *s = cuda_norm_begin(state, args);
     const size_t C = s->cut.C, n_elem = s->cut.rows * C;
-    const void *dy = cuda_at(run, s->dy), *x = cuda_at(run, s->x);
-    const float *mean = (const float *)cuda_at(run, s->mean);
+    const void *dy = cuda_at(args, s->dy), *x = cuda_at(args, s->x);
+    const float *mean = (const float *)cuda_at(args, s->mean);
     const norm_grad_term term = {dy, x, mean, C, s->bf16};
-    const norm_grad_store store = {(float *)cuda_at(run, s->dg), (float *)cuda_at(run, s->db), s->factor,
-                                   (const float *)cuda_at(run, s->g), (const float *)cuda_at(run, s->rstd), s->cut.rows, C};
+    const norm_grad_store store = {(float *)cuda_at(args, s->dg), (float *)cuda_at(args, s->db), s->factor,
+                                   (const float *)cuda_at(args, s->g), (const float *)cuda_at(args, s->rstd), s->cut.rows, C};
 
     LK_LAUNCH((column_partials<2, norm_grad_term>), column_grid(&s->cut), COLUMN_THREADS, s->ctx->stream, s->cut, term,
               s->partial);
     LK_LAUNCH_FLAT((column_totals<2, norm_grad_store>), column_total_blocks(&s->cut), ELEMENT_BLOCK, s->ctx->stream,
                    s->cut, (const float *)s->partial, store);
     if (!s->dx.present) return LK_OK;
-    LK_LAUNCH_FLAT(norm_dx, element_blocks(s->ctx, n_elem), ELEMENT_BLOCK, s->ctx->stream, cuda_at(run, s->dx), dy, x,
+    LK_LAUNCH_FLAT(norm_dx, element_blocks(s->ctx, n_elem), ELEMENT_BLOCK, s->ctx->stream, cuda_at(args, s->dx), dy, x,
                    mean, (const float *)s->factor, n_elem, C, s->bf16);
     return LK_OK;
 }
@@ -170,14 +170,14 @@ static __global__ void eval_dx(void *dx, const void *dy, const float *g, const f
 }
 
 /* rstd holds the place of the running variance. */
-static lk_status run_eval_grad(void *state, const lk_launch_args *run)
+static lk_status run_eval_grad(void *state, const lk_launch_args *args)
 {
-    const norm_state *s = cuda_norm_begin(state, run);
+    const norm_state *s = cuda_norm_begin(state, args);
     const size_t n_elem = s->cut.rows * s->cut.C;
 
-    LK_LAUNCH_FLAT(eval_dx, element_blocks(s->ctx, n_elem), ELEMENT_BLOCK, s->ctx->stream, cuda_at(run, s->dx),
-                   (const void *)cuda_at(run, s->dy), (const float *)cuda_at(run, s->g),
-                   (const float *)cuda_at(run, s->rstd), s->eps, n_elem, s->cut.C, s->bf16);
+    LK_LAUNCH_FLAT(eval_dx, element_blocks(s->ctx, n_elem), ELEMENT_BLOCK, s->ctx->stream, cuda_at(args, s->dx),
+                   (const void *)cuda_at(args, s->dy), (const float *)cuda_at(args, s->g),
+                   (const float *)cuda_at(args, s->rstd), s->eps, n_elem, s->cut.C, s->bf16);
     return LK_OK;
 }
 

@@ -24,12 +24,12 @@ struct bias_store {
     __device__ void at(size_t c, const double *total) const { db[c] = (float)total[0]; }
 };
 
-static lk_status run_bias_grad(void *state, const lk_launch_args *run)
+static lk_status run_bias_grad(void *state, const lk_launch_args *args)
 {
     const bias_state *s = (const bias_state *)state;
-    const bias_term term = {cuda_at(run, s->dy), s->cut.C, s->bf16};
-    const bias_store store = {(float *)cuda_at(run, s->db)};
-    float *partial = (float *)run->base[LK_ARENA_SCRATCH]; /* (n_chunks, C) */
+    const bias_term term = {cuda_at(args, s->dy), s->cut.C, s->bf16};
+    const bias_store store = {(float *)cuda_at(args, s->db)};
+    float *partial = (float *)args->base[LK_ARENA_SCRATCH]; /* (n_chunks, C) */
 
     LK_LAUNCH((column_partials<1, bias_term>), column_grid(&s->cut), COLUMN_THREADS, s->ctx->stream, s->cut, term,
               partial);

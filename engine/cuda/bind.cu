@@ -47,7 +47,7 @@ lk_status cuda_bind(void *arg, const lk_graph *graph, const lk_node *node, lk_ke
 
 static void free_state(void *state) { lk_free(&state); }
 
-lk_status cuda_kernel_keep(lk_kernel *out, lk_status (*run)(void *state, const lk_launch_args *run), const void *state,
+lk_status cuda_kernel_keep(lk_kernel *out, lk_status (*run)(void *state, const lk_launch_args *args), const void *state,
                            size_t nbytes)
 {
     void *copy = lk_alloc(nbytes);

@@ -37,7 +37,7 @@ typedef struct chain_call {
     size_t n_elem;
     size_t row_elems, row_groups; /* of a sample; with dropout */
     const int64_t *sample;
-    const lk_lane_args *args;
+    const lk_lane_args *lane;
     call_stage stage[CHAIN_MOST];
 } chain_call;
 
@@ -155,7 +155,7 @@ static __global__ void run_blocks(const __grid_constant__ chain_call call)
 {
     const size_t blocks_a_row = call.row_groups * LK_DROPOUT_BLOCKS;
     const size_t n = call.n_elem / call.row_elems * blocks_a_row;
-    const int64_t step = call.args->step;
+    const int64_t step = call.lane->step;
 
     for (size_t k = element_first(); k < n; k += element_step()) {
         const size_t row = k / blocks_a_row, block = k % blocks_a_row;
@@ -199,38 +199,38 @@ typedef struct chain_state {
     place_stage stage[CHAIN_MOST];
 } chain_state;
 
-static void fill_stage(const place_stage *from, const lk_launch_args *run, call_stage *s)
+static void fill_stage(const place_stage *from, const lk_launch_args *args, call_stage *s)
 {
     s->op = from->op;
-    s->operand = cuda_at(run, from->operand);
+    s->operand = cuda_at(args, from->operand);
     s->operand_bf16 = from->operand_bf16;
-    s->out = from->writes ? cuda_at(run, from->out) : NULL;
+    s->out = from->writes ? cuda_at(args, from->out) : NULL;
     s->bf16 = from->bf16;
     if (from->op != CHAIN_DROPOUT) return;
-    const lk_philox_key key = lk_philox_key_new(run->seed, LK_PURPOSE_DROPOUT, from->layer);
+    const lk_philox_key key = lk_philox_key_new(args->seed, LK_PURPOSE_DROPOUT, from->layer);
 
-    s->mask = (uint8_t *)cuda_at(run, from->mask);
+    s->mask = (uint8_t *)cuda_at(args, from->mask);
     s->k0 = key.k[0];
     s->k1 = key.k[1];
     s->threshold = lk_dropout_threshold(from->p);
     s->scale = (float)(1.0 / (1.0 - from->p));
 }
 
-static lk_status run_chain(void *state, const lk_launch_args *run)
+static lk_status run_chain(void *state, const lk_launch_args *args)
 {
     const chain_state *s = (const chain_state *)state;
     chain_call call;
 
     memset(&call, 0, sizeof call);
-    call.x = cuda_at(run, s->x);
+    call.x = cuda_at(args, s->x);
     call.x_bf16 = s->x_bf16;
     call.n_stages = s->n_stages;
     call.n_elem = s->n_elem;
     call.row_elems = s->row_elems;
     call.row_groups = (s->row_elems + LK_DROPOUT_GROUP - 1) / LK_DROPOUT_GROUP;
-    call.sample = run->sample;
-    call.args = run->args;
-    for (int i = 0; i < s->n_stages; i++) fill_stage(&s->stage[i], run, &call.stage[i]);
+    call.sample = args->sample;
+    call.lane = args->lane;
+    for (int i = 0; i < s->n_stages; i++) fill_stage(&s->stage[i], args, &call.stage[i]);
     if (s->drops) {
         const size_t n_threads = s->n_elem / s->row_elems * call.row_groups * LK_DROPOUT_BLOCKS;
 

@@ -96,14 +96,14 @@ template <int TEAM> static __device__ inline void add_row(const loss_call *call,
 
 /* A block takes LOSS_BLOCK / TEAM rows. */
 template <int TEAM>
-static __global__ void cross_entropy(const __grid_constant__ loss_call call, const lk_lane_args *args)
+static __global__ void cross_entropy(const __grid_constant__ loss_call call, const lk_lane_args *lane)
 {
     const size_t n = blockIdx.x * (size_t)(LOSS_BLOCK / TEAM) + threadIdx.x / TEAM;
     const bool counts = n < call.n_rows && ((const int32_t *)call.target)[n] != call.ignore_index;
     double sum[LK_N_SUMS] = {0.0};
 
     if (counts) {
-        add_row<TEAM>(&call, n, call.dx ? args->inv_count : 0.0f, sum);
+        add_row<TEAM>(&call, n, call.dx ? lane->inv_count : 0.0f, sum);
     } else if (n < call.n_rows && call.dx) {
         for (size_t c = threadIdx.x % TEAM; c < call.n_outputs; c += TEAM)
             element_store(call.dx, n * call.n_outputs + c, 0.0f, call.bf16);
@@ -115,16 +115,16 @@ static __global__ void cross_entropy(const __grid_constant__ loss_call call, con
     }
 }
 
-static lk_status run_cross_entropy(void *state, const lk_launch_args *run)
+static lk_status run_cross_entropy(void *state, const lk_launch_args *args)
 {
     const cuda_loss *s = (const cuda_loss *)state;
-    const loss_call call = cuda_loss_call_of(s, run);
+    const loss_call call = cuda_loss_call_of(s, args);
 
     if (call.n_outputs <= SHORT_ROW)
-        LK_LAUNCH((cross_entropy<WARP_LANES>), (unsigned)s->n_blocks, LOSS_BLOCK, s->ctx->stream, call, run->args);
+        LK_LAUNCH((cross_entropy<WARP_LANES>), (unsigned)s->n_blocks, LOSS_BLOCK, s->ctx->stream, call, args->lane);
     else
-        LK_LAUNCH((cross_entropy<LOSS_BLOCK>), (unsigned)s->n_blocks, LOSS_BLOCK, s->ctx->stream, call, run->args);
-    return cuda_loss_store(s, run);
+        LK_LAUNCH((cross_entropy<LOSS_BLOCK>), (unsigned)s->n_blocks, LOSS_BLOCK, s->ctx->stream, call, args->lane);
+    return cuda_loss_store(s, args);
 }
 
 lk_status cuda_bind_cross_entropy(cuda_ctx *ctx, const lk_graph *graph, const lk_node *node, lk_kernel *out)

@@ -3,7 +3,7 @@
  *
  * A binder looks at a node's shapes once and leaves a kernel: a run function and its state.  run() only launches work on
  * ctx->stream (it may be capturing), and launches the same for the same *run; what differs from step to step is read
- * from device memory (lk_launch_args.args).  Where a tensor lies is an arena and an offset, so a kernel keeps cuda_ref and
+ * from device memory (lk_launch_args.lane).  Where a tensor lies is an arena and an offset, so a kernel keeps cuda_ref and
  * turns it into a pointer in each run.
  *
  * The module is compiled with -fmad=false: products and sums round by themselves, as in the CPU engine.
@@ -126,7 +126,7 @@ cuda_binder cuda_bind_chain;
 bool cuda_used_elsewhere(const lk_graph *graph, int tensor);
 
 /* bind.cu: keeps a copy of *state as the kernel's state, released with the kernel.  For states that own nothing. */
-lk_status cuda_kernel_keep(lk_kernel *out, lk_status (*run)(void *state, const lk_launch_args *run), const void *state,
+lk_status cuda_kernel_keep(lk_kernel *out, lk_status (*run)(void *state, const lk_launch_args *args), const void *state,
                            size_t nbytes);
 
 /* Asks for the shadow of the graph's model; does nothing for a graph without model or in fp32.  bind.cu */
@@ -185,9 +185,9 @@ static inline cuda_ref cuda_ref_of(const lk_graph *graph, int tensor)
 }
 
 /* NULL for an absent tensor. */
-static inline void *cuda_at(const lk_launch_args *run, cuda_ref place)
+static inline void *cuda_at(const lk_launch_args *args, cuda_ref place)
 {
-    return place.present ? lk_at(run, place.arena, place.offset) : NULL;
+    return place.present ? lk_at(args, place.arena, place.offset) : NULL;
 }
 
 static inline const lk_tensor *cuda_in(const lk_graph *graph, const lk_node *node, int i)

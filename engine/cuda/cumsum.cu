@@ -2,9 +2,9 @@
 #include "engine/cuda/sequence.h"
 
 /* y begins at the lane's position where x is the cache's. */
-static __global__ void cumsum(void *y, const void *x, sequence_shape s, const lk_lane_args *args)
+static __global__ void cumsum(void *y, const void *x, sequence_shape s, const lk_lane_args *lane)
 {
-    const size_t first = s.cached ? (size_t)args->position : 0;
+    const size_t first = s.cached ? (size_t)lane->position : 0;
 
     for (size_t k = element_first(); k < s.N * s.C; k += element_step()) {
         const size_t row = k / s.C, c = k % s.C;
@@ -19,12 +19,12 @@ static __global__ void cumsum(void *y, const void *x, sequence_shape s, const lk
     }
 }
 
-static lk_status run_cumsum(void *state, const lk_launch_args *run)
+static lk_status run_cumsum(void *state, const lk_launch_args *args)
 {
     const sequence_state *s = (const sequence_state *)state;
 
     LK_LAUNCH_FLAT(cumsum, element_blocks(s->ctx, s->shape.N * s->shape.C), ELEMENT_BLOCK, s->ctx->stream,
-                   cuda_at(run, s->y), (const void *)cuda_at(run, s->x), s->shape, run->args);
+                   cuda_at(args, s->y), (const void *)cuda_at(args, s->x), s->shape, args->lane);
     return LK_OK;
 }
 

@@ -31,12 +31,12 @@ template <class T> static __global__ void transpose(T *to, const T *from, size_t
         if (r0 + threadIdx.x < rows) to[base + c * rows + r0 + threadIdx.x] = tile[threadIdx.x][c - c0];
 }
 
-static lk_status run_flatten(void *state, const lk_launch_args *run)
+static lk_status run_flatten(void *state, const lk_launch_args *args)
 {
     const flatten_state *s = (const flatten_state *)state;
     const size_t blocks = s->n * ((s->rows + TILE - 1) / TILE) * ((s->cols + TILE - 1) / TILE);
-    const void *from = cuda_at(run, s->from);
-    void *to = cuda_at(run, s->to);
+    const void *from = cuda_at(args, s->from);
+    void *to = cuda_at(args, s->to);
 
     if (s->half)
         LK_LAUNCH((transpose<uint16_t>), (unsigned)blocks, dim3(TILE, ROWS), s->ctx->stream, (uint16_t *)to,

@@ -75,20 +75,20 @@ static unsigned row_blocks(const norm_state *s, int team)
     return (unsigned)((s->cut.rows + rows_a_block - 1) / rows_a_block);
 }
 
-static row_norm row_norm_of(const norm_state *s, const lk_launch_args *run)
+static row_norm row_norm_of(const norm_state *s, const lk_launch_args *args)
 {
-    const row_norm norm = {cuda_at(run, s->x), (const float *)cuda_at(run, s->g), (const float *)cuda_at(run, s->b),
-                           (float *)cuda_at(run, s->mean), (float *)cuda_at(run, s->rstd), s->cut.rows, s->cut.C, s->eps,
+    const row_norm norm = {cuda_at(args, s->x), (const float *)cuda_at(args, s->g), (const float *)cuda_at(args, s->b),
+                           (float *)cuda_at(args, s->mean), (float *)cuda_at(args, s->rstd), s->cut.rows, s->cut.C, s->eps,
                            s->bf16};
 
     return norm;
 }
 
-static lk_status run_forward(void *state, const lk_launch_args *run)
+static lk_status run_forward(void *state, const lk_launch_args *args)
 {
-    const norm_state *s = cuda_norm_begin(state, run);
-    const row_norm norm = row_norm_of(s, run);
-    void *y = cuda_at(run, s->y);
+    const norm_state *s = cuda_norm_begin(state, args);
+    const row_norm norm = row_norm_of(s, args);
+    void *y = cuda_at(args, s->y);
 
     if (norm.C <= SHORT_ROW)
         LK_LAUNCH((layer_norm<WARP_LANES>), row_blocks(s, WARP_LANES), ROW_BLOCK, s->ctx->stream, norm, y);
@@ -120,14 +120,14 @@ struct layer_norm_store {
     }
 };
 
-static lk_status run_backward(void *state, const lk_launch_args *run)
+static lk_status run_backward(void *state, const lk_launch_args *args)
 {
-    const norm_state *s = cuda_norm_begin(state, run);
-    const row_norm norm = row_norm_of(s, run);
-    const void *dy = cuda_at(run, s->dy);
-    void *dx = cuda_at(run, s->dx);
+    const norm_state *s = cuda_norm_begin(state, args);
+    const row_norm norm = row_norm_of(s, args);
+    const void *dy = cuda_at(args, s->dy);
+    void *dx = cuda_at(args, s->dx);
     const layer_norm_term term = {dy, norm.x, norm.mean, norm.rstd, norm.C, s->bf16};
-    const layer_norm_store store = {(float *)cuda_at(run, s->dg), (float *)cuda_at(run, s->db)};
+    const layer_norm_store store = {(float *)cuda_at(args, s->dg), (float *)cuda_at(args, s->db)};
 
     if (dx && norm.C <= SHORT_ROW)
         LK_LAUNCH((layer_norm_dx<WARP_LANES>), row_blocks(s, WARP_LANES), ROW_BLOCK, s->ctx->stream, norm, dx, dy);

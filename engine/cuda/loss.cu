@@ -13,20 +13,20 @@ enum { LOSS_ELEMS = 4096 /* by one block */ };
 
 /* ------------------------------------------------------------------- shared */
 
-loss_call cuda_loss_call_of(const cuda_loss *s, const lk_launch_args *run)
+loss_call cuda_loss_call_of(const cuda_loss *s, const lk_launch_args *args)
 {
     loss_call call = s->call;
 
-    call.dx = cuda_at(run, s->dx);
-    call.x = cuda_at(run, s->x);
-    call.target = cuda_at(run, s->target);
-    call.partial = (double *)run->base[LK_ARENA_SCRATCH];
+    call.dx = cuda_at(args, s->dx);
+    call.x = cuda_at(args, s->x);
+    call.target = cuda_at(args, s->target);
+    call.partial = (double *)args->base[LK_ARENA_SCRATCH];
     return call;
 }
 
 /* slot: training's loss alone; else all sums. */
 static __global__ void add_blocks(const double *partial, size_t n_blocks, float *slot, double *sums,
-                                  const lk_lane_args *args)
+                                  const lk_lane_args *lane)
 {
     const int n = slot ? 1 : (int)LK_N_SUMS; /* LK_SUM_LOSS is the first */
 
@@ -35,17 +35,17 @@ static __global__ void add_blocks(const double *partial, size_t n_blocks, float 
         for (size_t b = threadIdx.x; b < n_blocks; b += LOSS_BLOCK) mine += partial[b * LK_N_SUMS + (size_t)k];
         const double total = block_sum<double, LOSS_BLOCK>(mine);
         if (threadIdx.x != 0) continue;
-        if (slot) *slot = (float)(total * (double)args->inv_count);
+        if (slot) *slot = (float)(total * (double)lane->inv_count);
         else sums[k] = total;
     }
 }
 
-lk_status cuda_loss_store(const cuda_loss *s, const lk_launch_args *run)
+lk_status cuda_loss_store(const cuda_loss *s, const lk_launch_args *args)
 {
-    void *to = cuda_at(run, s->to);
+    void *to = cuda_at(args, s->to);
 
-    LK_LAUNCH(add_blocks, 1, LOSS_BLOCK, s->ctx->stream, (const double *)run->base[LK_ARENA_SCRATCH], s->n_blocks,
-              s->train ? (float *)to : (float *)NULL, s->train ? (double *)NULL : (double *)to, run->args);
+    LK_LAUNCH(add_blocks, 1, LOSS_BLOCK, s->ctx->stream, (const double *)args->base[LK_ARENA_SCRATCH], s->n_blocks,
+              s->train ? (float *)to : (float *)NULL, s->train ? (double *)NULL : (double *)to, args->lane);
     return LK_OK;
 }
 
@@ -94,7 +94,7 @@ static loss_call call_of(const lk_loss_spec *spec, const lk_tensor *x)
 }
 
 lk_status cuda_loss_bind(cuda_ctx *ctx, const lk_graph *graph, const lk_node *node, size_t n_blocks,
-                         lk_status (*run)(void *state, const lk_launch_args *run), lk_kernel *out)
+                         lk_status (*run)(void *state, const lk_launch_args *args), lk_kernel *out)
 {
     const lk_loss_spec *spec = &node->attrs.loss.spec;
     cuda_loss s;
@@ -135,11 +135,11 @@ static __device__ inline float term_of(const loss_call *call, float x, float t, 
     }
 }
 
-static __global__ void pointwise(const __grid_constant__ loss_call call, const lk_lane_args *args)
+static __global__ void pointwise(const __grid_constant__ loss_call call, const lk_lane_args *lane)
 {
     const size_t first = blockIdx.x * (size_t)LOSS_ELEMS, n_elem = call.n_rows * call.n_outputs;
     const size_t last = first + LOSS_ELEMS < n_elem ? first + LOSS_ELEMS : n_elem;
-    const float inv_count = call.dx ? args->inv_count : 0.0f;
+    const float inv_count = call.dx ? lane->inv_count : 0.0f;
     const bool bce = call.kind == LK_LOSS_BCE;
     double sum[LK_N_SUMS] = {0.0};
 
@@ -185,16 +185,16 @@ static __global__ void add_outputs(const __grid_constant__ loss_call call, doubl
     }
 }
 
-static lk_status run_pointwise(void *state, const lk_launch_args *run)
+static lk_status run_pointwise(void *state, const lk_launch_args *args)
 {
     const cuda_loss *s = (const cuda_loss *)state;
-    const loss_call call = cuda_loss_call_of(s, run);
+    const loss_call call = cuda_loss_call_of(s, args);
 
-    LK_LAUNCH(pointwise, (unsigned)s->n_blocks, LOSS_BLOCK, s->ctx->stream, call, run->args);
-    LK_TRY(cuda_loss_store(s, run));
+    LK_LAUNCH(pointwise, (unsigned)s->n_blocks, LOSS_BLOCK, s->ctx->stream, call, args->lane);
+    LK_TRY(cuda_loss_store(s, args));
     if (s->train || lk_loss_n_sums(call.kind, call.n_outputs) == LK_N_SUMS) return LK_OK;
     LK_LAUNCH(add_outputs, (unsigned)call.n_outputs, LOSS_BLOCK, s->ctx->stream, call,
-              (double *)cuda_at(run, s->to) + LK_N_SUMS);
+              (double *)cuda_at(args, s->to) + LK_N_SUMS);
     return LK_OK;
 }
 

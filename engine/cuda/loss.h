@@ -34,10 +34,10 @@ typedef struct cuda_loss {
     loss_call call; /* weight is owned, device; dx, x, target and partial differ from run to run */
 } cuda_loss;
 
-loss_call cuda_loss_call_of(const cuda_loss *s, const lk_launch_args *run);
+loss_call cuda_loss_call_of(const cuda_loss *s, const lk_launch_args *args);
 /* Adds the blocks up and writes the loss slot, or the first LK_N_SUMS sums. */
-lk_status cuda_loss_store(const cuda_loss *s, const lk_launch_args *run);
+lk_status cuda_loss_store(const cuda_loss *s, const lk_launch_args *args);
 lk_status cuda_loss_bind(cuda_ctx *ctx, const lk_graph *graph, const lk_node *node, size_t n_blocks,
-                         lk_status (*run)(void *state, const lk_launch_args *run), lk_kernel *out);
+                         lk_status (*run)(void *state, const lk_launch_args *args), lk_kernel *out);
 
 #endif

@@ -15,7 +15,7 @@ static void find_tensors(norm_state *s, const lk_graph *graph, const lk_node *no
 }
 
 lk_status cuda_norm_bind(cuda_ctx *ctx, const lk_graph *graph, const lk_node *node,
-                         lk_status (*run)(void *state, const lk_launch_args *run), lk_kernel *out)
+                         lk_status (*run)(void *state, const lk_launch_args *args), lk_kernel *out)
 {
     const lk_tensor *x = cuda_in(graph, node, 0); /* or dy, of the same shape and type */
     const size_t C = (size_t)x->shape[x->ndim - 1];
@@ -32,11 +32,11 @@ lk_status cuda_norm_bind(cuda_ctx *ctx, const lk_graph *graph, const lk_node *no
     return LK_OK;
 }
 
-const norm_state *cuda_norm_begin(void *state, const lk_launch_args *run)
+const norm_state *cuda_norm_begin(void *state, const lk_launch_args *args)
 {
     norm_state *s = (norm_state *)state;
 
-    s->partial = (float *)run->base[LK_ARENA_SCRATCH];
+    s->partial = (float *)args->base[LK_ARENA_SCRATCH];
     s->factor = s->partial + s->cut.n_chunks * 2 * s->cut.C;
     return s;
 }

@@ -16,9 +16,9 @@ typedef struct norm_state {
 } norm_state;
 
 /* The kernel's state with its sums where this run has scratch. */
-const norm_state *cuda_norm_begin(void *state, const lk_launch_args *run);
+const norm_state *cuda_norm_begin(void *state, const lk_launch_args *args);
 /* Makes run the kernel of a node of LK_NORM_NODE_LIST, with the state of it that *out then owns. */
 lk_status cuda_norm_bind(cuda_ctx *ctx, const lk_graph *graph, const lk_node *node,
-                         lk_status (*run)(void *state, const lk_launch_args *run), lk_kernel *out);
+                         lk_status (*run)(void *state, const lk_launch_args *args), lk_kernel *out);
 
 #endif

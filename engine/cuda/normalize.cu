@@ -37,12 +37,12 @@ static __global__ void to_float(float *y, const integer *x, size_t n_elem)
     for (size_t i = element_first(); i < n_elem; i += element_step()) y[i] = (float)x[i];
 }
 
-static lk_status run_normalize(void *state, const lk_launch_args *run)
+static lk_status run_normalize(void *state, const lk_launch_args *args)
 {
     const normalize_state *s = (const normalize_state *)state;
     const unsigned blocks = element_blocks(s->ctx, s->n_elem);
-    const void *x = cuda_at(run, s->x);
-    float *y = (float *)cuda_at(run, s->y);
+    const void *x = cuda_at(args, s->x);
+    float *y = (float *)cuda_at(args, s->y);
 
     if (s->scale.C > 0)
         LK_LAUNCH_FLAT(normalize_pixels, blocks, ELEMENT_BLOCK, s->ctx->stream, y, (const unsigned char *)x, s->n_elem,

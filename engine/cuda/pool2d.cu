@@ -120,27 +120,27 @@ static __global__ void pool_grad(const __grid_constant__ pool_shape s, void *dx,
 static size_t n_windows(const pool_shape *s) { return (size_t)(s->N * s->P * s->Q * s->C); }
 static size_t n_pixels(const pool_shape *s) { return (size_t)(s->N * s->H * s->W * s->C); }
 
-template <bool MAX> static lk_status run_pool(void *state, const lk_launch_args *run)
+template <bool MAX> static lk_status run_pool(void *state, const lk_launch_args *args)
 {
     const pool_state *s = (const pool_state *)state;
 
     LK_LAUNCH_FLAT((pool<MAX>), element_blocks(s->ctx, n_windows(&s->shape)), ELEMENT_BLOCK, s->ctx->stream, s->shape,
-                   cuda_at(run, s->y), (uint8_t *)cuda_at(run, s->winner), (const void *)cuda_at(run, s->x));
+                   cuda_at(args, s->y), (uint8_t *)cuda_at(args, s->winner), (const void *)cuda_at(args, s->x));
     return LK_OK;
 }
 
-template <bool MAX> static lk_status run_pool_grad(void *state, const lk_launch_args *run)
+template <bool MAX> static lk_status run_pool_grad(void *state, const lk_launch_args *args)
 {
     const pool_state *s = (const pool_state *)state;
 
     LK_LAUNCH_FLAT((pool_grad<MAX>), element_blocks(s->ctx, n_pixels(&s->shape)), ELEMENT_BLOCK, s->ctx->stream, s->shape,
-                   cuda_at(run, s->x), (const uint8_t *)cuda_at(run, s->winner), (const void *)cuda_at(run, s->y));
+                   cuda_at(args, s->x), (const uint8_t *)cuda_at(args, s->winner), (const void *)cuda_at(args, s->y));
     return LK_OK;
 }
 
 /* x, y, winner: ids of the tensors or of the gradients in their places. */
 static lk_status bind(cuda_ctx *ctx, const lk_graph *graph, const lk_node *node, int x, int y, int winner,
-                      lk_status (*run)(void *state, const lk_launch_args *run), lk_kernel *out)
+                      lk_status (*run)(void *state, const lk_launch_args *args), lk_kernel *out)
 {
     const lk_tensor *image = &graph->tensors[x], *pooled = &graph->tensors[y];
     pool_state s;

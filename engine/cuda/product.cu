@@ -123,11 +123,11 @@ uint32_t cuda_weight_alignment(const cuda_weight *weight)
     return cuda_alignment_of(weight->copy ? 0 : weight->at.offset / narrower);
 }
 
-const void *cuda_weight_at(const cuda_weight *weight, const lk_launch_args *run)
+const void *cuda_weight_at(const cuda_weight *weight, const lk_launch_args *args)
 {
     if (!weight->at.present) return NULL;
     if (weight->shadowed) return weight->ctx->shadow.copy + weight->at.offset / sizeof(float);
-    return weight->copy ? cuda_packed_at(weight->copy) : cuda_at(run, weight->at);
+    return weight->copy ? cuda_packed_at(weight->copy) : cuda_at(args, weight->at);
 }
 
 lk_status cuda_weight_unpack(cuda_ctx *ctx, float *dw, const float *packed, int64_t O, int64_t I, int64_t taps)

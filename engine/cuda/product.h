@@ -36,7 +36,7 @@ lk_status cuda_weight_new(cuda_ctx *ctx, const lk_graph *graph, int tensor, lk_d
 /* What *weight's bytes are aligned to. */
 uint32_t cuda_weight_alignment(const cuda_weight *weight);
 /* NULL for an absent parameter. */
-const void *cuda_weight_at(const cuda_weight *weight, const lk_launch_args *run);
+const void *cuda_weight_at(const cuda_weight *weight, const lk_launch_args *args);
 void cuda_weight_free(cuda_weight *weight);
 /* Queues dw (O, I, taps) from its packed form (O, taps, I), both fp32. */
 lk_status cuda_weight_unpack(cuda_ctx *ctx, float *dw, const float *packed, int64_t O, int64_t I, int64_t taps);

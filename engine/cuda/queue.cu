@@ -106,45 +106,45 @@ static lk_status renew_shadow(cuda_ctx *ctx, const lk_graph *graph, const float 
     return LK_OK;
 }
 
-static lk_status queue_begin(void *arg, const lk_graph *graph, lk_launch_args *run)
+static lk_status queue_begin(void *arg, const lk_graph *graph, lk_launch_args *args)
 {
     cuda_ctx *ctx = (cuda_ctx *)arg;
 
-    cuda_args_begin_lane(ctx, run);
-    LK_TRY(cuda_args_lane(ctx, &run->args));
-    run->step = 0;
-    run->position = 0;
-    run->inv_count = 0.0f;
-    const float *params = (const float *)run->base[LK_ARENA_PARAMS];
+    cuda_args_begin_lane(ctx, args);
+    LK_TRY(cuda_args_lane(ctx, &args->lane));
+    args->step = 0;
+    args->position = 0;
+    args->inv_count = 0.0f;
+    const float *params = (const float *)args->base[LK_ARENA_PARAMS];
 
     LK_TRY(renew_shadow(ctx, graph, params));
-    LK_TRY(cuda_packed_renew(ctx, params, run->params_version));
-    run->params_version = 0;
+    LK_TRY(cuda_packed_renew(ctx, params, args->params_version));
+    args->params_version = 0;
     return LK_OK;
 }
 
-static void mark_uploads(cuda_ctx *ctx, const lk_launch_args *run)
+static void mark_uploads(cuda_ctx *ctx, const lk_launch_args *args)
 {
-    for (int f = 0; f < LK_MAX_FIELDS; f++) cuda_upload_read_by_tape(ctx->upload, run->base[LK_ARENA_FIELD + f]);
-    cuda_upload_read_by_tape(ctx->upload, run->sample);
+    for (int f = 0; f < LK_MAX_FIELDS; f++) cuda_upload_read_by_tape(ctx->upload, args->base[LK_ARENA_FIELD + f]);
+    cuda_upload_read_by_tape(ctx->upload, args->sample);
 }
 
-/* run->args may be of a tape that has been launched since. */
-static lk_status queue_run(void *arg, const lk_kernel *kernels, size_t n, const lk_launch_args *run)
+/* args->lane may be of a tape that has been launched since. */
+static lk_status queue_run(void *arg, const lk_kernel *kernels, size_t n, const lk_launch_args *args)
 {
     cuda_ctx *ctx = (cuda_ctx *)arg;
     cuda_lane_record r;
 
     if (n == 0) return LK_OK;
     memset(&r, 0, sizeof r);
-    LK_TRY(cuda_args_lane(ctx, &r.run.args));
+    LK_TRY(cuda_args_lane(ctx, &r.args.lane));
     r.kernels = kernels;
     r.n = n;
-    for (int a = 0; a < LK_N_ARENAS; a++) r.run.base[a] = run->base[a];
-    r.run.n = run->n;
-    r.run.sample = run->sample;
-    r.run.seed = run->seed;
-    mark_uploads(ctx, run);
+    for (int a = 0; a < LK_N_ARENAS; a++) r.args.base[a] = args->base[a];
+    r.args.n = args->n;
+    r.args.sample = args->sample;
+    r.args.seed = args->seed;
+    mark_uploads(ctx, args);
     return cuda_tape_append(ctx, CUDA_RECORD_LANE, LK_QUEUE_COMPUTE, n, &r, sizeof r);
 }
 

@@ -9,7 +9,7 @@ static cudaStream_t stream_of(const cuda_ctx *ctx, lk_queue queue)
 static lk_status run_lane(const cuda_lane_record *lane)
 {
     for (size_t i = 0; i < lane->n; i++)
-        if (lane->kernels[i].run) LK_TRY(lane->kernels[i].run(lane->kernels[i].state, &lane->run));
+        if (lane->kernels[i].run) LK_TRY(lane->kernels[i].run(lane->kernels[i].state, &lane->args));
     return LK_OK;
 }
 

@@ -4,7 +4,7 @@
 #include <string.h>
 
 lk_status cuda_sequence_bind(cuda_ctx *ctx, const lk_graph *graph, const lk_node *node,
-                             lk_status (*run)(void *state, const lk_launch_args *run), bool backwards, lk_kernel *out)
+                             lk_status (*run)(void *state, const lk_launch_args *args), bool backwards, lk_kernel *out)
 {
     const lk_tensor *x = cuda_in(graph, node, 0), *y = cuda_out(graph, node, 0);
     sequence_state s;

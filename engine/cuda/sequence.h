@@ -20,6 +20,6 @@ typedef struct sequence_state {
 
 /* Makes run the kernel of a node with one input and one output, with a sequence_state that *out then owns. */
 lk_status cuda_sequence_bind(cuda_ctx *ctx, const lk_graph *graph, const lk_node *node,
-                             lk_status (*run)(void *state, const lk_launch_args *run), bool backwards, lk_kernel *out);
+                             lk_status (*run)(void *state, const lk_launch_args *args), bool backwards, lk_kernel *out);
 
 #endif

@@ -23,7 +23,7 @@ typedef enum cuda_record_kind {
 typedef struct cuda_lane_record {
     const lk_kernel *kernels;
     size_t n;
-    lk_launch_args run;
+    lk_launch_args args;
 } cuda_lane_record;
 
 typedef struct cuda_range_record {
@@ -108,7 +108,7 @@ void      cuda_args_free(cuda_args **args);
 lk_status cuda_args_take(cuda_ctx *ctx, size_t nbytes, void **host, const void **device);
 lk_status cuda_args_put(cuda_ctx *ctx, const void *values, size_t nbytes, const void **device);
 /* A lane begins; where its arguments are for this tape. */
-void      cuda_args_begin_lane(cuda_ctx *ctx, const lk_launch_args *run);
+void      cuda_args_begin_lane(cuda_ctx *ctx, const lk_launch_args *args);
 lk_status cuda_args_lane(cuda_ctx *ctx, const lk_lane_args **out);
 /* A tape is about to run: its arguments go first.  It has ended: the next begins. */
 lk_status cuda_args_send(cuda_ctx *ctx);

@@ -9,14 +9,14 @@ typedef struct view_state {
     size_t begin, end, nbytes; /* dy is dx's bytes [begin, end) of nbytes */
 } view_state;
 
-static lk_status run_view_grad(void *state, const lk_launch_args *run)
+static lk_status run_view_grad(void *state, const lk_launch_args *args)
 {
     const view_state *s = (const view_state *)state;
     const cudaStream_t stream = s->ctx->stream;
-    char *dx = (char *)cuda_at(run, s->dx);
+    char *dx = (char *)cuda_at(args, s->dx);
 
     if (s->begin > 0) LK_CUDA(cudaMemsetAsync(dx, 0, s->begin, stream));
-    LK_CUDA(cudaMemcpyAsync(dx + s->begin, cuda_at(run, s->dy), s->end - s->begin, cudaMemcpyDeviceToDevice, stream));
+    LK_CUDA(cudaMemcpyAsync(dx + s->begin, cuda_at(args, s->dy), s->end - s->begin, cudaMemcpyDeviceToDevice, stream));
     if (s->end < s->nbytes) LK_CUDA(cudaMemsetAsync(dx + s->end, 0, s->nbytes - s->end, stream));
     return LK_OK;
 }

@@ -122,25 +122,25 @@ void lk_plan_free(lk_plan **plan)
 }
 
 /* Kernels [begin, end); a device only queues them. */
-static lk_status run_kernels(const lk_plan *plan, const lk_backend *backend, void *ctx, const lk_launch_args *run,
+static lk_status run_kernels(const lk_plan *plan, const lk_backend *backend, void *ctx, const lk_launch_args *args,
                              int begin, int end)
 {
-    if (backend->device) return backend->device->run(ctx, plan->kernels + begin, (size_t)(end - begin), run);
+    if (backend->device) return backend->device->run(ctx, plan->kernels + begin, (size_t)(end - begin), args);
     for (int i = begin; i < end; i++)
-        if (plan->kernels[i].run) LK_TRY(plan->kernels[i].run(plan->kernels[i].state, run));
+        if (plan->kernels[i].run) LK_TRY(plan->kernels[i].run(plan->kernels[i].state, args));
     return LK_OK;
 }
 
-lk_status lk_plan_run(const lk_plan *plan, const lk_backend *backend, void *ctx, const lk_launch_args *run,
+lk_status lk_plan_run(const lk_plan *plan, const lk_backend *backend, void *ctx, const lk_launch_args *args,
                       lk_ready_fn *ready, void *ready_arg)
 {
     const lk_grad_ready *next = plan->grads_ready, *end = next + plan->n_grads_ready;
     int done = 0;
 
     while (ready && next < end) {
-        LK_TRY(run_kernels(plan, backend, ctx, run, done, next->after + 1));
+        LK_TRY(run_kernels(plan, backend, ctx, args, done, next->after + 1));
         done = next->after + 1;
         for (; next < end && next->after < done; next++) ready(ready_arg, next->range.begin, next->range.end);
     }
-    return run_kernels(plan, backend, ctx, run, done, plan->n_kernels);
+    return run_kernels(plan, backend, ctx, args, done, plan->n_kernels);
 }

@@ -48,7 +48,7 @@ lk_status lk_plan_check(const lk_backend *backend, const lk_trainable *trainable
 lk_status lk_plan_map_gradients(lk_plan *plan, const lk_trainable *trainable);
 
 /* Runs all kernels in order; ready may be NULL. */
-lk_status lk_plan_run(const lk_plan *plan, const lk_backend *backend, void *ctx, const lk_launch_args *run,
+lk_status lk_plan_run(const lk_plan *plan, const lk_backend *backend, void *ctx, const lk_launch_args *args,
                       lk_ready_fn *ready, void *ready_arg);
 
 void lk_plan_get_stats(const lk_plan *plan, const lk_trainable *trainable, lk_plan_stats *out);

@@ -92,34 +92,34 @@ static void bench_linear(const lk_backend *b, void *ctx, lk_precision precision,
     const lk_dtype dtype = precision == LK_BF16 ? LK_DTYPE_BF16 : LK_DTYPE_F32;
     lk_graph graph;
     lk_kernel kernel = {0};
-    lk_launch_args run = {.params_version = 1};
+    lk_launch_args args = {.params_version = 1};
     int x, w, y;
 
     lk_graph_init(&graph, NULL, LK_PREDICT, precision, n);
     MUST(lk_graph_tensor(&graph, "x", dtype, 2, (int64_t[]){n, i}, LK_ARENA_FIELD, 0, &x));
     MUST(lk_graph_tensor(&graph, "w", LK_DTYPE_F32, 2, (int64_t[]){o, i}, LK_ARENA_PARAMS, 0, &w));
     MUST(lk_op_linear(&graph, "fc", x, w, LK_NO_TENSOR, &y));
-    run.base[LK_ARENA_FIELD] = array(b, ctx, (size_t)(n * i));
-    run.base[LK_ARENA_PARAMS] = array(b, ctx, (size_t)(o * i));
-    run.base[LK_ARENA_ACT] = array(b, ctx, (size_t)(n * o));
+    args.base[LK_ARENA_FIELD] = array(b, ctx, (size_t)(n * i));
+    args.base[LK_ARENA_PARAMS] = array(b, ctx, (size_t)(o * i));
+    args.base[LK_ARENA_ACT] = array(b, ctx, (size_t)(n * o));
     MUST(b->bind(ctx, &graph, &graph.nodes[0], &kernel));
     MUST(b->reserve(ctx));
-    run.base[LK_ARENA_SCRATCH] = array(b, ctx, kernel.scratch_nbytes / sizeof(float) + 1);
-    MUST(b->device->begin(ctx, &graph, &run));
+    args.base[LK_ARENA_SCRATCH] = array(b, ctx, kernel.scratch_nbytes / sizeof(float) + 1);
+    MUST(b->device->begin(ctx, &graph, &args));
     double begin = 0.0;
     for (int k = 0; k < WARM + TIMES; k++) {
         if (k == WARM) {
             MUST(b->wait(ctx));
             begin = now_s();
         }
-        MUST(b->device->run(ctx, &kernel, 1, &run));
+        MUST(b->device->run(ctx, &kernel, 1, &args));
     }
     MUST(b->wait(ctx));
     printf("linear_%s_%lldx%lldx%lld %.1f TFLOP/s\n", name, (long long)n, (long long)i, (long long)o,
            2e-12 * (double)n * (double)i * (double)o * TIMES / (now_s() - begin));
     kernel.free(kernel.state);
-    b->release(ctx, run.base[LK_ARENA_ACT]), b->release(ctx, run.base[LK_ARENA_PARAMS]);
-    b->release(ctx, run.base[LK_ARENA_FIELD]), b->release(ctx, run.base[LK_ARENA_SCRATCH]);
+    b->release(ctx, args.base[LK_ARENA_ACT]), b->release(ctx, args.base[LK_ARENA_PARAMS]);
+    b->release(ctx, args.base[LK_ARENA_FIELD]), b->release(ctx, args.base[LK_ARENA_SCRATCH]);
     lk_graph_clear(&graph);
 }
 

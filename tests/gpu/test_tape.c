@@ -360,9 +360,9 @@ Test(tape, a_half_grows_without_moving_what_it_holds)
 /* -------------------------------------------------------------------- lanes */
 
 static lk_launch_args seen[2];
-static lk_status see_run(void *state, const lk_launch_args *run)
+static lk_status see_run(void *state, const lk_launch_args *args)
 {
-    *(lk_launch_args *)state = *run;
+    *(lk_launch_args *)state = *args;
     return LK_OK;
 }
 
@@ -375,24 +375,24 @@ Test(tape, a_lane_cut_by_a_read_keeps_its_arguments)
     const lk_kernel kernels[2] = {{.run = see_run, .state = &seen[0]}, {.run = see_run, .state = &seen[1]}};
     float *somewhere = floats(&f, 4, 0.0f);
     const float others[4] = {-1.0f, -2.0f, -3.0f, -4.0f};
-    lk_launch_args run = {.n = 3, .step = 41, .inv_count = 0.25f, .seed = 7, .params_version = 5};
-    lk_lane_args args;
+    lk_launch_args args = {.n = 3, .step = 41, .inv_count = 0.25f, .seed = 7, .params_version = 5};
+    lk_lane_args lane;
 
-    ok(f.d->begin(f.ctx, &graph, &run));
-    cr_expect_not_null(run.args);
-    ok(f.d->run(f.ctx, &kernels[0], 1, &run));
+    ok(f.d->begin(f.ctx, &graph, &args));
+    cr_expect_not_null(args.lane);
+    ok(f.d->run(f.ctx, &kernels[0], 1, &args));
     expect_all(&f, somewhere, 4, 0.0f, "read in the middle");
     ok(f.d->put(f.ctx, somewhere, others, 4));
-    ok(f.d->run(f.ctx, &kernels[1], 1, &run));
+    ok(f.d->run(f.ctx, &kernels[1], 1, &args));
     ok(f.b->wait(f.ctx));
     for (int i = 0; i < 2; i++) {
         cr_expect(seen[i].step == 0 && seen[i].inv_count == 0.0f, "kernel %d saw step %lld and inv_count %g, want 0", i,
                   (long long)seen[i].step, (double)seen[i].inv_count);
         cr_expect(seen[i].n == 3 && seen[i].seed == 7 && seen[i].params_version == 0, "kernel %d saw another run", i);
     }
-    ok(f.b->read(f.ctx, &args, seen[1].args, sizeof args));
-    cr_expect(args.step == 41 && args.inv_count == 0.25f, "arguments are step %lld, inv_count %g, want 41, 0.25",
-              (long long)args.step, (double)args.inv_count);
+    ok(f.b->read(f.ctx, &lane, seen[1].lane, sizeof lane));
+    cr_expect(lane.step == 41 && lane.inv_count == 0.25f, "arguments are step %lld, inv_count %g, want 41, 0.25",
+              (long long)lane.step, (double)lane.inv_count);
     f.b->close(f.ctx);
 }
 
@@ -407,11 +407,11 @@ Test(tape, a_lane_alone_is_worth_a_graph)
     n_runs = 0;
     for (int i = 0; i < 8; i += 2) kernels[i] = (lk_kernel){.run = see_run, .state = &seen[0]};
     for (int step = 0; step < 5; step++) {
-        lk_launch_args run = {.n = 1, .step = step};
+        lk_launch_args args = {.n = 1, .step = step};
 
         memset(&seen[0], 0, sizeof seen[0]);
-        ok(f.d->begin(f.ctx, &graph, &run));
-        ok(f.d->run(f.ctx, kernels, 8, &run));
+        ok(f.d->begin(f.ctx, &graph, &args));
+        ok(f.d->run(f.ctx, kernels, 8, &args));
         ok(f.d->launch(f.ctx));
         n_runs += seen[0].n == 1;
     }

@@ -143,18 +143,18 @@ static inline void op_bind(op_harness *h)
 static inline void op_run_there(op_harness *h)
 {
     const lk_backend *b = h->backend;
-    lk_launch_args run = h->run;
+    lk_launch_args args = h->run;
 
     for (int a = 0; a < LK_N_ARENAS; a++) {
         op_ok(b->write(h->ctx, h->there[a], h->arena[a], h->used[a]));
-        run.base[a] = h->there[a];
+        args.base[a] = h->there[a];
     }
-    run.base[LK_ARENA_SCRATCH] = h->scratch;
-    if (run.sample)
-        op_ok(b->device->upload(h->ctx, false, run.sample, (size_t)h->graph.n * sizeof *run.sample,
-                                (const void **)&run.sample));
-    op_ok(b->device->begin(h->ctx, &h->graph, &run));
-    op_ok(b->device->run(h->ctx, h->kernels, (size_t)h->n_kernels, &run));
+    args.base[LK_ARENA_SCRATCH] = h->scratch;
+    if (args.sample)
+        op_ok(b->device->upload(h->ctx, false, args.sample, (size_t)h->graph.n * sizeof *args.sample,
+                                (const void **)&args.sample));
+    op_ok(b->device->begin(h->ctx, &h->graph, &args));
+    op_ok(b->device->run(h->ctx, h->kernels, (size_t)h->n_kernels, &args));
     for (int a = 0; a < LK_N_ARENAS; a++) op_ok(b->read(h->ctx, h->arena[a], h->there[a], h->used[a]));
 }
 
