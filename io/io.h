@@ -378,6 +378,8 @@ const lk_metadata *lk_checkpoint_metadata(const lk_checkpoint *checkpoint);
 size_t      lk_checkpoint_n_tensors(const lk_checkpoint *checkpoint);
 /* data is NULL; path and shape as saved, in the order they were saved. */
 const lk_ckpt_tensor *lk_checkpoint_tensor(const lk_checkpoint *checkpoint, size_t i);
+/* Whether a tensor of this path was saved. */
+bool      lk_checkpoint_has(const lk_checkpoint *checkpoint, const char *path);
 /* Rows [begin, end) of a tensor into out, from the shards themselves.  Errors: LK_ERR_CHECKPOINT. */
 lk_status lk_checkpoint_read(lk_checkpoint *checkpoint, const char *path, int64_t begin, int64_t end, float *out);
 /* Whole tensors by path into each data; shapes must agree.  Errors: LK_ERR_CHECKPOINT naming the tensor. */

@@ -198,15 +198,24 @@ const lk_ckpt_tensor *lk_checkpoint_tensor(const lk_checkpoint *checkpoint, size
     return &checkpoint->manifest.layout.tensor[i];
 }
 
+/* n tensors in all: there is none. */
+static size_t index_of(const lk_layout *layout, const char *path)
+{
+    size_t i = 0;
+
+    while (i < layout->n && strcmp(layout->tensor[i].path, path) != 0) i++;
+    return i;
+}
+
+bool lk_checkpoint_has(const lk_checkpoint *checkpoint, const char *path)
+{
+    return index_of(&checkpoint->manifest.layout, path) < checkpoint->manifest.layout.n;
+}
+
 static lk_status find_tensor(const lk_checkpoint *checkpoint, const char *path, size_t *out)
 {
-    const lk_layout *layout = &checkpoint->manifest.layout;
-
-    for (size_t i = 0; i < layout->n; i++)
-        if (strcmp(layout->tensor[i].path, path) == 0) {
-            *out = i;
-            return LK_OK;
-        }
+    *out = index_of(&checkpoint->manifest.layout, path);
+    if (*out < checkpoint->manifest.layout.n) return LK_OK;
     return LK_FAIL(LK_ERR_CHECKPOINT, "%s has no tensor %s", checkpoint->path, path);
 }
 

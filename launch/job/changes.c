@@ -40,7 +40,7 @@ char *changes_text(const lk_recipe_changes *changes, bool fixed_alone)
         const lk_recipe_change *c = &changes->change[i];
 
         if (fixed_alone && !c->fixed) continue;
-        fprintf(stream, "%s%s %s -> %s%s", comma, c->key, c->was, c->is, c->state ? " (what it has gathered is dropped)" : "");
+        fprintf(stream, "%s%s %s -> %s%s", comma, c->key, c->was, c->is, c->state ? " (what the new one cannot use of its state is dropped)" : "");
         comma = ", ";
     }
     if (stream && fclose(stream) == 0) return text;

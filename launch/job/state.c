@@ -110,13 +110,24 @@ lk_status state_put_steps(const job *j, lk_metadata *metadata)
     return LK_OK;
 }
 
+bool state_is_fresh(const job *j, size_t tensor)
+{
+    char path[PATH_BYTES];
+
+    if (!lk_metadata_has(lk_checkpoint_metadata(j->checkpoint), step_path(path, j->model, tensor))) return true;
+    if (lk_optimizer_n_states(j->optimizer) == 0) return false;
+    snprintf(path, sizeof path, "optimizer/%s/%s", lk_optimizer_state_name(j->optimizer, 0),
+             lk_model_tensor(j->model, tensor)->name);
+    return !lk_checkpoint_has(j->checkpoint, path);
+}
+
 lk_status state_get_steps(job *j, const lk_metadata *metadata)
 {
     char path[PATH_BYTES];
     int64_t step;
 
     for (size_t i = 0; i < lk_model_n_tensors(j->model); i++) {
-        if (!lk_trainable_has(j->trainable, i)) continue;
+        if (!lk_trainable_has(j->trainable, i) || state_is_fresh(j, i)) continue;
         LK_TRY(lk_metadata_get_int(metadata, step_path(path, j->model, i), &step));
         lk_optimizer_set_step(j->optimizer, i, step);
     }

@@ -71,5 +71,8 @@ void      state_get_metrics(metrics *set, const lk_metadata *metadata);
 /* The optimizer's steps of the tensors that train, so that a resumed run knows those that joined later. */
 lk_status state_put_steps(const job *j, lk_metadata *metadata);
 lk_status state_get_steps(job *j, const lk_metadata *metadata);
+/* Whether a tensor that trains begins with zeros for a state and no steps: it was frozen when the checkpoint was saved,
+ * or the optimizer was another. */
+bool      state_is_fresh(const job *j, size_t tensor);
 
 #endif

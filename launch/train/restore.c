@@ -72,6 +72,24 @@ static lk_status restore_position(trainer *t, const run_state *saved)
 
 /* ------------------------------------------------------------------- arrays */
 
+/* Leaves out of the list, and zeroes, what the checkpoint has no state of (state_is_fresh(), or amsgrad is new).  It was
+ * verified against its manifest, so what it lacks was never there; weights that it lacks remain an error. */
+static void begin_anew(const job *j, tensor_lists *lists)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < lists->n; i++) {
+        const lk_ckpt_tensor *tensor = &lists->all[i];
+        const bool is_state = strncmp(tensor->path, "optimizer/", strlen("optimizer/")) == 0;
+
+        if (is_state && !lk_checkpoint_has(j->checkpoint, tensor->path))
+            memset(tensor->data, 0, tensor->n_elem * sizeof *tensor->data);
+        else
+            lists->all[n++] = *tensor;
+    }
+    lists->n = n;
+}
+
 typedef lk_status list_fn(staging *s, job *j, bool read, tensor_lists *out);
 
 static lk_status load(trainer *t, list_fn *list)
@@ -79,6 +97,7 @@ static lk_status load(trainer *t, list_fn *list)
     tensor_lists lists = {0};
 
     lk_status status = list(&t->staging, t->j, false, &lists);
+    if (status == LK_OK) begin_anew(t->j, &lists);
     if (status == LK_OK) status = lk_checkpoint_load(t->j->checkpoint, lists.all, lists.n);
     if (status == LK_OK) status = staging_upload(t->j, &lists);
     staging_free_lists(&lists);

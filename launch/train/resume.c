@@ -63,7 +63,7 @@ void resume_say_frozen(const trainer *t)
     char *frozen = list_refrozen(t, false), *thawed = list_refrozen(t, true);
 
     if (frozen) fprintf(stderr, "lockstep: frozen since the checkpoint: %s\n", frozen);
-    if (thawed) fprintf(stderr, "lockstep: training again, without optimizer state in the checkpoint: %s\n", thawed);
+    if (thawed) fprintf(stderr, "lockstep: training again, with an optimizer state that begins anew: %s\n", thawed);
     free(thawed);
     free(frozen);
 }

@@ -29,14 +29,20 @@ run/recipe.yaml"
 status 0 alone train "$@" train.epochs=6 --resume optimizer.lr=0.002 scheduler.patience=3 model.activation=tanh \
     optimizer.kind=sgd --change
 says 'model.activation relu -> tanh'
-says 'optimizer.kind adam -> sgd \(what it has gathered is dropped\)'
+says 'optimizer.kind adam -> sgd \(what the new one cannot use of its state is dropped\)'
+status 0 alone train "$@" train.epochs=7 --resume optimizer.lr=0.002 scheduler.patience=3 model.activation=tanh \
+    optimizer.kind=adamw --change
+says 'optimizer.kind sgd -> adamw'
 
 # The frozen set.
 status 0 alone train "$@" train.epochs=1 run.dir=frozen "train.freeze=['0.*']"
 status 0 alone train "$@" train.epochs=2 run.dir=frozen "train.freeze=['0.*', '3.*']" --resume
 says 'frozen since the checkpoint: 3.weight, 3.bias$'
-status 4 alone train "$@" train.epochs=3 run.dir=frozen "train.freeze=['0.weight', '3.*']" --resume
-says 'training again, without optimizer state in the checkpoint: 0.bias$'
+status 0 alone train "$@" train.epochs=3 run.dir=frozen "train.freeze=['0.weight', '3.*']" --resume
+says 'training again, with an optimizer state that begins anew: 0.bias$'
+# It counts its own updates from there on: 50 an epoch.
+status 0 alone ckpt show frozen
+says 'optimizer/step/0.bias *50$'
 
 # A recipe beside its run.
 status 0 alone train "$@" train.epochs=1 run.dir=looked model.activation=gelu
