@@ -143,9 +143,10 @@ lk_status job_compare_data(job *j);
  * j->data_changed.  Local. */
 lk_status job_check_data(job *j, const char *saved_train, const char *saved_validation, bool within_epoch);
 /* The same two for the file of a plug-in.  Errors: LK_ERR_USAGE (rank 0 has another), LK_ERR_CHECKPOINT (it was trained by
- * another). */
+ * another; where it may differ, that is a warning of the leader's). */
 lk_status job_compare_plugin(job *j);
-lk_status job_check_plugin(const job *j, const char *saved_file, const char *saved_hash);
+lk_status job_check_plugin(const job *j, const char *saved_file, const char *saved_hash, bool may_differ);
+lk_status job_say_plugin(const job *j); /* of j->checkpoint, to whom only evaluates */
 /* A loader of this worker's lanes: shuffled training batches, or evaluation batches: in order, or, where only some are
  * evaluated, drawn from all.  Local. */
 lk_status job_make_loader(job *j, const lk_dataset *dataset, bool training, lk_loader **out);

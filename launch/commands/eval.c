@@ -38,6 +38,7 @@ lk_status command_eval(job *j, const options *opt)
     job_look_at(j, opt, true);
     LK_TRY(job_open(j));
     LK_TRY(job_agree(j, check(j, opt)));
+    LK_TRY(job_agree(j, job_say_plugin(j)));
     LK_TRY(job_load_model(j, "model"));
     LK_TRY(look(j, opt, LK_PART_OF_WEIGHTS));
     if (j->recipe->has_ema) {

@@ -50,5 +50,6 @@ lk_status job_open_for_predict(job *j, const options *opt)
     LK_TRY(job_agree(j, job_say_differences(j)));
     job_look_at(j, opt, false);
     LK_TRY(job_open(j));
+    LK_TRY(job_agree(j, job_say_plugin(j)));
     return job_load_model(j, opt->ema ? "ema" : "model");
 }

@@ -18,7 +18,7 @@ static lk_status refuse(const lk_recipe_changes *changes)
     return status;
 }
 
-lk_status resume_check(trainer *t, bool change)
+lk_status resume_check(trainer *t)
 {
     job *j = t->j;
     lk_recipe_changes changes;
@@ -26,7 +26,7 @@ lk_status resume_check(trainer *t, bool change)
     if (!j->leader) return LK_OK;
     LK_TRY(changes_since(j, &t->recipe_before, &changes));
     const size_t n = changes.n;
-    lk_status status = changes_count(&changes, true) > 0 && !change ? refuse(&changes) : LK_OK;
+    lk_status status = changes_count(&changes, true) > 0 && !t->change ? refuse(&changes) : LK_OK;
     if (status == LK_OK && n > 0) {
         t->recipe_changes = changes_text(&changes, false);
         fprintf(stderr, "lockstep: resuming at step %lld with %zu change%s: %s\n", (long long)lk_checkpoint_step(j->checkpoint),

@@ -387,11 +387,12 @@ static lk_status open_everything(trainer *t, const options *opt)
 {
     job *j = t->j;
 
+    t->change = opt->change;
     LK_TRY(job_read_recipe(j, opt));
     if (opt->resume) LK_TRY(job_open_newest(j));
     if (opt->resume && !j->checkpoint && j->leader)
         fprintf(stderr, "lockstep: no checkpoint in %s to resume: starting from the beginning\n", j->recipe->run.dir);
-    if (j->checkpoint) LK_TRY(job_agree(j, resume_check(t, opt->change)));
+    if (j->checkpoint) LK_TRY(job_agree(j, resume_check(t)));
     LK_TRY(stop_if_asked(j));
     LK_TRY(job_open(j));
     if (j->leader && j->recipe->train.epochs > 0)

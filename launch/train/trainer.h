@@ -50,6 +50,7 @@ typedef struct trainer {
     int n_group_names;
     lk_recipe *recipe_before;    /* owned: that of the checkpoint that is resumed; NULL: none, or it cannot be read */
     char *recipe_changes;        /* owned: what has changed since, "KEY was -> is, ..."; NULL: nothing */
+    bool change;                 /* --change: what makes another run of it is told and no more */
     bool keep_folder;            /* --resume: what is in the run's folder is not set aside */
     int run_dir_lock;            /* -1: none */
 
@@ -105,8 +106,8 @@ void      events_step(trainer *t);
 void      events_evaluation(trainer *t);
 
 /* resume.c, on the leader alone: what has changed in the recipe since the checkpoint is told, into recipe_changes too;
- * what would make another run is refused unless `change`.  Errors: LK_ERR_USAGE. */
-lk_status resume_check(trainer *t, bool change);
+ * what would make another run is refused unless t->change.  Errors: LK_ERR_USAGE. */
+lk_status resume_check(trainer *t);
 /* Names the tensors that were frozen, or trained, when the checkpoint was saved and no longer are. */
 void      resume_say_frozen(const trainer *t);
 

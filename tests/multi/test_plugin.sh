@@ -57,4 +57,8 @@ sed 's/0\.1 \/ sqrt/0.2 \/ sqrt/' "$here/../plugin/residual.c" >changed.c
 compile residual.so changed.c
 status 4 alone train own.yaml run.dir=one --resume train.epochs=5
 says 'model.plugin: the checkpoint was trained with .*residual.so'
+status 0 alone eval one
+says 'warning: model.plugin: the checkpoint was trained with .*residual.so'
+status 0 alone train own.yaml run.dir=one --resume train.epochs=5 --change
+says 'warning: model.plugin: the checkpoint was trained with .*residual.so'
 finish
