@@ -4,6 +4,7 @@
  * Whatever reads or writes memory for the host launches what is queued first, so the host sees the results of all
  * calls before.
  */
+#include "engine/cuda/conv.h"
 #include "engine/cuda/gemm.h"
 #include "engine/cuda/tape.h"
 
@@ -33,7 +34,7 @@ static void close_ctx(void *arg)
     cudaFree(ctx->report);
     cudaFree(ctx->partials);
     cudaFree(ctx->workspace);
-    if (ctx->dnn) cudnnDestroy(ctx->dnn);
+    cuda_conv_close(ctx);
     cuda_gemm_close(ctx);
     for (int q = 0; q < LK_N_QUEUES; q++)
         if (ctx->passed[q]) cudaEventDestroy(ctx->passed[q]);

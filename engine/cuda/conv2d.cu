@@ -1,13 +1,14 @@
 /*
- * Convolution on cuDNN: NHWC activations, filters (O, KH, KW, I).
+ * Convolution: NHWC activations, filters (O, KH, KW, I).
  *
- * bf16: cuDNN makes dw in the type of x and dy (PSEUDO_BFLOAT16_CONFIG), and we want it in fp32.  So x and dy are widened
- * to fp32 and the products made in TF32: a bf16 number is a TF32 number, so products are as exact as in bf16, sums are
- * fp32, and dw is never rounded.  It costs half the rate of bf16 and the widening, in this pass only.  Pieces of the
- * batch are added to dw in order.
+ * bf16: dw is wanted in fp32.  cuDNN makes it in the type of x and dy, or in fp32 by one engine only, which no
+ * heuristic lists, which is compiled when asked for, and which takes few numbers of channels.  So x and dy are
+ * widened to fp32 and the products made in TF32: a bf16 number is a TF32 number, so products are as exact as in bf16,
+ * sums are fp32, and dw is never rounded.  It costs half the rate of bf16 and the widening, in this pass only.
+ * Pieces of the batch are added to dw in order.
  *
- * A bias goes into the convolution where cuDNN can, with the ReLU after it; else rows of bias are laid out first and the
- * convolution is added to them, so y is rounded once either way.
+ * A bias goes into the convolution where the library can, with the ReLU after it; else rows of bias are laid out
+ * first and the convolution is added to them, so y is rounded once either way.
  */
 #include "engine/cuda/conv2d.h"
 
@@ -49,42 +50,32 @@ static lk_status operand(const conv *s, const char *at, float *scratch, int64_t 
 
 /* -------------------------------------------------------------------- runs */
 
-static const float one = 1.0f, zero = 0.0f;
-
 static const conv_piece *piece_at(const conv *s, int64_t image)
 {
-    return s->shape.N - image >= s->most.n ? &s->most : &s->rest;
+    if (image == 0) return &s->first;
+    return s->shape.N - image >= s->first.n ? &s->again : &s->rest;
 }
-static size_t activation_size(const conv *s) { return s->bf16 ? sizeof(__nv_bfloat16) : sizeof(float); }
 
-static lk_status forward(conv *s, const conv_piece *p, char *scratch, const void *x, const void *w, const void *b, void *y)
+/* y of p->n images from x of as many. */
+static lk_status forward(const conv *s, const conv_piece *p, char *scratch, const void *x, const void *w, const void *b,
+                         void *y)
 {
-    const cuda_ctx *ctx = s->ctx;
-    const cudnnConvolutionFwdAlgo_t algo = (cudnnConvolutionFwdAlgo_t)p->algo;
-    void *workspace = scratch + s->workspace;
     const size_t rows = (size_t)(p->n * s->shape.P * s->shape.Q), cols = (size_t)s->shape.O;
+    const cuda_conv_at at = {x, w, s->bias_first ? NULL : b, y, scratch + s->workspace};
 
-    if (b && !s->bias_first) {
-        /* Whether it can is known only by asking; a real error meets the plain call too. */
-        s->bias_first = cudnnConvolutionBiasActivationForward(
-            ctx->dnn, &one, p->x, x, s->filter, w, s->conv, algo, workspace, p->workspace, &zero, p->y, y, s->bias, b,
-            s->activation, p->y, y) != CUDNN_STATUS_SUCCESS;
-        if (!s->bias_first) return LK_OK;
-    }
-    if (b) LK_TRY(cuda_fill_rows(s->ctx, y, b, rows, cols, s->bf16));
-    LK_CUDNN(cudnnConvolutionForward(ctx->dnn, &one, p->x, x, s->filter, w, s->conv, algo, workspace, p->workspace,
-                                     b ? &one : &zero, p->y, y));
-    return s->relu ? cuda_relu_in_place(s->ctx, y, rows * cols, s->bf16) : LK_OK;
+    if (s->bias_first) LK_TRY(cuda_fill_rows(s->ctx, y, b, rows, cols, s->bf16));
+    LK_TRY(cuda_conv_run(p->run, &at));
+    return s->bias_first && s->relu ? cuda_relu_in_place(s->ctx, y, rows * cols, s->bf16) : LK_OK;
 }
 
 static lk_status run_forward(void *state, const lk_launch_args *run)
 {
-    conv *s = (conv *)state;
+    const conv *s = (const conv *)state;
     const void *w = cuda_weight_at(&s->w, run), *b = cuda_weight_at(&s->b, run);
     const char *x = (const char *)cuda_at(run, s->at.x);
     char *y = (char *)cuda_at(run, s->at.y), *scratch = (char *)run->base[LK_ARENA_SCRATCH];
-    const size_t x_nbytes = (size_t)conv_x_per_image(&s->shape) * activation_size(s);
-    const size_t y_nbytes = (size_t)conv_y_per_image(&s->shape) * activation_size(s);
+    const size_t x_nbytes = (size_t)conv_x_per_image(&s->shape) * conv_activation_size(s);
+    const size_t y_nbytes = (size_t)conv_y_per_image(&s->shape) * conv_activation_size(s);
 
     if (s->direct) return cuda_conv_direct(s->ctx, &s->shape, y, x, w, b, s->relu, s->bf16);
     for (int64_t n = 0; n < s->shape.N; n += piece_at(s, n)->n)
@@ -98,16 +89,14 @@ static lk_status run_grad_x(void *state, const lk_launch_args *run)
     const void *w = cuda_weight_at(&s->w, run);
     char *dx = (char *)cuda_at(run, s->at.x), *scratch = (char *)run->base[LK_ARENA_SCRATCH];
     const char *dy = (const char *)cuda_at(run, s->at.y);
-    const size_t x_nbytes = (size_t)conv_x_per_image(&s->shape) * activation_size(s);
-    const size_t y_nbytes = (size_t)conv_y_per_image(&s->shape) * activation_size(s);
+    const size_t x_nbytes = (size_t)conv_x_per_image(&s->shape) * conv_activation_size(s);
+    const size_t y_nbytes = (size_t)conv_y_per_image(&s->shape) * conv_activation_size(s);
 
     if (s->direct) return cuda_conv_direct_grad_x(s->ctx, &s->shape, dx, dy, w, s->bf16);
     for (int64_t n = 0; n < s->shape.N; n += piece_at(s, n)->n) {
-        const conv_piece *p = piece_at(s, n);
+        const cuda_conv_at at = {dx + (size_t)n * x_nbytes, w, NULL, dy + (size_t)n * y_nbytes, scratch + s->workspace};
 
-        LK_CUDNN(cudnnConvolutionBackwardData(s->ctx->dnn, &one, s->filter, w, p->y, dy + (size_t)n * y_nbytes, s->conv,
-                                              (cudnnConvolutionBwdDataAlgo_t)p->algo, scratch + s->workspace,
-                                              p->workspace, &zero, p->x, dx + (size_t)n * x_nbytes));
+        LK_TRY(cuda_conv_run(piece_at(s, n)->run, &at));
     }
     return LK_OK;
 }
@@ -119,13 +108,12 @@ static lk_status grad_w(const conv *s, const conv_piece *p, int64_t n, char *scr
     const int64_t x_elem = conv_x_per_image(&s->shape), y_elem = conv_y_per_image(&s->shape);
     const void *x_n, *dy_n;
 
-    LK_TRY(operand(s, x + (size_t)(n * x_elem) * activation_size(s), (float *)(scratch + s->widened_x), p->n * x_elem,
-                   &x_n));
-    LK_TRY(operand(s, dy + (size_t)(n * y_elem) * activation_size(s), (float *)(scratch + s->widened_y), p->n * y_elem,
-                   &dy_n));
-    LK_CUDNN(cudnnConvolutionBackwardFilter(s->ctx->dnn, &one, p->x, x_n, p->y, dy_n, s->conv,
-                                            (cudnnConvolutionBwdFilterAlgo_t)p->algo, scratch + s->workspace,
-                                            p->workspace, n == 0 ? &zero : &one, s->filter, dw));
+    x += (size_t)(n * x_elem) * conv_activation_size(s);
+    dy += (size_t)(n * y_elem) * conv_activation_size(s);
+    LK_TRY(operand(s, x, (float *)(scratch + s->widened_x), p->n * x_elem, &x_n));
+    LK_TRY(operand(s, dy, (float *)(scratch + s->widened_y), p->n * y_elem, &dy_n));
+    const cuda_conv_at at = {x_n, dw, NULL, dy_n, scratch + s->workspace};
+    LK_TRY(cuda_conv_run(p->run, &at));
     return LK_OK;
 }
 
@@ -192,6 +180,16 @@ static lk_status make(conv *s, const lk_graph *graph, const lk_node *node, produ
     return cuda_conv_plan(s, graph->precision);
 }
 
+static uint64_t choice_of(const conv *s)
+{
+    const conv_piece *const pieces[] = {&s->first, &s->again, &s->rest};
+    uint64_t choice = lk_choose(lk_choose(0, s->direct), s->bias_first);
+
+    for (const conv_piece *p : pieces)
+        choice = lk_choose(lk_choose(choice, (uint64_t)p->n), p->run ? cuda_conv_choice(p->run) : 0);
+    return choice;
+}
+
 static lk_status bind_pass(cuda_ctx *ctx, const lk_graph *graph, const lk_node *node, cuda_pass pass,
                            lk_kernel *out)
 {
@@ -209,6 +207,8 @@ static lk_status bind_pass(cuda_ctx *ctx, const lk_graph *graph, const lk_node *
         cuda_kernel_free(out);
         LK_TRY(status);
     }
+    out->choice = choice_of(s);
+    if (s->direct) out->slow = "cuDNN has no engine for its convolution";
     out->scratch_nbytes = s->scratch_nbytes > s->db.scratch_nbytes ? s->scratch_nbytes : s->db.scratch_nbytes;
     return LK_OK;
 }

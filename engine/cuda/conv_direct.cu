@@ -1,7 +1,7 @@
 /*
  * Convolution as its formula reads: a thread makes one element of the result and adds in one order.
  *
- * For shapes and types that cuDNN has no deterministic algorithm for; slow, and right for every shape.
+ * For shapes and types that the library has nothing for; slow, and right for every shape.
  */
 #include "engine/cuda/conv2d.h"
 

@@ -1,82 +1,86 @@
 /*
- * What cuDNN is asked when a convolution is bound: descriptors, algorithms, how the batch is cut, scratch.
+ * What is settled when a convolution is bound: whether the library does it, in how many pieces, with the bias inside
+ * or before it, and where everything lies in scratch.  It depends on shapes, types, places and the library's answer
+ * alone, so all workers settle it alike.
  *
- * Algorithms are the implicit matrix products, whose sums have a fixed order: IMPLICIT_PRECOMP_GEMM or IMPLICIT_GEMM
- * forward, ALGO_1 backward.  FFT and Winograd are left out: they subtract large numbers, and fp32 means fp32.  The choice
- * looks at shape, type and device alone.  Where cuDNN refuses both, the convolution is `direct`.
- *
- * fp32 is FMA_MATH; tf32 is DEFAULT_MATH.  (TENSOR_OP_MATH_ALLOW_CONVERSION would also allow fp16, and overflow.)
- *
- * A batch is cut into pieces of whole images where its operands would not fit: cuDNN counts elements in int, and scratch
- * is limited.
+ * A batch is cut into pieces of whole images where its operands would not fit: kernels count elements in int, and
+ * scratch is limited.
  */
 #include "engine/cuda/conv2d.h"
 
-/* Of scratch; what is for dw comes on top. */
-enum { WORKSPACE_BYTES = 48 << 20, WIDENED_BYTES = 64 << 20, SCRATCH_ALIGNMENT = 256 };
+/* Of scratch; what is for dw comes on top.  To lay out 32 images of 56 x 56 x 64 in fp32 anew takes 50 MiB. */
+enum { WORKSPACE_BYTES = 256 << 20, WIDENED_BYTES = 64 << 20, SCRATCH_ALIGNMENT = 256 };
 
-static cudnnDataType_t type_of(const conv *s)
+/* ------------------------------------------------------------------- pieces */
+
+/* Of what begins at `at` and goes on n images at a time: the lowest bit of both. */
+static uint32_t alignment_of(const conv *s, cuda_ref at, int64_t elem_per_image, int64_t n)
 {
-    return s->bf16 && !conv_widens(s) ? CUDNN_DATA_BFLOAT16 : CUDNN_DATA_FLOAT;
+    const size_t step = n < s->shape.N ? (size_t)(n * elem_per_image) * conv_activation_size(s) : 0;
+
+    return cuda_alignment_of(at.offset | step);
 }
 
-/* -------------------------------------------------------------- algorithms */
-
-static cudnnStatus_t ask_workspace(const conv *s, const conv_piece *p, int algo, size_t *nbytes)
+static void set_alignments(const conv *s, int64_t n, cuda_conv_spec *spec)
 {
-    const cudnnHandle_t dnn = s->ctx->dnn;
+    const uint32_t scratch = cuda_alignment_of(0);
 
-    switch (s->pass) {
-    case CUDA_FORWARD:
-        return cudnnGetConvolutionForwardWorkspaceSize(dnn, p->x, s->filter, s->conv, p->y,
-                                                       (cudnnConvolutionFwdAlgo_t)algo, nbytes);
-    case CUDA_GRAD_X:
-        return cudnnGetConvolutionBackwardDataWorkspaceSize(dnn, s->filter, p->y, s->conv, p->x,
-                                                            (cudnnConvolutionBwdDataAlgo_t)algo, nbytes);
-    case CUDA_GRAD_W:
-        return cudnnGetConvolutionBackwardFilterWorkspaceSize(dnn, p->x, p->y, s->conv, s->filter,
-                                                              (cudnnConvolutionBwdFilterAlgo_t)algo, nbytes);
+    spec->align_x = conv_widens(s) ? scratch : alignment_of(s, s->at.x, conv_x_per_image(&s->shape), n);
+    spec->align_y = conv_widens(s) ? scratch : alignment_of(s, s->at.y, conv_y_per_image(&s->shape), n);
+    if (s->pass == CUDA_GRAD_W) spec->align_w = s->packed ? cuda_alignment_of(s->at.w.offset) : scratch;
+    else spec->align_w = cuda_weight_alignment(&s->w);
+    spec->align_b = cuda_weight_alignment(&s->b);
+}
+
+/* Of a piece of n images in a batch that is cut into n at a time or fewer. */
+static cuda_conv_spec spec_of(const conv *s, lk_precision precision, int64_t n, int64_t at_a_time, bool is_first)
+{
+    cuda_conv_spec spec = {};
+
+    spec.pass = s->pass;
+    spec.shape = s->shape;
+    spec.shape.N = n;
+    spec.bf16 = s->bf16 && !conv_widens(s);
+    spec.tf32 = precision == LK_TF32 || conv_widens(s);
+    spec.bias = s->b.at.present && !s->bias_first;
+    spec.relu = s->relu && spec.bias;
+    spec.add = s->bias_first || (s->pass == CUDA_GRAD_W && !is_first);
+    spec.most_workspace = n > 1 ? (size_t)WORKSPACE_BYTES : SIZE_MAX; /* one image cannot be cut */
+    set_alignments(s, at_a_time, &spec);
+    return spec;
+}
+
+static void free_pieces(conv *s)
+{
+    conv_piece *const pieces[] = {&s->rest, &s->again, &s->first};
+
+    for (conv_piece *p : pieces) {
+        cuda_conv_free(&p->run);
+        p->n = 0;
     }
-    return CUDNN_STATUS_BAD_PARAM;
 }
 
-/* The first algorithm that takes the shape with so much workspace; *found false if none does. */
-static void choose(const conv *s, conv_piece *p, size_t most_workspace, bool *found)
+/* The batch, n images at a time; *found false where the library lacks one of the pieces. */
+static lk_status make_pieces(conv *s, lk_precision precision, int64_t n, bool *found)
 {
-    const int algos[][2] = {
-        {CUDNN_CONVOLUTION_FWD_ALGO_IMPLICIT_PRECOMP_GEMM, CUDNN_CONVOLUTION_FWD_ALGO_IMPLICIT_GEMM},
-        {CUDNN_CONVOLUTION_BWD_DATA_ALGO_1, CUDNN_CONVOLUTION_BWD_DATA_ALGO_1},
-        {CUDNN_CONVOLUTION_BWD_FILTER_ALGO_1, CUDNN_CONVOLUTION_BWD_FILTER_ALGO_1},
-    };
+    const int64_t N = s->shape.N;
+    conv_piece *const pieces[] = {&s->first, &s->again, &s->rest};
 
-    *found = false;
-    for (int i = 0; i < 2 && !*found; i++) {
-        p->algo = algos[s->pass][i];
-        *found = ask_workspace(s, p, p->algo, &p->workspace) == CUDNN_STATUS_SUCCESS && p->workspace <= most_workspace;
+    s->first.n = n;
+    s->again.n = N >= 2 * n ? n : 0;
+    s->rest.n = N % n;
+    *found = true;
+    for (conv_piece *p : pieces) {
+        if (p->n == 0 || !*found) continue;
+        const cuda_conv_spec spec = spec_of(s, precision, p->n, n, p == &s->first);
+        LK_TRY(cuda_conv_new(s->ctx, &spec, &p->run));
+        *found = p->run != NULL;
     }
-}
-
-static void free_piece(conv_piece *p)
-{
-    if (p->y) cudnnDestroyTensorDescriptor(p->y);
-    if (p->x) cudnnDestroyTensorDescriptor(p->x);
-    p->x = p->y = NULL;
-    p->n = 0;
-}
-
-static lk_status make_piece(const conv *s, int64_t n, conv_piece *p)
-{
-    const conv_shape *v = &s->shape;
-
-    p->n = n;
-    LK_CUDNN(cudnnCreateTensorDescriptor(&p->x));
-    LK_CUDNN(cudnnCreateTensorDescriptor(&p->y));
-    LK_CUDNN(cudnnSetTensor4dDescriptor(p->x, CUDNN_TENSOR_NHWC, type_of(s), (int)n, (int)v->I, (int)v->H, (int)v->W));
-    LK_CUDNN(cudnnSetTensor4dDescriptor(p->y, CUDNN_TENSOR_NHWC, type_of(s), (int)n, (int)v->O, (int)v->P, (int)v->Q));
+    if (!*found) free_pieces(s);
     return LK_OK;
 }
 
-/* Images that go into one piece before anybody asked cuDNN. */
+/* Images that go into one piece before anybody asked the library. */
 static int64_t most_images(const conv *s)
 {
     const int64_t x_elem = conv_x_per_image(&s->shape), y_elem = conv_y_per_image(&s->shape);
@@ -90,22 +94,17 @@ static int64_t most_images(const conv *s)
     return most < s->shape.N ? most : s->shape.N;
 }
 
-/* Cuts the batch until cuDNN takes a piece within the common workspace; a single image may have a larger one of its own. */
-static lk_status cut(conv *s)
+/* Cuts the batch until the library takes the pieces within the workspace; rather with the bias inside than before. */
+static lk_status cut(conv *s, lk_precision precision)
 {
-    int64_t n = most_images(s);
     bool found = false;
 
-    while (n > 0) {
-        LK_TRY(make_piece(s, n, &s->most));
-        choose(s, &s->most, n > 1 ? (size_t)WORKSPACE_BYTES : SIZE_MAX, &found);
-        if (found) break;
-        free_piece(&s->most);
-        n = n > 1 ? (n + 1) / 2 : 0;
-    }
-    if (found && s->shape.N % n) {
-        LK_TRY(make_piece(s, s->shape.N % n, &s->rest));
-        choose(s, &s->rest, SIZE_MAX, &found);
+    for (int64_t n = most_images(s); n > 0 && !found; n = n > 1 ? (n + 1) / 2 : 0) {
+        s->bias_first = false;
+        LK_TRY(make_pieces(s, precision, n, &found));
+        if (found || !s->b.at.present) continue;
+        s->bias_first = true;
+        LK_TRY(make_pieces(s, precision, n, &found));
     }
     s->direct = !found;
     return LK_OK;
@@ -113,53 +112,34 @@ static lk_status cut(conv *s)
 
 /* -------------------------------------------------------------------- plan */
 
-static lk_status open_dnn(cuda_ctx *ctx)
+static size_t round_up(size_t nbytes)
 {
-    if (ctx->dnn) return LK_OK;
-    LK_CUDNN(cudnnCreate(&ctx->dnn));
-    LK_CUDNN(cudnnSetStream(ctx->dnn, ctx->stream));
-    return LK_OK;
+    return (nbytes + SCRATCH_ALIGNMENT - 1) / SCRATCH_ALIGNMENT * SCRATCH_ALIGNMENT;
 }
 
-static lk_status describe(conv *s, lk_precision precision)
+static size_t most_workspace(const conv *s)
 {
-    const conv_shape *v = &s->shape;
-    const bool fma = !s->bf16 && precision != LK_TF32;
-    const cudnnMathType_t math = fma ? CUDNN_FMA_MATH : type_of(s) == CUDNN_DATA_FLOAT ? CUDNN_DEFAULT_MATH
-                                                                                      : CUDNN_TENSOR_OP_MATH;
-    const cudnnActivationMode_t activation = s->relu ? CUDNN_ACTIVATION_RELU : CUDNN_ACTIVATION_IDENTITY;
+    const conv_piece *const pieces[] = {&s->first, &s->again, &s->rest};
+    size_t most = 0;
 
-    LK_CUDNN(cudnnCreateFilterDescriptor(&s->filter));
-    LK_CUDNN(cudnnSetFilter4dDescriptor(s->filter, type_of(s), CUDNN_TENSOR_NHWC, (int)v->O, (int)v->I, (int)v->KH,
-                                        (int)v->KW));
-    LK_CUDNN(cudnnCreateConvolutionDescriptor(&s->conv));
-    LK_CUDNN(cudnnSetConvolution2dDescriptor(s->conv, (int)v->padding, (int)v->padding, (int)v->stride, (int)v->stride,
-                                             1, 1, CUDNN_CROSS_CORRELATION, CUDNN_DATA_FLOAT));
-    LK_CUDNN(cudnnSetConvolutionMathType(s->conv, math));
-    if (!s->b.at.present) return LK_OK;
-    LK_CUDNN(cudnnCreateTensorDescriptor(&s->bias));
-    LK_CUDNN(cudnnSetTensor4dDescriptor(s->bias, CUDNN_TENSOR_NHWC, type_of(s), 1, (int)v->O, 1, 1));
-    LK_CUDNN(cudnnCreateActivationDescriptor(&s->activation));
-    LK_CUDNN(cudnnSetActivationDescriptor(s->activation, activation, CUDNN_PROPAGATE_NAN, 0.0));
-    return LK_OK;
+    for (const conv_piece *p : pieces)
+        if (p->run && cuda_conv_workspace(p->run) > most) most = cuda_conv_workspace(p->run);
+    return most;
 }
-
-static size_t round_up(size_t nbytes) { return (nbytes + SCRATCH_ALIGNMENT - 1) / SCRATCH_ALIGNMENT * SCRATCH_ALIGNMENT; }
 
 static void lay_out_scratch(conv *s)
 {
     const conv_shape *v = &s->shape;
     const size_t dw = s->pass == CUDA_GRAD_W && !s->packed ? (size_t)(v->O * v->I * v->KH * v->KW) * sizeof(float) : 0;
-    const size_t images = conv_widens(s) ? (size_t)s->most.n * sizeof(float) : 0;
-    const size_t workspace = s->most.workspace > s->rest.workspace ? s->most.workspace : s->rest.workspace;
+    const size_t images = conv_widens(s) ? (size_t)s->first.n * sizeof(float) : 0;
 
     s->widened_x = round_up(dw);
     s->widened_y = s->widened_x + round_up(images * (size_t)conv_x_per_image(v));
     s->workspace = s->widened_y + round_up(images * (size_t)conv_y_per_image(v));
-    s->scratch_nbytes = s->workspace + workspace;
+    s->scratch_nbytes = s->workspace + most_workspace(s);
 }
 
-/* cuDNN's numbers are int; pieces see to the number of images. */
+/* Pieces see to the number of images. */
 static bool fits_int(const conv_shape *v)
 {
     return conv_x_per_image(v) <= INT32_MAX && conv_y_per_image(v) <= INT32_MAX &&
@@ -170,24 +150,9 @@ lk_status cuda_conv_plan(conv *s, lk_precision precision)
 {
     s->direct = !fits_int(&s->shape);
     if (s->direct) return LK_OK;
-    LK_TRY(open_dnn(s->ctx));
-    LK_TRY(describe(s, precision));
-    LK_TRY(cut(s));
-    if (s->direct) return LK_OK;
-    /* IDENTITY goes with one algorithm only. */
-    const bool precomputed = s->most.algo == CUDNN_CONVOLUTION_FWD_ALGO_IMPLICIT_PRECOMP_GEMM &&
-                             (s->rest.n == 0 || s->rest.algo == s->most.algo);
-    s->bias_first = !s->relu && !precomputed;
-    lay_out_scratch(s);
+    LK_TRY(cut(s, precision));
+    if (!s->direct) lay_out_scratch(s);
     return LK_OK;
 }
 
-void cuda_conv_unplan(conv *s)
-{
-    free_piece(&s->rest);
-    free_piece(&s->most);
-    if (s->activation) cudnnDestroyActivationDescriptor(s->activation);
-    if (s->bias) cudnnDestroyTensorDescriptor(s->bias);
-    if (s->conv) cudnnDestroyConvolutionDescriptor(s->conv);
-    if (s->filter) cudnnDestroyFilterDescriptor(s->filter);
-}
+void cuda_conv_unplan(conv *s) { free_pieces(s); }

@@ -16,7 +16,6 @@
 #include <assert.h>
 #include <cuda_bf16.h>
 #include <cuda_runtime.h>
-#include <cudnn.h>
 
 typedef struct cuda_tape cuda_tape;     /* what is queued, tape.cu */
 typedef struct cuda_args cuda_args;     /* what differs from step to step, args.cu */
@@ -55,7 +54,7 @@ typedef struct cuda_ctx {
     cudaStream_t copy_stream;         /* uploads */
     cudaStream_t snapshot_stream;
     struct cublasLtContext *lt;       /* owned, gemm.cu */
-    cudnnHandle_t dnn;                /* owned; works on `stream`; NULL until the first convolution */
+    struct cuda_dnn *dnn;             /* owned, conv_cudnn.cu; NULL until the first convolution */
     void *workspace;                  /* owned, device: scratch of products on `stream`, CUDA_WORKSPACE_BYTES */
     double *partials;                 /* owned, device: scratch of inspections, CUDA_PARTIALS_BYTES */
     cuda_report *report;              /* owned, device: of inspections, and behind it grad_norm's own */
@@ -83,17 +82,11 @@ enum { CUDA_MOST_CALL_BYTES = 256 };
 /* ------------------------------------------------------------------- doors */
 
 lk_status cuda_fail(cudaError_t error, const char *call, const char *file, int line);
-lk_status cuda_fail_dnn(cudnnStatus_t status, const char *call, const char *file, int line);
 
 #define LK_CUDA(call)                                                                                \
     do {                                                                                             \
         const cudaError_t lk_cuda_ = (call);                                                         \
         if (lk_cuda_ != cudaSuccess) return cuda_fail(lk_cuda_, #call, __FILE__, __LINE__);          \
-    } while (0)
-#define LK_CUDNN(call)                                                                               \
-    do {                                                                                             \
-        const cudnnStatus_t lk_dnn_ = (call);                                                        \
-        if (lk_dnn_ != CUDNN_STATUS_SUCCESS) return cuda_fail_dnn(lk_dnn_, #call, __FILE__, __LINE__); \
     } while (0)
 
 /* Starts a kernel; `kernel` in parentheses if it has a comma.  In tests/gpu/standin it is a call on the host.  Kernels use
@@ -109,6 +102,9 @@ lk_status cuda_fail_dnn(cudnnStatus_t status, const char *call, const char *file
 #endif
 
 /* ----------------------------------------------------------------- binders */
+
+/* Of a product, linear or conv2d: y; dx; dw and db. */
+typedef enum cuda_pass { CUDA_FORWARD, CUDA_GRAD_X, CUDA_GRAD_W } cuda_pass;
 
 typedef lk_status cuda_binder(cuda_ctx *ctx, const lk_graph *graph, const lk_node *node, lk_kernel *out);
 

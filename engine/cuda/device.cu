@@ -1,4 +1,5 @@
 /* What devices there are, in words, and what to do where there is none. */
+#include "engine/cuda/conv.h"
 #include "engine/cuda/gemm.h"
 #include "engine/cuda/tape.h"
 
@@ -78,7 +79,7 @@ void cuda_describe(char *text, size_t nbytes)
     version_text(driver, has, sizeof has);
     version_text(runtime, runtime_text, sizeof runtime_text);
     library_text(cuda_gemm_version(), lt, sizeof lt);
-    library_text(cudnnGetVersion(), dnn, sizeof dnn);
+    library_text(cuda_conv_version(), dnn, sizeof dnn);
     snprintf(text, nbytes, "%s, compute %d.%d, %d SMs, %.1f GiB; %d device%s; driver %s, runtime %s, cuBLASLt %s, cuDNN %s",
              prop.name, prop.major, prop.minor, prop.multiProcessorCount, (double)prop.totalGlobalMem / GIB, n,
              n == 1 ? "" : "s", has, runtime_text, lt, dnn);

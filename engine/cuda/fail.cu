@@ -30,8 +30,3 @@ lk_status cuda_fail(cudaError_t error, const char *call, const char *file, int l
                    "CUDA, device %d: %s (%s) in %s%s", device, cudaGetErrorString(error), cudaGetErrorName(error), call,
                    advice(error));
 }
-
-lk_status cuda_fail_dnn(cudnnStatus_t status, const char *call, const char *file, int line)
-{
-    return lk_fail(LK_ERR_SYSTEM, file, line, "cuDNN: %s in %s", cudnnGetErrorString(status), call);
-}

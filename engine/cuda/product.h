@@ -5,8 +5,6 @@
 
 #include "engine/cuda/element.h"
 
-typedef enum cuda_pass { CUDA_FORWARD, CUDA_GRAD_X, CUDA_GRAD_W } cuda_pass;
-
 /* Tensors, LK_NO_TENSOR where absent: x, w, b, y, or the gradients in their places. */
 typedef struct product_tensors { int x, w, b, y; } product_tensors;
 typedef struct product_refs { cuda_ref x, w, b, y; } product_refs;

@@ -267,27 +267,27 @@ Test(products, linear_in_tf32_is_exact_in_numbers_that_tf32_holds) { check_linea
 
 /* ------------------------------------------- what the library does not have */
 
-/* Only the stand-in can be told to have nothing (tests/gpu/standin/gemm.cpp). */
-static void refuse_products(const char *which)
+/* Only the stand-in can be told to have nothing (tests/gpu/standin/gemm.cpp and conv.cpp). */
+static void refuse(const char *variable, const char *which)
 {
     char text[256] = "";
     const lk_module *module;
 
     if (lk_module_open(&module) == LK_OK) module->backend->describe(text, sizeof text);
     if (!strstr(text, "stand-in")) cr_skip_test("the device's library has what it has");
-    setenv("STANDIN_GEMM_REFUSE", which, 1);
+    setenv(variable, which, 1);
 }
 
 Test(products, linear_without_fused_vectors_is_the_cpu_engines)
 {
-    refuse_products("vector");
+    refuse("STANDIN_GEMM_REFUSE", "vector");
     check_linear(LK_FP32);
     check_linear(LK_BF16);
 }
 
 Test(products, linear_without_any_product_is_the_cpu_engines)
 {
-    refuse_products("all");
+    refuse("STANDIN_GEMM_REFUSE", "all");
     check_linear(LK_FP32);
     check_linear(LK_BF16);
     check_linear(LK_TF32);
@@ -319,11 +319,11 @@ Test(products, what_the_library_lacks_is_told_and_another_choice)
     cr_expect_eq(n_slow, 0, "%d slow kernels, the library has all", n_slow);
     look_at_kernels(&matrix, &n_slow, &same);
     cr_expect_eq(has, same, "choices of one plan: %llx and %llx", (unsigned long long)has, (unsigned long long)same);
-    refuse_products("vector");
+    refuse("STANDIN_GEMM_REFUSE", "vector");
     look_at_kernels(&matrix, &n_slow, &without_vector);
     cr_expect_eq(n_slow, 0, "%d slow kernels without fused vectors", n_slow);
     cr_expect_neq(has, without_vector, "choice %llx with and without fused vectors", (unsigned long long)has);
-    refuse_products("all");
+    refuse("STANDIN_GEMM_REFUSE", "all");
     look_at_kernels(&matrix, &n_slow, &without_any);
     cr_expect_eq(n_slow, 3, "%d slow kernels of three passes without any product", n_slow);
     cr_expect_neq(without_vector, without_any, "choice %llx with and without products", (unsigned long long)without_any);
@@ -367,6 +367,39 @@ Test(products, a_batch_larger_than_the_scratch_is_cut_into_pieces)
     const problem p = conv_problem((int64_t[]){3, 1536, 1021, 5, 1, 1, 1, 0}, true, false);
 
     check(&p, LK_BF16);
+}
+
+Test(products, convolution_without_fused_bias_is_the_cpu_engines)
+{
+    refuse("STANDIN_CONV_REFUSE", "bias");
+    check_conv(LK_FP32);
+    check_conv(LK_BF16);
+}
+
+Test(products, convolution_without_the_library_is_the_cpu_engines)
+{
+    refuse("STANDIN_CONV_REFUSE", "all");
+    check_conv(LK_FP32);
+    check_conv(LK_BF16);
+    check_conv(LK_TF32);
+}
+
+Test(products, a_convolution_that_the_library_lacks_is_told_and_another_choice)
+{
+    const problem conv = conv_problem((int64_t[]){2, 8, 8, 16, 32, 3, 1, 1}, true, true);
+    uint64_t has, without_bias, without_any;
+    int n_slow;
+
+    look_at_kernels(&conv, &n_slow, &has);
+    cr_expect_eq(n_slow, 0, "%d slow kernels, the library has all", n_slow);
+    refuse("STANDIN_CONV_REFUSE", "bias");
+    look_at_kernels(&conv, &n_slow, &without_bias);
+    cr_expect_eq(n_slow, 0, "%d slow kernels without a fused bias", n_slow);
+    cr_expect_neq(has, without_bias, "choice %llx with and without a fused bias", (unsigned long long)has);
+    refuse("STANDIN_CONV_REFUSE", "all");
+    look_at_kernels(&conv, &n_slow, &without_any);
+    cr_expect_eq(n_slow, 3, "%d slow kernels of three passes without the library", n_slow);
+    cr_expect_neq(without_bias, without_any, "choice %llx with and without the library", (unsigned long long)without_any);
 }
 
 /* -------------------------------------------------------------------- fusion */
