@@ -227,6 +227,8 @@ int64_t   lk_dataset_n(const lk_dataset *dataset);
  * kind. */
 const lk_sample *lk_dataset_sample(const lk_dataset *dataset);
 /* Shape of one sample: C, H, W for images (image[0] > 0), else n_input numbers. */
+/* Memory of the samples that are held: all of them, or the blocks of what is read as it is wanted. */
+size_t    lk_dataset_nbytes(const lk_dataset *dataset);
 size_t    lk_dataset_n_input(const lk_dataset *dataset);
 size_t    lk_dataset_n_output(const lk_dataset *dataset); /* targets a sample; for labels: the largest label + 1 */
 void      lk_dataset_image(const lk_dataset *dataset, int64_t image[3]); /* zeros when samples are not images */

@@ -76,8 +76,11 @@ const char *lk_table_path(const lk_table *table, int64_t sample);
 /* Along the axis that varies, of one sample; 1 where none does.  And where its values begin. */
 int64_t     lk_table_field_length(const lk_table_field *field, int64_t sample);
 const void *lk_table_field_at(const lk_table_field *field, int64_t sample);
+/* Memory of n samples of it. */
+size_t      lk_table_field_nbytes(const lk_table_field *field, int64_t n);
 /* Samples into out, (n, shape...) with this length, filled up. */
-void        lk_table_field_fetch(const lk_table_field *field, const int64_t *sample, int64_t n, int64_t length, void *out);
+void        lk_table_field_fetch(const lk_table_field *field, const int64_t *sample, int64_t n, int64_t length,
+                                 void *out);
 /* The fields' part of lk_tables_join(), lk_table_split() and lk_table_clear(). */
 lk_status   lk_table_fields_join(const lk_table *tables, int64_t n_tables, lk_table *out);
 lk_status   lk_table_fields_split(lk_table *table, const bool *held_out, lk_table *out);
@@ -156,8 +159,8 @@ lk_data_stats *lk_stats_share(lk_data_stats *stats);
 /* The fields of a sample as JSON; release with free().  Errors of reading: LK_ERR_CHECKPOINT. */
 lk_status lk_sample_write(const lk_sample *sample, char **json);
 lk_status lk_sample_read(const char *json, lk_sample *out);
-/* Adds a line to *differences (owned by the caller) for every field of another type or scale.  Errors: LK_ERR_DATA (an input
- * is absent, a field has another shape). */
+/* Adds a line to *differences (owned by the caller) for every field of another type or scale.  Errors: LK_ERR_DATA (an
+ * input is absent, a field has another shape). */
 lk_status lk_sample_compare(const lk_sample *was, const lk_sample *is, char **differences);
 
 /* ------------------------------------------------------------------ readers */

@@ -340,6 +340,18 @@ void lk_dataset_image(const lk_dataset *dataset, int64_t image[3])
     memcpy(image, dataset->image, sizeof dataset->image);
 }
 bool lk_dataset_has_labels(const lk_dataset *dataset) { return dataset->has_labels; }
+size_t lk_dataset_nbytes(const lk_dataset *d)
+{
+    size_t sample = 0, all = d->stream ? lk_stream_nbytes(d->stream) : 0;
+
+    if (d->x) sample += d->n_input * sizeof *d->x;
+    if (d->pixels) sample += d->n_input * sizeof *d->pixels;
+    if (d->target) sample += d->n_output * sizeof *d->target;
+    if (d->label) sample += sizeof *d->label;
+    for (int f = 0; f < d->n_fields; f++) all += lk_table_field_nbytes(&d->fields[f], d->n);
+    return all + (size_t)d->n * sample;
+}
+
 const char *lk_dataset_stats(const lk_dataset *dataset) { return dataset->stats_json; }
 const char *lk_dataset_fields(const lk_dataset *dataset) { return dataset->fields_json; }
 

@@ -50,7 +50,8 @@ lk_status lk_sample_write(const lk_sample *sample, char **json)
     json_t *list = json_array();
 
     for (int f = 0; f < sample->n_fields; f++) json_array_append_new(list, field_to_json(&sample->field[f]));
-    *json = list && (int)json_array_size(list) == sample->n_fields ? json_dumps(list, JSON_REAL_PRECISION(DIGITS)) : NULL;
+    const bool whole = list && (int)json_array_size(list) == sample->n_fields;
+    *json = whole ? json_dumps(list, JSON_REAL_PRECISION(DIGITS)) : NULL;
     json_decref(list);
     return *json ? LK_OK : LK_FAIL(LK_ERR_SYSTEM, "out of memory: %d fields as JSON", sample->n_fields);
 }
@@ -119,7 +120,8 @@ lk_status lk_sample_read(const char *json, lk_sample *out)
     *out = (lk_sample){0};
     const bool good = from_json(list, out);
     json_decref(list);
-    return good ? LK_OK : LK_FAIL(LK_ERR_CHECKPOINT, "the description of a sample's fields is not what it should be: %s", json);
+    if (good) return LK_OK;
+    return LK_FAIL(LK_ERR_CHECKPOINT, "the description of a sample's fields is not what it should be: %s", json);
 }
 
 /* -------------------------------------------------------------------- compare */

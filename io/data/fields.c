@@ -22,6 +22,13 @@ const void *lk_table_field_at(const lk_table_field *f, int64_t sample)
     return (const char *)f->values + (size_t)(f->begin ? f->begin[sample] : sample) * item_nbytes(f);
 }
 
+size_t lk_table_field_nbytes(const lk_table_field *f, int64_t n)
+{
+    const size_t begin = f->begin ? ((size_t)n + 1) * sizeof *f->begin : 0;
+
+    return begin + (size_t)((const char *)lk_table_field_at(f, n) - (const char *)f->values);
+}
+
 void lk_table_fields_clear(lk_table *table)
 {
     for (int f = 0; f < table->n_fields; f++) {

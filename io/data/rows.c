@@ -91,6 +91,7 @@ lk_status lk_rows_join(lk_rows *const *rows, const int64_t *n_samples, int64_t n
     }
     for (int64_t f = 0; f < n; f++) {
         if (lk_dtype_size(rows[f]->dtype) > lk_dtype_size(out->dtype)) out->dtype = rows[f]->dtype;
+        out->turns |= rows[f]->turns;
         out->one_thread |= rows[f]->one_thread;
         j->first[f + 1] = j->first[f] + n_samples[f];
         j->rows[f] = *rows[f];

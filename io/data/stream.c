@@ -25,7 +25,8 @@ struct lk_stream {
     int64_t n_slots;
     block *slots;       /* (n_slots), owned */
     int64_t *slot_of;   /* (number of blocks): where a block lies, -1: nowhere; owned */
-    char *raw;          /* a block as it is read, where that is wider; owned */
+    size_t raw_nbytes;  /* of a block as it is read */
+    char *raw;          /* that, where it is wider; owned */
     lk_block_fn *finish;
     const void *arg;    /* borrowed */
     uint64_t clock;
@@ -103,13 +104,20 @@ lk_status lk_stream_want(lk_stream *stream, int64_t number)
 
 bool lk_stream_may_thread(const lk_stream *stream) { return !stream->rows.one_thread; }
 
+size_t lk_stream_nbytes(const lk_stream *s)
+{
+    const size_t held = (size_t)s->n_slots * (size_t)s->rows.block * s->sample_nbytes;
+    const size_t turned = s->rows.turns && !lk_rows_are_bytes(&s->rows) ? s->raw_nbytes : 0;
+
+    return held + (s->raw ? s->raw_nbytes : 0) + turned;
+}
+
 int64_t lk_stream_n_read(const lk_stream *stream) { return stream->n_read; }
 
-static lk_status allocate(lk_stream *s, size_t n_elem)
+static lk_status allocate(lk_stream *s)
 {
     const int64_t n_blocks = (s->n + s->rows.block - 1) / s->rows.block;
     const size_t block_nbytes = (size_t)s->rows.block * s->sample_nbytes;
-    const size_t raw_nbytes = (size_t)s->rows.block * n_elem * lk_dtype_size(s->rows.dtype);
 
     s->slots = calloc((size_t)s->n_slots, sizeof *s->slots);
     LK_TRY_ALLOC(s->slots, (size_t)s->n_slots * sizeof *s->slots);
@@ -120,9 +128,9 @@ static lk_status allocate(lk_stream *s, size_t n_elem)
     s->slot_of = malloc((size_t)n_blocks * sizeof *s->slot_of);
     LK_TRY_ALLOC(s->slot_of, (size_t)n_blocks * sizeof *s->slot_of);
     for (int64_t b = 0; b < n_blocks; b++) s->slot_of[b] = -1;
-    if (raw_nbytes <= block_nbytes) return LK_OK;
-    s->raw = malloc(raw_nbytes);
-    LK_TRY_ALLOC(s->raw, raw_nbytes);
+    if (s->raw_nbytes <= block_nbytes) return LK_OK;
+    s->raw = malloc(s->raw_nbytes);
+    LK_TRY_ALLOC(s->raw, s->raw_nbytes);
     return LK_OK;
 }
 
@@ -133,10 +141,11 @@ lk_status lk_stream_new(lk_rows *rows, int64_t n, size_t n_elem, int64_t slots, 
     LK_TRY_ALLOC(*out, sizeof **out);
     lk_stream *s = *out;
     *s = (lk_stream){.rows = *rows, .n = n, .n_slots = slots, .finish = finish, .arg = arg,
-                     .sample_nbytes = n_elem * (lk_rows_are_bytes(rows) ? sizeof(uint8_t) : sizeof(float))};
+                     .sample_nbytes = n_elem * (lk_rows_are_bytes(rows) ? sizeof(uint8_t) : sizeof(float)),
+                     .raw_nbytes = (size_t)rows->block * n_elem * lk_dtype_size(rows->dtype)};
     rows->from = NULL;
     pthread_mutex_init(&s->lock, NULL);
-    const lk_status status = allocate(s, n_elem);
+    const lk_status status = allocate(s);
     if (status != LK_OK) lk_stream_free(out);
     return status;
 }

@@ -19,6 +19,8 @@ lk_status lk_stream_get(lk_stream *stream, int64_t sample, void *out);
 /* Reads a block now, so that its samples are there later.  Any thread. */
 lk_status lk_stream_want(lk_stream *stream, int64_t block);
 bool      lk_stream_may_thread(const lk_stream *stream);
+/* Memory of its blocks and of reading one. */
+size_t    lk_stream_nbytes(const lk_stream *stream);
 /* Blocks read so far, for tests. */
 int64_t   lk_stream_n_read(const lk_stream *stream);
 

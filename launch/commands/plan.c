@@ -49,7 +49,7 @@ static void print_tensors(const lk_model *model, const lk_trainable *trainable)
 
 /* ------------------------------------------------------------------- memory */
 
-/* X(part, in words, note): all that a worker holds of what grows with the model and the batch. */
+/* X(part, in words, note): all that a worker holds of what grows with the model, the batch and the data. */
 #define PART_LIST(X)                                                                          \
     X(parameters, "parameters", "fp32, buffers included")                                     \
     X(gradients, "gradients", "arenas in which its lanes are added up")                       \
@@ -60,6 +60,7 @@ static void print_tensors(const lk_model *model, const lk_trainable *trainable)
     X(scratch, "scratch", "of the kernel that needs most")                                    \
     X(output, "evaluation", "outputs of a lane")                                              \
     X(save, "save", "the images of its files, and what is copied from a device")              \
+    X(samples, "samples", "of the data, or what is held of data that are read as they are wanted") \
     X(loader, "loader", "batches put together ahead")
 
 typedef struct parts {
@@ -68,11 +69,25 @@ typedef struct parts {
 #undef PART_FIELD
 } parts;
 
+static double samples_nbytes(const job *j)
+{
+    return (double)(lk_dataset_nbytes(j->train) + (j->validation ? lk_dataset_nbytes(j->validation) : 0));
+}
+
+static double batches_nbytes(const job *j)
+{
+    const lk_loader *const loaders[] = {j->loader, j->validation_loader, j->train_eval_loader};
+    size_t nbytes = 0;
+
+    for (size_t i = 0; i < sizeof loaders / sizeof *loaders; i++)
+        if (loaders[i]) nbytes += lk_loader_nbytes(loaders[i]);
+    return (double)nbytes;
+}
+
 static void find_parts(const job *j, const lk_plan_stats *train, parts *out)
 {
     const int n_states = lk_optimizer_n_states(j->optimizer);
     const double params = (double)train->param_bytes, ema = j->recipe->has_ema ? params : 0.0;
-    const size_t validation = j->validation_loader ? lk_loader_nbytes(j->validation_loader) : 0;
     lk_reducer_stats reduction;
     lk_engine_memory memory;
 
@@ -83,7 +98,7 @@ static void find_parts(const job *j, const lk_plan_stats *train, parts *out)
         .optimizer = (double)lk_trainable_n_elem(j->trainable) * sizeof(float) * n_states,
         .activations = (double)memory.activations, .packed = (double)memory.packed, .scratch = (double)memory.scratch,
         .output = (double)memory.output, .save = (double)save_nbytes(j, j->trainable, n_states),
-        .loader = (double)(lk_loader_nbytes(j->loader) + validation),
+        .samples = samples_nbytes(j), .loader = batches_nbytes(j),
     };
 }
 
@@ -100,7 +115,7 @@ static void print_parts(const job *j, const lk_plan_stats *train)
     if (p.part > 0.0) print_bytes(words, p.part, note);
     PART_LIST(PART_PRINT)
 #undef PART_PRINT
-    print_bytes("all together", total, "beside the program itself and the samples");
+    print_bytes("all together", total, "beside the program itself");
 }
 
 /* What depends on the set that trains: memory, and the work of a step. */

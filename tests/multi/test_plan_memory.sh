@@ -1,16 +1,18 @@
 #!/bin/sh
-# `plan` tells all memory of a worker that grows with the model and the batch: its sum is the peak of the run beyond that
-# of the plan itself, which links the same libraries and opens the same data, within 5 %.  And it takes none of it.
+# `plan` tells all memory of a worker that grows with the model, the batch and the data: its sum is the peak of the run beyond
+# that of a plan over a few samples, which links the same libraries, within 5 %.  And it takes none of it but the data's.
 . "$(dirname "$0")/../support/lib.sh"
 
 # Sanitizers keep memory of their own, and what was freed.
 can_bad_files || { echo "skipped: the program is built with a sanitizer"; exit 77; }
 
-# agrees NAME ARGS...: what plan says of this run and what the run takes.
+# agrees NAME LESS ARGS...: what plan says of this run and what the run takes.  LESS, overrides, leaves a few samples.
 agrees() {
-    name=$1
-    shift
-    base=$("$PEAK" "$lockstep" plan "$@" run.dir="$name" | tee plan.txt | tail -n 1)
+    name=$1 less=$2
+    shift 2
+    # shellcheck disable=SC2086
+    base=$("$PEAK" "$lockstep" plan "$@" $less run.dir="$name" | tail -n 1)
+    "$lockstep" plan "$@" run.dir="$name" >plan.txt
     peak=$("$PEAK" "$lockstep" train "$@" run.dir="$name" 2>&1 | tee train.txt | tail -n 1)
     said=$(sed -n 's/^  all together *\([0-9.]* [KMGT]iB\).*/\1/p' plan.txt)
     verdict=$(awk -v said="$said" -v took=$((peak - base)) 'BEGIN {
@@ -29,16 +31,36 @@ agrees() {
 }
 
 sh "$here/make_idx.sh" idx 1024 256
+sh "$here/make_idx.sh" few 16 16
+few="data.train=few/train-images data.train_labels=few/train-labels data.validation=few/test-images
+    data.validation_labels=few/test-labels"
 images="data.train=idx/train-images data.train_labels=idx/train-labels data.validation=idx/test-images
     data.validation_labels=idx/test-labels train.lanes=1 train.epochs=1 train.batch=512"
 grep -v '^ema:' "$recipes/fashion-cnn.yaml" >plain-cnn.yaml
 
-agrees mlp "$recipes/ema-regression.yaml" 'model.layers=[20, 2000, 2000, 1]' train.lanes=2 train.batch=1024 \
-    train.epochs=1 data.samples=2048 data.validation_samples=512 checkpoint.every=1
+agrees mlp "data.samples=16 data.validation_samples=16" "$recipes/ema-regression.yaml" \
+    'model.layers=[20, 2000, 2000, 1]' train.lanes=2 train.batch=1024 train.epochs=1 data.samples=2048 data.validation_samples=512 checkpoint.every=1
 # shellcheck disable=SC2086
-agrees cnn plain-cnn.yaml $images model.norm=none train.best_metric=validation.accuracy
+agrees cnn "$few" plain-cnn.yaml $images model.norm=none train.best_metric=validation.accuracy
 # shellcheck disable=SC2086
-agrees cnn-with-norm-and-ema "$recipes/fashion-cnn.yaml" $images
+agrees cnn-with-norm-and-ema "$few" "$recipes/fashion-cnn.yaml" $images
+
+# The samples count: all of those in memory, and blocks of those that are read as they are wanted.
+for set in "train 40000" "validation 2000" "few 16"; do "$MAKE_IMAGES" "${set% *}.h5" "${set#* }" uint8; done
+cat >images.yaml <<'RECIPE'
+run: {name: images}
+data:
+  kind: hdf5
+  train: train.h5
+  validation: validation.h5
+  transforms: [{kind: normalize, mean: [0.3], std: [0.3]}]
+model: {kind: mlp, layers: [784, 512, 10]}
+loss: {kind: cross_entropy}
+optimizer: {kind: sgd, lr: 1e-3}
+train: {epochs: 1, steps: 8, batch: 2000, lanes: 1}
+RECIPE
+agrees images "data.train=few.h5 data.validation=few.h5" images.yaml
+agrees streamed "data.train=few.h5 data.validation=few.h5" images.yaml data.memory=32 "model.layers=[784, 2048, 10]"
 
 # 70 billion parameters: a terabyte and a half that this machine has not, planned in a few MiB.
 layers="[20$(printf ', 34000%.0s' $(seq 61)), 1]"

@@ -224,7 +224,7 @@ static lk_status read_features(const lk_source *source, hid_t file, const char *
     records *r;
 
     LK_TRY(open_rows(source->file, file, name, &t->rows, &r));
-    r->images = r->shape.rank == MAX_RANK;
+    r->images = t->rows.turns = r->shape.rank == MAX_RANK;
     t->of_bytes = r->images && holds_bytes(r->set);
     if (t->of_bytes) t->rows.dtype = LK_DTYPE_U8;
     return take_shape(r->place, &r->shape, stats, t);
