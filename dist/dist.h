@@ -44,12 +44,14 @@ const char *lk_world_host(const lk_world *world, int rank); /* host name of a wo
 /* What can fail on one worker becomes the same on all: LK_OK if every worker passes LK_OK, else the status of the
  * lowest failing rank with its message, "rank 2 (host b): ...".  Collective. */
 lk_status lk_world_agree(lk_world *world, lk_status mine);
-/* Ends the whole job at once with this exit status, after printing `message`; LK_ERR_PEER only if no worker of this host
- * has said already why the job ends.  Local; does not return. */
+/* Ends the whole job at once with this exit status, after printing `message`; LK_ERR_PEER only if no worker of this
+ * host has said already why the job ends.  Local; does not return. */
 void lk_world_abort(lk_world *world, lk_status status, const char *message) __attribute__((noreturn));
 
-lk_status lk_world_barrier(lk_world *world);                                             /* Collective */
-lk_status lk_world_broadcast(lk_world *world, void *buffer, size_t nbytes);              /* from the leader; Collective */
+/* Collective. */
+lk_status lk_world_barrier(lk_world *world);
+/* From the leader.  Collective. */
+lk_status lk_world_broadcast(lk_world *world, void *buffer, size_t nbytes);
 /* Every worker's nbytes, in rank order, to the leader: all is (size * nbytes) there, NULL elsewhere.  Collective. */
 lk_status lk_world_gather(lk_world *world, const void *mine, size_t nbytes, void *all);
 /* Strings of any length from every worker to the leader: (*all)[rank] there (release with free(), one block), NULL
@@ -61,8 +63,8 @@ lk_status lk_world_gather_text(lk_world *world, const char *mine, char ***all);
  * by itself, whatever its phase.  Local, a few stores.
  *
  * A worker that has shown no progress for the timeout looks for the one on its host that is stuck (stopped, or late in
- * its own work), and if all wait for the host that no longer answers; it names the worker with step, phase and seconds on
- * stderr and ends the job with exit status 6.  What lk_alive() counts is progress as well. */
+ * its own work), and if all wait for the host that no longer answers; it names the worker with step, phase and seconds
+ * on stderr and ends the job with exit status 6.  What lk_alive() counts is progress as well. */
 void lk_world_progress(lk_world *world, int64_t step, const char *phase);
 
 /* -------------------------------------------------------------------- lanes */
@@ -70,7 +72,8 @@ void lk_world_progress(lk_world *world, int64_t step, const char *phase);
 /* Lanes [*begin, *end) of this worker, at least one.  Local.
  * Errors, the same on every worker: LK_ERR_USAGE (lanes < 1; more workers than lanes). */
 lk_status lk_world_lanes(const lk_world *world, int lanes, int *begin, int *end);
-/* Sums `n` doubles per lane over all lanes in the tree; mine is (own lanes, n), sum (n) on every worker.  Collective. */
+/* Sums `n` doubles per lane over all lanes in the tree; mine is (own lanes, n), sum (n) on every worker.
+ * Collective. */
 lk_status lk_world_sum_lanes(lk_world *world, int lanes, const double *mine, size_t n, double *sum);
 
 /* ---------------------------------------------------------------- reduction */
@@ -89,9 +92,9 @@ typedef struct lk_reducer lk_reducer;
  *   bucket_bytes  size at which a bucket is closed, > 0
  *
  * On devices, `tree` and `nccl` go by NCCL where every worker has a device of its own: then lk_reducer_finish() only
- * queues, and what the engine is asked to do with *sum comes after it.  Where workers share a device, `tree` goes by MPI
- * and the leader says so on stderr.  MPI takes device memory as it is if it can; LOCKSTEP_CUDA_AWARE=0 or 1 overrules
- * what it says of itself.
+ * queues, and what the engine is asked to do with *sum comes after it.  Where workers share a device, `tree` goes by
+ * MPI and the leader says so on stderr.  MPI takes device memory as it is if it can; LOCKSTEP_CUDA_AWARE=0 or 1
+ * overrules what it says of itself.
  *
  * Collective.  Errors, the same on every worker: LK_ERR_USAGE (nccl without a device for each worker), LK_ERR_PEER. */
 lk_status lk_reducer_new(lk_world *world, lk_engine *engine, const lk_trainable *trainable, lk_reduction kind,
@@ -104,8 +107,8 @@ lk_status lk_reducer_lane(lk_reducer *reducer, int lane, float **grads);
 lk_status lk_reducer_empty_lane(lk_reducer *reducer);
 /* An lk_ready_fn whose arg is the reducer: [begin, end) of the current lane's arena is final.  Local. */
 void      lk_reducer_ready(void *reducer, size_t begin, size_t end);
-/* Waits for all buckets (or queues that, above); *sum is the sum over all lanes in the engine's memory, the same bits on
- * every worker, valid until the next lk_reducer_lane().  Collective. */
+/* Waits for all buckets (or queues that, above); *sum is the sum over all lanes in the engine's memory, the same bits
+ * on every worker, valid until the next lk_reducer_lane().  Collective. */
 lk_status lk_reducer_finish(lk_reducer *reducer, const float **sum);
 
 typedef struct lk_reducer_stats {
@@ -113,8 +116,8 @@ typedef struct lk_reducer_stats {
     int n_arenas;              /* gradient arenas that this worker's lanes are added up in */
     int64_t bytes_sent;        /* by this worker since the start */
     double seconds_waited;     /* in lk_reducer_finish, so not hidden behind the backward pass */
-    const char *transport;     /* "mpi"; of device memory "nccl", "mpi, staged" on the host or "mpi, cuda-aware"; "" in a
-                                * world of one */
+    const char *transport;     /* "mpi"; of device memory "nccl", "mpi, staged" on the host or "mpi, cuda-aware"; "" in
+                                * a world of one */
 } lk_reducer_stats;
 /* Local. */
 void lk_reducer_get_stats(const lk_reducer *reducer, lk_reducer_stats *out);

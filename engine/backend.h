@@ -44,7 +44,8 @@ typedef struct lk_kernel {
     void *state;
     size_t scratch_nbytes; /* that run() may use at LK_ARENA_SCRATCH; what is there before and after is nobody's */
     uint64_t choice;       /* which of several ways it is done, where a library said so (lk_choose); 0: there is one */
-    const char *slow;      /* why a plain kernel does it, many times slower than a library would: a constant; NULL: none does */
+    const char *slow;      /* why a plain kernel does it, many times slower than a library would: a constant; NULL: none
+                            * does */
 } lk_kernel;
 
 /* A choice with one more of what makes it: workers whose choices differ may compute other bits. */
@@ -124,11 +125,11 @@ struct lk_backend {
     /* Before anything has a place: may make groups of a pruned graph (lk_graph_fuse), or put fused ops in the place of
      * others.  NULL: it leaves all as it is. */
     lk_status (*rewrite)(void *ctx, lk_graph *graph);
-    /* One kernel for the node, or for the group that it begins.  Tensors of the graph are placed; node lies in the graph and
-     * is borrowed for the call only, the graph for the kernel's life. */
+    /* One kernel for the node, or for the group that it begins.  Tensors of the graph are placed; node lies in the
+     * graph and is borrowed for the call only, the graph for the kernel's life. */
     lk_status (*bind)(void *ctx, const lk_graph *graph, const lk_node *node, lk_kernel *out);
-    /* Kernels share packed copies of the parameters.  bind() only says which are wanted: reserve() takes the memory of all
-     * that have none, before any of the plans runs, and packed_nbytes() says how much it comes to. */
+    /* Kernels share packed copies of the parameters.  bind() only says which are wanted: reserve() takes the memory of
+     * all that have none, before any of the plans runs, and packed_nbytes() says how much it comes to. */
     lk_status (*reserve)(void *ctx);
     size_t (*packed_nbytes)(void *ctx);
     lk_status (*wait)(void *ctx); /* until everything queued is done; NULL: nothing is queued */
@@ -138,11 +139,12 @@ struct lk_backend {
     /* sqrt(sum of clamp(g, +-clip_value)^2) (clip_value 0: no clamp); *finite false if any is not. */
     lk_status (*grad_norm)(void *ctx, const float *grads, size_t n_elem, float clip_value, double *norm, bool *finite);
     /* ema over [begin, end) by mode, pending as in lk_update; both arrays are whole. */
-    lk_status (*ema)(void *ctx, float *ema, const float *params, size_t begin, size_t end, lk_ema_mode mode, float decay,
-                     bool pending);
-    /* running[i] += momentum * (stat[i] / *lanes - running[i]), lanes in the backend's memory; pending as in lk_update. */
-    lk_status (*running)(void *ctx, float *running, const float *stat, size_t n_elem, float momentum, const float *lanes,
-                         bool pending);
+    lk_status (*ema)(void *ctx, float *ema, const float *params, size_t begin, size_t end, lk_ema_mode mode,
+                     float decay, bool pending);
+    /* running[i] += momentum * (stat[i] / *lanes - running[i]), lanes in the backend's memory; pending as in
+     * lk_update. */
+    lk_status (*running)(void *ctx, float *running, const float *stat, size_t n_elem, float momentum,
+                         const float *lanes, bool pending);
 };
 
 extern const lk_backend lk_cpu_backend;

@@ -2,8 +2,8 @@
  * The engine: one worker's arithmetic.  It knows no MPI, no files and no recipes.
  *
  * A model is a static graph over one flat fp32 array of parameters.  For each lane size and mode the engine
- * compiles a plan (build, differentiate, order, allocate, bind) once and then runs it.  A run allocates nothing of its own;
- * oneDNN makes a small map in each call of one of its primitives (convolutions, bf16 and large products).
+ * compiles a plan (build, differentiate, order, allocate, bind) once and then runs it.  A run allocates nothing of its
+ * own; oneDNN makes a small map in each call of one of its primitives (convolutions, bf16 and large products).
  *
  *     lk_model_new()      shapes, names, places            lk_model_init()            first values
  *     lk_trainable_new()  what trains, in which groups     lk_engine_set_trainable()  says so to the engine

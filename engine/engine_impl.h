@@ -1,5 +1,5 @@
-/* The inside of an engine, for its own files: engine.c (its life), run.c (lanes), plans.c, choices.c, memory.c, cache.c,
- * taps.c, and device.c, which reaches its device. */
+/* The inside of an engine, for its own files: engine.c (its life), run.c (lanes), plans.c, choices.c, memory.c,
+ * cache.c, taps.c, and device.c, which reaches its device. */
 #ifndef LK_ENGINE_IMPL_H
 #define LK_ENGINE_IMPL_H
 
@@ -42,7 +42,8 @@ struct lk_cache {
     void *memory, *spare;   /* owned, engine memory: layout.nbytes each; spare is for reorder, NULL before the first */
 };
 
-/* memory.c: replaces shared memory that holds nothing between runs by a larger one, if need be; a dry engine only counts. */
+/* memory.c: replaces shared memory that holds nothing between runs by a larger one, if need be; a dry engine only
+ * counts. */
 lk_status lk_engine_make_room(lk_engine *engine, void **memory, size_t *has, size_t nbytes);
 
 /* plans.c: the plan of a program, compiled now if it was not before. */

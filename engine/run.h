@@ -30,8 +30,8 @@ typedef struct lk_engine lk_engine;
 lk_status lk_engine_new(const lk_engine_options *options, const lk_model *model, lk_engine **out);
 void      lk_engine_free(lk_engine **engine);
 const char *lk_engine_name(const lk_engine *engine); /* "cpu", "cuda" */
-/* What training trains from now on; borrowed, and must stay until another set is used or the engine is freed.  Plans for
- * training under another set are dropped, those of other modes stay.  An engine begins with a set of its own:
+/* What training trains from now on; borrowed, and must stay until another set is used or the engine is freed.  Plans
+ * for training under another set are dropped, those of other modes stay.  An engine begins with a set of its own:
  * everything, in one group. */
 void lk_engine_set_trainable(lk_engine *engine, const lk_trainable *trainable);
 const lk_trainable *lk_engine_trainable(const lk_engine *engine);
@@ -47,7 +47,8 @@ typedef enum lk_mode {
     LK_EVAL,    /* forward with running statistics, loss and metric sums, output if asked for */
     LK_PREDICT, /* forward with running statistics, output; no target is read */
     LK_ENCODE,  /* as PREDICT, output if asked for, and fills a cache: a source sentence, a prompt */
-    LK_DECODE,  /* as PREDICT for the next positions alone: reads what a cache holds of those before, and goes on with it */
+    LK_DECODE,  /* as PREDICT for the next positions alone: reads what a cache holds of those before, and goes on with
+                 * it */
 } lk_mode;
 
 typedef struct lk_cache lk_cache;
@@ -91,15 +92,15 @@ struct lk_lane {
 /* Compiles the plan of a program so that no later run has to.  Errors: LK_ERR_USAGE (batch norm with one sample in
  * training), LK_ERR_SYSTEM. */
 lk_status lk_engine_compile(lk_engine *engine, const lk_program *program);
-/* Whether a program of training with this set, which need not be in use, has shapes and ops that fit: no memory is taken and
- * no kernel made.  Errors: LK_ERR_USAGE, as of lk_engine_compile(). */
+/* Whether a program of training with this set, which need not be in use, has shapes and ops that fit: no memory is
+ * taken and no kernel made.  Errors: LK_ERR_USAGE, as of lk_engine_compile(). */
 lk_status lk_engine_check(const lk_engine *engine, const lk_trainable *trainable, const lk_program *program);
 /* Runs one lane; compiles first if nobody did.  Sums and outputs are there when it returns.  On a device, gradients are
  * only queued: ready() is called while they are, and what it queues comes after them. */
 lk_status lk_engine_run(lk_engine *engine, const lk_lane *lane);
 
-/* Memory of decoding that outlives a run: for each of `rows` sequences and up to `capacity` positions, whatever the network's
- * layers keep (lk_layer_append()).  It begins with zeros.  engine is borrowed and must outlive the cache.
+/* Memory of decoding that outlives a run: for each of `rows` sequences and up to `capacity` positions, whatever the
+ * network's layers keep (lk_layer_append()).  It begins with zeros.  engine is borrowed and must outlive the cache.
  * Errors: LK_ERR_USAGE (the network keeps nothing: it cannot decode), LK_ERR_SYSTEM. */
 lk_status lk_cache_new(lk_engine *engine, int64_t rows, int64_t capacity, lk_cache **out);
 void      lk_cache_free(lk_cache **cache);
@@ -107,8 +108,9 @@ size_t    lk_cache_nbytes(const lk_cache *cache);
 /* Row r goes on as a copy of row from[r] (rows entries): the survivors of a beam search. */
 lk_status lk_cache_reorder(lk_cache *cache, const int64_t *from);
 
-/* What lk_tap() named `name` (with its scopes: "layer1.attention") in the last lane that ran with taps: its shape, samples
- * first, and, where values is not NULL, its elements in fp32.  Errors: LK_ERR_USAGE (no such name, no such lane). */
+/* What lk_tap() named `name` (with its scopes: "layer1.attention") in the last lane that ran with taps: its shape,
+ * samples first, and, where values is not NULL, its elements in fp32.  Errors: LK_ERR_USAGE (no such name, no such
+ * lane). */
 lk_status lk_engine_tap(lk_engine *engine, const char *name, int *ndim, int64_t shape[LK_MAX_DIMS], float *values);
 /* The names there are, in the network's order; NULL behind the last. */
 const char *lk_engine_tap_name(const lk_engine *engine, int i);
@@ -121,8 +123,8 @@ typedef struct lk_grad_report {
     float slots[LK_N_SLOTS]; /* of the arena */
 } lk_grad_report;
 
-/* After the reduction and the inspection: running = (1 - momentum) * running + momentum * (summed statistic / lanes), for every
- * batch norm that collects statistics; PyTorch's rule with the mean over lanes as the batch's statistic. */
+/* After the reduction and the inspection: running = (1 - momentum) * running + momentum * (summed statistic / lanes),
+ * for every batch norm that collects statistics; PyTorch's rule with the mean over lanes as the batch's statistic. */
 lk_status lk_engine_update_stats(lk_engine *engine, float *params, const float *grads, const lk_grad_report *report);
 
 /* Memory the engine computes in (host memory on CPU), zeroed.  Release with lk_engine_release(). */
@@ -135,8 +137,8 @@ lk_status lk_engine_write(lk_engine *engine, void *device, const void *host, siz
 
 /* On a device calls that compute only queue their work, in two queues that run beside each other; it begins at
  * lk_engine_launch(), lk_engine_wait(), lk_optimizer_sync() or a call that reads or writes.  The same work queued
- * again between two launches is replayed as one graph (LOCKSTEP_CUDA_GRAPHS=0: never).  In host memory everything is done when a call returns, and
- * launch, wait and after do nothing. */
+ * again between two launches is replayed as one graph (LOCKSTEP_CUDA_GRAPHS=0: never).  In host memory everything is
+ * done when a call returns, and launch, wait and after do nothing. */
 typedef enum lk_queue {
     LK_QUEUE_COMPUTE, /* lanes, inspection, updates */
     LK_QUEUE_REDUCE,  /* sums over workers */
@@ -144,20 +146,21 @@ typedef enum lk_queue {
 } lk_queue;
 
 bool lk_engine_on_device(const lk_engine *engine); /* the host cannot see the engine's memory */
-/* Which one it is, the same for all processes of this machine whatever they were shown of it: "0000:3b:00.0"; "": not on
- * a device.  Writes at most nbytes. */
+/* Which one it is, the same for all processes of this machine whatever they were shown of it: "0000:3b:00.0"; "": not
+ * on a device.  Writes at most nbytes. */
 void lk_engine_device(const lk_engine *engine, char *text, size_t nbytes);
 /* into[i] += from[i]. */
 lk_status lk_engine_add(lk_engine *engine, lk_queue queue, float *into, const float *from, size_t n_elem);
 lk_status lk_engine_zero(lk_engine *engine, lk_queue queue, void *at, size_t nbytes);
 lk_status lk_engine_copy(lk_engine *engine, lk_queue queue, void *to, const void *from, size_t nbytes);
 /* Queues fn(arg, stream), called on this thread at or before the launch and perhaps only the first time this work is
- * queued: it must do nothing but put work on the stream (a cudaStream_t), the same work for the same bytes of arg, which
- * are copied.  Set padding to 0.  What was recorded of it goes when any memory of the engine is released.
+ * queued: it must do nothing but put work on the stream (a cudaStream_t), the same work for the same bytes of arg,
+ * which are copied.  Set padding to 0.  What was recorded of it goes when any memory of the engine is released.
  *   shared  other processes take part in it: what is queued with it is never replayed as a graph, for each engine would
  *           record on its own judgement, and NCCL wants an operation captured by all or by none */
 typedef lk_status lk_queued_fn(const void *arg, void *stream);
-lk_status lk_engine_call(lk_engine *engine, lk_queue queue, bool shared, lk_queued_fn *fn, const void *arg, size_t nbytes);
+lk_status lk_engine_call(lk_engine *engine, lk_queue queue, bool shared, lk_queued_fn *fn, const void *arg,
+                         size_t nbytes);
 /* What is queued in `then` from now on begins after what is queued in `first` so far. */
 lk_status lk_engine_after(lk_engine *engine, lk_queue then, lk_queue first);
 lk_status lk_engine_launch(lk_engine *engine);
@@ -179,7 +182,8 @@ void      lk_engine_host_release(lk_engine *engine, void *address_of_pointer);
  * lk_engine_run() does it for lanes that come without. */
 lk_status lk_engine_upload(lk_engine *engine, lk_lane *lane);
 /* Begins to copy engine memory, as what is queued so far leaves it, to host memory of lk_engine_host_alloc(); updates
- * queued later wait for it, lanes do not.  lk_engine_snapshot_wait(), on any thread, until the copies begun are there. */
+ * queued later wait for it, lanes do not.  lk_engine_snapshot_wait(), on any thread, until the copies begun are
+ * there. */
 lk_status lk_engine_snapshot(lk_engine *engine, void *host, const void *device, size_t nbytes);
 lk_status lk_engine_snapshot_wait(lk_engine *engine);
 
@@ -201,9 +205,10 @@ typedef struct lk_engine_memory { size_t activations, scratch, packed, output; }
 void lk_engine_get_memory(const lk_engine *engine, lk_engine_memory *out);
 
 lk_status lk_engine_plan_stats(lk_engine *engine, const lk_program *program, lk_plan_stats *out);
-/* For each plan compiled so far: its program in words, and what was chosen for its kernels.  Workers on the same machines and
- * libraries have made the same of the same program. */
-void lk_engine_each_choice(const lk_engine *engine, void (*put)(void *arg, const char *program, uint64_t made), void *arg);
+/* For each plan compiled so far: its program in words, and what was chosen for its kernels.  Workers on the same
+ * machines and libraries have made the same of the same program. */
+void lk_engine_each_choice(const lk_engine *engine, void (*put)(void *arg, const char *program, uint64_t made),
+                           void *arg);
 /* "layer fc1: a plain and slow kernel does it: WHY", once for each such layer of the plans compiled so far. */
 void lk_engine_each_slow(const lk_engine *engine, void (*put)(void *arg, const char *line), void *arg);
 /* Writes one line a node: number, op, path, output shape, type, arena offset, FLOPs.  put(arg, text) gets each. */

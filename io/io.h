@@ -71,16 +71,18 @@ typedef struct lk_data_spec {
     char *delimiter;          /* csv: one character, default ","; "\t" or "tab" for tabs; "space": runs of blanks */
     char *decimal;            /* csv: the decimal sign, "." (default) or "," */
     char *comment;            /* csv: lines that begin with it are left out; NULL: none are */
-    lk_missing missing;       /* csv: an empty cell (or one of missing_values): error, drop the row, or fill from training statistics */
+    lk_missing missing;       /* csv: an empty cell (or one of missing_values): error, drop the row, or fill from
+                               * training statistics */
     lk_words missing_values;  /* csv: further spellings of a missing cell: NA, nan */
-    lk_words categorical;     /* csv: text columns, one-hot by the sorted values of the training part; the target: labels
-                               * that are words, numbered in their order */
+    lk_words categorical;     /* csv: text columns, one-hot by the sorted values of the training part; the target:
+                               * labels that are words, numbered in their order */
     lk_words ignore;          /* csv: columns left out */
     lk_standardize standardize; /* from training statistics: mean 0, deviation 1 (population) */
     int32_t ignore_index;     /* of labels: loss.ignore_index, for here too such a label counts for nothing */
     double pixel_mean, pixel_std; /* idx: (value / 255 - mean) / std; default 0, 1 */
     lk_transform_list transforms, validation_transforms; /* hdf5, idx: of images, in this order; normalize last */
-    int64_t memory;           /* MiB for the samples of a worker; what does not fit is read as it is wanted.  0: no limit */
+    int64_t memory;           /* MiB for the samples of a worker; what does not fit is read as it is wanted.  0: no
+                               * limit */
     int64_t shuffle_buffer;   /* of what is read so: samples that are shuffled together, at least; 0: by data.memory */
     int threads;              /* that put batches together; 0: one, where it is worth that */
     int64_t samples, validation_samples; /* generators */
@@ -130,7 +132,8 @@ struct lk_recipe {
         struct { char *metric; lk_early_stop_spec spec; int64_t min_epochs; } early_stop;
         lk_words freeze, unfreeze;     /* patterns of tensor names; see lk_recipe_frozen() */
         int frozen_norm;               /* lk_frozen_norm: batch norms whose gain and bias are frozen */
-        char *best_metric;             /* what `best` means; default: early stop's metric, else ema.validation.loss or validation.loss or train.loss */
+        char *best_metric;             /* what `best` means; default: early stop's metric, else ema.validation.loss or
+                                        * validation.loss or train.loss */
         lk_extremum best_mode;
     } train;
     struct { int64_t every; lk_unit unit; int keep; bool best; } checkpoint; /* every 0: only at the end; keep >= 1 */
@@ -140,15 +143,18 @@ struct lk_recipe {
         lk_words measure;          /* metrics beside the usual ones */
         bool train;                /* the training part is evaluated, too */
     } metrics;
-    struct { int reduction; int64_t check_every; double timeout; int64_t bucket_bytes; } dist; /* reduction: index in dist's list of words: tree, mpi, nccl */
-    char *group;        /* name of the parameter group that optimizer and schedulers describe; NULL: the one of the rest */
+    /* reduction: index in dist's list of words: tree, mpi, nccl */
+    struct { int reduction; int64_t check_every; double timeout; int64_t bucket_bytes; } dist;
+    char *group;        /* name of the parameter group that optimizer and schedulers describe; NULL: the one of the
+                         * rest */
     lk_words params;    /* patterns of the tensor names in it; empty: what no other group selects */
     unsigned n_groups;  /* >= 1 */
     lk_recipe **groups; /* (n_groups), each a whole recipe with its group's keys; the first is this one */
     char *stage;        /* name of the stage that the sections describe; NULL: the recipe has no stages */
     unsigned n_stages;  /* >= 1 */
     lk_recipe **stages; /* (n_stages), each a whole recipe with its stage's keys; the first is this one */
-    char *text;   /* the recipe with its overrides and absolute paths, without defaults, as YAML: what checkpoints keep */
+    char *text;   /* the recipe with its overrides and absolute paths, without defaults, as YAML: what checkpoints
+                   * keep */
     char *path;   /* the file it came from */
     char *completed;        /* the recipe of this stage and group with all defaults, as YAML: for lk_recipe_compare() */
     lk_recipe_lines *lines; /* where its keys were written, for lk_recipe_where() */
@@ -167,9 +173,9 @@ lk_status lk_recipe_read(const char *path, const char *const *overrides, size_t 
 lk_status lk_recipe_parse(const char *text, const char *path, const char *const *overrides, size_t n_overrides,
                           lk_recipe **out);
 void      lk_recipe_free(lk_recipe **recipe);
-/* Whether a tensor is frozen in stage `stage`: each stage begins with the frozen set of the one before it (the first with
- * none), freezes what its `freeze` matches, then unfreezes what its `unfreeze` matches.  A pattern that begins with !
- * takes its matches out of its list again. */
+/* Whether a tensor is frozen in stage `stage`: each stage begins with the frozen set of the one before it (the first
+ * with none), freezes what its `freeze` matches, then unfreezes what its `unfreeze` matches.  A pattern that begins
+ * with ! takes its matches out of its list again. */
 bool lk_recipe_frozen(const lk_recipe *recipe, unsigned stage, const char *name);
 /* Whether a list of patterns selects a name: the last pattern that matches it decides. */
 bool lk_words_select(const lk_words *patterns, const char *name);
@@ -177,8 +183,8 @@ bool lk_words_select(const lk_words *patterns, const char *name);
 double lk_recipe_momentum(const lk_recipe *recipe);
 /* Group of a tensor in this stage's recipe: the one whose params select it, else 0.  Errors: LK_ERR_USAGE (two do). */
 lk_status lk_recipe_group(const lk_recipe *recipe, const char *name, unsigned *group);
-/* Every pattern of freeze, unfreeze and params must match one of the first n_params of the names, which are those that can
- * train.  Errors: LK_ERR_USAGE with line, pattern and near names. */
+/* Every pattern of freeze, unfreeze and params must match one of the first n_params of the names, which are those that
+ * can train.  Errors: LK_ERR_USAGE with line, pattern and near names. */
 lk_status lk_recipe_check_patterns(const lk_recipe *recipe, const char *const *names, size_t n_params, size_t n);
 /* One key in which two recipes differ; values as text, "unset" where there is none. */
 typedef struct lk_recipe_change {
@@ -198,8 +204,8 @@ lk_status lk_recipe_help(FILE *stream, const char *path);
 bool      lk_recipe_find_key(const char *name, char *out, size_t nbytes);
 /* The reference of all keys, in Markdown. */
 void      lk_recipe_reference(FILE *stream);
-/* "recipe.yaml:12", where its file holds a key ("train.batch"), the override that set it, or the file alone: for messages
- * of later checks.  Valid as long as the recipe. */
+/* "recipe.yaml:12", where its file holds a key ("train.batch"), the override that set it, or the file alone: for
+ * messages of later checks.  Valid as long as the recipe. */
 const char *lk_recipe_where(const lk_recipe *recipe, const char *key);
 
 /* --------------------------------------------------------------------- data */
@@ -223,8 +229,8 @@ lk_status lk_dataset_open_file(const lk_data_spec *spec, lk_loss_kind loss, cons
                                const char *labels_file, bool need_target, lk_dataset **out);
 void      lk_dataset_free(lk_dataset **dataset);
 int64_t   lk_dataset_n(const lk_dataset *dataset);
-/* What it gives: "x", images as H, W, C; then "label" or "target", unless it was opened without; and further fields of its
- * kind. */
+/* What it gives: "x", images as H, W, C; then "label" or "target", unless it was opened without; and further fields of
+ * its kind. */
 const lk_sample *lk_dataset_sample(const lk_dataset *dataset);
 /* Shape of one sample: C, H, W for images (image[0] > 0), else n_input numbers. */
 /* Memory of the samples that are held: all of them, or the blocks of what is read as it is wanted. */
@@ -237,15 +243,17 @@ bool      lk_dataset_has_labels(const lk_dataset *dataset);
 const char *lk_dataset_stats(const lk_dataset *dataset);
 /* Its fields with types, shapes and scales of bytes: JSON; owned by the data set. */
 const char *lk_dataset_fields(const lk_dataset *dataset);
-/* How a run's fields, in that form, differ from these: *differences gets a line for every field of another type or scale (owned
- * by the caller; NULL: none).  Errors: LK_ERR_DATA (an input is absent, a field has another shape), LK_ERR_CHECKPOINT. */
+/* How a run's fields, in that form, differ from these: *differences gets a line for every field of another type or
+ * scale (owned by the caller; NULL: none).  Errors: LK_ERR_DATA (an input is absent, a field has another shape),
+ * LK_ERR_CHECKPOINT. */
 lk_status   lk_dataset_compare_fields(const lk_dataset *dataset, const char *fields, char **differences);
 /* A prediction in the units of the data: output j with the target's standardisation undone. */
 double    lk_dataset_unstandardize(const lk_dataset *dataset, size_t j, float output);
-/* Significant decimal digits that tell two such predictions apart where their fp32 outputs differ: 9, and more where the
- * mean is large beside the deviation. */
+/* Significant decimal digits that tell two such predictions apart where their fp32 outputs differ: 9, and more where
+ * the mean is large beside the deviation. */
 int       lk_dataset_digits(const lk_dataset *dataset, size_t j);
-/* What is odd about the data though it can be trained with, a line each; NULL when nothing is.  Owned by the data set. */
+/* What is odd about the data though it can be trained with, a line each; NULL when nothing is.  Owned by the data
+ * set. */
 const char *lk_dataset_warnings(const lk_dataset *dataset);
 /* The word that names class c; NULL where labels are numbers. */
 const char *lk_dataset_class(const lk_dataset *dataset, size_t c);
@@ -274,8 +282,8 @@ typedef struct lk_loader_spec {
 /* One lane of a batch; n may be 0.  Pointers are valid until the next lk_loader_next(). */
 typedef struct lk_batch_lane {
     int64_t n;
-    int64_t length;         /* of fields that begin with LK_LENGTH: of the longest sample of this lane, or as the data set
-                             * has it, at least 1; shorter samples are filled up.  0: no field's length varies */
+    int64_t length;         /* of fields that begin with LK_LENGTH: of the longest sample of this lane, or as the data
+                             * set has it, at least 1; shorter samples are filled up.  0: no field's length varies */
     const void *field[LK_MAX_FIELDS]; /* (n, shape...), by the loader's map; NULL: the data set has none */
     const int64_t *sample;  /* (n,) index in the data set */
 } lk_batch_lane;
@@ -335,18 +343,19 @@ typedef struct lk_saver lk_saver;
 
 /* Writes checkpoints of one run as part r of n.  dir is RUN/checkpoints, made if it is absent.
  *
- * One save goes: lk_saver_begin() on every part copies its rows (and on part 0 what the leader alone owns) and returns; a
- * thread writes shard-R-of-N.h5 (on part 0 also leader.h5) into step-N.partial/ and fsyncs it; lk_saver_poll() tells when
- * that is done.  When every part is done, part 0 calls lk_saver_publish(): index.h5, fsync, rename, links, and removal of
- * what `keep` no longer keeps.  Until then the older checkpoints are all that exist. */
+ * One save goes: lk_saver_begin() on every part copies its rows (and on part 0 what the leader alone owns) and returns;
+ * a thread writes shard-R-of-N.h5 (on part 0 also leader.h5) into step-N.partial/ and fsyncs it; lk_saver_poll() tells
+ * when that is done.  When every part is done, part 0 calls lk_saver_publish(): index.h5, fsync, rename, links, and
+ * removal of what `keep` no longer keeps.  Until then the older checkpoints are all that exist. */
 lk_status lk_saver_new(const char *dir, int r, int n, int keep, lk_saver **out);
 void      lk_saver_free(lk_saver **saver); /* waits for the thread; an unpublished save stays .partial */
 /* shared: tensors every worker holds alike, cut by rows over the parts.  leader: tensors of part 0 alone (n_leader 0
  * and metadata NULL elsewhere).  All is copied before it returns.  Errors: LK_ERR_CHECKPOINT (a save is in flight). */
 lk_status lk_saver_begin(lk_saver *saver, int64_t step, const lk_ckpt_tensor *shared, size_t n_shared,
                          const lk_ckpt_tensor *leader, size_t n_leader, const lk_metadata *metadata);
-/* For tensors that are still on their way to the host when a save begins: from now on ready(arg) is called by the thread
- * before it reads them, and their data (not the arrays of lk_ckpt_tensor) is borrowed until this part is written. */
+/* For tensors that are still on their way to the host when a save begins: from now on ready(arg) is called by the
+ * thread before it reads them, and their data (not the arrays of lk_ckpt_tensor) is borrowed until this part is
+ * written. */
 void      lk_saver_set_source(lk_saver *saver, lk_status (*ready)(void *arg), void *arg);
 bool      lk_saver_busy(const lk_saver *saver);               /* begun and not yet published or abandoned */
 /* *done: this part is written; then the returned status is that of the writing. */
@@ -356,17 +365,17 @@ lk_status lk_saver_wait(lk_saver *saver);                      /* the same, bloc
  * `latest` and `best` are links for people: where they cannot be made, that is told once to warn(arg, message). */
 lk_status lk_saver_publish(lk_saver *saver, int64_t best);
 void      lk_saver_set_warn(lk_saver *saver, void (*warn)(void *arg, const char *message), void *arg);
-/* Part 0, on resuming step `newest`: what a crash left undone behind a rename is done, links and removal.  *best: what the
- * checkpoint says, -1 where it does not, then what the link says counts; becomes -1 when the step is gone. */
+/* Part 0, on resuming step `newest`: what a crash left undone behind a rename is done, links and removal.  *best: what
+ * the checkpoint says, -1 where it does not, then what the link says counts; becomes -1 when the step is gone. */
 lk_status lk_saver_mend(lk_saver *saver, int64_t newest, int64_t *best);
-/* Other parts, when part 0 publishes: forget the finished save.  Every part, when a part's writing failed: give the save
- * up; part 0 removes its folder. */
+/* Other parts, when part 0 publishes: forget the finished save.  Every part, when a part's writing failed: give the
+ * save up; part 0 removes its folder. */
 lk_status lk_saver_finish(lk_saver *saver);
 
 typedef struct lk_checkpoint lk_checkpoint;
 
-/* Opens a checkpoint (RUN/checkpoints/step-N, or a link to it) and verifies it: every file there, its size, the checksum
- * of every data set, all of one run and step.  RUN and RUN/checkpoints mean the newest good one in them.
+/* Opens a checkpoint (RUN/checkpoints/step-N, or a link to it) and verifies it: every file there, its size, the
+ * checksum of every data set, all of one run and step.  RUN and RUN/checkpoints mean the newest good one in them.
  * Errors: LK_ERR_CHECKPOINT naming file and tensor. */
 lk_status lk_checkpoint_open(const char *path, lk_checkpoint **out);
 void      lk_checkpoint_free(lk_checkpoint **checkpoint);
@@ -395,8 +404,8 @@ lk_status lk_checkpoint_digest(lk_checkpoint *checkpoint, const char *prefix, ch
 /* The note by which a checkpoint says which step has the best weights so far. */
 #define LK_NOTE_BEST_STEP "best/step"
 
-/* Checkpoints under a directory, oldest first, for `ckpt list`.  latest: the last of them; best: as the newest readable one
- * says, or the link where it is of an older program. */
+/* Checkpoints under a directory, oldest first, for `ckpt list`.  latest: the last of them; best: as the newest readable
+ * one says, or the link where it is of an older program. */
 typedef struct lk_ckpt_entry { char name[64]; int64_t step; int64_t nbytes; bool latest, best; } lk_ckpt_entry;
 lk_status lk_checkpoint_list(const char *dir, lk_ckpt_entry **entries, size_t *n); /* release with free() */
 
@@ -419,19 +428,21 @@ typedef struct lk_weight_match_row {
 } lk_weight_match_row;
 
 typedef struct lk_weight_match {
-    lk_weight_match_row *row;    /* owned: the model's tensors in their order, then the checkpoint's that are unexpected */
+    lk_weight_match_row *row;    /* owned: the model's tensors in their order, then the checkpoint's that are
+                                  * unexpected */
     size_t n_rows, n[LK_N_FATES]; /* n: rows of each fate */
 } lk_weight_match;
 
 /* Which of the model's tensors `here` get their values from which of the checkpoint's tensors `there` (of one kind: all
  * "model/..." or all "ema/..."): those of equal name and shape.  rename is a list of "FROM -> TO": the first FROM that
- * matches a name of the checkpoint (a glob, as in `freeze`) makes it TO, in which each * is what the * of the same number
- * in FROM matched, the shortest that fits.  Errors: LK_ERR_USAGE (a FROM that matches no name; two names that become
- * one). */
+ * matches a name of the checkpoint (a glob, as in `freeze`) makes it TO, in which each * is what the * of the same
+ * number in FROM matched, the shortest that fits.  Errors: LK_ERR_USAGE (a FROM that matches no name; two names that
+ * become one). */
 lk_status lk_weight_match_new(const lk_ckpt_tensor *here, size_t n_here, const lk_ckpt_tensor *there, size_t n_there,
                               const lk_words *rename, lk_weight_match **out);
 void      lk_weight_match_free(lk_weight_match **match);
-/* Errors: LK_ERR_USAGE (nothing is loaded; strict, and something is missing or unexpected), naming tensors and reasons. */
+/* Errors: LK_ERR_USAGE (nothing is loaded; strict, and something is missing or unexpected), naming tensors and
+ * reasons. */
 lk_status lk_weight_match_check(const lk_weight_match *match, bool strict);
 /* "12 loaded, 2 missing (8.weight: ...; 8.bias: ...), 1 unexpected (...)": of long lists the beginning. */
 void      lk_weight_match_describe(const lk_weight_match *match, char *text, size_t nbytes);
@@ -447,7 +458,8 @@ lk_status lk_rename_check(const char *rule);
 /* Which weights are measured on which samples: X(ID, prefix of the names, in words, in short, what it needs: validation
  * data, an EMA, metrics.train). */
 #define LK_METRIC_PART_LIST(X)                                                                                      \
-    X(LK_PART_OF_STEPS, "train.", "training", "train", false, false, false) /* each step's own, since the epoch began */ \
+    /* each step's own, since the epoch began */                                                                   \
+    X(LK_PART_OF_STEPS, "train.", "training", "train", false, false, false)                                         \
     X(LK_PART_OF_WEIGHTS, "validation.", "validation", "val", true, false, false)                                   \
     X(LK_PART_OF_EMA, "ema.validation.", "validation, EMA", "ema", true, true, false)                               \
     X(LK_PART_OF_TRAINING, "train_eval.", "training, evaluated", "train eval", false, false, true)
@@ -523,11 +535,12 @@ typedef struct lk_journal_entry {
 lk_status lk_journal_read(const char *path, lk_journal_entry **entries, size_t *n);
 void      lk_journal_entries_free(lk_journal_entry **entries, size_t n);
 
-/* RUN/tensorboard/events.out.tfevents.TIME.HOST.PID: what TensorBoard shows.  Nothing is allocated by lk_events_scalars();
- * what it writes reaches the file by lk_events_flush(), by time, or when some 64 KiB have gathered. */
+/* RUN/tensorboard/events.out.tfevents.TIME.HOST.PID: what TensorBoard shows.  Nothing is allocated by
+ * lk_events_scalars(); what it writes reaches the file by lk_events_flush(), by time, or when some 64 KiB have
+ * gathered. */
 typedef struct lk_events lk_events;
-/* Starts a new file that sorts behind all in `dir` (made if it is absent).  What earlier files hold from first_step on is
- * void from now: a resumed run trains it again.  Errors: LK_ERR_SYSTEM. */
+/* Starts a new file that sorts behind all in `dir` (made if it is absent).  What earlier files hold from first_step on
+ * is void from now: a resumed run trains it again.  Errors: LK_ERR_SYSTEM. */
 lk_status lk_events_open(const char *dir, int64_t first_step, lk_events **out);
 /* Flushes; LK_ERR_SYSTEM when that fails. */
 lk_status lk_events_close(lk_events **events);
@@ -544,8 +557,8 @@ lk_status lk_events_sync(lk_events *events); /* as lk_metrics_sync() */
 typedef struct lk_progress lk_progress;
 lk_status lk_progress_new(FILE *stream, int64_t total_steps, int64_t done_steps, lk_progress **out);
 void      lk_progress_free(lk_progress **progress);
-/* samples: done so far in this run; loss: NaN leaves what is shown.  Cheap when there is nothing to show; at most ten times a
- * second on a terminal. */
+/* samples: done so far in this run; loss: NaN leaves what is shown.  Cheap when there is nothing to show; at most ten
+ * times a second on a terminal. */
 void      lk_progress_update(lk_progress *progress, int64_t step, int64_t samples, double loss);
 /* Prints a line above the bar. */
 void      lk_progress_say(lk_progress *progress, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -554,8 +567,8 @@ const char *lk_print_rate(double samples_per_second, char *text, size_t nbytes);
 const char *lk_print_seconds(double seconds, char *text, size_t nbytes);
 
 /* RUN/summary.json: values in the order they were set; "metrics/validation.mse" becomes the key "validation.mse" of an
- * object "metrics", a path without '/' a key of the whole.  Written to a temporary name, fsynced and renamed.  The metadata' texts become strings, ints and reals numbers; a real that is not finite
- * becomes null. */
+ * object "metrics", a path without '/' a key of the whole.  Written to a temporary name, fsynced and renamed.  The
+ * metadata' texts become strings, ints and reals numbers; a real that is not finite becomes null. */
 lk_status lk_summary_write(const char *path, const lk_metadata *metadata);
 
 /* Makes a folder and its parents, as mkdir -p.  Errors: LK_ERR_SYSTEM. */

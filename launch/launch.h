@@ -18,10 +18,12 @@
     X(checkpoint, TEXT, "--checkpoint", "PATH", "eval predict", "this checkpoint instead of the newest good one")  \
     X(data, TEXT, "--data", "FILE", "eval predict", "this file instead of the recipe's validation part")           \
     X(labels, TEXT, "--labels", "FILE", "eval predict", "labels that belong to --data (idx)")                      \
-    X(out, TEXT, "--out", "FILE", "predict plot", "the file to write (predict: default is standard output); also -o FILE") \
+    X(out, TEXT, "--out", "FILE", "predict plot",                                                                  \
+      "the file to write (predict: default is standard output); also -o FILE")                                     \
     X(ema, FLAG, "--ema", NULL, "predict ckpt eval", "the EMA's weights (eval: in --confusion)")                    \
     X(confusion, TEXT, "--confusion", "FILE", "eval", "how often each class is taken for each, as CSV")            \
-    X(against, TEXT, "--against", "RECIPE", "ckpt", "show: what init_from would load for this recipe, tensor by tensor") \
+    X(against, TEXT, "--against", "RECIPE", "ckpt",                                                                \
+      "show: what init_from would load for this recipe, tensor by tensor")                                         \
     X(count, COUNT, "--count", "N", "lr", "how many values (default: the run's)")                                  \
     X(csv, FLAG, "--csv", NULL, "lr", "print step,epoch,lr (lr.GROUP, and what else is scheduled)")           \
     X(plot, TEXT, "--plot", "FILE", "lr", "draw it as a PNG; several recipes over one another")                    \
@@ -90,7 +92,8 @@ typedef struct job {
     unsigned stage;
     lk_recipe *whole;           /* all below owned */
     lk_checkpoint *checkpoint;  /* what to start from, or NULL */
-    struct { const char *file, *labels; bool need_target, whole; } look_at; /* eval, predict: this file alone, all of it; borrowed */
+    /* eval, predict: this file alone, all of it; borrowed */
+    struct { const char *file, *labels; bool need_target, whole; } look_at;
     lk_dataset *train, *validation; /* train stays NULL where look_at names a file */
     data_hash data_hash;
     char plugin_hash[LK_HASH_BYTES]; /* "": the network is of this build */
@@ -139,11 +142,11 @@ lk_status job_make_model(job *j);
 void      job_look_at(job *j, const options *opt, bool need_target);
 /* Errors: LK_ERR_DATA (this worker's data are not rank 0's).  Collective; the results differ: agree on them. */
 lk_status job_compare_data(job *j);
-/* Whether the data are still those of a checkpoint, whose hashes may be NULL: within an epoch an error, else a warning and
- * j->data_changed.  Local. */
+/* Whether the data are still those of a checkpoint, whose hashes may be NULL: within an epoch an error, else a warning
+ * and j->data_changed.  Local. */
 lk_status job_check_data(job *j, const char *saved_train, const char *saved_validation, bool within_epoch);
-/* The same two for the file of a plug-in.  Errors: LK_ERR_USAGE (rank 0 has another), LK_ERR_CHECKPOINT (it was trained by
- * another; where it may differ, that is a warning of the leader's). */
+/* The same two for the file of a plug-in.  Errors: LK_ERR_USAGE (rank 0 has another), LK_ERR_CHECKPOINT (it was trained
+ * by another; where it may differ, that is a warning of the leader's). */
 lk_status job_compare_plugin(job *j);
 lk_status job_check_plugin(const job *j, const char *saved_file, const char *saved_hash, bool may_differ);
 lk_status job_say_plugin(const job *j); /* of j->checkpoint, to whom only evaluates */
@@ -156,18 +159,20 @@ lk_status job_make_evaluation_loaders(job *j);
 int64_t   job_evaluate_batches(const job *j);
 /* A lane of the loader's as the engine wants it: its data, without weights and results.  Local. */
 lk_lane   job_lane(const lk_batch_lane *own, lk_mode mode);
-/* The program of lanes of n samples, as long as the loader's longest: shorter ones run in the memory of these.  Local. */
+/* The program of lanes of n samples, as long as the loader's longest: shorter ones run in the memory of these.
+ * Local. */
 lk_program job_program(const lk_loader *loader, lk_mode mode, int64_t n);
 /* Errors: LK_ERR_USAGE (a sample's outputs are no row of a table: their length varies).  Local. */
 lk_status job_check_rows(const job *j);
-/* Which fields of a data set the model reads.  Local.  Errors: LK_ERR_USAGE (one is missing, or has another type or shape). */
+/* Which fields of a data set the model reads.  Local.  Errors: LK_ERR_USAGE (one is missing, or has another type or
+ * shape). */
 lk_status job_match_fields(const job *j, const lk_dataset *dataset, bool need_targets, lk_field_map *out);
 /* Compiles the plans for every lane size of the loader, so that no step has to.  Local. */
 lk_status job_compile(job *j, const lk_loader *loader, lk_mode mode);
 /* The same without memory or kernels: whether training plans of this set fit the loader's lane sizes.  Local. */
 lk_status job_check_sizes(job *j, const lk_trainable *trainable, const lk_loader *loader);
-/* What only training needs: EMA, and the current stage.  Those that follow are checked, so that what is wrong with one is
- * found before the first begins.  Collective. */
+/* What only training needs: EMA, and the current stage.  Those that follow are checked, so that what is wrong with one
+ * is found before the first begins.  Collective. */
 lk_status job_open_training(job *j);
 /* Training steps in an epoch of a stage, and in the whole of it unless it stops early, on data of so many samples. */
 int64_t   stage_batches(const lk_recipe *stage, int64_t samples);
@@ -200,8 +205,8 @@ void      job_host_release(job *j);
 /* Opens a checkpoint, or of a run the newest good one; those that are not good are told on the terminal.  Local.
  * Errors: LK_ERR_CHECKPOINT (there is none). */
 lk_status open_checkpoint(const char *path, lk_checkpoint **out);
-/* Opens a checkpoint on all workers: `path` may be a checkpoint or a run, whose newest good one is meant; *out stays NULL
- * when the run has none.  Collective. */
+/* Opens a checkpoint on all workers: `path` may be a checkpoint or a run, whose newest good one is meant; *out stays
+ * NULL when the run has none.  Collective. */
 lk_status job_open_checkpoint(job *j, const char *path, lk_checkpoint **out);
 /* The newest good one of the recipe's run; j->checkpoint stays NULL when the run has none.  Collective. */
 lk_status job_open_newest(job *j);
@@ -215,33 +220,35 @@ lk_status job_load_model(job *j, const char *prefix);
  * After job_open(), before the EMA starts from params.  Collective. */
 lk_status job_init_from(job *j);
 
-/* changes.c: what differs between the recipe that j->checkpoint was trained with, *was, and j->whole; *was stays NULL, and
- * nothing differs, where the older one can no longer be read.  Local; release both. */
+/* changes.c: what differs between the recipe that j->checkpoint was trained with, *was, and j->whole; *was stays NULL,
+ * and nothing differs, where the older one can no longer be read.  Local; release both. */
 lk_status changes_since(const job *j, lk_recipe **was, lk_recipe_changes *out);
-/* How many, and "KEY was -> is, ..." (owned by the caller; NULL: no memory); fixed_alone: of those that make another run. */
+/* How many, and "KEY was -> is, ..." (owned by the caller; NULL: no memory); fixed_alone: of those that make another
+ * run. */
 size_t    changes_count(const lk_recipe_changes *changes, bool fixed_alone);
 char     *changes_text(const lk_recipe_changes *changes, bool fixed_alone);
 /* Warns on the leader where the recipe says another model, loss or data than j->checkpoint was trained with.  Local. */
 lk_status job_say_differences(const job *j);
-/* Metrics of what `loader` gives in an epoch (at most train.evaluate_batches of it, unless j->look_at.whole) under these
- * parameters, by all workers, into j->metrics under the names of `part`.  Collective. */
+/* Metrics of what `loader` gives in an epoch (at most train.evaluate_batches of it, unless j->look_at.whole) under
+ * these parameters, by all workers, into j->metrics under the names of `part`.  Collective. */
 lk_status evaluate(job *j, lk_loader *loader, const float *params, uint64_t version, lk_metric_part_id part);
 /* The EMA's weights on every worker: on the leader its own, elsewhere a copy in j->ema_view.  Collective. */
 lk_status broadcast_ema(job *j, const float **ema);
 
-/* Tensors of the model as a checkpoint names them: prefix + "/" + name, pointing into `base` (host memory, NULL: nowhere): at their
- * places in the parameter arena, or, with a set, those that train at their places in its packed arrays.  The paths are
- * owned by the result; release with free_tensors(). */
+/* Tensors of the model as a checkpoint names them: prefix + "/" + name, pointing into `base` (host memory, NULL:
+ * nowhere): at their places in the parameter arena, or, with a set, those that train at their places in its packed
+ * arrays.  The paths are owned by the result; release with free_tensors(). */
 lk_status list_tensors(const lk_model *model, const char *prefix, const lk_trainable *trainable, float *base,
                        lk_ckpt_tensor **tensors, size_t *n);
 void      free_tensors(lk_ckpt_tensor **tensors, size_t n);
-/* Bytes that this worker keeps for saves from its first one on: the images of its files, and of a device's arrays the copies
- * that are on their way into them.  n_states: of the optimizer of what trains. */
+/* Bytes that this worker keeps for saves from its first one on: the images of its files, and of a device's arrays the
+ * copies that are on their way into them.  n_states: of the optimizer of what trains. */
 size_t    save_nbytes(const job *j, const lk_trainable *trainable, int n_states);
 /* Elements of all parameters of a model, frozen or not. */
 size_t    count_weights(const lk_model *model);
 
-/* predict.c.  The recipe or run that opt names, its checkpoint's weights in params, the data that opt names.  Collective. */
+/* predict.c.  The recipe or run that opt names, its checkpoint's weights in params, the data that opt names.
+ * Collective. */
 lk_status job_open_for_predict(job *j, const options *opt);
 /* Every sample's outputs (n_output), in order.  Local. */
 typedef void predict_row_fn(void *arg, const float *output);

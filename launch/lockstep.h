@@ -31,8 +31,8 @@ typedef struct lk_training {
     void *arg;
 } lk_training;
 
-/* `lockstep train`.  Collective.  Errors: the exit statuses of the program; LK_STOPPED after a signal that asks to stop,
- * with a checkpoint written. */
+/* `lockstep train`.  Collective.  Errors: the exit statuses of the program; LK_STOPPED after a signal that asks to
+ * stop, with a checkpoint written. */
 lk_status lk_run_train(lk_world *world, const lk_training *training);
 
 /* Row i of n: what the network says of sample i.  A regression's outputs in the units of the data; a classification's
@@ -43,8 +43,8 @@ typedef struct lk_predictions {
     double *value; /* (n, n_output), owned */
 } lk_predictions;
 
-/* `lockstep predict`: the newest good checkpoint of the run (a folder, or a recipe) on the samples of a file; NULL: on the
- * validation part.  ema: the averaged weights.  The rows are the leader's; other workers get none.  Collective. */
+/* `lockstep predict`: the newest good checkpoint of the run (a folder, or a recipe) on the samples of a file; NULL: on
+ * the validation part.  ema: the averaged weights.  The rows are the leader's; other workers get none.  Collective. */
 lk_status lk_run_predict(lk_world *world, const char *run, const char *file, bool ema, lk_predictions *out);
 void      lk_predictions_free(lk_predictions *predictions); /* Local */
 

@@ -1,4 +1,5 @@
-/* The contract between the exchange and the algorithms that sum a bucket over workers; transport.c chooses among them. */
+/* The contract between the exchange and the algorithms that sum a bucket over workers; transport.c chooses among
+ * them. */
 #ifndef LK_DIST_ALGORITHM_H
 #define LK_DIST_ALGORITHM_H
 
@@ -24,7 +25,8 @@ typedef struct lk_algorithm {
     lk_status (*open)(lk_p2p *p2p, lk_mem_space space, int lanes, size_t max_elem, void **state);
     void (*close)(void *state); /* Collective where queues is set, else Local */
     /* root: the arenas of this worker's roots.  Their sum over all workers, in this slice, replaces what root[0]
-     * held; the others are scratch afterwards.  Every worker calls it for the same slices in the same order.  Collective. */
+     * held; the others are scratch afterwards.  Every worker calls it for the same slices in the same order.
+     * Collective. */
     lk_status (*sum)(void *state, float *const *root, lk_range slice);
 } lk_algorithm;
 

@@ -2,7 +2,6 @@
 #include "dist/reduce/background.h"
 
 #include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -58,7 +57,6 @@ lk_status lk_background_new(lk_status (*do_job)(void *arg, size_t i), void *arg,
                             lk_background **out)
 {
     lk_background *b = lk_alloc(sizeof *b);
-    sigset_t all, before;
 
     *out = NULL;
     LK_TRY_ALLOC(b, sizeof *b);
@@ -69,10 +67,7 @@ lk_status lk_background_new(lk_status (*do_job)(void *arg, size_t i), void *arg,
     pthread_cond_init(&b->ready, NULL);
     pthread_cond_init(&b->done, NULL);
 
-    sigfillset(&all); /* signals are the main thread's business */
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    const int error = pthread_create(&b->thread, NULL, work, b);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    const int error = lk_thread_start(&b->thread, work, b);
     if (error) {
         lk_free(&b);
         return LK_FAIL(LK_ERR_SYSTEM, "cannot start the communication thread: %s", strerror(error));

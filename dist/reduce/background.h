@@ -8,7 +8,8 @@
 
 typedef struct lk_background lk_background;
 
-/* do_job(arg, i) is called for i = 0, 1, ... of each round.  *hurry is set while the owner waits.  Local, as all here. */
+/* do_job(arg, i) is called for i = 0, 1, ... of each round.  *hurry is set while the owner waits.  Local, as all
+ * here. */
 lk_status lk_background_new(lk_status (*do_job)(void *arg, size_t i), void *arg, _Atomic bool *hurry,
                             lk_background **out);
 void      lk_background_free(lk_background **background);

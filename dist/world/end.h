@@ -4,8 +4,8 @@
 
 #include "dist/world/world.h"
 
-/* What must be given up when the job ends from here; it gets a few seconds, also on the watchdog's thread.  NULL: nothing
- * any more.  Local. */
+/* What must be given up when the job ends from here; it gets a few seconds, also on the watchdog's thread.  NULL:
+ * nothing any more.  Local. */
 void lk_world_on_end(lk_world *world, void (*on_end)(void *arg), void *arg);
 /* Leaves who spoke first the time to end the job.  Local. */
 void lk_hold_back(void);

@@ -18,7 +18,8 @@ typedef struct lk_heartbeat {
     _Atomic uint64_t phase[LK_PHASE_WORDS];
     _Atomic int waiting;
     _Atomic int rank;
-    _Atomic int spoken, asking;        /* in the first heartbeat: a worker of this host is ending the job, asks others */
+    _Atomic int spoken, asking;        /* in the first heartbeat: a worker of this host is ending the job, asks
+                                        * others */
     char padding[LK_HEARTBEAT_PADDING]; /* keeps neighbours out of each other's cache lines, wherever MPI begins */
 } lk_heartbeat;
 

@@ -16,8 +16,8 @@ lk_status lk_wait_all(lk_world *world, int n, MPI_Request *request);
 /* Where waiting goes by looks: until every worker is here.  MPI's code.  Collective. */
 int lk_wait_meet(lk_world *world);
 
-/* LK_MPI for collectives that wait for other workers, by the main thread: the watchdog does not blame who waits, and where
- * waiting goes by looks it is for all to be there, so that the call itself is short. */
+/* LK_MPI for collectives that wait for other workers, by the main thread: the watchdog does not blame who waits, and
+ * where waiting goes by looks it is for all to be there, so that the call itself is short. */
 #define LK_MPI_WAIT(world, call)                                                               \
     do {                                                                                       \
         lk_wait_begin(world);                                                                  \

@@ -19,7 +19,6 @@
 #include "dist/world/mpi.h"
 #include "dist/world/roll.h"
 
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -202,18 +201,6 @@ static void *watch(void *arg)
     return NULL;
 }
 
-/* Signals are the main thread's business. */
-static int start_thread(lk_watchdog *dog)
-{
-    sigset_t all, before;
-
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    const int error = pthread_create(&dog->thread, NULL, watch, dog);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return error;
-}
-
 lk_status lk_watchdog_set_timeout(lk_world *world, double timeout_s)
 {
     lk_watchdog *dog = world->watchdog;
@@ -224,7 +211,7 @@ lk_status lk_watchdog_set_timeout(lk_world *world, double timeout_s)
     pthread_mutex_unlock(&dog->lock);
     if (dog->running || timeout_s == 0) return LK_OK;
 
-    const int error = start_thread(dog);
+    const int error = lk_thread_start(&dog->thread, watch, dog);
     if (error) return LK_FAIL(LK_ERR_SYSTEM, "cannot start the watchdog's thread: %s", strerror(error));
     dog->running = true;
     return LK_OK;

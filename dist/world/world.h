@@ -53,8 +53,8 @@ void lk_launch_tune(void);
 void lk_mpi_library(char *text, size_t nbytes);
 /* The same of what MPI_Get_library_version() writes, which is cut up on the way. */
 void lk_mpi_library_name(char *version, char *text, size_t nbytes);
-/* Whether MPI reads and writes device memory: LOCKSTEP_CUDA_AWARE=0 or 1 if it is set, else what MPI says of itself once
- * it is initialised. */
+/* Whether MPI reads and writes device memory: LOCKSTEP_CUDA_AWARE=0 or 1 if it is set, else what MPI says of itself
+ * once it is initialised. */
 bool lk_mpi_cuda_aware(void);
 
 #endif

@@ -2,6 +2,7 @@
 #ifndef LK_BASE_H
 #define LK_BASE_H
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -99,10 +100,13 @@ const char *lk_print_shape(int ndim, const int64_t *shape, char out[LK_SHAPE_BYT
 
 /* Seconds of a clock that only goes forward: for spans, not for dates. */
 double lk_seconds(void);
-/* Says that work goes on where there is no step to tell: for each file or block read, each kernel bound.  A watchdog counts
- * it as progress.  Any thread; one relaxed add. */
+/* Says that work goes on where there is no step to tell: for each file or block read, each kernel bound.  A watchdog
+ * counts it as progress.  Any thread; one relaxed add. */
 void     lk_alive(void);
 uint64_t lk_alive_count(void);
+
+/* Starts a thread that takes no signals: those are the main thread's business.  Returns pthread_create()'s error. */
+int lk_thread_start(pthread_t *thread, void *(*body)(void *arg), void *arg);
 
 /* Elements [begin, end) of an array. */
 typedef struct lk_range { size_t begin, end; } lk_range;

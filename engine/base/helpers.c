@@ -1,7 +1,8 @@
-/* Small things every room needs: parts of rows, aligned storage, globs, the nearest word. */
+/* Small things every room needs: parts of rows, aligned storage, globs, the nearest word, threads. */
 #include "engine/base/base.h"
 
 #include <fnmatch.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -88,6 +89,17 @@ static _Atomic uint64_t alive;
 void lk_alive(void) { atomic_fetch_add_explicit(&alive, 1, memory_order_relaxed); }
 
 uint64_t lk_alive_count(void) { return atomic_load_explicit(&alive, memory_order_relaxed); }
+
+int lk_thread_start(pthread_t *thread, void *(*body)(void *arg), void *arg)
+{
+    sigset_t all, before;
+
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    const int error = pthread_create(thread, NULL, body, arg);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return error;
+}
 
 double lk_seconds(void)
 {

@@ -1,6 +1,6 @@
 /*
- * A sample is a list of named, typed arrays: its fields.  A data set says which it gives and a model which it reads; they
- * are matched by name once, before training starts.
+ * A sample is a list of named, typed arrays: its fields.  A data set says which it gives and a model which it reads;
+ * they are matched by name once, before training starts.
  */
 #ifndef LK_SAMPLE_H
 #define LK_SAMPLE_H

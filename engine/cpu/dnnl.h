@@ -33,8 +33,8 @@ void      cpu_dnnl_describe(char *text, size_t nbytes);
 lk_status cpu_dnnl_open(int threads, cpu_dnnl **out);
 void      cpu_dnnl_close(cpu_dnnl **dnnl);
 
-/* Chooses implementation and weight layout by shape, and takes no memory for tensors.  dnnl is borrowed and must outlive
- * it.  Errors: LK_ERR_USAGE (bf16 on a processor without it), LK_ERR_SYSTEM. */
+/* Chooses implementation and weight layout by shape, and takes no memory for tensors.  dnnl is borrowed and must
+ * outlive it.  Errors: LK_ERR_USAGE (bf16 on a processor without it), LK_ERR_SYSTEM. */
 lk_status cpu_dnnl_product_new(cpu_dnnl *dnnl, const cpu_dnnl_spec *spec, cpu_pass pass, cpu_dnnl_product **out);
 void      cpu_dnnl_product_free(cpu_dnnl_product **product);
 /* Bytes of scratch that a run needs. */

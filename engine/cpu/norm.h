@@ -1,5 +1,6 @@
 /*
- * What batch norm, layer norm and the bias's gradient share on CPU: sums over rows in a fixed order.  Private to engine/cpu/.
+ * What batch norm, layer norm and the bias's gradient share on CPU: sums over rows in a fixed order.  Private to
+ * engine/cpu/.
  *
  * The R rows of x (R, C) are cut into blocks by C alone.  A block's sums are fp32 over a few rows that stay in cache;
  * the blocks' sums are added in double, in order.  So the order does not depend on threads, no long fp32 sum loses

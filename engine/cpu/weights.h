@@ -17,8 +17,8 @@ typedef struct cpu_weight {
 lk_status cpu_weights_new(cpu_weights **out);
 void      cpu_weights_free(cpu_weights **weights);
 
-/* The copy of the parameter at w in `layout`, a memory descriptor of oneDNN, or NULL for the transposed matrix: the same
- * for everybody who wants the same.  Give it back with cpu_weight_drop(). */
+/* The copy of the parameter at w in `layout`, a memory descriptor of oneDNN, or NULL for the transposed matrix: the
+ * same for everybody who wants the same.  Give it back with cpu_weight_drop(). */
 lk_status cpu_weight_want(cpu_weights *weights, cpu_ref w, size_t nbytes, const void *layout, cpu_weight **out);
 void      cpu_weight_drop(cpu_weights *weights, cpu_weight **weight);
 

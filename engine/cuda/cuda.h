@@ -1,10 +1,10 @@
 /*
  * What the files of the CUDA backend share.  Private to engine/cuda/.
  *
- * A binder looks at a node's shapes once and leaves a kernel: a run function and its state.  run() only launches work on
- * ctx->stream (it may be capturing), and launches the same for the same *run; what differs from step to step is read
- * from device memory (lk_launch_args.lane).  Where a tensor lies is an arena and an offset, so a kernel keeps cuda_ref and
- * turns it into a pointer in each run.
+ * A binder looks at a node's shapes once and leaves a kernel: a run function and its state.  run() only launches work
+ * on ctx->stream (it may be capturing), and launches the same for the same *args; what differs from step to step is read
+ * from device memory (lk_launch_args.lane).  Where a tensor lies is an arena and an offset, so a kernel keeps cuda_ref
+ * and turns it into a pointer in each run.
  *
  * The module is compiled with -fmad=false: products and sums round by themselves, as in the CPU engine.
  */
@@ -89,9 +89,9 @@ lk_status cuda_fail(cudaError_t error, const char *call, const char *file, int l
         if (lk_cuda_ != cudaSuccess) return cuda_fail(lk_cuda_, #call, __FILE__, __LINE__);          \
     } while (0)
 
-/* Starts a kernel; `kernel` in parentheses if it has a comma.  In tests/gpu/standin it is a call on the host.  Kernels use
- * static __shared__ arrays only.  LK_LAUNCH_FLAT: the kernel's threads do not meet (no __syncthreads, no shuffle, no
- * __shared__). */
+/* Starts a kernel; `kernel` in parentheses if it has a comma.  In tests/gpu/standin it is a call on the host.  Kernels
+ * use static __shared__ arrays only.  LK_LAUNCH_FLAT: the kernel's threads do not meet (no __syncthreads, no shuffle,
+ * no __shared__). */
 #ifdef __CUDACC__
 #define LK_LAUNCH(kernel, grid, block, stream, ...)                                                  \
     do {                                                                                             \
@@ -113,10 +113,10 @@ typedef lk_status cuda_binder(cuda_ctx *ctx, const lk_graph *graph, const lk_nod
 LK_EVERY_OP(CUDA_BINDER_DECLARE)
 #undef CUDA_BINDER_DECLARE
 
-/* Groups that one kernel does (lk_node.n_fused): a convolution with the ReLU after it is its own binder's, which looks at
- * n_fused; neighbouring element-wise ops are a chain's. */
-bool cuda_relu_follows(const lk_graph *graph, int first);  /* product.cu: a convolution, and a ReLU to be done with it */
-int cuda_chain_length(const lk_graph *graph, int first);   /* chain.cu: below 2 for none */
+/* Groups that one kernel does (lk_node.n_fused): a convolution with the ReLU after it is its own binder's, which looks
+ * at n_fused; neighbouring element-wise ops are a chain's. */
+bool cuda_relu_follows(const lk_graph *graph, int first); /* product.cu: a convolution, and a ReLU to do with it */
+int cuda_chain_length(const lk_graph *graph, int first);  /* chain.cu: below 2 for none */
 cuda_binder cuda_bind_chain;
 /* Whether anybody but the next node reads it. */
 bool cuda_used_elsewhere(const lk_graph *graph, int tensor);
@@ -130,8 +130,8 @@ lk_status cuda_shadow_want(cuda_ctx *ctx, const lk_graph *graph);
 /* Something else than an update writes there: if it meets the arena that the shadow was made from, that is stale. */
 void cuda_shadow_touch(cuda_ctx *ctx, const void *at, size_t nbytes);
 
-/* weights.cu: the copy of the parameter w (O, I, taps), fp32, as (O, taps, I) in fp32 or bf16: the same for everybody who
- * wants the same. */
+/* weights.cu: the copy of the parameter w (O, I, taps), fp32, as (O, taps, I) in fp32 or bf16: the same for everybody
+ * who wants the same. */
 lk_status cuda_packed_want(cuda_ctx *ctx, cuda_ref w, int64_t O, int64_t I, int64_t taps, bool bf16, cuda_packed **out);
 void cuda_packed_drop(cuda_ctx *ctx, cuda_packed **packed);
 const void *cuda_packed_at(const cuda_packed *packed);
@@ -148,13 +148,13 @@ lk_status cuda_rewrite(void *ctx, lk_graph *graph);
 
 /* ------------------------------------------------------------------ passes */
 
-/* update.cu, inspect.cu: the passes over arenas, launched at once on a stream; tape.cu queues them.  `args` is what differs from step
- * to step, in device memory, filled by cuda_update_args_of(). */
+/* update.cu, inspect.cu: the passes over arenas, launched at once on a stream; tape.cu queues them.  `args` is what
+ * differs from step to step, in device memory, filled by cuda_update_args_of(). */
 typedef struct cuda_update_args cuda_update_args;
 size_t    cuda_update_args_bytes(void);
 void      cuda_update_args_of(const lk_update *update, void *args);
-/* shadow: bf16 copy of params' run, NULL for none; report: NULL unless update->pending.  Scalars of *update are not read
- * but for step == 1, and whether momentum, weight_decay, clip_value and grad_scale are off. */
+/* shadow: bf16 copy of params' run, NULL for none; report: NULL unless update->pending.  Scalars of *update are not
+ * read but for step == 1, and whether momentum, weight_decay, clip_value and grad_scale are off. */
 lk_status cuda_update(cudaStream_t stream, const lk_update *update, const cuda_update_args *args,
                       const cuda_report *report, __nv_bfloat16 *shadow);
 lk_status cuda_ema(cudaStream_t stream, float *ema, const float *params, size_t n_elem, lk_ema_mode mode,

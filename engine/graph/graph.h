@@ -50,7 +50,8 @@ typedef struct lk_tensor {
     int n_uses;                 /* nodes that read it so far */
     int root;                   /* of a view: the tensor whose bytes these are; else LK_NO_TENSOR */
     size_t root_offset;         /* bytes; of a view: its first in its root */
-    bool swallowed;             /* stays inside a kernel that does a group of nodes: it has no memory; set by placement */
+    bool swallowed;             /* stays inside a kernel that does a group of nodes: it has no memory; set by
+                                 * placement */
 } lk_tensor;
 
 /* A parameter itself, not a view of one. */

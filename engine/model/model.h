@@ -111,8 +111,8 @@ void lk_model_init(const lk_model *model, uint64_t seed, float *params);
 /* Which parameters train now, and in which groups; one stage of a run has one set.
  *
  * The trained tensors are packed: in the order of the parameter arena, one behind the other (each padded to 16
- * elements, as there), they make the index space [0, lk_trainable_n_elem()) of gradients and optimizer states.  So these
- * arrays are as long as what trains, whatever is frozen. */
+ * elements, as there), they make the index space [0, lk_trainable_n_elem()) of gradients and optimizer states.  So
+ * these arrays are as long as what trains, whatever is frozen. */
 typedef struct lk_trainable lk_trainable;
 
 typedef struct lk_trainable_spec {

@@ -106,8 +106,8 @@ struct lk_network {
     lk_status (*check)(const lk_model_spec *spec);
     /* Appends the fields that it reads.  Targets are the loss's: what fits the output, unless there are some here. */
     void (*sample)(const lk_model_spec *spec, lk_sample *out);
-    /* The body, from in[f], the tensor of field f (floats in the type to compute in), to the output (N, ..., O); with several
-     * targets to as many outputs, in their order.  The loss is the mean over the terms of all. */
+    /* The body, from in[f], the tensor of field f (floats in the type to compute in), to the output (N, ..., O); with
+     * several targets to as many outputs, in their order.  The loss is the mean over the terms of all. */
     lk_status (*build)(lk_builder *builder, const lk_model_spec *spec, const int *in, int *out);
 };
 
@@ -129,7 +129,8 @@ enum { LK_PLUGIN_VERSION = 1 };
 #define LK_PLUGIN_MIX(sum, type) ((sum) * 8191 + sizeof(type))
 #define LK_PLUGIN_ABI                                                                                              \
     LK_PLUGIN_MIX(LK_PLUGIN_MIX(LK_PLUGIN_MIX(LK_PLUGIN_MIX(LK_PLUGIN_MIX(LK_PLUGIN_MIX(LK_PLUGIN_MIX(              \
-        (uint64_t)LK_PLUGIN_VERSION, lk_network), lk_model_spec), lk_sample), lk_fill), lk_linear), lk_conv2d), lk_pool2d)
+        (uint64_t)LK_PLUGIN_VERSION, lk_network), lk_model_spec), lk_sample), lk_fill), lk_linear), lk_conv2d),     \
+        lk_pool2d)
 #define LK_PLUGIN_SYMBOL "lk_plugin_entry"
 #define LK_PLUGIN(row)                       \
     extern const lk_plugin lk_plugin_entry;  \

@@ -3,7 +3,8 @@
  * declarations (rules.h) and the binders of every backend (cpu_bind_NAME, cuda_bind_NAME).
  *
  *     DIFF(ID, name, gradient, flops)    an op with a gradient: lk_gradient_GRADIENT appends its backward nodes
- *     LAST(ID, name, flops)              an op without: the backward ops, and the losses, where the backward pass begins
+ *     LAST(ID, name, flops)              an op without: the backward ops, and the losses, where the backward pass
+ *                                        begins
  *
  * flops: lk_flops_FLOPS counts one run's operations; each_output is one per element of the first output.
  * In the comments an input or output in brackets may be absent.
@@ -43,7 +44,8 @@
     LAST(VIEW_GRAD, view_grad, each_output)    /* dy -> dx, 0 outside the view */                            \
     DIFF(CAST, cast, cast, each_output)        /* x -> y of another dtype; its gradient casts back */        \
     LAST(NORMALIZE, normalize, each_output)    /* x (u8 or i32) -> y (fp32) of the same shape; attr normalize */ \
-    LAST(APPEND, append, append)               /* x (N,L,...) -> entry of the cache (N,capacity,...), from `position` on */ \
+    /* x (N,L,...) -> entry of the cache (N,capacity,...), from `position` on */                             \
+    LAST(APPEND, append, append)                                                                             \
     DIFF(CUMSUM, cumsum, cumsum, each_output)  /* x (N,S,C) or an entry of the cache -> y (N,L,C) */         \
     LAST(CUMSUM_GRAD, cumsum_grad, each_output) /* dy -> dx */                                               \
     LAST(POINTWISE_LOSS, pointwise_loss, each_output) /* x, target -> dx and the loss slot (TRAIN) or sums (EVAL) */ \

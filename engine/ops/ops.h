@@ -39,12 +39,13 @@ lk_status lk_op_normalize(lk_graph *graph, const char *path, const lk_pixels *pi
 /* ENCODE and DECODE: x (N, L, ...) becomes positions [position, position + L) of the cache's entry `path`;
  * y (N, capacity, ...) is the entry then. */
 lk_status lk_op_append(lk_graph *graph, const char *path, int x, int *y);
-/* y (N, L, C): y[n, i] = x[n, 0] + ... + x[n, first + i], added in this order; first is 0, or `position` where x is an entry
- * of the cache. */
+/* y (N, L, C): y[n, i] = x[n, 0] + ... + x[n, first + i], added in this order; first is 0, or `position` where x is an
+ * entry of the cache. */
 lk_status lk_op_cumsum(lk_graph *graph, const char *path, int x, int64_t L, int *y);
 /* x (N, ..., O) of any float type against the lane's target, shaped like x, or label, one a row.  TRAIN: writes the
  * loss slot (scaled by inv_count) and makes *dx, the gradient of x in x's type.  EVAL: writes lk_loss_n_sums() doubles
- * and *dx is LK_NO_TENSOR.  The weights of spec are borrowed for the graph's life.  slot, sums: tensors in LK_ARENA_GRADS and LK_ARENA_SUMS; the one not used by the mode is LK_NO_TENSOR. */
+ * and *dx is LK_NO_TENSOR.  The weights of spec are borrowed for the graph's life.  slot, sums: tensors in
+ * LK_ARENA_GRADS and LK_ARENA_SUMS; the one not used by the mode is LK_NO_TENSOR. */
 lk_status lk_op_loss(lk_graph *graph, const char *path, const lk_loss_spec *spec, int x, int target, int slot, int sums,
                      int *dx);
 

@@ -108,8 +108,8 @@ typedef struct lk_schedule_state {
 /* Whether an expression has this word, whole, in it. */
 bool lk_expression_mentions(const char *text, const char *word);
 
-/* path names the schedule in messages ("scheduler").  Errors: LK_ERR_USAGE naming the key; for an expression the message
- * points at the place in it. */
+/* path names the schedule in messages ("scheduler").  Errors: LK_ERR_USAGE naming the key; for an expression the
+ * message points at the place in it. */
 lk_status lk_schedule_new(const char *path, const lk_schedule_spec *spec, double base, lk_schedule **out);
 void      lk_schedule_free(lk_schedule **schedule);
 /* Whether it moves momentum too (beta1 for Adam). */
@@ -117,8 +117,8 @@ bool      lk_schedule_has_momentum(const lk_schedule *schedule);
 /* Value in force at this training step of this epoch, both from 0; of an epoch the part that is done may be added, for
  * `fractional`.  momentum may be NULL; NaN: not scheduled.  Errors: LK_ERR_USAGE (an expression is not finite). */
 lk_status lk_schedule_at(lk_schedule *schedule, int64_t step, double epoch, double *value, double *momentum);
-/* Feeds a plateau one metric; *reduced says whether the value fell.  Other kinds ignore it, and so does a plateau in its
- * warmup. */
+/* Feeds a plateau one metric; *reduced says whether the value fell.  Other kinds ignore it, and so does a plateau in
+ * its warmup. */
 void      lk_schedule_observe(lk_schedule *schedule, int64_t step, double epoch, double metric, bool *reduced);
 void      lk_schedule_get(const lk_schedule *schedule, lk_schedule_state *out);
 void      lk_schedule_set(lk_schedule *schedule, const lk_schedule_state *state);

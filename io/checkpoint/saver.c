@@ -13,7 +13,6 @@
  */
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -112,18 +111,6 @@ static void *thread_main(void *arg)
     return NULL;
 }
 
-/* Signals are for the threads of the program, and a file that grows over its limit is to be an error here. */
-static int start_thread(lk_saver *saver)
-{
-    sigset_t all, before;
-
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    const int why = pthread_create(&saver->thread, NULL, thread_main, saver);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return why;
-}
-
 static void join(lk_saver *saver)
 {
     if (saver->state != WRITING) return;
@@ -203,7 +190,8 @@ lk_status lk_saver_begin(lk_saver *saver, int64_t step, const lk_ckpt_tensor *sh
     saver->step = step;
     saver->status = LK_OK;
     atomic_store_explicit(&saver->finished, false, memory_order_relaxed);
-    const int why = start_thread(saver);
+    /* Without signals, a file that grows over its limit is an error there. */
+    const int why = lk_thread_start(&saver->thread, thread_main, saver);
     if (why != 0) return LK_FAIL(LK_ERR_SYSTEM, "cannot start the thread that saves: %s", strerror(why));
     saver->state = WRITING;
     return LK_OK;

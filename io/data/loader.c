@@ -10,7 +10,6 @@
 #include "io/data/loader.h"
 
 #include <assert.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -68,20 +67,13 @@ static void *read_ahead(void *arg)
     return NULL;
 }
 
-/* Signals are the main thread's: it decides when to stop. */
 static lk_status start_threads(lk_loader *l, int n)
 {
-    sigset_t all, before;
-    int error = 0;
+    for (; l->n_threads < n; l->n_threads++) {
+        const int error = lk_thread_start(&l->thread[l->n_threads], read_ahead, l);
 
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    while (l->n_threads < n && !error) {
-        error = pthread_create(&l->thread[l->n_threads], NULL, read_ahead, l);
-        if (!error) l->n_threads++;
+        if (error) return LK_FAIL(LK_ERR_SYSTEM, "cannot start a thread of the loader: %s", strerror(error));
     }
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (error) return LK_FAIL(LK_ERR_SYSTEM, "cannot start a thread of the loader: %s", strerror(error));
     return LK_OK;
 }
 

@@ -40,8 +40,8 @@ void lk_h5_quiet(void);
 
 /* Opens a file for reading.  Errors: `status`. */
 lk_status lk_h5_open(lk_status status, const char *path, hid_t *out);
-/* Between the two, a signal that kills the process (the library aborts on some damaged files) names the file first.  Any
- * thread. */
+/* Between the two, a signal that kills the process (the library aborts on some damaged files) names the file first.
+ * Any thread. */
 void lk_h5_guard_begin(const char *path);
 void lk_h5_guard_end(void);
 /* "FILE: /PATH", the place of an object, for messages; returns `out`. */

@@ -2,8 +2,8 @@
  * What the files of the recipe share.  A recipe goes through them in this order:
  *
  *   yaml.c             text -> a libyaml document whose nodes know the line or the override they come from
- *   resolve.c          null keys out, old words renamed (aliases.c), what model.plugin implies (plugin.c), names of files
- *                      made absolute
+ *   resolve.c          null keys out, old words renamed (aliases.c), what model.plugin implies (plugin.c), names of
+ *                      files made absolute
  *   override.c         "a.b=value" into the document
  *   stages.c           one of the recipe's stages merged into the sections
  *   groups.c           the same for one of the optimizer's parameter groups; both are lists of names, named_list.c
@@ -183,8 +183,8 @@ lk_status lk_recipe_fill_schedule(lk_yaml *yaml, const char *path);
 lk_status lk_recipe_check_transforms(lk_yaml *yaml);
 /* Adds defaults and checks what concerns several keys. */
 lk_status lk_recipe_fill(lk_yaml *yaml);
-/* Two steps of it: what plateau, early stopping and `best` look at where the recipe leaves it open; that what they look at
- * is measured. */
+/* Two steps of it: what plateau, early stopping and `best` look at where the recipe leaves it open; that what they look
+ * at is measured. */
 lk_status lk_recipe_derive_measures(lk_yaml *yaml);
 lk_status lk_recipe_check_measures(lk_yaml *yaml);
 

@@ -65,8 +65,8 @@ typedef struct trainer {
 lk_status leader_open(trainer *t, int64_t resume_step);
 void      leader_close(trainer *t);
 lk_status leader_order(trainer *t, const lk_batch *batch);
-/* Whether train.evaluate_every asks for an evaluation once `step` steps of the run are done; the next batch is `index` of
- * `epoch`.  On every worker. */
+/* Whether train.evaluate_every asks for an evaluation once `step` steps of the run are done; the next batch is `index`
+ * of `epoch`.  On every worker. */
 bool evaluation_is_due(const trainer *t, int64_t step, int64_t epoch, int64_t index);
 /* The schedule of the stage that begins, and a line in the journal. */
 lk_status leader_enter_stage(trainer *t);
@@ -82,7 +82,8 @@ void   watch_start(const trainer *t, bool resumed);
 void   watch_evaluation(const trainer *t);
 void   watch_end(const trainer *t, const char *summary);
 double samples_per_second(const trainer *t); /* in training steps */
-double epoch_loss(const trainer *t);         /* mean so far of the epoch, or since an evaluation by steps; NaN: no step yet */
+double epoch_loss(const trainer *t);         /* mean so far of the epoch, or since an evaluation by steps; NaN: no step
+                                              * yet */
 
 /* run_dir.c, on the leader alone.  Opens the run's folder for this process: an earlier run in it is set aside
  * unless it is kept, to be resumed or, without a checkpoint, begun again.  *lock, -1 before, is held until
