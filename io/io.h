@@ -224,6 +224,9 @@ typedef enum lk_part { LK_PART_TRAIN, LK_PART_VALIDATION } lk_part;
  * LK_ERR_USAGE. */
 lk_status lk_dataset_open(const lk_data_spec *spec, lk_loss_kind loss, const char *stats_json, lk_dataset **train,
                           lk_dataset **validation);
+/* A part of generated data into a file as CSV: columns x0, x1, ... and y with 17 digits, before any standardisation.
+ * Errors: LK_ERR_USAGE (the kind has files; there is no such part). */
+lk_status lk_data_export(const lk_data_spec *spec, lk_part part, FILE *file);
 /* For predict and eval on another file of the same kind; target may be absent when `need_target` is false. */
 lk_status lk_dataset_open_file(const lk_data_spec *spec, lk_loss_kind loss, const char *stats_json, const char *file,
                                const char *labels_file, bool need_target, lk_dataset **out);

@@ -18,8 +18,9 @@
     X(checkpoint, TEXT, "--checkpoint", "PATH", "eval predict", "this checkpoint instead of the newest good one")  \
     X(data, TEXT, "--data", "FILE", "eval predict", "this file instead of the recipe's validation part")           \
     X(labels, TEXT, "--labels", "FILE", "eval predict", "labels that belong to --data (idx)")                      \
-    X(out, TEXT, "--out", "FILE", "predict plot",                                                                  \
-      "the file to write (predict: default is standard output); also -o FILE")                                     \
+    X(out, TEXT, "--out", "FILE", "predict data plot",                                                             \
+      "the file to write (predict, data: default is standard output); also -o FILE")                               \
+    X(validation, FLAG, "--validation", NULL, "data", "the part that validates instead of the one that trains")    \
     X(ema, FLAG, "--ema", NULL, "predict ckpt eval", "the EMA's weights (eval: in --confusion)")                    \
     X(confusion, TEXT, "--confusion", "FILE", "eval", "how often each class is taken for each, as CSV")            \
     X(against, TEXT, "--against", "RECIPE", "ckpt",                                                                \
@@ -269,7 +270,7 @@ lk_status write_confusion(job *j, lk_loader *loader, const char *path);
 /* ------------------------------------------------------------------ commands */
 
 typedef lk_status command_fn(job *j, const options *opt);
-command_fn command_train, command_eval, command_predict, command_plan, command_lr, command_plot, command_ckpt,
+command_fn command_train, command_eval, command_predict, command_data, command_plan, command_lr, command_plot, command_ckpt,
              command_doctor;
 
 /* lockstep --version: what this program is made of, beside doctor.c. */

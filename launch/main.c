@@ -20,6 +20,7 @@ static const command commands[] = {
     {"train", command_train, false, "RECIPE [key=value ...] [--resume]", "train, on as many workers as mpirun starts"},
     {"eval", command_eval, false, "RECIPE|RUN [--checkpoint PATH] [--data FILE]", "metrics of a checkpoint"},
     {"predict", command_predict, false, "RECIPE|RUN [--data FILE] [--out FILE] [--ema]", "outputs of a checkpoint as CSV"},
+    {"data", command_data, true, "RECIPE [--validation] [--out FILE]", "the samples that a recipe generates, as CSV"},
     {"plan", command_plan, false, "RECIPE [--nodes]", "what a worker will hold and do: memory, FLOPs, nodes"},
     {"lr", command_lr, true, "RECIPE... [--count N] [--csv | --plot FILE.png [--vary KEY=A,B]] [--metric FILE]", "the learning rate's course, without training"},
     {"plot", command_plot, true, "RUN [RUN ...] -o FILE.png", "losses, metrics and learning rate of runs as a picture"},
