@@ -21,7 +21,7 @@ static const command commands[] = {
     {"eval", command_eval, false, "RECIPE|RUN [--checkpoint PATH] [--data FILE]", "metrics of a checkpoint"},
     {"predict", command_predict, false, "RECIPE|RUN [--data FILE] [--out FILE] [--ema]", "outputs of a checkpoint as CSV"},
     {"data", command_data, true, "RECIPE [--validation] [--out FILE]", "the samples that a recipe generates, as CSV"},
-    {"plan", command_plan, false, "RECIPE [--nodes]", "what a worker will hold and do: memory, FLOPs, nodes"},
+    {"plan", command_plan, false, "RECIPE [--nodes]", "what a worker will hold and do: memory, FLOPs, groups, nodes"},
     {"lr", command_lr, true, "RECIPE... [--count N] [--csv | --plot FILE.png [--vary KEY=A,B]] [--metric FILE]", "the learning rate's course, without training"},
     {"plot", command_plot, true, "RUN [RUN ...] -o FILE.png", "losses, metrics and learning rate of runs as a picture"},
     {"ckpt", command_ckpt, true, "list|show|verify|digest|diff PATH [PATH ...] [--against RECIPE]", "look into checkpoints; diff: status 1 where two differ"},

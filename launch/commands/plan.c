@@ -155,6 +155,54 @@ static void print_slow(const job *j)
     lk_engine_each_slow(j->engine, put_slow, &any);
 }
 
+/* ------------------------------------------------------------------- groups */
+
+#define OPTIMIZER_WORD(id, word) [id] = word,
+static const char *const optimizer_words[] = {LK_OPTIMIZER_LIST(OPTIMIZER_WORD)};
+#define SCHEDULE_WORD(id, word, ...) [id] = word,
+static const char *const schedule_words[] = {LK_SCHEDULE_LIST(SCHEDULE_WORD)};
+
+static size_t weights_of_group(const job *j, int g)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < lk_model_n_tensors(j->model); i++)
+        if (lk_trainable_has(j->trainable, i) && lk_trainable_group(j->trainable, i) == g)
+            n += lk_model_tensor(j->model, i)->n_elem;
+    return n;
+}
+
+/* A number and, if there is one, the schedule that moves it. */
+static void print_rate(const char *what, double value, const lk_schedule_spec *schedule)
+{
+    printf("%s %g%s%s", what, value, schedule->kind == LK_SCHEDULE_NONE ? "" : " ",
+           schedule->kind == LK_SCHEDULE_NONE ? "" : schedule_words[schedule->kind]);
+}
+
+/* What all groups have in common, and behind it a line for each. */
+static void print_groups(const job *j)
+{
+    const lk_optimizer_spec *common = &j->recipe->optimizer;
+
+    printf("\noptimizer %s", optimizer_words[common->kind]);
+    if (common->amsgrad) printf(", amsgrad");
+    if (common->clip_norm > 0.0) printf(", gradients clipped to the norm %g", common->clip_norm);
+    if (common->clip_value > 0.0) printf(", gradients clipped to %g", common->clip_value);
+    printf(" (group, weights, settings with their schedules)\n");
+    for (unsigned g = 0; g < j->recipe->n_groups; g++) {
+        const lk_recipe *r = j->recipe->groups[g];
+        const lk_optimizer_spec *o = &r->optimizer;
+        const bool sgd = o->kind == LK_SGD;
+
+        printf("  %-12s %10zu  ", r->group ? r->group : "the rest", weights_of_group(j, (int)g));
+        print_rate("lr", o->lr, &r->scheduler.spec);
+        print_rate(", weight_decay", o->weight_decay, &r->weight_decay_scheduler.spec);
+        print_rate(sgd ? ", momentum" : ", beta1", sgd ? o->momentum : o->beta1, &r->momentum_scheduler.spec);
+        if (sgd) printf("%s\n", o->nesterov ? ", nesterov" : "");
+        else printf(", beta2 %g, eps %g\n", o->beta2, o->eps);
+    }
+}
+
 static lk_status print_plan(job *j, const options *opt)
 {
     int64_t sizes[4];
@@ -165,6 +213,7 @@ static lk_status print_plan(job *j, const options *opt)
            lk_engine_name(j->engine), j->recipe->train.batch, j->lanes, lk_world_size(j->world));
     LK_TRY(print_set(j));
     print_slow(j);
+    print_groups(j);
     print_tensors(j->model, j->trainable);
     if (!opt->nodes) return LK_OK;
     lk_loader_lane_sizes(j->loader, sizes);

@@ -30,6 +30,12 @@ same "the head's rate in the third epoch" "$(sed -n 4p whole/metrics.csv | cut -
 same "the plateau halved both groups that have it" \
     "$(tail -n 1 whole/metrics.csv | awk -F, '{ print ($3 < 1e-3) ($3 == $4) }')" 11
 
+status 0 alone plan grouped.yaml
+says '^optimizer adam.* \(group, weights'
+says '^  the rest +[0-9]+  lr 0.001 reduce_on_plateau, weight_decay [0-9.]+ linear, beta1 0.9'
+says '^  no_decay +[0-9]+  lr 0.001 reduce_on_plateau, weight_decay 0 linear'
+says '^  head +32  lr 0.01 cosine, '
+
 cp -a whole again
 rm -r again/checkpoints/step-00000120 again/checkpoints/step-00000160 again/checkpoints/step-00000192
 rm -f again/checkpoints/latest again/summary.json
