@@ -2,7 +2,8 @@
  * Caches: memory of decoding that outlives a run.
  *
  * What is in one is found by building the network's two programs that use it, without binding them: the entries that
- * either names.  Plans are then compiled against that layout, so they are shared by all caches of the same rows and capacity.
+ * either names.  Plans are then compiled against that layout, so they are shared by all caches of the same rows and
+ * capacity.
  */
 #include "engine/engine_impl.h"
 #include "engine/nn/build.h"
@@ -30,7 +31,8 @@ static lk_status set_up(lk_cache *cache)
     LK_TRY(collect(cache->engine, LK_ENCODE, layout));
     LK_TRY(collect(cache->engine, LK_DECODE, layout));
     layout->collecting = false;
-    if (layout->n == 0) return LK_FAIL(LK_ERR_USAGE, "this network keeps nothing from position to position: it cannot decode");
+    if (layout->n == 0)
+        return LK_FAIL(LK_ERR_USAGE, "this network keeps nothing from position to position: it cannot decode");
     return lk_engine_alloc(cache->engine, layout->nbytes, &cache->memory);
 }
 

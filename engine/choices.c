@@ -1,6 +1,6 @@
 /*
- * What was chosen when plans were bound, for those who want to know: workers compare it, for a library that answers one of
- * them otherwise makes other bits there; and a person is told of layers that a plain kernel does.
+ * What was chosen when plans were bound, for those who want to know: workers compare it, for a library that answers one
+ * of them otherwise makes other bits there; and a person is told of layers that a plain kernel does.
  */
 #include "engine/engine_impl.h"
 
@@ -30,7 +30,8 @@ static void put_program(char line[LINE_BYTES], const lk_plan_key *key)
     if (key->taps) snprintf(line + used, (size_t)(LINE_BYTES - used), ", taps");
 }
 
-void lk_engine_each_choice(const lk_engine *engine, void (*put)(void *arg, const char *program, uint64_t made), void *arg)
+void lk_engine_each_choice(const lk_engine *engine, void (*put)(void *arg, const char *program, uint64_t made),
+                           void *arg)
 {
     char program[LINE_BYTES];
 
@@ -64,7 +65,8 @@ void lk_engine_each_slow(const lk_engine *engine, void (*put)(void *arg, const c
             const char *why = engine->plans[p]->kernels[i].slow;
 
             if (!why || said_before(engine, p, i)) continue;
-            snprintf(line, sizeof line, "layer %s: a plain and slow kernel does it: %s", engine->plans[p]->graph.nodes[i].path, why);
+            snprintf(line, sizeof line, "layer %s: a plain and slow kernel does it: %s",
+                     engine->plans[p]->graph.nodes[i].path, why);
             put(arg, line);
         }
 }

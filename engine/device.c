@@ -48,7 +48,8 @@ lk_status lk_engine_copy(lk_engine *engine, lk_queue queue, void *to, const void
     return LK_OK;
 }
 
-lk_status lk_engine_call(lk_engine *engine, lk_queue queue, bool shared, lk_queued_fn *fn, const void *arg, size_t nbytes)
+lk_status lk_engine_call(lk_engine *engine, lk_queue queue, bool shared, lk_queued_fn *fn, const void *arg,
+                         size_t nbytes)
 {
     const lk_device_calls *device = engine->device;
 
@@ -133,7 +134,10 @@ lk_status lk_engine_upload_fields(lk_engine *engine, lk_lane *lane, unsigned rea
     return upload_lane(engine, lane, reads, keep);
 }
 
-lk_status lk_engine_upload(lk_engine *engine, lk_lane *lane) { return lk_engine_upload_fields(engine, lane, ~0u, true); }
+lk_status lk_engine_upload(lk_engine *engine, lk_lane *lane)
+{
+    return lk_engine_upload_fields(engine, lane, ~0u, true);
+}
 
 lk_status lk_engine_begin(lk_engine *engine, const lk_graph *graph, lk_launch_args *args)
 {

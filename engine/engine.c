@@ -1,6 +1,6 @@
 /*
- * The engine: one backend for one model.  Lanes are run.c's, plans plans.c's, memory is memory.c's, and what only a device
- * has is device.c's.
+ * The engine: one backend for one model.  Lanes are run.c's, plans plans.c's, memory is memory.c's, and what only a
+ * device has is device.c's.
  */
 #include "engine/engine_impl.h"
 
@@ -56,7 +56,8 @@ static lk_status find_backend(lk_engine_kind kind, lk_found_backend *out)
         const struct entry *e = &backends[i];
 
         if (kind == e->kind) return e->find(out);
-        if (kind == LK_ENGINE_AUTO && e->likely() && e->find(out) == LK_OK && out->backend->available() > 0) return LK_OK;
+        if (kind == LK_ENGINE_AUTO && e->likely() && e->find(out) == LK_OK && out->backend->available() > 0)
+            return LK_OK;
     }
     return LK_FAIL(LK_ERR_USAGE, "this build has no %s engine; use --engine cpu or engine.kind=cpu", kind_name(kind));
 }

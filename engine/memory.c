@@ -1,6 +1,6 @@
 /*
- * Memory the engine computes in.  Only one plan runs at a time, so all share one arena for activations and one for scratch,
- * each as large as the largest needs.
+ * Memory the engine computes in.  Only one plan runs at a time, so all share one arena for activations and one for
+ * scratch, each as large as the largest needs.
  *
  * A dry engine hands out addresses with nothing behind them: whoever plans for a larger machine makes all that a run is
  * made of, and nobody may look inside.

@@ -2,9 +2,9 @@
  * Opens the CUDA module, once: a program with no use for it starts without touching a driver or a library of CUDA.
  *
  * The module is looked for where $LOCKSTEP_CUDA_MODULE says, else beside the program, else in ../lib/lockstep from
- * there.  For a program that only uses the library, beside the library counts as well.  The module takes what it needs of
- * the engine (errors, memory) from the program, so both must be of one build: its abi number is checked, and a symbol
- * that is missing is told by the loader.
+ * there.  For a program that only uses the library, beside the library counts as well.  The module takes what it needs
+ * of the engine (errors, memory) from the program, so both must be of one build: its abi number is checked, and a
+ * symbol that is missing is told by the loader.
  */
 #include "engine/backend.h"
 
@@ -88,7 +88,8 @@ static void open_module(void)
 
     if (named && *named) snprintf(path, sizeof path, "%s", named);
     else if (!find_file(path, sizeof path)) {
-        say("%s is not beside the program: build with CUDA (cmake -DLK_CUDA=ON), or name it in %s", MODULE_NAME, variable);
+        say("%s is not beside the program: build with CUDA (cmake -DLK_CUDA=ON), or name it in %s", MODULE_NAME,
+            variable);
         return;
     }
     void *handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
@@ -98,7 +99,8 @@ static void open_module(void)
     }
     const lk_module *module = dlsym(handle, LK_MODULE_SYMBOL);
     if (!module) say("%s is not a module of Lockstep: it has no %s", path, LK_MODULE_SYMBOL);
-    else if (module->abi != LK_MODULE_ABI) say("%s is of another build than this program: build both together%s", path, "");
+    else if (module->abi != LK_MODULE_ABI)
+        say("%s is of another build than this program: build both together%s", path, "");
     else found.module = module;
     if (!found.module) dlclose(handle);
 }

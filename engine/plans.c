@@ -1,6 +1,7 @@
 /*
- * The plans of an engine: found by comparing keys, made when they are first asked for.  A run has a handful of them, one
- * more for each length, so the search is a glance.  Training plans belong to the set in use and go when another comes.
+ * The plans of an engine: found by comparing keys, made when they are first asked for.  A run has a handful of them,
+ * one more for each length, so the search is a glance.  Training plans belong to the set in use and go when another
+ * comes.
  */
 #include "engine/engine_impl.h"
 
@@ -24,8 +25,8 @@ static lk_plan_key key_of(const lk_engine *engine, const lk_program *p)
 
 static bool same_key(const lk_plan_key *a, const lk_plan_key *b)
 {
-    return a->mode == b->mode && a->n == b->n && a->length == b->length && a->output == b->output && a->taps == b->taps &&
-           a->capacity == b->capacity && a->set == b->set;
+    return a->mode == b->mode && a->n == b->n && a->length == b->length && a->output == b->output &&
+           a->taps == b->taps && a->capacity == b->capacity && a->set == b->set;
 }
 
 static lk_plan *find_plan(const lk_engine *engine, const lk_plan_key *key)
@@ -75,7 +76,8 @@ static lk_status check_program(const lk_program *p)
 {
     const bool coding = p->mode == LK_ENCODE || p->mode == LK_DECODE;
 
-    if (p->n < 1) return LK_FAIL(LK_ERR_USAGE, "a lane of %lld samples cannot run; it needs at least 1", (long long)p->n);
+    if (p->n < 1)
+        return LK_FAIL(LK_ERR_USAGE, "a lane of %lld samples cannot run; it needs at least 1", (long long)p->n);
     if (coding != (p->cache != NULL))
         return LK_FAIL(LK_ERR_USAGE, "a lane that encodes or decodes needs a cache, and no other may have one");
     if (coding && p->cache->layout.rows != p->n)

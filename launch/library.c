@@ -1,4 +1,5 @@
-/* The commands of the program as calls: what options would say is said here, and messages stay in lk_error_message(). */
+/* The commands of the program as calls: what options would say is said here, and messages stay in
+ * lk_error_message(). */
 #include "launch/lockstep.h"
 
 #include "launch/launch.h"

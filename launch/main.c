@@ -19,12 +19,15 @@ typedef struct command {
 static const command commands[] = {
     {"train", command_train, false, "RECIPE [key=value ...] [--resume]", "train, on as many workers as mpirun starts"},
     {"eval", command_eval, false, "RECIPE|RUN [--checkpoint PATH] [--data FILE]", "metrics of a checkpoint"},
-    {"predict", command_predict, false, "RECIPE|RUN [--data FILE] [--out FILE] [--ema]", "outputs of a checkpoint as CSV"},
+    {"predict", command_predict, false, "RECIPE|RUN [--data FILE] [--out FILE] [--ema]",
+     "outputs of a checkpoint as CSV"},
     {"data", command_data, true, "RECIPE [--validation] [--out FILE]", "the samples that a recipe generates, as CSV"},
     {"plan", command_plan, false, "RECIPE [--nodes]", "what a worker will hold and do: memory, FLOPs, groups, nodes"},
-    {"lr", command_lr, true, "RECIPE... [--count N] [--csv | --plot FILE.png [--vary KEY=A,B]] [--metric FILE]", "the learning rate's course, without training"},
+    {"lr", command_lr, true, "RECIPE... [--count N] [--csv | --plot FILE.png [--vary KEY=A,B]] [--metric FILE]",
+     "the learning rate's course, without training"},
     {"plot", command_plot, true, "RUN [RUN ...] -o FILE.png", "losses, metrics and learning rate of runs as a picture"},
-    {"ckpt", command_ckpt, true, "list|show|verify|digest|diff PATH [PATH ...] [--against RECIPE]", "look into checkpoints; diff: status 1 where two differ"},
+    {"ckpt", command_ckpt, true, "list|show|verify|digest|diff PATH [PATH ...] [--against RECIPE]",
+     "look into checkpoints; diff: status 1 where two differ"},
     {"doctor", command_doctor, false, "", "what this machine (every worker's) has and lacks"},
     {"keys", NULL, true, "[SECTION] [--markdown]", "the keys of a recipe, with their defaults"},
     {"help", NULL, true, "[COMMAND|KEY|SECTION]", "a command, a key of the recipe (optimizer.lr) or a section of it"},
@@ -40,7 +43,8 @@ static void print_help(FILE *stream)
         fprintf(stream, "  %-8s %s\n           %s\n", commands[i].name, commands[i].usage, commands[i].help);
     options_help(stream, NULL);
     fprintf(stream, "\nexit status:");
-#define PRINT_STATUS(name, exit_status, text) fprintf(stream, " %d %s%s", exit_status, text, exit_status == 75 ? "\n" : ";");
+#define PRINT_STATUS(name, exit_status, text) \
+    fprintf(stream, " %d %s%s", exit_status, text, exit_status == 75 ? "\n" : ";");
     LK_STATUS_LIST(PRINT_STATUS)
 #undef PRINT_STATUS
 }
@@ -75,7 +79,8 @@ static void say_failure(const options *opt)
     if (opt->trace) fprintf(stderr, "  at %s\n", lk_error_trace());
 }
 
-/* A failure that all know is told by the leader; one that a worker has alone ends the job, for others may be waiting. */
+/* A failure that all know is told by the leader; one that a worker has alone ends the job, for others may be
+ * waiting. */
 static lk_status run_command(const command *found, const options *opt, lk_world *world)
 {
     job j = {.world = world, .leader = lk_world_rank(world) == 0};

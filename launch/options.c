@@ -179,7 +179,8 @@ lk_status options_parse(int argc, char **argv, options *out)
     for (int i = 1; i < argc; i++) {
         const char *argument = argv[i];
 
-        if (words_alone || argument[0] != '-' || !argument[1]) LK_TRY(add_word(out, argument)); /* "-" is standard input */
+        /* "-" is standard input */
+        if (words_alone || argument[0] != '-' || !argument[1]) LK_TRY(add_word(out, argument));
         else if (strcmp(argument, "--") == 0) words_alone = true;
         else if (strcmp(argument, "-h") == 0) out->help = true;
         else if (is_dashed_override(argument)) LK_TRY(add_override(out, argument + 2));

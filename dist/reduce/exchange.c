@@ -1,8 +1,8 @@
 /*
  * The exchange: buckets are summed over workers in one order on all of them.
  *
- * With several buckets and workers a thread does it (background.c) while the last lane's backward pass goes on; with one
- * there is nothing to hide, and handing over costs more than it saves, so finish does it itself.
+ * With several buckets and workers a thread does it (background.c) while the last lane's backward pass goes on; with
+ * one there is nothing to hide, and handing over costs more than it saves, so finish does it itself.
  *
  * Roots on devices: by NCCL buckets are queued as they complete and run beside the backward pass; finish only joins the
  * queues.  By MPI finish waits for the device and sums then: in place if MPI reads device memory, else in copies of the

@@ -100,7 +100,8 @@ static lk_status exchange_roots(tree_state *algorithm, float *const *root, lk_ra
     const lk_range own = whole ? bucket : slice_of(algorithm, bucket, algorithm->rank);
     float *place = algorithm->scratch;
 
-    for (int i = 0; i < algorithm->n_own; i++) algorithm->leaf[algorithm->join.first[algorithm->rank] + i] = root[i] + own.begin;
+    for (int i = 0; i < algorithm->n_own; i++)
+        algorithm->leaf[algorithm->join.first[algorithm->rank] + i] = root[i] + own.begin;
     for (int d = 1; d < algorithm->size; d++) {
         const int from = (algorithm->rank + algorithm->size - d) % algorithm->size;
         for (int i = algorithm->join.first[from]; i < algorithm->join.first[from + 1]; i++, place += length(own)) {

@@ -103,8 +103,8 @@ static lk_status look(lk_world *world, const lk_engine *engine, situation *s)
 /* "4 workers share 1 device on a". */
 static void shared_text(const lk_world *world, const situation *s, char *text, size_t nbytes)
 {
-    snprintf(text, nbytes, "%d workers share %d device%s on %s", s->n_workers, s->n_devices, s->n_devices == 1 ? "" : "s",
-             lk_world_host(world, s->shared_on));
+    snprintf(text, nbytes, "%d workers share %d device%s on %s", s->n_workers, s->n_devices,
+             s->n_devices == 1 ? "" : "s", lk_world_host(world, s->shared_on));
 }
 
 static lk_status refuse_nccl(const lk_world *world, const situation *s)
@@ -117,7 +117,8 @@ static lk_status refuse_nccl(const lk_world *world, const situation *s)
     if (!s->has_nccl)
         return LK_FAIL(LK_ERR_USAGE, "dist.reduction=nccl: a worker's CUDA module has no NCCL; use tree or mpi");
     shared_text(world, s, shared, sizeof shared);
-    return LK_FAIL(LK_ERR_USAGE, "dist.reduction=nccl: %s, which NCCL refuses; start one worker a device, or use tree or mpi",
+    return LK_FAIL(LK_ERR_USAGE,
+                   "dist.reduction=nccl: %s, which NCCL refuses; start one worker a device, or use tree or mpi",
                    shared);
 }
 

@@ -1,13 +1,13 @@
 /*
  * The roll call.
  *
- * Heartbeats are read within a host only; who is stopped alone on its host nobody there can name.  So when all of a host
- * wait, its watchdog asks the others' by MPI: a process that is stopped, a host that is dead and a cut network do not
- * answer.  One question and one answer a host, of 4 bytes, and only in an alarm; asked and answered are the first
+ * Heartbeats are read within a host only; who is stopped alone on its host nobody there can name.  So when all of a
+ * host wait, its watchdog asks the others' by MPI: a process that is stopped, a host that is dead and a cut network do
+ * not answer.  One question and one answer a host, of 4 bytes, and only in an alarm; asked and answered are the first
  * workers of hosts, on a communicator of their own, by the watchdogs' threads.
  *
- * Between hosts calls of MPI wait behind its lock only once all are there (wait.c), so the lock is to be had, but in two
- * cases: dist.reduction mpi, whose sums are calls that wait, and who stops between the meeting and the call itself.
+ * Between hosts calls of MPI wait behind its lock only once all are there (wait.c), so the lock is to be had, but in
+ * two cases: dist.reduction mpi, whose sums are calls that wait, and who stops between the meeting and the call itself.
  * Then the verdict is told without a name.
  */
 #include "dist/world/roll.h"

@@ -1,8 +1,8 @@
 /*
  * Waiting for other workers.
  *
- * On one host where every worker has a core to itself, MPI waits as it likes best: it spins, and nothing is faster.  With
- * several hosts waiting goes by looks, so that the watchdog gets MPI's lock in between and can ask the other hosts
+ * On one host where every worker has a core to itself, MPI waits as it likes best: it spins, and nothing is faster.
+ * With several hosts waiting goes by looks, so that the watchdog gets MPI's lock in between and can ask the other hosts
  * (roll.c).  Where workers share cores, who spins holds up the one it waits for, so it goes by looks that give way:
  *
  *     the first YIELDS looks    give the core to whoever wants it: as fast as spinning while only workers want it

@@ -2,15 +2,16 @@
  * The watchdog: when nothing moves, name the worker that is stuck and end the job.
  *
  * Every worker has a thread that beats in the heartbeats' table and acts when its own main thread has shown no progress
- * for the timeout: it blames a worker of its host (verdict.c), or, when all of them wait, asks the other hosts (roll.c):
+ * for the timeout: it blames a worker of its host (verdict.c), or, when all of them wait, asks the other hosts
+ * (roll.c):
  *
  *     a host does not answer      its first worker is named; the lowest rank that is there speaks for all
  *     a worker elsewhere moves    they wait for it with reason: no alarm
  *     all answer and wait         nobody can be blamed: the wait is told
  *
  * Progress is what lk_world_progress() tells and, outside of waits, what lk_alive() counts: files and blocks read,
- * kernels bound.  A process that was suspended as a whole (a laptop's lid, a scheduler) sees the gap between its own beats
- * and counts anew.
+ * kernels bound.  A process that was suspended as a whole (a laptop's lid, a scheduler) sees the gap between its own
+ * beats and counts anew.
  */
 #include "dist/world/watchdog.h"
 
@@ -47,7 +48,8 @@ struct lk_watchdog {
 typedef struct memory {
     double last;        /* clock of the last beat */
     double floor;       /* ages count from here: the process was suspended before */
-    double quiet_since; /* clock when all of this host began to wait without a culprit among them, 0 while it is not so */
+    double quiet_since; /* clock when all of this host began to wait without a culprit among them, 0 while it is not
+                         * so */
     uint64_t alive;     /* lk_alive_count() */
 } memory;
 
@@ -85,9 +87,11 @@ static void say_silent(const lk_watchdog *dog, int silent)
     char phase[LK_PHASE_BYTES], line[LINE_BYTES];
 
     lk_heartbeat_phase(dog->heartbeats.mine, phase);
-    snprintf(line, sizeof line, "lockstep: rank %d (%s) does not answer: its process is stopped, or its host or the network "
-             "is gone; rank %d (%s) has waited at step %lld in `%s` for %.0f s; ending the job\n", silent,
-             world->hosts[silent], world->rank, world->hosts[world->rank], (long long)seen->step, phase, seen->age);
+    snprintf(line, sizeof line,
+             "lockstep: rank %d (%s) does not answer: its process is stopped, or its host or the network "
+             "is gone; rank %d (%s) has waited at step %lld in `%s` for %.0f s; ending the job\n",
+             silent, world->hosts[silent], world->rank, world->hosts[world->rank], (long long)seen->step, phase,
+             seen->age);
     print(line);
 }
 

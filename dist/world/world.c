@@ -89,8 +89,10 @@ static double stretch(const lk_world *world, double timeout_s)
 {
     if (world->n_hosts < 2 || timeout_s == 0 || timeout_s >= MIN_TIMEOUT_S) return timeout_s;
     if (world->rank == 0)
-        fprintf(stderr, "lockstep: a timeout of %g s (dist.timeout) is stretched to %g s: it takes mpirun some 20 s to notice "
-                "that a host is gone, and before it can end no job cleanly\n", timeout_s, MIN_TIMEOUT_S);
+        fprintf(stderr,
+                "lockstep: a timeout of %g s (dist.timeout) is stretched to %g s: it takes mpirun some 20 s to notice "
+                "that a host is gone, and before it can end no job cleanly\n",
+                timeout_s, MIN_TIMEOUT_S);
     return MIN_TIMEOUT_S;
 }
 

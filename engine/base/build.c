@@ -16,5 +16,6 @@
 
 void lk_build_describe(char *text, size_t nbytes)
 {
-    snprintf(text, nbytes, "commit %s, %s, -march=%s", LK_COMMIT, COMPILER, *LK_MARCH ? LK_MARCH : "the compiler's own");
+    snprintf(text, nbytes, "commit %s, %s, -march=%s", LK_COMMIT, COMPILER,
+             *LK_MARCH ? LK_MARCH : "the compiler's own");
 }

@@ -45,7 +45,9 @@ bool lk_processor_lacks(char *text, size_t nbytes)
         if (has[i] || lk_built_for[i][0] != '1' || used >= sizeof missing) continue;
         used += (size_t)snprintf(missing + used, sizeof missing - used, "%s%s", used ? ", " : "", names[i]);
     }
-    snprintf(text, nbytes, "this program is compiled for another processor (LK_MARCH=%s): this one has no %s; build it here, "
-             "or with cmake -DLK_MARCH=%s", LK_MARCH, missing, level_names[level_of(has)]);
+    snprintf(text, nbytes,
+             "this program is compiled for another processor (LK_MARCH=%s): this one has no %s; build it here, "
+             "or with cmake -DLK_MARCH=%s",
+             LK_MARCH, missing, level_names[level_of(has)]);
     return used > 0;
 }

@@ -102,7 +102,8 @@ static lk_status match_field(const lk_field *reads, const lk_field *gives)
     if (reads->dtype == gives->dtype && (same_shape(reads, gives) || is_flattened(reads, gives))) return LK_OK;
     lk_field_describe(reads, want);
     lk_field_describe(gives, got);
-    return LK_FAIL(LK_ERR_USAGE, "field %s: the model reads %s a sample, the data set gives %s", reads->name, want, got);
+    return LK_FAIL(LK_ERR_USAGE, "field %s: the model reads %s a sample, the data set gives %s", reads->name, want,
+                   got);
 }
 
 static void list_names(const lk_sample *sample, char text[LIST_BYTES])
@@ -118,7 +119,8 @@ static lk_status refuse_absent(const lk_field *field, const lk_sample *gives)
 
     lk_field_describe(field, want);
     list_names(gives, names);
-    return LK_FAIL(LK_ERR_USAGE, "field %s: the model reads it (%s a sample), the data set has no such field; it gives %s",
+    return LK_FAIL(LK_ERR_USAGE,
+                   "field %s: the model reads it (%s a sample), the data set has no such field; it gives %s",
                    field->name, want, gives->n_fields ? names : "nothing");
 }
 

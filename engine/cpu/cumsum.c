@@ -11,7 +11,8 @@ typedef struct cumsum_state {
 } cumsum_state;
 
 /* Columns [c, c + n) of one row; x (S, C), y (L, C). */
-CPU_INLINE void sum_columns(const cumsum_state *s, const void *x, void *y, size_t first, size_t c, size_t n, lk_dtype dtype)
+CPU_INLINE void sum_columns(const cumsum_state *s, const void *x, void *y, size_t first, size_t c, size_t n,
+                            lk_dtype dtype)
 {
     float sum[CPU_PARTIALS] = {0};
 

@@ -6,8 +6,8 @@
  * GRAD_W always.  Activations stay (N, H, W, C), so nothing is reordered between layers.
  *
  * Packed weights are the store's (weights.h); scratchpads and the packed gradient of a weight lie in the plan's scratch
- * (scratchpad mode `user`; the library would otherwise allocate in its own time).  A run sets those addresses that moved
- * and executes.
+ * (scratchpad mode `user`; the library would otherwise allocate in its own time).  A run sets those addresses that
+ * moved and executes.
  */
 #include "engine/cpu/dnnl_versions.h"
 

@@ -1,8 +1,8 @@
 /*
  * The inspection of a gradient: its norm after clip_value, and whether all of it is finite.
  *
- * Squares are added in double, where a float's square is exact, in an order that n_elem alone fixes: partial sums side by
- * side within a block, blocks in order within a piece, pieces in order.
+ * Squares are added in double, where a float's square is exact, in an order that n_elem alone fixes: partial sums side
+ * by side within a block, blocks in order within a piece, pieces in order.
  */
 #include "engine/cpu/cpu.h"
 #include "engine/optim/formulas.h"

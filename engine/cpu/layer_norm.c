@@ -77,8 +77,8 @@ static void forward_part(void *arg, size_t begin, size_t end)
 static lk_status run_forward(void *state, const lk_launch_args *args)
 {
     const cpu_norm_state *s = cpu_norm_begin(state, args);
-    job j = {.s = s, .x = cpu_at(args, s->x), .to = cpu_at(args, s->y), .g = cpu_at(args, s->g), .b = cpu_at(args, s->b),
-             .mean = cpu_at(args, s->mean), .rstd = cpu_at(args, s->rstd)};
+    job j = {.s = s, .x = cpu_at(args, s->x), .to = cpu_at(args, s->y), .g = cpu_at(args, s->g),
+             .b = cpu_at(args, s->b), .mean = cpu_at(args, s->mean), .rstd = cpu_at(args, s->rstd)};
 
     cpu_split(s->threads, s->n_blocks, CPU_NORM_GRAIN, forward_part, &j);
     return LK_OK;

@@ -144,7 +144,8 @@ static lk_status bind_small(const cpu_ctx *ctx, const lk_graph *graph, const lk_
 static lk_status bind_pass(const cpu_ctx *ctx, const lk_graph *graph, const lk_node *node, const lk_tensor *x,
                            const lk_tensor *w, cpu_pass pass, lk_kernel *out)
 {
-    const cpu_dnnl_spec spec = {.dtype = x->dtype, .n = (int64_t)x->n_elem / w->shape[1], .i = w->shape[1], .o = w->shape[0]};
+    const cpu_dnnl_spec spec = {
+        .dtype = x->dtype, .n = (int64_t)x->n_elem / w->shape[1], .i = w->shape[1], .o = w->shape[0]};
     const bool small = spec.dtype == LK_DTYPE_F32 && w->n_elem <= SMALL_WEIGHTS &&
                        x->n_elem <= SMALL_MULTIPLY_ADDS / (size_t)spec.o;
 

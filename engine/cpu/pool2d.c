@@ -3,8 +3,8 @@
  *
  * All four gather: an output element reads everything that contributes to it, in a fixed order (rows, then columns),
  * so threads may share the rows of the result and no sum depends on how.  Backward that means: for each pixel the
- * windows that cover it, with P, Q counting windows down and across.  Channels are innermost in memory; they are taken in
- * chunks whose running maxima or sums, in fp32 for either type, stay in registers.
+ * windows that cover it, with P, Q counting windows down and across.  Channels are innermost in memory; they are taken
+ * in chunks whose running maxima or sums, in fp32 for either type, stay in registers.
  *
  * NaN and equal maxima: as PyTorch, a later pixel wins if it is greater or NaN.
  */
@@ -275,8 +275,14 @@ static lk_status run_pixels(const pool_state *s, const lk_launch_args *args, row
     return LK_OK;
 }
 
-static lk_status run_max(void *state, const lk_launch_args *args) { return run_windows(state, args, max_f32, max_bf16); }
-static lk_status run_avg(void *state, const lk_launch_args *args) { return run_windows(state, args, avg_f32, avg_bf16); }
+static lk_status run_max(void *state, const lk_launch_args *args)
+{
+    return run_windows(state, args, max_f32, max_bf16);
+}
+static lk_status run_avg(void *state, const lk_launch_args *args)
+{
+    return run_windows(state, args, avg_f32, avg_bf16);
+}
 
 static lk_status run_max_grad(void *state, const lk_launch_args *args)
 {

@@ -13,7 +13,8 @@
 
 #include <math.h>
 
-/* clang never defines C's own macro; where the processor has the instruction, its builds shall have the bits of gcc's. */
+/* clang never defines C's own macro; where the processor has the instruction, its builds shall have the bits of
+ * gcc's. */
 #if defined FP_FAST_FMAF || defined __FMA__ || defined __ARM_FEATURE_FMA
 #define MULTIPLY_ADD(a, b, c) __builtin_fmaf((a), (b), (c))
 #else

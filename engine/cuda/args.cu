@@ -1,10 +1,10 @@
 /*
  * The arguments of a launch: what differs from step to step and so must not be in a recording.
  *
- * Values are written into page-locked memory as they are queued, from offset 0 in each tape, so that the same tape finds
- * them at the same places.  A launch brings them to one block of device memory in one copy, on the compute stream: after
- * the launch before has read them, before this one does.  Of the page-locked memory there are two halves, used
- * alternately, so that the host may fill one while the copy of the other waits for its turn.
+ * Values are written into page-locked memory as they are queued, from offset 0 in each tape, so that the same tape
+ * finds them at the same places.  A launch brings them to one block of device memory in one copy, on the compute
+ * stream: after the launch before has read them, before this one does.  Of the page-locked memory there are two halves,
+ * used alternately, so that the host may fill one while the copy of the other waits for its turn.
  *
  * A lane may be queued in several tapes, when somebody reads memory in between.  Its arguments are then put into each.
  */

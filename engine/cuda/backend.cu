@@ -116,9 +116,10 @@ static lk_status no_room(const cuda_ctx *ctx, size_t nbytes)
     size_t free_bytes = 0, total = 0;
 
     cudaMemGetInfo(&free_bytes, &total);
-    return LK_FAIL(LK_ERR_SYSTEM, "device %d has no room for %.1f MiB more: %.1f of %.1f MiB are free; a smaller train.batch, "
-                   "more lanes or engine.precision: bf16 needs less (lockstep plan RECIPE says how much)", ctx->device,
-                   (double)nbytes / MIB, (double)free_bytes / MIB, (double)total / MIB);
+    return LK_FAIL(LK_ERR_SYSTEM,
+                   "device %d has no room for %.1f MiB more: %.1f of %.1f MiB are free; a smaller train.batch, "
+                   "more lanes or engine.precision: bf16 needs less (lockstep plan RECIPE says how much)",
+                   ctx->device, (double)nbytes / MIB, (double)free_bytes / MIB, (double)total / MIB);
 }
 
 lk_status cuda_take(cuda_ctx *ctx, size_t nbytes, void **out)

@@ -30,8 +30,8 @@ static __global__ void chunk_stats(const __grid_constant__ column_cut cut, const
     partial[(at.chunk * 2 + 1) * cut.C + at.c] = m2;
 }
 
-static __global__ void merge_chunks(const __grid_constant__ column_cut cut, const float *partial, float eps, float *mean_of,
-                                    float *rstd, float *stat_mean, float *stat_var)
+static __global__ void merge_chunks(const __grid_constant__ column_cut cut, const float *partial, float eps,
+                                    float *mean_of, float *rstd, float *stat_mean, float *stat_var)
 {
     const size_t c = element_first();
 
@@ -69,8 +69,9 @@ static lk_status run_normalise(const norm_state *s, const lk_launch_args *args, 
     const size_t n_elem = s->cut.rows * s->cut.C;
 
     LK_LAUNCH_FLAT(normalise, element_blocks(s->ctx, n_elem), ELEMENT_BLOCK, s->ctx->stream, cuda_at(args, s->y),
-                   (const void *)cuda_at(args, s->x), (const float *)cuda_at(args, s->g), (const float *)cuda_at(args, s->b),
-                   (const float *)cuda_at(args, s->mean), rstd, var, s->eps, n_elem, s->cut.C, s->bf16);
+                   (const void *)cuda_at(args, s->x), (const float *)cuda_at(args, s->g),
+                   (const float *)cuda_at(args, s->b), (const float *)cuda_at(args, s->mean), rstd, var, s->eps, n_elem,
+                   s->cut.C, s->bf16);
     return LK_OK;
 }
 
@@ -147,7 +148,8 @@ static lk_status run_grad(void *state, const lk_launch_args *args)
     const float *mean = (const float *)cuda_at(args, s->mean);
     const norm_grad_term term = {dy, x, mean, C, s->bf16};
     const norm_grad_store store = {(float *)cuda_at(args, s->dg), (float *)cuda_at(args, s->db), s->factor,
-                                   (const float *)cuda_at(args, s->g), (const float *)cuda_at(args, s->rstd), s->cut.rows, C};
+                                   (const float *)cuda_at(args, s->g), (const float *)cuda_at(args, s->rstd),
+                                   s->cut.rows, C};
 
     LK_LAUNCH((column_partials<2, norm_grad_term>), column_grid(&s->cut), COLUMN_THREADS, s->ctx->stream, s->cut, term,
               s->partial);

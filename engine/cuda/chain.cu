@@ -7,8 +7,8 @@
  * same bits.
  *
  * The four elements are neighbours, moved as 16 (bf16: 8) bytes.  With dropout they are those that one Philox block
- * decides (engine/base/formulas.h): 8 apart, so that neighbouring threads still read neighbouring elements, and no random
- * word is drawn twice.
+ * decides (engine/base/formulas.h): 8 apart, so that neighbouring threads still read neighbouring elements, and no
+ * random word is drawn twice.
  */
 #include "engine/cuda/chain.h"
 #include "engine/cuda/element.h"
@@ -236,7 +236,8 @@ static lk_status run_chain(void *state, const lk_launch_args *args)
 
         LK_LAUNCH_FLAT(run_blocks, element_blocks(s->ctx, n_threads), ELEMENT_BLOCK, s->ctx->stream, call);
     } else {
-        LK_LAUNCH_FLAT(run_neighbours, element_blocks(s->ctx, s->n_elem / FOUR + 1), ELEMENT_BLOCK, s->ctx->stream, call);
+        LK_LAUNCH_FLAT(run_neighbours, element_blocks(s->ctx, s->n_elem / FOUR + 1), ELEMENT_BLOCK, s->ctx->stream,
+                       call);
     }
     return LK_OK;
 }

@@ -2,9 +2,9 @@
  * What the files of the CUDA backend share.  Private to engine/cuda/.
  *
  * A binder looks at a node's shapes once and leaves a kernel: a run function and its state.  run() only launches work
- * on ctx->stream (it may be capturing), and launches the same for the same *args; what differs from step to step is read
- * from device memory (lk_launch_args.lane).  Where a tensor lies is an arena and an offset, so a kernel keeps cuda_ref
- * and turns it into a pointer in each run.
+ * on ctx->stream (it may be capturing), and launches the same for the same *args; what differs from step to step is
+ * read from device memory (lk_launch_args.lane).  Where a tensor lies is an arena and an offset, so a kernel keeps
+ * cuda_ref and turns it into a pointer in each run.
  *
  * The module is compiled with -fmad=false: products and sums round by themselves, as in the CPU engine.
  */

@@ -43,8 +43,10 @@ static void why_no_device(char *text, size_t nbytes)
     if (driver == 0)
         snprintf(text, nbytes, "no NVIDIA driver (libcuda.so.1) was found; nvidia-smi shows whether one is installed");
     else if (error == cudaErrorInsufficientDriver)
-        snprintf(text, nbytes, "the driver knows CUDA up to %s and this build is of CUDA %s; update the driver, or build with "
-                 "an older toolkit", has, wants);
+        snprintf(text, nbytes,
+                 "the driver knows CUDA up to %s and this build is of CUDA %s; update the driver, or build with "
+                 "an older toolkit",
+                 has, wants);
     else if (error == cudaSuccess || error == cudaErrorNoDevice)
         snprintf(text, nbytes, "the driver shows no device; nvidia-smi lists them, CUDA_VISIBLE_DEVICES may hide them");
     else
@@ -80,7 +82,8 @@ void cuda_describe(char *text, size_t nbytes)
     version_text(runtime, runtime_text, sizeof runtime_text);
     library_text(cuda_gemm_version(), lt, sizeof lt);
     library_text(cuda_conv_version(), dnn, sizeof dnn);
-    snprintf(text, nbytes, "%s, compute %d.%d, %d SMs, %.1f GiB; %d device%s; driver %s, runtime %s, cuBLASLt %s, cuDNN %s",
+    snprintf(text, nbytes,
+             "%s, compute %d.%d, %d SMs, %.1f GiB; %d device%s; driver %s, runtime %s, cuBLASLt %s, cuDNN %s",
              prop.name, prop.major, prop.minor, prop.multiProcessorCount, (double)prop.totalGlobalMem / GIB, n,
              n == 1 ? "" : "s", has, runtime_text, lt, dnn);
 }

@@ -1,5 +1,5 @@
-/* Dropout and its gradient, as stages of a chain: the same choice, made again from (seed, layer, step, sample, element).
- * A mask is written only where the graph keeps one, and never read. */
+/* Dropout and its gradient, as stages of a chain: the same choice, made again from (seed, layer, step, sample,
+ * element). A mask is written only where the graph keeps one, and never read. */
 #include "engine/cuda/chain.h"
 
 #include <string.h>

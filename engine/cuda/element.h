@@ -1,4 +1,5 @@
-/* What element-wise kernels share: types of activations, and how many threads do n elements.  Private to engine/cuda/. */
+/* What element-wise kernels share: types of activations, and how many threads do n elements.  Private to
+ * engine/cuda/. */
 #ifndef LK_CUDA_ELEMENT_H
 #define LK_CUDA_ELEMENT_H
 
@@ -9,7 +10,8 @@ enum { ELEMENT_BLOCK = 256, ELEMENT_BLOCKS_PER_SM = 8 };
 /* Blocks for n_threads threads; each then goes on in steps of the whole grid. */
 static inline unsigned element_blocks(const cuda_ctx *ctx, size_t n_threads)
 {
-    const size_t most = (size_t)ctx->n_sms * ELEMENT_BLOCKS_PER_SM, wanted = (n_threads + ELEMENT_BLOCK - 1) / ELEMENT_BLOCK;
+    const size_t most = (size_t)ctx->n_sms * ELEMENT_BLOCKS_PER_SM,
+                 wanted = (n_threads + ELEMENT_BLOCK - 1) / ELEMENT_BLOCK;
 
     return (unsigned)(wanted < 1 ? 1 : wanted < most ? wanted : most);
 }

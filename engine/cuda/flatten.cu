@@ -21,8 +21,10 @@ template <class T> static __global__ void transpose(T *to, const T *from, size_t
 {
     __shared__ T tile[TILE][TILE + 1];
     const size_t tiles_down = (rows + TILE - 1) / TILE, tiles_across = (cols + TILE - 1) / TILE;
-    const size_t sample = blockIdx.x / (tiles_down * tiles_across), in_sample = blockIdx.x % (tiles_down * tiles_across);
-    const size_t r0 = in_sample / tiles_across * TILE, c0 = in_sample % tiles_across * TILE, base = sample * rows * cols;
+    const size_t sample = blockIdx.x / (tiles_down * tiles_across),
+                 in_sample = blockIdx.x % (tiles_down * tiles_across);
+    const size_t r0 = in_sample / tiles_across * TILE, c0 = in_sample % tiles_across * TILE,
+                 base = sample * rows * cols;
 
     for (size_t r = r0 + threadIdx.y; r < r0 + TILE && r < rows; r += ROWS)
         if (c0 + threadIdx.x < cols) tile[r - r0][threadIdx.x] = from[base + r * cols + c0 + threadIdx.x];

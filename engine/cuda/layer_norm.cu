@@ -1,8 +1,8 @@
 /*
  * Layer norm over the rows of x (N, C), and its gradients.  The formulas are in engine/ops/layer_norm.c.
  *
- * A row belongs to a warp where it is short, else to a block; the variance is taken about the mean, in a second pass that
- * finds the row in the cache.  dg and db are sums of columns (reduce.cuh).
+ * A row belongs to a warp where it is short, else to a block; the variance is taken about the mean, in a second pass
+ * that finds the row in the cache.  dg and db are sums of columns (reduce.cuh).
  */
 #include "engine/cuda/norm.h"
 
@@ -78,8 +78,8 @@ static unsigned row_blocks(const norm_state *s, int team)
 static row_norm row_norm_of(const norm_state *s, const lk_launch_args *args)
 {
     const row_norm norm = {cuda_at(args, s->x), (const float *)cuda_at(args, s->g), (const float *)cuda_at(args, s->b),
-                           (float *)cuda_at(args, s->mean), (float *)cuda_at(args, s->rstd), s->cut.rows, s->cut.C, s->eps,
-                           s->bf16};
+                           (float *)cuda_at(args, s->mean), (float *)cuda_at(args, s->rstd),
+                           s->cut.rows, s->cut.C, s->eps, s->bf16};
 
     return norm;
 }

@@ -68,7 +68,8 @@ static __device__ inline pool_spot spot_of(const pool_shape *s, size_t i, int64_
     return at;
 }
 
-template <bool MAX> static __global__ void pool(const __grid_constant__ pool_shape s, void *y, uint8_t *winner, const void *x)
+template <bool MAX>
+static __global__ void pool(const __grid_constant__ pool_shape s, void *y, uint8_t *winner, const void *x)
 {
     const size_t n_elem = (size_t)(s.N * s.P * s.Q * s.C);
     const float area = (float)(s.kernel * s.kernel);
@@ -109,7 +110,8 @@ static __global__ void pool_grad(const __grid_constant__ pool_shape s, void *dx,
         for (int64_t p = rows.begin; p < rows.end; p++)
             for (int64_t q = cols.begin; q < cols.end; q++) {
                 const size_t from = at_window(&s, at.n, p, q, at.c);
-                const int64_t place = (at.row - (p * s.stride - s.padding)) * s.kernel + (at.col - (q * s.stride - s.padding));
+                const int64_t place = (at.row - (p * s.stride - s.padding)) * s.kernel +
+                                      (at.col - (q * s.stride - s.padding));
 
                 if (!MAX || winner[from] == place) sum += element_load(dy, from, s.bf16);
             }
@@ -133,8 +135,9 @@ template <bool MAX> static lk_status run_pool_grad(void *state, const lk_launch_
 {
     const pool_state *s = (const pool_state *)state;
 
-    LK_LAUNCH_FLAT((pool_grad<MAX>), element_blocks(s->ctx, n_pixels(&s->shape)), ELEMENT_BLOCK, s->ctx->stream, s->shape,
-                   cuda_at(args, s->x), (const uint8_t *)cuda_at(args, s->winner), (const void *)cuda_at(args, s->y));
+    LK_LAUNCH_FLAT((pool_grad<MAX>), element_blocks(s->ctx, n_pixels(&s->shape)), ELEMENT_BLOCK, s->ctx->stream,
+                   s->shape, cuda_at(args, s->x), (const uint8_t *)cuda_at(args, s->winner),
+                   (const void *)cuda_at(args, s->y));
     return LK_OK;
 }
 

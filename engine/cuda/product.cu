@@ -1,8 +1,8 @@
 /*
  * What linear and conv2d share: tensors of a pass, parameters in another type or layout, rows of bias.
  *
- * A filter is (O, I, KH, KW) in the arena, as in PyTorch; NHWC convolutions want (O, KH, KW, I).  The copy is written in
- * order, its reads stride over the taps and meet in the cache: filters are small beside what they are applied to.
+ * A filter is (O, I, KH, KW) in the arena, as in PyTorch; NHWC convolutions want (O, KH, KW, I).  The copy is written
+ * in order, its reads stride over the taps and meet in the cache: filters are small beside what they are applied to.
  */
 #include "engine/cuda/product.h"
 
@@ -34,8 +34,8 @@ product_refs cuda_product_refs(const lk_graph *graph, product_tensors tensors)
     return at;
 }
 
-/* Of a convolution with a bias: without one it has nothing to gain, for cuDNN's fused call wants one.  Not of a linear layer:
- * cuBLASLt's ReLU is max(x, 0), which makes 0 of a NaN. */
+/* Of a convolution with a bias: without one it has nothing to gain, for cuDNN's fused call wants one.  Not of a linear
+ * layer: cuBLASLt's ReLU is max(x, 0), which makes 0 of a NaN. */
 bool cuda_relu_follows(const lk_graph *graph, int first)
 {
     const lk_node *node = &graph->nodes[first], *next = node + 1;

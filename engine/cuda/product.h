@@ -1,5 +1,5 @@
-/* What linear and conv2d share: which tensors each pass touches, and parameters in the type and layout that a library wants.
- * Private to engine/cuda/. */
+/* What linear and conv2d share: which tensors each pass touches, and parameters in the type and layout that a library
+ * wants. Private to engine/cuda/. */
 #ifndef LK_CUDA_PRODUCT_H
 #define LK_CUDA_PRODUCT_H
 
@@ -21,8 +21,8 @@ void cuda_kernel_free(lk_kernel *kernel);
 
 /* -------------------------------------------------------------- parameters */
 
-/* A parameter (O, I, taps...) as a product reads it: in fp32 or bf16, and (O, taps..., I).  Where that is how it lies in
- * the arena, or in the arena's bf16 shadow, it is read there; else there is a copy in the store. */
+/* A parameter (O, I, taps...) as a product reads it: in fp32 or bf16, and (O, taps..., I).  Where that is how it lies
+ * in the arena, or in the arena's bf16 shadow, it is read there; else there is a copy in the store. */
 typedef struct cuda_weight {
     cuda_ctx *ctx;     /* borrowed */
     cuda_ref at;

@@ -2,8 +2,8 @@
  * Sums in a fixed order: of a warp, of a block, of columns.  Private to engine/cuda/.
  *
  * A warp adds by a tree of exchanges, the same for all lanes (a + b and b + a round alike); a block adds its warps'
- * sums in order.  Columns of a (rows, C) array are summed in two stages: chunks of rows, then the chunks in order and in
- * double.  Chunks are cut by the shape alone.
+ * sums in order.  Columns of a (rows, C) array are summed in two stages: chunks of rows, then the chunks in order and
+ * in double.  Chunks are cut by the shape alone.
  */
 #ifndef LK_CUDA_REDUCE_CUH
 #define LK_CUDA_REDUCE_CUH
@@ -62,8 +62,8 @@ enum {
     COLUMN_MOST_CHUNKS = 512,
 };
 
-/* How (rows, C) is cut: chunks of `chunk` rows; a block takes one chunk of `width` columns, which leaves `deep` rows that
- * its 256 threads take at once. */
+/* How (rows, C) is cut: chunks of `chunk` rows; a block takes one chunk of `width` columns, which leaves `deep` rows
+ * that its 256 threads take at once. */
 typedef struct column_cut {
     size_t rows, C, chunk, n_chunks;
     unsigned width, deep, across;

@@ -4,8 +4,8 @@
  * optim/formulas.h.
  *
  * The rule is chosen when the kernel is launched (one kernel for each, no branch in it); the EMA's mode and whether
- * there is a bf16 copy are the same for all threads.  A thread takes four neighbours at once, where the arrays lie on 16
- * bytes.  An update that waits for the report of its gradients leaves everything as it was when they are not finite.
+ * there is a bf16 copy are the same for all threads.  A thread takes four neighbours at once, where the arrays lie on
+ * 16 bytes.  An update that waits for the report of its gradients leaves everything as it was when they are not finite.
  */
 #include "engine/cuda/element.h"
 
@@ -187,8 +187,8 @@ static lk_status launch(cudaStream_t stream, const update_arrays *at, const cuda
 }
 
 template <lk_decay DECAY>
-static lk_status launch_sgd(cudaStream_t stream, const lk_update *u, const update_arrays *at, const cuda_update_args *args,
-                            const cuda_report *report)
+static lk_status launch_sgd(cudaStream_t stream, const lk_update *u, const update_arrays *at,
+                            const cuda_update_args *args, const cuda_report *report)
 {
     if (u->momentum == 0.0) return launch<sgd_rule<DECAY, false, false, false> >(stream, at, args, report);
     if (u->step == 1 && u->spec->nesterov) return launch<sgd_rule<DECAY, true, true, true> >(stream, at, args, report);
@@ -243,12 +243,13 @@ static unsigned plain_blocks(size_t n_elem)
 lk_status cuda_ema(cudaStream_t stream, float *ema, const float *params, size_t n_elem, lk_ema_mode mode,
                    const float *decay, const cuda_report *report)
 {
-    LK_LAUNCH_FLAT(ema_arena, plain_blocks(n_elem), ELEMENT_BLOCK, stream, ema, params, n_elem, (int)mode, decay, report);
+    LK_LAUNCH_FLAT(ema_arena, plain_blocks(n_elem), ELEMENT_BLOCK, stream, ema, params, n_elem, (int)mode, decay,
+                   report);
     return LK_OK;
 }
 
-static __global__ void running_stats(float *running, const float *stat, size_t n_elem, float momentum, const float *lanes,
-                                     const cuda_report *report)
+static __global__ void running_stats(float *running, const float *stat, size_t n_elem, float momentum,
+                                     const float *lanes, const cuda_report *report)
 {
     if (report && !report->finite) return;
     for (size_t i = element_first(); i < n_elem; i += element_step())

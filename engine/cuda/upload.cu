@@ -106,7 +106,8 @@ static lk_status begin(cuda_ctx *ctx, upload_half *h)
 static lk_status add_chunk(upload_half *h, size_t nbytes)
 {
     if (h->n == MOST_CHUNKS)
-        return LK_FAIL(LK_ERR_SYSTEM, "more than %d pieces of memory hold was uploaded between two launches", MOST_CHUNKS);
+        return LK_FAIL(LK_ERR_SYSTEM, "more than %d pieces of memory hold was uploaded between two launches",
+                       MOST_CHUNKS);
     chunk *c = &h->chunks[h->n++];
 
     c->nbytes = (size_t)CHUNK_BYTES << (h->n - 1);
@@ -129,7 +130,8 @@ lk_status cuda_upload_begin(cuda_ctx *ctx, cuda_store which, const void *host, s
     if (h->at == h->n) LK_TRY(add_chunk(h, room));
     chunk *c = &h->chunks[h->at];
     memcpy(c->pinned + c->used, host, nbytes);
-    LK_CUDA(cudaMemcpyAsync(c->device + c->used, c->pinned + c->used, nbytes, cudaMemcpyHostToDevice, ctx->copy_stream));
+    LK_CUDA(
+        cudaMemcpyAsync(c->device + c->used, c->pinned + c->used, nbytes, cudaMemcpyHostToDevice, ctx->copy_stream));
     LK_CUDA(cudaEventRecord(h->copied, ctx->copy_stream));
     *device = c->device + c->used;
     c->used += room;

@@ -4,8 +4,8 @@
  * A filter is (O, I, KH, KW) in the arena, as in PyTorch; NHWC convolutions want (O, KH, KW, I).  A copy is written in
  * order, its reads stride over the taps and meet in the cache: filters are small beside what they are applied to.
  *
- * The first lane of each version of the parameters renews all copies before its kernels, in one record of the tape: steps
- * that are alike then look alike, and are replayed.  Binding only says what is wanted; memory is taken later
+ * The first lane of each version of the parameters renews all copies before its kernels, in one record of the tape:
+ * steps that are alike then look alike, and are replayed.  Binding only says what is wanted; memory is taken later
  * (lk_backend.reserve).
  */
 #include "engine/cuda/element.h"

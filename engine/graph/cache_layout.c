@@ -42,8 +42,8 @@ static const lk_cache_entry *find(const lk_cache_layout *layout, const char *nam
     return NULL;
 }
 
-lk_status lk_cache_layout_entry(lk_cache_layout *layout, const char *name, lk_dtype dtype, int ndim, const int64_t *shape,
-                                const lk_cache_entry **out)
+lk_status lk_cache_layout_entry(lk_cache_layout *layout, const char *name, lk_dtype dtype, int ndim,
+                                const int64_t *shape, const lk_cache_entry **out)
 {
     *out = find(layout, name);
     if (!*out && layout->collecting) {
@@ -51,7 +51,8 @@ lk_status lk_cache_layout_entry(lk_cache_layout *layout, const char *name, lk_dt
         *out = find(layout, name);
     }
     if (!*out) return LK_FAIL(LK_ERR_USAGE, "%s: the cache holds nothing of this name", name);
-    if ((*out)->dtype != dtype || (*out)->ndim != ndim || memcmp((*out)->shape, shape, (size_t)ndim * sizeof *shape) != 0)
+    if ((*out)->dtype != dtype || (*out)->ndim != ndim ||
+        memcmp((*out)->shape, shape, (size_t)ndim * sizeof *shape) != 0)
         return LK_FAIL(LK_ERR_USAGE, "%s: the cache keeps another type or shape of this name", name);
     return LK_OK;
 }

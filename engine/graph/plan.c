@@ -1,6 +1,7 @@
 /*
- * The compiler's order: build (and differentiate), prune, rewrite, allocate, bind every node or group of a placed graph to
- * a kernel; and runs of the kernels in order.  A run is a walk over one array: all choices were made when the plan was.
+ * The compiler's order: build (and differentiate), prune, rewrite, allocate, bind every node or group of a placed graph
+ * to a kernel; and runs of the kernels in order.  A run is a walk over one array: all choices were made when the plan
+ * was.
  */
 #include "engine/graph/plan.h"
 #include "engine/nn/build.h"
@@ -32,7 +33,8 @@ static lk_status bind_nodes(lk_plan *plan, const lk_backend *backend, void *ctx)
         n = graph->nodes[i].n_fused > 1 ? graph->nodes[i].n_fused : 1;
         lk_alive();
         plan->n_kernels = i + n;
-        if (plan->kernels[i].scratch_nbytes > plan->scratch_bytes) plan->scratch_bytes = plan->kernels[i].scratch_nbytes;
+        if (plan->kernels[i].scratch_nbytes > plan->scratch_bytes)
+            plan->scratch_bytes = plan->kernels[i].scratch_nbytes;
     }
     return LK_OK;
 }

@@ -91,8 +91,10 @@ lk_status lk_loss_check(const lk_loss_spec *spec, size_t n_output)
     LK_TRY(check_weights("loss.weight", spec->weight, spec->n_weight, &sum));
     if (spec->n_weight && sum == 0.0) return LK_FAIL(LK_ERR_USAGE, "loss.weight: all are 0, so nothing counts");
     if (spec->n_pos_weight > 1 && spec->n_pos_weight != n_output)
-        return LK_FAIL(LK_ERR_USAGE, "loss.pos_weight: it has %u numbers, but there are %zu outputs: give one for each, or "
-                       "one for all", spec->n_pos_weight, n_output);
+        return LK_FAIL(LK_ERR_USAGE,
+                       "loss.pos_weight: it has %u numbers, but there are %zu outputs: give one for each, or "
+                       "one for all",
+                       spec->n_pos_weight, n_output);
     return check_weights("loss.pos_weight", spec->pos_weight, spec->n_pos_weight, &sum);
 }
 

@@ -172,16 +172,25 @@ void lk_trainable_free(lk_trainable **trainable)
 const lk_model *lk_trainable_model(const lk_trainable *trainable) { return trainable->model; }
 uint64_t lk_trainable_id(const lk_trainable *trainable) { return trainable->id; }
 
-bool lk_trainable_has(const lk_trainable *trainable, size_t i) { return trainable->places[i].offset < trainable->n_elem; }
+bool lk_trainable_has(const lk_trainable *trainable, size_t i)
+{
+    return trainable->places[i].offset < trainable->n_elem;
+}
 int lk_trainable_group(const lk_trainable *trainable, size_t i) { return trainable->places[i].group; }
 int lk_trainable_n_groups(const lk_trainable *trainable) { return trainable->n_groups; }
 size_t lk_trainable_offset(const lk_trainable *trainable, size_t i) { return trainable->places[i].offset; }
 size_t lk_trainable_n_elem(const lk_trainable *trainable) { return trainable->n_elem; }
 size_t lk_trainable_n_weights(const lk_trainable *trainable) { return trainable->n_weights; }
 size_t lk_trainable_n_ranges(const lk_trainable *trainable) { return trainable->params.n; }
-const lk_trainable_range *lk_trainable_get_range(const lk_trainable *trainable, size_t r) { return &trainable->params.run[r]; }
+const lk_trainable_range *lk_trainable_get_range(const lk_trainable *trainable, size_t r)
+{
+    return &trainable->params.run[r];
+}
 size_t lk_trainable_n_stat_ranges(const lk_trainable *trainable) { return trainable->stats.n; }
-const lk_trainable_range *lk_trainable_get_stat_range(const lk_trainable *trainable, size_t r) { return &trainable->stats.run[r]; }
+const lk_trainable_range *lk_trainable_get_stat_range(const lk_trainable *trainable, size_t r)
+{
+    return &trainable->stats.run[r];
+}
 
 size_t lk_trainable_n_grads(const lk_trainable *trainable) { return trainable->slots + lk_round_up(LK_N_SLOTS); }
 size_t lk_trainable_slot(const lk_trainable *trainable, lk_slot slot) { return trainable->slots + (size_t)slot; }

@@ -98,8 +98,8 @@ static lk_status build_training(const lk_model *model, lk_graph *graph, const in
     return lk_graph_differentiate(graph, n, y, dy);
 }
 
-/* The output in fp32, where somebody asks for it behind those before it in their arena: a computed tensor, or a view of all
- * of one, is written there; else a copy is. */
+/* The output in fp32, where somebody asks for it behind those before it in their arena: a computed tensor, or a view of
+ * all of one, is written there; else a copy is. */
 static lk_status add_output(lk_graph *graph, int *y)
 {
     const lk_tensor *t = &graph->tensors[*y], *root = &graph->tensors[lk_graph_root(graph, *y)];

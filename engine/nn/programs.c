@@ -1,4 +1,5 @@
-/* What a network's build needs where its programs differ: which one it is, the cache, and names for inner activations. */
+/* What a network's build needs where its programs differ: which one it is, the cache, and names for inner
+ * activations. */
 #include "engine/nn/builder.h"
 #include "engine/ops/shapes.h"
 
@@ -77,6 +78,7 @@ lk_status lk_tap(lk_builder *builder, const char *name, int x)
                        lk_dtype_name(of.dtype));
     if (is_tapped(graph, path)) return LK_FAIL(LK_ERR_USAGE, "%s: two activations are named so", path);
     LK_TRY(lk_graph_tensor(graph, path, LK_DTYPE_F32, of.ndim, of.shape, LK_ARENA_TAPS, graph->tap_bytes, &copy));
-    graph->tap_bytes += (graph->tensors[copy].nbytes + LK_PLACE_ALIGNMENT - 1) / LK_PLACE_ALIGNMENT * LK_PLACE_ALIGNMENT;
+    graph->tap_bytes += (graph->tensors[copy].nbytes + LK_PLACE_ALIGNMENT - 1) / LK_PLACE_ALIGNMENT *
+                        LK_PLACE_ALIGNMENT;
     return lk_graph_node(graph, LK_OP_CAST, path, 1, &x, 1, &copy, NULL, NULL);
 }

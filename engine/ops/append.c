@@ -27,4 +27,7 @@ lk_status lk_op_append(lk_graph *graph, const char *path, int x, int *y)
     return lk_graph_node(graph, LK_OP_APPEND, path, 1, &x, 1, y, NULL, NULL);
 }
 
-double lk_flops_append(const lk_graph *graph, const lk_node *node) { return (double)graph->tensors[node->in[0]].n_elem; }
+double lk_flops_append(const lk_graph *graph, const lk_node *node)
+{
+    return (double)graph->tensors[node->in[0]].n_elem;
+}

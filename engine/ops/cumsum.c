@@ -3,8 +3,9 @@
  *
  *     y[n, i, c] = sum over s <= first + i of x[n, s, c]        dx[n, s, c] = sum over i >= s of dy[n, i, c]
  *
- * first is 0 for a whole sequence.  Where x is an entry of the cache it is the lane's position, and y has the lane's positions
- * alone.  Sums begin at s = 0 and go in order either way, so a sequence decoded position by position has the bits of the whole.
+ * first is 0 for a whole sequence.  Where x is an entry of the cache it is the lane's position, and y has the lane's
+ * positions alone.  Sums begin at s = 0 and go in order either way, so a sequence decoded position by position has the
+ * bits of the whole.
  */
 #include "engine/ops/ops.h"
 #include "engine/ops/rules.h"

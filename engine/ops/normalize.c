@@ -1,6 +1,6 @@
 /*
- * Whole numbers to fp32: shape rule.  Images travel as bytes and become numbers on the device, with the mean and deviation
- * of their channel; token ids and lengths become the numbers they are.  No gradient leads to either.
+ * Whole numbers to fp32: shape rule.  Images travel as bytes and become numbers on the device, with the mean and
+ * deviation of their channel; token ids and lengths become the numbers they are.  No gradient leads to either.
  */
 #include "engine/ops/ops.h"
 #include "engine/ops/rules.h"
@@ -11,7 +11,8 @@ static lk_status check_pixels(const char *path, const lk_pixels *pixels, const l
     if (x->dtype != LK_DTYPE_U8)
         return LK_FAIL(LK_ERR_USAGE, "%s: pixels are uint8, got %s", path, lk_dtype_name(x->dtype));
     if (lk_last_dim(x) % pixels->n_channels != 0)
-        return LK_FAIL(LK_ERR_USAGE, "%s: %s does not end in %d channels", path, lk_shape_of(x).text, pixels->n_channels);
+        return LK_FAIL(LK_ERR_USAGE, "%s: %s does not end in %d channels", path, lk_shape_of(x).text,
+                       pixels->n_channels);
     for (int c = 0; c < pixels->n_channels; c++)
         if (!(pixels->std[c] != 0.0f))
             return LK_FAIL(LK_ERR_USAGE, "%s: the deviation of channel %d is 0", path, c);

@@ -94,8 +94,8 @@ static lk_status check_onecycle(const char *path, const lk_schedule_spec *spec)
     const bool by_epochs = spec->epochs > 0 && spec->steps_per_epoch > 0;
 
     if ((spec->total_steps > 0) == by_epochs)
-        return LK_FAIL(LK_ERR_USAGE, "%s.total_steps: onecycle needs total_steps, or epochs and steps_per_epoch%s", path,
-                       by_epochs ? ", not both" : "");
+        return LK_FAIL(LK_ERR_USAGE, "%s.total_steps: onecycle needs total_steps, or epochs and steps_per_epoch%s",
+                       path, by_epochs ? ", not both" : "");
     return LK_OK;
 }
 
@@ -130,8 +130,8 @@ static lk_status check_spec(const char *path, const lk_schedule_spec *spec, bool
     case LK_SCHEDULE_MULTISTEP: return check_milestones(path, spec);
     case LK_SCHEDULE_PLATEAU:
         if (outermost) return lk_plateau_check(path, spec);
-        return LK_FAIL(LK_ERR_USAGE, "%s.kind: reduce_on_plateau goes by a metric and cannot be part of another schedule",
-                       path);
+        return LK_FAIL(LK_ERR_USAGE,
+                       "%s.kind: reduce_on_plateau goes by a metric and cannot be part of another schedule", path);
     case LK_SCHEDULE_SEQUENTIAL: case LK_SCHEDULE_CHAINED: return check_children(path, spec, depth);
     default: return LK_OK;
     }
@@ -142,8 +142,9 @@ static lk_status check_children(const char *path, const lk_schedule_spec *spec, 
     if (spec->n_schedulers == 0) return LK_FAIL(LK_ERR_USAGE, "%s.schedulers: at least one is needed", path);
     if (spec->kind == LK_SCHEDULE_SEQUENTIAL) {
         if (spec->n_milestones != spec->n_schedulers - 1)
-            return LK_FAIL(LK_ERR_USAGE, "%s.milestones: a list of %u for %u schedulers: one is needed between each two",
-                           path, spec->n_milestones, spec->n_schedulers);
+            return LK_FAIL(LK_ERR_USAGE,
+                           "%s.milestones: a list of %u for %u schedulers: one is needed between each two", path,
+                           spec->n_milestones, spec->n_schedulers);
         LK_TRY(check_milestones(path, spec));
     }
     for (unsigned i = 0; i < spec->n_schedulers; i++) {

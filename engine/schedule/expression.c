@@ -184,7 +184,8 @@ static lk_status fail_value(const lk_expression *x, double value)
     char where[128];
     lk_text text = lk_text_in(where, sizeof where);
 
-    for (int i = 0; i < x->n_variables; i++) lk_text_add(&text, "%s %s %.17g", i ? "," : " at", x->name[i], x->value[i]);
+    for (int i = 0; i < x->n_variables; i++)
+        lk_text_add(&text, "%s %s %.17g", i ? "," : " at", x->name[i], x->value[i]);
     return LK_FAIL(LK_ERR_USAGE, "%s: the value is %g%s\n    %s", x->key, value, where, x->text);
 }
 

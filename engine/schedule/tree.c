@@ -32,8 +32,10 @@ static lk_status make_expression(lk_schedule_node *node, const char *path)
     snprintf(key, sizeof key, "%s.%s", path, is_cyclic ? "scale_fn" : "expr");
     if (is_cyclic) return lk_expression_new(key, by_x, 1, text, &node->expression);
     if (!sees_both && lk_expression_mentions(text, names[1]))
-        return LK_FAIL(LK_ERR_USAGE, "%s: `%s` counts the run, and only an outermost lambda sees that; `%s` counts the steps of "
-                       "this schedule\n    %s", key, names[1], names[0], text);
+        return LK_FAIL(LK_ERR_USAGE,
+                       "%s: `%s` counts the run, and only an outermost lambda sees that; `%s` counts the steps of "
+                       "this schedule\n    %s",
+                       key, names[1], names[0], text);
     return lk_expression_new(key, names, sees_both ? 2 : 1, text, &node->expression);
 }
 

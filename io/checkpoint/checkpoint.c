@@ -47,8 +47,8 @@ static lk_status find_folder(const char *path, char **out)
     if (*out) return LK_OK;
     const int why = errno;
     if (why == ENOENT && lstat(path, &info) == 0)
-        return LK_FAIL(LK_ERR_CHECKPOINT, "%s links to a checkpoint that is gone: name the run, for its newest good one",
-                       path);
+        return LK_FAIL(LK_ERR_CHECKPOINT,
+                       "%s links to a checkpoint that is gone: name the run, for its newest good one", path);
     return LK_FAIL(LK_ERR_CHECKPOINT, "there is no checkpoint at %s: %s", path, strerror(why));
 }
 

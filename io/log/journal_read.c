@@ -28,7 +28,8 @@ static lk_status read_line(const char *path, size_t number, const char *line, si
     json_int_t step = 0;
     lk_status status = LK_OK;
 
-    if (json_unpack(object, "{s:s, s:I, s:s, s:s}", "time", &time, "step", &step, "event", &event, "reason", &reason) != 0) {
+    if (json_unpack(object, "{s:s, s:I, s:s, s:s}", "time", &time, "step", &step, "event", &event, "reason",
+                    &reason) != 0) {
         status = LK_FAIL(LK_ERR_DATA, "%s:%zu: this is no line of a run's journal", path, number);
     } else {
         *out = (lk_journal_entry){.step = step, .time = strdup(time), .event = strdup(event), .reason = strdup(reason)};

@@ -62,7 +62,8 @@ static lk_status read_header(const char *path, const char *line, const char *end
         line = stop + 1;
     }
     if (t->n_columns >= 2 && strcmp(t->name[0], "step") == 0 && strcmp(t->name[1], "epoch") == 0) return LK_OK;
-    return LK_FAIL(LK_ERR_DATA, "%s:1: this is no metrics.csv of a run: its columns are to begin with step,epoch", path);
+    return LK_FAIL(LK_ERR_DATA, "%s:1: this is no metrics.csv of a run: its columns are to begin with step,epoch",
+                   path);
 }
 
 /* Cells of a line that ends at `end` (its '\n'). */
@@ -71,7 +72,8 @@ static lk_status read_row(const char *path, const char *line, const char *end, l
     const size_t n = count(line, end, ',') + 1;
 
     if (n != t->n_columns)
-        return LK_FAIL(LK_ERR_DATA, "%s:%zu: %zu cells, but the header names %zu columns", path, row + 2, n, t->n_columns);
+        return LK_FAIL(LK_ERR_DATA, "%s:%zu: %zu cells, but the header names %zu columns", path, row + 2, n,
+                       t->n_columns);
     for (size_t c = 0; c < n; c++) {
         const char *comma = memchr(line, ',', (size_t)(end - line)), *stop = comma ? comma : end;
         char *rest;

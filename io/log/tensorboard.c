@@ -219,7 +219,8 @@ static lk_status open_file(lk_events *events, const char *dir)
     char host[HOST_BYTES] = "host";
 
     gethostname(host, sizeof host - 1);
-    if (asprintf(&events->path, "%s/%s%010lld.%s.%d", dir, name_begin, time_behind_others(dir), host, (int)getpid()) < 0) {
+    if (asprintf(&events->path, "%s/%s%010lld.%s.%d", dir, name_begin, time_behind_others(dir), host,
+                 (int)getpid()) < 0) {
         events->path = NULL;
         return LK_FAIL(LK_ERR_SYSTEM, "out of memory: the name of an event file in %s", dir);
     }

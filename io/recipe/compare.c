@@ -1,6 +1,6 @@
 /*
- * Two recipes, key by key: what a run that is resumed, or a checkpoint that is looked at, is told in another way than it
- * was trained with.
+ * Two recipes, key by key: what a run that is resumed, or a checkpoint that is looked at, is told in another way than
+ * it was trained with.
  *
  * Compared are the completed documents, defaults included, so it does not matter who wrote a default out.  Keys of the
  * run as a whole are looked at once; those that stages and groups may name, in each of them.

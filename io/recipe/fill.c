@@ -113,7 +113,8 @@ static lk_status derive_data(lk_yaml *yaml)
 static lk_status derive_epochs(lk_yaml *yaml)
 {
     if (lk_yaml_at(yaml, "train.epochs")) return LK_OK;
-    if (lk_yaml_number_at(yaml, "train.steps") > 0) return lk_yaml_default_to(yaml, "train", "epochs", "1073741824"); /* no end: 2^30 */
+    /* No end: 2^30. */
+    if (lk_yaml_number_at(yaml, "train.steps") > 0) return lk_yaml_default_to(yaml, "train", "epochs", "1073741824");
     return lk_yaml_fail(yaml, lk_yaml_at(yaml, "train"), "train.epochs", "is missing: give epochs, or steps");
 }
 
@@ -187,8 +188,8 @@ static lk_status check_labels(lk_yaml *yaml, const char *files, const char *labe
     const ptrdiff_t n_files = length_at(yaml, files), n_labels = length_at(yaml, labels);
 
     if (n_labels == 0 || n_labels == n_files) return LK_OK;
-    return lk_yaml_fail(yaml, named_at(yaml, labels), labels, "%td files of labels for the %td of %s", n_labels, n_files,
-                        files);
+    return lk_yaml_fail(yaml, named_at(yaml, labels), labels, "%td files of labels for the %td of %s", n_labels,
+                        n_files, files);
 }
 
 static lk_status check_data(lk_yaml *yaml)
@@ -252,7 +253,8 @@ static lk_status check_renames(lk_yaml *yaml)
     static const char path[] = "init_from.rename";
     const yaml_node_t *list = yaml_document_get_node(&yaml->document, lk_yaml_at(yaml, path));
 
-    for (const int *item = list ? list->data.sequence.items.start : NULL; list && item < list->data.sequence.items.top; item++)
+    for (const int *item = list ? list->data.sequence.items.start : NULL; list && item < list->data.sequence.items.top;
+         item++)
         if (lk_rename_check(lk_yaml_text(yaml, *item)) != LK_OK)
             return lk_yaml_fail(yaml, *item, path, "%s", lk_error_message());
     return LK_OK;

@@ -53,7 +53,8 @@ static lk_status check_key(lk_yaml *yaml, unsigned i, const yaml_node_pair_t *pa
     snprintf(path, sizeof path, "optimizer.groups[%u].%s", i, key ? key : "");
     if (!key) return lk_yaml_fail(yaml, pair->key, path, "a key must be a word");
     if (strcmp(key, "name") == 0 || is_scheduler(key)) return LK_OK;
-    if (is_common(key)) return lk_yaml_fail(yaml, pair->key, path, "is the same for all groups: say it in the section optimizer");
+    if (is_common(key))
+        return lk_yaml_fail(yaml, pair->key, path, "is the same for all groups: say it in the section optimizer");
     if (lk_recipe_row(fields, key) >= 0) return LK_OK;
 
     const char *known[64] = {"name"};
@@ -62,7 +63,8 @@ static lk_status check_key(lk_yaml *yaml, unsigned i, const yaml_node_pair_t *pa
     for (; fields->key && n < sizeof known / sizeof *known; fields++)
         if (!is_common(fields->key)) known[n++] = fields->key;
     const char *near = lk_nearest(key, known, n);
-    return lk_yaml_fail(yaml, pair->key, path, "no such key of a group%s%s%s", near ? "; did you mean `" : "", near ? near : "",
+    return lk_yaml_fail(yaml, pair->key, path, "no such key of a group%s%s%s", near ? "; did you mean `" : "",
+                        near ? near : "",
                         near ? "`?" : ": it takes name, params, schedulers and keys of the optimizer");
 }
 
@@ -87,10 +89,12 @@ lk_status lk_recipe_count_groups(lk_yaml *yaml, unsigned *n)
     const int list = lk_yaml_at(yaml, "optimizer.groups"), params = lk_yaml_at(yaml, "optimizer.params");
 
     *n = 1;
-    if (params) return lk_yaml_fail(yaml, params, "optimizer.params", "belongs to a group: optimizer.groups: [{params: ...}]");
+    if (params)
+        return lk_yaml_fail(yaml, params, "optimizer.params", "belongs to a group: optimizer.groups: [{params: ...}]");
     if (!list) return LK_OK;
     if (node_of(yaml, list)->type != YAML_SEQUENCE_NODE)
-        return lk_yaml_fail(yaml, list, "optimizer.groups", "expected a list of groups, [{params: [...], lr: ...}, ...]");
+        return lk_yaml_fail(yaml, list, "optimizer.groups",
+                            "expected a list of groups, [{params: [...], lr: ...}, ...]");
     const unsigned length = lk_named_count(yaml, &lk_recipe_groups);
     if (length + 1 > LK_MOST_GROUPS)
         return lk_yaml_fail(yaml, list, "optimizer.groups", "%u groups and the rest are more than %d", length,

@@ -140,7 +140,8 @@ static lk_status resolve_init_from(lk_yaml *yaml)
     return lk_yaml_set(yaml, 1, "init_from", section);
 }
 
-/* Those of data and of a plug-in count from `folder`; others from where the program runs, which is told when it is known. */
+/* Those of data and of a plug-in count from `folder`; others from where the program runs, which is told when it is
+ * known. */
 static lk_status resolve_paths(lk_yaml *yaml, const char *folder)
 {
     const lk_rule *data;

@@ -31,7 +31,8 @@ SECTION_TABLES(lk_train) SECTION_TABLES(lk_checkpoint) SECTION_TABLES(lk_metrics
     X("weight_decay_scheduler", SECTION(weight_decay_scheduler.spec, lk_schedule_fields), OF(schedule), DEFAULT("{}"), \
       HELP("weight decay's course, written like `scheduler`; no plateau"))                                           \
     X("ema", KEYS(lk_ema_fields), OF(ema), HAS_STATE, HELP("an average of the weights, by ema-pytorch's rules"))     \
-    X("init_from", KEYS(lk_init_from_fields), OF(init_from), HELP("another run's weights for a new run to begin with")) \
+    X("init_from", KEYS(lk_init_from_fields), OF(init_from),                                                         \
+      HELP("another run's weights for a new run to begin with"))                                                     \
     X("train", KEYS(lk_train_fields), OF(train), NEEDED, HELP("how long, in what steps, and when to stop"))          \
     X("checkpoint", KEYS(lk_checkpoint_fields), OF(checkpoint), DEFAULT("{}"), HELP("when to save and what to keep")) \
     X("metrics", KEYS(lk_metrics_fields), OF(metrics), DEFAULT("{}"), HELP("what TensorBoard is told"))              \

@@ -36,9 +36,11 @@ lk_status lk_recipe_group(const lk_recipe *recipe, const char *name, unsigned *g
     for (unsigned g = 1; g < recipe->n_groups; g++) {
         if (!lk_words_select(&recipe->groups[g]->params, name)) continue;
         if (*group)
-            return LK_FAIL(LK_ERR_USAGE, "%s: optimizer.groups: %s is in two groups, %s and %s; exclude it from one with a "
-                           "pattern that begins with !", lk_recipe_where(recipe->groups[g], "optimizer.params"), name,
-                           recipe->groups[*group]->group, recipe->groups[g]->group);
+            return LK_FAIL(LK_ERR_USAGE,
+                           "%s: optimizer.groups: %s is in two groups, %s and %s; exclude it from one with a "
+                           "pattern that begins with !",
+                           lk_recipe_where(recipe->groups[g], "optimizer.params"), name, recipe->groups[*group]->group,
+                           recipe->groups[g]->group);
         *group = g;
     }
     return LK_OK;
@@ -62,8 +64,10 @@ static lk_status check_pattern(const lk_recipe *stage, const char *key, const ch
 
     if (matches_any(glob, all->name, all->n_params)) return LK_OK;
     if (matches_any(glob, all->name, all->n))
-        return LK_FAIL(LK_ERR_USAGE, "%s: %s%s%s: `%s` matches running statistics alone, which never train: a batch norm "
-                       "keeps them where its weight and bias are frozen (train.frozen_norm)", where, key, of, whose, pattern);
+        return LK_FAIL(LK_ERR_USAGE,
+                       "%s: %s%s%s: `%s` matches running statistics alone, which never train: a batch norm "
+                       "keeps them where its weight and bias are frozen (train.frozen_norm)",
+                       where, key, of, whose, pattern);
     const char *near = lk_nearest(glob, all->name, all->n);
     return LK_FAIL(LK_ERR_USAGE, "%s: %s%s%s: `%s` matches no tensor; %s%s", where, key, of, whose, pattern,
                    near ? "did you mean " : "lockstep plan lists their names, the first is ",

@@ -58,10 +58,12 @@ static lk_status fail_unknown(lk_yaml *yaml, int node, const char *path, const c
     for (; train->key && n < sizeof known / sizeof *known; train++)
         if (!is_run_key(train->key)) known[n++] = train->key;
     if (is_run_key(key)) return lk_yaml_fail(yaml, node, path, "is for the whole run: say it in the section train");
-    if (lk_recipe_field(key, NULL)) return lk_yaml_fail(yaml, node, path, "is for the whole run: say it beside `stages`");
+    if (lk_recipe_field(key, NULL))
+        return lk_yaml_fail(yaml, node, path, "is for the whole run: say it beside `stages`");
     const char *near = lk_nearest(key, known, n);
     if (near) return lk_yaml_fail(yaml, node, path, "no such key of a stage; did you mean `%s`?", near);
-    return lk_yaml_fail(yaml, node, path, "no such key of a stage: it takes name, optimizer, scheduler and keys of train");
+    return lk_yaml_fail(yaml, node, path,
+                        "no such key of a stage: it takes name, optimizer, scheduler and keys of train");
 }
 
 /* ------------------------------------------------------------ reading them */
@@ -195,7 +197,8 @@ void lk_recipe_override_stages(lk_yaml *yaml, const char *section_path, int valu
     const char *dot = strrchr(path, '.'), *last = dot ? dot + 1 : path;
     snprintf(parent, sizeof parent, "%.*s", dot ? (int)(dot - path) : 0, path);
     for (unsigned i = 0; i < lk_named_count(yaml, &lk_recipe_stages); i++) {
-        const int stage = lk_named_item(yaml, &lk_recipe_stages, i), holder = *parent ? lk_yaml_get(yaml, stage, parent) : stage;
+        const int stage = lk_named_item(yaml, &lk_recipe_stages, i),
+                  holder = *parent ? lk_yaml_get(yaml, stage, parent) : stage;
 
         if (lk_yaml_get(yaml, holder, last)) lk_yaml_set(yaml, holder, last, value); /* in place: cannot fail */
     }

@@ -103,7 +103,8 @@ static lk_status substitute(const char *to, const capture *captures, char out[NA
     for (const char *c = to; *c; c++) {
         const capture piece = *c == '*' ? *captures++ : (capture){.text = c, .n = 1};
 
-        if (used + piece.n >= NAME_BYTES) return LK_FAIL(LK_ERR_USAGE, "`%s` makes a name of more than %d bytes", to, NAME_BYTES);
+        if (used + piece.n >= NAME_BYTES)
+            return LK_FAIL(LK_ERR_USAGE, "`%s` makes a name of more than %d bytes", to, NAME_BYTES);
         memcpy(out + used, piece.text, piece.n);
         used += piece.n;
     }
@@ -143,8 +144,8 @@ static lk_status fail_unmatched(const char *from, const lk_ckpt_tensor *there, s
     return status;
 }
 
-static lk_status rename_all(const lk_ckpt_tensor *there, size_t n_there, const rule *rules, size_t n_rules, bool *matched,
-                            char **names)
+static lk_status rename_all(const lk_ckpt_tensor *there, size_t n_there, const rule *rules, size_t n_rules,
+                            bool *matched, char **names)
 {
     char name[NAME_BYTES];
 
@@ -235,7 +236,8 @@ lk_status lk_weight_match_new(const lk_ckpt_tensor *here, size_t n_here, const l
     char **names = calloc(n_there + 1, sizeof *names);
 
     if (t) t->row = calloc(n_here + n_there + 1, sizeof *t->row);
-    lk_status status = t && t->row && names ? LK_OK : LK_FAIL(LK_ERR_SYSTEM, "out of memory: %zu tensors", n_here + n_there);
+    lk_status status = t && t->row && names ? LK_OK
+                                            : LK_FAIL(LK_ERR_SYSTEM, "out of memory: %zu tensors", n_here + n_there);
     if (status == LK_OK) status = make_names(there, n_there, rename, names);
     if (status == LK_OK) meet_all(t, here, n_here, there, n_there, names);
     else lk_weight_match_free(&t);
@@ -263,7 +265,8 @@ static void list(const lk_weight_match *t, lk_match_result result, lk_text *out)
         const lk_weight_match_row *row = &t->row[i];
 
         if (row->result != result) continue;
-        lk_text_add(out, "%s%s: %s", listed ? "; " : " (", lk_tensor_name(row->here ? row->here : row->there), row->why);
+        lk_text_add(out, "%s%s: %s", listed ? "; " : " (", lk_tensor_name(row->here ? row->here : row->there),
+                    row->why);
         listed++;
     }
     if (t->n[result] > listed) lk_text_add(out, "; and %zu more", t->n[result] - listed);
@@ -286,8 +289,10 @@ lk_status lk_weight_match_check(const lk_weight_match *t, bool strict)
 
     lk_weight_match_describe(t, report, sizeof report);
     if (t->n[LK_MATCH_LOADED] == 0)
-        return LK_FAIL(LK_ERR_USAGE, "no tensor of the checkpoint fits this model: %s; rename: [\"FROM -> TO\"] turns its "
-                       "names into the model's", report);
+        return LK_FAIL(LK_ERR_USAGE,
+                       "no tensor of the checkpoint fits this model: %s; rename: [\"FROM -> TO\"] turns its "
+                       "names into the model's",
+                       report);
     if (!strict || t->n[LK_MATCH_LOADED] == t->n_rows) return LK_OK;
     return LK_FAIL(LK_ERR_USAGE, "the checkpoint does not fit this model: %s; strict: false loads what fits, "
                    "rename: [\"FROM -> TO\"] turns its names into the model's", report);

@@ -24,8 +24,8 @@ static lk_status verb_list(const options *opt, const char *path, bool several)
     LK_TRY(lk_checkpoint_list(stat(dir, &info) == 0 ? dir : path, &entries, &n));
     if (several && n > 0) printf("%s\n", path);
     for (size_t i = 0; i < n; i++)
-        printf("%-16s step %10" PRId64 " %12" PRId64 " bytes%s%s\n", entries[i].name, entries[i].step, entries[i].nbytes,
-               entries[i].latest ? "  latest" : "", entries[i].best ? "  best" : "");
+        printf("%-16s step %10" PRId64 " %12" PRId64 " bytes%s%s\n", entries[i].name, entries[i].step,
+               entries[i].nbytes, entries[i].latest ? "  latest" : "", entries[i].best ? "  best" : "");
     if (n == 0) printf("no checkpoints in %s\n", path);
     free(entries);
     return LK_OK;
@@ -157,7 +157,8 @@ enum { N_VERBS = sizeof verbs / sizeof verbs[0] };
 lk_status command_ckpt(job *j, const options *opt)
 {
     if (opt->n_positional < 2)
-        return LK_FAIL(LK_ERR_USAGE, "lockstep ckpt needs a verb and a path: lockstep ckpt list|show|verify|digest|diff PATH");
+        return LK_FAIL(LK_ERR_USAGE,
+                       "lockstep ckpt needs a verb and a path: lockstep ckpt list|show|verify|digest|diff PATH");
     if (opt->against && strcmp(opt->positional[0], "show") != 0)
         return LK_FAIL(LK_ERR_USAGE, "--against is for lockstep ckpt show, not ckpt %s", opt->positional[0]);
     if (strcmp(opt->positional[0], "diff") == 0) return diff(opt, &j->differs);

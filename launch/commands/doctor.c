@@ -1,5 +1,5 @@
-/* lockstep doctor: what every worker's machine has, where they differ, and what is missing; --version: the program's part
- * of it. */
+/* lockstep doctor: what every worker's machine has, where they differ, and what is missing; --version: the program's
+ * part of it. */
 #include "launch/launch.h"
 
 #include <sched.h>

@@ -133,8 +133,8 @@ static lk_status print_set(job *j)
         program = job_program(j->loader, LK_TRAIN, sizes[i]);
         LK_TRY(lk_engine_plan_stats(j->engine, &program, &train));
         printf("  %" PRId64 " samples: %zu nodes, %.4g MFLOP, %.4g MB moved, %.4g MB of activations (%.4g unshared)\n",
-               sizes[i], train.n_nodes, train.flops / 1e6, train.bytes_moved / 1e6, (double)train.activation_bytes / 1e6,
-               (double)train.activation_bytes_unshared / 1e6);
+               sizes[i], train.n_nodes, train.flops / 1e6, train.bytes_moved / 1e6,
+               (double)train.activation_bytes / 1e6, (double)train.activation_bytes_unshared / 1e6);
     }
     return LK_OK;
 }

@@ -47,7 +47,8 @@ static void print_events(FILE *file, const lk_dataset *dataset, const float *log
 static void print_outputs(FILE *file, const lk_dataset *dataset, const float *output, size_t n_output)
 {
     for (size_t k = 0; k < n_output; k++)
-        fprintf(file, "%s%.*g", k ? "," : "", lk_dataset_digits(dataset, k), lk_dataset_unstandardize(dataset, k, output[k]));
+        fprintf(file, "%s%.*g", k ? "," : "", lk_dataset_digits(dataset, k),
+                lk_dataset_unstandardize(dataset, k, output[k]));
     fputc('\n', file);
 }
 
@@ -108,12 +109,14 @@ static lk_status write_file(job *j, const lk_dataset *dataset, const char *path)
 /* CSV under another format's name would mislead whoever opens it. */
 static lk_status check_name(const char *path)
 {
-    static const char *const others[] = {".h5", ".hdf5", ".npy", ".npz", ".json", ".parquet", ".xlsx", ".pt", ".safetensors"};
+    static const char *const others[] = {".h5", ".hdf5", ".npy", ".npz", ".json", ".parquet", ".xlsx", ".pt",
+                                         ".safetensors"};
     const char *dot = path ? strrchr(path, '.') : NULL;
 
     for (size_t i = 0; dot && i < sizeof others / sizeof *others; i++)
         if (strcasecmp(dot, others[i]) == 0)
-            return LK_FAIL(LK_ERR_USAGE, "--out: predictions are written as CSV, and %s has another format's name", path);
+            return LK_FAIL(LK_ERR_USAGE, "--out: predictions are written as CSV, and %s has another format's name",
+                           path);
     return LK_OK;
 }
 

@@ -82,11 +82,12 @@ static void show_head(const lk_checkpoint *ckpt, const surroundings *s)
     const lk_journal_entry *stage = last_event(s, "stage", step);
     const run_state *state = &s->state;
 
-    printf("%s%s%s\n", lk_checkpoint_path(ckpt), own && own->latest ? "  latest" : "", own && own->best ? "  best" : "");
+    printf("%s%s%s\n", lk_checkpoint_path(ckpt), own && own->latest ? "  latest" : "",
+           own && own->best ? "  best" : "");
     printf("  %" PRId64 " steps, %" PRId64 " epochs", step, state->epoch);
     if (state->index > 0) printf(" and %" PRId64 " batches of the next", state->index);
-    printf("; %" PRId64 " lanes, batch %" PRId64 ", seed %" PRId64 "; written by lockstep %s\n", state->lanes, state->batch,
-           state->seed, state->version);
+    printf("; %" PRId64 " lanes, batch %" PRId64 ", seed %" PRId64 "; written by lockstep %s\n", state->lanes,
+           state->batch, state->seed, state->version);
     if (stage) printf("  stage: %s\n", stage->reason);
     if (*state->stopped) printf("  the run ended here: %s\n", state->stopped);
 }
@@ -162,8 +163,8 @@ static void show_missed(const surroundings *s, int64_t best_step)
             step = s->metrics->column[0][row];
         }
     if (step < 0.0) return;
-    printf("  the run was better at step %.0f, %.6g, but saved nothing there: checkpoint.every is %" PRId64 " %ss\n", step,
-           best, r->checkpoint.every, r->checkpoint.unit == LK_UNIT_EPOCH ? "epoch" : "step");
+    printf("  the run was better at step %.0f, %.6g, but saved nothing there: checkpoint.every is %" PRId64 " %ss\n",
+           step, best, r->checkpoint.every, r->checkpoint.unit == LK_UNIT_EPOCH ? "epoch" : "step");
 }
 
 static void show_best(const surroundings *s)
@@ -173,7 +174,8 @@ static void show_best(const surroundings *s)
     for (size_t i = 0; i < s->n_saved; i++)
         if (s->saved[i].best) best = &s->saved[i];
     if (!best) {
-        printf("\nbest checkpoint: none is kept%s\n", s->recipe && !s->recipe->checkpoint.best ? " (checkpoint.best: false)" : "");
+        printf("\nbest checkpoint: none is kept%s\n",
+               s->recipe && !s->recipe->checkpoint.best ? " (checkpoint.best: false)" : "");
         return;
     }
     const lk_journal_entry *why = last_event(s, "best", best->step);

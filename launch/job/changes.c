@@ -13,7 +13,8 @@ lk_status changes_since(const job *j, lk_recipe **was, lk_recipe_changes *out)
     *was = NULL;
     LK_TRY(lk_metadata_get_text(lk_checkpoint_metadata(j->checkpoint), "run/recipe", &text));
     if (lk_recipe_parse(text, "the checkpoint's recipe", NULL, 0, was) != LK_OK) {
-        fprintf(stderr, "lockstep: warning: what changed since the checkpoint cannot be told: %s\n", lk_error_message());
+        fprintf(stderr, "lockstep: warning: what changed since the checkpoint cannot be told: %s\n",
+                lk_error_message());
         return LK_OK;
     }
     const lk_status status = lk_recipe_compare(*was, j->whole, out);
@@ -40,7 +41,8 @@ char *changes_text(const lk_recipe_changes *changes, bool fixed_alone)
         const lk_recipe_change *c = &changes->change[i];
 
         if (fixed_alone && !c->fixed) continue;
-        fprintf(stream, "%s%s %s -> %s%s", comma, c->key, c->was, c->is, c->state ? " (what the new one cannot use of its state is dropped)" : "");
+        fprintf(stream, "%s%s %s -> %s%s", comma, c->key, c->was, c->is,
+                c->state ? " (what the new one cannot use of its state is dropped)" : "");
         comma = ", ";
     }
     if (stream && fclose(stream) == 0) return text;
@@ -57,8 +59,8 @@ lk_status job_say_differences(const job *j)
     LK_TRY(changes_since(j, &was, &changes));
     char *text = changes_text(&changes, true);
     if (changes_count(&changes, true) > 0)
-        fprintf(stderr, "lockstep: warning: this is not what %s was trained with: %s\n", lk_checkpoint_path(j->checkpoint),
-                text ? text : "");
+        fprintf(stderr, "lockstep: warning: this is not what %s was trained with: %s\n",
+                lk_checkpoint_path(j->checkpoint), text ? text : "");
     free(text);
     lk_recipe_changes_free(&changes);
     lk_recipe_free(&was);

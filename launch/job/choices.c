@@ -1,7 +1,7 @@
 /*
  * What libraries chose for this worker's plans, compared with the others': one that was answered otherwise (another
- * library, another card, memory that was short in that moment) makes other bits of the lanes that fall to it, and nothing
- * else would say so.  dist.reduction: mpi and nccl promise no bits, and nothing is compared.
+ * library, another card, memory that was short in that moment) makes other bits of the lanes that fall to it, and
+ * nothing else would say so.  dist.reduction: mpi and nccl promise no bits, and nothing is compared.
  */
 #include "launch/launch.h"
 
@@ -36,10 +36,13 @@ static bool same_program(const choice *a, const choice *b)
 
 static lk_status refuse(const job *j, const choice *a, const choice *b)
 {
-    return LK_FAIL(LK_ERR_USAGE, "for `%.*s` the libraries of rank %d (%s) chose otherwise than those of rank %d (%s), so bits "
-                   "would depend on who computes which lane; lockstep doctor under mpirun shows where machines differ, and "
-                   "dist.reduction: mpi or nccl trains without that promise", a->n - HEX, a->line + HEX, a->rank,
-                   lk_world_host(j->world, a->rank), b->rank, lk_world_host(j->world, b->rank));
+    return LK_FAIL(
+        LK_ERR_USAGE,
+        "for `%.*s` the libraries of rank %d (%s) chose otherwise than those of rank %d (%s), so bits "
+        "would depend on who computes which lane; lockstep doctor under mpirun shows where machines differ, and "
+        "dist.reduction: mpi or nccl trains without that promise",
+        a->n - HEX, a->line + HEX, a->rank, lk_world_host(j->world, a->rank), b->rank,
+        lk_world_host(j->world, b->rank));
 }
 
 /* known: one line for each program so far, of the first worker that has it. */

@@ -55,7 +55,8 @@ lk_status hyperparams_at(const hyperparams *r, int64_t step, double epoch, lk_or
         order->weight_decay[g] = NAN;
         LK_TRY(lk_schedule_at(group->lr, step, epoch, &order->lr[g], &order->momentum[g]));
         if (group->momentum) LK_TRY(lk_schedule_at(group->momentum, step, epoch, &order->momentum[g], NULL));
-        if (group->weight_decay) LK_TRY(lk_schedule_at(group->weight_decay, step, epoch, &order->weight_decay[g], NULL));
+        if (group->weight_decay)
+            LK_TRY(lk_schedule_at(group->weight_decay, step, epoch, &order->weight_decay[g], NULL));
     }
     return LK_OK;
 }
@@ -157,7 +158,8 @@ static lk_status restore_group(hyperparams *r, int g, const lk_metadata *metadat
 
     if (!is_plateau(group) || !lk_metadata_has(metadata, note(path, r, g, "metric"))) return LK_OK;
     LK_TRY(lk_metadata_get_text(metadata, path, &metric));
-    if (strcmp(metric, group->recipe->scheduler.spec.metric) != 0) return LK_OK; /* its state means nothing for another */
+    /* Its state means nothing for another metric. */
+    if (strcmp(metric, group->recipe->scheduler.spec.metric) != 0) return LK_OK;
     LK_TRY(lk_metadata_get_real(metadata, note(path, r, g, "base_lr"), &base_lr));
     LK_TRY(lk_metadata_get_real(metadata, note(path, r, g, "lr"), &state.lr));
     LK_TRY(lk_metadata_get_real(metadata, note(path, r, g, "best"), &state.best));

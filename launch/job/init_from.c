@@ -148,7 +148,8 @@ static void print_rows(const lk_weight_match *t)
         const lk_ckpt_tensor *of = row->here ? row->here : row->there;
 
         printf("%-36s %-36s %-18s %-7s %s\n", row->here ? lk_tensor_name(row->here) : "-",
-               row->there ? lk_tensor_name(row->there) : "-", lk_print_shape(of->ndim, of->shape, shape), word[row->result], row->why);
+               row->there ? lk_tensor_name(row->there) : "-", lk_print_shape(of->ndim, of->shape, shape),
+               word[row->result], row->why);
     }
     printf("%zu loaded, %zu missing, %zu unexpected\n", t->n[LK_MATCH_LOADED], t->n[LK_MATCH_MISSING],
            t->n[LK_MATCH_UNEXPECTED]);

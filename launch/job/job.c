@@ -116,7 +116,8 @@ static lk_sample fields_of(const lk_dataset *data)
 
     if (lk_sample_find(&sample, "label") >= 0 || lk_sample_find(&sample, "target") >= 0) return sample;
     if (lk_dataset_has_labels(data))
-        lk_sample_add(&sample, &(lk_field){.name = "label", .dtype = LK_DTYPE_I32, .target = true, .n_values = outputs});
+        lk_sample_add(&sample,
+                      &(lk_field){.name = "label", .dtype = LK_DTYPE_I32, .target = true, .n_values = outputs});
     else
         lk_sample_add(&sample, &(lk_field){.name = "target", .dtype = LK_DTYPE_F32, .ndim = 1, .shape = {outputs},
                                            .target = true});
@@ -145,7 +146,8 @@ lk_status job_make_model(job *j)
         LK_TRY(blame_key(j, lk_model_fit(spec, &data)));
     }
     const lk_status status = lk_model_new(spec, &j->model);
-    return status != LK_OK && strncmp(lk_error_message(), "loss.", strlen("loss.")) == 0 ? blame_key(j, status) : status;
+    return status != LK_OK && strncmp(lk_error_message(), "loss.", strlen("loss.")) == 0 ? blame_key(j, status)
+                                                                                         : status;
 }
 
 lk_status job_open_model(job *j)
@@ -207,7 +209,8 @@ static lk_status choose_lanes(job *j)
 
         LK_TRY(state_get(lk_checkpoint_metadata(j->checkpoint), &saved));
         if (asked && asked != saved.lanes)
-            return LK_FAIL(LK_ERR_USAGE, "%s: train.lanes: the checkpoint was trained in %lld lanes, the recipe says %d; "
+            return LK_FAIL(LK_ERR_USAGE,
+                           "%s: train.lanes: the checkpoint was trained in %lld lanes, the recipe says %d; "
                            "lanes decide the bits, so keep them or start a new run",
                            lk_recipe_where(j->recipe, "train.lanes"), (long long)saved.lanes, asked);
         j->lanes = (int)saved.lanes;
@@ -216,7 +219,8 @@ static lk_status choose_lanes(job *j)
         const lk_recipe *r = j->whole->stages[s];
 
         if (r->train.batch < j->lanes)
-            return LK_FAIL(LK_ERR_USAGE, "%s: train.batch: %lld samples cannot be cut into %d lanes: at least one a lane",
+            return LK_FAIL(LK_ERR_USAGE,
+                           "%s: train.batch: %lld samples cannot be cut into %d lanes: at least one a lane",
                            lk_recipe_where(r, "train.batch"), (long long)r->train.batch, j->lanes);
     }
     return lk_world_lanes(j->world, j->lanes, &j->lane_begin, &j->lane_end);

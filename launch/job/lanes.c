@@ -19,8 +19,10 @@ lk_program job_program(const lk_loader *loader, lk_mode mode, int64_t n)
 lk_status job_check_rows(const job *j)
 {
     if (!lk_sample_has_length(lk_model_sample(j->model))) return LK_OK;
-    return LK_FAIL(LK_ERR_USAGE, "%s: model.kind: this model's outputs are as long as its samples, and a row of a table "
-                   "is not", lk_recipe_where(j->recipe, "model.kind"));
+    return LK_FAIL(LK_ERR_USAGE,
+                   "%s: model.kind: this model's outputs are as long as its samples, and a row of a table "
+                   "is not",
+                   lk_recipe_where(j->recipe, "model.kind"));
 }
 
 /* By name, once, before anything runs. */

@@ -35,8 +35,10 @@ lk_status job_check_plugin(const job *j, const char *saved_file, const char *sav
                  j->plugin_hash) < 0)
         return LK_FAIL(LK_ERR_SYSTEM, "out of memory for a message on %s", file ? file : "a plug-in");
     if (!may_differ)
-        status = LK_FAIL(LK_ERR_CHECKPOINT, "%s: %s; resume with the file it began with, start a new run with init_from, "
-                         "or go on all the same with --change", lk_recipe_where(j->recipe, "model.plugin"), text);
+        status = LK_FAIL(LK_ERR_CHECKPOINT,
+                         "%s: %s; resume with the file it began with, start a new run with init_from, "
+                         "or go on all the same with --change",
+                         lk_recipe_where(j->recipe, "model.plugin"), text);
     else if (j->leader) fprintf(stderr, "lockstep: warning: %s\n", text);
     free(text);
     return status;

@@ -174,8 +174,9 @@ lk_status job_open_training(job *j)
 
     if (status == LK_OK) status = check_later_stages(j);
     if (status == LK_OK && j->recipe->has_ema && !j->dry)
-        status = j->leader ? lk_ema_new(j->engine, &j->recipe->ema.spec, j->params, &j->ema)
-                           : lk_engine_alloc(j->engine, lk_model_n_elem(j->model) * sizeof(float), (void **)&j->ema_view);
+        status = j->leader
+                     ? lk_ema_new(j->engine, &j->recipe->ema.spec, j->params, &j->ema)
+                     : lk_engine_alloc(j->engine, lk_model_n_elem(j->model) * sizeof(float), (void **)&j->ema_view);
     LK_TRY(job_agree(j, status));
     return job_enter_stage(j, j->stage);
 }

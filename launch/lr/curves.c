@@ -93,7 +93,8 @@ static double value_of(const curve *v, const hyperparams *r, const lk_order *ord
     if (g < 0) return NAN;
     const lk_recipe *recipe = r->group[g].recipe;
     if (v->what == QUANTITY_LR) return order->lr[g];
-    if (v->what == QUANTITY_MOMENTUM) return isnan(order->momentum[g]) ? lk_recipe_momentum(recipe) : order->momentum[g];
+    if (v->what == QUANTITY_MOMENTUM)
+        return isnan(order->momentum[g]) ? lk_recipe_momentum(recipe) : order->momentum[g];
     return isnan(order->weight_decay[g]) ? recipe->optimizer.weight_decay : order->weight_decay[g];
 }
 
@@ -190,8 +191,10 @@ static lk_status count_steps(const lk_recipe *r, int64_t samples, int64_t *out)
 {
     *out = samples ? stage_batches(r, samples) : 1;
     if (*out > 0) return LK_OK;
-    return LK_FAIL(LK_ERR_USAGE, "%s: train.batch: larger than the data set of %" PRId64 " samples, and drop_last leaves "
-                   "nothing", lk_recipe_where(r, "train.batch"), samples);
+    return LK_FAIL(LK_ERR_USAGE,
+                   "%s: train.batch: larger than the data set of %" PRId64 " samples, and drop_last leaves "
+                   "nothing",
+                   lk_recipe_where(r, "train.batch"), samples);
 }
 
 /* ------------------------------------------------------------------- laying out */
@@ -300,8 +303,10 @@ static void ask_for_metric(const lk_recipe *whole)
         const lk_recipe *r = whole->stages[s];
 
         if (r->scheduler.spec.kind == LK_SCHEDULE_PLATEAU)
-            fprintf(stderr, "lockstep: warning: %s%s%s: a plateau falls by what it observes: give --metric FILE, one number of "
-                    "%s a line\n", r->run.name, r->stage ? ": " : "", r->stage ? r->stage : "", r->scheduler.spec.metric);
+            fprintf(stderr,
+                    "lockstep: warning: %s%s%s: a plateau falls by what it observes: give --metric FILE, one number of "
+                    "%s a line\n",
+                    r->run.name, r->stage ? ": " : "", r->stage ? r->stage : "", r->scheduler.spec.metric);
     }
 }
 

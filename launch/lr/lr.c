@@ -162,7 +162,8 @@ static lk_status follow_values(job *j, const options *opt, lr_curves runs[MAX_PO
         char override[VARY_BYTES];
 
         if (*n == GNUPLOT_N_COLOURS)
-            return LK_FAIL(LK_ERR_USAGE, "--vary: more than %d values cannot be told apart by colour", GNUPLOT_N_COLOURS);
+            return LK_FAIL(LK_ERR_USAGE, "--vary: more than %d values cannot be told apart by colour",
+                           GNUPLOT_N_COLOURS);
         if (snprintf(override, sizeof override, "%.*s=%.*s", key, opt->vary, length, value) >= (int)sizeof override)
             return LK_FAIL(LK_ERR_USAGE, "--vary: a value is too long: %.40s...", value);
         LK_TRY(follow_value(j, opt, override, &runs[(*n)++]));

@@ -59,8 +59,10 @@ static void warn_onecycle(const lk_schedule_spec *spec, place *at, int64_t n)
 
     if (total == n) return;
     if (spec->steps_per_epoch > 1 && at->outermost->every == LK_EVERY_EPOCH)
-        warn(at, "onecycle is made for training steps, %" PRId64 " an epoch, and this one counts epochs: it has %" PRId64
-             " of its %" PRId64 " steps; set every: step", spec->steps_per_epoch, n, total);
+        warn(at,
+             "onecycle is made for training steps, %" PRId64 " an epoch, and this one counts epochs: it has %" PRId64
+             " of its %" PRId64 " steps; set every: step",
+             spec->steps_per_epoch, n, total);
     else
         warn(at, "onecycle is made for %" PRId64 " steps and has %" PRId64 ": it %s", total, n,
              total < n ? "stays at its end for the rest" : "does not come to its end");

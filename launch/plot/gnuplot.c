@@ -68,8 +68,10 @@ static void set_style(gnuplot *plot, int width, int height)
     FILE *f = plot->script;
 
     fprintf(f, "set encoding utf8\n");
-    fprintf(f, "set terminal pngcairo size %d,%d enhanced font 'DejaVu Sans,10' fontscale %d linewidth %d pointscale %d "
-               "background '#FFFFFF'\n", width * SHARPNESS, height * SHARPNESS, SHARPNESS, SHARPNESS, SHARPNESS);
+    fprintf(f,
+            "set terminal pngcairo size %d,%d enhanced font 'DejaVu Sans,10' fontscale %d linewidth %d pointscale %d "
+            "background '#FFFFFF'\n",
+            width * SHARPNESS, height * SHARPNESS, SHARPNESS, SHARPNESS, SHARPNESS);
     fprintf(f, "set output ");
     gnuplot_quote(plot, plot->partial);
     fprintf(f, "\nset border 3 linewidth 1 linecolor '#404040'\n");
@@ -85,7 +87,8 @@ static lk_status check_writable(const gnuplot *plot)
     struct stat info;
 
     if (stat(plot->path, &info) == 0 && S_ISDIR(info.st_mode))
-        return LK_FAIL(LK_ERR_USAGE, "cannot write the picture %s: it is a folder; give the name of a PNG file", plot->path);
+        return LK_FAIL(LK_ERR_USAGE, "cannot write the picture %s: it is a folder; give the name of a PNG file",
+                       plot->path);
     FILE *file = fopen(plot->partial, "we");
     if (!file) return LK_FAIL(LK_ERR_USAGE, "cannot write the picture %s: %s", plot->path, strerror(errno));
     fclose(file);
@@ -126,7 +129,8 @@ lk_status gnuplot_new(const char *path, int width, int height, gnuplot **out)
 
 /* ---------------------------------------------------------------------- run */
 
-/* A bundle's libraries (launch/bundle) are for its own programs; gnuplot is the machine's and gets the machine's path. */
+/* A bundle's libraries (launch/bundle) are for its own programs; gnuplot is the machine's and gets the machine's
+ * path. */
 static void leave_bundle(void)
 {
     const char *host = getenv("LOCKSTEP_HOST_LIBRARY_PATH");
@@ -174,7 +178,8 @@ static lk_status run_script(gnuplot *plot, FILE *said)
         return LK_FAIL(LK_ERR_SYSTEM, "cannot write gnuplot's script: %s", strerror(errno));
     const int why = run(plot->script, said, &exit_status);
     if (why == ENOENT)
-        return LK_FAIL(LK_ERR_SYSTEM, "pictures are drawn by gnuplot, which is not installed: apt-get install gnuplot-nox");
+        return LK_FAIL(LK_ERR_SYSTEM,
+                       "pictures are drawn by gnuplot, which is not installed: apt-get install gnuplot-nox");
     if (why != 0) return LK_FAIL(LK_ERR_SYSTEM, "cannot start gnuplot: %s", strerror(why));
     if (exit_status == 0) return LK_OK;
     read_said(said, text, sizeof text);

@@ -19,7 +19,8 @@ static const char *const dashes[LK_N_METRIC_PARTS] = {
 };
 
 /* In points.  Panels stand in rows, the legend's strip above them. */
-enum { PANEL_WIDTH = 380, PANEL_HEIGHT = 260, LEGEND_LINE = 22, LABEL = 14, LEFT = 70, RIGHT = 18, TOP = 10, BOTTOM = 50 };
+enum { PANEL_WIDTH = 380, PANEL_HEIGHT = 260, LEGEND_LINE = 22, LABEL = 14 };
+enum { LEFT = 70, RIGHT = 18, TOP = 10, BOTTOM = 50 }; /* room beside a panel */
 
 typedef struct grid { int columns, rows, width, height, legend; } grid;
 
@@ -43,7 +44,8 @@ static void write_style(gnuplot *plot, const page *p, int run, const panel *m, i
     const char *dash = part >= 0 ? dashes[part] : dashes[(curve + PART_SOLID) % LK_N_METRIC_PARTS];
 
     /* The learning rate of one run is no kind of curve: it is black, unless its groups need colours. */
-    if (p->n_runs == 1 && part < 0 && m->n_curves == 1) fprintf(gnuplot_script(plot), " linetype %d", GNUPLOT_N_COLOURS);
+    if (p->n_runs == 1 && part < 0 && m->n_curves == 1)
+        fprintf(gnuplot_script(plot), " linetype %d", GNUPLOT_N_COLOURS);
     else if (p->n_runs == 1) fprintf(gnuplot_script(plot), " linetype %d", kind % GNUPLOT_N_COLOURS + 1);
     else fprintf(gnuplot_script(plot), " linetype %d dashtype %s", run + 1, dash);
 }
@@ -88,7 +90,8 @@ static void draw_legend(gnuplot *plot, const page *p, const grid *g)
     FILE *f = gnuplot_script(plot);
     const double line = (double)LEGEND_LINE / g->height;
 
-    fprintf(f, "unset border\nset xtics scale 0 format ''\nset ytics scale 0 format ''\nunset grid\nset xrange [0:1]\nset yrange [0:1]\n");
+    fprintf(f, "unset border\nset xtics scale 0 format ''\nset ytics scale 0 format ''\nunset grid\n"
+               "set xrange [0:1]\nset yrange [0:1]\n");
     fprintf(f, "set lmargin at screen 0\nset rmargin at screen 1\n");
     for (int i = 0; i < legend_lines(p); i++) {
         const double middle = 1.0 - (0.5 * TOP / g->height + (i + 0.5) * line);

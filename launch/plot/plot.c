@@ -55,8 +55,8 @@ static lk_status read_run(plotted *run)
     return LK_OK;
 }
 
-/* Epochs are what people count in; a run that was evaluated twice in one, at a stop in its middle, needs steps, and so does
- * one whose evaluations all lie in its first. */
+/* Epochs are what people count in; a run that was evaluated twice in one, at a stop in its middle, needs steps, and so
+ * does one whose evaluations all lie in its first. */
 static void choose_axis(page *p)
 {
     for (int i = 0; i < p->n_runs; i++) {
@@ -157,7 +157,8 @@ static bool all_standardized(const page *p)
     for (int i = 0; i < p->n_runs; i++) {
         const lk_recipe *r = p->run[i].recipe;
 
-        if (!r || (r->data.standardize != LK_STANDARDIZE_ALL && r->data.standardize != LK_STANDARDIZE_TARGET)) return false;
+        if (!r || (r->data.standardize != LK_STANDARDIZE_ALL && r->data.standardize != LK_STANDARDIZE_TARGET))
+            return false;
     }
     return true;
 }

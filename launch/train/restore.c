@@ -72,8 +72,8 @@ static lk_status restore_position(trainer *t, const run_state *saved)
 
 /* ------------------------------------------------------------------- arrays */
 
-/* Leaves out of the list, and zeroes, what the checkpoint has no state of (state_is_fresh(), or amsgrad is new).  It was
- * verified against its manifest, so what it lacks was never there; weights that it lacks remain an error. */
+/* Leaves out of the list, and zeroes, what the checkpoint has no state of (state_is_fresh(), or amsgrad is new).  It
+ * was verified against its manifest, so what it lacks was never there; weights that it lacks remain an error. */
 static void begin_anew(const job *j, tensor_lists *lists)
 {
     size_t n = 0;

@@ -10,9 +10,11 @@
 static lk_status refuse(const lk_recipe_changes *changes)
 {
     char *text = changes_text(changes, true);
-    const lk_status status =
-        LK_FAIL(LK_ERR_USAGE, "--resume: the checkpoint belongs to another run: %s; take that back, begin a new run (init_from "
-                "brings the weights along), or go on all the same with --change", text ? text : "");
+    const lk_status status = LK_FAIL(
+        LK_ERR_USAGE,
+        "--resume: the checkpoint belongs to another run: %s; take that back, begin a new run (init_from "
+        "brings the weights along), or go on all the same with --change",
+        text ? text : "");
 
     free(text);
     return status;
@@ -29,8 +31,9 @@ lk_status resume_check(trainer *t)
     lk_status status = changes_count(&changes, true) > 0 && !t->change ? refuse(&changes) : LK_OK;
     if (status == LK_OK && n > 0) {
         t->recipe_changes = changes_text(&changes, false);
-        fprintf(stderr, "lockstep: resuming at step %lld with %zu change%s: %s\n", (long long)lk_checkpoint_step(j->checkpoint),
-                n, n == 1 ? "" : "s", t->recipe_changes ? t->recipe_changes : "");
+        fprintf(stderr, "lockstep: resuming at step %lld with %zu change%s: %s\n",
+                (long long)lk_checkpoint_step(j->checkpoint), n, n == 1 ? "" : "s",
+                t->recipe_changes ? t->recipe_changes : "");
     }
     lk_recipe_changes_free(&changes);
     return status;
@@ -49,7 +52,8 @@ static char *list_refrozen(const trainer *t, bool thawed)
         const lk_tensor_info *info = lk_model_tensor(j->model, i);
         const bool was = lk_recipe_frozen(t->recipe_before, j->stage, info->name);
 
-        if (info->role != LK_ROLE_PARAM || was == lk_recipe_frozen(j->whole, j->stage, info->name) || was != thawed) continue;
+        if (info->role != LK_ROLE_PARAM || was == lk_recipe_frozen(j->whole, j->stage, info->name) || was != thawed)
+            continue;
         fprintf(out, "%s%s", ftell(out) > 0 ? ", " : "", info->name);
     }
     if (out && fclose(out) == 0 && nbytes > 0) return text;
