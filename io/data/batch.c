@@ -112,7 +112,8 @@ static size_t set_strides(lk_loader *l)
     for (int i = 0; i < map->n; i++) {
         const int f = map->from[i];
         if (f < 0) continue;
-        l->stride[f] = round_up((size_t)l->lane_capacity * lk_field_nbytes(&sample->field[f], lk_dataset_most_length(l->data)));
+        const size_t one = lk_field_nbytes(&sample->field[f], lk_dataset_most_length(l->data));
+        l->stride[f] = round_up((size_t)l->lane_capacity * one);
         nbytes += l->stride[f];
     }
     return nbytes;

@@ -1,6 +1,6 @@
 /*
- * Fields by name that a kind gives beside x and its target: tokens, lengths, boxes.  Of one whose first axis is LK_LENGTH
- * each sample has as much as it has; in a lane all are filled up to the lane's length.
+ * Fields by name that a kind gives beside x and its target: tokens, lengths, boxes.  Of one whose first axis is
+ * LK_LENGTH each sample has as much as it has; in a lane all are filled up to the lane's length.
  *
  * All of a table lies in memory, one sample behind the other.
  */

@@ -27,7 +27,7 @@ typedef struct lk_rows {
     void *from;      /* owned; NULL: there are none */
     int64_t block;   /* samples that are best read together, and the most that are */
     lk_dtype dtype;  /* the narrowest of U8, F32 and F64 that holds them, until something asks for more */
-    bool turns;      /* numbers are read through a block beside the one asked for: images, until their channels are last */
+    bool turns;      /* numbers are read through a block beside the one asked for: images, to put channels last */
     bool one_thread; /* the library below is not for several */
     /* Samples [begin, end) into out as this type, `dtype` or a wider one, images channels-last. */
     lk_status (*read)(void *from, int64_t begin, int64_t end, lk_dtype dtype, void *out);

@@ -9,8 +9,8 @@ typedef lk_status lk_block_fn(const void *arg, void *block, int64_t begin, int64
 
 typedef struct lk_stream lk_stream;
 
-/* Takes over `rows`.  n samples of n_elem numbers; at most `slots` blocks are held.  Bytes stay what they are and need no
- * `finish`. */
+/* Takes over `rows`.  n samples of n_elem numbers; at most `slots` blocks are held.  Bytes stay what they are and need
+ * no `finish`. */
 lk_status lk_stream_new(lk_rows *rows, int64_t n, size_t n_elem, int64_t slots, lk_block_fn *finish, const void *arg,
                         lk_stream **out);
 void      lk_stream_free(lk_stream **stream);

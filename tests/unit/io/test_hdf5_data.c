@@ -435,6 +435,15 @@ Test(hdf5_data, bytes_become_floats_where_they_must)
     lk_dataset_free(&d);
     lk_dataset_free(&validation);
 
+    char *files[] = {spec.train, mixed.validation};
+    spec.standardize = LK_STANDARDIZE_NONE;
+    spec.train_files = (lk_words){files, 2};
+    d = open_train(&spec, LK_LOSS_CROSS_ENTROPY);
+    cr_assert_eq(lk_dataset_n(d), 4);
+    for (int i = 0; i < 2 * IMAGES; i++)
+        cr_expect_eq(d->x[i], image_value(i % IMAGES, 2), "of two files, place %d: got %g", i, (double)d->x[i]);
+    lk_dataset_free(&d);
+
     d = open_train(&many, LK_LOSS_CROSS_ENTROPY);
     fetch_images(d, LK_DTYPE_F32, got);
     for (int i = 0; i < IMAGES; i++) {

@@ -178,6 +178,56 @@ Test(stream, shuffling_reaches_as_far_as_the_buffer)
     cr_expect(strstr(lk_error_message(), "data.validation_fraction: "), "%s", lk_error_message());
 }
 
+/* (n, 1, 16, 16) bytes, number j of image i being a function of `first` + i and j. */
+static char *write_images(const char *name, int64_t first, int64_t n)
+{
+    char *path = test_path(name);
+    uint8_t *x = malloc((size_t)(n * K)), *y = calloc(1, (size_t)n);
+    const hid_t file = H5Fcreate(path, H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
+
+    for (int64_t i = 0; i < n * K; i++) x[i] = (uint8_t)((first * K + i) * 7919 % 251);
+    for (int s = 0; s < 2; s++) {
+        const hid_t space = H5Screate_simple(s ? 1 : 4, (hsize_t[]){(hsize_t)n, 1, 16, 16}, NULL);
+        const hid_t set = H5Dcreate2(file, s ? "y" : "x", H5T_STD_U8LE, space, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT);
+        cr_assert_geq(H5Dwrite(set, H5T_NATIVE_UINT8, H5S_ALL, H5S_ALL, H5P_DEFAULT, s ? y : x), 0);
+        H5Dclose(set), H5Sclose(space);
+    }
+    H5Fclose(file);
+    free(x), free(y);
+    return path;
+}
+
+/* Images of bytes stay bytes: four times as many fit. */
+Test(stream, images_are_read_as_bytes)
+{
+    char *files[] = {write_images("a.h5", 0, 4000), write_images("b.h5", 4000, N - 4000)};
+    lk_data_spec spec = plain_spec(LK_DATA_HDF5);
+    spec.train = files[0];
+    spec.train_files = (lk_words){files, 2};
+    spec.memory = 1; /* MiB, of 2.5 */
+    lk_dataset *data = open_train(&spec);
+    spec.memory = 0;
+    lk_dataset *whole = open_train(&spec);
+    lk_loader *loader = make_loader(data, 0, 4);
+    cr_assert(data->stream && whole->pixels, "both are held alike");
+    cr_expect_eq(data->block, BLOCK, "blocks of %ld", (long)data->block);
+    cr_expect_leq(lk_dataset_nbytes(data), (1 << 20) + N * sizeof(float), "%zu bytes", lk_dataset_nbytes(data));
+    cr_expect_eq(lk_dataset_nbytes(whole), N * (K + sizeof(float)), "%zu bytes", lk_dataset_nbytes(whole));
+
+    for (int64_t i = 0; i < lk_loader_batches(loader); i++) {
+        const lk_batch batch = next(loader);
+        for (int l = 0; l < LANES; l++)
+            for (int64_t k = 0; k < batch.lane[l].n; k++) {
+                const int64_t s = batch.lane[l].sample[k];
+                const uint8_t *got = (const uint8_t *)batch.lane[l].field[0] + k * K;
+                cr_assert_eq(memcmp(got, whole->pixels + s * K, K), 0, "sample %ld is another's", (long)s);
+            }
+    }
+    lk_loader_free(&loader);
+    lk_dataset_free(&data);
+    lk_dataset_free(&whole);
+}
+
 /* Validation goes through its file in order; both parts together keep to the budget. */
 Test(stream, a_validation_part_is_read_in_order)
 {
