@@ -76,6 +76,7 @@ typedef struct lk_update {
 /* What a backend has beside when the host cannot see its memory.  Its passes and these only queue; engine.h says what
  * each does. */
 typedef struct lk_device_calls {
+    size_t workspace_nbytes; /* device memory that libraries and passes are lent, whatever the model */
     void (*identify)(void *ctx, char *text, size_t nbytes);
     lk_status (*add)(void *ctx, lk_queue queue, float *into, const float *from, size_t n_elem);
     lk_status (*zero)(void *ctx, lk_queue queue, void *at, size_t nbytes);

@@ -132,6 +132,7 @@ void lk_engine_get_memory(const lk_engine *engine, lk_engine_memory *out)
         .scratch = engine->scratch_bytes,
         .packed = engine->backend->packed_nbytes(engine->ctx),
         .output = engine->output_bytes,
+        .workspace = engine->backend->device ? engine->backend->device->workspace_nbytes : 0,
     };
 }
 

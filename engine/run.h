@@ -200,8 +200,8 @@ typedef struct lk_plan_stats {
 } lk_plan_stats;
 
 /* Bytes of engine memory that the plans compiled so far share: each as much as the one that needs most, packed weights
- * the sum of what is wanted. */
-typedef struct lk_engine_memory { size_t activations, scratch, packed, output; } lk_engine_memory;
+ * the sum of what is wanted; and the workspace that a device's libraries have beside them. */
+typedef struct lk_engine_memory { size_t activations, scratch, packed, output, workspace; } lk_engine_memory;
 void lk_engine_get_memory(const lk_engine *engine, lk_engine_memory *out);
 
 lk_status lk_engine_plan_stats(lk_engine *engine, const lk_program *program, lk_plan_stats *out);

@@ -24,6 +24,7 @@ typedef struct lk_algorithm {
      * max_elem: of the longest bucket.  Collective where queues is set, else Local. */
     lk_status (*open)(lk_p2p *p2p, lk_mem_space space, int lanes, size_t max_elem, void **state);
     void (*close)(void *state); /* Collective where queues is set, else Local */
+    size_t (*nbytes)(const void *state); /* held beside the arenas, where they lie */
     /* root: the arenas of this worker's roots.  Their sum over all workers, in this slice, replaces what root[0]
      * held; the others are scratch afterwards.  Every worker calls it for the same slices in the same order.
      * Collective. */

@@ -40,6 +40,13 @@ static lk_status open_algorithm(lk_exchange *x, int lanes)
                                         lk_buckets_longest(x->buckets), &x->state);
 }
 
+size_t lk_exchange_nbytes(const lk_exchange *x)
+{
+    const size_t copies = is_staged(x) ? (size_t)x->n_roots * x->buckets->n_elem * sizeof(float) : 0;
+
+    return copies + (x->state ? x->transport.algorithm->nbytes(x->state) : 0);
+}
+
 static lk_status open_background(lk_exchange *x)
 {
     const bool on_host = !lk_mem_space_is_device(x->space) || is_staged(x);

@@ -26,6 +26,8 @@ lk_status lk_exchange_open(lk_exchange *exchange, lk_reduction kind, int lanes);
 void      lk_exchange_close(lk_exchange *exchange);
 /* Buckets [before, n_complete) have become final here.  Local. */
 lk_status lk_exchange_post(lk_exchange *exchange, size_t before, size_t n_complete);
+/* Memory beside the roots. */
+size_t    lk_exchange_nbytes(const lk_exchange *exchange);
 /* All are: waits for their sums, or queues that on the device.  Collective. */
 lk_status lk_exchange_finish(lk_exchange *exchange);
 

@@ -26,6 +26,7 @@ typedef struct nccl_state {
     lk_tree_join join;
     float **leaf;        /* owned, (n_roots): of the bucket that is being queued */
     float *scratch;      /* owned, device: what others send */
+    size_t scratch_nbytes;
     float *root[LK_TREE_DEPTH]; /* borrowed, of this worker */
 } nccl_state;
 
@@ -65,8 +66,8 @@ static lk_status prepare(nccl_state *algorithm, int lanes, size_t max_elem)
     algorithm->n_own = algorithm->join.first[algorithm->rank + 1] - algorithm->join.first[algorithm->rank];
     algorithm->leaf = lk_alloc((size_t)algorithm->n_roots * sizeof *algorithm->leaf);
     LK_TRY_ALLOC(algorithm->leaf, (size_t)algorithm->n_roots * sizeof *algorithm->leaf);
-    return lk_mem_space_alloc(algorithm->space, scratch_elem(algorithm, max_elem) * sizeof *algorithm->scratch,
-                              (void **)&algorithm->scratch);
+    algorithm->scratch_nbytes = scratch_elem(algorithm, max_elem) * sizeof *algorithm->scratch;
+    return lk_mem_space_alloc(algorithm->space, algorithm->scratch_nbytes, (void **)&algorithm->scratch);
 }
 
 static lk_status open_algorithm(lk_p2p *p2p, lk_mem_space space, int lanes, size_t max_elem, void **state)
@@ -92,6 +93,13 @@ static lk_status open_algorithm(lk_p2p *p2p, lk_mem_space space, int lanes, size
 }
 
 /* Scratch goes first: releasing it waits for what is queued on the communicator. */
+static size_t nbytes(const void *state)
+{
+    const nccl_state *algorithm = state;
+
+    return algorithm->scratch_nbytes;
+}
+
 static void close_algorithm(void *state)
 {
     nccl_state *algorithm = state;
@@ -270,5 +278,5 @@ static lk_status sum_anyhow(void *state, float *const *root, lk_range bucket)
     return queue_call(algorithm, all_reduce, &call);
 }
 
-const lk_algorithm lk_reduce_nccl_tree = {true, open_algorithm, close_algorithm, sum_in_tree};
-const lk_algorithm lk_reduce_nccl = {true, open_algorithm, close_algorithm, sum_anyhow};
+const lk_algorithm lk_reduce_nccl_tree = {true, open_algorithm, close_algorithm, nbytes, sum_in_tree};
+const lk_algorithm lk_reduce_nccl = {true, open_algorithm, close_algorithm, nbytes, sum_anyhow};

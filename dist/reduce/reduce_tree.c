@@ -28,6 +28,7 @@ typedef struct tree_state {
     lk_tree_join join;
     float **leaf;       /* owned, (n_roots): where each root is while a bucket is added up */
     float *scratch;     /* owned: what others send */
+    size_t scratch_nbytes;
 } tree_state;
 
 static size_t max_of(size_t a, size_t b) { return a > b ? a : b; }
@@ -75,9 +76,16 @@ static lk_status open_algorithm(lk_p2p *p2p, lk_mem_space space, int lanes, size
 
     algorithm->leaf = lk_alloc((size_t)algorithm->n_roots * sizeof *algorithm->leaf);
     LK_TRY_ALLOC(algorithm->leaf, (size_t)algorithm->n_roots * sizeof *algorithm->leaf);
-    const size_t nbytes = scratch_elem(algorithm, max_elem) * sizeof *algorithm->scratch;
-    LK_TRY(lk_mem_space_alloc(space, nbytes, (void **)&algorithm->scratch));
+    algorithm->scratch_nbytes = scratch_elem(algorithm, max_elem) * sizeof *algorithm->scratch;
+    LK_TRY(lk_mem_space_alloc(space, algorithm->scratch_nbytes, (void **)&algorithm->scratch));
     return lk_p2p_reserve(p2p, algorithm->n_own * (algorithm->size - 1) + algorithm->n_roots);
+}
+
+static size_t nbytes(const void *state)
+{
+    const tree_state *algorithm = state;
+
+    return algorithm->scratch_nbytes;
 }
 
 static void close_algorithm(void *state)
@@ -200,4 +208,4 @@ static lk_status sum(void *state, float *const *root, lk_range bucket)
     return algorithm->join.perfect ? sum_halving(algorithm, root[0], bucket) : sum_slices(algorithm, root, bucket);
 }
 
-const lk_algorithm lk_reduce_tree = {false, open_algorithm, close_algorithm, sum};
+const lk_algorithm lk_reduce_tree = {false, open_algorithm, close_algorithm, nbytes, sum};

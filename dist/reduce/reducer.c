@@ -188,6 +188,7 @@ void lk_reducer_get_stats(const lk_reducer *reducer, lk_reducer_stats *out)
     *out = (lk_reducer_stats){
         .n_buckets = reducer->buckets.n,
         .n_arenas = reducer->run.n_buffers,
+        .exchange_nbytes = lk_exchange_nbytes(&reducer->exchange),
         .bytes_sent = atomic_load(&reducer->exchange.p2p.bytes_sent),
         .seconds_waited = reducer->exchange.seconds_waited,
         .transport = reducer->exchange.transport.name,

@@ -58,7 +58,9 @@ static void print_tensors(const lk_model *model, const lk_trainable *trainable)
     X(activations, "activations", "shared by liveness")                                       \
     X(packed, "packed weights", "in the layouts kernels prefer, shared by all plans")         \
     X(scratch, "scratch", "of the kernel that needs most")                                    \
+    X(workspace, "workspace", "of the device's libraries")                                    \
     X(output, "evaluation", "outputs of a lane")                                              \
+    X(exchange, "exchange", "what comes from other workers, while it is added")                   \
     X(save, "save", "the images of its files, and what is copied from a device")              \
     X(samples, "samples", "of the data, or what is held of data that are read as they are wanted") \
     X(loader, "loader", "batches put together ahead")
@@ -98,6 +100,7 @@ static void find_parts(const job *j, const lk_plan_stats *train, parts *out)
         .optimizer = (double)lk_trainable_n_elem(j->trainable) * sizeof(float) * n_states,
         .activations = (double)memory.activations, .packed = (double)memory.packed, .scratch = (double)memory.scratch,
         .output = (double)memory.output, .save = (double)save_nbytes(j, j->trainable, n_states),
+        .workspace = (double)memory.workspace, .exchange = (double)reduction.exchange_nbytes,
         .samples = samples_nbytes(j), .loader = batches_nbytes(j),
     };
 }
