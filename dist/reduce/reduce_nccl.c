@@ -92,7 +92,6 @@ static lk_status open_algorithm(lk_p2p *p2p, lk_mem_space space, int lanes, size
     return lk_nccl_comm_new(world, space.engine, &algorithm->comm);
 }
 
-/* Scratch goes first: releasing it waits for what is queued on the communicator. */
 static size_t nbytes(const void *state)
 {
     const nccl_state *algorithm = state;
@@ -100,6 +99,7 @@ static size_t nbytes(const void *state)
     return algorithm->scratch_nbytes;
 }
 
+/* Scratch goes first: releasing it waits for what is queued on the communicator. */
 static void close_algorithm(void *state)
 {
     nccl_state *algorithm = state;
