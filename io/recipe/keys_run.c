@@ -5,7 +5,7 @@
 static const cyaml_strval_t engine_words[] = WORDS(LK_ENGINE_LIST);
 static const cyaml_strval_t precision_words[] = WORDS(LK_PRECISION_LIST);
 static const cyaml_strval_t unit_words[] = WORDS(LK_UNIT_LIST);
-/* dist's list, which io may not see; test_recipe.c holds the two together. */
+/* dist's list, which io may not see; test_recipe_values.c holds the two together. */
 static const cyaml_strval_t reduction_words[] = {{"tree", 0}, {"mpi", 1}, {"nccl", 2}};
 
 enum { MOST_THREADS = 1024 };
