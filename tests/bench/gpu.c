@@ -1,6 +1,6 @@
 /*
- * Speed of the CUDA engine's parts, as `name value unit` lines: the optimizer's pass against a device-to-device copy, and
- * linear layers in fp32, tf32 and bf16.  tests/bench/gpu.sh puts PyTorch's figures beside them.
+ * Speed of the CUDA engine's parts, as `name value unit` lines: the optimizer's pass against a device-to-device copy,
+ * and linear layers in fp32, tf32 and bf16.  tests/bench/gpu.sh puts PyTorch's figures beside them.
  *
  *   bench_gpu [MILLIONS of parameters, default 124]
  */

@@ -7,8 +7,8 @@
  *     cmake --build build-fuzz --target fuzz_recipe
  *     build-fuzz/tests/fuzz_recipe -max_total_time=3600 CORPUS tests/fuzz/seeds launch/recipes
  *
- * tests/unit/io/test_recipe_fuzz.c feeds it a few thousand mutations of recipes, and of tests/fuzz/seeds, where the inputs go
- * that it once failed on.
+ * tests/unit/io/test_recipe_fuzz.c feeds it a few thousand mutations of recipes, and of tests/fuzz/seeds, where the
+ * inputs go that it once failed on.
  */
 #include <stdint.h>
 #include <stdio.h>

@@ -196,13 +196,13 @@ static void check_metrics(const json_t *item, const lk_sums *sums)
     const json_t *want;
 
     cr_assert_gt(json_object_size(json_object_get(item, "metrics")), 0);
-    cr_expect_float_eq(sums->of[LK_SUM_COUNT], real(item, "count"), 1e-6 * real(item, "count"), "%s: count is %.9g, want %.9g",
-                       text(item, "kind"), sums->of[LK_SUM_COUNT], real(item, "count"));
+    cr_expect_float_eq(sums->of[LK_SUM_COUNT], real(item, "count"), 1e-6 * real(item, "count"),
+                       "%s: count is %.9g, want %.9g", text(item, "kind"), sums->of[LK_SUM_COUNT], real(item, "count"));
     json_object_foreach((json_t *)json_object_get(item, "metrics"), name, want) {
         const double got = lk_metric_find(name)->value(sums), value = json_number_value(want);
 
-        cr_expect_float_eq(got, value, 3e-6 * fmax(1.0, fabs(value)), "%s: %s is %.9g, want %.9g", text(item, "kind"), name,
-                           got, value);
+        cr_expect_float_eq(got, value, 3e-6 * fmax(1.0, fabs(value)), "%s: %s is %.9g, want %.9g", text(item, "kind"),
+                           name, got, value);
     }
 }
 

@@ -204,7 +204,8 @@ static void run_ema(const json_t *c)
     lk_ema *ema;
 
     fill(params, 1000, LK_ROLE_BUFFER);
-    cr_assert_eq(THERE(&arrays, lk_ema_new(engine, &spec, there(&arrays, params), &ema)), LK_OK, "%s", lk_error_message());
+    cr_assert_eq(THERE(&arrays, lk_ema_new(engine, &spec, there(&arrays, params), &ema)), LK_OK, "%s",
+                 lk_error_message());
     for (int call = 0; call < (int)real(c, "calls"); call++) {
         const json_t *row = json_array_get(kept, k);
 

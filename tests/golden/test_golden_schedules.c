@@ -18,7 +18,10 @@
 static const double RELATIVE = 1e-12, OF_LARGEST = 1e-15;
 
 static double real(const json_t *object, const char *key) { return json_number_value(json_object_get(object, key)); }
-static const char *text(const json_t *object, const char *key) { return json_string_value(json_object_get(object, key)); }
+static const char *text(const json_t *object, const char *key)
+{
+    return json_string_value(json_object_get(object, key));
+}
 
 /* A recipe around a case. */
 static lk_recipe *recipe_of(const json_t *c)
@@ -49,7 +52,8 @@ static double largest(const json_t *values)
 {
     double most = 0;
 
-    for (size_t i = 0; i < json_array_size(values); i++) most = fmax(most, json_number_value(json_array_get(values, i)));
+    for (size_t i = 0; i < json_array_size(values); i++)
+        most = fmax(most, json_number_value(json_array_get(values, i)));
     return most;
 }
 

@@ -1,4 +1,5 @@
-/* PyPI's tensorboard reads what we write: scalars, the recipe's text, histograms; and of a resumed run each step once. */
+/* PyPI's tensorboard reads what we write: scalars, the recipe's text, histograms; and of a resumed run each step
+ * once. */
 #include <criterion/criterion.h>
 #include <math.h>
 #include <stdlib.h>
@@ -31,7 +32,8 @@ static void expect_read(const char *want)
 {
     char command[1536], got[1 << 14];
 
-    snprintf(command, sizeof command, "%s %s/tests/golden/check_tensorboard.py %s", find_python(), LK_SOURCE_DIR, temp_dir);
+    snprintf(command, sizeof command, "%s %s/tests/golden/check_tensorboard.py %s", find_python(), LK_SOURCE_DIR,
+             temp_dir);
     FILE *output = popen(command, "r");
     cr_assert_not_null(output);
     got[fread(got, 1, sizeof got - 1, output)] = '\0';

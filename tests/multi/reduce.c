@@ -131,7 +131,8 @@ static void what_cannot_be_is_an_error_on_all(void)
           "nccl is an error");
     check_say("nccl: '%s'\n", lk_error_message());
     if (lk_world_size(world) == 1) return;
-    check(lk_reducer_new_plain(world, NULL, LK_REDUCE_TREE, lk_world_size(world) - 1, cuts, 64, &reducer) == LK_ERR_USAGE,
+    check(lk_reducer_new_plain(world, NULL, LK_REDUCE_TREE, lk_world_size(world) - 1, cuts, 64, &reducer) ==
+              LK_ERR_USAGE,
           "more workers than lanes is an error");
     check_say("too few lanes: '%s'\n", lk_error_message());
 }

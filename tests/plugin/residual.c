@@ -5,7 +5,8 @@
  *     model: {plugin: ./residual.so, args: {width: 32, blocks: 3, dropout: 0.1}}
  *
  *     stem    Linear(inputs, width)
- *     blocks  x + fc2(Dropout(GELU(fc1(LayerNorm(x))))), `blocks` times       blocks.0.norm.weight, blocks.0.fc1.weight, ...
+ *     blocks  x + fc2(Dropout(GELU(fc1(LayerNorm(x))))), `blocks` times       blocks.0.norm.weight,
+ *             blocks.0.fc1.weight, ...
  *     head    Linear(width, outputs)
  *
  * The branches begin small, as GPT-2's do, unless the recipe says model.init.

@@ -2,8 +2,10 @@
  * A file system that lacks what others have, for a program that is started with LD_PRELOAD of this:
  *
  *     LK_BAD_FILES=no-links    has no symbolic links, like SMB, exFAT and object stores
- *     LK_BAD_FILES=interrupts  lets a signal interrupt every second open, fsync, mkdir and rename, like NFS with intr and FUSE
- *     LK_BAD_FILES=told        tells what is brought to the disk, in order: lines "fsync PATH" and "rename TO" in $LK_TOLD
+ *     LK_BAD_FILES=interrupts  lets a signal interrupt every second open, fsync, mkdir and rename, like NFS with intr
+ *                              and FUSE
+ *     LK_BAD_FILES=told        tells what is brought to the disk, in order: lines "fsync PATH" and "rename TO" in
+ *                              $LK_TOLD
  */
 #include <dlfcn.h>
 #include <errno.h>

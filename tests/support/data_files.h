@@ -48,7 +48,8 @@ static inline void remove_test_files(void)
 /* What a recipe fills in when it names no key. */
 static inline lk_data_spec plain_spec(lk_data_kind kind)
 {
-    return (lk_data_spec){.kind = kind, .header = true, .shuffle = true, .pixel_std = 1.0, .seed = 1, .ignore_index = -100};
+    return (lk_data_spec){
+        .kind = kind, .header = true, .shuffle = true, .pixel_std = 1.0, .seed = 1, .ignore_index = -100};
 }
 
 /* What the model makes of number i of a lane's field: images may come as bytes. */

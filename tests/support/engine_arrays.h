@@ -1,6 +1,6 @@
 /*
- * The engine under test with a model, its parameters and its gradients: what tests of the passes over arenas begin with.
- * A test program has one; the arrays are here, and calls take what is there (host_mirror.h).
+ * The engine under test with a model, its parameters and its gradients: what tests of the passes over arenas begin
+ * with. A test program has one; the arrays are here, and calls take what is there (host_mirror.h).
  */
 #ifndef ENGINE_ARRAYS_H
 #define ENGINE_ARRAYS_H

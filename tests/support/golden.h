@@ -1,5 +1,5 @@
-/* Golden values: files beside the tests that read them, in $LOCKSTEP_SOURCE/tests/golden where that is set (a bundle), else
- * in the source the tests were built from. */
+/* Golden values: files beside the tests that read them, in $LOCKSTEP_SOURCE/tests/golden where that is set (a bundle),
+ * else in the source the tests were built from. */
 #ifndef GOLDEN_H
 #define GOLDEN_H
 

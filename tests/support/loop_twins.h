@@ -216,8 +216,8 @@ static inline void twin_row(const lk_loss_spec *spec, size_t V, const double *x,
     sums[LK_SUM_LOG_LIKELIHOOD] += x[label] - log(sum_exp);
 }
 
-static inline void twin_cross_entropy(const lk_loss_spec *spec, size_t N, size_t V, const double *x, const int32_t *label,
-                                      double *sums, double *dx)
+static inline void twin_cross_entropy(const lk_loss_spec *spec, size_t N, size_t V, const double *x,
+                                      const int32_t *label, double *sums, double *dx)
 {
     for (int k = 0; k < LK_N_SUMS; k++) sums[k] = 0.0;
     for (size_t i = 0; i < N * V; i++) dx[i] = 0.0;

@@ -1,6 +1,7 @@
 /*
- * make_images FILE N uint8|float: an HDF5 file with N images x (N, 1, 28, 28), of bytes or of floats with the same numbers, in
- * chunks of 16, and their labels y (N,).  As those of make_idx.sh: class c has a bright band of rows from 2 c on, over noise.
+ * make_images FILE N uint8|float: an HDF5 file with N images x (N, 1, 28, 28), of bytes or of floats with the same
+ * numbers, in chunks of 16, and their labels y (N,).  As those of make_idx.sh: class c has a bright band of rows from 2
+ * c on, over noise.
  */
 #include <hdf5.h>
 #include <stdint.h>

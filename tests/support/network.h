@@ -33,7 +33,8 @@ static inline lk_model_spec mlp_spec(lk_norm norm, lk_norm_place place, double d
 static inline lk_model_spec cnn_spec(lk_norm norm, lk_pool pool)
 {
     return (lk_model_spec){.kind = LK_MODEL_CNN, .cnn.image = {2, 8, 8}, .cnn.n_channels = 2, .cnn.channels = {4, 6},
-                           .cnn.kernel = 3, .cnn.pool = pool, .cnn.n_hidden = 1, .cnn.hidden = {10}, .cnn.classes = 3, .norm = norm,
+                           .cnn.kernel = 3, .cnn.pool = pool, .cnn.n_hidden = 1, .cnn.hidden = {10}, .cnn.classes = 3,
+                           .norm = norm,
                            .activation = LK_ACT_GELU, .init = "kaiming_normal",
                            .loss = {.kind = LK_LOSS_CROSS_ENTROPY, .ignore_index = -100}};
 }
@@ -99,7 +100,8 @@ static inline lk_lane lane_of(network *net, lk_mode mode)
     const double terms = (double)net->n * (labels ? 1.0 : (double)lk_model_n_output(net->model));
 
     return (lk_lane){.mode = mode, .n = net->n, .field = {net->x, labels ? (void *)net->label : net->target},
-                     .sample = net->sample, .step = 2, .inv_count = (float)(1.0 / terms), .params = net->params, .params_version = net->version,
+                     .sample = net->sample, .step = 2, .inv_count = (float)(1.0 / terms), .params = net->params,
+                     .params_version = net->version,
                      .grads = net->grads, .sums = net->sums, .output = net->output};
 }
 

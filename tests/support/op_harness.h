@@ -307,8 +307,8 @@ static inline void op_expect_equal(const op_harness *h, int tensor, const double
     for (size_t i = 0; i < op_n_elem(h, tensor); i++) {
         const float got = op_get_one(h, tensor, i);
         const float rounded = bf16 ? cpu_bf16_to_f32(cpu_bf16_from_f32((float)want[i])) : (float)want[i];
-        cr_expect(op_same(h, got, rounded, bf16), "%s, %s[%zu]: got %.9g, want %.9g", what, h->graph.tensors[tensor].name, i,
-                  (double)got, (double)rounded);
+        cr_expect(op_same(h, got, rounded, bf16), "%s, %s[%zu]: got %.9g, want %.9g", what,
+                  h->graph.tensors[tensor].name, i, (double)got, (double)rounded);
     }
 }
 

@@ -1,6 +1,6 @@
 /*
- * peak COMMAND...: runs it and prints, on the last line, the most memory that it held at once (VmHWM), in bytes.  Its exit
- * status.
+ * peak COMMAND...: runs it and prints, on the last line, the most memory that it held at once (VmHWM), in bytes.  Its
+ * exit status.
  */
 #include <stdio.h>
 #include <sys/resource.h>

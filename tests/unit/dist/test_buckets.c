@@ -1,4 +1,5 @@
-/* Buckets: they tile the arena from its end to its front, and are complete in that order, whatever becomes final first. */
+/* Buckets: they tile the arena from its end to its front, and are complete in that order, whatever becomes final
+ * first. */
 #include <criterion/criterion.h>
 
 #include "dist/reduce/buckets.h"

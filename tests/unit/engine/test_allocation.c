@@ -155,7 +155,8 @@ static void set_up(rig *r, lk_precision precision)
 {
     const lk_model_spec spec = {.kind = LK_MODEL_MLP, .mlp = {4, {20, 64, 32, 1}}, .dropout = 0.2,
                                 .activation = LK_ACT_RELU, .norm = LK_NORM_BATCH, .loss = {.kind = LK_LOSS_MSE}};
-    const lk_data_spec data = {.kind = LK_DATA_REGRESSION, .samples = N_SAMPLES, .validation_samples = 10, .n_features = 20,
+    const lk_data_spec data = {.kind = LK_DATA_REGRESSION, .samples = N_SAMPLES, .validation_samples = 10,
+                               .n_features = 20,
                                .n_informative = 10, .noise = 0.1, .shuffle = true, .standardize = LK_STANDARDIZE_ALL};
     const lk_engine_options options = {.kind = LK_ENGINE_CPU, .precision = precision, .threads = 1};
     const lk_optimizer_spec adam = {.kind = LK_ADAM, .lr = 1e-3, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8,

@@ -150,8 +150,8 @@ static lk_status build_downsampled(lk_builder *b, int x, int *y)
 {
     int side;
 
-    LK_TRY(lk_layer_conv2d(b, "conv1", x, &(lk_conv2d){.n_out = 6, .kernel = 3, .stride = 2, .padding = 1, .no_bias = true},
-                           &side));
+    LK_TRY(lk_layer_conv2d(b, "conv1", x,
+                           &(lk_conv2d){.n_out = 6, .kernel = 3, .stride = 2, .padding = 1, .no_bias = true}, &side));
     LK_TRY(lk_layer_norm(b, "bn1", LK_NORM_BATCH, side, &side));
     LK_TRY(lk_enter(b, "downsample"));
     LK_TRY(lk_layer_conv2d(b, NULL, x, &(lk_conv2d){.n_out = 6, .kernel = 1, .stride = 2, .no_bias = true}, &x));
@@ -168,7 +168,8 @@ static lk_status build_resnet(lk_builder *b, const lk_model_spec *spec, const in
     (void)spec;
     LK_TRY(lk_layer_conv2d(b, "conv1", in[0], &(lk_conv2d){.n_out = 4, .kernel = 7, .stride = 2, .padding = 3,
                                                            .no_bias = true}, &x));
-    LK_TRY(lk_layer_pool2d(b, "maxpool", x, &(lk_pool2d){.kind = LK_POOL_MAX, .kernel = 3, .stride = 2, .padding = 1}, &x));
+    LK_TRY(lk_layer_pool2d(b, "maxpool", x, &(lk_pool2d){.kind = LK_POOL_MAX, .kernel = 3, .stride = 2, .padding = 1},
+                           &x));
     LK_TRY(lk_enter(b, "layer1"));
     LK_TRY(lk_enter(b, NULL));
     LK_TRY(build_downsampled(b, x, &x));
@@ -242,8 +243,8 @@ Test(builder, another_shape_is_an_error_that_names_both_layers)
     expect_refused(&untied, WORDS("lm_head: ", "wte.weight", "(2, 3)", "layer wte made it (3, 2)"));
 }
 
-/* W = (1 2; 3 4), x = (1, 2), so W x = (5, 11) and y = (27, 59); with the target (26, 61) dy = (1, -2) for a mean of two.
- * dW = dy (W x)^T + (W^T dy) x^T = (5 11; -10 -22) + (-5 -10; -6 -12); all exact in fp32. */
+/* W = (1 2; 3 4), x = (1, 2), so W x = (5, 11) and y = (27, 59); with the target (26, 61) dy = (1, -2) for a mean of
+ * two. dW = dy (W x)^T + (W^T dy) x^T = (5 11; -10 -22) + (-5 -10; -6 -12); all exact in fp32. */
 static void expect_summed_gradient(const lk_network *row)
 {
     static const float w[] = {1, 2, 3, 4}, x[] = {1, 2}, target[] = {26, 61}, want[] = {0, 1, -16, -34};

@@ -137,7 +137,8 @@ static void check_add(lk_dtype dtype)
     const int64_t shape[] = {LONG};
 
     op_open(&h, LK_TRAIN, 2);
-    const int a = op_tensor(&h, "a", LK_ARENA_FIELD, dtype, 1, shape), b = op_tensor(&h, "b", LK_ARENA_FIELD, dtype, 1, shape);
+    const int a = op_tensor(&h, "a", LK_ARENA_FIELD, dtype, 1, shape),
+              b = op_tensor(&h, "b", LK_ARENA_FIELD, dtype, 1, shape);
     op_ok(lk_op_add(&h.graph, "residual", a, b, &y));
     op_bind(&h);
     op_fill(&h, a, 1);

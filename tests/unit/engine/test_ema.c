@@ -20,7 +20,8 @@ static lk_ema *ema_of(lk_ema_spec spec)
 {
     lk_ema *ema;
 
-    cr_assert_eq(THERE(&arrays, lk_ema_new(engine, &spec, there(&arrays, params), &ema)), LK_OK, "%s", lk_error_message());
+    cr_assert_eq(THERE(&arrays, lk_ema_new(engine, &spec, there(&arrays, params), &ema)), LK_OK, "%s",
+                 lk_error_message());
     return ema;
 }
 

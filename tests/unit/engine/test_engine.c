@@ -239,8 +239,10 @@ Test(engine, batch_norm_refuses_to_train_on_one_sample)
 
     cr_expect_eq(lk_engine_compile(net.engine, &(lk_program){.mode = LK_TRAIN, .n = 1}), LK_ERR_USAGE);
     cr_expect(strstr(lk_error_message(), "1: batch norm"), "message: %s", lk_error_message());
-    cr_expect_eq(lk_engine_compile(net.engine, &(lk_program){.mode = LK_TRAIN, .n = 2}), LK_OK, "%s", lk_error_message());
-    cr_expect_eq(lk_engine_compile(net.engine, &(lk_program){.mode = LK_EVAL, .n = 1}), LK_OK, "%s", lk_error_message());
+    cr_expect_eq(lk_engine_compile(net.engine, &(lk_program){.mode = LK_TRAIN, .n = 2}), LK_OK, "%s",
+                 lk_error_message());
+    cr_expect_eq(lk_engine_compile(net.engine, &(lk_program){.mode = LK_EVAL, .n = 1}), LK_OK, "%s",
+                 lk_error_message());
     cr_expect_eq(lk_engine_compile(net.engine, &(lk_program){.mode = LK_EVAL, .n = 0}), LK_ERR_USAGE);
     network_free(&net);
 }
@@ -254,7 +256,8 @@ Test(engine, a_plan_is_checked_without_being_made)
 
     cr_assert_eq(lk_trainable_new(net.model, NULL, &set), LK_OK);
     cr_assert_eq(lk_engine_plan_stats(net.engine, &(lk_program){.mode = LK_TRAIN, .n = 8}, &before), LK_OK);
-    cr_expect_eq(lk_engine_check(net.engine, set, &(lk_program){.mode = LK_TRAIN, .n = 1 << 30}), LK_OK, "%s", lk_error_message());
+    cr_expect_eq(lk_engine_check(net.engine, set, &(lk_program){.mode = LK_TRAIN, .n = 1 << 30}), LK_OK, "%s",
+                 lk_error_message());
     cr_expect_eq(lk_engine_check(net.engine, set, &(lk_program){.mode = LK_TRAIN, .n = 1}), LK_ERR_USAGE);
     cr_expect(strstr(lk_error_message(), "1: batch norm"), "message: %s", lk_error_message());
     cr_assert_eq(lk_engine_plan_stats(net.engine, &(lk_program){.mode = LK_TRAIN, .n = 8}, &after), LK_OK);
@@ -301,7 +304,8 @@ Test(engine, the_plan_prints_one_line_a_node_and_counts_its_work)
     size_t lines = 0;
 
     cr_assert_eq(lk_engine_plan_stats(net.engine, &(lk_program){.mode = LK_PREDICT, .n = LANE}, &stats), LK_OK);
-    cr_assert_eq(lk_engine_plan_print(net.engine, &(lk_program){.mode = LK_PREDICT, .n = LANE}, count_line, &lines), LK_OK);
+    cr_assert_eq(lk_engine_plan_print(net.engine, &(lk_program){.mode = LK_PREDICT, .n = LANE}, count_line, &lines),
+                 LK_OK);
     cr_expect_eq(stats.n_nodes, 5, "got %zu nodes, want 5: three layers and two activations", stats.n_nodes);
     cr_expect_eq(lines, stats.n_nodes + 1, "got %zu lines for %zu nodes and a heading", lines, stats.n_nodes);
     /* Two operations a weight and sample, one an activation: 5-16-12-2 on 24 samples. */
@@ -331,7 +335,8 @@ Test(engine, plans_share_packed_weights_and_scratch)
     if (lk_engine_on_device(net.engine)) cr_skip_test("what a device packs is its own");
     cr_expect_gt(one.packed, 0);
     cr_expect_eq(two.packed, one.packed, "evaluating packs %zu bytes, training %zu", two.packed, one.packed);
-    cr_expect_eq(two.scratch, one.scratch, "evaluating needs %zu bytes of scratch, training %zu", two.scratch, one.scratch);
+    cr_expect_eq(two.scratch, one.scratch, "evaluating needs %zu bytes of scratch, training %zu", two.scratch,
+                 one.scratch);
     network_free(&net);
 }
 
@@ -348,7 +353,8 @@ Test(engine, a_dry_engine_plans_what_no_memory_could_hold)
     for (int i = 0; i < LAYERS; i++) spec.mlp.layers[i] = WIDTH;
     cr_assert_eq(lk_model_new(&spec, &model), LK_OK, "%s", lk_error_message());
     cr_assert_eq(lk_engine_new(&options, model, &engine), LK_OK, "%s", lk_error_message());
-    cr_assert_eq(lk_engine_plan_stats(engine, &(lk_program){.mode = LK_TRAIN, .n = LANE}, &stats), LK_OK, "%s", lk_error_message());
+    cr_assert_eq(lk_engine_plan_stats(engine, &(lk_program){.mode = LK_TRAIN, .n = LANE}, &stats), LK_OK, "%s",
+                 lk_error_message());
     const lk_engine_memory memory = memory_after(engine, LK_EVAL, LANE);
 
     cr_expect_gt((double)stats.param_bytes, 1e12, "got %g bytes of parameters", (double)stats.param_bytes);

@@ -295,8 +295,8 @@ Test(frozen, a_norm_under_running_statistics_leaves_them_as_they_are)
     const float frozen_mean = first_of(&net, "1.running_mean"), mean = first_of(&net, "5.running_mean");
 
     float *sum = sent(&net, grads, part);
-    cr_assert_eq(lk_engine_update_stats(net.engine, net.there_params, sum, &(lk_grad_report){.finite = true}), LK_OK, "%s",
-                 lk_error_message());
+    cr_assert_eq(lk_engine_update_stats(net.engine, net.there_params, sum, &(lk_grad_report){.finite = true}), LK_OK,
+                 "%s", lk_error_message());
     lk_engine_release(net.engine, &sum);
     network_fetch(&net);
     cr_expect_eq(first_of(&net, "1.running_mean"), frozen_mean, "frozen, yet it moved from %g to %g",
@@ -305,7 +305,8 @@ Test(frozen, a_norm_under_running_statistics_leaves_them_as_they_are)
     /* One sample is enough for a lane that takes no statistics of it. */
     lk_trainable *head = set_of(net.model, "[0145].*", true);
     lk_engine_set_trainable(net.engine, head);
-    cr_expect_eq(lk_engine_compile(net.engine, &(lk_program){.mode = LK_TRAIN, .n = 1}), LK_OK, "%s", lk_error_message());
+    cr_expect_eq(lk_engine_compile(net.engine, &(lk_program){.mode = LK_TRAIN, .n = 1}), LK_OK, "%s",
+                 lk_error_message());
     lk_free(&grads);
     network_free(&net);
     lk_trainable_free(&head);

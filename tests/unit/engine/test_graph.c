@@ -99,7 +99,8 @@ Test(autodiff, a_parameter_gets_its_gradient_at_its_own_offset_and_the_input_get
     lk_graph graph;
 
     lk_graph_init(&graph, NULL, LK_TRAIN, LK_FP32, N);
-    const int x = tensor(&graph, "x", LK_ARENA_FIELD, 0, 2, N, I), w = tensor(&graph, "w", LK_ARENA_PARAMS, 128, 2, O, I);
+    const int x = tensor(&graph, "x", LK_ARENA_FIELD, 0, 2, N, I),
+              w = tensor(&graph, "w", LK_ARENA_PARAMS, 128, 2, O, I);
     differentiate(&graph, linear(&graph, x, w));
 
     cr_expect_neq(gradient_at(&graph, 128), LK_NO_TENSOR, "no gradient at the parameter's offset");
@@ -131,7 +132,8 @@ Test(autodiff, contributions_of_several_readers_are_added_and_end_in_the_gradien
     int sum, y;
 
     lk_graph_init(&graph, NULL, LK_TRAIN, LK_FP32, N);
-    const int x = tensor(&graph, "x", LK_ARENA_FIELD, 0, 2, N, I), w = tensor(&graph, "w", LK_ARENA_PARAMS, 192, 2, I, I);
+    const int x = tensor(&graph, "x", LK_ARENA_FIELD, 0, 2, N, I),
+              w = tensor(&graph, "w", LK_ARENA_PARAMS, 192, 2, I, I);
     /* w is read three times; h has two readers. */
     const int h = linear(&graph, x, w);
     cr_assert_eq(lk_op_add(&graph, "sum", h, linear(&graph, h, w), &sum), LK_OK);

@@ -199,8 +199,9 @@ Test(init, eye_is_the_identity_and_a_tensor_of_other_dimensions_refuses)
     lk_model_free(&model);
     /* dirac fills convolutions alone, and a cnn ends in a linear layer. */
     cr_expect_eq(lk_model_new(&conv, &model), LK_ERR_USAGE);
-    cr_expect(strstr(lk_error_message(), "classifier.0.weight: dirac fills tensors of 3 to 5 dimensions, and this one has 2"),
-              "message: %s", lk_error_message());
+    cr_expect(
+        strstr(lk_error_message(), "classifier.0.weight: dirac fills tensors of 3 to 5 dimensions, and this one has 2"),
+        "message: %s", lk_error_message());
 }
 
 Test(init, arguments_say_mean_deviation_bounds_fan_and_gain)
@@ -331,7 +332,8 @@ static lk_status build_dirac(lk_builder *b, const lk_model_spec *spec, const int
     int x;
 
     (void)spec;
-    LK_TRY(lk_layer_conv2d(b, "conv", in[0], &(lk_conv2d){.n_out = 3, .kernel = 3, .padding = 1, .no_bias = true, .weight = &dirac}, &x));
+    LK_TRY(lk_layer_conv2d(b, "conv", in[0],
+                           &(lk_conv2d){.n_out = 3, .kernel = 3, .padding = 1, .no_bias = true, .weight = &dirac}, &x));
     return lk_layer_flatten(b, "flatten", x, y);
 }
 
@@ -370,7 +372,8 @@ Test(init, a_network_has_first_values_of_its_own_until_the_recipe_says_others)
         const moments bias = moments_of(params + lk_model_tensor(model, 1)->offset, OUT);
         const double want = said ? 0.0 : 0.02 / sqrt(24.0);
 
-        cr_expect_float_eq(weight.std, want, want * 5.0 / 346.0, "said %d: got std %g, want %g", said, weight.std, want);
+        cr_expect_float_eq(weight.std, want, want * 5.0 / 346.0, "said %d: got std %g, want %g", said, weight.std,
+                           want);
         cr_expect(bias.least == 0.0 && bias.most == 0.0, "biases in [%g, %g], want 0", bias.least, bias.most);
         lk_free(&params);
         lk_model_free(&model);

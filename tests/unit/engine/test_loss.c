@@ -102,14 +102,14 @@ static void expect_twin(const lk_loss_spec *spec, int64_t N, int64_t O, lk_dtype
     cr_expect_float_eq(slot, want_slot, 1e-6 * fmax(1.0, want_slot), "%s: slot %.9g, want %.9g", what, slot, want_slot);
     for (size_t k = 0; k < n_sums; k++) {
         const double got = ((const double *)op_at(&eval.h, eval.sums))[k];
-        cr_expect_float_eq(got, sums[k], 1e-6 * fmax(1.0, fabs(sums[k])), "%s: sum %zu is %.12g, want %.12g", what, k, got,
-                           sums[k]);
+        cr_expect_float_eq(got, sums[k], 1e-6 * fmax(1.0, fabs(sums[k])), "%s: sum %zu is %.12g, want %.12g", what, k,
+                           got, sums[k]);
     }
     const double relative = dtype == LK_DTYPE_BF16 ? 0x1p-8 : 1e-6;
     for (size_t i = 0; i < (size_t)(N * O); i++) {
         const double got = (double)op_get_one(&train.h, train.dx, i) / 0.125;
-        cr_expect(fabs(got - want[i]) <= relative * fabs(want[i]) + 5e-7, "%s: dx[%zu] is %.9g, want %.9g", what, i, got,
-                  want[i]);
+        cr_expect(fabs(got - want[i]) <= relative * fabs(want[i]) + 5e-7, "%s: dx[%zu] is %.9g, want %.9g", what, i,
+                  got, want[i]);
     }
     op_close(&eval.h);
     op_close(&train.h);
@@ -354,7 +354,8 @@ static void expect_rows(const lk_loss_spec *spec)
 
     op_open(&h, LK_TRAIN, 1);
     const int x = op_tensor(&h, "x", LK_ARENA_FIELD, LK_DTYPE_F32, 3, deep);
-    const int target = op_tensor(&h, "target", LK_ARENA_FIELD, classes ? LK_DTYPE_I32 : LK_DTYPE_F32, classes ? 2 : 3, deep);
+    const int target = op_tensor(&h, "target", LK_ARENA_FIELD, classes ? LK_DTYPE_I32 : LK_DTYPE_F32, classes ? 2 : 3,
+                                 deep);
     const int slot = op_tensor(&h, "slot", LK_ARENA_GRADS, LK_DTYPE_F32, 1, &one);
     op_ok(lk_op_loss(&h.graph, "loss", spec, x, target, slot, LK_NO_TENSOR, &dx));
     op_bind(&h);
@@ -424,7 +425,8 @@ Test(loss, shapes_that_do_not_fit_name_the_layer_and_the_numbers)
     const lk_loss_spec five = weighted(0.0f, 5), no_delta = {.kind = LK_LOSS_HUBER}, five_events = weighted_bce(5);
     const int like_x = op_tensor(&h, "like x", LK_ARENA_FIELD, LK_DTYPE_F32, 2, (int64_t[]){4, 6});
     expect_refused(&five, &h.graph, x, label, slot, "loss.weight: it has 5 numbers, but there are 6 classes");
-    expect_refused(&five_events, &h.graph, x, like_x, slot, "loss.pos_weight: it has 5 numbers, but there are 6 outputs");
+    expect_refused(&five_events, &h.graph, x, like_x, slot,
+                   "loss.pos_weight: it has 5 numbers, but there are 6 outputs");
     expect_refused(&no_delta, &h.graph, x, like_x, slot, "loss.delta: it is 0 and must be above 0");
     op_close(&h);
 }

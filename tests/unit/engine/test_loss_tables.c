@@ -38,8 +38,9 @@ static void expect_value(const char *name, const lk_sums *sums, double want)
 
 Test(loss_tables, metrics_are_means_over_what_counts)
 {
-    const double of[LK_N_SUMS] = {[LK_SUM_LOSS] = 6.0, [LK_SUM_COUNT] = 4.0, [LK_SUM_TERMS] = 8.0, [LK_SUM_SQUARED] = 2.0,
-                                  [LK_SUM_ABS] = 4.0, [LK_SUM_CORRECT] = 6.0, [LK_SUM_CORRECT_TOP5] = 7.0};
+    const double of[LK_N_SUMS] = {
+        [LK_SUM_LOSS] = 6.0, [LK_SUM_COUNT] = 4.0,   [LK_SUM_TERMS] = 8.0,       [LK_SUM_SQUARED] = 2.0,
+        [LK_SUM_ABS] = 4.0,  [LK_SUM_CORRECT] = 6.0, [LK_SUM_CORRECT_TOP5] = 7.0};
     const lk_sums sums = {.of = of, .n_output = 6};
 
     expect_value("loss", &sums, 1.5);
@@ -102,7 +103,8 @@ Test(loss_tables, labels_weigh_what_their_class_does_and_ignored_ones_nothing)
 
     cr_expect_eq(lk_loss_count_terms(&spec, label, 4), 3.0);
     spec.weight = weight, spec.n_weight = 3;
-    const double got = lk_loss_count_terms(&spec, label, 4), want = 0.5 + (double)0.1f + 4.0; /* fp32, as kernels have it */
+    /* fp32, as kernels have it */
+    const double got = lk_loss_count_terms(&spec, label, 4), want = 0.5 + (double)0.1f + 4.0;
     cr_expect_eq(got, want, "got %.17g, want %.17g", got, want);
 }
 

@@ -15,5 +15,6 @@ Test(module, of_another_build_is_refused)
     const lk_status status = lk_module_open(&module);
     cr_expect_eq(status, LK_ERR_USAGE, "got %d, want %d", (int)status, (int)LK_ERR_USAGE);
     cr_expect_null(module);
-    cr_expect(strstr(lk_error_message(), STALE " is of another build than this program"), "got: %s", lk_error_message());
+    cr_expect(strstr(lk_error_message(), STALE " is of another build than this program"), "got: %s",
+              lk_error_message());
 }

@@ -106,7 +106,8 @@ static lk_model_spec of_bytes(lk_model_spec spec, lk_pixels pixels)
 {
     lk_sample data = {0};
 
-    lk_sample_add(&data, &(lk_field){.name = "x", .dtype = LK_DTYPE_U8, .ndim = 3, .shape = {8, 8, 2}, .pixels = pixels});
+    lk_sample_add(&data,
+                  &(lk_field){.name = "x", .dtype = LK_DTYPE_U8, .ndim = 3, .shape = {8, 8, 2}, .pixels = pixels});
     lk_sample_add(&data, &(lk_field){.name = "label", .dtype = LK_DTYPE_I32, .target = true, .n_values = 3});
     cr_assert_eq(lk_model_fit(&spec, &data), LK_OK, "%s", lk_error_message());
     return spec;
@@ -214,7 +215,8 @@ static void expect_near(const char *name, lk_model_spec spec)
     for (size_t i = 0; i < n; i++) largest = fmax(largest, fabs((double)exact.output[i]));
     for (size_t i = 0; i < n; i++)
         cr_expect_float_eq(rounded.output[i], exact.output[i], 0.04 * largest,
-                           "%s: output %zu is %g in bf16, %g in fp32", name, i, (double)rounded.output[i], (double)exact.output[i]);
+                           "%s: output %zu is %g in bf16, %g in fp32", name, i, (double)rounded.output[i],
+                           (double)exact.output[i]);
     cr_expect(memcmp(rounded.output, exact.output, n * sizeof(float)) != 0, "%s: bf16 changes no bit", name);
     network_free(&rounded);
     network_free(&exact);

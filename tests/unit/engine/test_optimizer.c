@@ -1,7 +1,7 @@
 /*
- * The backend's passes over arenas, on the backend under test: every rule against a plain twin in double, bits that do not depend on how a range
- * is cut or on threads, clipping, the gradient's norm, running statistics.  lk_optimizer on top of them is tested in
- * test_optimizer_model.c.
+ * The backend's passes over arenas, on the backend under test: every rule against a plain twin in double, bits that do
+ * not depend on how a range is cut or on threads, clipping, the gradient's norm, running statistics.  lk_optimizer on
+ * top of them is tested in test_optimizer_model.c.
  */
 #include <criterion/criterion.h>
 #include <math.h>
@@ -126,7 +126,8 @@ static lk_status run_update(const lk_update *update)
 
 static lk_status run_ema(float *ema, const float *params, size_t begin, size_t end, lk_ema_mode mode, float decay)
 {
-    return THERE(&arrays, backend->ema(ctx, there(&arrays, ema), there(&arrays, params), begin, end, mode, decay, false));
+    return THERE(&arrays,
+                 backend->ema(ctx, there(&arrays, ema), there(&arrays, params), begin, end, mode, decay, false));
 }
 
 static void expect_same_bits(const char *what, const char *name, const float *got, const float *want, size_t n)
@@ -418,6 +419,7 @@ Test(optimizer, statistics_of_no_lane_are_refused)
     float running = 1;
 
     cr_assert_eq(lk_cpu_backend.running(NULL, &running, &stat, 1, 0.25f, &lanes, false), LK_ERR_NUMBERS);
-    cr_expect(strstr(lk_error_message(), "batch statistics of 0 lanes cannot be averaged"), "got: %s", lk_error_message());
+    cr_expect(strstr(lk_error_message(), "batch statistics of 0 lanes cannot be averaged"), "got: %s",
+              lk_error_message());
     cr_expect_eq(running, 1.0f, "got %g, want 1", (double)running);
 }

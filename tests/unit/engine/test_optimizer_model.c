@@ -47,7 +47,8 @@ static float state_at(lk_optimizer *optimizer, int i, size_t tensor, size_t elem
 {
     float value;
 
-    cr_assert_eq(lk_engine_read(engine, &value, lk_optimizer_state(optimizer, i, tensor) + element, sizeof value), LK_OK);
+    cr_assert_eq(lk_engine_read(engine, &value, lk_optimizer_state(optimizer, i, tensor) + element, sizeof value),
+                 LK_OK);
     return value;
 }
 
@@ -173,7 +174,8 @@ Test(optimizer_model, an_update_resumed_from_state_and_step_gives_the_same_bits,
     lk_optimizer_free(&a), lk_optimizer_free(&b);
 }
 
-Test(optimizer_model, the_momentum_buffer_starts_undampened_only_at_the_first_step, .init = set_up, .fini = close_engine)
+Test(optimizer_model, the_momentum_buffer_starts_undampened_only_at_the_first_step, .init = set_up,
+     .fini = close_engine)
 {
     lk_optimizer *optimizer = optimizer_of(WITH(sgd, s.momentum = 0.5, s.dampening = 0.75));
 

@@ -16,9 +16,11 @@ static const struct network {
                              .dropout = 0.5, .loss = {.kind = LK_LOSS_CROSS_ENTROPY}}},
     {"mlp with layer norm after", {.kind = LK_MODEL_MLP, .mlp = {4, {20, 64, 32, 3}},
                                    .norm = LK_NORM_LAYER, .norm_place = LK_NORM_AFTER, .activation = LK_ACT_GELU}},
-    {"cnn", {.kind = LK_MODEL_CNN, .cnn.image = {1, 28, 28}, .cnn.n_channels = 2, .cnn.channels = {8, 16}, .cnn.kernel = 3,
+    {"cnn", {.kind = LK_MODEL_CNN, .cnn.image = {1, 28, 28}, .cnn.n_channels = 2, .cnn.channels = {8, 16},
+             .cnn.kernel = 3,
              .cnn.n_hidden = 1, .cnn.hidden = {32}, .cnn.classes = 10, .loss = {.kind = LK_LOSS_CROSS_ENTROPY}}},
-    {"cnn with batch norm", {.kind = LK_MODEL_CNN, .cnn.image = {3, 16, 16}, .cnn.n_channels = 3, .cnn.channels = {8, 16, 8},
+    {"cnn with batch norm", {.kind = LK_MODEL_CNN, .cnn.image = {3, 16, 16}, .cnn.n_channels = 3,
+                             .cnn.channels = {8, 16, 8},
                              .cnn.kernel = 3, .cnn.pool = LK_POOL_AVG, .cnn.classes = 10, .norm = LK_NORM_BATCH,
                              .loss = {.kind = LK_LOSS_CROSS_ENTROPY}}},
 };
@@ -313,7 +315,8 @@ Test(plan, an_op_that_the_engine_lacks_is_named_with_its_layer)
     lk_model_free(&model);
 }
 
-/* x -> a -> b -> c, of which b and c are one kernel: b has no memory, and c does not lie over a, which that kernel reads. */
+/* x -> a -> b -> c, of which b and c are one kernel: b has no memory, and c does not lie over a, which that kernel
+ * reads. */
 Test(plan, what_a_group_keeps_to_itself_has_no_memory)
 {
     const int64_t shape[] = {LANE, 64};

@@ -1,5 +1,5 @@
-/* A network's programs: several fields and targets, outputs where asked, a cache that decodes with the bits of the whole
- * sequence, activations by name. */
+/* A network's programs: several fields and targets, outputs where asked, a cache that decodes with the bits of the
+ * whole sequence, activations by name. */
 #include "engine/engine_impl.h"
 #include "engine/nn/nn.h"
 #include "tests/support/network.h"
@@ -51,7 +51,8 @@ static void heads_fill(heads *h)
     memset(h->net.params, 0, lk_model_n_elem(h->net.model) * sizeof(float));
     for (size_t t = 0; t < lk_model_n_tensors(h->net.model); t++) {
         const lk_tensor_info *info = lk_model_tensor(h->net.model, t);
-        for (size_t i = 0; i < info->n_elem; i++) h->net.params[info->offset + i] = (float)(int)((3 * t + 2 * i) % 5) - 2;
+        for (size_t i = 0; i < info->n_elem; i++)
+            h->net.params[info->offset + i] = (float)(int)((3 * t + 2 * i) % 5) - 2;
     }
     for (int s = 0; s < HEAD_LANE; s++) {
         for (int i = 0; i < COUNTS; i++) h->counts[s][i] = (s * 5 + i * 3) % 7 - 3;
@@ -155,7 +156,8 @@ Test(programs, evaluation_makes_no_room_for_an_output_that_nobody_asks_for)
 {
     network net = network_new(cnn_spec(LK_NORM_NONE, LK_POOL_MAX), LK_FP32, HEAD_LANE);
     lk_lane lane = lane_of(&net, LK_EVAL);
-    const lk_program silent = {.mode = LK_EVAL, .n = HEAD_LANE}, asked = {.mode = LK_EVAL, .n = HEAD_LANE, .output = true};
+    const lk_program silent = {.mode = LK_EVAL, .n = HEAD_LANE},
+                     asked = {.mode = LK_EVAL, .n = HEAD_LANE, .output = true};
     lk_plan *plan;
 
     lane.output = NULL;
@@ -199,8 +201,8 @@ static void sums_sample(const lk_model_spec *spec, lk_sample *out)
     lk_sample_add(out, &(lk_field){.name = "unread", .dtype = LK_DTYPE_F32, .ndim = 1, .shape = {1}});
 }
 
-/* A recurrence without weights of its own: tanh of the sum of all positions so far.  `memory` is filled by one program and
- * read by the other. */
+/* A recurrence without weights of its own: tanh of the sum of all positions so far.  `memory` is filled by one program
+ * and read by the other. */
 static lk_status sums_build(lk_builder *b, const lk_model_spec *spec, const int *in, int *out)
 {
     int sum, memory;
@@ -239,7 +241,8 @@ typedef struct decoder {
 static lk_status run_sequence(decoder *d, lk_mode mode, int64_t length, const float *x, float *output, lk_cache *cache,
                               int64_t position, bool taps)
 {
-    const lk_lane lane = {.mode = mode, .n = ROWS, .length = length, .field = {x}, .params = d->params, .params_version = 1,
+    const lk_lane lane = {.mode = mode, .n = ROWS, .length = length, .field = {x}, .params = d->params,
+                          .params_version = 1,
                           .output = output, .cache = cache, .position = position, .taps = taps};
 
     return lk_engine_run(d->engine, &lane);
@@ -278,7 +281,8 @@ static void decode_at(decoder *d, lk_cache *cache, int t, const int *from, float
     float x[ROWS][WIDTH];
 
     for (int r = 0; r < ROWS; r++) memcpy(x[r], d->x[from[r]][t], sizeof x[r]);
-    cr_assert_eq(run_sequence(d, LK_DECODE, 1, &x[0][0], &output[0][0], cache, t, false), LK_OK, "%s", lk_error_message());
+    cr_assert_eq(run_sequence(d, LK_DECODE, 1, &x[0][0], &output[0][0], cache, t, false), LK_OK, "%s",
+                 lk_error_message());
 }
 
 static void expect_position(const decoder *d, int t, const int *from, float output[ROWS][WIDTH])
@@ -323,7 +327,8 @@ Test(programs, decoding_goes_on_where_encoding_ended)
     float begin[ROWS][2][WIDTH], output[ROWS][WIDTH];
 
     for (int r = 0; r < ROWS; r++) memcpy(begin[r], d.x[r], sizeof begin[r]);
-    cr_assert_eq(run_sequence(&d, LK_ENCODE, 2, &begin[0][0][0], NULL, cache, 0, false), LK_OK, "%s", lk_error_message());
+    cr_assert_eq(run_sequence(&d, LK_ENCODE, 2, &begin[0][0][0], NULL, cache, 0, false), LK_OK, "%s",
+                 lk_error_message());
     decode_at(&d, other, 0, (int[]){1, 1}, output);
     for (int t = 2; t < LENGTH; t++) {
         decode_at(&d, cache, t, straight, output);
@@ -402,7 +407,8 @@ Test(programs, taps_are_the_activations_that_were_named)
         cr_expect_eq(memcmp(output, d.whole, sizeof output), 0, "taps change the output");
         cr_expect_str_eq(lk_engine_tap_name(d.engine, 0), "inner.sums");
         cr_expect_null(lk_engine_tap_name(d.engine, 1));
-        cr_assert_eq(lk_engine_tap(d.engine, "inner.sums", &ndim, shape, &sums[0][0][0]), LK_OK, "%s", lk_error_message());
+        cr_assert_eq(lk_engine_tap(d.engine, "inner.sums", &ndim, shape, &sums[0][0][0]), LK_OK, "%s",
+                     lk_error_message());
         cr_expect(ndim == 3 && shape[0] == ROWS && shape[1] == LENGTH && shape[2] == WIDTH);
         /* tanhf and the engine's own differ by little; bf16 rounds the result to 8 bits. */
         const double tolerance = precision == LK_BF16 ? 4e-3 : 1e-6;

@@ -110,7 +110,8 @@ Test(rank, a_dropout_mask_is_the_samples_whatever_its_axes)
     mask_of(N, 3, sequences, of_sequences);
     mask_of(N, 2, flattened, flat);
     for (size_t i = 0; i < ROWS * C; i++) {
-        cr_expect_eq(of_sequences[i], flat[i], "element %zu: got %g, want %g", i, (double)of_sequences[i], (double)flat[i]);
+        cr_expect_eq(of_sequences[i], flat[i], "element %zu: got %g, want %g", i, (double)of_sequences[i],
+                     (double)flat[i]);
         dropped += flat[i] == 0.0f;
     }
     cr_expect(dropped > 20 && dropped < 76, "%d of 96 dropped", dropped);

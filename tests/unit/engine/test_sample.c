@@ -82,6 +82,7 @@ Test(sample, another_type_or_shape_or_no_field_is_refused_by_name)
     gives.field[0].shape[0] = 9;
     expect_refused(&gives, "field source: the model reads int32 (length) a sample, the data set gives int32 (9)");
     gives = (lk_sample){0};
-    expect_refused(&gives, "field source: the model reads it (int32 (length) a sample), the data set has no such field; "
-                           "it gives nothing");
+    expect_refused(&gives,
+                   "field source: the model reads it (int32 (length) a sample), the data set has no such field; "
+                   "it gives nothing");
 }

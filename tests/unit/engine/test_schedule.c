@@ -320,7 +320,8 @@ Test(schedule, inverse_sqrt_with_d_model_is_the_transformers)
 
 Test(schedule, wsd_rises_stays_and_falls_to_eta_min)
 {
-    lk_schedule_spec spec = {.kind = LK_SCHEDULE_WSD, .warmup_steps = 2, .stable_steps = 2, .decay_steps = 4, .eta_min = 1};
+    lk_schedule_spec spec = {
+        .kind = LK_SCHEDULE_WSD, .warmup_steps = 2, .stable_steps = 2, .decay_steps = 4, .eta_min = 1};
 
     expect_course(spec, 5, 10, (double[]){2.5, 5, 5, 5, 5, 4, 3, 2, 1, 1});
     spec.decay_type = LK_DECAY_ONE_MINUS_SQRT;
@@ -353,7 +354,8 @@ Test(schedule, onecycle_stays_at_its_end)
 Test(schedule, a_restart_begins_exactly_where_the_cycle_before_ends)
 {
     for (int64_t T_mult = 1; T_mult < 12; T_mult++) {
-        const lk_schedule_spec spec = {.kind = LK_SCHEDULE_WARM_RESTARTS, .T_0 = 3, .T_mult = T_mult, .fractional = true};
+        const lk_schedule_spec spec = {
+            .kind = LK_SCHEDULE_WARM_RESTARTS, .T_0 = 3, .T_mult = T_mult, .fractional = true};
         lk_schedule *schedule = schedule_of(spec, 1);
         int64_t end = 3, T_i = 3;
 
@@ -406,7 +408,8 @@ Test(schedule, trees_that_make_no_sense_are_refused_by_name)
         deep[i] = (lk_schedule_spec){.kind = LK_SCHEDULE_CHAINED, .schedulers = &deep[i - 1], .n_schedulers = 1};
     const struct { lk_schedule_spec spec; const char *words; } cases[] = {
         {{.kind = LK_SCHEDULE_CHAINED}, "scheduler.schedulers: "},
-        {{.kind = LK_SCHEDULE_SEQUENTIAL, .schedulers = two, .n_schedulers = 2}, "scheduler.milestones: a list of 0 for 2"},
+        {{.kind = LK_SCHEDULE_SEQUENTIAL, .schedulers = two, .n_schedulers = 2},
+         "scheduler.milestones: a list of 0 for 2"},
         {{.kind = LK_SCHEDULE_SEQUENTIAL, .schedulers = (lk_schedule_spec[]){leaf, leaf, leaf}, .n_schedulers = 3,
           .milestones = back, .n_milestones = 2}, "scheduler.milestones[1]: 3 is out of order"},
         {{.kind = LK_SCHEDULE_SEQUENTIAL, .schedulers = with_plateau, .n_schedulers = 2, .milestones = once,

@@ -101,7 +101,8 @@ Test(view, keeps_its_root_alive)
 
     cr_expect_eq(graph.n_nodes, 4, "got %d nodes, want 4: views are no work", graph.n_nodes);
     cr_expect_eq(graph.tensors[view].offset, graph.tensors[root].offset);
-    cr_expect_eq(graph.tensors[root].n_uses, 1, "got %d uses, want the one by way of the view", graph.tensors[root].n_uses);
+    cr_expect_eq(graph.tensors[root].n_uses, 1, "got %d uses, want the one by way of the view",
+                 graph.tensors[root].n_uses);
     cr_expect_eq(graph.act_bytes, 3 * ROWS * COLS * sizeof(float), "got %zu bytes, want three activations of %zu",
                  graph.act_bytes, ROWS * COLS * sizeof(float));
     lk_graph_clear(&graph);

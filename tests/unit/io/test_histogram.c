@@ -1,4 +1,5 @@
-/* Histograms for TensorBoard: its limits, each finite value in the bucket that holds it, runs of empty buckets as one. */
+/* Histograms for TensorBoard: its limits, each finite value in the bucket that holds it, runs of empty buckets as
+ * one. */
 #include <criterion/criterion.h>
 #include <float.h>
 #include <math.h>
@@ -24,8 +25,8 @@ static void expect_right(const float *values, size_t n)
 
     lk_histogram_fill(values, n, &h);
     for (size_t i = 0; i < h.n; i++) {
-        cr_expect_eq(h.count[i], in_bucket(i, values, n), "bucket %zu below %.9g: got %g values, want %g", i, h.limit[i],
-                     h.count[i], in_bucket(i, values, n));
+        cr_expect_eq(h.count[i], in_bucket(i, values, n), "bucket %zu below %.9g: got %g values, want %g", i,
+                     h.limit[i], h.count[i], in_bucket(i, values, n));
         if (i) cr_expect_gt(h.limit[i], h.limit[i - 1], "limit %zu does not rise", i);
         if (i) cr_expect(h.count[i] || h.count[i - 1], "buckets %zu and %zu are both empty", i - 1, i);
         total += h.count[i];

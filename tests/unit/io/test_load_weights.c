@@ -62,7 +62,8 @@ Test(keys, the_defaults_are_strict_and_without_ema_and_the_path_stays_as_it_was_
 
 Test(keys, every_key_is_taken)
 {
-    lk_recipe *r = must_parse("init_from: {checkpoint: c, ema: true, strict: false, rename: ['a.* -> b.*', 'c -> d']}\n", NULL);
+    lk_recipe *r = must_parse(
+        "init_from: {checkpoint: c, ema: true, strict: false, rename: ['a.* -> b.*', 'c -> d']}\n", NULL);
 
     cr_expect(r->init_from.ema);
     cr_expect_not(r->init_from.strict);
@@ -102,11 +103,13 @@ Test(keys, mistakes_are_told_with_their_line)
                    "r.yaml:7: init_from.strikt: no such key; did you mean `init_from.strict`?");
     expect_refused("init_from: {checkpoint: c, ema: maybe}\n", NULL,
                    "r.yaml:7: init_from.ema: expected true or false, found `maybe`");
-    expect_refused("init_from:\n  checkpoint: c\n  rename:\n    - a -> b\n    - a.* b.*\n", NULL,
-                   "r.yaml:11: init_from.rename: `a.* b.*` is not written FROM -> TO, as in \"backbone.* -> features.*\"");
-    expect_refused("init_from: {checkpoint: c, rename: ['a.* -> *.*']}\n", NULL,
-                   "r.yaml:7: init_from.rename: `a.* -> *.*` has 2 * behind the arrow and only 1 before it, which they are "
-                   "to repeat");
+    expect_refused(
+        "init_from:\n  checkpoint: c\n  rename:\n    - a -> b\n    - a.* b.*\n", NULL,
+        "r.yaml:11: init_from.rename: `a.* b.*` is not written FROM -> TO, as in \"backbone.* -> features.*\"");
+    expect_refused(
+        "init_from: {checkpoint: c, rename: ['a.* -> *.*']}\n", NULL,
+        "r.yaml:7: init_from.rename: `a.* -> *.*` has 2 * behind the arrow and only 1 before it, which they are "
+        "to repeat");
     expect_refused("stages: [{name: a, init_from: c}]\n", NULL,
                    "r.yaml:7: stages[0].init_from: is for the whole run: say it beside `stages`");
 }
@@ -261,8 +264,10 @@ Test(meeting, nothing_that_fits_is_an_error_also_when_not_strict)
 
     OK(plan(here, 1, there, 1, NULL, 0, &t));
     cr_expect_eq(lk_weight_match_check(t, false), LK_ERR_USAGE);
-    cr_expect_not_null(strstr(lk_error_message(), "no tensor of the checkpoint fits this model: 0 loaded, 1 missing (a: absent "
-                                                  "in the checkpoint), 1 unexpected (b: absent here)"), "%s", lk_error_message());
+    cr_expect_not_null(strstr(lk_error_message(),
+                              "no tensor of the checkpoint fits this model: 0 loaded, 1 missing (a: absent "
+                              "in the checkpoint), 1 unexpected (b: absent here)"),
+                       "%s", lk_error_message());
     lk_weight_match_free(&t);
 }
 

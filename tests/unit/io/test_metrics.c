@@ -74,7 +74,8 @@ Test(metrics, numbers_come_back_bit_by_bit)
         lk_metrics_free(&metrics);
         cr_assert_eq(lk_read_file(path, &text, NULL), LK_OK);
         const double back = strtod(strstr(text, "\n0,0,") + 5, NULL);
-        cr_expect(memcmp(&back, &values[i], sizeof back) == 0, "wrote %.17g, read %.17g from %s", values[i], back, text);
+        cr_expect(memcmp(&back, &values[i], sizeof back) == 0, "wrote %.17g, read %.17g from %s", values[i], back,
+                  text);
         free(text);
     }
 }
@@ -159,7 +160,8 @@ Test(metrics, every_name_leads_back_to_its_part_and_metric)
             const int part = lk_metric_part_of(names[i]);
 
             cr_assert_geq(part, 0, "%s belongs to no part", names[i]);
-            cr_expect(lk_metric_of(names[i]) && lk_metric_fits(lk_metric_of(names[i]), (lk_loss_kind)k), "%s", names[i]);
+            cr_expect(lk_metric_of(names[i]) && lk_metric_fits(lk_metric_of(names[i]), (lk_loss_kind)k), "%s",
+                      names[i]);
         }
     }
 }
@@ -182,9 +184,10 @@ Test(metrics, a_run_measures_what_its_loss_its_data_and_its_recipe_say)
     expect_names(&(lk_measured){.loss = LK_LOSS_HUBER}, "train.loss");
     expect_names(&(lk_measured){.loss = LK_LOSS_MSE, .validation = true, .asked = lk_metric_bit("rmse")},
                  "train.loss validation.loss validation.mse validation.rmse validation.mae validation.r2");
-    expect_names(&(lk_measured){.loss = LK_LOSS_CROSS_ENTROPY, .validation = true, .ema = true, .train = true},
-                 "train.loss validation.loss validation.accuracy ema.validation.loss ema.validation.accuracy train_eval.loss "
-                 "train_eval.accuracy");
+    expect_names(
+        &(lk_measured){.loss = LK_LOSS_CROSS_ENTROPY, .validation = true, .ema = true, .train = true},
+        "train.loss validation.loss validation.accuracy ema.validation.loss ema.validation.accuracy train_eval.loss "
+        "train_eval.accuracy");
     expect_names(&(lk_measured){.loss = LK_LOSS_BCE, .ema = true, .train = true},
                  "train.loss train_eval.loss train_eval.accuracy");
 }

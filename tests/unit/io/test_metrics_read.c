@@ -85,7 +85,8 @@ static void expect_failure(const char *text, const char *want)
 Test(metrics_read, what_no_run_wrote_is_an_error_with_its_line)
 {
     expect_failure("", "metrics.csv:1: this is no metrics.csv of a run: it has no header");
-    expect_failure("time,epoch\n", "metrics.csv:1: this is no metrics.csv of a run: its columns are to begin with step,epoch");
+    expect_failure("time,epoch\n",
+                   "metrics.csv:1: this is no metrics.csv of a run: its columns are to begin with step,epoch");
     expect_failure("step,epoch,lr\n1,1,2\n2,2\n", "metrics.csv:3: 2 cells, but the header names 3 columns");
     expect_failure("step,epoch,lr\n1,1,2\n2,2,oops\n", "metrics.csv:3: lr: `oops` is not a number");
     expect_failure("step,epoch,lr\n1,1,0.5x\n", "metrics.csv:2: lr: `0.5x` is not a number");

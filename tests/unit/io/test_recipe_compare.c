@@ -38,7 +38,8 @@ static char *differences(const char *const *overrides, size_t n)
     for (size_t i = 0; i < changes.n; i++) {
         const lk_recipe_change *c = &changes.change[i];
 
-        fprintf(stream, "%s%s %s -> %s%s%s", i ? ", " : "", c->key, c->was, c->is, c->fixed ? "!" : "", c->state ? "*" : "");
+        fprintf(stream, "%s%s %s -> %s%s%s", i ? ", " : "", c->key, c->was, c->is, c->fixed ? "!" : "",
+                c->state ? "*" : "");
     }
     fclose(stream);
     lk_recipe_changes_free(&changes);
@@ -95,8 +96,10 @@ Test(recipe_compare, stages_and_groups_are_named_and_what_they_share_is_told_onc
 
 Test(recipe_compare, entries_of_lists_are_looked_into)
 {
-    char *got = differences((const char *const[]){"scheduler={kind: sequential, milestones: [1], schedulers: [{kind: constant, "
-                                                  "factor: 0.5, total_iters: 1}, {kind: exponential, gamma: 0.8}]}"}, 1);
+    char *got = differences(
+        (const char *const[]){"scheduler={kind: sequential, milestones: [1], schedulers: [{kind: constant, "
+                              "factor: 0.5, total_iters: 1}, {kind: exponential, gamma: 0.8}]}"},
+        1);
 
     cr_expect(strncmp(got, "scheduler.schedulers [", 22) == 0 && strstr(got, "gamma: 0.9") && strstr(got, "gamma: 0.8"),
               "got: %s", got);

@@ -8,9 +8,11 @@ enum { N_MUTATIONS = 10000, MOST_EDITS = 4, ROOM = 1 << 14 };
 
 /* Pieces that reach the far corners sooner than single bytes do. */
 static const char *const extents[] = {
-    "null", "{}", "[]", "{a: b}", "[1, 2]", ": ", "- ", "\n  ", "&a ", "*a", "'", "\"", "\\0", "<<", "? ", "| ", "!!int ",
+    "null", "{}", "[]", "{a: b}", "[1, 2]", ": ", "- ", "\n  ", "&a ", "*a", "'", "\"", "\\0", "<<", "? ", "| ",
+    "!!int ",
     "#", "~", "1e999", "-1", "true", "\xff", "\xef\xbb\xbf", "optimizer.betas=[.9, .99]\n", "ema=null\n",
-    "data.train=\n", "schedulers: [{kind: none}]", "{kind: linear}, ", "milestones: [1], ", "kind: chained\n", "model={kind: cnn}\n", "betas: [0.1, 0.2], ", "kind: ", "validation: v, ", "---\n", "\t", "%"};
+    "data.train=\n", "schedulers: [{kind: none}]", "{kind: linear}, ", "milestones: [1], ", "kind: chained\n",
+    "model={kind: cnn}\n", "betas: [0.1, 0.2], ", "kind: ", "validation: v, ", "---\n", "\t", "%"};
 
 /* Knuth's 64-bit linear congruential generator; its high bits are good enough to choose edits. */
 static uint64_t draw(uint64_t *state, uint64_t below)

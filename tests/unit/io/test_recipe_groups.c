@@ -110,7 +110,8 @@ Test(groups, an_override_reaches_a_group_by_name_or_number)
     expect_refused("optimizer.groups.hed.lr=1", "optimizer.groups.hed.lr=1: the recipe has no group `hed`");
     expect_refused("optimizer.groups.head=1",
                    "optimizer.groups.head=1: name a key of the group: optimizer.groups.head.key=value");
-    expect_refused("optimizer.groups.head.lrr=1", "optimizer.groups.head.lrr=1: no such key; did you mean `optimizer.lr`?");
+    expect_refused("optimizer.groups.head.lrr=1",
+                   "optimizer.groups.head.lrr=1: no such key; did you mean `optimizer.lr`?");
 }
 
 Test(groups, a_pattern_that_matches_running_statistics_alone_is_refused)
@@ -121,8 +122,10 @@ Test(groups, a_pattern_that_matches_running_statistics_alone_is_refused)
 
     cr_assert_eq(lk_recipe_parse(text, "r.yaml", overrides, 1, &r), LK_OK, "%s", lk_error_message());
     cr_expect_eq(lk_recipe_check_patterns(r, names, 4, 5), LK_ERR_USAGE);
-    cr_expect_str_eq(lk_error_message(), "stages.one.freeze=['1.*']: train.freeze of stage one: `1.*` matches running "
-                     "statistics alone, which never train: a batch norm keeps them where its weight and bias are frozen "
-                     "(train.frozen_norm)");
+    cr_expect_str_eq(
+        lk_error_message(),
+        "stages.one.freeze=['1.*']: train.freeze of stage one: `1.*` matches running "
+        "statistics alone, which never train: a batch norm keeps them where its weight and bias are frozen "
+        "(train.frozen_norm)");
     lk_recipe_free(&r);
 }

@@ -127,7 +127,8 @@ Test(stages, mistakes_name_the_line_and_the_key)
 Test(stages, a_pattern_that_matches_nothing_is_an_error_with_a_near_name)
 {
     static const char *const names[] = {"0.weight", "0.bias", "3.weight", "3.bias"};
-    lk_recipe *r = must_parse(SECTIONS "stages:\n  - {name: a, epochs: 1}\n  - {name: b, freeze: ['0.wieght']}\n", NULL, 0);
+    lk_recipe *r = must_parse(SECTIONS "stages:\n  - {name: a, epochs: 1}\n  - {name: b, freeze: ['0.wieght']}\n", NULL,
+                              0);
 
     cr_expect_eq(lk_recipe_check_patterns(r, names, 4, 4), LK_ERR_USAGE);
     cr_expect_str_eq(lk_error_message(),
