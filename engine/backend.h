@@ -114,6 +114,8 @@ struct lk_backend {
     void (*describe)(char *text, size_t nbytes);
     /* Devices it could run on now, 1 for host memory. */
     int (*available)(void);
+    /* Fills what it has of lk_engine_platform(). */
+    void (*platform)(void *ctx, lk_platform *out);
     /* Device state; threads >= 1.  *ctx is passed to every other entry. */
     lk_status (*open)(const lk_engine_options *options, void **ctx);
     void (*close)(void *ctx);

@@ -123,6 +123,12 @@ void lk_engine_describe(lk_engine_kind kind, char *text, size_t nbytes)
     else snprintf(text, nbytes, "%s", lk_error_message());
 }
 
+void lk_engine_platform(const lk_engine *engine, lk_platform *out)
+{
+    *out = (lk_platform){.device = ""};
+    engine->backend->platform(engine->ctx, out);
+}
+
 const char *lk_engine_name(const lk_engine *engine) { return engine->backend->name; }
 const lk_model *lk_engine_model(const lk_engine *engine) { return engine->model; }
 const lk_trainable *lk_engine_trainable(const lk_engine *engine) { return engine->trainable; }

@@ -41,6 +41,15 @@ bool lk_engine_expected(lk_engine_kind kind);
  * writes at most nbytes. */
 void lk_engine_describe(lk_engine_kind kind, char *text, size_t nbytes);
 
+/* What an engine computes on and with, in words; "" where it has no such thing. */
+enum { LK_PLATFORM_BYTES = 128 };
+typedef struct lk_platform {
+    char device[LK_PLATFORM_BYTES];    /* "NVIDIA H200, compute 9.0, 132 SMs"; "avx512_core_amx", as oneDNN sees it */
+    char libraries[LK_PLATFORM_BYTES]; /* "cuBLASLt 13.0.2, cuDNN 9.19.0"; "oneDNN 2.6.3" */
+    char driver[LK_PLATFORM_BYTES];    /* "13.0, fits runtime 13.0" */
+} lk_platform;
+void lk_engine_platform(const lk_engine *engine, lk_platform *out);
+
 /* A network has several programs, which its build is told apart by lk_builder_mode(). */
 typedef enum lk_mode {
     LK_TRAIN,   /* forward with dropout and batch statistics, loss, backward */

@@ -82,6 +82,24 @@ void metrics_put_part(metrics *set, lk_metric_part_id part, const lk_sums *sums)
 /* Of both parts of the data; "" where there is none. */
 typedef struct data_hash { char train[LK_HASH_BYTES], validation[LK_HASH_BYTES]; } data_hash;
 
+/* What a worker computes on and with, as a checkpoint keeps it: rows of STATE_LIST (launch/job/state.h).  The same bits
+ * are promised to workers that are alike in the first list. */
+#define MACHINE_PROMISE_LIST(X)                                                                     \
+    X(engine, TEXT, OPTIONAL, "machine/engine")       /* as lk_engine_name() */                     \
+    X(device, TEXT, OPTIONAL, "machine/device")       /* as lk_engine_platform(), like the next */  \
+    X(libraries, TEXT, OPTIONAL, "machine/libraries")                                               \
+    X(build, TEXT, OPTIONAL, "machine/build")         /* as lk_build_describe() */
+#define MACHINE_OTHER_LIST(X)                                                                       \
+    X(driver, TEXT, OPTIONAL, "machine/driver")       /* as lk_engine_platform(); "": none */       \
+    X(nccl, TEXT, OPTIONAL, "machine/nccl")           /* as lk_nccl_describe(); "": none */
+#define MACHINE_LIST(X) MACHINE_PROMISE_LIST(X) MACHINE_OTHER_LIST(X)
+
+typedef struct machine {
+#define MACHINE_FIELD(field, type, need, path) char field[LK_PLATFORM_BYTES];
+    MACHINE_LIST(MACHINE_FIELD)
+#undef MACHINE_FIELD
+} machine;
+
 /* One worker's part of one run: what the recipe asked for, made. */
 typedef struct job {
     lk_world *world;            /* borrowed */
@@ -98,6 +116,7 @@ typedef struct job {
     lk_dataset *train, *validation; /* train stays NULL where look_at names a file */
     data_hash data_hash;
     char plugin_hash[LK_HASH_BYTES]; /* "": the network is of this build */
+    machine machine;            /* train only */
     const char *data_changed;   /* what of it changed since the checkpoint that is resumed; NULL: nothing */
     lk_model *model;
     lk_engine *engine;
@@ -189,6 +208,9 @@ lk_status job_check_patterns(job *j);
 /* Turns to a stage: its recipe, loader, set that trains, plans, optimizer and reducer.  Tensors that trained before and
  * go on keep their optimizer states.  Collective. */
 lk_status job_enter_stage(job *j, unsigned stage);
+/* machine.c: fills j->machine, and compares it among workers.  Collective.  Errors, the same on all: LK_ERR_USAGE (they
+ * are not alike, and the reduction promises bits). */
+lk_status job_compare_machines(job *j);
 /* choices.c: whether the workers' libraries have made the same of plans that they have in common, where the reduction
  * promises bits.  Collective.  Errors, the same on all: LK_ERR_USAGE. */
 lk_status job_compare_choices(job *j);

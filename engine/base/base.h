@@ -116,7 +116,7 @@ typedef struct lk_range { size_t begin, end; } lk_range;
 
 /* --------------------------------------------------------------------- build */
 
-/* "commit 1a2b3c4d5e6f, gcc 12.2.0, -march=native"; writes at most nbytes. */
+/* "commit 1a2b3c4d5e6f, gcc 12.2.0, -march=native (x86-64-v4)"; writes at most nbytes. */
 void lk_build_describe(char *text, size_t nbytes);
 /* Whether this processor lacks something that the library is compiled for; text then says what, and how to build.  A
  * program asks before anything else, from a file compiled for any processor. */

@@ -67,6 +67,7 @@ const lk_backend lk_cpu_backend = {
     .keeps_masks = true,
     .describe = cpu_dnnl_describe,
     .available = cpu_available,
+    .platform = cpu_dnnl_platform,
     .open = cpu_open,
     .close = cpu_close,
     .alloc = cpu_alloc,

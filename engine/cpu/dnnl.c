@@ -46,7 +46,7 @@ static lk_status open_parts(cpu_dnnl *dnnl)
     return LK_OK;
 }
 
-void cpu_dnnl_describe(char *text, size_t nbytes)
+static const char *instruction_set(void)
 {
     static const struct { dnnl_cpu_isa_t isa; const char *name; } known[] = {
         {dnnl_cpu_isa_sse41, "sse4.1"},
@@ -57,13 +57,28 @@ void cpu_dnnl_describe(char *text, size_t nbytes)
         {dnnl_cpu_isa_avx512_core_bf16, "avx512_core_bf16"},
         {dnnl_cpu_isa_avx512_core_amx, "avx512_core_amx"},
     };
-    const dnnl_version_t *version = dnnl_version();
     const dnnl_cpu_isa_t isa = dnnl_get_effective_cpu_isa();
-    const char *name = "an instruction set newer than this list";
 
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
-        if (known[i].isa == isa) name = known[i].name;
-    snprintf(text, nbytes, "oneDNN %d.%d.%d, %s", version->major, version->minor, version->patch, name);
+        if (known[i].isa == isa) return known[i].name;
+    return "an instruction set newer than this list";
+}
+
+void cpu_dnnl_platform(void *ctx, lk_platform *out)
+{
+    const dnnl_version_t *version = dnnl_version();
+
+    (void)ctx;
+    snprintf(out->device, sizeof out->device, "%s", instruction_set());
+    snprintf(out->libraries, sizeof out->libraries, "oneDNN %d.%d.%d", version->major, version->minor, version->patch);
+}
+
+void cpu_dnnl_describe(char *text, size_t nbytes)
+{
+    lk_platform platform;
+
+    cpu_dnnl_platform(NULL, &platform);
+    snprintf(text, nbytes, "%s, %s", platform.libraries, platform.device);
 }
 
 lk_status cpu_dnnl_open(int threads, cpu_dnnl **out)

@@ -208,8 +208,8 @@ static lk_status grad_norm(void *arg, const float *grads, size_t n_elem, float c
 }
 
 const lk_backend lk_cuda_backend = {
-    "cuda", &cuda_device_calls, false, cuda_describe, cuda_available, open_ctx, close_ctx, alloc, release, read_memory,
-    write_memory, cuda_has, cuda_rewrite, cuda_bind, cuda_packed_reserve, cuda_packed_nbytes, wait_for_all,
+    "cuda", &cuda_device_calls, false, cuda_describe, cuda_available, cuda_platform, open_ctx, close_ctx, alloc, release,
+    read_memory, write_memory, cuda_has, cuda_rewrite, cuda_bind, cuda_packed_reserve, cuda_packed_nbytes, wait_for_all,
     cuda_queue_update, grad_norm, cuda_queue_ema, cuda_queue_running,
 };
 

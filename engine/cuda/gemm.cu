@@ -65,7 +65,8 @@ static lk_status make_descriptors(cuda_gemm *gemm, const cuda_gemm_spec *spec)
     const cublasOperation_t op_a = spec->trans_a ? CUBLAS_OP_T : CUBLAS_OP_N;
     const cublasOperation_t op_b = spec->trans_b ? CUBLAS_OP_T : CUBLAS_OP_N;
     const cublasComputeType_t compute = spec->tf32 ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F;
-    const cublasLtEpilogue_t epilogues[] = {CUBLASLT_EPILOGUE_DEFAULT, CUBLASLT_EPILOGUE_BIAS, CUBLASLT_EPILOGUE_BGRADB};
+    const cublasLtEpilogue_t epilogues[] = {CUBLASLT_EPILOGUE_DEFAULT, CUBLASLT_EPILOGUE_BIAS,
+                                            CUBLASLT_EPILOGUE_BGRADB};
     const cublasLtEpilogue_t epilogue = epilogues[spec->vector];
     const cudaDataType_t in = type_of(spec->in_bf16), out = type_of(spec->out_bf16);
     /* The heuristic reads of this pointer what it is aligned to, nothing else. */

@@ -40,8 +40,8 @@ lk_status cuda_gemm_run(const cuda_gemm *gemm, const void *a, const void *b, voi
 /* Which algorithm it is, for lk_kernel.choice. */
 uint64_t  cuda_gemm_choice(const cuda_gemm *gemm);
 
-/* gemm_plain.cu.  Queues the product of a spec without sums and beta, where the library has none.  bias: NULL or (m). */
-lk_status cuda_gemm_plain(const cuda_ctx *ctx, const cuda_gemm_spec *spec, const void *a, const void *b, const void *bias,
-                          void *d);
+/* gemm_plain.cu.  Queues the product of a spec without sums and beta where the library has none.  bias: NULL or (m). */
+lk_status cuda_gemm_plain(const cuda_ctx *ctx, const cuda_gemm_spec *spec, const void *a, const void *b,
+                          const void *bias, void *d);
 
 #endif

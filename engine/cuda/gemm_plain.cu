@@ -1,9 +1,9 @@
 /*
  * A matrix product as its formula reads: a thread makes one element of D and adds over k in order, in double.
  *
- * For products that the library has no algorithm for, and for those with a dimension of 1.  The latter are bound by memory,
- * so nothing is lost; and PyTorch keeps them away from cuBLASLt, whose heuristic refused a matrix of one row or column
- * (the comment on it in aten/src/ATen/native/cuda/Blas.cpp).
+ * For products that the library has no algorithm for, and for those with a dimension of 1.  The latter are bound by
+ * memory, so nothing is lost; and PyTorch keeps them away from cuBLASLt, whose heuristic refused a matrix of one row
+ * or column (the comment on it in aten/src/ATen/native/cuda/Blas.cpp).
  */
 #include "engine/cuda/element.h"
 #include "engine/cuda/gemm.h"
@@ -29,8 +29,8 @@ static __global__ void plain(plain_call c)
     }
 }
 
-lk_status cuda_gemm_plain(const cuda_ctx *ctx, const cuda_gemm_spec *spec, const void *a, const void *b, const void *bias,
-                          void *d)
+lk_status cuda_gemm_plain(const cuda_ctx *ctx, const cuda_gemm_spec *spec, const void *a, const void *b,
+                          const void *bias, void *d)
 {
     plain_call c = {};
 

@@ -9,9 +9,9 @@
  *     grad_w    dw^T (I, O) = x^T (I, N)  dy (N, O)       dy is transposed; db are sums of its columns: O
  *
  * In bf16 x, y, dx, dy, w and the bias are bf16 (the library wants a bias in the type of D), sums are fp32, dw and db
- * are fp32.  Where the library has no fused bias, rows of bias are laid out first and the product is added to them: y is
- * rounded once either way.  Where it has no sums of columns, the kernel of bias_grad follows.  Where it has nothing for a
- * shape, and for those of which it is not sure to have something, the product is a plain one (gemm_plain.cu).
+ * are fp32.  Where the library has no fused bias, rows of bias are laid out first and the product is added to them: y
+ * is rounded once either way.  Where it has no sums of columns, the kernel of bias_grad follows.  Where it has nothing
+ * for a shape, and for those of which it is not sure to have something, the product is a plain one (gemm_plain.cu).
  */
 #include "engine/cuda/gemm.h"
 #include "engine/cuda/product.h"

@@ -19,9 +19,10 @@
  * other.  So the tape with that write is run on the streams; later ones come after it and need not wait.  That is one
  * step a checkpoint.
  *
- * NCCL's operations with other workers are captured by all of them or by none, and each graph that holds one is launched by
- * all (its guide, "Using NCCL with CUDA Graphs").  Whether a tape was seen before is each worker's own history: a worker
- * whose lane is short at the end of an epoch has not seen it when others have.  So such tapes always run on the streams.
+ * NCCL's operations with other workers are captured by all of them or by none, and each graph that holds one is
+ * launched by all (its guide, "Using NCCL with CUDA Graphs").  Whether a tape was seen before is each worker's own
+ * history: a worker whose lane is short at the end of an epoch has not seen it when others have.  So such tapes always
+ * run on the streams.
  */
 #include "engine/cuda/tape.h"
 

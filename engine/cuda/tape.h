@@ -139,6 +139,7 @@ lk_status cuda_wait_stream(cuda_ctx *ctx);
 /* device.cu: lk_backend's entries, and why there is no device. */
 int  cuda_available(void);
 void cuda_describe(char *text, size_t nbytes);
+void cuda_platform(void *ctx, lk_platform *out);
 lk_status cuda_no_device(void);
 
 #endif

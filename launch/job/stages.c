@@ -178,5 +178,6 @@ lk_status job_open_training(job *j)
                      ? lk_ema_new(j->engine, &j->recipe->ema.spec, j->params, &j->ema)
                      : lk_engine_alloc(j->engine, lk_model_n_elem(j->model) * sizeof(float), (void **)&j->ema_view);
     LK_TRY(job_agree(j, status));
+    LK_TRY(job_compare_machines(j));
     return job_enter_stage(j, j->stage);
 }

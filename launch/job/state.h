@@ -45,7 +45,8 @@
     X(best_value, REAL, NEEDED, "best/value")           /* NaN: none yet */                                     \
     X(best_step, INT, OPTIONAL, LK_NOTE_BEST_STEP)      /* of the checkpoint that has it */                     \
     X(best_epoch, INT, OPTIONAL, "best/epoch")                                                                 \
-    X(evaluations, INT, OPTIONAL, "metrics/evaluations") /* lines of metrics.csv */
+    X(evaluations, INT, OPTIONAL, "metrics/evaluations") /* lines of metrics.csv */                             \
+    MACHINE_LIST(X)                                     /* of the leader that wrote it */
 
 typedef const char *STATE_TEXT; /* borrowed; absent: NULL */
 typedef int64_t STATE_INT;      /* absent: STATE_NONE */
@@ -57,6 +58,10 @@ typedef struct run_state {
     STATE_LIST(STATE_FIELD)
 #undef STATE_FIELD
 } run_state;
+
+/* machine.c: tells in a line on the leader's stderr that *saved was trained on another machine than j->machine, if it
+ * was. */
+void job_say_moved(const job *j, const run_state *saved);
 
 /* Fields that are absent are left out. */
 lk_status state_put(const run_state *state, lk_metadata *metadata);

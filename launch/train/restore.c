@@ -63,6 +63,7 @@ static lk_status restore_position(trainer *t, const run_state *saved)
         LK_TRY(same(t, "train.batch", saved->batch, j->recipe->train.batch));
         LK_TRY(same(t, j->recipe->data.train ? "data.train" : "data.samples", saved->samples, lk_dataset_n(j->train)));
     }
+    job_say_moved(j, saved);
     LK_TRY(job_check_plugin(j, saved->plugin, saved->plugin_hash, t->change));
     LK_TRY(job_check_data(j, saved->data_hash, saved->validation_hash, t->index > 0));
     restore_early_stop(t, saved);

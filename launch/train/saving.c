@@ -49,6 +49,9 @@ static run_state state_of(const trainer *t)
         .best_step = t->best_step >= 0 ? t->best_step : STATE_NONE,
         .best_epoch = t->best_step >= 0 && t->best_epoch >= 0 ? t->best_epoch : STATE_NONE,
         .evaluations = lk_metrics_n_lines(t->csv),
+#define SAVED(field, type, need, path) .field = j->machine.field,
+        MACHINE_LIST(SAVED)
+#undef SAVED
     };
 }
 

@@ -1,7 +1,7 @@
 /*
- * NCCL's door (dist/nccl/nccl.h) with a communicator of one: all of NCCL that a single device can show.  Messages to oneself
- * in a group and a sum, queued by the engine as a reduction queues them, first on a stream, then captured, then replayed;
- * and the communicator's end, closed, or given up while a graph holds its operations.
+ * NCCL's door (dist/nccl/nccl.h) with a communicator of one: all of NCCL that a single device can show.  Messages to
+ * oneself in a group and a sum, queued by the engine as a reduction queues them, first on a stream, then captured,
+ * then replayed; and the communicator's end, closed, or given up while a graph holds its operations.
  *
  * Values are small integers, so every comparison is an equality.
  */

@@ -326,7 +326,8 @@ Test(products, what_the_library_lacks_is_told_and_another_choice)
     refuse("STANDIN_GEMM_REFUSE", "all");
     look_at_kernels(&matrix, &n_slow, &without_any);
     cr_expect_eq(n_slow, 3, "%d slow kernels of three passes without any product", n_slow);
-    cr_expect_neq(without_vector, without_any, "choice %llx with and without products", (unsigned long long)without_any);
+    cr_expect_neq(without_vector, without_any, "choice %llx with and without products",
+                  (unsigned long long)without_any);
     look_at_kernels(&vector, &n_slow, &of_vector);
     cr_expect_eq(n_slow, 0, "%d slow kernels of a product that is bound by memory", n_slow);
 }

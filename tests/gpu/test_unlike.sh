@@ -22,6 +22,30 @@ status 2 unlike STANDIN_GEMM_REFUSE=vector "$@" run.dir=libraries
 says "samples. the libraries of rank 1 .* chose otherwise than those of rank 0"
 status 0 unlike STANDIN_GEMM_REFUSE=vector "$@" run.dir=anyhow dist.reduction=mpi
 
+# Another card, another driver.
+status 2 unlike STANDIN_CARD=B "$@" run.dir=cards
+says "not alike.*device of rank 1 .* is .stand-in B, compute 9.0, 4 SMs., of rank 0 .* .stand-in on the host, compute 9.0"
+status 0 unlike STANDIN_CARD=B "$@" run.dir=cards-anyhow dist.reduction=mpi
+says "warning: the workers are not alike: device of rank 1"
+status 0 unlike STANDIN_DRIVER=99010 "$@" run.dir=drivers
+says "warning: the workers are not alike: driver of rank 1 .* is .99.1, fits runtime"
+
+# A checkpoint keeps them; who resumes on another card is told, and trains.
+status 0 workers 2 "$@" run.dir=moved
+status 0 alone ckpt show moved
+says "machine/device +stand-in on the host, compute 9.0, 4 SMs"
+status 0 workers 2 "$@" run.dir=moved train.epochs=3 --resume
+same "warnings where nothing moved" "$(grep -c 'another machine' out.txt)" 0
+export STANDIN_CARD=B
+status 0 workers 2 "$@" run.dir=moved train.epochs=4 --resume
+says "resuming on another machine.*: device stand-in on the host, compute 9.0, 4 SMs -> stand-in B, compute 9.0, 4 SMs$"
+unset STANDIN_CARD
+
+# The driver against the CUDA that the module was built with.
+fit() { STANDIN_DRIVER=$1 "$lockstep" doctor | grep '^cuda engine'; }
+same "a newer driver" "$(fit 99000 | grep -cE 'driver 99.0, fits runtime [0-9.]+$')" 1
+same "a driver of an older major version" "$(fit 11080 | grep -c 'knows CUDA up to 11.8 and this build is of CUDA')" 1
+
 # Where it has nothing, a plain product does it, and that is said once for each layer.
 export STANDIN_GEMM_REFUSE=all
 status 0 workers 2 "$@" run.dir=plain

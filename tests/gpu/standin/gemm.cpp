@@ -5,9 +5,9 @@
  *     D[i,j]   = acc[i,j] + beta D[i,j] + vector[i]       rounded once to the type of D
  *     SUMS     vector[j] = sum_l op(B)[l,j]
  *
- * Pointers must be aligned as the spec promised, and nothing may lie over D; the workspace is filled with NaN.  What the
- * library has for a shape is known to it alone: STANDIN_GEMM_REFUSE=vector says that it has no products with a vector,
- * =all that it has none.
+ * Pointers must be aligned as the spec promised, and nothing may lie over D; the workspace is filled with NaN.  What
+ * the library has for a shape is known to it alone: STANDIN_GEMM_REFUSE=vector says that it has no products with a
+ * vector, =all that it has none.
  */
 #include "engine/cuda/gemm.h"
 
@@ -117,11 +117,12 @@ static bool aligned(const void *pointer, uint32_t alignment) { return (uintptr_t
 
 static size_t nbytes_of(uint64_t n_elem, bool bf16) { return n_elem * (bf16 ? sizeof(__nv_bfloat16) : sizeof(float)); }
 
-static const char *what_is_wrong(const cuda_gemm_spec &s, const void *a, const void *b, const void *vector, const void *d)
+static const char *what_is_wrong(const cuda_gemm_spec &s, const void *a, const void *b, const void *vector,
+                                 const void *d)
 {
     const size_t d_nbytes = nbytes_of(s.m * s.n, s.out_bf16);
 
-    if (!a || !b || !d || (vector != NULL) != (s.vector != CUDA_GEMM_ALONE)) return "a pointer is missing, or one too many";
+    if (!a || !b || !d || !vector != (s.vector == CUDA_GEMM_ALONE)) return "a pointer is missing, or one too many";
     if (!aligned(a, s.align_a)) return "A is aligned worse than was promised";
     if (!aligned(b, s.align_b)) return "B is aligned worse than was promised";
     if (!aligned(d, s.align_d)) return "D is aligned worse than was promised";

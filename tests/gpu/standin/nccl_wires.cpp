@@ -183,9 +183,11 @@ static bool fits(const line *l, size_t nbytes, std::string *what)
     const std::string sender = "rank " + std::to_string(l->head.rank);
 
     if (l->head.magic != header_magic || l->head.nbytes != nbytes)
-        *what = sender + " sends " + std::to_string(l->head.nbytes) + " bytes where " + std::to_string(nbytes) + " are expected";
+        *what = sender + " sends " + std::to_string(l->head.nbytes) + " bytes where " + std::to_string(nbytes) +
+                " are expected";
     else if (l->head.captured != l->captured)
-        *what = sender + (l->captured ? " queues on a stream what is captured here" : " has captured what is queued here on a stream");
+        *what = sender + (l->captured ? " queues on a stream what is captured here"
+                                      : " has captured what is queued here on a stream");
     else return true;
     return false;
 }

@@ -227,8 +227,17 @@ __attribute__((visibility("default"))) void standin_counts(long *kernels, long *
 
 /* ------------------------------------------------------------------ devices */
 
+/* STANDIN_DRIVER=12080: another driver than the toolkit's; one of an older major version sees no device. */
+static int driver_version(void)
+{
+    const char *wish = std::getenv("STANDIN_DRIVER");
+    return wish ? std::atoi(wish) : CUDART_VERSION;
+}
+
 cudaError_t cudaGetDeviceCount(int *count)
 {
+    *count = 0;
+    if (driver_version() / 1000 < CUDART_VERSION / 1000) return fail(cudaErrorInsufficientDriver);
     *count = n_devices();
     return *count > 0 ? cudaSuccess : fail(cudaErrorNoDevice);
 }
@@ -239,7 +248,7 @@ cudaError_t cudaSetDevice(int device)
     return cudaSuccess;
 }
 cudaError_t cudaGetDevice(int *device) { return *device = current_device, cudaSuccess; }
-cudaError_t cudaDriverGetVersion(int *version) { return *version = 13000, cudaSuccess; }
+cudaError_t cudaDriverGetVersion(int *version) { return *version = driver_version(), cudaSuccess; }
 cudaError_t cudaRuntimeGetVersion(int *version) { return *version = CUDART_VERSION, cudaSuccess; }
 cudaError_t cudaDeviceGetPCIBusId(char *text, int n, int device)
 {
@@ -247,8 +256,10 @@ cudaError_t cudaDeviceGetPCIBusId(char *text, int n, int device)
 }
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp *prop, int)
 {
+    const char *card = std::getenv("STANDIN_CARD"); /* another card */
+
     std::memset(prop, 0, sizeof *prop);
-    std::snprintf(prop->name, sizeof prop->name, "stand-in on the host");
+    std::snprintf(prop->name, sizeof prop->name, "stand-in %s", card ? card : "on the host");
     prop->major = 9;
     prop->multiProcessorCount = 4;
     prop->totalGlobalMem = (size_t)8 << 30;
