@@ -61,8 +61,6 @@ void lk_cache_free(lk_cache **cache)
     *cache = NULL;
 }
 
-size_t lk_cache_nbytes(const lk_cache *cache) { return cache->layout.nbytes; }
-
 static lk_status gather_rows(lk_cache *cache, const lk_cache_entry *entry, const int64_t *from)
 {
     const size_t row_bytes = entry->nbytes / (size_t)cache->layout.rows;

@@ -40,12 +40,9 @@ static __global__ void add_f32(float *into, const float *from, size_t n_elem, si
 
 lk_status cuda_add_f32(cudaStream_t stream, float *into, const float *from, size_t n_elem)
 {
-    const size_t most_blocks = 1024;
     const bool aligned = ((uintptr_t)into | (uintptr_t)from) % sizeof(float4) == 0;
-    const size_t fours = aligned ? n_elem / 4 : 0,
-                 wanted = ((aligned ? n_elem / 4 : n_elem) + ELEMENT_BLOCK) / ELEMENT_BLOCK;
+    const size_t fours = aligned ? n_elem / 4 : 0;
 
-    LK_LAUNCH_FLAT(add_f32, (unsigned)(wanted < most_blocks ? wanted : most_blocks), ELEMENT_BLOCK, stream, into, from,
-                   n_elem, fours);
+    LK_LAUNCH_FLAT(add_f32, arena_blocks(aligned ? fours : n_elem), ELEMENT_BLOCK, stream, into, from, n_elem, fours);
     return LK_OK;
 }

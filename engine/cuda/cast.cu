@@ -37,10 +37,6 @@ static __global__ void cast_bf16(__nv_bfloat16 *to, const float *from, size_t n_
 
 lk_status cuda_cast_bf16(cudaStream_t stream, __nv_bfloat16 *to, const float *from, size_t n_elem)
 {
-    const size_t most_blocks = 1024;
-    const size_t wanted = (n_elem / 2 + ELEMENT_BLOCK) / ELEMENT_BLOCK;
-
-    LK_LAUNCH_FLAT(cast_bf16, (unsigned)(wanted < most_blocks ? wanted : most_blocks), ELEMENT_BLOCK, stream, to, from,
-                   n_elem);
+    LK_LAUNCH_FLAT(cast_bf16, arena_blocks(n_elem / 2), ELEMENT_BLOCK, stream, to, from, n_elem);
     return LK_OK;
 }

@@ -5,7 +5,7 @@
 
 #include "engine/cuda/cuda.h"
 
-enum { ELEMENT_BLOCK = 256, ELEMENT_BLOCKS_PER_SM = 8 };
+enum { ELEMENT_BLOCK = 256, ELEMENT_BLOCKS_PER_SM = 8, ARENA_MOST_BLOCKS = 1024 };
 
 /* Blocks for n_threads threads; each then goes on in steps of the whole grid. */
 static inline unsigned element_blocks(const cuda_ctx *ctx, size_t n_threads)
@@ -14,6 +14,14 @@ static inline unsigned element_blocks(const cuda_ctx *ctx, size_t n_threads)
                  wanted = (n_threads + ELEMENT_BLOCK - 1) / ELEMENT_BLOCK;
 
     return (unsigned)(wanted < 1 ? 1 : wanted < most ? wanted : most);
+}
+
+/* The same of a pass over an arena, which any device gets through. */
+static inline unsigned arena_blocks(size_t n_threads)
+{
+    const size_t wanted = (n_threads + ELEMENT_BLOCK - 1) / ELEMENT_BLOCK;
+
+    return (unsigned)(wanted < 1 ? 1 : wanted < ARENA_MOST_BLOCKS ? wanted : ARENA_MOST_BLOCKS);
 }
 
 static __device__ inline size_t element_first(void) { return blockIdx.x * (size_t)blockDim.x + threadIdx.x; }

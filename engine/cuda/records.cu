@@ -36,6 +36,18 @@ static lk_status run_update(cuda_ctx *ctx, const cuda_update_record *r)
     return cuda_update(ctx->stream, &update, r->args, update.pending ? ctx->report : NULL, r->shadow);
 }
 
+static lk_status run_zero(cudaStream_t stream, const cuda_range_record *r)
+{
+    LK_CUDA(cudaMemsetAsync(r->to, 0, r->n, stream));
+    return LK_OK;
+}
+
+static lk_status run_copy(cudaStream_t stream, const cuda_range_record *r)
+{
+    LK_CUDA(cudaMemcpyAsync(r->to, r->from, r->n, cudaMemcpyDeviceToDevice, stream));
+    return LK_OK;
+}
+
 lk_status cuda_record_run(cuda_ctx *ctx, cuda_record_kind kind, lk_queue queue, const void *payload)
 {
     const cuda_range_record *range = (const cuda_range_record *)payload;
@@ -44,10 +56,8 @@ lk_status cuda_record_run(cuda_ctx *ctx, cuda_record_kind kind, lk_queue queue, 
     switch (kind) {
     case CUDA_RECORD_LANE: return run_lane((const cuda_lane_record *)payload);
     case CUDA_RECORD_ADD: return cuda_add_f32(stream, (float *)range->to, (const float *)range->from, range->n);
-    case CUDA_RECORD_ZERO: LK_CUDA(cudaMemsetAsync(range->to, 0, range->n, stream)); return LK_OK;
-    case CUDA_RECORD_COPY:
-        LK_CUDA(cudaMemcpyAsync(range->to, range->from, range->n, cudaMemcpyDeviceToDevice, stream));
-        return LK_OK;
+    case CUDA_RECORD_ZERO: return run_zero(stream, range);
+    case CUDA_RECORD_COPY: return run_copy(stream, range);
     case CUDA_RECORD_CAST:
         return cuda_cast_bf16(stream, (__nv_bfloat16 *)range->to, (const float *)range->from, range->n);
     case CUDA_RECORD_PACK: return cuda_packed_run(ctx, *(const float *const *)payload);

@@ -233,17 +233,10 @@ static __global__ void ema_arena(float *ema, const float *params, size_t n_elem,
     for (size_t i = element_first(); i < n_elem; i += element_step()) ema[i] = ema_of(ema[i], params[i], mode, weight);
 }
 
-static unsigned plain_blocks(size_t n_elem)
-{
-    const size_t most = 1024, wanted = (n_elem + ELEMENT_BLOCK - 1) / ELEMENT_BLOCK;
-
-    return (unsigned)(wanted < most ? wanted : most);
-}
-
 lk_status cuda_ema(cudaStream_t stream, float *ema, const float *params, size_t n_elem, lk_ema_mode mode,
                    const float *decay, const cuda_report *report)
 {
-    LK_LAUNCH_FLAT(ema_arena, plain_blocks(n_elem), ELEMENT_BLOCK, stream, ema, params, n_elem, (int)mode, decay,
+    LK_LAUNCH_FLAT(ema_arena, arena_blocks(n_elem), ELEMENT_BLOCK, stream, ema, params, n_elem, (int)mode, decay,
                    report);
     return LK_OK;
 }
@@ -259,7 +252,7 @@ static __global__ void running_stats(float *running, const float *stat, size_t n
 lk_status cuda_running(cudaStream_t stream, float *running, const float *stat, size_t n_elem, float momentum,
                        const float *lanes, const cuda_report *report)
 {
-    LK_LAUNCH_FLAT(running_stats, plain_blocks(n_elem), ELEMENT_BLOCK, stream, running, stat, n_elem, momentum, lanes,
+    LK_LAUNCH_FLAT(running_stats, arena_blocks(n_elem), ELEMENT_BLOCK, stream, running, stat, n_elem, momentum, lanes,
                    report);
     return LK_OK;
 }

@@ -162,4 +162,3 @@ const lk_sample *lk_model_sample(const lk_model *model) { return &model->sample;
 size_t lk_model_n_output(const lk_model *model) { return model->n_output; }
 size_t lk_model_n_row(const lk_model *model) { return model->n_row; }
 size_t lk_model_n_sums(const lk_model *model) { return lk_loss_n_sums(model->spec.loss.kind, model->n_row); }
-bool lk_model_has_batch_norm(const lk_model *model) { return model->n_elem > model->n_params; }

@@ -102,7 +102,6 @@ size_t lk_model_n_output(const lk_model *model); /* elements of one sample's out
 size_t lk_model_n_row(const lk_model *model);
 /* Doubles that a lane of evaluation sums up: those of its loss. */
 size_t lk_model_n_sums(const lk_model *model);
-bool   lk_model_has_batch_norm(const lk_model *model);
 /* First values of all tensors, a function of seed, name and shape alone.  params: (lk_model_n_elem), host. */
 void lk_model_init(const lk_model *model, uint64_t seed, float *params);
 

@@ -169,26 +169,3 @@ bool lk_metadata_has(const lk_metadata *metadata, const char *path) { return fin
 size_t lk_metadata_n(const lk_metadata *metadata) { return metadata->n; }
 const char *lk_metadata_path(const lk_metadata *metadata, size_t i) { return metadata->order[i]->path; }
 lk_note_kind lk_metadata_kind(const lk_metadata *metadata, size_t i) { return metadata->order[i]->kind; }
-
-static lk_status copy_note(const note *from, lk_metadata *to)
-{
-    switch (from->kind) {
-    case LK_NOTE_INT: return lk_metadata_set_int(to, from->path, from->integer);
-    case LK_NOTE_REAL: return lk_metadata_set_real(to, from->path, from->real);
-    case LK_NOTE_TEXT: break;
-    }
-    return lk_metadata_set_text(to, from->path, from->text);
-}
-
-lk_status lk_metadata_copy(const lk_metadata *metadata, lk_metadata **out)
-{
-    LK_TRY(lk_metadata_new(out));
-    for (size_t i = 0; i < metadata->n; i++) {
-        const lk_status status = copy_note(metadata->order[i], *out);
-        if (status != LK_OK) {
-            lk_metadata_free(out);
-            return lk_trace(status, __FILE__, __LINE__);
-        }
-    }
-    return LK_OK;
-}

@@ -8,7 +8,5 @@ typedef enum lk_note_kind { LK_NOTE_INT, LK_NOTE_REAL, LK_NOTE_TEXT } lk_note_ki
 
 /* Kind of note i, in the order they were set; i < lk_metadata_n(). */
 lk_note_kind lk_metadata_kind(const lk_metadata *metadata, size_t i);
-/* A copy that shares nothing with its source. */
-lk_status lk_metadata_copy(const lk_metadata *metadata, lk_metadata **out);
 
 #endif

@@ -129,7 +129,6 @@ Test(model, tensors_lie_apart_on_cache_lines_and_slots_behind_them)
     cr_expect_geq(lk_trainable_n_grads(everything), lk_trainable_slot(everything, LK_SLOT_VOTES) + LK_N_VOTES);
     cr_expect_eq(lk_trainable_n_grads(everything) % 16, 0);
     lk_trainable_free(&everything);
-    cr_expect(lk_model_has_batch_norm(model));
     lk_model_free(&model);
 }
 
