@@ -1,0 +1,42 @@
+#!/bin/sh
+# What cuBLASLt answers for the products of every recipe, in every precision: a line of JSON each (gemm_log.c), to standard
+# output.  Plans are made and nothing is trained, over small files in place of the recipes' own.
+#
+#   questions.sh RECIPES GEMM_LOG.so      LOCKSTEP: the program, not a wrapper of it
+set -u
+recipes=$1 log=$2
+here=$(cd "$(dirname "$0")" && pwd)
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+export LOCKSTEP_GEMM_LOG="$work/answers"
+
+# As many columns as the recipes' own files have, and rows for a batch.
+awk 'BEGIN {
+    print "a,b,c,d,e,f,g,h,median_house_value,ocean_proximity"
+    for (i = 0; i < 400; i++) {
+        for (c = 0; c < 9; c++) printf "%d,", (i * 7 + c * 3) % 11
+        print "place " i % 5
+    }
+}' >"$work/housing.csv"
+awk 'BEGIN { for (i = 0; i < 400; i++) print i % 3 "\t" i % 5 "\t" i % 7 "\t" i % 11 "\t" i % 13 "\t" i % 17 }' >"$work/airfoil.dat"
+sh "$here/../multi/make_idx.sh" "$work" 600 60 || exit 1
+
+data_of() { # RECIPE: the overrides that name its files
+    case $1 in
+    california-housing) echo "data.train=$work/housing.csv" ;;
+    stages-airfoil) echo "data.train=$work/airfoil.dat" ;;
+    fashion-cnn) echo "data.train=$work/train-images data.train_labels=$work/train-labels
+                       data.validation=$work/test-images data.validation_labels=$work/test-labels" ;;
+    esac
+}
+
+for recipe in "$recipes"/*.yaml "$recipes"/schedules/*.yaml; do
+    for precision in fp32 tf32 bf16; do
+        # shellcheck disable=SC2046
+        LD_PRELOAD=$log "$LOCKSTEP" plan "$recipe" --engine cuda engine.precision=$precision \
+            $(data_of "$(basename "$recipe" .yaml)") >"$work/plan" 2>&1 ||
+            { echo "questions: $recipe in $precision:" >&2; tail -n 2 "$work/plan" >&2; exit 1; }
+    done
+done
+[ -s "$work/answers" ] || { echo "questions: cuBLASLt was asked nothing" >&2; exit 1; }
+sort -u "$work/answers"
