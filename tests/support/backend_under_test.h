@@ -1,5 +1,5 @@
 /*
- * Which backend tests run on: the CPU's, or with LOCKSTEP_TEST_ENGINE=cuda the module's, which tests/gpu/run sets.
+ * Which backend tests run on: the CPU's, or with LOCKSTEP_TEST_ENGINE=cuda the module's, which tests/gpu/short sets.
  * A test of that backend is skipped where its module does not open or finds no device.
  */
 #ifndef BACKEND_UNDER_TEST_H
