@@ -1,4 +1,4 @@
-"""PyTorch's figures for tests/bench/gpu.sh: the same products, the same pass, on the same device."""
+"""PyTorch's figures for tests/bench/gpu.sh: the same products, the same pass, on the same device, of random numbers as ours."""
 import time
 
 import torch
@@ -17,20 +17,23 @@ def seconds(once):
     return (time.perf_counter() - begin) / TIMES
 
 
+def random(*shape, dtype=torch.float32):
+    return torch.rand(*shape, device="cuda").mul_(2).sub_(1).to(dtype)
+
+
 def linear(name, dtype, tf32, n, i, o):
     torch.backends.cuda.matmul.allow_tf32 = tf32
-    x = torch.zeros(n, i, device="cuda", dtype=dtype)
-    w = torch.zeros(o, i, device="cuda", dtype=dtype)
+    x, w = random(n, i, dtype=dtype), random(o, i, dtype=dtype)
     rate = 2e-12 * n * i * o / seconds(lambda: torch.nn.functional.linear(x, w))
     print(f"linear_{name}_{n}x{i}x{o} {rate:.1f} TFLOP/s")
 
 
 def main():
     n = 124_000_000
-    a, b = torch.zeros(n, device="cuda"), torch.zeros(n, device="cuda")
+    a, b = random(n), random(n)
     print(f"copy_bandwidth {2 * 4 * n / seconds(lambda: a.copy_(b)) / 1e9:.1f} GB/s")
-    p = torch.nn.Parameter(torch.zeros(n, device="cuda"))
-    p.grad = torch.zeros(n, device="cuda")
+    p = torch.nn.Parameter(random(n))
+    p.grad = random(n)
     adamw = torch.optim.AdamW([p], lr=1e-3, fused=True)
     print(f"adamw_bandwidth {7 * 4 * n / seconds(adamw.step) / 1e9:.1f} GB/s")
     for shape in [(4096, 4096, 4096), (8192, 8192, 8192), (4096, 768, 3072), (1024, 512, 512)]:

@@ -1,24 +1,25 @@
 #!/usr/bin/env python3
 """The same recipe in PyTorch: what Lockstep's results and speed are held against.
 
-    reference.py RECIPE [key=value ...] [--seeds N]
+    reference.py RECIPE [key=value ...] [--seeds N] [--device cpu|cuda] [--compile]
 
 Reads a Lockstep recipe (the subset: csv, idx and regression data; mlp and cnn; adam, adamw, sgd; reduce_on_plateau; EMA;
 early stop), trains it with torch on engine.threads threads once per seed and prints one line a seed, then mean and
-deviation.  It is written as people write such a loop by hand: DataLoader-free batches from tensors in memory, ema-pytorch,
-ReduceLROnPlateau.  Needs torch, numpy, pyyaml and ema-pytorch.
+deviation.  It is written as people write such a loop by hand: DataLoader-free batches from tensors in memory (on a device, the
+device's), ema-pytorch, ReduceLROnPlateau.  With --compile the model goes through torch.compile, and the first epoch, in
+which that happens, is not timed.  Needs torch, numpy, pyyaml, and ema-pytorch for a recipe that has an EMA.
 """
 import argparse
 import csv
 import json
 import struct
+import sys
 import time
 from pathlib import Path
 
 import numpy as np
 import torch
 import yaml
-from ema_pytorch import EMA
 from torch import nn
 
 
@@ -174,46 +175,68 @@ def evaluate(model, x, y, labels, prefix, autocast):
             prefix + "r2": 1 - mse / y.var(unbiased=False).item()}
 
 
-def train(recipe, seed):
+def make_ema(spec, model):
+    from ema_pytorch import EMA  # not everybody's: only a recipe with an EMA needs it
+
+    return EMA(model, beta=spec.get("beta", 0.9999), update_after_step=spec.get("update_after_step", 100),
+               update_every=spec.get("update_every", 10), power=spec.get("power", 2 / 3))
+
+
+def need_device(name):
+    try:
+        torch.zeros(1, device=name)
+    except Exception as error:  # a missing driver, a build without CUDA and a wrong name are all of other types
+        sys.exit(f"reference.py: this PyTorch ({torch.__version__}) has no device {name} here: {str(error).splitlines()[0]}")
+
+
+def train(recipe, seed, device, compiled):
     torch.manual_seed(seed)
     data = recipe["data"]
-    x, y, vx, vy = {"csv": lambda: csv_data(data, seed), "regression": lambda: regression_data(data, seed),
-                    "idx": lambda: idx_data(data)}[data["kind"]]()
+    arrays = {"csv": lambda: csv_data(data, seed), "regression": lambda: regression_data(data, seed),
+              "idx": lambda: idx_data(data)}[data["kind"]]()
+    x, y, vx, vy = (a.to(device) for a in arrays)
     labels = recipe["loss"]["kind"] == "cross_entropy"
-    model = make_model(recipe["model"], int(y.max()) + 1 if labels else y.shape[1], x.shape[1:])
+    model = make_model(recipe["model"], int(y.max()) + 1 if labels else y.shape[1], x.shape[1:]).to(device)
+    run = torch.compile(model) if compiled else model
     optimizer = make_optimizer(recipe["optimizer"], model)
     loss_fn = nn.CrossEntropyLoss() if labels else nn.MSELoss()
     e = recipe.get("ema")
-    ema = EMA(model, beta=e.get("beta", 0.9999), update_after_step=e.get("update_after_step", 100),
-              update_every=e.get("update_every", 10), power=e.get("power", 2 / 3)) if e else None
+    ema = make_ema(e, model) if e else None
     s = recipe.get("scheduler", {})
     plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, factor=s.get("factor", 0.1),
                                                          patience=s.get("patience", 10)) \
         if s.get("kind") == "reduce_on_plateau" else None
     t, batch = recipe["train"], recipe["train"]["batch"]
     stop, best, bad = t.get("early_stop"), float("inf"), 0
-    bf16 = recipe.get("engine", {}).get("precision") == "bf16"
+    precision = recipe.get("engine", {}).get("precision")
+    torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")
 
     def autocast():
-        return torch.autocast("cpu", dtype=torch.bfloat16, enabled=bf16)
+        return torch.autocast(device, dtype=torch.bfloat16, enabled=precision == "bf16")
+
+    def now():
+        if device == "cuda":
+            torch.cuda.synchronize()
+        return time.perf_counter()
 
     samples, seconds = 0, 0.0
     for epoch in range(t["epochs"]):
         model.train()
-        begin = time.perf_counter()
-        order = torch.randperm(len(x))
+        begin = now()
+        order = torch.randperm(len(x), device=device)
         for i in range(0, len(x), batch):
             index = order[i:i + batch]
             optimizer.zero_grad()
             with autocast():
-                out = model(x[index])
+                out = run(x[index])
             loss = loss_fn(out.float(), y[index])
             loss.backward()
             optimizer.step()
             if ema:
                 ema.update()
-        seconds += time.perf_counter() - begin
-        samples += len(x)
+        if epoch > 0 or not compiled:
+            seconds += now() - begin
+            samples += len(x)
         metrics = evaluate(model, vx, vy, labels, "validation.", autocast)
         if ema:
             metrics |= evaluate(ema.ema_model, vx, vy, labels, "ema.validation.", autocast)
@@ -224,7 +247,7 @@ def train(recipe, seed):
             best, bad = (value, 0) if value < best else (best, bad + 1)
             if bad >= stop["patience"]:
                 break
-    return {"seed": seed, "epochs": epoch + 1, "samples_per_second": samples / seconds} | metrics
+    return {"seed": seed, "epochs": epoch + 1, "samples_per_second": samples / seconds if samples else float("nan")} | metrics
 
 
 def main():
@@ -232,18 +255,22 @@ def main():
     parser.add_argument("recipe")
     parser.add_argument("overrides", nargs="*")
     parser.add_argument("--seeds", type=int, default=1)
-    args = parser.parse_args()
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--compile", action="store_true")
+    args = parser.parse_intermixed_args()
     recipe = load_recipe(args.recipe, args.overrides)
     torch.set_num_threads(recipe.get("engine", {}).get("threads", 1))
+    need_device(args.device)
     results = []
     for seed in range(args.seeds):
-        results.append(train(recipe, seed))
+        results.append(train(recipe, seed, args.device, args.compile))
         print(json.dumps(results[-1]), flush=True)
     for key in results[0]:
         values = np.array([r[key] for r in results], np.float64)
         if key != "seed":
             print(f"{key:24} {values.mean():.6g} +- {values.std(ddof=1) if len(values) > 1 else 0:.2g}")
-    print(f"torch {torch.__version__}, {torch.get_num_threads()} threads")
+    where = torch.cuda.get_device_name() if args.device == "cuda" else f"{torch.get_num_threads()} threads"
+    print(f"torch {torch.__version__}{', compiled' if args.compile else ''}, {where}")
 
 
 if __name__ == "__main__":
