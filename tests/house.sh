@@ -28,7 +28,7 @@ if [ -n "$others" ]; then
     n_failed=$((n_failed + 1))
 fi
 
-for script in launch/quickstart launch/setup launch/bundle tests/run tests/house.sh tests/arrows.sh tests/floors.sh; do
+for script in launch/quickstart launch/setup launch/bundle tests/run tests/gpu/short tests/house.sh tests/arrows.sh tests/floors.sh; do
     sh -n "$script" || n_failed=$((n_failed + 1))
 done
 bash -n launch/cluster/slurm.sh || n_failed=$((n_failed + 1))

@@ -2,6 +2,26 @@
 # tools and the C library, in which mpirun starts two workers.
 . "$(dirname "$0")/../support/lib.sh"
 
+# A library that the module misses is looked for in Python's wheels, behind what LD_LIBRARY_PATH has; else nothing is added.
+status 0 "$here/../../launch/bundle" "$work/here.tar.gz" "$(dirname "$lockstep")"
+tar -xzf here.tar.gz
+wheel=$work/site/nvidia/made-up/lib
+mkdir -p "$wheel"
+echo 'int lk_made_up(void) { return 1; }' | cc -shared -fPIC -x c - -o "$wheel/libmade-up.so"
+echo 'int lk_made_up(void); int lk_uses(void) { return lk_made_up(); }' |
+    cc -shared -fPIC -x c - -o module.so -Wl,--no-as-needed -L"$wheel" -lmade-up
+path_there() { # MODULE: what the bundle's env makes of the path, without its own folder
+    LD_LIBRARY_PATH=/machine PYTHONPATH=$work/site LOCKSTEP_CUDA_MODULE=$1 here/env sh -c 'echo "${LD_LIBRARY_PATH#*/lib:}"'
+}
+path=$(path_there "$work/module.so")
+same "the path begins with the machine's" "${path%%:*}" /machine
+case $path: in *:"$wheel":*) there=yes ;; *) there=$path ;; esac
+same "the wheel's folder is in it" "$there" yes
+same "a module that misses nothing: the path" "$(path_there "$wheel/libmade-up.so")" /machine
+LD_LIBRARY_PATH=/machine PYTHONPATH=$work/site LOCKSTEP_CUDA_MODULE=$work/module.so here/env "$work/here/env" \
+    sh -c 'echo "$LD_LIBRARY_PATH"' >nested.txt
+same "in env in env the wheel's folder is there" "$(tr ':' '\n' <nested.txt | grep -cx "$wheel")" 1
+
 [ "$(id -u)" = 0 ] || { echo "skipped: a new root folder needs root"; exit 77; }
 unshare -m true 2>/dev/null || { echo "skipped: no mount namespaces here"; exit 77; }
 
