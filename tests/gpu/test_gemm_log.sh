@@ -36,8 +36,7 @@ status 1 choose
 says "LOCKSTEP_GEMM_LOG must name a file"
 
 # Every recipe is planned in every precision; on the stand-in, whose products ask nobody, that is said.
-. "$here/device.sh"
-if grep -q stand-in doctor.txt; then
+if "$lockstep" doctor | grep -q '^cuda engine.*stand-in'; then
     status 1 sh "$here/questions.sh" "$recipes" "$tests/gemm_log.so"
     says "cuBLASLt was asked nothing"
     same "other words" "$(wc -l <out.txt)" 1
