@@ -19,16 +19,10 @@ static cuda_binder *binder_of(lk_op_id op)
 
 bool cuda_has(lk_op_id op) { return binder_of(op) != NULL; }
 
-/* How many nodes from `first` on one kernel will do.  A convolution takes its ReLU before a chain could. */
-static int group_of(const lk_graph *graph, int first)
-{
-    return cuda_relu_follows(graph, first) ? 2 : cuda_chain_length(graph, first);
-}
-
 lk_status cuda_rewrite(void *, lk_graph *graph)
 {
     for (int i = 0, n; i < graph->n_nodes; i += n > 1 ? n : 1) {
-        n = group_of(graph, i);
+        n = cuda_chain_length(graph, i);
         if (n > 1) lk_graph_fuse(graph, i, n);
     }
     return LK_OK;
@@ -41,7 +35,7 @@ lk_status cuda_bind(void *arg, const lk_graph *graph, const lk_node *node, lk_ke
 
     cuda_tape_forget(ctx);
     memset(out, 0, sizeof *out);
-    if (node->n_fused > 1 && node->op != LK_OP_CONV2D) return cuda_bind_chain(ctx, graph, node, out);
+    if (node->n_fused > 1) return cuda_bind_chain(ctx, graph, node, out);
     return binder_of(node->op)(ctx, graph, node, out);
 }
 
@@ -59,13 +53,6 @@ lk_status cuda_kernel_keep(lk_kernel *out, lk_status (*run)(void *state, const l
     out->free = free_state;
     out->state = copy;
     return LK_OK;
-}
-
-bool cuda_used_elsewhere(const lk_graph *graph, int tensor)
-{
-    const lk_tensor *t = &graph->tensors[tensor];
-
-    return t->n_uses > 1 || t->arena != LK_ARENA_ACT;
 }
 
 lk_status cuda_shadow_want(cuda_ctx *ctx, const lk_graph *graph)

@@ -18,7 +18,7 @@ typedef struct cuda_conv_spec {
     conv_shape shape;
     bool bf16;              /* everything is bf16; else fp32 */
     bool tf32;              /* fp32 factors may be rounded to TF32 */
-    bool bias, relu;        /* forward: y = relu(conv + b), rounded once */
+    bool bias;              /* forward: y = conv + b, rounded once */
     bool add;               /* the result is added to what is there, and rounded once */
     uint32_t align_x, align_w, align_b, align_y; /* bytes */
     size_t most_workspace;  /* bytes */

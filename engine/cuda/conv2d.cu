@@ -7,8 +7,9 @@
  * sums are fp32, and dw is never rounded.  It costs half the rate of bf16 and the widening, in this pass only.
  * Pieces of the batch are added to dw in order.
  *
- * A bias goes into the convolution where the library can, with the ReLU after it; else rows of bias are laid out
- * first and the convolution is added to them, so y is rounded once either way.
+ * A bias goes into the convolution where the library can; else rows of bias are laid out first and the convolution is
+ * added to them, so y is rounded once either way.  A ReLU behind it is an element-wise kernel: of cuDNN's engines only
+ * number 0 says that a NaN stays a NaN (CUDNN_NUMERICAL_NOTE_STRICT_NAN_PROP), and that one is slow.
  */
 #include "engine/cuda/conv2d.h"
 
@@ -64,8 +65,7 @@ static lk_status forward(const conv *s, const conv_piece *p, char *scratch, cons
     const cuda_conv_at at = {x, w, s->bias_first ? NULL : b, y, scratch + s->workspace};
 
     if (s->bias_first) LK_TRY(cuda_fill_rows(s->ctx, y, b, rows, cols, s->bf16));
-    LK_TRY(cuda_conv_run(p->run, &at));
-    return s->bias_first && s->relu ? cuda_relu_in_place(s->ctx, y, rows * cols, s->bf16) : LK_OK;
+    return cuda_conv_run(p->run, &at);
 }
 
 static lk_status run_forward(void *state, const lk_launch_args *run)
@@ -77,7 +77,7 @@ static lk_status run_forward(void *state, const lk_launch_args *run)
     const size_t x_nbytes = (size_t)conv_x_per_image(&s->shape) * conv_activation_size(s);
     const size_t y_nbytes = (size_t)conv_y_per_image(&s->shape) * conv_activation_size(s);
 
-    if (s->direct) return cuda_conv_direct(s->ctx, &s->shape, y, x, w, b, s->relu, s->bf16);
+    if (s->direct) return cuda_conv_direct(s->ctx, &s->shape, y, x, w, b, s->bf16);
     for (int64_t n = 0; n < s->shape.N; n += piece_at(s, n)->n)
         LK_TRY(forward(s, piece_at(s, n), scratch, x + (size_t)n * x_nbytes, w, b, y + (size_t)n * y_nbytes));
     return LK_OK;
@@ -198,7 +198,6 @@ static lk_status bind_pass(cuda_ctx *ctx, const lk_graph *graph, const lk_node *
 
     empty.ctx = ctx;
     empty.pass = pass;
-    empty.relu = node->n_fused > 1;
     LK_TRY(cuda_kernel_keep(out, run[pass], &empty, sizeof empty));
     out->free = free_conv;
     conv *s = (conv *)out->state;

@@ -18,7 +18,7 @@ typedef struct conv {
     conv_shape shape;
     product_refs at;
     cuda_weight w, b;             /* b absent in grad_w, which makes db */
-    bool bf16, relu;
+    bool bf16;
     bool direct;                  /* the library has nothing for it; nothing below is used but db */
     bool bias_first;              /* y begins as rows of bias */
     bool packed;                  /* dw is made where it lies */
@@ -41,7 +41,7 @@ void cuda_conv_unplan(conv *s);
 
 /* All queue.  w: packed (O, KH, KW, I), in the type of the activations, as b; b may be NULL. */
 lk_status cuda_conv_direct(cuda_ctx *ctx, const conv_shape *s, void *y, const void *x, const void *w, const void *b,
-                           bool relu, bool bf16);
+                           bool bf16);
 lk_status cuda_conv_direct_grad_x(cuda_ctx *ctx, const conv_shape *s, void *dx, const void *dy, const void *w,
                                   bool bf16);
 /* dw: (O, I, KH, KW). */

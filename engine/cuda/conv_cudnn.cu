@@ -57,7 +57,7 @@ static lk_status open_dnn(cuda_ctx *ctx)
 {
     if (ctx->dnn) return LK_OK;
     if (cudnnGetVersion() < CUDNN_OLDEST)
-        return LK_FAIL(LK_ERR_SYSTEM, "convolutions need cuDNN 9.8 or newer, and this one is number %zu",
+        return LK_FAIL(LK_ERR_SYSTEM, "convolutions need cuDNN 9.15 or newer, and this one is number %zu",
                        cudnnGetVersion());
     ctx->dnn = (struct cuda_dnn *)lk_alloc(sizeof *ctx->dnn);
     LK_TRY_ALLOC(ctx->dnn, sizeof *ctx->dnn);

@@ -10,8 +10,9 @@
 
 #include <cudnn.h>
 
-/* Below it a device cannot be described (CUDNN_BACKEND_DEVICEPROP_DESCRIPTOR). */
-enum { CUDNN_OLDEST = 90800 };
+/* Since 9.8 a device can be described (CUDNN_BACKEND_DEVICEPROP_DESCRIPTOR), since 9.15 an engine says that it hands
+ * on to cuBLASLt. */
+enum { CUDNN_OLDEST = 91500 };
 
 /* Passes a failure up as cuDNN's status: whoever asked tells "has none" from what is wrong. */
 #define DNN_TRY(call)                                       \
@@ -40,7 +41,7 @@ void dnn_move(dnn_pile *from, int i, dnn_pile *to);
 void dnn_free(dnn_pile *pile);
 
 /* The operation graph of spec; the tensors' names in it are: */
-enum { DNN_X = 'x', DNN_W = 'w', DNN_B = 'b', DNN_Y = 'y' };
+enum { DNN_X = 'x', DNN_W = 'w', DNN_B = 'b', DNN_Y = 'y', DNN_SUMS = 's' };
 cudnnStatus_t dnn_graph(dnn_pile *pile, const cuda_conv_spec *spec, cudnnBackendDescriptor_t *out);
 
 enum { DNN_MOST_KNOBS = 32 };

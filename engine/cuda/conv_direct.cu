@@ -5,9 +5,7 @@
  */
 #include "engine/cuda/conv2d.h"
 
-#include "engine/base/formulas.h"
-
-static __global__ void forward(conv_shape s, void *y, const void *x, const void *w, const void *b, bool relu, bool bf16)
+static __global__ void forward(conv_shape s, void *y, const void *x, const void *w, const void *b, bool bf16)
 {
     const int64_t n_elem = s.N * s.P * s.Q * s.O;
 
@@ -25,7 +23,7 @@ static __global__ void forward(conv_shape s, void *y, const void *x, const void 
                     sum += element_load(x, (size_t)(at_x + i), bf16) * element_load(w, (size_t)(at_w + i), bf16);
             }
         }
-        element_store(y, (size_t)k, relu ? lk_relu(sum) : sum, bf16);
+        element_store(y, (size_t)k, sum, bf16);
     }
 }
 
@@ -76,11 +74,11 @@ static __global__ void grad_w(conv_shape s, float *dw, const void *dy, const voi
 }
 
 lk_status cuda_conv_direct(cuda_ctx *ctx, const conv_shape *s, void *y, const void *x, const void *w, const void *b,
-                           bool relu, bool bf16)
+                           bool bf16)
 {
     const size_t n_elem = (size_t)(s->N * s->P * s->Q * s->O);
 
-    LK_LAUNCH_FLAT(forward, element_blocks(ctx, n_elem), ELEMENT_BLOCK, ctx->stream, *s, y, x, w, b, relu, bf16);
+    LK_LAUNCH_FLAT(forward, element_blocks(ctx, n_elem), ELEMENT_BLOCK, ctx->stream, *s, y, x, w, b, bf16);
     return LK_OK;
 }
 

@@ -1,13 +1,13 @@
 /*
- * A convolution as a graph of cuDNN's: the pass, and forward the bias and the ReLU behind it.
+ * A convolution as a graph of cuDNN's: the pass, and forward the bias behind it.
  *
- *     x, w -> convolution -> (fp32, never stored) -> + b -> relu -> y
+ *     x, w -> convolution -> (fp32, never stored) -> + b -> y
  *
  * Tensors are (N, C, H, W) by number and NHWC by stride.  Sums and what is fused behind them are fp32.
  */
 #include "engine/cuda/conv_cudnn.h"
 
-enum { N_DIMS = 4, N_SPATIAL = 2, MOST_OPS = 3 };
+enum { N_DIMS = 4, N_SPATIAL = 2, MOST_OPS = 2 };
 /* No kernel asks for more. */
 static const int64_t MOST_ALIGNMENT = 16;
 
@@ -104,12 +104,12 @@ static tensor_spec y_of(const cuda_conv_spec *s)
     return t;
 }
 
-/* y before the operations that are still to come; `name` is nobody else's. */
-static tensor_spec passing_of(const cuda_conv_spec *s, int64_t name)
+/* y before the bias. */
+static tensor_spec sums_of(const cuda_conv_spec *s)
 {
     tensor_spec t = y_of(s);
 
-    t.name = name;
+    t.name = DNN_SUMS;
     t.type = CUDNN_DATA_FLOAT;
     t.alignment = MOST_ALIGNMENT;
     t.passing = true;
@@ -178,54 +178,48 @@ static cudnnStatus_t pass(dnn_pile *pile, const cuda_conv_spec *s, cudnnBackendD
     return cudnnBackendFinalize(*out);
 }
 
-/* to = from + b, or relu(from) where b is NULL.  A NaN shall stay a NaN. */
-static cudnnStatus_t pointwise(dnn_pile *pile, cudnnBackendDescriptor_t from, cudnnBackendDescriptor_t b,
-                               cudnnBackendDescriptor_t to, cudnnBackendDescriptor_t *out)
+/* to = from + b. */
+static cudnnStatus_t addition(dnn_pile *pile, cudnnBackendDescriptor_t from, cudnnBackendDescriptor_t b,
+                              cudnnBackendDescriptor_t to, cudnnBackendDescriptor_t *out)
 {
-    const cudnnPointwiseMode_t mode = b ? CUDNN_POINTWISE_ADD : CUDNN_POINTWISE_RELU_FWD;
+    const cudnnPointwiseMode_t mode = CUDNN_POINTWISE_ADD;
     const cudnnDataType_t precision = CUDNN_DATA_FLOAT;
-    const cudnnNanPropagation_t nan = CUDNN_PROPAGATE_NAN;
     cudnnBackendDescriptor_t what;
 
     DNN_TRY(dnn_new(pile, CUDNN_BACKEND_POINTWISE_DESCRIPTOR, &what));
     DNN_TRY(dnn_set(what, CUDNN_ATTR_POINTWISE_MODE, CUDNN_TYPE_POINTWISE_MODE, 1, &mode));
     DNN_TRY(dnn_set(what, CUDNN_ATTR_POINTWISE_MATH_PREC, CUDNN_TYPE_DATA_TYPE, 1, &precision));
-    DNN_TRY(dnn_set(what, CUDNN_ATTR_POINTWISE_NAN_PROPAGATION, CUDNN_TYPE_NAN_PROPOGATION, 1, &nan));
     DNN_TRY(cudnnBackendFinalize(what));
     DNN_TRY(dnn_new(pile, CUDNN_BACKEND_OPERATION_POINTWISE_DESCRIPTOR, out));
     DNN_TRY(set_part(*out, CUDNN_ATTR_OPERATION_POINTWISE_PW_DESCRIPTOR, what));
     DNN_TRY(set_part(*out, CUDNN_ATTR_OPERATION_POINTWISE_XDESC, from));
-    if (b) DNN_TRY(set_part(*out, CUDNN_ATTR_OPERATION_POINTWISE_BDESC, b));
+    DNN_TRY(set_part(*out, CUDNN_ATTR_OPERATION_POINTWISE_BDESC, b));
     DNN_TRY(set_part(*out, CUDNN_ATTR_OPERATION_POINTWISE_YDESC, to));
     return cudnnBackendFinalize(*out);
 }
 
-/* ops[0] with what is fused behind it. */
+/* The pass into sums that are not stored, and b added to them. */
 static cudnnStatus_t with_bias(dnn_pile *pile, const cuda_conv_spec *s, cudnnBackendDescriptor_t y,
-                               cudnnBackendDescriptor_t *ops, int64_t *n)
+                               cudnnBackendDescriptor_t *ops)
 {
-    const tensor_spec sums_spec = passing_of(s, 1), biased_spec = passing_of(s, 2), b_spec = b_of(s);
-    cudnnBackendDescriptor_t sums, biased = y, b;
+    const tensor_spec sums_spec = sums_of(s), b_spec = b_of(s);
+    cudnnBackendDescriptor_t sums, b;
 
     DNN_TRY(tensor(pile, &sums_spec, &sums));
     DNN_TRY(tensor(pile, &b_spec, &b));
-    if (s->relu) DNN_TRY(tensor(pile, &biased_spec, &biased));
-    DNN_TRY(pass(pile, s, sums, &ops[(*n)++]));
-    DNN_TRY(pointwise(pile, sums, b, biased, &ops[(*n)++]));
-    if (s->relu) DNN_TRY(pointwise(pile, biased, NULL, y, &ops[(*n)++]));
-    return CUDNN_STATUS_SUCCESS;
+    DNN_TRY(pass(pile, s, sums, &ops[0]));
+    return addition(pile, sums, b, y, &ops[1]);
 }
 
 cudnnStatus_t dnn_graph(dnn_pile *pile, const cuda_conv_spec *spec, cudnnBackendDescriptor_t *out)
 {
     const tensor_spec y_spec = y_of(spec);
+    const int64_t n = spec->bias ? MOST_OPS : 1;
     cudnnBackendDescriptor_t y, ops[MOST_OPS];
-    int64_t n = 0;
 
-    assert(!spec->relu || spec->bias);
     DNN_TRY(tensor(pile, &y_spec, &y));
-    if (spec->bias) DNN_TRY(with_bias(pile, spec, y, ops, &n));
-    else DNN_TRY(pass(pile, spec, y, &ops[n++]));
+    if (spec->bias) DNN_TRY(with_bias(pile, spec, y, ops));
+    else DNN_TRY(pass(pile, spec, y, &ops[0]));
     DNN_TRY(dnn_new(pile, CUDNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR, out));
     DNN_TRY(dnn_set(*out, CUDNN_ATTR_OPERATIONGRAPH_OPS, CUDNN_TYPE_BACKEND_DESCRIPTOR, n, ops));
     return cudnnBackendFinalize(*out);

@@ -43,7 +43,6 @@ static cuda_conv_spec spec_of(const conv *s, lk_precision precision, int64_t n, 
     spec.bf16 = s->bf16 && !conv_widens(s);
     spec.tf32 = precision == LK_TF32 || conv_widens(s);
     spec.bias = s->b.at.present && !s->bias_first;
-    spec.relu = s->relu && spec.bias;
     spec.add = s->bias_first || (s->pass == CUDA_GRAD_W && !is_first);
     spec.most_workspace = n > 1 ? (size_t)WORKSPACE_BYTES : SIZE_MAX; /* one image cannot be cut */
     set_alignments(s, at_a_time, &spec);

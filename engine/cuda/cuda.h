@@ -113,13 +113,9 @@ typedef lk_status cuda_binder(cuda_ctx *ctx, const lk_graph *graph, const lk_nod
 LK_EVERY_OP(CUDA_BINDER_DECLARE)
 #undef CUDA_BINDER_DECLARE
 
-/* Groups that one kernel does (lk_node.n_fused): a convolution with the ReLU after it is its own binder's, which looks
- * at n_fused; neighbouring element-wise ops are a chain's. */
-bool cuda_relu_follows(const lk_graph *graph, int first); /* product.cu: a convolution, and a ReLU to do with it */
-int cuda_chain_length(const lk_graph *graph, int first);  /* chain.cu: below 2 for none */
+/* Groups that one kernel does (lk_node.n_fused): neighbouring element-wise ops, a chain. */
+int cuda_chain_length(const lk_graph *graph, int first); /* chain.cu: below 2 for none */
 cuda_binder cuda_bind_chain;
-/* Whether anybody but the next node reads it. */
-bool cuda_used_elsewhere(const lk_graph *graph, int tensor);
 
 /* bind.cu: keeps a copy of *state as the kernel's state, released with the kernel.  For states that own nothing. */
 lk_status cuda_kernel_keep(lk_kernel *out, lk_status (*run)(void *state, const lk_launch_args *args), const void *state,

@@ -18,6 +18,16 @@ find_library(CUDNN_LIBRARY cudnn HINTS ${CUDNN_ROOT} ENV CUDNN_ROOT ${CUDAToolki
 find_path(NCCL_INCLUDE_DIR nccl.h HINTS ${NCCL_ROOT} ENV NCCL_ROOT ${CUDAToolkit_INCLUDE_DIRS} PATH_SUFFIXES include)
 find_library(NCCL_LIBRARY nccl HINTS ${NCCL_ROOT} ENV NCCL_ROOT ${CUDAToolkit_LIBRARY_DIR} PATH_SUFFIXES lib lib64)
 
+# conv_cudnn.h says why.
+if(CUDNN_INCLUDE_DIR)
+    foreach(part MAJOR MINOR)
+        file(STRINGS ${CUDNN_INCLUDE_DIR}/cudnn_version.h line REGEX "define CUDNN_${part} +[0-9]+")
+        string(REGEX MATCH "[0-9]+$" cudnn_${part} "${line}")
+    endforeach()
+    if("${cudnn_MAJOR}.${cudnn_MINOR}" VERSION_LESS 9.15)
+        list(APPEND missing "cuDNN 9.15 or newer (${CUDNN_INCLUDE_DIR} has ${cudnn_MAJOR}.${cudnn_MINOR})")
+    endif()
+endif()
 foreach(needed CMAKE_CUDA_COMPILER CUDAToolkit_FOUND CUDNN_INCLUDE_DIR CUDNN_LIBRARY NCCL_INCLUDE_DIR NCCL_LIBRARY)
     if(NOT ${needed})
         list(APPEND missing ${needed})

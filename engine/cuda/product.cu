@@ -6,8 +6,6 @@
  */
 #include "engine/cuda/product.h"
 
-#include "engine/base/formulas.h"
-
 /* ----------------------------------------------------------------- tensors */
 
 product_tensors cuda_product_tensors(const lk_node *node, cuda_pass pass)
@@ -16,7 +14,7 @@ product_tensors cuda_product_tensors(const lk_node *node, cuda_pass pass)
     product_tensors t = {LK_NO_TENSOR, LK_NO_TENSOR, LK_NO_TENSOR, LK_NO_TENSOR};
 
     switch (pass) {
-    case CUDA_FORWARD: t.x = in[0], t.w = in[1], t.b = in[2], t.y = (node->n_fused > 1 ? node[1].out : out)[0]; break;
+    case CUDA_FORWARD: t.x = in[0], t.w = in[1], t.b = in[2], t.y = out[0]; break;
     case CUDA_GRAD_X: t.y = in[0], t.w = in[1], t.x = out[0]; break;
     case CUDA_GRAD_W: t.y = in[0], t.x = in[1], t.w = out[0], t.b = out[1]; break;
     }
@@ -32,30 +30,6 @@ product_refs cuda_product_refs(const lk_graph *graph, product_tensors tensors)
     at.b = cuda_ref_of(graph, tensors.b);
     at.y = cuda_ref_of(graph, tensors.y);
     return at;
-}
-
-/* Of a convolution with a bias: without one it has nothing to gain, for cuDNN's fused call wants one.  Not of a linear
- * layer: cuBLASLt's ReLU is max(x, 0), which makes 0 of a NaN. */
-bool cuda_relu_follows(const lk_graph *graph, int first)
-{
-    const lk_node *node = &graph->nodes[first], *next = node + 1;
-    const bool product = node->op == LK_OP_CONV2D && node->in[2] != LK_NO_TENSOR;
-
-    if (!product || first + 1 >= graph->n_nodes || next->op != LK_OP_ACTIVATION) return false;
-    return next->attrs.activation.kind == LK_ACT_RELU && next->in[0] == node->out[0] &&
-           !cuda_used_elsewhere(graph, node->out[0]);
-}
-
-static __global__ void relu_in_place(void *y, size_t n, bool bf16)
-{
-    for (size_t k = blockIdx.x * (size_t)blockDim.x + threadIdx.x; k < n; k += gridDim.x * (size_t)blockDim.x)
-        element_store(y, k, lk_relu(element_load(y, k, bf16)), bf16);
-}
-
-lk_status cuda_relu_in_place(cuda_ctx *ctx, void *y, size_t n_elem, bool bf16)
-{
-    LK_LAUNCH_FLAT(relu_in_place, element_blocks(ctx, n_elem), ELEMENT_BLOCK, ctx->stream, y, n_elem, bf16);
-    return LK_OK;
 }
 
 lk_status cuda_bind_db(cuda_ctx *ctx, const lk_graph *graph, const lk_node *node, lk_kernel *out)

@@ -9,12 +9,9 @@
 typedef struct product_tensors { int x, w, b, y; } product_tensors;
 typedef struct product_refs { cuda_ref x, w, b, y; } product_refs;
 
-/* Where the node begins a group, y is that of the ReLU behind it. */
 product_tensors cuda_product_tensors(const lk_node *node, cuda_pass pass);
 product_refs cuda_product_refs(const lk_graph *graph, product_tensors tensors);
 
-/* y = relu(y) in place, element by element. */
-lk_status cuda_relu_in_place(cuda_ctx *ctx, void *y, size_t n_elem, bool bf16);
 /* Binds what sums dy into db beside a GRAD_W node; out->run stays NULL where the node has no db. */
 lk_status cuda_bind_db(cuda_ctx *ctx, const lk_graph *graph, const lk_node *node, lk_kernel *out);
 void cuda_kernel_free(lk_kernel *kernel);

@@ -400,67 +400,11 @@ Test(products, a_convolution_that_the_library_lacks_is_told_and_another_choice)
     refuse("STANDIN_CONV_REFUSE", "all");
     look_at_kernels(&conv, &n_slow, &without_any);
     cr_expect_eq(n_slow, 3, "%d slow kernels of three passes without the library", n_slow);
-    cr_expect_neq(without_bias, without_any, "choice %llx with and without the library", (unsigned long long)without_any);
+    cr_expect_neq(without_bias, without_any, "choice %llx with and without the library",
+                  (unsigned long long)without_any);
 }
 
-/* -------------------------------------------------------------------- fusion */
-
-static int fused(const problem *p, lk_dtype dtype)
-{
-    side s;
-    int n;
-
-    side_open(&s, true, dtype == LK_DTYPE_BF16 ? LK_BF16 : LK_FP32);
-    build(&s, p, dtype);
-    n = s.kernels[1].run ? 0 : 1;
-    side_close(&s);
-    return n;
-}
-
-Test(products, a_relu_after_a_convolution_is_done_with_it)
-{
-    const problem conv = conv_problem((int64_t[]){2, 8, 8, 16, 32, 3, 1, 1}, true, true);
-
-    cr_expect(fused(&conv, LK_DTYPE_F32), "conv2d, fp32: two kernels");
-    cr_expect(fused(&conv, LK_DTYPE_BF16), "conv2d, bf16: two kernels");
-}
-
-/* x -> y -> z: the kernels that the module makes of it, after the compiler's own placement. */
-static int groups_of(bool read_between, bool *apart)
-{
-    side s;
-    int y, z, out;
-
-    side_open(&s, true, LK_FP32);
-    const int first = side_tensor(&s, "first", LK_ARENA_FIELD, LK_DTYPE_F32, 4, (int64_t[]){2, 4, 4, 32});
-    const int w = side_tensor(&s, "w", LK_ARENA_PARAMS, LK_DTYPE_F32, 4, (int64_t[]){32, 32, 1, 1});
-    const int b = side_tensor(&s, "b", LK_ARENA_PARAMS, LK_DTYPE_F32, 1, (int64_t[]){32});
-    int x;
-    ok(lk_op_conv2d(&s.graph, "x", first, w, b, 1, 0, &x));
-    ok(lk_op_conv2d(&s.graph, "y", x, w, b, 1, 0, &y));
-    ok(lk_op_activation(&s.graph, "z", LK_ACT_RELU, y, &z));
-    ok(lk_op_conv2d(&s.graph, "out", z, w, b, 1, 0, &out));
-    if (read_between) ok(lk_op_add(&s.graph, "sum", out, y, &out));
-    s.graph.tensors[out].arena = LK_ARENA_OUTPUT;
-    ok(lk_graph_prune(&s.graph));
-    ok(s.backend->rewrite(s.ctx, &s.graph));
-    ok(lk_graph_allocate(&s.graph));
-    const lk_tensor *t = s.graph.tensors;
-    *apart = t[z].offset >= t[x].offset + t[x].nbytes || t[x].offset >= t[z].offset + t[z].nbytes;
-    cr_expect_eq(t[y].swallowed, !read_between, "y has a place: %d", !t[y].swallowed);
-    const int n = s.graph.nodes[1].n_fused;
-    side_close(&s);
-    return n;
-}
-
-Test(products, a_fused_product_overwrites_nothing_that_is_still_read)
-{
-    bool apart;
-
-    cr_expect_eq(groups_of(false, &apart), 2, "not fused");
-    cr_expect(apart, "z lies in x's place, which the fused kernel still reads");
-    cr_expect_eq(groups_of(true, &apart), 0, "y is read by another node, and fused");
-}
+/* ----------------------------------------------------------------------- NaN */
 
 /* Max(x, 0) would make 0 of it, and a layer whose numbers have run away would look healthy. */
 static void expect_nan_kept(const problem *p, lk_precision precision)

@@ -180,10 +180,10 @@ static string words_of(const layer &l, lk_precision precision, cuda_pass pass)
     const conv_shape &v = l.shape;
     const int p = precision == LK_FP32 ? 0 : precision == LK_TF32 ? 1 : 2;
 
-    return text("%s %s N %lld, %lldx%lldx%lld, %lld of %lldx%lld, stride %lld, padding %lld%s%s", precisions[p],
+    return text("%s %s N %lld, %lldx%lldx%lld, %lld of %lldx%lld, stride %lld, padding %lld%s", precisions[p],
                 passes[pass], (long long)v.N, (long long)v.H, (long long)v.W, (long long)v.I, (long long)v.O,
                 (long long)v.KH, (long long)v.KW, (long long)v.stride, (long long)v.padding,
-                l.bias && pass == CUDA_FORWARD ? ", bias" : "", l.relu && pass == CUDA_FORWARD ? ", relu" : "");
+                l.bias && pass == CUDA_FORWARD ? ", bias" : "");
 }
 
 /* As conv2d.cu's make() fills it; all tensors begin at lines. */
@@ -194,7 +194,6 @@ static conv unplanned(const layer &l, lk_precision precision, cuda_pass pass)
     s.pass = pass;
     s.shape = l.shape;
     s.bf16 = precision == LK_BF16;
-    s.relu = l.relu && pass == CUDA_FORWARD;
     s.b.at.present = l.bias && pass == CUDA_FORWARD;
     s.packed = cuda_weight_lies_packed(l.shape.I, l.shape.KH * l.shape.KW);
     return s;
@@ -316,7 +315,7 @@ int main(int n_arguments, char **arguments)
     if (n_arguments < 2) return 1;
     folder = arguments[1];
     if (cudnnGetVersion() < CUDNN_OLDEST) {
-        printf("skipped: %s cannot be asked for a device that is not there, 9.8 can\n", version().c_str());
+        printf("skipped: %s is too old for the CUDA engine, which needs 9.15\n", version().c_str());
         return SKIPPED;
     }
     if (mode == "--write") write_pins();

@@ -1,7 +1,7 @@
 /*
  * Layers of the recipes, and of networks that people train: ResNet-18, ResNet-50 and VGG-16 with images of 32 and of
  * 224 pixels a side, as torchvision has them; at 32 a ResNet begins with 3 x 3 and without pooling, as is usual for
- * CIFAR-10. A convolution in front of a batch norm has no bias; VGG's have one, and a ReLU behind it.
+ * CIFAR-10. A convolution in front of a batch norm has no bias; VGG's have one.
  *
  * Images of a lane: 32 of fashion-cnn's 128 in 4 lanes; 128 of 32 pixels and 32 of 224, which is what 8 lanes on 8
  * devices make of batches of 1024 and 256.
@@ -25,7 +25,7 @@ struct builder {
         layer l;
 
         l.shape = {N, side, side, channels, O, K, K, out, out, stride, padding};
-        l.bias = l.relu = bias;
+        l.bias = bias;
         side = out;
         channels = O;
         for (const layer &other : layers)

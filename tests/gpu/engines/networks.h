@@ -8,7 +8,7 @@
 
 struct layer {
     conv_shape shape; /* N: images of a lane */
-    bool bias, relu;
+    bool bias;
 };
 
 /* Each different layer once, in the order in which networks have them. */
