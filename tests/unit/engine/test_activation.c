@@ -10,7 +10,9 @@
 #include <stdio.h>
 
 #define NAME(name, ...) name,
+#define WORD(name, word, ...) [name] = word,
 static const lk_activation kinds[] = {LK_ACTIVATION_FORMULAS(NAME)};
+static const char *const word_of[] = {LK_ACTIVATION_FORMULAS(WORD)};
 enum { N_KINDS = sizeof kinds / sizeof *kinds };
 
 typedef struct net {
@@ -30,32 +32,24 @@ static void open_net(net *t, lk_activation kind, int64_t n, lk_dtype dtype, int 
     for (int64_t i = 0; i < n; i++) op_set_one(&t->h, t->x, (size_t)i, (float)(i * 37 % 769 - 384) / 64.0f);
 }
 
+/* As the row says; whether it says so rightly, slopes in double below tell. */
 static float formula(lk_activation kind, float x)
 {
-    switch (kind) {
-    case LK_ACT_RELU: return lk_relu(x);
-    case LK_ACT_TANH: return lk_tanh(x);
-    case LK_ACT_SIGMOID: return lk_sigmoid(x);
-    case LK_ACT_GELU: return lk_gelu(x);
-    case LK_ACT_LEAKY_RELU: return lk_leaky_relu(x);
-    case LK_ACT_SILU: return lk_silu(x);
-    case LK_ACT_ELU: return lk_elu(x);
-    default: return lk_gelu_tanh(x);
-    }
+#define FORMULA(name, word, f, from) if (kind == name) return lk_##f(x);
+    LK_ACTIVATION_FORMULAS(FORMULA)
+#undef FORMULA
+    return NAN;
 }
 
 static float formula_grad(lk_activation kind, float dy, float x, float y)
 {
-    switch (kind) {
-    case LK_ACT_RELU: return lk_relu_grad(dy, y);
-    case LK_ACT_TANH: return lk_tanh_grad(dy, y);
-    case LK_ACT_SIGMOID: return lk_sigmoid_grad(dy, y);
-    case LK_ACT_GELU: return lk_gelu_grad(dy, x);
-    case LK_ACT_LEAKY_RELU: return lk_leaky_relu_grad(dy, y);
-    case LK_ACT_SILU: return lk_silu_grad(dy, x);
-    case LK_ACT_ELU: return lk_elu_grad(dy, y);
-    default: return lk_gelu_tanh_grad(dy, x);
-    }
+    enum { FROM_X, FROM_Y };
+    const float kept[] = {[FROM_X] = x, [FROM_Y] = y};
+
+#define GRADIENT(name, word, f, from) if (kind == name) return lk_##f##_grad(dy, kept[from]);
+    LK_ACTIVATION_FORMULAS(GRADIENT)
+#undef GRADIENT
+    return NAN;
 }
 
 static void expect_formula(lk_activation kind, int64_t n, lk_dtype dtype, int threads)
@@ -64,7 +58,7 @@ static void expect_formula(lk_activation kind, int64_t n, lk_dtype dtype, int th
     char what[64];
     net t;
 
-    snprintf(what, sizeof what, "kind %d, %lld elements, %d threads", (int)kind, (long long)n, threads);
+    snprintf(what, sizeof what, "%s, %lld elements, %d threads", word_of[kind], (long long)n, threads);
     open_net(&t, kind, n, dtype, threads);
     op_run(&t.h);
     for (size_t i = 0; i < (size_t)n; i++) {
@@ -107,7 +101,7 @@ Test(activation, slopes_of_the_twins_are_their_derivatives)
             const double rise = twin_activation(kinds[k], x + step) - twin_activation(kinds[k], x - step);
             const double want = rise / (2.0 * step);
             const double got = twin_activation_slope(kinds[k], x);
-            cr_expect_float_eq(got, want, 1e-8, "kind %d at %g: got %.12g, want %.12g", (int)kinds[k], x, got, want);
+            cr_expect_float_eq(got, want, 1e-8, "%s at %g: got %.12g, want %.12g", word_of[kinds[k]], x, got, want);
         }
 }
 
@@ -125,8 +119,8 @@ static void expect_slopes(lk_dtype dtype, double relative, double absolute)
             const double want = dy * twin_activation_slope(kinds[k], x);
             const double got = (double)op_get_one(&t.h, op_gradient(&t.h, t.x), i);
 
-            cr_expect(fabs(got - want) <= relative * fabs(want) + absolute, "kind %d at %g: got %.9g, want %.9g",
-                      (int)kinds[k], x, got, want);
+            cr_expect(fabs(got - want) <= relative * fabs(want) + absolute, "%s at %g: got %.9g, want %.9g",
+                      word_of[kinds[k]], x, got, want);
         }
         op_close(&t.h);
     }
@@ -161,7 +155,7 @@ Test(activation, a_nan_stays_a_nan)
         for (size_t i = 0; i < 40; i++) op_set_one(&t.h, t.x, i, NAN);
         op_run(&t.h);
         for (size_t i = 0; i < 40; i++)
-            cr_expect(isnan(op_get_one(&t.h, t.y, i)), "kind %d: got %g", (int)kinds[k],
+            cr_expect(isnan(op_get_one(&t.h, t.y, i)), "%s: got %g", word_of[kinds[k]],
                       (double)op_get_one(&t.h, t.y, i));
         op_close(&t.h);
     }
