@@ -25,7 +25,7 @@ status 0 cmake --build by-cmake
 export PKG_CONFIG_PATH="${pc%/*}"
 # shellcheck disable=SC2046
 status 0 gcc -std=c17 -Wall -Werror "$here/../install/outside.c" -o by-pkg-config \
-    $(pkg-config --define-variable=prefix="$prefix" --cflags --libs lockstep) -Wl,-rpath,"$libraries"
+    $(pkg-config --cflags --libs lockstep) -Wl,-rpath,"$libraries"
 
 seq 1 40 | awk 'BEGIN { print "a,b,y" } { print $1 "," $1 * 3 % 7 "," 2 * $1 }' >rows.csv
 cat >recipe.yaml <<'END'
