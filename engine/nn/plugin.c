@@ -45,9 +45,9 @@ static lk_status check(const char *file, const lk_plugin *plugin)
     if (plugin->abi != LK_PLUGIN_ABI)
         return LK_FAIL(LK_ERR_USAGE, "model.plugin: %s was compiled with other headers than this program: compile it "
                        "again with those of this build", file);
-    if (!plugin->network || !plugin->network->sample || !plugin->network->build)
-        return LK_FAIL(LK_ERR_USAGE, "model.plugin: %s: its network has no sample, or no build", file);
-    return LK_OK;
+    const lk_network *n = plugin->network;
+    const char *missing = !n ? "row" : !n->word ? "word" : !n->sample ? "sample" : !n->build ? "build" : NULL;
+    return missing ? LK_FAIL(LK_ERR_USAGE, "model.plugin: %s: its network has no %s", file, missing) : LK_OK;
 }
 
 static lk_status open_file(const char *file, const lk_network **out)

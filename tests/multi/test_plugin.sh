@@ -50,6 +50,12 @@ sed 's/LK_PLUGIN(network)/const lk_plugin lk_plugin_entry = {LK_PLUGIN_ABI + 1, 
 compile stale.so stale.c
 status 2 alone train own.yaml run.dir=bad model.plugin=stale.so
 says 'compiled with other headers than this program'
+for member in word sample build; do
+    sed "/LK_PLUGIN\|^static const lk_network/s/\.$member = [^,}]*//; s/{, /{/; s/, ,/,/; s/, }/}/" "$here/../plugin/residual.c" >less.c
+    "$cc" -shared -fPIC -w -I "$include" less.c -o less-$member.so || exit 1
+    status 2 alone train own.yaml run.dir=bad model.plugin=less-$member.so
+    says "less-$member.so: its network has no $member"
+done
 
 # A run goes on with the file that it began with, and with no other.
 status 0 alone train own.yaml run.dir=one --resume train.epochs=4
