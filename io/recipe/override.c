@@ -1,5 +1,6 @@
 /*
- * Overrides "a.b=value", of a section's key, a stage's ("stages.NAME.batch") or a group's ("optimizer.groups.NAME.lr").
+ * Overrides "a.b=value", of a section's key, a stage's ("stages.NAME.batch"), a group's ("optimizer.groups.NAME.lr") or
+ * a plug-in's argument ("model.args.NAME").
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -51,6 +52,15 @@ static bool is_list(const char *path)
     return strcmp(path, lk_recipe_stages.path) == 0 || strcmp(path, lk_recipe_groups.path) == 0;
 }
 
+/* NAME of `model.args.NAME`, which the plug-in knows and the schema does not; NULL: another path. */
+static const char *argument_of(const char *path)
+{
+    static const char args[] = "model.args.";
+    const size_t n = sizeof args - 1;
+
+    return strncmp(path, args, n) == 0 && path[n] ? path + n : NULL;
+}
+
 /* Where an override goes: the mapping it starts from, its path there, and that of the schema. */
 typedef struct target { int mapping; const char *rest; char section_path[LK_RECIPE_PATH_BYTES]; bool in_list; } target;
 
@@ -72,26 +82,43 @@ static lk_status find_target(lk_yaml *yaml, const char *override, const char *pa
     return LK_OK;
 }
 
-lk_status lk_recipe_override(lk_yaml *yaml)
+static lk_status set_argument(lk_yaml *yaml, const char *name, const char *text)
 {
-    const char *override = yaml->overrides[yaml->n_overrides], *equals = strchr(override, '='), *last = NULL;
-    char path[LK_RECIPE_PATH_BYTES];
+    const char *last;
+    int model;
+
+    LK_TRY(section_of(yaml, 1, "model.args", &model, &last));
+    return lk_recipe_set_arg(yaml, model, name, text);
+}
+
+static lk_status set_value(lk_yaml *yaml, const char *override, const char *path, const char *text)
+{
+    const char *last;
     int section, value;
     target t;
+
+    LK_TRY(find_target(yaml, override, path, &t));
+    const cyaml_schema_field_t *field = lk_recipe_field(t.section_path, NULL);
+    if (!field && !is_list(t.section_path)) return lk_recipe_fail_unknown_path(override, t.section_path);
+
+    if (field && is_literal(field, text)) LK_TRY(lk_yaml_add_text(yaml, text, &value));
+    else LK_TRY(add_value(yaml, override, text, &value));
+    LK_TRY(section_of(yaml, t.mapping, t.rest, &section, &last));
+    if (!t.in_list) lk_recipe_override_stages(yaml, path, value);
+    return lk_yaml_set(yaml, section, last, value);
+}
+
+lk_status lk_recipe_override(lk_yaml *yaml)
+{
+    const char *override = yaml->overrides[yaml->n_overrides], *equals = strchr(override, '=');
+    char path[LK_RECIPE_PATH_BYTES];
 
     if (!equals || equals == override)
         return LK_FAIL(LK_ERR_USAGE, "%s: an override is written section.key=value", override);
     snprintf(path, sizeof path, "%.*s", (int)(equals - override), override);
     LK_TRY(lk_recipe_rename_path(yaml, path));
-    LK_TRY(find_target(yaml, override, path, &t));
-    const cyaml_schema_field_t *field = lk_recipe_field(t.section_path, NULL);
-    if (!field && !is_list(t.section_path)) return lk_recipe_fail_unknown_path(override, t.section_path);
-
-    if (field && is_literal(field, equals + 1)) LK_TRY(lk_yaml_add_text(yaml, equals + 1, &value));
-    else LK_TRY(add_value(yaml, override, equals + 1, &value));
-    LK_TRY(section_of(yaml, t.mapping, t.rest, &section, &last));
-    if (!t.in_list) lk_recipe_override_stages(yaml, path, value);
-    LK_TRY(lk_yaml_set(yaml, section, last, value));
+    if (argument_of(path)) LK_TRY(set_argument(yaml, argument_of(path), equals + 1));
+    else LK_TRY(set_value(yaml, override, path, equals + 1));
     yaml->n_overrides++;
     yaml->last_node[yaml->n_overrides] = (int)(yaml->document.nodes.top - yaml->document.nodes.start);
     return LK_OK;

@@ -122,6 +122,8 @@ lk_status lk_yaml_fail(const lk_yaml *yaml, int node, const char *path, const ch
 
 /* What `model.plugin` implies: the kind, and arguments as a list. */
 lk_status lk_recipe_imply_plugin(lk_yaml *yaml);
+/* The argument `name` of these keys of a model, given before or not. */
+lk_status lk_recipe_set_arg(lk_yaml *yaml, int model, const char *name, const char *value);
 /* Drops keys whose value is null, renames old ones and makes names of files absolute, from `folder`. */
 lk_status lk_recipe_resolve(lk_yaml *yaml, const char *folder);
 /* Gives keys of the document, or the path of an override, the words they have now; notes the old ones. */

@@ -42,6 +42,32 @@ static lk_status list_args(lk_yaml *yaml, int model, int args)
     return lk_yaml_set(yaml, model, "args", list);
 }
 
+lk_status lk_recipe_set_arg(lk_yaml *yaml, int model, const char *name, const char *value)
+{
+    int args = lk_yaml_get(yaml, model, "args");
+
+    if (!args) {
+        args = yaml_document_add_sequence(&yaml->document, NULL, YAML_FLOW_SEQUENCE_STYLE);
+        if (!args) return LK_FAIL(LK_ERR_SYSTEM, "out of memory: model.args");
+        LK_TRY(lk_yaml_set(yaml, model, "args", args));
+    }
+    if (yaml_document_get_node(&yaml->document, args)->type != YAML_SEQUENCE_NODE)
+        return lk_yaml_fail(yaml, args, "model.args", "an argument is a name and one value: {width: 64}");
+    LK_TRY(append(yaml, args, name, value));
+
+    /* In place of what was given before. */
+    yaml_node_item_t *first = yaml_document_get_node(&yaml->document, args)->data.sequence.items.start;
+    yaml_node_item_t **top = &yaml_document_get_node(&yaml->document, args)->data.sequence.items.top;
+    const size_t n = strlen(name);
+    for (yaml_node_item_t *item = first; item + 1 < *top; item++) {
+        const char *text = lk_yaml_text(yaml, *item);
+        if (!text || strncmp(text, name, n) != 0 || text[n] != '=') continue;
+        *item = *--*top;
+        break;
+    }
+    return LK_OK;
+}
+
 lk_status lk_recipe_imply_plugin(lk_yaml *yaml)
 {
     const int model = lk_yaml_at(yaml, "model");

@@ -32,6 +32,8 @@ status 0 alone predict one --out p.csv
 same "predictions" "$(wc -l <p.csv)" 61
 status 0 alone train own.yaml run.dir=wide 'model.args={inputs: 6, width: 12}'
 [ "$(alone ckpt digest wide)" = "$one" ] && { echo "FAILED: another width, the same weights"; n_failed=$((n_failed + 1)); }
+status 0 alone train own.yaml run.dir=also-wide model.args.width=12 model.args.dropout=0
+same "an argument by its name" "$(alone ckpt digest also-wide)" "$(alone ckpt digest wide)"
 
 # Arguments and files that cannot be.
 status 2 alone train own.yaml run.dir=bad 'model.args={widht: 8}'

@@ -20,6 +20,29 @@ Test(recipe, later_overrides_win_and_null_removes)
     lk_recipe_free(&r);
 }
 
+static void expect_args(const char *model, const char *override, const char *first, const char *second)
+{
+    char text[512];
+
+    snprintf(text, sizeof text, "run: {name: small}\ndata: {kind: regression, samples: 8, n_features: 3}\nmodel: %s\n"
+             "loss: {kind: mse}\noptimizer: {kind: adam}\ntrain: {epochs: 2}\n", model);
+    lk_recipe *r = good(text, override);
+    cr_assert_eq(r->model.plugin.args.n, second ? 2 : 1, "got %u arguments", r->model.plugin.args.n);
+    cr_expect_str_eq(r->model.plugin.args.word[0], first);
+    if (second) cr_expect_str_eq(r->model.plugin.args.word[1], second);
+    lk_recipe_free(&r);
+}
+
+Test(recipe, an_argument_of_a_plug_in_is_overridden_by_its_name)
+{
+    expect_args("{plugin: a.so, args: {width: 8, wid: 2}}", "model.args.wid=3", "width=8", "wid=3");
+    expect_args("{plugin: a.so, args: {width: 8, wid: 2}}", "model.args.width=64", "width=64", "wid=2");
+    expect_args("{plugin: a.so, args: [width=8]}", "model.args.depth=3", "width=8", "depth=3");
+    expect_args("{plugin: a.so}", "model.args.width=64", "width=64", NULL);
+    expect_failure(base, "model.args.width=64",
+                   "model.args.width=64: model.args: kind mlp does not take it: it is for plugin");
+}
+
 Test(recipe, text_is_taken_as_typed)
 {
     const char *const overrides[] = {"run.name=a: b #c", "scheduler.kind=lambda", "scheduler.expr=epoch < 4 ? 1: 0.5"};
