@@ -19,9 +19,9 @@ static inline unsigned element_blocks(const cuda_ctx *ctx, size_t n_threads)
 /* The same of a pass over an arena, which any device gets through. */
 static inline unsigned arena_blocks(size_t n_threads)
 {
-    const size_t wanted = (n_threads + ELEMENT_BLOCK - 1) / ELEMENT_BLOCK;
+    const size_t most = ARENA_MOST_BLOCKS, wanted = (n_threads + ELEMENT_BLOCK - 1) / ELEMENT_BLOCK;
 
-    return (unsigned)(wanted < 1 ? 1 : wanted < ARENA_MOST_BLOCKS ? wanted : ARENA_MOST_BLOCKS);
+    return (unsigned)(wanted < 1 ? 1 : wanted < most ? wanted : most);
 }
 
 static __device__ inline size_t element_first(void) { return blockIdx.x * (size_t)blockDim.x + threadIdx.x; }
