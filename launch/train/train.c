@@ -329,9 +329,9 @@ static lk_status start_as_leader(trainer *t, bool resuming)
 {
     const lk_recipe *r = t->j->recipe;
 
+    LK_TRY(leader_open(t, resuming ? t->j->step : -1)); /* may refuse: metrics.csv has other columns */
     LK_TRY(run_dir_write_recipe(r->run.dir, r->text));
-    if (!t->stopped) LK_TRY(run_dir_forget_summary(r->run.dir));
-    return leader_open(t, resuming ? t->j->step : -1);
+    return t->stopped ? LK_OK : run_dir_forget_summary(r->run.dir);
 }
 
 /* train.epochs: 0 asks what the network is before it is trained: measured and saved. */

@@ -14,6 +14,11 @@ for key in model.activation=tanh model.dropout=0 loss.kind=l1 data.noise=3 data.
 done
 same "one message" "$(grep -c '^lockstep: ' out.txt)" 1
 same "a refused resume leaves the recipe" "$(cksum <run/recipe.yaml)" "$first"
+status 2 alone train "$@" train.epochs=5 --resume ema=null scheduler=null
+says 'metrics.csv has other columns than this run'
+same "so does one that metrics.csv refuses" "$(cksum <run/recipe.yaml; ls run/recipe*)" "$first
+run/recipe.yaml"
+status 0 alone predict run --ema --out /dev/null
 
 status 0 workers 2 train "$@" train.epochs=5 --resume optimizer.lr=0.002 scheduler.patience=3
 says '^lockstep: resuming at step 150 with 3 changes: optimizer.lr 1e-3 -> 0.002, .*scheduler.patience'
