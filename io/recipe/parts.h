@@ -99,6 +99,8 @@ void      lk_yaml_remove(lk_yaml *yaml, int mapping, const char *key);
 lk_status lk_yaml_add_text(lk_yaml *yaml, const char *text, int *out);
 lk_status lk_yaml_add_list(lk_yaml *yaml, const char *const *texts, size_t n, int *out);
 lk_status lk_yaml_add_mapping(lk_yaml *yaml, int *out);
+/* A node that another one implies stands, for messages, where that one is written. */
+void      lk_yaml_place(lk_yaml *yaml, int node, int like);
 /* Gives a key of a section that is there a value where it has none. */
 lk_status lk_yaml_default_to(lk_yaml *yaml, const char *section, const char *key, const char *text);
 /* The scalar at a path is this word; its number, 0 if there is none. */

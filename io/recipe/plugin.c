@@ -31,6 +31,7 @@ static lk_status list_args(lk_yaml *yaml, int model, int args)
     const int list = yaml_document_add_sequence(&yaml->document, NULL, YAML_FLOW_SEQUENCE_STYLE);
 
     if (!list) return LK_FAIL(LK_ERR_SYSTEM, "out of memory: model.args");
+    lk_yaml_place(yaml, list, args);
     for (ptrdiff_t i = 0; i < n; i++) {
         const yaml_node_pair_t pair = yaml_document_get_node(&yaml->document, args)->data.mapping.pairs.start[i];
         const char *name = lk_yaml_text(yaml, pair.key), *value = lk_yaml_text(yaml, pair.value);
@@ -76,6 +77,7 @@ lk_status lk_recipe_imply_plugin(lk_yaml *yaml)
     if (!model || !lk_yaml_at(yaml, "model.plugin")) return LK_OK;
     if (!lk_yaml_at(yaml, "model.kind")) {
         LK_TRY(lk_yaml_add_text(yaml, "plugin", &kind));
+        lk_yaml_place(yaml, kind, lk_yaml_at(yaml, "model.plugin"));
         LK_TRY(lk_yaml_set(yaml, model, "kind", kind));
     }
     return list_args(yaml, model, lk_yaml_at(yaml, "model.args"));

@@ -106,17 +106,26 @@ static lk_status load(lk_yaml *yaml, char **text, const char *path, lk_recipe_li
     return check_schedules(*out);
 }
 
+/* What the file or an override implies comes from there, too. */
+static lk_status resolve(lk_yaml *yaml, const char *folder)
+{
+    const lk_status status = lk_recipe_resolve(yaml, folder);
+
+    yaml->last_node[yaml->n_overrides] = (int)(yaml->document.nodes.top - yaml->document.nodes.start);
+    return status;
+}
+
 static lk_status resolve_all(lk_yaml *yaml, const char *path, size_t n_overrides)
 {
     char *folder = lk_dir_of(path);
 
     LK_TRY_ALLOC(folder, strlen(path) + 1);
-    lk_status status = lk_recipe_resolve(yaml, folder);
+    lk_status status = resolve(yaml, folder);
     free(folder);
     if (yaml->document.nodes.start->type != YAML_MAPPING_NODE) return status; /* the check will say so */
     while (status == LK_OK && yaml->n_overrides < n_overrides) {
         status = lk_recipe_override(yaml);
-        if (status == LK_OK) status = lk_recipe_resolve(yaml, ".");
+        if (status == LK_OK) status = resolve(yaml, ".");
     }
     return status;
 }

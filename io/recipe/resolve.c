@@ -136,6 +136,7 @@ static lk_status resolve_init_from(lk_yaml *yaml)
 
     if (!lk_yaml_text(yaml, path)) return LK_OK;
     LK_TRY(lk_yaml_add_mapping(yaml, &section));
+    lk_yaml_place(yaml, section, path);
     LK_TRY(lk_yaml_set(yaml, section, "checkpoint", path));
     return lk_yaml_set(yaml, 1, "init_from", section);
 }

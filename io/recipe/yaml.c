@@ -245,6 +245,11 @@ lk_status lk_yaml_add_list(lk_yaml *yaml, const char *const *texts, size_t n, in
     return LK_OK;
 }
 
+void lk_yaml_place(lk_yaml *yaml, int node, int like)
+{
+    if (node_of(yaml, node) && node_of(yaml, like)) node_of(yaml, node)->start_mark = node_of(yaml, like)->start_mark;
+}
+
 static lk_status append_pair(lk_yaml *yaml, int mapping, int key, int value)
 {
     int done;
@@ -261,6 +266,7 @@ lk_status lk_yaml_set(lk_yaml *yaml, int mapping, const char *key, int value)
         return LK_OK;
     }
     LK_TRY(lk_yaml_add_text(yaml, key, &key_node));
+    lk_yaml_place(yaml, key_node, value);
     return append_pair(yaml, mapping, key_node, value);
 }
 

@@ -146,6 +146,9 @@ says 'init_from.checkpoint: there is no checkpoint at nowhere: No such file'
 sed 's/checkpoint: pre/checkpoint: nowhere/' fine.yaml >lost.yaml
 status 4 workers 2 train lost.yaml run.dir=bad
 says 'lost.yaml:10: init_from.checkpoint: .*there is no checkpoint at nowhere'
+sed 's/^init_from:.*/init_from: nowhere/; /^  checkpoint: pre/d; /^  strict: false/d' fine.yaml >short.yaml
+status 4 alone train short.yaml run.dir=bad
+says '^lockstep: short.yaml:[0-9]+: init_from.checkpoint: .*there is no checkpoint at nowhere'
 mkdir -p empty/checkpoints
 status 4 alone train fine.yaml run.dir=bad init_from.checkpoint=empty
 says 'init_from.checkpoint: the run empty has no checkpoint'

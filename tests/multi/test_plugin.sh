@@ -41,7 +41,7 @@ says 'model.args: the network residual takes no `widht`; did you mean `width`'
 status 2 alone train own.yaml run.dir=bad 'model.args={inputs: 6, width: wide}'
 says 'model.args: width is `wide`; it must be a whole number'
 status 2 alone train own.yaml run.dir=bad 'model.args={inputs: 7}'
-says 'field x: the model reads fp32 \(7\) a sample, the data set gives fp32 \(6\)'
+says '^lockstep: own.yaml:3: model.kind: field x: the model reads fp32 \(7\) a sample, the data set gives fp32 \(6\)'
 status 2 alone train own.yaml run.dir=bad model.plugin=nothing.so
 says 'model.plugin: .*nothing.so'
 echo 'int lk_other;' >other.c
