@@ -71,8 +71,9 @@ static inline bool lk_table_is_bytes(const lk_table *table)
 }
 /* n images of (C, P) become (P, C), in place. */
 lk_status lk_pixels_turn(uint8_t *pixels, int64_t n, size_t C, size_t P);
-/* The file of a sample. */
+/* The file of a sample, and its first one. */
 const char *lk_table_path(const lk_table *table, int64_t sample);
+int64_t     lk_table_first(const lk_table *table, int64_t sample);
 /* Along the axis that varies, of one sample; 1 where none does.  And where its values begin. */
 int64_t     lk_table_field_length(const lk_table_field *field, int64_t sample);
 const void *lk_table_field_at(const lk_table_field *field, int64_t sample);

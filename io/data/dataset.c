@@ -140,6 +140,7 @@ typedef struct opening {
     lk_data_stats *stats;
     lk_table train, validation;
     lk_budget train_budget, validation_budget;
+    const lk_loss *events;  /* the loss, if its targets are events, else NULL */
     bool *held_out;         /* (train.n) samples of `train` that validate, or NULL */
     char *warnings;
 } opening;
@@ -232,6 +233,23 @@ static lk_status settle(opening *o, bool fitted)
     return LK_OK;
 }
 
+/* Of a number that is no probability a loss over events makes one that falls without end. */
+static lk_status check_events(const opening *o, const lk_table *table)
+{
+    if (!o->events || !table->target.at) return LK_OK;
+    for (int64_t i = 0; i < table->n; i++)
+        for (size_t j = 0; j < table->n_targets; j++) {
+            const double target = lk_number(&table->target, (size_t)i * table->n_targets + j);
+
+            if (target >= 0.0 && target <= 1.0) continue;
+            return LK_FAIL(LK_ERR_DATA, "%s: %s %lld: the target is %g; loss.kind %s needs targets from 0 to 1",
+                           lk_table_path(table, i), table->line ? "line" : "record",
+                           (long long)(table->line ? table->line[i] : i - lk_table_first(table, i)), target,
+                           o->events->word);
+        }
+    return LK_OK;
+}
+
 static lk_status read_parts(opening *o, bool fitted)
 {
     const kind *k = &kinds[o->spec->kind];
@@ -243,6 +261,8 @@ static lk_status read_parts(opening *o, bool fitted)
     if (has_validation(o)) LK_TRY(read_validation(o));
     else if (o->spec->validation_fraction > 0.0)
         LK_TRY(lk_table_hold_out(&o->train, o->spec->validation_fraction, o->spec->seed, &o->held_out));
+    LK_TRY(check_events(o, &o->train));
+    LK_TRY(check_events(o, &o->validation));
     LK_TRY(settle(o, fitted));
     if (!fitted) LK_TRY(fit(o));
     lk_label_range(o->train.label, o->train.n, o->spec->ignore_index, &low, &high);
@@ -265,6 +285,11 @@ static lk_status make_parts(opening *o, lk_dataset **train, lk_dataset **validat
     (*train)->warnings = o->warnings, o->warnings = NULL;
     if (!o->validation.n) return LK_OK;
     return lk_dataset_new(o->spec, labels, o->stats, &o->validation, &o->validation_budget, validation);
+}
+
+static const lk_loss *reads_events(lk_loss_kind loss)
+{
+    return lk_loss_get(loss)->reads == LK_READS_EVENTS ? lk_loss_get(loss) : NULL;
 }
 
 static lk_status new_stats(const lk_data_spec *spec, const char *stats_json, lk_data_stats **out)
@@ -295,6 +320,7 @@ lk_status lk_dataset_open(const lk_data_spec *spec, lk_loss_kind loss, const cha
                             .labels = lk_loss_get(loss)->reads == LK_READS_CLASSES}};
 
     *train = *validation = NULL;
+    o.events = reads_events(loss);
     lk_status status = new_stats(spec, stats_json, &o.stats);
     if (status == LK_OK) status = read_parts(&o, stats_json != NULL);
     if (status == LK_OK) status = make_parts(&o, train, validation);
@@ -314,12 +340,14 @@ lk_status lk_dataset_open_file(const lk_data_spec *spec, lk_loss_kind loss, cons
                             .labels = lk_loss_get(loss)->reads == LK_READS_CLASSES}};
 
     *out = NULL;
+    o.events = reads_events(loss);
     if (!kinds[spec->kind].has_files)
         return LK_FAIL(LK_ERR_USAGE, "data.kind %s is generated; it has no files like %s", kinds[spec->kind].word,
                        file);
     if (!stats_json) return LK_FAIL(LK_ERR_USAGE, "%s cannot be read without the statistics of training", file);
     lk_status status = new_stats(spec, stats_json, &o.stats);
     if (status == LK_OK) status = kinds[spec->kind].read(spec, &o.source, o.stats, &o.train);
+    if (status == LK_OK) status = check_events(&o, &o.train);
     if (status == LK_OK) choose_bytes(&o, true, &o.train);
     o.validation_budget = lk_budget_of(spec, LK_PART_VALIDATION, false);
     if (status == LK_OK) status = lk_table_settle(&o.train, &o.validation_budget);

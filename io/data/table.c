@@ -104,6 +104,14 @@ const char *lk_table_path(const lk_table *table, int64_t sample)
     return path;
 }
 
+int64_t lk_table_first(const lk_table *table, int64_t sample)
+{
+    int64_t first = 0;
+
+    for (int64_t f = 0; f < table->n_files && table->files[f].first <= sample; f++) first = table->files[f].first;
+    return first;
+}
+
 lk_status lk_pixels_turn(uint8_t *pixels, int64_t n, size_t C, size_t P)
 {
     if (C == 1) return LK_OK;

@@ -55,6 +55,12 @@ status 0 alone predict events
 says '^0\.[0-9]+$'
 status 2 alone eval events --confusion matrix.csv
 says 'loss bce knows no classes'
+# Labels of classes are no events: the loss would fall without end.
+many="data={kind: csv, train: points.csv, target: y, ignore: [e], validation_fraction: 0.2}"
+status 3 workers 2 train points.yaml "$many" 'loss={kind: bce}' 'model.layers=[2, 16, 1]' 'metrics={}' run.dir=refused
+says 'points.csv: line 2: the target is 255; loss.kind bce needs targets from 0 to 1'
+status 3 alone eval events data.target=y data.ignore=[e] --data points.csv
+says 'points.csv: line 2: the target is 255'
 check huber "$events" 'loss={kind: huber, delta: 0.5}' 'model.layers=[2, 16, 1]' 'metrics={measure: [rmse]}'
 
 # What a recipe may not ask.
