@@ -47,7 +47,7 @@ lk_status lk_data_file_read(const char *path, char **bytes, size_t *nbytes)
 
     *bytes = NULL;
     if (!file)
-        return LK_FAIL(LK_ERR_DATA, "cannot open %s: %s; paths are relative to the recipe's folder", path,
+        return LK_FAIL(LK_ERR_DATA, "cannot open %s: %s; " LK_WHERE_PATHS_BEGIN, path,
                        strerror(errno));
     const lk_status status = read_all(file, path, bytes, nbytes);
     fclose(file);

@@ -126,7 +126,9 @@ static lk_status check_words(const reader *r, const lk_words *words, const char 
     for (unsigned i = 0; i < words->n; i++) {
         const bool target = r->spec->target && strcmp(words->word[i], r->spec->target) == 0;
         if (target && !may_be_target)
-            return LK_FAIL(LK_ERR_USAGE, "%s names %s, which is the target", key, r->spec->target);
+            return LK_FAIL(LK_ERR_USAGE, "%s names %s, which is the target%s", key, r->spec->target,
+                           words == &r->spec->categorical ? ": words as labels are for loss.kind cross_entropy, every "
+                           "other loss wants numbers" : "");
         if (!target && find_column(r, words->word[i]) == SKIP) LK_TRY(no_such_column(r, key, words->word[i]));
     }
     return LK_OK;

@@ -17,6 +17,7 @@
 
 #include "io/data/data.h"
 #include "io/data/kinds/hdf5_written.h"
+#include "io/file/data_file.h"
 
 enum { MAX_RANK = 4, BLOCK_BYTES = 1 << 20, WHERE_BYTES = LK_H5_PLACE_BYTES + 32 };
 
@@ -194,6 +195,20 @@ static lk_status open_rows(const char *path, hid_t file, const char *name, lk_ro
     return status;
 }
 
+static lk_status other_image(const char *place, const int64_t is[3], const int64_t was[3])
+{
+    char text[2][WHERE_BYTES];
+
+    for (int k = 0; k < 2; k++) {
+        const int64_t *image = k ? was : is;
+
+        if (image[0] == 0) snprintf(text[k], sizeof text[k], "no images");
+        else snprintf(text[k], sizeof text[k], "images of %lld x %lld x %lld", (long long)image[0],
+                      (long long)image[1], (long long)image[2]);
+    }
+    return LK_FAIL(LK_ERR_DATA, "%s has %s, training had %s", place, text[0], text[1]);
+}
+
 static lk_status take_shape(const char *place, const shape *s, lk_data_stats *stats, lk_table *t)
 {
     const bool images = s->rank == MAX_RANK;
@@ -208,11 +223,7 @@ static lk_status take_shape(const char *place, const shape *s, lk_data_stats *st
         return lk_stats_set_columns(stats, t->n_columns, NULL);
     }
     for (int d = 0; d < 3; d++)
-        if (image[d] != stats->image[d])
-            return LK_FAIL(LK_ERR_DATA,
-                           "%s has images of %lld x %lld x %lld, training had %lld x %lld x %lld (0: no images)",
-                           place, (long long)image[0], (long long)image[1], (long long)image[2],
-                           (long long)stats->image[0], (long long)stats->image[1], (long long)stats->image[2]);
+        if (image[d] != stats->image[d]) return other_image(place, image, stats->image);
     if (t->n_columns != stats->n_columns)
         return LK_FAIL(LK_ERR_DATA, "%s has records of %zu numbers, training had %zu", place, t->n_columns,
                        stats->n_columns);
@@ -285,7 +296,7 @@ static lk_status read_file(const lk_data_spec *spec, const lk_source *source, lk
     LK_H5_ID file = H5I_INVALID_HID;
 
     if (lk_h5_open(LK_ERR_DATA, source->file, &file) != LK_OK)
-        return LK_FAIL(LK_ERR_DATA, "%s; paths are relative to the recipe's folder", lk_error_message());
+        return LK_FAIL(LK_ERR_DATA, "%s; " LK_WHERE_PATHS_BEGIN, lk_error_message());
     out->path = source->file;
     LK_TRY(read_features(source, file, spec->features ? spec->features : "x", stats, out));
     return source->want_target ? read_targets(spec, source, file, stats, out) : LK_OK;

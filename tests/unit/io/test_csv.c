@@ -439,8 +439,8 @@ Test(csv, an_absent_file_is_named_and_where_paths_start)
     cr_expect_eq(lk_dataset_open(&spec, LK_LOSS_MSE, NULL, &train, &validation), LK_ERR_DATA);
     cr_expect_str_eq(
         lk_error_message(),
-        "cannot open /nowhere/train.csv: No such file or directory; paths are relative to the recipe's "
-        "folder");
+        "cannot open /nowhere/train.csv: No such file or directory; names in a recipe count from its folder, those on "
+        "the command line from the current one");
     spec.train = "/";
     cr_expect_eq(lk_dataset_open(&spec, LK_LOSS_MSE, NULL, &train, &validation), LK_ERR_DATA);
     cr_expect_str_eq(lk_error_message(), "cannot read /: Is a directory");
@@ -458,6 +458,11 @@ Test(csv, recipe_mistakes_are_usage_errors)
     spec.ignore = words(1, "y");
     cr_expect_eq(lk_dataset_open(&spec, LK_LOSS_MSE, NULL, &train, &validation), LK_ERR_USAGE);
     cr_expect_str_eq(lk_error_message(), "data.ignore names y, which is the target");
+    spec.ignore = (lk_words){0};
+    spec.categorical = words(1, "y");
+    cr_expect_eq(lk_dataset_open(&spec, LK_LOSS_BCE, NULL, &train, &validation), LK_ERR_USAGE);
+    cr_expect_str_eq(lk_error_message(), "data.categorical names y, which is the target: words as labels are for "
+                     "loss.kind cross_entropy, every other loss wants numbers");
     spec.train = NULL;
     cr_expect_eq(lk_dataset_open(&spec, LK_LOSS_MSE, NULL, &train, &validation), LK_ERR_USAGE);
     cr_expect_str_eq(lk_error_message(), "data.train is missing: the file to learn from");
