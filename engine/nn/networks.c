@@ -39,6 +39,12 @@ lk_status lk_model_fit(lk_model_spec *spec, const lk_sample *data)
 bool lk_model_is_complete(const lk_model_spec *spec)
 {
     const lk_network *network;
+    lk_sample reads = {0};
 
-    return lk_network_find(spec, &network) != LK_OK || !network->is_complete || network->is_complete(spec);
+    if (lk_network_find(spec, &network) != LK_OK) return true; /* lk_model_new() says so */
+    network->sample(spec, &reads);
+    for (int f = 0; f < reads.n_fields; f++)
+        for (int d = 0; d < reads.field[f].ndim; d++)
+            if (reads.field[f].shape[d] == 0) return false;
+    return !network->is_complete || network->is_complete(spec);
 }

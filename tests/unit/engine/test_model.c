@@ -2,7 +2,7 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
-#include "engine/model/model.h"
+#include "engine/nn/nn.h"
 
 static lk_model_spec mlp_spec(void)
 {
@@ -183,4 +183,24 @@ Test(model, an_image_too_small_for_its_pools_is_told_how_many_it_allows)
     spec.cnn.n_channels = 4;
     lk_model *model = make(spec);
     lk_model_free(&model);
+}
+
+/* ------------------------------------------------------- left to the data */
+
+static void reads_inputs(const lk_model_spec *spec, lk_sample *out)
+{
+    lk_sample_add(out, &(lk_field){.name = "x", .dtype = LK_DTYPE_F32, .ndim = 1, .shape = {spec->cnn.classes}});
+}
+
+Test(model, a_side_of_zero_is_left_to_the_data)
+{
+    const lk_network own = {.word = "own", .sample = reads_inputs};
+    lk_model_spec spec = {.network = &own}, cnn = cnn_spec();
+
+    cr_expect_not(lk_model_is_complete(&spec));
+    spec.cnn.classes = LK_LENGTH;
+    cr_expect(lk_model_is_complete(&spec), "a length that varies is no side of 0");
+    cr_expect(lk_model_is_complete(&cnn));
+    cnn.cnn.classes = 0;
+    cr_expect_not(lk_model_is_complete(&cnn));
 }
