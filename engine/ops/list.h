@@ -27,7 +27,7 @@
     DIFF(FLATTEN, flatten, flatten, each_output) /* x (N,H,W,C) -> y (N, C*H*W) in PyTorch's order */        \
     LAST(FLATTEN_GRAD, flatten_grad, each_output) /* dy -> dx */                                             \
     DIFF(ACTIVATION, activation, activation, each_output) /* x -> y; attr activation.kind */                 \
-    LAST(ACTIVATION_GRAD, activation_grad, each_output) /* dy, y (relu, tanh, sigmoid) or x (gelu) -> dx */  \
+    LAST(ACTIVATION_GRAD, activation_grad, each_output) /* dy, y or x, as the list of model.h says -> dx */   \
     DIFF(DROPOUT, dropout, dropout, each_output) /* x -> y, [mask (u8: 1 kept)]; TRAIN only, p > 0 */        \
     LAST(DROPOUT_GRAD, dropout_grad, each_output) /* dy, [mask] -> dx */                                     \
     /* TRAIN: x, g, b -> y, mean, rstd, stat_mean, stat_var (C each; stats in GRADS) */                      \
