@@ -107,18 +107,17 @@ static lk_status bind_forward(linear *s)
     s->spec.align_b = cuda_alignment_of(s->at.x.offset);
     s->spec.align_d = cuda_alignment_of(s->at.y.offset);
     if (!s->b.at.present) return ask(s);
-    cuda_gemm_spec biased = s->spec;
-
-    biased.vector = CUDA_GEMM_BIAS;
-    biased.align_vector = cuda_weight_alignment(&s->b);
-    s->spec = biased;
+    s->spec.vector = CUDA_GEMM_BIAS;
+    s->spec.align_vector = cuda_weight_alignment(&s->b);
     LK_TRY(ask(s));
     if (s->gemm) return LK_OK;
+    const cuda_gemm_spec plain = s->spec; /* which has the bias in it */
+
     s->spec.vector = CUDA_GEMM_ALONE;
     s->spec.beta = 1.0f;
     LK_TRY(ask(s));
     s->bias_first = s->gemm != NULL;
-    if (!s->gemm) s->spec = biased;
+    if (!s->bias_first) s->spec = plain;
     return LK_OK;
 }
 
