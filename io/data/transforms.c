@@ -8,8 +8,8 @@
  *     normalize    (x - mean) / std by channel; what a file has as bytes is divided by 255 first, as ToTensor and
  *                  Normalize do
  *
- * Adding one: a word in LK_TRANSFORM_LIST (io.h), its keys in io/recipe/transforms.c, a function here and its row
- * in the table.  What moves pixels works on whole pixels, bytes or floats alike; values change at the end alone,
+ * Adding one: a word in LK_TRANSFORM_LIST (io.h), its keys in io/recipe/transforms.c, a function here and its
+ * case in apply_of().  What moves pixels works on whole pixels, bytes or floats alike; values change at the end alone,
  * so images travel as bytes until then.
  */
 #include "io/data/transforms.h"
@@ -53,12 +53,16 @@ static void flip(const lk_transform_spec *spec, const uint32_t word[4], const lk
         }
 }
 
-/* NULL: it changes values, at the end. */
-static apply_fn *const transforms[] = {
-    [LK_TRANSFORM_RANDOM_CROP] = crop,
-    [LK_TRANSFORM_HFLIP] = flip,
-    [LK_TRANSFORM_NORMALIZE] = NULL,
-};
+/* NULL: it changes values, at the end.  A switch, for compilers tell of a kind that is missing in one. */
+static apply_fn *apply_of(lk_transform_kind kind)
+{
+    switch (kind) {
+    case LK_TRANSFORM_RANDOM_CROP: return crop;
+    case LK_TRANSFORM_HFLIP: return flip;
+    case LK_TRANSFORM_NORMALIZE: return NULL;
+    }
+    return NULL;
+}
 
 const void *lk_transforms_apply(const lk_transform_list *list, const lk_draw *draw, int64_t sample,
                                 const lk_picture *shape, const void *from, void *const scratch[2])
@@ -71,9 +75,10 @@ const void *lk_transforms_apply(const lk_transform_list *list, const lk_draw *dr
         const uint32_t counter[4] = {(uint32_t)sample, (uint32_t)((uint64_t)sample >> 32), i, 0};
         uint32_t word[4];
 
-        if (!transforms[spec->kind]) continue;
+        apply_fn *const apply = apply_of(spec->kind);
+        if (!apply) continue;
         lk_philox(key, counter, word);
-        transforms[spec->kind](spec, word, shape, from, scratch[turn]);
+        apply(spec, word, shape, from, scratch[turn]);
         from = scratch[turn];
         turn = !turn;
     }
@@ -83,7 +88,7 @@ const void *lk_transforms_apply(const lk_transform_list *list, const lk_draw *dr
 bool lk_transforms_move(const lk_transform_list *list)
 {
     for (unsigned i = 0; i < list->n; i++)
-        if (transforms[list->transform[i].kind]) return true;
+        if (apply_of(list->transform[i].kind)) return true;
     return false;
 }
 

@@ -64,13 +64,17 @@ static lk_status derive_evaluation(lk_yaml *yaml)
 {
     ptrdiff_t n;
     const int *item = items_of(yaml, "data.transforms", &n);
-    const int last = n ? item[n - 1] : 0, data = lk_yaml_at(yaml, "data");
+    const int data = lk_yaml_at(yaml, "data");
+    int list = 0;
 
-    if (!n || lk_yaml_at(yaml, "data.validation_transforms") || is_random(kind_of(yaml, last))) return LK_OK;
-    const int list = yaml_document_add_sequence(&yaml->document, NULL, YAML_FLOW_SEQUENCE_STYLE);
-    if (!list || !yaml_document_append_sequence_item(&yaml->document, list, last))
-        return LK_FAIL(LK_ERR_SYSTEM, "out of memory: data.validation_transforms");
-    return lk_yaml_set(yaml, data, "validation_transforms", list);
+    if (lk_yaml_at(yaml, "data.validation_transforms")) return LK_OK;
+    for (ptrdiff_t i = 0; i < n; i++) {
+        if (is_random(kind_of(yaml, item[i]))) continue;
+        if (!list) list = yaml_document_add_sequence(&yaml->document, NULL, YAML_FLOW_SEQUENCE_STYLE);
+        if (!list || !yaml_document_append_sequence_item(&yaml->document, list, item[i]))
+            return LK_FAIL(LK_ERR_SYSTEM, "out of memory: data.validation_transforms");
+    }
+    return list ? lk_yaml_set(yaml, data, "validation_transforms", list) : LK_OK;
 }
 
 /* One word on values is enough. */
