@@ -114,7 +114,8 @@ lk_status lk_reducer_finish(lk_reducer *reducer, const float **sum);
 typedef struct lk_reducer_stats {
     size_t n_buckets;
     int n_arenas;              /* gradient arenas that this worker's lanes are added up in */
-    size_t exchange_nbytes;    /* what the exchange with other workers holds beside them; MPI's own buffers not counted */
+    size_t exchange_nbytes;    /* what the exchange with other workers holds beside them; MPI's own buffers not
+                                * counted */
     int64_t bytes_sent;        /* by this worker since the start */
     double seconds_waited;     /* in lk_reducer_finish, so not hidden behind the backward pass */
     const char *transport;     /* "mpi"; of device memory "nccl", "mpi, staged" on the host or "mpi, cuda-aware"; "" in

@@ -292,8 +292,8 @@ lk_status write_confusion(job *j, lk_loader *loader, const char *path);
 /* ------------------------------------------------------------------ commands */
 
 typedef lk_status command_fn(job *j, const options *opt);
-command_fn command_train, command_eval, command_predict, command_data, command_plan, command_lr, command_plot, command_ckpt,
-             command_doctor;
+command_fn command_train, command_eval, command_predict, command_data, command_plan, command_lr, command_plot,
+             command_ckpt, command_doctor;
 
 /* lockstep --version: what this program is made of, beside doctor.c. */
 void print_version(void);

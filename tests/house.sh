@@ -1,6 +1,7 @@
 #!/bin/sh
 # The arrows of the house: launch -> {io, dist} -> engine.  Fails when an include runs against them, when a room
-# reaches into another's private headers, when the top level grows a room, or when a script does not parse.
+# reaches into another's private headers, when the top level grows a room, when a source has lines of more than 120
+# columns, or when a script does not parse.
 set -u
 cd "$(dirname "$0")/.."
 n_failed=0
@@ -28,21 +29,35 @@ if [ -n "$others" ]; then
     n_failed=$((n_failed + 1))
 fi
 
+long=$(grep -rnoE '^.{121,}' dist engine io launch tests --include='*.[ch]' --include='*.cu' --include='*.cuh' --include='*.cpp')
+if [ -n "$long" ]; then
+    echo "FAILED: lines of more than 120 columns:"
+    echo "$long"
+    n_failed=$((n_failed + 1))
+fi
+
 for script in launch/quickstart launch/setup launch/bundle tests/run tests/gpu/short tests/house.sh tests/arrows.sh tests/floors.sh; do
     sh -n "$script" || n_failed=$((n_failed + 1))
 done
 bash -n launch/cluster/slurm.sh || n_failed=$((n_failed + 1))
 
-# The test itself must notice: an include against the arrows, in a copy of its own.
+# The test itself must notice, in a copy of its own: an include against the arrows, a line too long.
+notices() { # what, the text of a source
+    echo "$2" >"$copy/engine/wrong.c"
+    LK_HOUSE_SELF_TEST=1 sh "$copy/tests/house.sh" >/dev/null || return
+    echo "FAILED: $1 was not noticed"
+    n_failed=$((n_failed + 1))
+}
 if [ -z "${LK_HOUSE_SELF_TEST:-}" ]; then
     copy=$(mktemp -d)
     cp -r dist engine io launch tests "$copy"
-    echo '#include <mpi.h>' >"$copy/engine/wrong.c"
-    if LK_HOUSE_SELF_TEST=1 sh "$copy/tests/house.sh" >/dev/null; then
-        echo "FAILED: an engine that includes mpi.h was not noticed"
+    if [ "$n_failed" = 0 ] && ! LK_HOUSE_SELF_TEST=1 sh "$copy/tests/house.sh" >/dev/null; then
+        echo "FAILED: a copy of a good house is not good"
         n_failed=$((n_failed + 1))
     fi
+    notices "an engine that includes mpi.h" '#include <mpi.h>'
+    notices "a line of 121 columns" "$(printf '/* %0115d */' 0)"
     rm -rf "$copy"
 fi
-[ "$n_failed" = 0 ] && echo "ok: no include runs against the arrows, and the scripts parse"
+[ "$n_failed" = 0 ] && echo "ok: no include runs against the arrows, no line is too long, and the scripts parse"
 exit "$n_failed"

@@ -61,7 +61,8 @@ static lk_status poll_comm(void *comm)
     ncclResult_t state = ncclSuccess;
 
     LK_NCCL(comm, ncclCommGetAsyncError((ncclComm_t)comm, &state));
-    if (state != ncclSuccess && state != ncclInProgress) return fail(state, comm, "a queued operation", __FILE__, __LINE__);
+    if (state != ncclSuccess && state != ncclInProgress)
+        return fail(state, comm, "a queued operation", __FILE__, __LINE__);
     return LK_OK;
 }
 

@@ -1,6 +1,6 @@
 /*
- * NCCL as dist/ sees it: a table of calls without NCCL's types, made by dist/nccl/nccl.c in the CUDA module and handed out
- * by lk_engine_collectives().  So the program runs where there is no NCCL.
+ * NCCL as dist/ sees it: a table of calls without NCCL's types, made by dist/nccl/nccl.c in the CUDA module and handed
+ * out by lk_engine_collectives().  So the program runs where there is no NCCL.
  *
  * Calls that move data queue it on a stream of the device (a cudaStream_t) and return; counts are in floats.  Between
  * group_start and group_end they are one operation, whose parts wait for each other in no order.
@@ -21,8 +21,8 @@ typedef struct lk_nccl {
     void (*version)(char *text, size_t nbytes);
     /* Names a communicator; one worker asks and tells the others. */
     lk_status (*unique_id)(char id[LK_NCCL_ID_BYTES]);
-    /* Joins `size` workers, on the device that is current.  Every worker at once.  NCCL is told not to register buffers of
-     * captured operations (NCCL_GRAPH_REGISTER=0, unless it is set): both sides of a message would have to. */
+    /* Joins `size` workers, on the device that is current.  Every worker at once.  NCCL is told not to register buffers
+     * of captured operations (NCCL_GRAPH_REGISTER=0, unless it is set): both sides of a message would have to. */
     lk_status (*open)(const char id[LK_NCCL_ID_BYTES], int size, int rank, void **comm);
     void (*close)(void *comm);
     /* Gives it up at once, also while operations are stuck.  comm is gone afterwards. */

@@ -6,8 +6,8 @@
  * thread aborts too, before it ends the job.
  *
  * An abort stops the device's part at once but may then not return: NCCL waits until nothing on the device holds its
- * operations (commDestroySync in its src/init.cc, 2.28), and the engine has not come to rest.  So it is done by a thread
- * that is waited for only so long.
+ * operations (commDestroySync in its src/init.cc, 2.28), and the engine has not come to rest.  So it is done by a
+ * thread that is waited for only so long.
  */
 #include "dist/reduce/nccl_comm.h"
 

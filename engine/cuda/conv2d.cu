@@ -68,12 +68,12 @@ static lk_status forward(const conv *s, const conv_piece *p, char *scratch, cons
     return cuda_conv_run(p->run, &at);
 }
 
-static lk_status run_forward(void *state, const lk_launch_args *run)
+static lk_status run_forward(void *state, const lk_launch_args *args)
 {
     const conv *s = (const conv *)state;
-    const void *w = cuda_weight_at(&s->w, run), *b = cuda_weight_at(&s->b, run);
-    const char *x = (const char *)cuda_at(run, s->at.x);
-    char *y = (char *)cuda_at(run, s->at.y), *scratch = (char *)run->base[LK_ARENA_SCRATCH];
+    const void *w = cuda_weight_at(&s->w, args), *b = cuda_weight_at(&s->b, args);
+    const char *x = (const char *)cuda_at(args, s->at.x);
+    char *y = (char *)cuda_at(args, s->at.y), *scratch = (char *)args->base[LK_ARENA_SCRATCH];
     const size_t x_nbytes = (size_t)conv_x_per_image(&s->shape) * conv_activation_size(s);
     const size_t y_nbytes = (size_t)conv_y_per_image(&s->shape) * conv_activation_size(s);
 
@@ -83,12 +83,12 @@ static lk_status run_forward(void *state, const lk_launch_args *run)
     return LK_OK;
 }
 
-static lk_status run_grad_x(void *state, const lk_launch_args *run)
+static lk_status run_grad_x(void *state, const lk_launch_args *args)
 {
     const conv *s = (const conv *)state;
-    const void *w = cuda_weight_at(&s->w, run);
-    char *dx = (char *)cuda_at(run, s->at.x), *scratch = (char *)run->base[LK_ARENA_SCRATCH];
-    const char *dy = (const char *)cuda_at(run, s->at.y);
+    const void *w = cuda_weight_at(&s->w, args);
+    char *dx = (char *)cuda_at(args, s->at.x), *scratch = (char *)args->base[LK_ARENA_SCRATCH];
+    const char *dy = (const char *)cuda_at(args, s->at.y);
     const size_t x_nbytes = (size_t)conv_x_per_image(&s->shape) * conv_activation_size(s);
     const size_t y_nbytes = (size_t)conv_y_per_image(&s->shape) * conv_activation_size(s);
 
@@ -117,24 +117,24 @@ static lk_status grad_w(const conv *s, const conv_piece *p, int64_t n, char *scr
     return LK_OK;
 }
 
-static lk_status run_grad_w(void *state, const lk_launch_args *run)
+static lk_status run_grad_w(void *state, const lk_launch_args *args)
 {
     const conv *s = (const conv *)state;
     const conv_shape *v = &s->shape;
-    const char *x = (const char *)cuda_at(run, s->at.x), *dy = (const char *)cuda_at(run, s->at.y);
-    float *dw = (float *)cuda_at(run, s->at.w);
+    const char *x = (const char *)cuda_at(args, s->at.x), *dy = (const char *)cuda_at(args, s->at.y);
+    float *dw = (float *)cuda_at(args, s->at.w);
 
     if (s->direct) {
         LK_TRY(cuda_conv_direct_grad_w(s->ctx, v, dw, dy, x, s->bf16));
     } else {
-        char *scratch = (char *)run->base[LK_ARENA_SCRATCH];
+        char *scratch = (char *)args->base[LK_ARENA_SCRATCH];
         float *packed = s->packed ? dw : (float *)scratch;
 
         for (int64_t n = 0; n < v->N; n += piece_at(s, n)->n)
             LK_TRY(grad_w(s, piece_at(s, n), n, scratch, x, dy, packed));
         if (!s->packed) LK_TRY(cuda_weight_unpack(s->ctx, dw, packed, v->O, v->I, v->KH * v->KW));
     }
-    if (s->db.run) LK_TRY(s->db.run(s->db.state, run));
+    if (s->db.run) LK_TRY(s->db.run(s->db.state, args));
     return LK_OK;
 }
 

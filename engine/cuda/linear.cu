@@ -36,31 +36,31 @@ static lk_status multiply(const linear *s, const void *a, const void *b, void *v
     return cuda_gemm_plain(s->ctx, &s->spec, a, b, vector, d);
 }
 
-static lk_status run_forward(void *state, const lk_launch_args *run)
+static lk_status run_forward(void *state, const lk_launch_args *args)
 {
     const linear *s = (const linear *)state;
-    const void *w = cuda_weight_at(&s->w, run);
-    void *b = (void *)cuda_weight_at(&s->b, run), *y = cuda_at(run, s->at.y);
+    const void *w = cuda_weight_at(&s->w, args);
+    void *b = (void *)cuda_weight_at(&s->b, args), *y = cuda_at(args, s->at.y);
 
     if (s->bias_first) LK_TRY(cuda_fill_rows(s->ctx, y, b, (size_t)s->N, (size_t)s->O, s->bf16));
-    return multiply(s, w, cuda_at(run, s->at.x), s->bias_first ? NULL : b, y);
+    return multiply(s, w, cuda_at(args, s->at.x), s->bias_first ? NULL : b, y);
 }
 
-static lk_status run_grad_x(void *state, const lk_launch_args *run)
+static lk_status run_grad_x(void *state, const lk_launch_args *args)
 {
     const linear *s = (const linear *)state;
-    const void *w = cuda_weight_at(&s->w, run);
+    const void *w = cuda_weight_at(&s->w, args);
 
-    return multiply(s, w, cuda_at(run, s->at.y), NULL, cuda_at(run, s->at.x));
+    return multiply(s, w, cuda_at(args, s->at.y), NULL, cuda_at(args, s->at.x));
 }
 
-static lk_status run_grad_w(void *state, const lk_launch_args *run)
+static lk_status run_grad_w(void *state, const lk_launch_args *args)
 {
     const linear *s = (const linear *)state;
-    void *fused_db = s->db.run ? NULL : cuda_at(run, s->at.b);
+    void *fused_db = s->db.run ? NULL : cuda_at(args, s->at.b);
 
-    LK_TRY(multiply(s, cuda_at(run, s->at.x), cuda_at(run, s->at.y), fused_db, cuda_at(run, s->at.w)));
-    if (s->db.run) LK_TRY(s->db.run(s->db.state, run));
+    LK_TRY(multiply(s, cuda_at(args, s->at.x), cuda_at(args, s->at.y), fused_db, cuda_at(args, s->at.w)));
+    if (s->db.run) LK_TRY(s->db.run(s->db.state, args));
     return LK_OK;
 }
 

@@ -55,14 +55,16 @@ static lk_status queue_copy(void *arg, lk_queue queue, void *to, const void *fro
 }
 
 /* What a call writes is not known.  In the reduce queue it is gradients; in the compute queue it may be parameters. */
-static lk_status queue_call(void *arg, lk_queue queue, bool shared, lk_queued_fn *fn, const void *call_arg, size_t nbytes)
+static lk_status queue_call(void *arg, lk_queue queue, bool shared, lk_queued_fn *fn, const void *call_arg,
+                            size_t nbytes)
 {
     cuda_ctx *ctx = (cuda_ctx *)arg;
     char payload[sizeof(cuda_call_record) + CUDA_MOST_CALL_BYTES];
     cuda_call_record r;
 
     if (nbytes > CUDA_MOST_CALL_BYTES)
-        return LK_FAIL(LK_ERR_USAGE, "a queued call with %zu bytes of arguments; at most %d", nbytes, CUDA_MOST_CALL_BYTES);
+        return LK_FAIL(LK_ERR_USAGE, "a queued call with %zu bytes of arguments; at most %d", nbytes,
+                       CUDA_MOST_CALL_BYTES);
     if (queue == LK_QUEUE_COMPUTE) {
         ctx->shadow.of = NULL;
         LK_TRY(cuda_tape_guard(ctx, queue));
@@ -271,7 +273,8 @@ lk_status cuda_queue_running(void *arg, float *running, const float *stat, size_
 
 /* --------------------------------------------------------------- the others */
 
-/* Its place on the bus: a number would count only what this process was shown, and NCCL tells devices apart by it too. */
+/* Its place on the bus: a number would count only what this process was shown, and NCCL tells devices apart by it
+ * too. */
 static void identify(void *ctx, char *text, size_t nbytes)
 {
     if (cudaDeviceGetPCIBusId(text, (int)nbytes, ((cuda_ctx *)ctx)->device) != cudaSuccess) cudaGetLastError();
@@ -337,6 +340,7 @@ static lk_status snapshot_wait(void *arg)
 }
 
 const lk_device_calls cuda_device_calls = {
-    CUDA_WORKSPACE_BYTES + CUDA_PARTIALS_BYTES, identify, queue_add, queue_zero, queue_copy, queue_call, queue_after, launch, set_poll, host_alloc, host_release,
-    upload, snapshot, snapshot_wait, queue_put, queue_begin, queue_run, queue_inspect, queue_report,
+    CUDA_WORKSPACE_BYTES + CUDA_PARTIALS_BYTES, identify, queue_add, queue_zero, queue_copy, queue_call, queue_after,
+    launch, set_poll, host_alloc, host_release, upload, snapshot, snapshot_wait, queue_put, queue_begin, queue_run,
+    queue_inspect, queue_report,
 };

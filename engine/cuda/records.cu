@@ -74,7 +74,8 @@ lk_status cuda_record_run(cuda_ctx *ctx, cuda_record_kind kind, lk_queue queue, 
     }
     case CUDA_RECORD_RUNNING: {
         const cuda_running_record *s = (const cuda_running_record *)payload;
-        return cuda_running(stream, s->running, s->stat, s->n_elem, s->momentum, s->lanes, s->pending ? ctx->report : NULL);
+        return cuda_running(stream, s->running, s->stat, s->n_elem, s->momentum, s->lanes,
+                            s->pending ? ctx->report : NULL);
     }
     case CUDA_RECORD_INSPECT: {
         const cuda_inspect_record *i = (const cuda_inspect_record *)payload;

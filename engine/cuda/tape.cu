@@ -185,8 +185,8 @@ static lk_status run_records(cuda_ctx *ctx)
     return tape->two_queues ? join_queues(ctx) : LK_OK;
 }
 
-/* Relaxed: libraries may allocate in the middle of it, and other threads' calls are none of its business.  The capture is
- * ended also when a record fails: a stream left capturing would fail whatever comes later. */
+/* Relaxed: libraries may allocate in the middle of it, and other threads' calls are none of its business.  The capture
+ * is ended also when a record fails: a stream left capturing would fail whatever comes later. */
 static lk_status capture(cuda_ctx *ctx, cudaGraphExec_t *out)
 {
     cudaGraph_t graph = NULL;

@@ -99,8 +99,8 @@ lk_status lk_tap(lk_builder *builder, const char *name, int x);
 struct lk_network {
     const char *word; /* the recipe's; of a plug-in: its name in messages */
     const char *const *args; /* of a plug-in: the names that model.args may have, NULL behind the last; NULL: none */
-    /* lk_model_fit() and lk_model_is_complete(); NULL: nothing is left to the data and nothing to check.  That a field of
-     * `sample` has a side of 0 is seen without the second. */
+    /* lk_model_fit() and lk_model_is_complete(); NULL: nothing is left to the data and nothing to check.  That a field
+     * of `sample` has a side of 0 is seen without the second. */
     lk_status (*fit)(lk_model_spec *spec, const lk_sample *data);
     bool (*is_complete)(const lk_model_spec *spec);
     /* The checks of its part of the spec; NULL: none.  Errors: LK_ERR_USAGE naming the recipe's key. */

@@ -187,8 +187,8 @@ lk_status lk_warning_add(char **warnings, const char *format, ...) __attribute__
 
 /* ----------------------------------------------------------------- data set */
 
-/* n samples, in this order, as this draw transforms them: field f of the data set into field[f], (n, shape...) with this
- * length; NULL: not wanted.  scratch: lk_dataset_scratch() bytes.  Any thread. */
+/* n samples, in this order, as this draw transforms them: field f of the data set into field[f], (n, shape...) with
+ * this length; NULL: not wanted.  scratch: lk_dataset_scratch() bytes.  Any thread. */
 typedef lk_status lk_fetch_fn(const lk_dataset *dataset, const lk_draw *draw, const int64_t *sample, int64_t n,
                               int64_t length, void *const field[], void *scratch);
 lk_fetch_fn lk_dataset_fetch;

@@ -1,4 +1,5 @@
-/* Generated data as CSV, so that other programs train on the same: read back by data.kind csv they are the same bits. */
+/* Generated data as CSV, so that other programs train on the same: read back by data.kind csv they are the same
+ * bits. */
 #include <float.h>
 
 #include "io/data/data.h"

@@ -137,8 +137,8 @@ static void bench_linear(const lk_backend *b, void *ctx, const pattern *p, lk_pr
     MUST(lk_graph_tensor(&graph, "x", dtype, 2, (int64_t[]){n, i}, LK_ARENA_FIELD, 0, &x));
     MUST(lk_graph_tensor(&graph, "w", LK_DTYPE_F32, 2, (int64_t[]){o, i}, LK_ARENA_PARAMS, 0, &w));
     MUST(lk_op_linear(&graph, "fc", x, w, LK_NO_TENSOR, &y));
-    args.base[LK_ARENA_FIELD] = filled(b, ctx, dtype == LK_DTYPE_BF16 ? (const void *)p->bf16 : p->signs, (size_t)(n * i),
-                                       lk_dtype_size(dtype));
+    args.base[LK_ARENA_FIELD] = filled(b, ctx, dtype == LK_DTYPE_BF16 ? (const void *)p->bf16 : p->signs,
+                                       (size_t)(n * i), lk_dtype_size(dtype));
     args.base[LK_ARENA_PARAMS] = filled(b, ctx, p->signs, (size_t)(o * i), sizeof(float));
     args.base[LK_ARENA_ACT] = array(b, ctx, (size_t)(n * o));
     MUST(b->bind(ctx, &graph, &graph.nodes[0], &kernel));

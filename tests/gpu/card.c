@@ -1,10 +1,11 @@
 /*
- * What cuDNN knows of a card, as the JSON of its device-property descriptor.  Given back to cuDNN it stands for the card in
- * engines, heuristics and plans on a machine without one, so what a card is given can be looked into later.
+ * What cuDNN knows of a card, as the JSON of its device-property descriptor.  Given back to cuDNN it stands for the
+ * card in engines, heuristics and plans on a machine without one, so what a card is given can be looked into later.
  *
  *   card          of device 0
  *   card FILE     what cuDNN makes of the JSON in FILE; needs no device
- *   card hold     opens device 0 and keeps it until it is killed: with no process there each start begins the driver anew
+ *   card hold     opens device 0 and keeps it until it is killed: with no process there each start begins the driver
+ *                 anew
  */
 #include <cuda_runtime.h>
 #include <cudnn.h>
@@ -43,7 +44,8 @@ static void describe_device(cudnnBackendDescriptor_t card)
     const int device = 0;
 
     must_cuda(cudaFree(NULL), "cannot open device 0");
-    must(cudnnBackendSetAttribute(card, CUDNN_ATTR_DEVICEPROP_DEVICE_ID, CUDNN_TYPE_INT32, 1, &device), "set the device");
+    must(cudnnBackendSetAttribute(card, CUDNN_ATTR_DEVICEPROP_DEVICE_ID, CUDNN_TYPE_INT32, 1, &device),
+         "set the device");
 }
 
 static void describe_file(cudnnBackendDescriptor_t card, const char *path)

@@ -1,7 +1,8 @@
 /*
- * What the engine asks cuBLASLt's heuristic, and what it answers: to be preloaded (LD_PRELOAD) into a program that opens the
- * CUDA module.  A line of JSON for each question to the file that LOCKSTEP_GEMM_LOG names, numbers as in cublasLt.h; of the
- * answers the engine takes the first whose state is 0 and whose workspace fits (engine/cuda/gemm.cu).
+ * What the engine asks cuBLASLt's heuristic, and what it answers: to be preloaded (LD_PRELOAD) into a program that
+ * opens the CUDA module.  A line of JSON for each question to the file that LOCKSTEP_GEMM_LOG names, numbers as in
+ * cublasLt.h; of the answers the engine takes the first whose state is 0 and whose workspace fits
+ * (engine/cuda/gemm.cu).
  *
  * cuBLASLt itself comes behind this library in the order of symbols, for it is linked to it.
  */
@@ -58,14 +59,16 @@ static void add_answer(line *l, const cublasLtMatmulHeuristicResult_t *answer)
 {
     const cublasLtMatmulAlgo_t *algo = &answer->algo;
 
-    ADD(l, "{\"state\": %d, \"workspace\": %zu, \"waves\": %.3f, \"algo\": %" PRId64 ", \"tile\": %" PRId64
+    ADD(l,
+        "{\"state\": %d, \"workspace\": %zu, \"waves\": %.3f, \"algo\": %" PRId64 ", \"tile\": %" PRId64
         ", \"stages\": %" PRId64 ", \"split_k\": %" PRId64 ", \"reduction\": %" PRId64 ", \"swizzle\": %" PRId64
         ", \"custom\": %" PRId64 ", \"inner\": %" PRId64 ", \"cluster\": %" PRId64 "}",
         answer->state, answer->workspaceSize, (double)answer->wavesCount, of_algo(algo, CUBLASLT_ALGO_CONFIG_ID),
         of_algo(algo, CUBLASLT_ALGO_CONFIG_TILE_ID), of_algo(algo, CUBLASLT_ALGO_CONFIG_STAGES_ID),
         of_algo(algo, CUBLASLT_ALGO_CONFIG_SPLITK_NUM), of_algo(algo, CUBLASLT_ALGO_CONFIG_REDUCTION_SCHEME),
         of_algo(algo, CUBLASLT_ALGO_CONFIG_CTA_SWIZZLING), of_algo(algo, CUBLASLT_ALGO_CONFIG_CUSTOM_OPTION),
-        short_of_algo(algo, CUBLASLT_ALGO_CONFIG_INNER_SHAPE_ID), short_of_algo(algo, CUBLASLT_ALGO_CONFIG_CLUSTER_SHAPE_ID));
+        short_of_algo(algo, CUBLASLT_ALGO_CONFIG_INNER_SHAPE_ID),
+        short_of_algo(algo, CUBLASLT_ALGO_CONFIG_CLUSTER_SHAPE_ID));
 }
 
 static void write_line(const line *l)
@@ -85,8 +88,9 @@ typedef cublasStatus_t heuristic(cublasLtHandle_t, cublasLtMatmulDesc_t, cublasL
                                  cublasLtMatrixLayout_t, cublasLtMatrixLayout_t, cublasLtMatmulPreference_t, int,
                                  cublasLtMatmulHeuristicResult_t[], int *);
 
-cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t handle, cublasLtMatmulDesc_t op, cublasLtMatrixLayout_t a,
-                                              cublasLtMatrixLayout_t b, cublasLtMatrixLayout_t c, cublasLtMatrixLayout_t d,
+cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t handle, cublasLtMatmulDesc_t op,
+                                              cublasLtMatrixLayout_t a, cublasLtMatrixLayout_t b,
+                                              cublasLtMatrixLayout_t c, cublasLtMatrixLayout_t d,
                                               cublasLtMatmulPreference_t preference, int wanted,
                                               cublasLtMatmulHeuristicResult_t results[], int *n)
 {

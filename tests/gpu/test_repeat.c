@@ -1,10 +1,10 @@
 /*
- * The same step again has the same bits, whatever the memory it works in held before: activations, scratch and gradients
- * are filled with NaN between, and packed copies of the parameters are made anew.  A read of what nobody wrote, or a sum
- * whose order is the order of arrival, shows as another gradient.
+ * The same step again has the same bits, whatever the memory it works in held before: activations, scratch and
+ * gradients are filled with NaN between, and packed copies of the parameters are made anew.  A read of what nobody
+ * wrote, or a sum whose order is the order of arrival, shows as another gradient.
  *
- * LOCKSTEP_TEST_REPEAT says how often (default: few, for the host); on a device the third time and all later are replays
- * of a graph, and with LOCKSTEP_CUDA_GRAPHS=0 none is.
+ * LOCKSTEP_TEST_REPEAT says how often (default: few, for the host); on a device the third time and all later are
+ * replays of a graph, and with LOCKSTEP_CUDA_GRAPHS=0 none is.
  */
 #include "engine/engine_impl.h"
 #include "tests/support/network.h"

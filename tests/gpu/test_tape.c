@@ -2,9 +2,9 @@
  * What is queued on a device: that it is replayed with this step's numbers, that other work is never taken for it, and
  * that whoever must wait for somebody does.
  *
- * All values are small integers, which add exactly, so every comparison is an equality.  The tests go through the module's
- * table alone: over a device, or over tests/gpu/standin, whose streams do each piece of work as late as they may, so that
- * a wait that is missing shows.
+ * All values are small integers, which add exactly, so every comparison is an equality.  The tests go through the
+ * module's table alone: over a device, or over tests/gpu/standin, whose streams do each piece of work as late as they
+ * may, so that a wait that is missing shows.
  */
 #include "engine/backend.h"
 
@@ -57,8 +57,8 @@ static void expect_all(const fixture *f, const float *at, size_t n, float want, 
 
     ok(f->b->read(f->ctx, host, at, n * sizeof *host));
     while (wrong < n && host[wrong] == want) wrong++;
-    cr_expect(wrong == n, "%s: element %zu of %zu is %g, want %g", what, wrong, n, wrong < n ? (double)host[wrong] : 0.0,
-              (double)want);
+    cr_expect(wrong == n, "%s: element %zu of %zu is %g, want %g", what, wrong, n,
+              wrong < n ? (double)host[wrong] : 0.0, (double)want);
     free(host);
 }
 
@@ -328,7 +328,8 @@ Test(tape, a_kept_lane_outlasts_whatever_reads_before_its_launch)
 {
     enum { EVALUATED = 7 };
     const fixture f = open_device();
-    float *sum = floats(&f, N_UPLOAD, 0.0f), *evaluated = floats(&f, N_UPLOAD, 0.0f), *term = floats(&f, N_UPLOAD, 0.0f);
+    float *sum = floats(&f, N_UPLOAD, 0.0f), *evaluated = floats(&f, N_UPLOAD, 0.0f),
+          *term = floats(&f, N_UPLOAD, 0.0f);
     const float *ahead = upload(&f, true, 100.0f);
 
     ok(f.d->launch(f.ctx));

@@ -18,7 +18,8 @@ enum { FAILED = 1, SKIPPED = 77 }; /* how a test's process ends, beside 0 */
 
 /* What the macros put into these sections; the linker names their ends. */
 extern struct criterion_test *const __start_cr_tst[], *const __stop_cr_tst[];
-extern struct criterion_suite *const __start_cr_sts[] __attribute__((weak)), *const __stop_cr_sts[] __attribute__((weak));
+extern struct criterion_suite *const __start_cr_sts[] __attribute__((weak)), *const __stop_cr_sts[]
+    __attribute__((weak));
 
 struct criterion_options criterion_options; /* the macros ask it for full_stats */
 
@@ -48,7 +49,8 @@ void criterion_internal_test_teardown(void)
 
 void criterion_send_assert(struct criterion_assert_stats *stats)
 {
-    if (!stats->passed) printf("[----] %s:%u: Assertion Failed\n[----]   %s\n", stats->file, stats->line, stats->message);
+    if (!stats->passed)
+        printf("[----] %s:%u: Assertion Failed\n[----]   %s\n", stats->file, stats->line, stats->message);
 }
 
 void cri_asserts_passed_incr(void)

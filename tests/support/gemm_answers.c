@@ -1,6 +1,6 @@
-/* For test_gemm_log: a heuristic of cuBLASLt that needs no device, preloaded before the library.  Its first answer is not
- * supported, its second wants more workspace than anybody has, its third is good; of one row it knows nothing.  A product
- * tells the tile that it is asked to use. */
+/* For test_gemm_log: a heuristic of cuBLASLt that needs no device, preloaded before the library.  Its first answer is
+ * not supported, its second wants more workspace than anybody has, its third is good; of one row it knows nothing.  A
+ * product tells the tile that it is asked to use. */
 #include <cublasLt.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -22,14 +22,16 @@ static cublasLtMatmulHeuristicResult_t answer_of(uint32_t tile, size_t workspace
     memset(&answer, 0, sizeof answer);
     cublasLtMatmulAlgoConfigSetAttribute(&answer.algo, CUBLASLT_ALGO_CONFIG_TILE_ID, &tile, sizeof tile);
     cublasLtMatmulAlgoConfigSetAttribute(&answer.algo, CUBLASLT_ALGO_CONFIG_SPLITK_NUM, &split_k, sizeof split_k);
-    cublasLtMatmulAlgoConfigSetAttribute(&answer.algo, CUBLASLT_ALGO_CONFIG_REDUCTION_SCHEME, &reduction, sizeof reduction);
+    cublasLtMatmulAlgoConfigSetAttribute(&answer.algo, CUBLASLT_ALGO_CONFIG_REDUCTION_SCHEME, &reduction,
+                                         sizeof reduction);
     answer.workspaceSize = workspace;
     answer.state = state;
     return answer;
 }
 
-cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t handle, cublasLtMatmulDesc_t op, cublasLtMatrixLayout_t a,
-                                              cublasLtMatrixLayout_t b, cublasLtMatrixLayout_t c, cublasLtMatrixLayout_t d,
+cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t handle, cublasLtMatmulDesc_t op,
+                                              cublasLtMatrixLayout_t a, cublasLtMatrixLayout_t b,
+                                              cublasLtMatrixLayout_t c, cublasLtMatrixLayout_t d,
                                               cublasLtMatmulPreference_t preference, int wanted,
                                               cublasLtMatmulHeuristicResult_t results[], int *n)
 {
@@ -54,7 +56,8 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t op, 
     uint32_t tile = 0;
     size_t written;
 
-    (void)handle, (void)op, (void)alpha, (void)A, (void)a, (void)B, (void)b, (void)beta, (void)C, (void)c, (void)D, (void)d;
+    (void)handle, (void)op, (void)alpha, (void)A, (void)a, (void)B, (void)b, (void)beta, (void)C, (void)c, (void)D,
+        (void)d;
     (void)workspace, (void)nbytes, (void)stream;
     cublasLtMatmulAlgoConfigGetAttribute(algo, CUBLASLT_ALGO_CONFIG_TILE_ID, &tile, sizeof tile, &written);
     printf("product with tile %u\n", tile);

@@ -17,8 +17,8 @@
 /* runtime.cpp: after all that is queued on the stream; kept and repeated where the stream is being captured. */
 void standin_enqueue(cudaStream_t stream, std::function<void()> work);
 
-/* Work that may have to wait for another process: begin() is called when its turn comes, at each replay anew, and what it
- * returns is called until that is true; the call may take a moment, but does not wait for ever. */
+/* Work that may have to wait for another process: begin() is called when its turn comes, at each replay anew, and what
+ * it returns is called until that is true; the call may take a moment, but does not wait for ever. */
 typedef std::function<std::function<bool()>()> standin_work;
 void standin_enqueue_until(cudaStream_t stream, const char *what, standin_work begin);
 

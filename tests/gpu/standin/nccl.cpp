@@ -1,13 +1,13 @@
 /*
- * A small NCCL for ranks that are processes of one host (or threads of one process): point to point, the collectives that
- * Lockstep uses, groups, errors, abort.  Messages go over Unix sockets (nccl_wires.h), not over MPI, whose calls belong to
- * the program that opened it.
+ * A small NCCL for ranks that are processes of one host (or threads of one process): point to point, the collectives
+ * that Lockstep uses, groups, errors, abort.  Messages go over Unix sockets (nccl_wires.h), not over MPI, whose calls
+ * belong to the program that opened it.
  *
- * As the real one: operations are queued on a stream and may be captured; sends and receives of a group complete together
- * and alone they wait for each other; two ranks on one device are refused; a communicator that is not blocking answers
- * ncclInProgress and is not to be used before ncclCommGetAsyncError says ncclSuccess; an operation that fails goes on
- * until ncclCommAbort.  Whether an operation is captured is the same on all its ranks (NCCL asks for that, and may hang
- * where it is not): a group whose sides differ fails.
+ * As the real one: operations are queued on a stream and may be captured; sends and receives of a group complete
+ * together and alone they wait for each other; two ranks on one device are refused; a communicator that is not blocking
+ * answers ncclInProgress and is not to be used before ncclCommGetAsyncError says ncclSuccess; an operation that fails
+ * goes on until ncclCommAbort.  Whether an operation is captured is the same on all its ranks (NCCL asks for that, and
+ * may hang where it is not): a group whose sides differ fails.
  *
  * Not like it: a group uses one stream per communicator; within a group sends and receives go before collectives;
  * communicators are not made inside a group; messages that do not fit each other are named instead of mixed up; ranks
@@ -127,8 +127,8 @@ static ncclResult_t join(communicator *comm, const std::string &name)
     for (int a = 0; a < comm->line.size; a++)
         for (int b = a + 1; b < comm->line.size; b++)
             if (devices[a] == devices[b])
-                return comm->fail(ncclInvalidUsage, "Duplicate GPU detected : rank " + std::to_string(a) + " and rank " +
-                                                        std::to_string(b) + " both on CUDA device " +
+                return comm->fail(ncclInvalidUsage, "Duplicate GPU detected : rank " + std::to_string(a) +
+                                                        " and rank " + std::to_string(b) + " both on CUDA device " +
                                                         std::to_string(devices[a]));
     return ncclSuccess;
 }
@@ -282,7 +282,8 @@ ncclResult_t ncclGroupEnd()
     return --group_depth > 0 ? ncclSuccess : launch();
 }
 
-ncclResult_t ncclSend(const void *from, size_t count, ncclDataType_t type, int peer, ncclComm_t comm, cudaStream_t stream)
+ncclResult_t ncclSend(const void *from, size_t count, ncclDataType_t type, int peer, ncclComm_t comm,
+                      cudaStream_t stream)
 {
     return queue(comm, stream, {verb::send, from, NULL, count, type, ncclSum, peer});
 }
@@ -292,8 +293,8 @@ ncclResult_t ncclRecv(void *to, size_t count, ncclDataType_t type, int peer, ncc
     return queue(comm, stream, {verb::receive, NULL, to, count, type, ncclSum, peer});
 }
 
-ncclResult_t ncclAllReduce(const void *from, void *to, size_t count, ncclDataType_t type, ncclRedOp_t op, ncclComm_t comm,
-                           cudaStream_t stream)
+ncclResult_t ncclAllReduce(const void *from, void *to, size_t count, ncclDataType_t type, ncclRedOp_t op,
+                           ncclComm_t comm, cudaStream_t stream)
 {
     return queue(comm, stream, {verb::all_reduce, from, to, count, type, op, 0});
 }

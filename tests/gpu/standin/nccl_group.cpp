@@ -1,9 +1,9 @@
 /*
  * Groups of operations, carried out.
  *
- * What fails stays as NCCL leaves it: the communicator's asynchronous error is set, and the operation goes on waiting, as a
- * kernel spins on the device, until ncclCommAbort.  STANDIN_NCCL_FAIL_AFTER=n lets this happen to every group after the
- * process's first n, on every communicator.
+ * What fails stays as NCCL leaves it: the communicator's asynchronous error is set, and the operation goes on waiting,
+ * as a kernel spins on the device, until ncclCommAbort.  STANDIN_NCCL_FAIL_AFTER=n lets this happen to every group
+ * after the process's first n, on every communicator.
  */
 #include "tests/gpu/standin/nccl_group.h"
 

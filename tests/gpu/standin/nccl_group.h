@@ -45,8 +45,8 @@ struct operation {
     int peer;              /* or root */
 };
 
-/* A group's operations at work on a stream: all sends and receives together, then collectives one by one.  Two groups of
- * one communicator are done one after the other, whichever stream is looked at. */
+/* A group's operations at work on a stream: all sends and receives together, then collectives one by one.  Two groups
+ * of one communicator are done one after the other, whichever stream is looked at. */
 class group_run {
 public:
     group_run(std::shared_ptr<communicator> comm, const std::vector<operation> &operations, bool captured);

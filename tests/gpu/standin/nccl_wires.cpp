@@ -261,7 +261,8 @@ static void add_lines(std::vector<line> *lines, const std::vector<int> &sockets,
     }
 }
 
-exchange::exchange(wires *over, const std::vector<outgoing> &sends, const std::vector<incoming> &receives, bool captured)
+exchange::exchange(wires *over, const std::vector<outgoing> &sends, const std::vector<incoming> &receives,
+                   bool captured)
     : w(over)
 {
     result = copy_to_self(w->rank, sends, receives, &reason);

@@ -1,12 +1,12 @@
 /*
  * Messages between the ranks of a stand-in communicator: Unix sockets, one for each direction of each pair.
  *
- * NCCL's unique id is all that ranks know of each other.  Here it holds a random name; every rank listens under name and
- * rank (abstract, so nothing is left on disk) and connects to all others, as NCCL's bootstrap does over TCP.  MPI is not
- * needed for it, so nothing here meets the world's calls of MPI.
+ * NCCL's unique id is all that ranks know of each other.  Here it holds a random name; every rank listens under name
+ * and rank (abstract, so nothing is left on disk) and connects to all others, as NCCL's bootstrap does over TCP.  MPI
+ * is not needed for it, so nothing here meets the world's calls of MPI.
  *
- * A send is over when its receiver has taken it, as on the device: two ranks that both send first, outside a group, wait
- * for ever here too.
+ * A send is over when its receiver has taken it, as on the device: two ranks that both send first, outside a group,
+ * wait for ever here too.
  */
 #ifndef STANDIN_NCCL_WIRES_H
 #define STANDIN_NCCL_WIRES_H
@@ -67,7 +67,8 @@ struct line {
 class exchange {
 public:
     exchange(wires *w, const std::vector<outgoing> &sends, const std::vector<incoming> &receives, bool captured);
-    /* As far as it goes now and in a moment more; mismatch: lengths differ, or one side alone is captured; what says how. */
+    /* As far as it goes now and in a moment more; mismatch: lengths differ, or one side alone is captured; what says
+     * how. */
     wired advance(std::string *what);
 
 private:

@@ -5,8 +5,8 @@
  * runs, by the events between queues, and nothing else.  A graph keeps one queue for each stream that was captured, and
  * replays them the same way, so an edge that is missing shows there too.
  *
- * Who waits is patient: he stays until the work is done.  A query is not: work that waits for another process (NCCL's) is
- * looked at once and stays where it is, so that callers who watch for errors between queries get their turn.
+ * Who waits is patient: he stays until the work is done.  A query is not: work that waits for another process (NCCL's)
+ * is looked at once and stays where it is, so that callers who watch for errors between queries get their turn.
  */
 #include "standin.h"
 
@@ -201,7 +201,10 @@ void standin_enqueue_until(cudaStream_t stream, const char *what, standin_work b
     push(stream_of(stream), std::move(item));
 }
 
-void standin_enqueue(cudaStream_t stream, std::function<void()> run) { standin_enqueue(stream, "a library", std::move(run)); }
+void standin_enqueue(cudaStream_t stream, std::function<void()> run)
+{
+    standin_enqueue(stream, "a library", std::move(run));
+}
 
 cudaError_t standin_check(dim3 grid, dim3 block)
 {
@@ -486,7 +489,10 @@ cudaError_t cudaEventRecordWithFlags(cudaEvent_t event, cudaStream_t stream, uns
     push(s, record_of(event, ++event->asked));
     return cudaSuccess;
 }
-cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) { return cudaEventRecordWithFlags(event, stream, 0); }
+cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream)
+{
+    return cudaEventRecordWithFlags(event, stream, 0);
+}
 
 cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned flags)
 {

@@ -1,7 +1,8 @@
 /*
  * The stand-in of NCCL on several ranks, started by mpirun; takes no arguments, exits 0 when all that it claims holds.
  *
- * Numbers are small integers, whose sums are exact in any order.  MPI carries the unique id, and says what each rank found.
+ * Numbers are small integers, whose sums are exact in any order.  MPI carries the unique id, and says what each rank
+ * found.
  */
 #include <cuda_runtime_api.h>
 #define OMPI_SKIP_MPICXX 1 /* its old C++ classes */
@@ -100,7 +101,8 @@ static void test_all_to_all(ncclComm_t comm)
 static void test_collectives(ncclComm_t comm)
 {
     const size_t n = 1001;
-    float *mine = device(n, (float)rank), *sum = device(n, 0.0f), *all = device(n * size, -1.0f), *root = device(n, 7.0f);
+    float *mine = device(n, (float)rank), *sum = device(n, 0.0f), *all = device(n * size, -1.0f),
+          *root = device(n, 7.0f);
     bool right = true;
 
     for (size_t i = 0; i < n; i++) root[i] = rank == size - 1 ? 5.0f : -1.0f;
@@ -182,7 +184,8 @@ static void test_not_blocking()
     const auto ready = [&] { return (state = error_of(comm)) != ncclInProgress; };
 
     config.blocking = 0;
-    check(ncclCommInitRankConfig(&comm, size, new_id(), rank, &config) == ncclInProgress, "it goes on in the background");
+    check(ncclCommInitRankConfig(&comm, size, new_id(), rank, &config) == ncclInProgress,
+          "it goes on in the background");
     check(wait_for(ready) && state == ncclSuccess, "it is made at last");
     check(ncclAllReduce(value, value, 1, ncclFloat32, ncclSum, comm, stream) == ncclInProgress, "queueing goes on too");
     check(ncclAllReduce(value, value, 1, ncclFloat32, ncclSum, comm, stream) == ncclInvalidArgument, "too early");

@@ -47,8 +47,8 @@ Test(cifar10, records_are_a_label_and_three_planes)
         cr_expect_eq(d->label[i], 7 + i, "label %d: got %d", i, d->label[i]);
         for (int p = 0; p < PLANE; p++)
             for (int c = 0; c < 3; c++)
-                cr_assert_eq(d->pixels[(i * PLANE + p) * 3 + c], value(i, c, p), "record %d, pixel %d, channel %d: got %d",
-                             i, p, c, d->pixels[(i * PLANE + p) * 3 + c]);
+                cr_assert_eq(d->pixels[(i * PLANE + p) * 3 + c], value(i, c, p),
+                             "record %d, pixel %d, channel %d: got %d", i, p, c, d->pixels[(i * PLANE + p) * 3 + c]);
     }
     lk_dataset_free(&d);
 }
@@ -61,8 +61,9 @@ Test(cifar10, what_is_no_such_file_is_told)
     expect_message(&spec, LK_LOSS_MSE, LK_ERR_USAGE,
                    "data.kind cifar10 has class labels; set loss.kind to cross_entropy");
     spec.train = write_test_file("cut.bin", file, sizeof file - RECORD / 2);
-    expect_message(&spec, LK_LOSS_CROSS_ENTROPY, LK_ERR_DATA,
-                   "cut.bin holds 7683 bytes; records of CIFAR-10's binary version have 3073, and this is 2.50 of them");
+    expect_message(
+        &spec, LK_LOSS_CROSS_ENTROPY, LK_ERR_DATA,
+        "cut.bin holds 7683 bytes; records of CIFAR-10's binary version have 3073, and this is 2.50 of them");
     spec.train = write_test_text("empty.bin", "");
     expect_message(&spec, LK_LOSS_CROSS_ENTROPY, LK_ERR_DATA, "empty.bin holds 0 bytes");
 }

@@ -414,9 +414,10 @@ Test(csv, bad_labels_are_named)
     expect_message(
         &spec, LK_LOSS_CROSS_ENTROPY, "a,y\n1,2147483647\n",
         "FILE:2: column y: 2.14748365e+09 is not a label; labels are whole numbers from 0 (or -100: ignored)");
-    expect_message(&spec, LK_LOSS_CROSS_ENTROPY, "a,y\n1,cat\n",
-                   "FILE:2: column y: `cat` is not a label; labels are whole numbers from 0, or words if data.categorical "
-                   "names their column");
+    expect_message(
+        &spec, LK_LOSS_CROSS_ENTROPY, "a,y\n1,cat\n",
+        "FILE:2: column y: `cat` is not a label; labels are whole numbers from 0, or words if data.categorical "
+        "names their column");
     expect_message(&spec, LK_LOSS_CROSS_ENTROPY, "a,y\n1,-100\n",
                    "FILE: every label is -100, loss.ignore_index, and counts for nothing");
 }
@@ -508,9 +509,10 @@ Test(csv, a_comma_can_be_the_decimal_sign)
     expect_values("x", d->x, (float[]){1.5f, 3}, 2);
     expect_values("y", d->target, (float[]){-2.25f, 40}, 2);
     lk_dataset_free(&d);
-    expect_message(&spec, LK_LOSS_MSE, "a;y\n1.5;2\n",
-                   "FILE:2: column a: `1.5` is not a number; name the column in data.categorical or data.ignore, or the "
-                   "spelling in data.missing_values");
+    expect_message(
+        &spec, LK_LOSS_MSE, "a;y\n1.5;2\n",
+        "FILE:2: column a: `1.5` is not a number; name the column in data.categorical or data.ignore, or the "
+        "spelling in data.missing_values");
     spec.decimal = ".";
     expect_message(&spec, LK_LOSS_MSE, "a;y\n1,5;2\n",
                    "FILE:2: column a: `1,5` is not a number; if a comma is the decimal sign, set data.decimal: \",\"");

@@ -67,7 +67,8 @@ static void expect_rows(lk_data_spec spec, int64_t n)
 {
     lk_dataset *d = open_train(&spec);
     cr_assert_eq(lk_dataset_n(d), n, "got %lld rows, want %lld", (long long)lk_dataset_n(d), (long long)n);
-    for (int64_t i = 0; i < n; i++) cr_expect_eq(d->x[i], (float)(2 * i + 1), "row %lld: got %g", (long long)i, (double)d->x[i]);
+    for (int64_t i = 0; i < n; i++)
+        cr_expect_eq(d->x[i], (float)(2 * i + 1), "row %lld: got %g", (long long)i, (double)d->x[i]);
     lk_dataset_free(&d);
 }
 
@@ -116,7 +117,8 @@ Test(dataset, damaged_packed_files_are_named)
 
 Test(dataset, several_files_are_one_behind_the_other)
 {
-    char *files[] = {write_test_text("a.csv", "a,k,y\n1,red,1\n2,blue,2\n"), write_test_text("b.csv", "y,k,a\n3,green,3\n"),
+    char *files[] = {write_test_text("a.csv", "a,k,y\n1,red,1\n2,blue,2\n"),
+                     write_test_text("b.csv", "y,k,a\n3,green,3\n"),
                      write_test_text("c.csv", "a,k,y\n4,blue,4\n5,red,5\n")};
     char *k[] = {"k"};
     lk_data_spec spec = table_spec(files[0]), whole = spec;
@@ -137,7 +139,8 @@ Test(dataset, several_files_are_one_behind_the_other)
 
 Test(dataset, of_several_files_the_one_at_fault_is_named)
 {
-    char *files[] = {write_test_text("a.csv", "a,k,y\n1,red,1\n2,blue,2\n"), write_test_text("b.csv", "a,k,y\n3,red,3\n"),
+    char *files[] = {write_test_text("a.csv", "a,k,y\n1,red,1\n2,blue,2\n"),
+                     write_test_text("b.csv", "a,k,y\n3,red,3\n"),
                      write_test_text("c.csv", "a,k,y\n3,red,3\n4,grey,4\n")};
     char *k[] = {"k"};
     lk_data_spec spec = table_spec(files[0]);

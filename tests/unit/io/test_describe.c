@@ -9,7 +9,8 @@ static lk_sample make_sample(void)
     lk_sample_add(&sample, &(lk_field){.name = "x", .dtype = LK_DTYPE_U8, .ndim = 3, .shape = {28, 28, 3},
                                        .pixels = {3, {0.485f, 0.456f, 0.406f}, {0.229f, 0.224f, 0.225f}}});
     lk_sample_add(&sample, &(lk_field){.name = "source", .dtype = LK_DTYPE_I32, .ndim = 1, .shape = {LK_LENGTH}});
-    lk_sample_add(&sample, &(lk_field){.name = "target", .dtype = LK_DTYPE_F32, .ndim = 1, .shape = {2}, .target = true});
+    lk_sample_add(&sample,
+                  &(lk_field){.name = "target", .dtype = LK_DTYPE_F32, .ndim = 1, .shape = {2}, .target = true});
     return sample;
 }
 
@@ -56,16 +57,20 @@ Test(describe, differences_of_type_and_scale_are_lines_others_are_errors)
     without.field[1] = without.field[2], without.n_fields = 2;
     no_target.n_fields = 2;
 
-    expect_difference(scaled, LK_OK, "field x: the run was trained on uint8 (28, 28, 3), each (v / 255 - [0.485, 0.456, 0.406]) / "
-                                     "[0.229, 0.224, 0.225], these data give uint8 (28, 28, 3), each (v / 255 - [0.485, 0.456, "
-                                     "0.406]) / [0.229, 0.224, 0.5]");
-    expect_difference(typed, LK_OK, "field x: the run was trained on uint8 (28, 28, 3), each (v / 255 - [0.485, 0.456, 0.406]) / "
-                                    "[0.229, 0.224, 0.225], these data give uint8 (28, 28, 3)\n"
-                                    "field source: the run was trained on int32 (length), these data give uint8 (length)");
-    expect_difference(larger, LK_ERR_DATA, "field x: the run was trained on uint8 (28, 28, 3), each (v / 255 - [0.485, 0.456, "
-                                           "0.406]) / [0.229, 0.224, 0.225], these data give uint8 (28, 32, 3), each (v / 255 - "
-                                           "[0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]");
-    expect_difference(without, LK_ERR_DATA, "field source: the run was trained on int32 (length), these data have no such field");
+    expect_difference(scaled, LK_OK,
+                      "field x: the run was trained on uint8 (28, 28, 3), each (v / 255 - [0.485, 0.456, 0.406]) / "
+                      "[0.229, 0.224, 0.225], these data give uint8 (28, 28, 3), each (v / 255 - [0.485, 0.456, "
+                      "0.406]) / [0.229, 0.224, 0.5]");
+    expect_difference(typed, LK_OK,
+                      "field x: the run was trained on uint8 (28, 28, 3), each (v / 255 - [0.485, 0.456, 0.406]) / "
+                      "[0.229, 0.224, 0.225], these data give uint8 (28, 28, 3)\n"
+                      "field source: the run was trained on int32 (length), these data give uint8 (length)");
+    expect_difference(larger, LK_ERR_DATA,
+                      "field x: the run was trained on uint8 (28, 28, 3), each (v / 255 - [0.485, 0.456, "
+                      "0.406]) / [0.229, 0.224, 0.225], these data give uint8 (28, 32, 3), each (v / 255 - "
+                      "[0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]");
+    expect_difference(without, LK_ERR_DATA,
+                      "field source: the run was trained on int32 (length), these data have no such field");
     expect_difference(no_target, LK_OK, "");
 }
 

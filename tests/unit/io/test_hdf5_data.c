@@ -345,7 +345,8 @@ static char *write_images(const char *name, bool bytes, hsize_t C)
     const hid_t file = H5Fcreate(path, H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
 
     for (int j = 0; j < IMAGES; j++) x[j] = (float)(10 * j);
-    put_set(file, "x", bytes ? H5T_STD_U8LE : H5T_IEEE_F32LE, H5T_NATIVE_FLOAT, 4, (hsize_t[]){2, C, 1, IMAGES / 2 / C}, x);
+    put_set(file, "x", bytes ? H5T_STD_U8LE : H5T_IEEE_F32LE, H5T_NATIVE_FLOAT, 4, (hsize_t[]){2, C, 1, IMAGES / 2 / C},
+            x);
     put_set(file, "y", H5T_STD_I8LE, H5T_NATIVE_DOUBLE, 1, (hsize_t[]){2}, labels);
     H5Fclose(file);
     return path;
@@ -399,7 +400,8 @@ Test(hdf5_data, bytes_of_images_are_kept_as_bytes)
         cr_expect_eq(d->pixels != NULL, bytes, "pixels at %p", (void *)d->pixels);
         fetch_images(d, bytes ? LK_DTYPE_U8 : LK_DTYPE_F32, got);
         for (int i = 0; i < IMAGES; i++)
-            cr_expect_eq(got[i], image_value(i, 2), "place %d: got %g, want %g", i, (double)got[i], (double)image_value(i, 2));
+            cr_expect_eq(got[i], image_value(i, 2), "place %d: got %g, want %g", i, (double)got[i],
+                         (double)image_value(i, 2));
         lk_dataset_hash(d, hash[bytes]);
         lk_dataset_free(&d);
         remove_test_files();
@@ -407,13 +409,14 @@ Test(hdf5_data, bytes_of_images_are_kept_as_bytes)
     cr_expect_str_eq(hash[true], hash[false], "as bytes %s, as floats %s", hash[true], hash[false]);
 }
 
-/* What one description of bytes cannot say: statistics of each pixel's channel in double, floats in the other part, more
- * channels of their own than it has room for. */
+/* What one description of bytes cannot say: statistics of each pixel's channel in double, floats in the other part,
+ * more channels of their own than it has room for. */
 Test(hdf5_data, bytes_become_floats_where_they_must)
 {
     double mean[] = {1, 2, 3, 4, 5, 6}, std[] = {1, 2, 3, 4, 5, 6};
     lk_transform_spec normalize = {.kind = LK_TRANSFORM_NORMALIZE, .mean = mean, .std = std, .n_mean = 6, .n_std = 6};
-    lk_data_spec spec = h5_spec(write_images("s.h5", true, 2)), mixed = spec, many = h5_spec(write_images("m.h5", true, 6));
+    lk_data_spec spec = h5_spec(write_images("s.h5", true, 2)), mixed = spec,
+                 many = h5_spec(write_images("m.h5", true, 6));
     lk_dataset *d, *validation;
     float got[IMAGES];
     spec.standardize = LK_STANDARDIZE_FEATURES;
@@ -429,7 +432,8 @@ Test(hdf5_data, bytes_become_floats_where_they_must)
     }
     lk_dataset_free(&d);
 
-    cr_assert_eq(lk_dataset_open(&mixed, LK_LOSS_CROSS_ENTROPY, NULL, &d, &validation), LK_OK, "%s", lk_error_message());
+    cr_assert_eq(lk_dataset_open(&mixed, LK_LOSS_CROSS_ENTROPY, NULL, &d, &validation), LK_OK, "%s",
+                 lk_error_message());
     fetch_images(validation, LK_DTYPE_F32, got);
     fetch_images(d, LK_DTYPE_F32, got);
     for (int i = 0; i < IMAGES; i++) cr_expect_eq(got[i], image_value(i, 2), "place %d: got %g", i, (double)got[i]);
@@ -492,7 +496,8 @@ Test(hdf5_data, what_was_never_written_is_refused)
     H5Sselect_hyperslab(space, H5S_SELECT_SET, (hsize_t[]){1, 0}, NULL, (hsize_t[]){1, 2}, NULL);
     cr_assert_geq(H5Dwrite(set, H5T_NATIVE_FLOAT, row, space, H5P_DEFAULT, ramp), 0);
     H5Sclose(row), H5Sclose(space), H5Dclose(set), H5Fclose(file);
-    expect_message(&spec, LK_LOSS_MSE, "chunks.h5: /x: only 1 of its 3 chunks were written, the others would be read as zeros");
+    expect_message(&spec, LK_LOSS_MSE,
+                   "chunks.h5: /x: only 1 of its 3 chunks were written, the others would be read as zeros");
 }
 
 Test(hdf5_data, a_fill_value_that_somebody_set_is_data)

@@ -1,5 +1,5 @@
-/* Fields whose samples are of different lengths: lanes as long as their longest sample or as long as the data set says, and a
- * model that computes with the lane's length. */
+/* Fields whose samples are of different lengths: lanes as long as their longest sample or as long as the data set says,
+ * and a model that computes with the lane's length. */
 #include "engine/nn/nn.h"
 #include "io/data/data.h"
 #include "tests/support/data_files.h"
@@ -17,12 +17,14 @@ static lk_table make_table(int64_t begin, int64_t end, int64_t length)
     const lk_field described[] = {
         {.name = "source", .dtype = LK_DTYPE_F32, .ndim = 2, .shape = {LK_LENGTH, WIDTH}},
         {.name = "source_len", .dtype = LK_DTYPE_I32},
-        {.name = "target", .dtype = LK_DTYPE_I32, .ndim = 1, .shape = {LK_LENGTH}, .target = true, .n_values = CLASSES}};
+        {.name = "target", .dtype = LK_DTYPE_I32, .ndim = 1, .shape = {LK_LENGTH}, .target = true,
+         .n_values = CLASSES}};
     lk_table t = {.path = "made", .n = end - begin, .rows_per_sample = 1, .n_fields = 3, .length = length};
     int64_t at = 0;
 
     for (int f = 0; f < 3; f++) {
-        t.fields[f] = (lk_table_field){.field = described[f], .pad = PAD, .values = malloc(8 * N * WIDTH * sizeof(float))};
+        t.fields[f] = (lk_table_field){
+            .field = described[f], .pad = PAD, .values = malloc(8 * N * WIDTH * sizeof(float))};
         if (f != SOURCE_LEN) t.fields[f].begin = calloc((size_t)t.n + 1, sizeof(int64_t));
     }
     for (int64_t i = 0; i < t.n; at += length_of(begin + i), i++) {
@@ -60,7 +62,8 @@ static lk_dataset *make_data(int64_t length)
 
 static lk_loader *make_loader(const lk_dataset *data, int lanes, int lane_begin)
 {
-    const lk_loader_spec spec = {.batch = BATCH, .lanes = lanes, .lane_begin = lane_begin, .lane_end = lanes, .shuffle = true,
+    const lk_loader_spec spec = {.batch = BATCH, .lanes = lanes, .lane_begin = lane_begin, .lane_end = lanes,
+                                 .shuffle = true,
                                  .seed = 4, .loss = {.kind = LK_LOSS_CROSS_ENTROPY, .ignore_index = PAD}};
     lk_loader *loader;
 
@@ -86,10 +89,12 @@ static void expect_sample(const lk_batch_lane *lane, int64_t k)
     cr_expect_eq(((const int32_t *)lane->field[SOURCE_LEN])[k], n);
     for (int64_t t = 0; t < lane->length; t++) {
         const int32_t want = t < n ? target_of(sample, t) : PAD;
-        cr_expect_eq(target[t], want, "sample %ld, target %ld: got %d, want %d", (long)sample, (long)t, target[t], want);
+        cr_expect_eq(target[t], want, "sample %ld, target %ld: got %d, want %d", (long)sample, (long)t, target[t],
+                     want);
         for (int c = 0; c < WIDTH; c++) {
             const float x = t < n ? source_of(sample, t, c) : 0.0f, got = source[t * WIDTH + c];
-            cr_expect_eq(got, x, "sample %ld, source %ld: got %g, want %g", (long)sample, (long)t, (double)got, (double)x);
+            cr_expect_eq(got, x, "sample %ld, source %ld: got %g, want %g", (long)sample, (long)t, (double)got,
+                         (double)x);
         }
     }
 }
@@ -114,10 +119,11 @@ static void expect_lanes(int64_t fixed)
                 expect_sample(lane, k);
             }
             const int64_t want = fixed && lane->n ? fixed : longest;
-            cr_expect_eq(lane->length, want, "batch %ld, lane %d: of length %ld, want %ld", (long)b, l, (long)lane->length,
-                         (long)want);
+            cr_expect_eq(lane->length, want, "batch %ld, lane %d: of length %ld, want %ld", (long)b, l,
+                         (long)lane->length, (long)want);
         }
-        cr_expect_eq(batch.n_terms, (double)terms, "batch %ld: %g terms, want %ld", (long)b, batch.n_terms, (long)terms);
+        cr_expect_eq(batch.n_terms, (double)terms, "batch %ld: %g terms, want %ld", (long)b, batch.n_terms,
+                     (long)terms);
     }
     for (int i = 0; i < N; i++) cr_expect(seen[i], "sample %d did not come", i);
     lk_loader_free(&loader);
@@ -139,8 +145,8 @@ Test(lengths, a_lane_is_a_function_of_epoch_batch_and_lane)
         cr_assert_eq(lk_loader_seek(last, i / n_batches, i % n_batches), LK_OK);
         const lk_batch a = next(all), b = next(last);
         const lk_batch_lane *one = &a.lane[LANES - 1], *other = &b.lane[0];
-        cr_assert(one->n == other->n && one->length == other->length, "%ld of length %ld and %ld of length %ld", (long)one->n,
-                  (long)one->length, (long)other->n, (long)other->length);
+        cr_assert(one->n == other->n && one->length == other->length, "%ld of length %ld and %ld of length %ld",
+                  (long)one->n, (long)one->length, (long)other->n, (long)other->length);
         cr_expect_eq(a.n_terms, b.n_terms, "%g and %g terms", a.n_terms, b.n_terms);
         cr_expect_eq(memcmp(one->sample, other->sample, (size_t)one->n * sizeof *one->sample), 0);
         for (int64_t k = 0; k < other->n; k++) expect_sample(other, k);
@@ -160,7 +166,8 @@ static void hash_of(lk_table *table, char hash[LK_HASH_BYTES])
 
 Test(lengths, tables_join_and_split_with_their_fields)
 {
-    lk_table whole = make_table(0, N, FIXED), parts[2] = {make_table(0, 4, FIXED), make_table(4, N, FIXED)}, joined, others;
+    lk_table whole = make_table(0, N, FIXED), parts[2] = {make_table(0, 4, FIXED), make_table(4, N, FIXED)}, joined,
+             others;
     char hash[3][LK_HASH_BYTES];
     const bool held_out[N] = {[0] = true, [3] = true, [N - 1] = true};
 
@@ -192,7 +199,8 @@ static void tagger_sample(const lk_model_spec *spec, lk_sample *out)
 {
     (void)spec;
     lk_sample_add(out, &(lk_field){.name = "source", .dtype = LK_DTYPE_F32, .ndim = 2, .shape = {LK_LENGTH, WIDTH}});
-    lk_sample_add(out, &(lk_field){.name = "target", .dtype = LK_DTYPE_I32, .ndim = 1, .shape = {LK_LENGTH}, .target = true});
+    lk_sample_add(
+        out, &(lk_field){.name = "target", .dtype = LK_DTYPE_I32, .ndim = 1, .shape = {LK_LENGTH}, .target = true});
 }
 
 /* Logits of CLASSES at each place. */
@@ -256,7 +264,8 @@ Test(lengths, a_model_computes_with_the_lanes_length)
     /* The same terms in fp32, whose products may round otherwise in another shape. */
     const double want = own[LK_SUM_LOSS], off = 1e-6 * want;
     cr_expect_float_eq(longest[LK_SUM_LOSS], want, off, "filled up: loss %.9g, want %.9g", longest[LK_SUM_LOSS], want);
-    cr_expect_float_eq(fixed[LK_SUM_LOSS], want, off, "of fixed length: loss %.9g, want %.9g", fixed[LK_SUM_LOSS], want);
+    cr_expect_float_eq(fixed[LK_SUM_LOSS], want, off, "of fixed length: loss %.9g, want %.9g", fixed[LK_SUM_LOSS],
+                       want);
     lk_engine_release(engine, &params);
     lk_engine_free(&engine);
     lk_model_free(&model);

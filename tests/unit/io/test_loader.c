@@ -433,7 +433,8 @@ Test(loader, images_are_bytes_when_they_come)
                 for (int j = 0; j < SIDE * SIDE; j++) {
                     const float want = ((float)bytes[16 + s * SIDE * SIDE + j] / 255.0f - 0.5f) / 0.25f;
                     const float got = number_of(x, batch.lane[i].field[0], (size_t)(k * SIDE * SIDE + j));
-                    cr_assert_eq(got, want, "sample %ld, pixel %d: got %g, want %g", (long)s, j, (double)got, (double)want);
+                    cr_assert_eq(got, want, "sample %ld, pixel %d: got %g, want %g", (long)s, j, (double)got,
+                                 (double)want);
                 }
             }
     }
@@ -530,7 +531,8 @@ enum { PICTURES = 53, SIDE = 6 };
 /* Pictures of which no two rows are alike. */
 static lk_dataset *make_pictures(lk_transform_spec *transforms, unsigned n, lk_transform_list evaluation)
 {
-    static unsigned char images[16 + PICTURES * SIDE * SIDE] = {0, 0, 8, 3, 0, 0, 0, PICTURES, 0, 0, 0, SIDE, 0, 0, 0, SIDE};
+    static unsigned char images[16 + PICTURES * SIDE * SIDE] = {0, 0, 8, 3, 0, 0, 0, PICTURES,
+                                                                0, 0, 0, SIDE, 0, 0, 0, SIDE};
     static unsigned char labels[8 + PICTURES] = {0, 0, 8, 1, 0, 0, 0, PICTURES};
     lk_data_spec spec = plain_spec(LK_DATA_IDX);
     lk_dataset *data, *none;
@@ -550,8 +552,8 @@ static const lk_loader_spec picture_spec = {.batch = 8, .lanes = 4, .lane_end = 
 static void expect_same_lane(const lk_batch_lane *a, const lk_batch_lane *b, const char *what, int64_t index)
 {
     cr_assert_eq(a->n, b->n);
-    cr_assert_eq(memcmp(a->sample, b->sample, (size_t)a->n * sizeof *a->sample), 0, "%s: batch %ld: other samples", what,
-                 (long)index);
+    cr_assert_eq(memcmp(a->sample, b->sample, (size_t)a->n * sizeof *a->sample), 0, "%s: batch %ld: other samples",
+                 what, (long)index);
     cr_assert_eq(memcmp(a->field[0], b->field[0], (size_t)a->n * SIDE * SIDE), 0,
                  "%s: batch %ld: other pictures", what, (long)index);
 }
@@ -559,13 +561,15 @@ static void expect_same_lane(const lk_batch_lane *a, const lk_batch_lane *b, con
 /* Whoever fills them, whoever owns them, wherever one begins. */
 Test(loader, transformed_batches_are_functions_of_epoch_and_index)
 {
-    lk_transform_spec transforms[] = {{.kind = LK_TRANSFORM_RANDOM_CROP, .padding = 2}, {.kind = LK_TRANSFORM_HFLIP, .p = 0.5}};
+    lk_transform_spec transforms[] = {{.kind = LK_TRANSFORM_RANDOM_CROP, .padding = 2},
+                                      {.kind = LK_TRANSFORM_HFLIP, .p = 0.5}};
     lk_dataset *data = make_pictures(transforms, 2, (lk_transform_list){0});
     cr_assert_eq(lk_dataset_sample(data)->field[0].dtype, LK_DTYPE_U8);
     lk_loader_spec spec = picture_spec, half = spec;
     half.lane_begin = 2;
     spec.threads = half.threads = 5;
-    lk_loader *one = make_loader(data, &picture_spec), *many = make_loader(data, &spec), *own = make_loader(data, &half);
+    lk_loader *one = make_loader(data, &picture_spec), *many = make_loader(data, &spec),
+              *own = make_loader(data, &half);
     const int64_t n_batches = lk_loader_batches(one);
 
     for (int64_t i = 0; i < 3 * n_batches; i++) {
@@ -609,8 +613,8 @@ Test(loader, evaluation_is_not_left_to_chance)
     lk_dataset_free(&data);
 }
 
-/* What every picture becomes under one normalize, in whatever type it comes: in training always, in evaluation where that
- * has it, too. */
+/* What every picture becomes under one normalize, in whatever type it comes: in training always, in evaluation where
+ * that has it, too. */
 static void expect_normalized(lk_dataset *data, lk_dtype dtype, bool in_evaluation)
 {
     const lk_field *x = &lk_dataset_sample(data)->field[0];
@@ -632,7 +636,8 @@ static void expect_normalized(lk_dataset *data, lk_dtype dtype, bool in_evaluati
     lk_dataset_free(&data);
 }
 
-/* Pictures travel as bytes where one description of them is true of training and evaluation; else as the same numbers. */
+/* Pictures travel as bytes where one description of them is true of training and evaluation; else as the same
+ * numbers. */
 Test(loader, normalize_is_by_channel_and_last)
 {
     double mean[] = {0.25}, std[] = {0.5};

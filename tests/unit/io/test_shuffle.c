@@ -52,7 +52,8 @@ Test(shuffle, a_part_is_the_same_however_it_is_come_to)
             const int64_t n = s.n - begin < 5 ? s.n - begin : 5;
             lk_shuffle_range(&other, begin % 2, 0, 1, &unused);
             lk_shuffle_range(&other, 2, begin, n, part);
-            cr_assert_eq(memcmp(part, sample + begin, (size_t)n * sizeof *part), 0, "case %d from %lld", c, (long long)begin);
+            cr_assert_eq(memcmp(part, sample + begin, (size_t)n * sizeof *part), 0, "case %d from %lld", c,
+                         (long long)begin);
         }
         free(sample);
         lk_shuffle_clear(&s);

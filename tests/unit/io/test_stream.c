@@ -49,7 +49,8 @@ static lk_dataset *open_train(const lk_data_spec *spec)
 
 static lk_loader *make_loader(const lk_dataset *data, int lane_begin, int threads)
 {
-    const lk_loader_spec spec = {.batch = BATCH, .lanes = LANES, .lane_begin = lane_begin, .lane_end = LANES, .shuffle = true,
+    const lk_loader_spec spec = {.batch = BATCH, .lanes = LANES, .lane_begin = lane_begin, .lane_end = LANES,
+                                 .shuffle = true,
                                  .train = true, .threads = threads, .seed = 9, .loss = {.kind = LK_LOSS_MSE}};
     lk_loader *loader;
     cr_assert_eq(lk_loader_new(data, &spec, &loader), LK_OK, "%s", lk_error_message());
@@ -106,8 +107,8 @@ Test(stream, an_epoch_has_every_sample_once_and_reads_every_block_once)
     lk_loader_free(&loader);
     /* The loader had begun the next epoch: at most one window of it, and the one that is read ahead. */
     const int64_t read = lk_stream_n_read(data->stream) - before;
-    cr_expect(read >= blocks - 5 && read <= blocks + 2 * data->window + 1, "%ld blocks were read, the file has %ld", (long)read,
-              (long)blocks);
+    cr_expect(read >= blocks - 5 && read <= blocks + 2 * data->window + 1, "%ld blocks were read, the file has %ld",
+              (long)read, (long)blocks);
     free(seen);
     lk_dataset_free(&data);
     lk_dataset_free(&whole);
@@ -134,8 +135,9 @@ Test(stream, batches_are_functions_of_epoch_and_index)
             for (int l = 1; l < LANES; l++) {
                 cr_assert_eq(p.lane[l].n, q.lane[l - 1].n);
                 cr_assert_eq(memcmp(p.lane[l].sample, q.lane[l - 1].sample, (size_t)p.lane[l].n * sizeof(int64_t)), 0);
-                cr_assert_eq(memcmp(p.lane[l].field[0], q.lane[l - 1].field[0], (size_t)p.lane[l].n * K * sizeof(float)), 0,
-                             "batch %ld of epoch %ld differs", (long)p.index, (long)p.epoch);
+                cr_assert_eq(
+                    memcmp(p.lane[l].field[0], q.lane[l - 1].field[0], (size_t)p.lane[l].n * K * sizeof(float)), 0,
+                    "batch %ld of epoch %ld differs", (long)p.index, (long)p.epoch);
             }
         }
     }
@@ -165,8 +167,10 @@ Test(stream, shuffling_reaches_as_far_as_the_buffer)
 
     spec.shuffle_buffer = 5 * BLOCK;
     cr_expect_eq(lk_dataset_open(&spec, LK_LOSS_MSE, NULL, &data, &none), LK_ERR_USAGE);
-    cr_expect(strstr(lk_error_message(), "blocks of 1 MiB (1024 samples), and 11 of them must fit into the 6 MiB for this part; "
-                                         "give more, or a smaller data.shuffle_buffer"), "%s", lk_error_message());
+    cr_expect(strstr(lk_error_message(),
+                     "blocks of 1 MiB (1024 samples), and 11 of them must fit into the 6 MiB for this part; "
+                     "give more, or a smaller data.shuffle_buffer"),
+              "%s", lk_error_message());
     spec.shuffle_buffer = 0;
     spec.memory = 3;
     cr_expect_eq(lk_dataset_open(&spec, LK_LOSS_MSE, NULL, &data, &none), LK_ERR_USAGE);

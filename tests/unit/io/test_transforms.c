@@ -14,7 +14,8 @@ static void ramp(uint8_t picture[N])
     for (int i = 0; i < N; i++) picture[i] = (uint8_t)(i + 1);
 }
 
-static const uint8_t *apply(lk_transform_spec *specs, unsigned n, const lk_draw *draw, int64_t sample, const uint8_t *from)
+static const uint8_t *apply(lk_transform_spec *specs, unsigned n, const lk_draw *draw, int64_t sample,
+                            const uint8_t *from)
 {
     static uint8_t a[N], b[N];
     const lk_transform_list list = {specs, n};
@@ -75,12 +76,14 @@ Test(transforms, random_crop_moves_the_picture_in_a_frame_of_zeros)
     }
     /* 200 expected each; five deviations are 69. */
     for (int i = 0; i < PLACES * PLACES; i++)
-        cr_expect(abs(seen[i / PLACES][i % PLACES] - DRAWS / 25) < 69, "place %d: %d times", i, seen[i / PLACES][i % PLACES]);
+        cr_expect(abs(seen[i / PLACES][i % PLACES] - DRAWS / 25) < 69, "place %d: %d times", i,
+                  seen[i / PLACES][i % PLACES]);
 }
 
 Test(transforms, chance_is_a_function_of_seed_epoch_and_sample)
 {
-    lk_transform_spec both[] = {{.kind = LK_TRANSFORM_RANDOM_CROP, .padding = 3}, {.kind = LK_TRANSFORM_HFLIP, .p = 0.5}};
+    lk_transform_spec both[] = {{.kind = LK_TRANSFORM_RANDOM_CROP, .padding = 3},
+                                {.kind = LK_TRANSFORM_HFLIP, .p = 0.5}};
     const lk_draw draw = {.seed = 1, .epoch = 1, .train = true};
     const struct { lk_draw draw; int64_t sample; } others[] = {
         {{2, 1, true}, 0}, {{1, 2, true}, 0}, {{1, 1, true}, 1}, {{1, 1, true}, INT64_C(1) << 32}};
