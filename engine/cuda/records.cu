@@ -48,6 +48,22 @@ static lk_status run_copy(cudaStream_t stream, const cuda_range_record *r)
     return LK_OK;
 }
 
+static lk_status run_ema(cuda_ctx *ctx, const cuda_ema_record *r)
+{
+    return cuda_ema(ctx->stream, r->ema, r->params, r->n_elem, r->mode, r->decay, r->pending ? ctx->report : NULL);
+}
+
+static lk_status run_running(cuda_ctx *ctx, const cuda_running_record *r)
+{
+    return cuda_running(ctx->stream, r->running, r->stat, r->n_elem, r->momentum, r->lanes,
+                        r->pending ? ctx->report : NULL);
+}
+
+static lk_status run_inspect(cuda_ctx *ctx, const cuda_inspect_record *r)
+{
+    return cuda_inspect(ctx, r->grads, r->n_elem, r->slots, r->all != 0, r->clip_value, r->clip_norm, r->report);
+}
+
 lk_status cuda_record_run(cuda_ctx *ctx, cuda_record_kind kind, lk_queue queue, const void *payload)
 {
     const cuda_range_record *range = (const cuda_range_record *)payload;
@@ -68,19 +84,9 @@ lk_status cuda_record_run(cuda_ctx *ctx, cuda_record_kind kind, lk_queue queue, 
     case CUDA_RECORD_AFTER: return run_after(ctx, queue, (lk_queue)((const cuda_after_record *)payload)->first);
     case CUDA_RECORD_GUARD: return run_guard(ctx, queue);
     case CUDA_RECORD_UPDATE: return run_update(ctx, (const cuda_update_record *)payload);
-    case CUDA_RECORD_EMA: {
-        const cuda_ema_record *e = (const cuda_ema_record *)payload;
-        return cuda_ema(stream, e->ema, e->params, e->n_elem, e->mode, e->decay, e->pending ? ctx->report : NULL);
-    }
-    case CUDA_RECORD_RUNNING: {
-        const cuda_running_record *s = (const cuda_running_record *)payload;
-        return cuda_running(stream, s->running, s->stat, s->n_elem, s->momentum, s->lanes,
-                            s->pending ? ctx->report : NULL);
-    }
-    case CUDA_RECORD_INSPECT: {
-        const cuda_inspect_record *i = (const cuda_inspect_record *)payload;
-        return cuda_inspect(ctx, i->grads, i->n_elem, i->slots, i->all != 0, i->clip_value, i->clip_norm, i->report);
-    }
+    case CUDA_RECORD_EMA: return run_ema(ctx, (const cuda_ema_record *)payload);
+    case CUDA_RECORD_RUNNING: return run_running(ctx, (const cuda_running_record *)payload);
+    case CUDA_RECORD_INSPECT: return run_inspect(ctx, (const cuda_inspect_record *)payload);
     }
     return LK_OK;
 }
