@@ -1,11 +1,12 @@
 #!/bin/sh
-# Speed of the CUDA engine beside PyTorch on one device, in one run: the optimizer's pass over 124 M parameters against a
-# copy (target: 0.85), products (target: 0.95 of PyTorch's), and samples per second of two recipes, fashion-cnn on made-up
-# pictures.  From a build folder or a bundle made with --tests.
+# Speed of the CUDA engine beside PyTorch on one device, in one run: the optimizer's pass over 124 M parameters
+# against a copy (target: 0.85), products (target: 0.95 of PyTorch's), and samples per second of two recipes,
+# fashion-cnn on made-up pictures.  From a build folder or a bundle made with --tests.
 #
 #   PYTHON=python3 tests/bench/gpu.sh [BUILD]          PYTHON needs torch; without it, our figures alone
 #
-# MILLIONS of parameters, EPOCHS of the recipes, PICTURES of fashion-cnn: smaller ones for a trial where nothing is measured.
+# MILLIONS of parameters, EPOCHS of the recipes, PICTURES of fashion-cnn: smaller ones for a trial where nothing
+# is measured.
 set -eu
 root=$(cd "$(dirname "$0")/../.." && pwd)
 build=${1:-$root/build}
@@ -29,7 +30,9 @@ parts() {
     "$bench" ${MILLIONS:-} >"$work/ours"
     torch "$root/tests/bench/gpu_torch.py" >"$work/theirs" || no_torch
     awk 'FILENAME == ARGV[1] { theirs[$1] = $2; next }
-         { printf "%-28s %10s %-8s", $1, $2, $3; if ($1 in theirs) printf " torch %10s  ratio %.2f", theirs[$1], $2 / theirs[$1]; print "" }' \
+         { printf "%-28s %10s %-8s", $1, $2, $3
+           if ($1 in theirs) printf " torch %10s  ratio %.2f", theirs[$1], $2 / theirs[$1]
+           print "" }' \
         "$work/theirs" "$work/ours"
     grep '^torch ' "$work/theirs" || true
 }
@@ -38,10 +41,12 @@ parts() {
 whole() {
     recipe=$1
     shift
-    "$LOCKSTEP" train "$recipes/$recipe.yaml" --engine cuda ema=null "$@" train.lanes=1 run.dir="$work/$recipe" >"$work/log" 2>&1 ||
-        { tail -n 3 "$work/log"; exit 1; }
-    echo "$recipe: $(sed -n 's/.*"samples_per_second": *\([0-9.e+]*\).*/\1/p' "$work/$recipe/summary.json" | head -n 1) samples/s"
-    torch "$root/tests/bench/reference.py" "$recipes/$recipe.yaml" --device cuda --compile ema=null "$@" >"$work/theirs" || no_torch
+    "$LOCKSTEP" train "$recipes/$recipe.yaml" --engine cuda ema=null "$@" train.lanes=1 run.dir="$work/$recipe" \
+        >"$work/log" 2>&1 || { tail -n 3 "$work/log"; exit 1; }
+    rate=$(sed -n 's/.*"samples_per_second": *\([0-9.e+]*\).*/\1/p' "$work/$recipe/summary.json" | head -n 1)
+    echo "$recipe: $rate samples/s"
+    torch "$root/tests/bench/reference.py" "$recipes/$recipe.yaml" --device cuda --compile ema=null "$@" \
+        >"$work/theirs" || no_torch
     sed -n 's/^samples_per_second *\([^ ]*\).*/    torch.compile \1/p' "$work/theirs"
 }
 

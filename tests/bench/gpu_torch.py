@@ -1,4 +1,4 @@
-"""PyTorch's figures for tests/bench/gpu.sh: the same products, the same pass, on the same device, of random numbers as ours."""
+"""PyTorch's figures for tests/bench/gpu.sh: the same products and the same pass, of random numbers, on the same device."""
 import time
 
 import torch

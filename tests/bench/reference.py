@@ -3,11 +3,12 @@
 
     reference.py RECIPE [key=value ...] [--seeds N] [--device cpu|cuda] [--compile]
 
-Reads a Lockstep recipe (the subset: csv, idx and regression data; mlp and cnn; adam, adamw, sgd; reduce_on_plateau; EMA;
-early stop), trains it with torch on engine.threads threads once per seed and prints one line a seed, then mean and
-deviation.  It is written as people write such a loop by hand: DataLoader-free batches from tensors in memory (on a device, the
-device's), ema-pytorch, ReduceLROnPlateau.  With --compile the model goes through torch.compile, and the first epoch, in
-which that happens, is not timed.  Needs torch, numpy, pyyaml, and ema-pytorch for a recipe that has an EMA.
+Reads a Lockstep recipe (the subset: csv, idx and regression data; mlp and cnn; adam, adamw, sgd;
+reduce_on_plateau; EMA; early stop), trains it with torch on engine.threads threads once per seed and prints one
+line a seed, then mean and deviation.  It is written as people write such a loop by hand: DataLoader-free
+batches from tensors in memory (on a device, the device's), ema-pytorch, ReduceLROnPlateau.  With --compile the
+model goes through torch.compile, and the first epoch, in which that happens, is not timed.  Needs torch, numpy,
+pyyaml, and ema-pytorch for a recipe that has an EMA.
 """
 import argparse
 import csv
@@ -186,7 +187,8 @@ def need_device(name):
     try:
         torch.zeros(1, device=name)
     except Exception as error:  # a missing driver, a build without CUDA and a wrong name are all of other types
-        sys.exit(f"reference.py: this PyTorch ({torch.__version__}) has no device {name} here: {str(error).splitlines()[0]}")
+        why = str(error).splitlines()[0]
+        sys.exit(f"reference.py: this PyTorch ({torch.__version__}) has no device {name} here: {why}")
 
 
 def train(recipe, seed, device, compiled):
@@ -247,7 +249,8 @@ def train(recipe, seed, device, compiled):
             best, bad = (value, 0) if value < best else (best, bad + 1)
             if bad >= stop["patience"]:
                 break
-    return {"seed": seed, "epochs": epoch + 1, "samples_per_second": samples / seconds if samples else float("nan")} | metrics
+    rate = samples / seconds if samples else float("nan")
+    return {"seed": seed, "epochs": epoch + 1, "samples_per_second": rate} | metrics
 
 
 def main():

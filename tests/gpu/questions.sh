@@ -1,6 +1,6 @@
 #!/bin/sh
-# What cuBLASLt answers for the products of every recipe, in every precision: a line of JSON each (gemm_log.c), to standard
-# output.  Plans are made and nothing is trained, over small files in place of the recipes' own.
+# What cuBLASLt answers for the products of every recipe, in every precision: a line of JSON each (gemm_log.c),
+# to standard output.  Plans are made and nothing is trained, over small files in place of the recipes' own.
 #
 #   questions.sh RECIPES GEMM_LOG.so      LOCKSTEP: the program, not a wrapper of it
 set -u
@@ -18,7 +18,10 @@ awk 'BEGIN {
         print "place " i % 5
     }
 }' >"$work/housing.csv"
-awk 'BEGIN { for (i = 0; i < 400; i++) print i % 3 "\t" i % 5 "\t" i % 7 "\t" i % 11 "\t" i % 13 "\t" i % 17 }' >"$work/airfoil.dat"
+awk 'BEGIN {
+    OFS = "\t"
+    for (i = 0; i < 400; i++) print i % 3, i % 5, i % 7, i % 11, i % 13, i % 17
+}' >"$work/airfoil.dat"
 sh "$here/../multi/make_idx.sh" "$work" 600 60 || exit 1
 
 data_of() { # RECIPE: the overrides that name its files

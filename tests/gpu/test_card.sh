@@ -1,6 +1,6 @@
 #!/bin/sh
-# tests/gpu/card.c: a description of a card goes through cuDNN and comes back whole, and what is none is refused.  The real
-# cuDNN, no device.
+# tests/gpu/card.c: a description of a card goes through cuDNN and comes back whole, and what is none is
+# refused.  The real cuDNN, no device.
 set -u
 . "$(dirname "$0")/../support/lib.sh"
 

@@ -1,6 +1,7 @@
 #!/bin/sh
-# What short keeps of cuBLASLt's answers (gemm_log.c), and what the engine takes of them (engine/cuda/gemm.cu): the first
-# that is supported and fits the workspace; none where the library has none.  Over answers that need no device.
+# What short keeps of cuBLASLt's answers (gemm_log.c), and what the engine takes of them (engine/cuda/gemm.cu):
+# the first that is supported and fits the workspace; none where the library has none.  Over answers that need no
+# device.
 set -u
 . "$(dirname "$0")/../support/lib.sh"
 

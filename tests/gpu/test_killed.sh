@@ -1,12 +1,14 @@
 #!/bin/sh
-# A worker of the CUDA engine is killed; resumed on one worker for a few steps more, the run has the bits of one that was
-# never broken.  Small, so that it is quick on the stand-in: multi/test_crash_resume.sh does the same at length.
+# A worker of the CUDA engine is killed; resumed on one worker for a few steps more, the run has the bits of one
+# that was never broken.  Small, so that it is quick on the stand-in: multi/test_crash_resume.sh does the same at
+# length.
 set -u
 . "$(dirname "$0")/../support/lib.sh"
 . "$here/device.sh"
 
 set -- "$recipes/ema-regression.yaml" --engine cuda train.lanes=2 train.epochs=1000000 data.samples=90 \
-    data.validation_samples=10 ema.update_after_step=3 train.early_stop.patience=1000000 checkpoint.every=1 checkpoint.unit=step
+    data.validation_samples=10 ema.update_after_step=3 train.early_stop.patience=1000000 \
+    checkpoint.every=1 checkpoint.unit=step
 
 workers 2 train "$@" run.dir=broken >broken.txt 2>&1 &
 job=$!

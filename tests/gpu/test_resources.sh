@@ -1,10 +1,10 @@
 #!/bin/sh
-# What nvcc made of the kernels, in the module as it was compiled; needs no device.  The sums of the engine have a fixed
-# order, so no kernel adds by atomics.  None keeps anything in local memory.  Those that promise to move 16 bytes at once do
-# so, and none has so many registers that too few threads fit on an SM.
+# What nvcc made of the kernels, in the module as it was compiled; needs no device.  The sums of the engine have
+# a fixed order, so no kernel adds by atomics.  None keeps anything in local memory.  Those that promise to move
+# 16 bytes at once do so, and none has so many registers that too few threads fit on an SM.
 #
-# Needs cuobjdump and nvdisasm: the toolkit's, or else PyPI's (nvidia-cuda-cuobjdump, nvidia-cuda-nvdisasm), which pip puts
-# into the build folder once.
+# Needs cuobjdump and nvdisasm: the toolkit's, or else PyPI's (nvidia-cuda-cuobjdump, nvidia-cuda-nvdisasm),
+# which pip puts into the build folder once.
 set -u
 . "$(dirname "$0")/../support/lib.sh"
 
@@ -17,7 +17,7 @@ same "symbols" "$(nm -D --defined-only "$module" | grep -c ' lk_')" 1
 
 cat >registers.txt <<'EOT'
 # kernel (a pattern), registers at most, why.  The first that matches counts; an SM has 65536.
-^pool_grad<true>    72  three blocks of 256 threads: a window's indices are divided for each element, which no load waits for
+^pool_grad<true>    72  three blocks of 256 threads: a window's indices are divided, which no load waits for
 ^add_f32            32  every thread an SM can hold, with 32 bytes each on their way: 64 KB, where memory wants 40
 ^run_neighbours     48  five blocks of 256 threads, 32 bytes each on their way: 40 KB
 ^update_arena       64  four blocks of 256 threads, at least 48 bytes each on their way: 48 KB
@@ -37,11 +37,12 @@ EOT
 
 # A folder with both tools; without one, the reason on standard error.
 find_tools() {
-    for folder in "$(dirname "$(command -v cuobjdump || echo none)")" /usr/local/cuda/bin "$build"/cuobjdump/nvidia/*/bin; do
+    on_path=$(command -v cuobjdump || echo none)
+    for folder in "$(dirname "$on_path")" /usr/local/cuda/bin "$build"/cuobjdump/nvidia/*/bin; do
         [ -x "$folder/cuobjdump" ] && [ -x "$folder/nvdisasm" ] && echo "$folder" && return
     done
-    python3 -m pip install -q --target "$build/cuobjdump" --retries 0 --timeout 20 nvidia-cuda-cuobjdump nvidia-cuda-nvdisasm \
-        >pip.txt 2>&1 || { tail -n 1 pip.txt >&2; return 1; }
+    python3 -m pip install -q --target "$build/cuobjdump" --retries 0 --timeout 20 \
+        nvidia-cuda-cuobjdump nvidia-cuda-nvdisasm >pip.txt 2>&1 || { tail -n 1 pip.txt >&2; return 1; }
     dirname "$build"/cuobjdump/nvidia/*/bin/cuobjdump
 }
 
@@ -54,7 +55,8 @@ usage() {
                  print name "\t" value["REG"] "\t" value["STACK"] "\t" value["LOCAL"] }' | demangle
 }
 
-# operations FILE: "kernel<tab>instruction<tab>how often", of those that this test looks for, for the newest architecture.
+# operations FILE: "kernel<tab>instruction<tab>how often", of those that this test looks for, for the newest
+# architecture.
 operations() {
     cuobjdump --dump-sass --gpu-architecture sm_90 "$1" | awk '
         $1 == "Function" { name = $3; print name "\tbegin\t1" }
@@ -90,7 +92,11 @@ greedy() { # USAGE
            } }' registers.txt "$1"
 }
 
-tools=$(find_tools) || { [ "$n_failed" = 0 ] || finish; echo "skipped: kernels are not looked at: no cuobjdump, nor pip's"; exit 77; }
+if ! tools=$(find_tools); then
+    [ "$n_failed" = 0 ] || finish
+    echo "skipped: kernels are not looked at: no cuobjdump, nor pip's"
+    exit 77
+fi
 PATH=$tools:$PATH
 usage "$module" >usage.tsv
 operations "$module" >operations.tsv
@@ -117,7 +123,9 @@ nvcc=$(sed -n 's/^CMAKE_CUDA_COMPILER:[^=]*=//p' "$build/CMakeCache.txt")
 status 0 "$nvcc" -cubin -arch sm_90 -o bad.cubin bad.cu
 usage bad.cubin >bad-usage.tsv
 operations bad.cubin >bad-operations.tsv
-noticed() { same "noticed: $1" "$(printf '%s\n' "$2" | grep -qE "$3" && echo yes || echo "$2")" yes; } # WHAT FINDINGS PATTERN
+noticed() { # WHAT FINDINGS PATTERN
+    same "noticed: $1" "$(printf '%s\n' "$2" | grep -qE "$3" && echo yes || echo "$2")" yes
+}
 noticed "an atomic" "$(atomics bad-operations.tsv)" '^add_f32: 1 (RED|ATOM)'
 noticed "local memory read" "$(local_memory bad-operations.tsv bad-usage.tsv)" '^add_f32: [1-9][0-9]* LDL'
 noticed "a stack" "$(local_memory bad-operations.tsv bad-usage.tsv)" '^add_f32: stack [1-9]'

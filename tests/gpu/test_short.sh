@@ -1,6 +1,6 @@
 #!/bin/sh
-# tests/gpu/short, as somebody with a rented machine runs it: from the archive of a bundle, where there is no network, as root
-# and as an ordinary user.  Over the stand-in; a few programs stand for all.
+# tests/gpu/short, as somebody with a rented machine runs it: from the archive of a bundle, where there is no
+# network, as root and as an ordinary user.  Over the stand-in; a few programs stand for all.
 set -u
 . "$(dirname "$0")/../support/lib.sh"
 . "$here/device.sh"
@@ -23,7 +23,8 @@ same "the archive ($mb MB) has at most $MOST_MB MB" "$([ "$mb" -le $MOST_MB ] &&
 same "programs in it" "$(tar -tzf bundle.tar.gz | sed -n 's|^bundle/tests/bin/\(test_.*\)|\1|p' | sort | tr '\n' ' ')" \
     "$(grep '^test_' "$here/suite.txt" | sort | tr '\n' ' ')"
 
-export SUITE="test_norm test_golden_optim" PROGRAMS=gpu/test_killed REPEAT=2 MILLIONS=0.1 EPOCHS=1 PICTURES=64 PYTHON=false
+export SUITE="test_norm test_golden_optim" PROGRAMS=gpu/test_killed REPEAT=2
+export MILLIONS=0.1 EPOCHS=1 PICTURES=64 PYTHON=false
 small() { OUT=$1 && export OUT && shift && timeout 200 "$@"; } # OUT COMMAND...
 expect_all() { # OUT
     same "$1: passed" "$(sed -n 's/^passed *\([^,]*\),.*/\1/p' "$1/summary" | sort | tr '\n' ' ')" \
@@ -53,7 +54,7 @@ else
 fi
 
 # What fails is told, and fails the whole; what would not fit is not begun.
-status 1 env SUITE=test_none PROGRAMS= OUT="$work/fails" sh alone/short 35 bundle.tar.gz
+status 1 env PARTS="suite speed" SUITE=test_none OUT="$work/fails" sh alone/short 35 bundle.tar.gz
 says "^FAILED +test_none"
 says "^left out +speed: it takes some"
 status 1 env LOCKSTEP_CUDA_MODULE="$work/nowhere.so" OUT="$work/nothing" sh alone/short 30 bundle.tar.gz

@@ -2,7 +2,8 @@
 # tools and the C library, in which mpirun starts two workers.
 . "$(dirname "$0")/../support/lib.sh"
 
-# A library that the module misses is looked for in Python's wheels, behind what LD_LIBRARY_PATH has; else nothing is added.
+# A library that the module misses is looked for in Python's wheels, behind what LD_LIBRARY_PATH has; else
+# nothing is added.
 status 0 "$here/../../launch/bundle" "$work/here.tar.gz" "$(dirname "$lockstep")"
 tar -xzf here.tar.gz
 wheel=$work/site/nvidia/made-up/lib
@@ -11,7 +12,8 @@ echo 'int lk_made_up(void) { return 1; }' | cc -shared -fPIC -x c - -o "$wheel/l
 echo 'int lk_made_up(void); int lk_uses(void) { return lk_made_up(); }' |
     cc -shared -fPIC -x c - -o module.so -Wl,--no-as-needed -L"$wheel" -lmade-up
 path_there() { # MODULE: what the bundle's env makes of the path, without its own folder
-    LD_LIBRARY_PATH=/machine PYTHONPATH=$work/site LOCKSTEP_CUDA_MODULE=$1 here/env sh -c 'echo "${LD_LIBRARY_PATH#*/lib:}"'
+    LD_LIBRARY_PATH=/machine PYTHONPATH=$work/site LOCKSTEP_CUDA_MODULE=$1 here/env \
+        sh -c 'echo "${LD_LIBRARY_PATH#*/lib:}"'
 }
 path=$(path_there "$work/module.so")
 same "the path begins with the machine's" "${path%%:*}" /machine
