@@ -14,7 +14,7 @@
 
 #include "io/recipe/parts.h"
 
-enum { MOST_NAMES = 64, LIST_BYTES = 1024 };
+enum { MOST_NAMES = 64, LIST_BYTES = 1024, MOST_SHOWN_BYTES = 60 };
 
 /* Names that could have been meant. */
 typedef struct names { const char *name[MOST_NAMES]; size_t n; } names;
@@ -70,7 +70,9 @@ static const char *describe(const check *c, int node, char text[LIST_BYTES])
     if (n->type == YAML_MAPPING_NODE) return "a section of keys";
     if (n->type == YAML_SEQUENCE_NODE) return "a list";
     if (n->data.scalar.length == 0) return "nothing";
-    snprintf(text, LIST_BYTES, "`%s`", (const char *)n->data.scalar.value);
+    const bool is_long = n->data.scalar.length > MOST_SHOWN_BYTES; /* for instance a table in place of the recipe */
+
+    snprintf(text, LIST_BYTES, "`%.*s%s`", MOST_SHOWN_BYTES, (const char *)n->data.scalar.value, is_long ? "..." : "");
     return text;
 }
 
