@@ -12,7 +12,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { LINE_BYTES = 512, FIGURE_BYTES = 32 };
+enum { LINE_BYTES = 512, FIGURE_BYTES = 32, ADVICE_BYTES = 256 };
 
 double epoch_loss(const trainer *t) { return t->loss_terms > 0 ? t->loss_sum / t->loss_terms : NAN; }
 
@@ -145,17 +145,21 @@ static void print_metrics(const trainer *t)
         if (!repeats_loss(set, lk_metric_get((lk_metric_id)id))) print_row(set, lk_metric_get((lk_metric_id)id));
 }
 
-static const char *how_to_go_on(const trainer *t)
+/* Of a run of stages the last one goes on; train.KEY would lengthen them all. */
+static const char *how_to_go_on(const trainer *t, char *text, size_t nbytes)
 {
+    const char *stage = t->j->recipe->stage;
+    const char *key = strcmp(t->stopped, "early_stop") == 0 ? "early_stop.patience" : t->stopped;
+
     if (strcmp(t->stopped, "signal") == 0) return "the same command with --resume";
-    if (strcmp(t->stopped, "early_stop") == 0) return "more train.early_stop.patience and --resume";
-    return strcmp(t->stopped, "steps") == 0 ? "more train.steps and --resume" : "more train.epochs and --resume";
+    snprintf(text, nbytes, "more %s%s.%s and --resume", stage ? "stages." : "", stage ? stage : "train", key);
+    return text;
 }
 
 void watch_end(const trainer *t, const char *summary)
 {
     const job *j = t->j;
-    char rate[FIGURE_BYTES], time[FIGURE_BYTES];
+    char rate[FIGURE_BYTES], time[FIGURE_BYTES], advice[ADVICE_BYTES];
 
     printf("%s: stopped by %s after %" PRId64 " epochs, %" PRId64 " steps; %s, %s\n", j->recipe->run.name, t->stopped,
            t->epoch, j->step, lk_print_seconds(lk_seconds() - t->started, time, sizeof time),
@@ -166,6 +170,6 @@ void watch_end(const trainer *t, const char *summary)
         if (t->best_epoch >= 0) printf(" at epoch %" PRId64 ",", t->best_epoch);
         printf(" step %" PRId64 "\n", t->best_step);
     }
-    printf("  %s\n  to go on: %s\n", summary, how_to_go_on(t));
+    printf("  %s\n  to go on: %s\n", summary, how_to_go_on(t, advice, sizeof advice));
     fflush(stdout);
 }

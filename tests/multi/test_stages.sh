@@ -24,6 +24,7 @@ checkpoint: {every: 16, unit: step, keep: 100, best: false}
 E2
 
 status 0 alone train staged.yaml run.dir=whole
+says '^  to go on: more stages.all.(epochs|early_stop.patience) and --resume$'
 want=$(digests whole)
 for n in 2 3 4; do same_on $n whole staged.yaml; done
 
