@@ -13,7 +13,7 @@
  * const char *, COUNT int64_t. */
 #define OPTION_LIST(X)                                                                                            \
     X(resume, FLAG, "--resume", NULL, "train", "continue the newest good checkpoint, on any number of workers")    \
-    X(change, FLAG, "--change", NULL, "train", "resume although model, loss, data, seed or precision have changed")  \
+    X(change, FLAG, "--change", NULL, "train", "resume although model, loss, data or precision have changed")  \
     X(engine, TEXT, "--engine", "KIND", "train eval predict plan", "auto, cpu or cuda; the same as engine.kind=KIND") \
     X(checkpoint, TEXT, "--checkpoint", "PATH", "eval predict", "this checkpoint instead of the newest good one")  \
     X(data, TEXT, "--data", "FILE", "eval predict", "this file instead of the recipe's validation part")           \

@@ -7,14 +7,23 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Another seed is refused whatever is said: restore_run() holds it to the checkpoint's. */
+static bool may_insist(const lk_recipe_changes *changes)
+{
+    for (size_t i = 0; i < changes->n; i++)
+        if (strcmp(changes->change[i].key, "run.seed") == 0) return false;
+    return true;
+}
+
 static lk_status refuse(const lk_recipe_changes *changes)
 {
     char *text = changes_text(changes, true);
     const lk_status status = LK_FAIL(
         LK_ERR_USAGE,
-        "--resume: the checkpoint belongs to another run: %s; take that back, begin a new run (init_from "
-        "brings the weights along), or go on all the same with --change",
-        text ? text : "");
+        "--resume: the checkpoint belongs to another run: %s; take that back, %sbegin a new run (init_from "
+        "brings the weights along)%s",
+        text ? text : "", may_insist(changes) ? "" : "or ",
+        may_insist(changes) ? ", or go on all the same with --change" : "");
 
     free(text);
     return status;

@@ -41,6 +41,7 @@ says 'nothing left to do'
 before=$(cksum <new/recipe.yaml)
 status 2 workers 2 train "$@" run.dir=new --resume run.seed=9 train.epochs=5
 says 'the checkpoint belongs to another run: run.seed 42 -> 9, data.seed'
+same "what is refused all the same is not advised" "$(grep -c -- '--change' out.txt)" 0
 status 2 workers 2 train "$@" run.dir=new --resume run.seed=9 train.epochs=5 --change
 says 'run.seed: the checkpoint was trained with 42'
 status 4 alone train "$@" run.dir=new --resume 'model.layers=[20, 8, 1]' train.epochs=5 --change
