@@ -27,14 +27,27 @@ struct cpu_dnnl {
     dnnl_primitive_attr_t attr; /* owned; scratchpads are ours */
 };
 
-/* oneDNN asks OpenMP for its thread count, which is a setting of the calling thread: no system call, no lock. */
+/* oneDNN asks OpenMP for its thread count, which is a setting of the calling thread: no system call, no lock.  It waits
+ * for as many as it asked for, so OpenMP must not start fewer. */
 static void use_threads(const cpu_dnnl *dnnl)
 {
 #ifdef _OPENMP
+    omp_set_dynamic(0);
     omp_set_num_threads(dnnl->threads);
 #else
     (void)dnnl;
 #endif
+}
+
+static lk_status check_limit(int threads)
+{
+#ifdef _OPENMP
+    if (omp_get_thread_limit() < threads)
+        return LK_FAIL(LK_ERR_USAGE, "engine.threads is %d, but OMP_THREAD_LIMIT lets a process have %d: raise that, "
+                       "or ask for fewer", threads, omp_get_thread_limit());
+#endif
+    (void)threads;
+    return LK_OK;
 }
 
 static lk_status open_parts(cpu_dnnl *dnnl)
@@ -83,9 +96,9 @@ void cpu_dnnl_describe(char *text, size_t nbytes)
 
 lk_status cpu_dnnl_open(int threads, cpu_dnnl **out)
 {
-    cpu_dnnl *dnnl = lk_alloc(sizeof *dnnl);
-
     *out = NULL;
+    LK_TRY(check_limit(threads));
+    cpu_dnnl *dnnl = lk_alloc(sizeof *dnnl);
     LK_TRY_ALLOC(dnnl, sizeof *dnnl);
     dnnl->threads = threads;
     const lk_status status = open_parts(dnnl);

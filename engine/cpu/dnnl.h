@@ -30,7 +30,7 @@ typedef struct cpu_dnnl_spec {
 /* "oneDNN 2.6.3, avx512_core_bf16"; writes at most nbytes. */
 void      cpu_dnnl_describe(char *text, size_t nbytes);
 void      cpu_dnnl_platform(void *ctx, lk_platform *out);
-/* threads: of every primitive made with it.  Errors: LK_ERR_SYSTEM. */
+/* threads: of every primitive made with it.  Errors: LK_ERR_SYSTEM, LK_ERR_USAGE (OpenMP's limit is lower). */
 lk_status cpu_dnnl_open(int threads, cpu_dnnl **out);
 void      cpu_dnnl_close(cpu_dnnl **dnnl);
 

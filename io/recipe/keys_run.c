@@ -21,7 +21,8 @@ enum { MOST_THREADS = 1024 };
     X("precision", WORD(engine.precision, precision_words), DEFAULT("fp32"), DECIDES,                                \
       HELP("of activations and products; weights, gradients, statistics and losses stay fp32. tf32 (cuda): fp32, "   \
            "but products round their factors to 10 bits"))                                                           \
-    X("threads", WHOLE(engine.threads), FROM_TO(1, MOST_THREADS), DEFAULT("1"), HELP("of a worker, on the cpu"))
+    X("threads", WHOLE(engine.threads), FROM_TO(1, MOST_THREADS), DEFAULT("1"),                                    \
+      HELP("of a worker, on the cpu; on more, convolutions sum in another order: other bits"))
 
 #define INIT_FROM_KEYS(X)                                                                                            \
     X("checkpoint", TEXT(init_from.checkpoint), NEEDED,                                                              \

@@ -31,6 +31,8 @@ status 2 alone train "$recipes/ema-regression.yaml" optimizer.lrr=1
 says 'optimizer.lrr.*lr'
 status 2 alone train "$recipes/ema-regression.yaml" train.batch=none
 says 'train.batch'
+OMP_THREAD_LIMIT=1 status 2 alone train "$recipes/ema-regression.yaml" engine.threads=2
+says 'engine.threads is 2, but OMP_THREAD_LIMIT lets a process have 1'
 awk 'BEGIN { for (i = 0; i < 999; i++) print i "," i * i }' >table.csv
 status 2 alone train table.csv
 says 'table.csv:1: recipe: expected keys, \{key: value\}, found `0,0 1,1 .{40,60}\.\.\.`$'
