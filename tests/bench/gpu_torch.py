@@ -1,4 +1,4 @@
-"""PyTorch's figures for tests/bench/gpu.sh: the same products and the same pass, of random numbers, on the same device."""
+"""PyTorch's figures for tests/bench/gpu.sh: the same products and pass, of random numbers, on the same device."""
 import time
 
 import torch
