@@ -291,6 +291,9 @@ lk_status write_confusion(job *j, lk_loader *loader, const char *path);
 
 /* ------------------------------------------------------------------ commands */
 
+/* "1 worker", "3 workers". */
+static inline const char *plural(int64_t n) { return n == 1 ? "" : "s"; }
+
 typedef lk_status command_fn(job *j, const options *opt);
 command_fn command_train, command_eval, command_predict, command_data, command_plan, command_lr, command_plot,
              command_ckpt, command_doctor;

@@ -27,7 +27,7 @@ static const command commands[] = {
      "the learning rate's course, without training"},
     {"plot", command_plot, true, "RUN [RUN ...] -o FILE.png", "losses, metrics and learning rate of runs as a picture"},
     {"ckpt", command_ckpt, true, "list|show|verify|digest|diff PATH [PATH ...] [--against RECIPE]",
-     "look into checkpoints; diff: status 1 where two differ"},
+     "look into checkpoints; verify: all of a run; diff: status 1 where two differ"},
     {"doctor", command_doctor, false, "", "what this machine (every worker's) has and lacks"},
     {"keys", NULL, true, "[SECTION] [--markdown]", "the keys of a recipe, with their defaults"},
     {"help", NULL, true, "[COMMAND|KEY|SECTION]", "a command, a key of the recipe (optimizer.lr) or a section of it"},

@@ -42,16 +42,47 @@ static lk_status verb_show(const options *opt, const char *path, bool several)
     return status;
 }
 
-static lk_status verb_verify(const options *opt, const char *path, bool several)
+static lk_status verify_one(const char *path)
 {
     lk_checkpoint *ckpt = NULL;
 
-    (void)opt, (void)several;
     LK_TRY(open_checkpoint(path, &ckpt));
     printf("%s: every file, size and checksum is right; %zu tensors\n", lk_checkpoint_path(ckpt),
            lk_checkpoint_n_tensors(ckpt));
     lk_checkpoint_free(&ckpt);
     return LK_OK;
+}
+
+static lk_status verify_each(const char *dir, const lk_ckpt_entry *entries, size_t n)
+{
+    char path[PATH_BYTES + sizeof entries->name];
+    size_t n_bad = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        snprintf(path, sizeof path, "%s/%s", dir, entries[i].name);
+        if (verify_one(path) == LK_OK) continue;
+        fprintf(stderr, "lockstep: warning: %s\n", lk_error_message());
+        n_bad++;
+    }
+    if (n_bad == 0) return LK_OK;
+    return LK_FAIL(LK_ERR_CHECKPOINT, "%zu of %zu checkpoints in %s do not verify; --resume passes over such", n_bad, n,
+                   dir);
+}
+
+/* Of a run all its checkpoints: to whom one that can be resumed is enough, ckpt show names it. */
+static lk_status verb_verify(const options *opt, const char *path, bool several)
+{
+    char dir[PATH_BYTES];
+    struct stat info;
+    lk_ckpt_entry *entries = NULL;
+    size_t n = 0;
+
+    (void)opt, (void)several;
+    snprintf(dir, sizeof dir, "%s/checkpoints", path);
+    if (stat(dir, &info) == 0) LK_TRY(lk_checkpoint_list(dir, &entries, &n));
+    const lk_status status = n > 0 ? verify_each(dir, entries, n) : verify_one(path);
+    free(entries);
+    return status;
 }
 
 /* As sha256sum has it: the digest, then whose it is. */

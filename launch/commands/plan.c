@@ -112,7 +112,7 @@ static void print_parts(const job *j, const lk_plan_stats *train)
     parts p;
 
     find_parts(j, train, &p);
-    printf("\n%s of %d lane%s holds\n", j->leader ? "the leader" : "a worker", own, own == 1 ? "" : "s");
+    printf("\n%s of %d lane%s holds\n", j->leader ? "the leader" : "a worker", own, plural(own));
 #define PART_PRINT(part, words, note) \
     total += p.part;                  \
     if (p.part > 0.0) print_bytes(words, p.part, note);
@@ -211,9 +211,10 @@ static lk_status print_plan(job *j, const options *opt)
     int64_t sizes[4];
 
     if (j->recipe->stage) printf("%s== stage %s\n", j->stage ? "\n" : "", j->recipe->stage);
-    printf("%s: %zu of %zu weights train, engine %s; %" PRId64 " samples a batch in %d lanes over %d workers\n",
+    printf("%s: %zu of %zu weights train, engine %s; %" PRId64 " samples a batch in %d lane%s over %d worker%s\n",
            j->recipe->run.name, lk_trainable_n_weights(j->trainable), count_weights(j->model),
-           lk_engine_name(j->engine), j->recipe->train.batch, j->lanes, lk_world_size(j->world));
+           lk_engine_name(j->engine), j->recipe->train.batch, j->lanes, plural(j->lanes),
+           lk_world_size(j->world), plural(lk_world_size(j->world)));
     LK_TRY(print_set(j));
     print_slow(j);
     print_groups(j);

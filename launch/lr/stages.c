@@ -120,7 +120,7 @@ static void print_group(const job *j, const lr_curves *c, const stage_span *s, c
     if (trainable && s->recipe->n_groups > 1) {
         const size_t n = weights_of_group(j, trainable, g);
 
-        printf("; %zu weight%s", n, n == 1 ? "" : "s");
+        printf("; %zu weight%s", n, plural((int64_t)n));
     }
     printf("\n");
 }

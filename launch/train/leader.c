@@ -81,7 +81,7 @@ lk_status leader_open(trainer *t, int64_t resume_step)
     LK_TRY(lk_journal_open(path, resume_step >= 0, &t->journal));
     LK_TRY(lk_journal_write(t->journal, j->step, resume_step >= 0 ? "resume" : "start",
                             "%d worker%s on %d host%s, %d lanes, %s engine, epoch %" PRId64 " batch %" PRId64,
-                            workers, workers == 1 ? "" : "s", hosts, hosts == 1 ? "" : "s", j->lanes,
+                            workers, plural(workers), hosts, plural(hosts), j->lanes,
                             lk_engine_name(j->engine), t->epoch, t->index));
     if (j->init_report) LK_TRY(lk_journal_write(t->journal, j->step, "init_from", "%s", j->init_report));
     LK_TRY(journal_stage(t));

@@ -41,7 +41,7 @@ lk_status resume_check(trainer *t)
     if (status == LK_OK && n > 0) {
         t->recipe_changes = changes_text(&changes, false);
         fprintf(stderr, "lockstep: resuming at step %lld with %zu change%s: %s\n",
-                (long long)lk_checkpoint_step(j->checkpoint), n, n == 1 ? "" : "s",
+                (long long)lk_checkpoint_step(j->checkpoint), n, plural((int64_t)n),
                 t->recipe_changes ? t->recipe_changes : "");
     }
     lk_recipe_changes_free(&changes);

@@ -62,8 +62,8 @@ lk_status leader_summary(trainer *t)
     snprintf(path, sizeof path, "%s/summary.json", t->j->recipe->run.dir);
     lk_progress_free(&t->progress);
     if (t->samples == 0 && access(path, F_OK) == 0) {
-        printf("%s: nothing left to do: stopped by %s after %" PRId64 " epochs; see %s\n", t->j->recipe->run.name,
-               t->stopped, t->epoch, path);
+        printf("%s: nothing left to do: stopped by %s after %" PRId64 " epoch%s; see %s\n", t->j->recipe->run.name,
+               t->stopped, t->epoch, plural(t->epoch), path);
         return LK_OK;
     }
     LK_TRY(lk_journal_write(t->journal, t->j->step, "end", "stopped by %s", t->stopped));

@@ -41,7 +41,7 @@ void watch_start(const trainer *t, bool resumed)
 
     lk_progress_say(t->progress, "%s: %zu weights, %" PRId64 " samples, batches of %" PRId64 " in %d lane%s on %d "
                     "worker%s, %s engine, %s, in %s", r->run.name, count_weights(j->model), lk_dataset_n(j->train),
-                    r->train.batch, j->lanes, j->lanes == 1 ? "" : "s", workers, workers == 1 ? "" : "s",
+                    r->train.batch, j->lanes, plural(j->lanes), workers, plural(workers),
                     lk_engine_name(j->engine), precision_word(r->engine.precision), r->run.dir);
     if (resumed && !t->stopped)
         lk_progress_say(t->progress, "%s: going on at step %" PRId64 ", epoch %" PRId64, r->run.name, j->step,
@@ -161,8 +161,9 @@ void watch_end(const trainer *t, const char *summary)
     const job *j = t->j;
     char rate[FIGURE_BYTES], time[FIGURE_BYTES], advice[ADVICE_BYTES];
 
-    printf("%s: stopped by %s after %" PRId64 " epochs, %" PRId64 " steps; %s, %s\n", j->recipe->run.name, t->stopped,
-           t->epoch, j->step, lk_print_seconds(lk_seconds() - t->started, time, sizeof time),
+    printf("%s: stopped by %s after %" PRId64 " epoch%s, %" PRId64 " step%s; %s, %s\n", j->recipe->run.name, t->stopped,
+           t->epoch, plural(t->epoch), j->step, plural(j->step),
+           lk_print_seconds(lk_seconds() - t->started, time, sizeof time),
            lk_print_rate(samples_per_second(t), rate, sizeof rate));
     print_metrics(t);
     if (t->best_step >= 0 && !isnan(t->best)) {
