@@ -4,7 +4,8 @@
 set -u
 . "$(dirname "$0")/../support/lib.sh"
 
-set -- "$recipes/ema-regression.yaml" train.lanes=4 train.epochs=60 model.norm=batch checkpoint.every=37 \
+# EPOCHS: under a sanitizer a run is long enough in fewer of them.
+set -- "$recipes/ema-regression.yaml" train.lanes=4 train.epochs="${EPOCHS:-60}" model.norm=batch checkpoint.every=37 \
     checkpoint.unit=step data.samples=1611 train.early_stop.patience=1000
 status 0 workers 4 train "$@" run.dir=whole
 want=$(digests whole)
