@@ -8,21 +8,10 @@ set -u
 set -- "$recipes/ema-regression.yaml" train.lanes=4 train.epochs="${EPOCHS:-60}" model.norm=batch checkpoint.every=37 \
     checkpoint.unit=step data.samples=1611 train.early_stop.patience=1000
 status 0 workers 4 train "$@" run.dir=whole
-want=$(digests whole)
 
 for pair in "4 3" "3 1" "2 4"; do
     before=${pair% *} after=${pair#* }
-    run=broken-$before-$after
-    workers "$before" train "$@" run.dir="$run" >broken.txt 2>&1 &
-    job=$!
-    wait_for "$run/checkpoints/latest" || continue
-    kill -9 "$(worker_of "$run")"
-    wait $job
-    same "$before workers, one killed: the job's status is 0" "$([ $? = 0 ] && echo yes || echo no)" no
-    same "the broken run has a summary" "$([ -e "$run/summary.json" ] && echo yes || echo no)" no
-    status 0 workers "$after" train "$@" run.dir="$run" --resume
-    same "resumed on $after: digests" "$(digests "$run")" "$want"
-    same "resumed on $after: metrics" "$(cksum <"$run/metrics.csv")" "$(cksum <whole/metrics.csv)"
+    break_and_resume "$before" "$after" whole "$@"
 done
 
 # A save after every step: one is still in flight when the next is due, and none may be published before all have written.

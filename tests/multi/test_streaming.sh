@@ -28,16 +28,7 @@ same "the images are learnt" "$(awk -F, 'NR == 1 { for (i = 1; i <= NF; i++) if 
 
 for pair in "3 1" "1 3"; do
     before=${pair% *} after=${pair#* }
-    run=broken-$before-$after
-    workers "$before" train "$@" run.dir="$run" >broken.txt 2>&1 &
-    job=$!
-    wait_for "$run/checkpoints/latest" || continue
-    kill -9 "$(worker_of "$run")"
-    wait $job
-    same "$before workers, one killed: the job's status is 0" "$([ $? = 0 ] && echo yes || echo no)" no
-    status 0 workers "$after" train "$@" run.dir="$run" --resume
-    same "resumed on $after: digests" "$(digests "$run")" "$(digests whole)"
-    same "resumed on $after: metrics" "$(cksum <"$run/metrics.csv")" "$(cksum <whole/metrics.csv)"
+    break_and_resume "$before" "$after" whole "$@"
 done
 
 # Not shuffled, the order is the file's, whether it is read at once or in pieces.

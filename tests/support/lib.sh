@@ -104,3 +104,20 @@ finish() {
     [ "$n_failed" = 0 ] || { echo "$n_failed failed"; exit 1; }
     exit 0
 }
+
+# break_and_resume BEFORE AFTER WHOLE ARGS...: the run of ARGS, of which one of BEFORE workers is killed once there is a
+# checkpoint, ends on AFTER workers with the bits and the metrics of WHOLE, which was never broken.
+break_and_resume() {
+    before=$1 after=$2 whole=$3 run=broken-$1-$2
+    shift 3
+    workers "$before" train "$@" run.dir="$run" >broken.txt 2>&1 &
+    job=$!
+    wait_for "$run/checkpoints/latest" || return
+    kill -9 "$(worker_of "$run")"
+    wait $job
+    same "$before workers, one killed: the job's status is 0" "$([ $? = 0 ] && echo yes || echo no)" no
+    same "the broken run has a summary" "$([ -e "$run/summary.json" ] && echo yes || echo no)" no
+    status 0 workers "$after" train "$@" run.dir="$run" --resume
+    same "resumed on $after: digests" "$(digests "$run")" "$(digests "$whole")"
+    same "resumed on $after: metrics" "$(cksum <"$run/metrics.csv")" "$(cksum <"$whole/metrics.csv")"
+}
