@@ -18,7 +18,8 @@ extern "C" {
 /* The kinds of data: word and reader (io/data/data.h).  One row makes a kind: io/README.md says how to add one. */
 #define LK_DATA_FILES_LIST(X)                                                                    \
     X(LK_DATA_CSV, "csv", lk_read_csv) X(LK_DATA_HDF5, "hdf5", lk_read_hdf5)                       \
-    X(LK_DATA_IDX, "idx", lk_read_idx) X(LK_DATA_CIFAR10, "cifar10", lk_read_cifar10)
+    X(LK_DATA_IDX, "idx", lk_read_idx) X(LK_DATA_CIFAR10, "cifar10", lk_read_cifar10)             \
+    X(LK_DATA_CIFAR100, "cifar100", lk_read_cifar100)
 #define LK_DATA_GENERATORS_LIST(X)                                                               \
     X(LK_DATA_REGRESSION, "regression", lk_read_regression)                                      \
     X(LK_DATA_POLYNOMIAL, "polynomial", lk_read_polynomial)
@@ -29,10 +30,12 @@ extern "C" {
 #define LK_MISSING_LIST(X)                                                                       \
     X(LK_MISSING_ERROR, "error") X(LK_MISSING_DROP, "drop") X(LK_MISSING_MEAN, "mean")            \
     X(LK_MISSING_MEDIAN, "median") X(LK_MISSING_ZERO, "zero")
+#define LK_LABEL_LIST(X) X(LK_LABEL_FINE, "fine") X(LK_LABEL_COARSE, "coarse")
 #define LK_UNIT_LIST(X) X(LK_UNIT_EPOCH, "epoch") X(LK_UNIT_STEP, "step")
 typedef enum lk_data_kind { LK_DATA_LIST(LK_WORD_ENUM) } lk_data_kind;
 typedef enum lk_standardize { LK_STANDARDIZE_LIST(LK_WORD_ENUM) } lk_standardize;
 typedef enum lk_missing { LK_MISSING_LIST(LK_WORD_ENUM) } lk_missing;
+typedef enum lk_label { LK_LABEL_LIST(LK_WORD_ENUM) } lk_label;
 typedef enum lk_unit { LK_UNIT_LIST(LK_WORD_ENUM) } lk_unit;
 
 /* Transforms of images: word, and whether chance has a part in it. */
@@ -79,7 +82,8 @@ typedef struct lk_data_spec {
     lk_words ignore;          /* csv: columns left out */
     lk_standardize standardize; /* from training statistics: mean 0, deviation 1 (population) */
     int32_t ignore_index;     /* of labels: loss.ignore_index, for here too such a label counts for nothing */
-    double pixel_mean, pixel_std; /* idx: (value / 255 - mean) / std; default 0, 1 */
+    lk_label label;           /* cifar100: which of its two */
+    double pixel_mean, pixel_std; /* idx, cifar10, cifar100: (value / 255 - mean) / std; default 0, 1 */
     lk_transform_list transforms, validation_transforms; /* hdf5, idx: of images, in this order; normalize last */
     int64_t memory;           /* MiB for the samples of a worker; what does not fit is read as it is wanted.  0: no
                                * limit */

@@ -91,6 +91,14 @@ static lk_status derive_optimizer(lk_yaml *yaml)
     return lk_yaml_is(yaml, "optimizer.kind", "sgd") ? LK_OK : derive_betas(yaml);
 }
 
+/* Whether data of this kind have a key. */
+static bool data_take(lk_yaml *yaml, const char *path)
+{
+    const lk_rule *rule;
+
+    return lk_recipe_field(path, &rule) && lk_rule_takes(rule, lk_yaml_text_at(yaml, "data.kind"));
+}
+
 static lk_status derive_data(lk_yaml *yaml)
 {
     const double most_informative = 10; /* scikit-learn's make_regression */
@@ -98,7 +106,7 @@ static lk_status derive_data(lk_yaml *yaml)
     LK_TRY(lk_yaml_default_to(yaml, "data", "seed", lk_yaml_text_at(yaml, "run.seed")));
     if (lk_yaml_is(yaml, "data.kind", "hdf5")) LK_TRY(lk_yaml_default_to(yaml, "data", "target", "y"));
     LK_TRY(lk_recipe_check_transforms(yaml));
-    if (lk_yaml_is(yaml, "data.kind", "idx") || lk_yaml_is(yaml, "data.kind", "cifar10")) {
+    if (data_take(yaml, "data.pixel_mean")) {
         LK_TRY(lk_yaml_default_to(yaml, "data", "pixel_mean", "0"));
         LK_TRY(lk_yaml_default_to(yaml, "data", "pixel_std", "1"));
     }

@@ -4,6 +4,7 @@
 
 static const cyaml_strval_t data_words[] = WORDS(LK_DATA_LIST);
 static const cyaml_strval_t missing_words[] = WORDS(LK_MISSING_LIST);
+static const cyaml_strval_t label_words[] = WORDS(LK_LABEL_LIST);
 static const cyaml_strval_t standardize_words[] = WORDS(LK_STANDARDIZE_LIST);
 
 enum { MOST_DEGREE = 1000, MOST_THREADS = 64 };
@@ -11,13 +12,14 @@ enum { MOST_DEGREE = 1000, MOST_THREADS = 64 };
 #define KIND_AND_BLANK(id, word, read) word " "
 #define FILES LK_DATA_FILES_LIST(KIND_AND_BLANK)
 #define GENERATORS LK_DATA_GENERATORS_LIST(KIND_AND_BLANK)
+#define BYTES "idx cifar10 cifar100" /* images that are bytes */
 #define DATA_KEYS(X)                                                                                                 \
     X("kind", WORD(data.kind, data_words), NEEDED,                                                                   \
-      HELP("csv, hdf5: tables, hdf5 images too; idx: MNIST's format; cifar10: its binary version; "                  \
+      HELP("csv, hdf5: tables, hdf5 images too; idx: MNIST's format; cifar10, cifar100: their binary versions; "     \
            "regression: scikit-learn's make_regression; "                                                            \
            "polynomial: y = sum of w_j x_j^degree + noise"))                                                         \
     X("train", FILE_NAMES(data.train_files), A_PATH, ONE_OR_MORE, NEEDED, ONLY(FILES),                               \
-      HELP("one behind the other, counted from the recipe's folder; csv, idx and cifar10 may be packed (gz, xz)"))   \
+      HELP("one behind the other, counted from the recipe's folder; csv, idx and cifar may be packed (gz, xz)"))     \
     X("validation", FILE_NAMES(data.validation_files), A_PATH, ONE_OR_MORE, ONLY(FILES),                             \
       HELP("of the validation part"))                                                                                \
     X("validation_fraction", REAL(data.validation_fraction), FROM_BELOW(0, 1), DEFAULT("0"), ONLY(FILES),            \
@@ -41,17 +43,19 @@ enum { MOST_DEGREE = 1000, MOST_THREADS = 64 };
     X("categorical", TEXTS(data.categorical), ONLY("csv"),                                                           \
       HELP("columns of words, one-hot by the sorted values; the target: labels that are words"))                     \
     X("ignore", TEXTS(data.ignore), ONLY("csv"), HELP("columns left out"))                                           \
+    X("label", WORD(data.label, label_words), DEFAULT("fine"), ONLY("cifar100"),                                     \
+      HELP("which of a record's two: of 100 classes, or of their 20 superclasses"))                                  \
     X("standardize", WORD(data.standardize, standardize_words), DEFAULT("false"), ONLY("csv hdf5 " GENERATORS),      \
       HELP("to mean 0 and deviation 1 by the training part's statistics, which checkpoints keep"))                   \
-    X("pixel_mean", REAL(data.pixel_mean), ANY, DERIVED("0"), ONLY("idx cifar10"),                                   \
+    X("pixel_mean", REAL(data.pixel_mean), ANY, DERIVED("0"), ONLY(BYTES),                                           \
       HELP("taken off after division by 255"))                                                                       \
-    X("pixel_std", REAL(data.pixel_std), ABOVE(0), DERIVED("1"), ONLY("idx cifar10"), HELP("then divided by"))       \
+    X("pixel_std", REAL(data.pixel_std), ABOVE(0), DERIVED("1"), ONLY(BYTES), HELP("then divided by"))               \
     X("transforms", LIST_OF(data.transforms.transform, data.transforms.n, lk_transform_entry),                       \
-      .rules = lk_transform_rules, ONLY("hdf5 idx cifar10"),                                                         \
+      .rules = lk_transform_rules, ONLY("hdf5 " BYTES),                                                              \
       HELP("of images, one after another: {kind: random_crop, padding: 4}, {kind: hflip, p: 0.5}, "                  \
            "{kind: normalize, mean: [...], std: [...]} (last)"))                                                     \
     X("validation_transforms", LIST_OF(data.validation_transforms.transform, data.validation_transforms.n,           \
-      lk_transform_entry), .rules = lk_transform_rules, ONLY("hdf5 idx cifar10"), DERIVED("transforms without chance"),\
+      lk_transform_entry), .rules = lk_transform_rules, ONLY("hdf5 " BYTES), DERIVED("transforms without chance"),   \
       HELP("the same for evaluation and prediction"))                                                                \
     X("memory", WHOLE(data.memory), FROM_TO(0, 1 << 30), DEFAULT("0"), ONLY("hdf5"),                                 \
       HELP("MiB a worker has for samples; more are read as they are wanted, in blocks, and shuffled in windows of "  \
