@@ -1,22 +1,14 @@
 /*
  * Dropout and its gradient.  Which word decides an element is laid down in engine/base/formulas.h.
  *
- * Philox costs more than all else here, so it is drawn for two groups at once: 16 counters fill a vector of 512 bits,
- * and rows as short as one group (32 elements) waste none of it.  Groups of all rows form one list; a group that a
- * short row does not fill draws words that nobody reads.
+ * Philox costs more than all else here, so it is drawn for two groups at once (cpu/dropout.h), and rows as short as one
+ * group (32 elements) waste none of it.  Groups of all rows form one list; a group that a short row does not fill draws
+ * words that nobody reads.
  */
-#include "engine/cpu/bf16.h"
 #include "engine/cpu/cpu.h"
-#include "engine/base/formulas.h"
-#include "engine/base/philox.h"
+#include "engine/cpu/dropout.h"
 
-enum {
-    GROUPS = 2, /* drawn at once */
-    PARTIALS = GROUPS * LK_DROPOUT_BLOCKS,
-    WORDS = 4, /* of a counter */
-    GRAIN_GROUPS = 1024,
-    GRAIN_ELEMS = 1 << 15,
-};
+enum { GRAIN_GROUPS = 1024, GRAIN_ELEMS = 1 << 15 };
 
 typedef struct dropout_state {
     cpu_ref x, y, mask;
@@ -39,11 +31,10 @@ typedef struct job {
     float scale;
 } job;
 
-/* What all counters of one group share. */
 typedef struct group_at {
     size_t element; /* of the arrays, the group's first */
     size_t n_elem;  /* that the row fills */
-    uint32_t block, sample, high;
+    cpu_dropout_group of;
 } group_at;
 
 static inline group_at find_group(const job *j, size_t group)
@@ -55,29 +46,8 @@ static inline group_at find_group(const job *j, size_t group)
     return (group_at){
         .element = row * s->row_elems + first,
         .n_elem = left < LK_DROPOUT_GROUP ? left : LK_DROPOUT_GROUP,
-        .block = (uint32_t)in_row * LK_DROPOUT_BLOCKS,
-        .sample = (uint32_t)j->sample[row],
-        .high = lk_dropout_high(j->step, j->sample[row]),
+        .of = cpu_dropout_group_of(j->step, j->sample[row], in_row),
     };
-}
-
-/* Words of both groups, in the order of the elements they decide. */
-CPU_INLINE void draw(const job *j, const group_at *a, const group_at *b, uint32_t words[GROUPS * LK_DROPOUT_GROUP])
-{
-    uint32_t drawn[WORDS][PARTIALS];
-
-    for (uint32_t lane = 0; lane < PARTIALS; lane++) {
-        const bool second = lane >= LK_DROPOUT_BLOCKS;
-        uint32_t out[WORDS];
-
-        lk_philox_words(j->key.k[0], j->key.k[1], (second ? b->block : a->block) + lane % LK_DROPOUT_BLOCKS,
-                        second ? b->sample : a->sample, (uint32_t)j->step, second ? b->high : a->high, out);
-        for (int w = 0; w < WORDS; w++) drawn[w][lane] = out[w];
-    }
-    for (size_t k = 0; k < GROUPS; k++)
-        for (size_t w = 0; w < WORDS; w++)
-            memcpy(words + k * LK_DROPOUT_GROUP + w * LK_DROPOUT_BLOCKS, &drawn[w][k * LK_DROPOUT_BLOCKS],
-                   LK_DROPOUT_BLOCKS * sizeof *words);
 }
 
 /* Elements [at, at + n), decided by words[0..n). */
@@ -100,15 +70,15 @@ CPU_INLINE void choose(const job *j, size_t at, size_t n, const uint32_t *restri
 
 CPU_INLINE void drop_groups(const job *j, size_t begin, size_t end, lk_dtype dtype)
 {
-    uint32_t words[GROUPS * LK_DROPOUT_GROUP];
+    uint32_t words[CPU_DROPOUT_WORDS];
 
-    for (size_t group = begin; group < end; group += GROUPS) {
+    for (size_t group = begin; group < end; group += CPU_DROPOUT_GROUPS) {
         const bool both = group + 1 < end;
         const group_at a = find_group(j, group), b = find_group(j, both ? group + 1 : group);
 
-        draw(j, &a, &b, words);
-        if (both && a.n_elem + b.n_elem == GROUPS * LK_DROPOUT_GROUP) { /* the usual case: a length known here */
-            choose(j, a.element, GROUPS * LK_DROPOUT_GROUP, words, dtype);
+        cpu_dropout_draw(j->key, j->step, &a.of, &b.of, words);
+        if (both && a.n_elem + b.n_elem == CPU_DROPOUT_WORDS) { /* the usual case: a length known here */
+            choose(j, a.element, CPU_DROPOUT_WORDS, words, dtype);
             continue;
         }
         choose(j, a.element, a.n_elem, words, dtype);

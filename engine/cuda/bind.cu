@@ -5,6 +5,11 @@
 
 /* Ops that this engine has no kernel for.  A view needs none. */
 #define cuda_bind_view NULL
+#define cuda_bind_window_attention NULL
+#define cuda_bind_window_attention_grad NULL
+#define cuda_bind_patch_merge NULL
+#define cuda_bind_patch_merge_grad NULL
+#define cuda_bind_drop_path NULL
 
 static cuda_binder *binder_of(lk_op_id op)
 {

@@ -64,12 +64,23 @@ typedef enum lk_op_id {
     LK_N_OPS,
 } lk_op_id;
 
+enum { LK_LARGEST_WINDOW = 32 }; /* tokens on a side: bounds what kernels keep of one on the stack */
+
+/* How attention cuts an image into square windows. */
+typedef struct lk_windows {
+    int64_t heads, size;  /* size: tokens on a side */
+    int64_t shift[2];     /* windows begin so many tokens further down and right, cyclically */
+    double p;             /* dropout of probabilities */
+    uint32_t layer;       /* number of this dropout in the model */
+} lk_windows;
+
 typedef union lk_attrs {
     struct { int64_t stride, padding; } conv;
     struct { int64_t kernel, stride, padding; } pool; /* average counts padding in, as PyTorch does by default */
     struct { lk_activation kind; } activation;
     struct { double p; uint32_t layer; } dropout;     /* layer: number of this dropout in the model */
     struct { float eps, momentum; } norm;
+    lk_windows windows;
     struct { size_t offset; } view;                   /* bytes: of the view's first element in its input */
     /* n_channels 0: the numbers themselves; else byte v of channel c is (v / 255 - mean[c]) / std[c] */
     struct { int n_channels; float mean[LK_MAX_CHANNELS], std[LK_MAX_CHANNELS]; } normalize;

@@ -155,3 +155,19 @@ lk_status lk_layer_add(lk_builder *builder, const char *name, int a, int b, int 
     LK_TRY(lk_builder_path(builder, name, path));
     return lk_op_add(builder->graph, path, a, b, y);
 }
+
+lk_status lk_layer_drop_path(lk_builder *builder, const char *name, double p, int x, int *y)
+{
+    char path[LK_MAX_PATH];
+
+    LK_TRY(lk_builder_path(builder, name, path));
+    return lk_op_drop_path(builder->graph, path, p, builder->n_dropouts++, x, y);
+}
+
+lk_status lk_layer_patch_merge(lk_builder *builder, const char *name, int x, int *y)
+{
+    char path[LK_MAX_PATH];
+
+    LK_TRY(lk_builder_path(builder, name, path));
+    return lk_op_patch_merge(builder->graph, path, x, y);
+}

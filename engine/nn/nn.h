@@ -77,6 +77,21 @@ lk_status lk_layer_flatten(lk_builder *builder, const char *name, int x, int *y)
 /* a + b of one shape: a residual connection. */
 lk_status lk_layer_add(lk_builder *builder, const char *name, int a, int b, int *y);
 
+/* Drops whole samples, as torchvision.ops.StochasticDepth(p, "row"). */
+lk_status lk_layer_drop_path(lk_builder *builder, const char *name, double p, int x, int *y);
+/* (N, H, W, C) to (N, H/2, W/2, 4C): 2 x 2 neighbours side by side, in the order of torchvision's PatchMerging; odd
+ * sides are filled up with zeros. */
+lk_status lk_layer_patch_merge(lk_builder *builder, const char *name, int x, int *y);
+/* torchvision's ShiftedWindowAttention, (N, H, W, C) to the same shape. */
+typedef struct lk_window_attention {
+    int64_t heads, window, shift; /* tokens on a side of a window; by so many it is shifted down and right */
+    double attention_dropout, dropout;
+    const lk_fill *weight, *bias; /* of qkv and proj, as a linear layer's */
+    lk_fill table;                /* of relative_position_bias_table */
+} lk_window_attention;
+lk_status lk_layer_window_attention(lk_builder *builder, const char *name, int x, const lk_window_attention *spec,
+                                    int *y);
+
 /* Whole numbers (a field of int32 or uint8) as floats of the type to compute in. */
 lk_status lk_layer_to_float(lk_builder *builder, const char *name, int x, int *y);
 /* x (N, L, C): each position the sum of those up to it (torch.cumsum), those in the cache among them. */
@@ -129,9 +144,9 @@ typedef struct lk_plugin {
 enum { LK_PLUGIN_VERSION = 1 };
 #define LK_PLUGIN_MIX(sum, type) ((sum) * 8191 + sizeof(type))
 #define LK_PLUGIN_ABI                                                                                              \
-    LK_PLUGIN_MIX(LK_PLUGIN_MIX(LK_PLUGIN_MIX(LK_PLUGIN_MIX(LK_PLUGIN_MIX(LK_PLUGIN_MIX(LK_PLUGIN_MIX(              \
+    LK_PLUGIN_MIX(LK_PLUGIN_MIX(LK_PLUGIN_MIX(LK_PLUGIN_MIX(LK_PLUGIN_MIX(LK_PLUGIN_MIX(LK_PLUGIN_MIX(LK_PLUGIN_MIX( \
         (uint64_t)LK_PLUGIN_VERSION, lk_network), lk_model_spec), lk_sample), lk_fill), lk_linear), lk_conv2d),     \
-        lk_pool2d)
+        lk_pool2d), lk_window_attention)
 #define LK_PLUGIN_SYMBOL "lk_plugin_entry"
 #define LK_PLUGIN(row)                       \
     extern const lk_plugin lk_plugin_entry;  \

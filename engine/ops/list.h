@@ -39,6 +39,13 @@
     LAST(BATCH_NORM_EVAL_GRAD, batch_norm_eval_grad, each_output)                                            \
     DIFF(LAYER_NORM, layer_norm, layer_norm, layer_norm) /* x (...,C), g, b -> y, mean (...), rstd */         \
     LAST(LAYER_NORM_GRAD, layer_norm_grad, layer_norm_grad) /* dy, x, g, mean, rstd -> dx, dg, db */         \
+    /* qkv (N,H,W,3C), table, [pad (3C): q, k, v of a token outside the image] -> y (N,H,W,C); attr windows */ \
+    DIFF(WINDOW_ATTENTION, window_attention, window_attention, window_attention)                             \
+    /* dy, qkv, table, [pad] -> [dqkv], [dtable], [dpad] */                                                  \
+    LAST(WINDOW_ATTENTION_GRAD, window_attention_grad, window_attention_grad)                                \
+    DIFF(PATCH_MERGE, patch_merge, patch_merge, each_output) /* x (N,H,W,C) -> y (N,H/2,W/2,4C), halves up */ \
+    LAST(PATCH_MERGE_GRAD, patch_merge_grad, each_output) /* dy -> dx */                                     \
+    DIFF(DROP_PATH, drop_path, drop_path, each_output) /* x -> y; attr dropout; dy -> dx is the same op */    \
     DIFF(ADD, add, add, each_output)           /* a, b -> y */                                               \
     DIFF(VIEW, view, view, each_output)        /* x -> y with x's bytes: no work, and gone before nodes are bound */ \
     LAST(VIEW_GRAD, view_grad, each_output)    /* dy -> dx, 0 outside the view */                            \

@@ -18,6 +18,15 @@ lk_status lk_op_flatten(lk_graph *graph, const char *path, int x, int *y);
 lk_status lk_op_activation(lk_graph *graph, const char *path, lk_activation kind, int x, int *y);
 /* The input itself outside training or when p is 0. */
 lk_status lk_op_dropout(lk_graph *graph, const char *path, double p, uint32_t layer, int x, int *y);
+/* Dropout of whole samples, torchvision's StochasticDepth of mode "row". */
+lk_status lk_op_drop_path(lk_graph *graph, const char *path, double p, uint32_t layer, int x, int *y);
+/* qkv (N, H, W, 3C), table ((2 size - 1)^2, heads) -> y (N, H, W, C).  pad (3C): what qkv has for a token of zeros,
+ * read where windows reach beyond the image; LK_NO_TENSOR where they do not.  A shift is left out, by axis, where one
+ * window covers the side. */
+lk_status lk_op_window_attention(lk_graph *graph, const char *path, int qkv, int table, int pad,
+                                 const lk_windows *windows, int *y);
+/* x (N, H, W, C) -> y (N, (H + 1) / 2, (W + 1) / 2, 4C). */
+lk_status lk_op_patch_merge(lk_graph *graph, const char *path, int x, int *y);
 /* What a batch norm reads and writes: tensors, x (..., C) and the rest (C), and its numbers. */
 typedef struct lk_batch_norm {
     int x, g, b, running_mean, running_var;
