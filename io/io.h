@@ -135,7 +135,7 @@ struct lk_recipe {
         bool has_early_stop;
         struct { char *metric; lk_early_stop_spec spec; int64_t min_epochs; } early_stop;
         lk_words freeze, unfreeze;     /* patterns of tensor names; see lk_recipe_frozen() */
-        int frozen_norm;               /* lk_frozen_norm: batch norms whose gain and bias are frozen */
+        int frozen_mode;               /* lk_frozen_mode: of what is frozen */
         char *best_metric;             /* what `best` means; default: early stop's metric, else ema.validation.loss or
                                         * validation.loss or train.loss */
         lk_extremum best_mode;
@@ -165,8 +165,8 @@ struct lk_recipe {
     char *notes;  /* what the person who wrote it should be told, a line each; NULL: nothing */
 };
 
-#define LK_FROZEN_NORM_LIST(X) X(LK_FROZEN_NORM_EVAL, "eval") X(LK_FROZEN_NORM_TRAIN, "train")
-typedef enum lk_frozen_norm { LK_FROZEN_NORM_LIST(LK_WORD_ENUM) } lk_frozen_norm;
+#define LK_FROZEN_MODE_LIST(X) X(LK_FROZEN_MODE_EVAL, "eval") X(LK_FROZEN_MODE_TRAIN, "train")
+typedef enum lk_frozen_mode { LK_FROZEN_MODE_LIST(LK_WORD_ENUM) } lk_frozen_mode;
 #define LK_ON_NONFINITE_LIST(X) X(LK_NONFINITE_STOP, "stop") X(LK_NONFINITE_SKIP, "skip")
 typedef enum lk_on_nonfinite { LK_ON_NONFINITE_LIST(LK_WORD_ENUM) } lk_on_nonfinite;
 

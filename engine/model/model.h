@@ -118,8 +118,10 @@ typedef struct lk_trainable_spec {
     const bool *trains;     /* (lk_model_n_tensors), read for parameters; NULL: all train */
     const int *group;       /* (lk_model_n_tensors), read for trained parameters: 0 .. n_groups-1; NULL: all 0 */
     int n_groups;           /* >= 1; a group may be left without tensors */
-    bool frozen_norm_eval;  /* a batch norm whose gain and bias are frozen normalises by its running statistics in
-                             * training too and leaves them as they are; false: by the lane's, and they go on */
+    bool frozen_eval;       /* what is frozen is as in evaluation in training too: a batch norm whose gain and bias are
+                             * frozen normalises by its running statistics and leaves them as they are, and where
+                             * nothing of a module trains its dropout is off; false: by the lane's statistics, which go
+                             * on, and with dropout */
 } lk_trainable_spec;
 
 /* Neighbours in the parameter arena that train in one group: [param, param + n_elem) there is

@@ -30,6 +30,7 @@ struct lk_trainable {
     place *places;         /* owned, (lk_model_n_tensors) */
     runs params, stats;
     int n_groups;
+    bool frozen_eval;
     size_t n_elem, n_weights;
     size_t slots;          /* first element of the scalars */
 };
@@ -68,7 +69,7 @@ static bool collects(const lk_model *model, const lk_trainable_spec *spec, size_
     const char *name = lk_model_tensor(model, buffer)->name;
 
     if (lk_model_tensor(model, buffer)->role != LK_ROLE_BUFFER) return false;
-    if (!spec->frozen_norm_eval) return true;
+    if (!spec->frozen_eval) return true;
     for (size_t i = 0; i < lk_model_n_tensors(model); i++)
         if (trains(model, spec, i) && same_layer(lk_model_tensor(model, i)->name, name)) return true;
     return false;
@@ -149,7 +150,8 @@ lk_status lk_trainable_new(const lk_model *model, const lk_trainable_spec *spec,
         return LK_FAIL(LK_ERR_USAGE, "%d parameter groups; at least 1 is needed", spec->n_groups);
     lk_trainable *trainable = calloc(1, sizeof *trainable);
     LK_TRY_ALLOC(trainable, sizeof *trainable);
-    *trainable = (lk_trainable){.model = model, .id = next_id(), .n_groups = spec->n_groups};
+    *trainable = (lk_trainable){.model = model, .id = next_id(), .n_groups = spec->n_groups,
+                                .frozen_eval = spec->frozen_eval};
     const lk_status status = fill(trainable, spec);
     if (status != LK_OK) {
         lk_trainable_free(&trainable);
@@ -186,6 +188,38 @@ const lk_trainable_range *lk_trainable_get_range(const lk_trainable *trainable, 
 {
     return &trainable->params.run[r];
 }
+
+/* Whether the module at path[0, n) has parameters, n 0 being the root, and whether some of them train. */
+static bool has_params(const lk_trainable *trainable, const char *path, size_t n, bool *some_train)
+{
+    bool any = false;
+
+    *some_train = false;
+    for (size_t i = 0; i < lk_model_n_tensors(trainable->model); i++) {
+        const lk_tensor_info *info = lk_model_tensor(trainable->model, i);
+
+        if (info->role != LK_ROLE_PARAM || strncmp(info->name, path, n) != 0) continue;
+        if (n > 0 && info->name[n] != '.') continue;
+        any = true;
+        *some_train |= lk_trainable_has(trainable, i);
+    }
+    return any;
+}
+
+bool lk_trainable_in_eval(const lk_trainable *trainable, const char *path)
+{
+    size_t n = layer_length(path);
+    bool some_train;
+
+    if (!trainable->frozen_eval) return false;
+    while (!has_params(trainable, path, n, &some_train) && n > 0) {
+        const char *dot = memrchr(path, '.', n);
+
+        n = dot ? (size_t)(dot - path) : 0;
+    }
+    return !some_train;
+}
+
 size_t lk_trainable_n_stat_ranges(const lk_trainable *trainable) { return trainable->stats.n; }
 const lk_trainable_range *lk_trainable_get_stat_range(const lk_trainable *trainable, size_t r)
 {

@@ -193,3 +193,10 @@ lk_status lk_builder_statistic(lk_builder *builder, const char *path, int buffer
                            out));
     return remember(builder, name, path, *out);
 }
+
+bool lk_builder_in_eval(const lk_builder *builder, const char *path)
+{
+    const lk_graph *graph = builder->graph;
+
+    return graph->mode == LK_TRAIN && !builder->registering && lk_trainable_in_eval(graph->trainable, path);
+}

@@ -34,7 +34,7 @@ struct lk_builder {
     int depth;             /* scopes entered; scope[depth] is the present one */
     lk_asked *asked;       /* owned; uthash's head */
     lk_fill init, init_bias; /* what the recipe asks for; LK_INIT_DEFAULT: nothing */
-    uint32_t n_dropouts;
+    uint32_t n_dropouts;    /* and other layers that draw random numbers */
 };
 
 void lk_builder_init(lk_builder *builder, lk_graph *graph, lk_model *registering);
@@ -49,5 +49,7 @@ lk_status lk_builder_tensor(lk_builder *builder, const char *path, const char *l
 /* The place of a buffer's statistic in the gradient arena; LK_NO_TENSOR where the set in use collects none.
  * Errors: LK_ERR_USAGE (a layer that ran before in this lane has put its statistic there). */
 lk_status lk_builder_statistic(lk_builder *builder, const char *path, int buffer, int *out);
+/* In the training that is built, the layer at `path` draws no random numbers: see lk_trainable_in_eval(). */
+bool lk_builder_in_eval(const lk_builder *builder, const char *path);
 
 #endif

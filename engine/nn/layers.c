@@ -121,8 +121,11 @@ lk_status lk_layer_dropout(lk_builder *builder, const char *name, double p, int 
 {
     char path[LK_MAX_PATH];
 
+    /* Numbered where it is off, too: the others keep their masks. */
+    const uint32_t layer = builder->n_dropouts++;
+
     LK_TRY(lk_builder_path(builder, name, path));
-    return lk_op_dropout(builder->graph, path, p, builder->n_dropouts++, x, y);
+    return lk_op_dropout(builder->graph, path, lk_builder_in_eval(builder, path) ? 0.0 : p, layer, x, y);
 }
 
 lk_status lk_layer_pool2d(lk_builder *builder, const char *name, int x, const lk_pool2d *spec, int *y)

@@ -10,7 +10,8 @@
 
 /* One row a renamed key; both in the same section. */
 static const struct { const char *section, *was, *is; } aliases[] = {
-    {"train", "norm", "frozen_norm"}, /* beside model.norm the word said nothing */
+    {"train", "norm", "frozen_mode"}, /* beside model.norm the word said nothing */
+    {"train", "frozen_norm", "frozen_mode"}, /* it decides about dropout too */
     {"metrics", "every", "log_every"},
 };
 enum { N_ALIASES = sizeof aliases / sizeof *aliases };

@@ -5,7 +5,7 @@
 static const cyaml_strval_t extremum_words[] = WORDS(LK_EXTREMUM_LIST);
 static const cyaml_strval_t nonfinite_words[] = WORDS(LK_ON_NONFINITE_LIST);
 static const cyaml_strval_t unit_words[] = WORDS(LK_UNIT_LIST);
-static const cyaml_strval_t frozen_norm_words[] = WORDS(LK_FROZEN_NORM_LIST);
+static const cyaml_strval_t frozen_mode_words[] = WORDS(LK_FROZEN_MODE_LIST);
 
 enum { MOST_LANES = 1 << 16 };
 
@@ -39,9 +39,9 @@ enum { MOST_LANES = 1 << 16 };
     X("on_nonfinite", WORD(train.on_nonfinite, nonfinite_words), DEFAULT("stop"), HELP("or pass over such a step"))  \
     X("freeze", TEXTS(train.freeze), HELP("patterns of tensors that do not train"))                                  \
     X("unfreeze", TEXTS(train.unfreeze), HELP("patterns of tensors that train again"))                               \
-    X("frozen_norm", WORD(train.frozen_norm, frozen_norm_words), DEFAULT("eval"),                                    \
-      HELP("batch norms whose weight and bias are frozen: eval uses their running statistics and leaves them, "      \
-           "train goes on with the batch's"))                                                                        \
+    X("frozen_mode", WORD(train.frozen_mode, frozen_mode_words), DEFAULT("eval"),                                    \
+      HELP("of frozen parts: eval is PyTorch's .eval(): batch norms use their running statistics and leave them, "    \
+           "dropout is off; train goes on with the batch's statistics and with dropout"))                            \
     X("early_stop", KEYS(lk_early_stop_fields), .rules = lk_early_stop_rules,                                        \
       HELP("end when a metric no longer improves"))                                                                  \
     X("best_metric", TEXT(train.best_metric), DERIVED("early_stop's, else " PREFERRED), HELP("what `best` means"))   \

@@ -66,7 +66,7 @@ static lk_status check_pattern(const lk_recipe *stage, const char *key, const ch
     if (matches_any(glob, all->name, all->n))
         return LK_FAIL(LK_ERR_USAGE,
                        "%s: %s%s%s: `%s` matches running statistics alone, which never train: a batch norm "
-                       "keeps them where its weight and bias are frozen (train.frozen_norm)",
+                       "keeps them where its weight and bias are frozen (train.frozen_mode)",
                        where, key, of, whose, pattern);
     const char *near = lk_nearest(glob, all->name, all->n);
     return LK_FAIL(LK_ERR_USAGE, "%s: %s%s%s: `%s` matches no tensor; %s%s", where, key, of, whose, pattern,

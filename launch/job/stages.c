@@ -42,7 +42,7 @@ lk_status job_make_set(job *j, lk_trainable **out)
         .trains = trains,
         .group = group,
         .n_groups = (int)j->recipe->n_groups,
-        .frozen_norm_eval = j->recipe->train.frozen_norm == LK_FROZEN_NORM_EVAL,
+        .frozen_eval = j->recipe->train.frozen_mode == LK_FROZEN_MODE_EVAL,
     };
 
     lk_status status = trains && group ? fill_set(j, trains, group)

@@ -119,7 +119,7 @@ static void use_set(golden *g)
                 trains[i] = false;
     }
     const lk_trainable_spec spec = {.trains = trains, .n_groups = 1,
-                                    .frozen_norm_eval = json_is_true(json_object_get(g->values, "norm_eval"))};
+                                    .frozen_eval = json_is_true(json_object_get(g->values, "norm_eval"))};
     cr_assert_eq(lk_trainable_new(g->model, &spec, &g->trainable), LK_OK, "%s", lk_error_message());
     lk_engine_set_trainable(g->engine, g->trainable);
 }

@@ -122,7 +122,7 @@ static void reduce_frozen(const char *pattern, bool norm_eval)
 
     for (size_t i = 0; i < lk_model_n_tensors(model); i++)
         trains[i] = !lk_glob(pattern, lk_model_tensor(model, i)->name);
-    const lk_trainable_spec spec = {.trains = trains, .n_groups = 1, .frozen_norm_eval = norm_eval};
+    const lk_trainable_spec spec = {.trains = trains, .n_groups = 1, .frozen_eval = norm_eval};
     MUST(lk_trainable_new(model, &spec, &part));
     check(lk_trainable_n_grads(part) < lk_trainable_n_grads(before), "%s: %zu gradients of %zu", pattern,
           lk_trainable_n_grads(part), lk_trainable_n_grads(before));

@@ -5,6 +5,7 @@
 #include "tests/support/network.h"
 
 #include "engine/nn/build.h"
+#include "engine/nn/nn.h"
 #include "engine/graph/plan.h"
 #include "engine/model/trainable.h"
 
@@ -18,7 +19,7 @@ static lk_trainable *set_of(const lk_model *model, const char *pattern, bool nor
 
     for (size_t i = 0; i < lk_model_n_tensors(model); i++)
         trains[i] = !lk_glob(pattern, lk_model_tensor(model, i)->name);
-    const lk_trainable_spec spec = {.trains = trains, .n_groups = 1, .frozen_norm_eval = norm_eval};
+    const lk_trainable_spec spec = {.trains = trains, .n_groups = 1, .frozen_eval = norm_eval};
     cr_assert_eq(lk_trainable_new(model, &spec, &trainable), LK_OK, "%s", lk_error_message());
     return trainable;
 }
@@ -187,6 +188,69 @@ Test(frozen, a_bias_alone_costs_a_sum_and_a_weight_alone_no_bias)
         if (graph->nodes[i].op == LK_OP_CONV2D_GRAD_W || graph->nodes[i].op == LK_OP_LINEAR_GRAD_W)
             cr_expect_eq(graph->nodes[i].out[1], LK_NO_TENSOR, "%s makes a bias's gradient", graph->nodes[i].path);
     drop(&weights), drop(&biases);
+}
+
+/* block.0 linear, block.drop.0 dropout in a module without parameters, block.1 linear, then a dropout beside `head`. */
+static lk_status build_nested(lk_builder *b, const lk_model_spec *spec, const int *in, int *y)
+{
+    int x = in[0];
+
+    LK_TRY(lk_enter(b, "block"));
+    LK_TRY(lk_layer_linear(b, NULL, x, &(lk_linear){.n_out = 6}, &x));
+    LK_TRY(lk_enter(b, "drop"));
+    LK_TRY(lk_layer_dropout(b, NULL, spec->dropout, x, &x));
+    lk_leave(b);
+    LK_TRY(lk_layer_linear(b, NULL, x, &(lk_linear){.n_out = 6}, &x));
+    lk_leave(b);
+    LK_TRY(lk_layer_dropout(b, "dropout", spec->dropout, x, &x));
+    return lk_layer_linear(b, "head", x, &(lk_linear){.n_out = 2}, y);
+}
+
+static void nested_sample(const lk_model_spec *spec, lk_sample *out)
+{
+    lk_sample_add(out, &(lk_field){.name = "x", .dtype = LK_DTYPE_F32, .ndim = 1, .shape = {5}});
+}
+
+/* Dropout is off where nothing trains of the innermost module around it that has parameters, as .eval() on what is
+ * frozen would have it; with .train() it goes on. */
+Test(frozen, dropout_is_off_in_modules_that_are_wholly_frozen)
+{
+    const lk_network row = {.word = "nested", .sample = nested_sample, .build = build_nested};
+    const lk_model_spec nested = {.network = &row, .dropout = 0.3};
+    const lk_model_spec mlp = mlp_spec(LK_NORM_BATCH, LK_NORM_BEFORE, 0.3);
+    lk_model_spec cnn = cnn_spec(LK_NORM_BATCH, LK_POOL_MAX);
+    cnn.dropout = 0.3;
+    const struct { const char *name; lk_model_spec spec; const char *frozen; bool eval; int left; } cases[] = {
+        {"cnn's classifier", cnn, "classifier.*", true, 0}, {"the same in training", cnn, "classifier.*", false, 1},
+        {"half of it", cnn, "classifier.0.*", true, 1},     {"cnn's features", cnn, "features.*", true, 1},
+        {"beside the root's", mlp, "[0-7].*", true, 2},     {"a block", nested, "block.*", true, 1},
+        {"half a block", nested, "block.0.*", true, 2},     {"another's head", nested, "head.*", true, 2},
+    };
+
+    for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
+        planned p = plan_of(cases[c].spec, cases[c].frozen, cases[c].eval);
+
+        cr_expect_eq(count_ops(&p.plan->graph, LK_OP_DROPOUT), cases[c].left, "%s: %d dropouts, want %d", cases[c].name,
+                     count_ops(&p.plan->graph, LK_OP_DROPOUT), cases[c].left);
+        drop(&p);
+    }
+}
+
+/* The dropouts that are left choose as they did when none was off. */
+Test(frozen, what_is_off_leaves_the_other_masks_as_they_were)
+{
+    const lk_network row = {.word = "nested", .sample = nested_sample, .build = build_nested};
+    planned all = plan_of((lk_model_spec){.network = &row, .dropout = 0.3}, "nothing", true);
+    planned head = plan_of((lk_model_spec){.network = &row, .dropout = 0.3}, "block.*", true);
+    uint32_t layer[2] = {0};
+    const lk_graph *graphs[] = {&all.plan->graph, &head.plan->graph};
+
+    for (int g = 0; g < 2; g++)
+        for (int i = 0; i < graphs[g]->n_nodes; i++)
+            if (graphs[g]->nodes[i].op == LK_OP_DROPOUT) layer[g] = graphs[g]->nodes[i].attrs.dropout.layer;
+    cr_expect_eq(layer[0], 1u);
+    cr_expect_eq(layer[1], layer[0], "number %u, want %u", layer[1], layer[0]);
+    drop(&all), drop(&head);
 }
 
 /* --------------------------------------------------------------------- bits */

@@ -28,7 +28,7 @@ static lk_trainable *set_of(const char *frozen, const char *second, bool norm_ev
         trains[i] = !lk_glob(frozen, lk_model_tensor(model, i)->name);
         group[i] = lk_glob(second, lk_model_tensor(model, i)->name);
     }
-    const lk_trainable_spec spec = {.trains = trains, .group = group, .n_groups = 2, .frozen_norm_eval = norm_eval};
+    const lk_trainable_spec spec = {.trains = trains, .group = group, .n_groups = 2, .frozen_eval = norm_eval};
     cr_assert_eq(lk_trainable_new(model, &spec, &trainable), LK_OK, "%s", lk_error_message());
     return trainable;
 }

@@ -167,13 +167,13 @@ static void expect_note(const char *text, const char *override, const char *note
     cr_assert_not_null(r->notes, "no note for %s", override ? override : text);
     cr_expect_str_eq(r->notes, note, "got:  %s\nwant: %s", r->notes, note);
     cr_expect_null(strstr(r->text, " norm:"), "the kept text has the old word: %s", r->text);
-    cr_expect_eq(r->stages[r->n_stages - 1]->train.frozen_norm, LK_FROZEN_NORM_TRAIN);
+    cr_expect_eq(r->stages[r->n_stages - 1]->train.frozen_mode, LK_FROZEN_MODE_TRAIN);
     lk_recipe_free(&r);
 }
 
 Test(recipe, an_old_key_works_and_its_reader_is_told)
 {
-    static const char said[] = "train.norm is called train.frozen_norm now; the old word still works";
+    static const char said[] = "train.norm is called train.frozen_mode now; the old word still works";
     char text[1024];
     lk_recipe *r = good(base, NULL);
 
@@ -185,12 +185,14 @@ Test(recipe, an_old_key_works_and_its_reader_is_told)
     expect_note(text, NULL, said);
     snprintf(text, sizeof text, "%sstages: [{name: a}, {name: b}]\n", base);
     expect_note(text, "stages.b.norm=train", said);
+    expect_note(text, "stages.b.frozen_norm=train",
+                "train.frozen_norm is called train.frozen_mode now; the old word still works");
     r = good(base, "metrics={every: 7}");
     cr_expect_eq(r->metrics.log_every, 7);
     cr_expect_str_eq(r->notes, "metrics.every is called metrics.log_every now; the old word still works");
     lk_recipe_free(&r);
-    expect_failure(base, "train={epochs: 2, norm: train, frozen_norm: eval}",
-                   "train={epochs: 2, norm: train, frozen_norm: eval}: norm is the old word for frozen_norm, which "
+    expect_failure(base, "train={epochs: 2, norm: train, frozen_mode: eval}",
+                   "train={epochs: 2, norm: train, frozen_mode: eval}: norm is the old word for frozen_mode, which "
                    "is given too: leave it out");
 }
 

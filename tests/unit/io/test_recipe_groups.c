@@ -126,6 +126,6 @@ Test(groups, a_pattern_that_matches_running_statistics_alone_is_refused)
         lk_error_message(),
         "stages.one.freeze=['1.*']: train.freeze of stage one: `1.*` matches running "
         "statistics alone, which never train: a batch norm keeps them where its weight and bias are frozen "
-        "(train.frozen_norm)");
+        "(train.frozen_mode)");
     lk_recipe_free(&r);
 }

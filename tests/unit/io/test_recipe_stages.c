@@ -34,7 +34,7 @@ static void expect_error(const char *stages, const char *want)
 static const char three[] = SECTIONS
     "stages:\n"
     "  - {name: pretrain, epochs: 3}\n"
-    "  - {name: head, freeze: ['*'], unfreeze: ['3.*'], optimizer: {lr: 0.01}, batch: 8, frozen_norm: train}\n"
+    "  - {name: head, freeze: ['*'], unfreeze: ['3.*'], optimizer: {lr: 0.01}, batch: 8, frozen_mode: train}\n"
     "  - {name: all, unfreeze: ['*'], optimizer: {kind: adam, lr: 1e-4}, scheduler: {kind: none}, steps: 9}\n";
 
 Test(stages, a_recipe_without_stages_has_one_and_no_name)
@@ -57,7 +57,7 @@ Test(stages, a_stage_inherits_what_it_does_not_name)
     cr_expect_eq(pretrain->train.batch, 16);
     cr_expect_eq(head->train.epochs, 7);
     cr_expect_eq(head->train.batch, 8);
-    cr_expect_eq(head->train.frozen_norm, LK_FROZEN_NORM_TRAIN);
+    cr_expect_eq(head->train.frozen_mode, LK_FROZEN_MODE_TRAIN);
     cr_expect_eq(head->optimizer.lr, 0.01);
     cr_expect_eq(head->optimizer.momentum, 0.9, "the section's momentum stays");
     cr_expect_eq(head->scheduler.spec.kind, LK_SCHEDULE_LAMBDA);
