@@ -40,15 +40,35 @@ typedef enum lk_unit { LK_UNIT_LIST(LK_WORD_ENUM) } lk_unit;
 
 /* Transforms of images: word, and whether chance has a part in it. */
 #define LK_TRANSFORM_LIST(X)                                                                     \
-    X(LK_TRANSFORM_RANDOM_CROP, "random_crop", true) X(LK_TRANSFORM_HFLIP, "hflip", true)         \
+    X(LK_TRANSFORM_RESIZE, "resize", false) X(LK_TRANSFORM_CENTER_CROP, "center_crop", false)    \
+    X(LK_TRANSFORM_RANDOM_CROP, "random_crop", true)                                             \
+    X(LK_TRANSFORM_RANDOM_RESIZED_CROP, "random_resized_crop", true)                             \
+    X(LK_TRANSFORM_HFLIP, "hflip", true) X(LK_TRANSFORM_VFLIP, "vflip", true)                    \
+    X(LK_TRANSFORM_COLOR_JITTER, "color_jitter", true)                                           \
+    X(LK_TRANSFORM_TRIVIAL_AUGMENT, "trivial_augment", true)                                     \
+    X(LK_TRANSFORM_RANDOM_ERASING, "random_erasing", true)                                       \
     X(LK_TRANSFORM_NORMALIZE, "normalize", false)
 typedef enum lk_transform_kind { LK_TRANSFORM_LIST(LK_WORD_ENUM) } lk_transform_kind;
+#define LK_INTERPOLATION_LIST(X) X(LK_INTERPOLATION_BILINEAR, "bilinear") X(LK_INTERPOLATION_NEAREST, "nearest")
+typedef enum lk_interpolation { LK_INTERPOLATION_LIST(LK_WORD_ENUM) } lk_interpolation;
 
-/* One of them with its keys; io/data/transforms.c says what they do. */
+/* Of a factor: from, to; n 1: how far from what changes nothing; 0: it is not changed. */
+typedef struct lk_jitter { double bound[2]; unsigned n; } lk_jitter;
+
+/* One of them with its keys; io/data/transforms/transforms.h says what they do. */
 typedef struct lk_transform_spec {
     lk_transform_kind kind;
+    int64_t size[2];        /* H, W; n_size 1: of crops both, of resize the shorter side; 0, random_crop: as it
+                             * comes */
+    unsigned n_size;
+    lk_interpolation interpolation; /* of what resizes */
     int64_t padding;        /* random_crop: pixels of zeros on each side */
-    double p;               /* hflip: probability */
+    double scale[2], ratio[2]; /* random_resized_crop, random_erasing: from, to; share of the area, and width by
+                             * height (of random_erasing height by width) */
+    double p;               /* hflip, vflip, random_erasing: probability */
+    lk_jitter brightness, contrast, saturation, hue; /* color_jitter */
+    double value[LK_MAX_CHANNELS]; /* random_erasing: by channel, or one for all */
+    unsigned n_value;
     double *mean, *std;     /* normalize: by channel, or one for all */
     unsigned n_mean, n_std;
 } lk_transform_spec;
@@ -84,7 +104,7 @@ typedef struct lk_data_spec {
     int32_t ignore_index;     /* of labels: loss.ignore_index, for here too such a label counts for nothing */
     lk_label label;           /* cifar100: which of its two */
     double pixel_mean, pixel_std; /* idx, cifar10, cifar100: (value / 255 - mean) / std; default 0, 1 */
-    lk_transform_list transforms, validation_transforms; /* hdf5, idx: of images, in this order; normalize last */
+    lk_transform_list transforms, validation_transforms; /* of images, in this order */
     int64_t memory;           /* MiB for the samples of a worker; what does not fit is read as it is wanted.  0: no
                                * limit */
     int64_t shuffle_buffer;   /* of what is read so: samples that are shuffled together, at least; 0: by data.memory */

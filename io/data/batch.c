@@ -45,7 +45,7 @@ static lk_status fill_lane(const lk_loader *l, lk_batch_slot *s, int i, int64_t 
     for (int f = 0; f < l->data->sample.n_fields; f++)
         if (s->field[f]) field[f] = s->field[f] + (size_t)i * l->stride[f];
     for (int f = 0; f < map->n; f++) lane->field[f] = map->from[f] < 0 ? NULL : field[map->from[f]];
-    return l->data->fetch(l->data, &draw, sample, lane->n, lane->length, field, s->scratch);
+    return l->data->fetch(l->data, &draw, sample, lane->n, lane->length, field, &s->easel);
 }
 
 /* Own rows of a batch of n; all of them where loss terms are counted. */
@@ -134,7 +134,7 @@ size_t lk_batch_plan(lk_loader *l)
 
 lk_status lk_batch_alloc(const lk_loader *l, lk_batch_slot *s)
 {
-    const size_t lanes = (size_t)l->n_lanes, scratch = lk_dataset_scratch(l->data);
+    const size_t lanes = (size_t)l->n_lanes;
 
     for (int f = 0; f < l->data->sample.n_fields; f++) {
         if (!l->stride[f]) continue;
@@ -145,15 +145,14 @@ lk_status lk_batch_alloc(const lk_loader *l, lk_batch_slot *s)
     LK_TRY_ALLOC(s->sample, (size_t)l->batch_capacity * sizeof *s->sample);
     s->lane = lk_alloc(lanes * sizeof *s->lane);
     LK_TRY_ALLOC(s->lane, lanes * sizeof *s->lane);
-    s->scratch = lk_alloc(scratch);
-    LK_TRY_ALLOC(s->scratch, scratch);
+    LK_TRY(lk_dataset_ready(l->data, &s->easel));
     return lk_shuffle_init(&s->order, l->data->n, l->spec.shuffle, l->spec.seed, l->data->block, l->data->window);
 }
 
 void lk_batch_free(lk_batch_slot *s)
 {
     lk_shuffle_clear(&s->order);
-    lk_free(&s->scratch);
+    lk_easel_clear(&s->easel);
     lk_free(&s->lane);
     lk_free(&s->sample);
     for (int f = 0; f < LK_MAX_FIELDS; f++) lk_free(&s->field[f]);

@@ -10,7 +10,7 @@
 
 #include "io/data/shuffle.h"
 #include "io/data/stream.h"
-#include "io/data/transforms.h"
+#include "io/data/transforms/transforms.h"
 #include "io/io.h"
 
 /* ------------------------------------------------------------------- tables */
@@ -188,11 +188,12 @@ lk_status lk_warning_add(char **warnings, const char *format, ...) __attribute__
 /* ----------------------------------------------------------------- data set */
 
 /* n samples, in this order, as this draw transforms them: field f of the data set into field[f], (n, shape...) with
- * this length; NULL: not wanted.  scratch: lk_dataset_scratch() bytes.  Any thread. */
+ * this length; NULL: not wanted.  Any thread, with an easel of its own. */
 typedef lk_status lk_fetch_fn(const lk_dataset *dataset, const lk_draw *draw, const int64_t *sample, int64_t n,
-                              int64_t length, void *const field[], void *scratch);
+                              int64_t length, void *const field[], lk_easel *easel);
 lk_fetch_fn lk_dataset_fetch;
-size_t      lk_dataset_scratch(const lk_dataset *dataset);
+/* Makes room for what is known to be needed. */
+lk_status   lk_dataset_ready(const lk_dataset *dataset, lk_easel *easel);
 /* Whether other threads than the one that opened it may fetch. */
 bool        lk_dataset_may_thread(const lk_dataset *dataset);
 /* Positions [begin, begin + n) of an epoch are being used: reads a part of what comes after the current window. */
@@ -220,22 +221,29 @@ lk_status lk_dataset_new(const lk_data_spec *spec, bool labels, lk_data_stats *s
 /* Makes the data set read its samples, the rows of `table`, as they are wanted. */
 lk_status lk_dataset_read_rows(lk_dataset *dataset, lk_table *table, const lk_budget *budget);
 
-/* What a draw makes of samples: transforms, then values. */
+/* What a draw makes of samples: transforms, then values (view.c). */
 typedef struct lk_view {
     lk_transform_list list; /* owned, without the numbers of normalize */
-    bool moves;             /* some transform moves pixels */
+    unsigned n_moving;      /* of them in front of the normalize, whose pixels are as they are stored */
     size_t C;
+    int64_t H, W;           /* what they make; zeros: no images */
     size_t n_scales;        /* v becomes (v / full - mean[c]) / std[c]; 1: all channels alike; 0: it stays what it is */
-    float *mean, *std;      /* (n_scales), owned by mean */
+    float *mean, *std;      /* (n_scales), owned by mean, as is all of these three */
+    float *of_byte;         /* (256, n_scales): what each byte becomes */
     float full;             /* what counts as 1: 255 where the file has bytes */
 } lk_view;
 
-/* image: C, H, W, or zeros.  Errors: LK_ERR_USAGE (no images; another number of channels). */
-lk_status lk_view_open(const lk_data_spec *spec, const lk_transform_list *list, const int64_t image[3],
-                       const lk_table *table, lk_view *view);
+/* image: C, H, W, or zeros; H and W zeros: the pictures differ in size.  Errors: LK_ERR_USAGE (no images; another
+ * number of channels; no one size). */
+lk_status lk_view_open(const lk_data_spec *spec, bool train, const int64_t image[3], const lk_table *table,
+                       lk_view *view);
 void      lk_view_close(lk_view *view);
+/* Errors: LK_ERR_USAGE (they make pictures of different sizes). */
+lk_status lk_views_check(const lk_view view[2]);
 /* Whether one description of bytes is true of both views: what it is. */
 bool      lk_view_pixels(const lk_view view[2], lk_pixels *out);
+/* v, of channel c (0 where all are alike). */
+float     lk_view_number(const lk_view *view, float v, size_t c);
 
 struct lk_dataset {
     int64_t n;
@@ -245,8 +253,8 @@ struct lk_dataset {
     int n_fields;
     int64_t length;            /* of every lane; 0: as the longest in it, or none varies */
     int64_t longest;           /* sample; 0: no field's length varies */
-    size_t n_input, n_output;
-    int64_t image[3];
+    size_t n_input, n_output;  /* n_input: as it is stored */
+    int64_t image[3];          /* C, H, W as it is stored, or zeros; H and W zeros: sizes differ */
     bool has_labels;
     lk_fetch_fn *fetch;
     bool bytes;                /* samples are held as bytes: pixels, or a stream of them */

@@ -48,7 +48,7 @@ static void describe_sample(lk_dataset *d, bool as_floats)
     if (d->bytes && !as_floats && lk_view_pixels(d->view, &x.pixels)) x.dtype = LK_DTYPE_U8;
     if (d->image[0] > 0) {
         x.ndim = 3;
-        memcpy(x.shape, (int64_t[]){d->image[1], d->image[2], d->image[0]}, sizeof d->image);
+        memcpy(x.shape, (int64_t[]){d->view[0].H, d->view[0].W, d->image[0]}, sizeof d->image);
     }
     d->x_field = add_field(d, d->n_input > 0, &x);
     d->target_field = d->label ? add_field(d, true, &label) : add_field(d, d->target != NULL, &target);
@@ -85,8 +85,8 @@ static lk_status fill_dataset(lk_dataset *d, const lk_data_spec *spec, bool labe
     lk_label_range(table->label, table->n, spec->ignore_index, &low, &high);
     d->n_output = labels ? (size_t)(high + 1 > stats->n_classes ? high + 1 : stats->n_classes) : stats->n_targets;
     d->fetch = lk_dataset_fetch;
-    LK_TRY(lk_view_open(spec, &spec->validation_transforms, d->image, table, &d->view[false]));
-    LK_TRY(lk_view_open(spec, &spec->transforms, d->image, table, &d->view[true]));
+    for (int train = 0; train < 2; train++) LK_TRY(lk_view_open(spec, train, d->image, table, &d->view[train]));
+    LK_TRY(lk_views_check(d->view));
     d->bytes = lk_table_is_bytes(table);
     d->x = table->x.at, table->x.at = NULL;
     d->pixels = table->pixels, table->pixels = NULL;
@@ -361,11 +361,14 @@ lk_status lk_dataset_open_file(const lk_data_spec *spec, lk_loss_kind loss, cons
 
 int64_t lk_dataset_n(const lk_dataset *dataset) { return dataset->n; }
 const lk_sample *lk_dataset_sample(const lk_dataset *dataset) { return &dataset->sample; }
-size_t lk_dataset_n_input(const lk_dataset *dataset) { return dataset->n_input; }
-size_t lk_dataset_n_output(const lk_dataset *dataset) { return dataset->n_output; }
-void lk_dataset_image(const lk_dataset *dataset, int64_t image[3])
+size_t lk_dataset_n_input(const lk_dataset *d)
 {
-    memcpy(image, dataset->image, sizeof dataset->image);
+    return d->x_field < 0 ? 0 : lk_field_n_elem(&d->sample.field[d->x_field], 0);
+}
+size_t lk_dataset_n_output(const lk_dataset *dataset) { return dataset->n_output; }
+void lk_dataset_image(const lk_dataset *d, int64_t image[3])
+{
+    memcpy(image, (int64_t[]){d->image[0], d->view[0].H, d->view[0].W}, sizeof d->image);
 }
 bool lk_dataset_has_labels(const lk_dataset *dataset) { return dataset->has_labels; }
 size_t lk_dataset_nbytes(const lk_dataset *d)

@@ -2,110 +2,54 @@
  * From stored samples to the fields of a lane: pick, transform, give values.
  *
  * What is stored is copied, once all transforms have moved its pixels.  Bytes of images travel as bytes, and the model
- * makes numbers of them, (v / 255 - mean) / std in fp32, operation by operation as torchvision's ToTensor and
- * Normalize.  The same is done here, with the same numbers, to floats with a normalize and to bytes that no one
- * description is true of: training and evaluation normalize differently, one part has bytes and the other floats, or
- * more channels have scales of their own than a description holds.
+ * makes numbers of them; where no one description of bytes is true (view.c), the same numbers are made here.
  */
-#include <math.h>
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "io/data/data.h"
 
-enum { SCRATCH_SAMPLES = 3 /* as read, and two for transforms in turn */ };
+/* --------------------------------------------------------------------- pixels */
 
-#define FULL_BYTE 255.0f
-
-/* ---------------------------------------------------------------------- views */
-
-static float by_channel(const double *value, unsigned n, size_t c) { return (float)value[n == 1 ? 0 : c]; }
-
-static lk_status set_scales(lk_view *view, const double *mean, unsigned n_mean, const double *std, unsigned n_std)
+/* As they are. */
+static void put_pixels(const lk_picture *picture, char *to)
 {
-    view->n_scales = n_mean > n_std ? n_mean : n_std;
-    view->mean = malloc(2 * view->n_scales * sizeof *view->mean);
-    LK_TRY_ALLOC(view->mean, 2 * view->n_scales * sizeof *view->mean);
-    view->std = view->mean + view->n_scales;
-    for (size_t c = 0; c < view->n_scales; c++) {
-        view->mean[c] = by_channel(mean, n_mean, c);
-        view->std[c] = by_channel(std, n_std, c);
-    }
-    return LK_OK;
+    const size_t row_nbytes = (size_t)picture->W * lk_pixel_nbytes(picture);
+
+    for (int64_t h = 0; h < picture->H; h++, to += row_nbytes)
+        memcpy(to, picture->pixels + (size_t)h * picture->row_nbytes, row_nbytes);
 }
 
-static lk_status check_channels(const lk_transform_spec *t, size_t C)
-{
-    if ((t->n_mean == 1 || t->n_mean == C) && (t->n_std == 1 || t->n_std == C)) return LK_OK;
-    return LK_FAIL(LK_ERR_USAGE, "data.transforms: normalize has %u means and %u deviations, the images %zu channels; "
-                   "give one for all, or one for each", t->n_mean, t->n_std, C);
-}
-
-lk_status lk_view_open(const lk_data_spec *spec, const lk_transform_list *list, const int64_t image[3],
-                       const lk_table *table, lk_view *view)
-{
-    const lk_transform_spec *normalize = lk_transforms_normalize(list);
-
-    if (list->n && image[0] == 0)
-        return LK_FAIL(LK_ERR_USAGE, "data.transforms are of images, and these samples are none");
-    *view = (lk_view){.C = image[0] > 0 ? (size_t)image[0] : 1, .moves = lk_transforms_move(list),
-                      .full = table->of_bytes ? FULL_BYTE : 1.0f};
-    view->list.transform = calloc(list->n + 1, sizeof *list->transform);
-    LK_TRY_ALLOC(view->list.transform, (list->n + 1) * sizeof *list->transform);
-    view->list.n = list->n;
-    if (list->n) memcpy(view->list.transform, list->transform, list->n * sizeof *list->transform);
-    if (normalize) {
-        LK_TRY(check_channels(normalize, view->C));
-        return set_scales(view, normalize->mean, normalize->n_mean, normalize->std, normalize->n_std);
-    }
-    if (!table->unit) return LK_OK;
-    if (!(fabs(spec->pixel_std) > 0.0) || !isfinite(spec->pixel_std) || !isfinite(spec->pixel_mean))
-        return LK_FAIL(LK_ERR_USAGE,
-                       "data.pixel_mean %g and data.pixel_std %g: both must be finite, the second not 0",
-                       spec->pixel_mean, spec->pixel_std);
-    return set_scales(view, &spec->pixel_mean, 1, &spec->pixel_std, 1);
-}
-
-void lk_view_close(lk_view *view)
-{
-    free(view->mean);
-    free(view->list.transform);
-}
-
-static bool same_scales(const lk_view *a, const lk_view *b)
-{
-    if (a->n_scales != b->n_scales) return false;
-    for (size_t c = 0; c < a->n_scales; c++)
-        if (a->mean[c] != b->mean[c] || a->std[c] != b->std[c]) return false;
-    return true;
-}
-
-bool lk_view_pixels(const lk_view view[2], lk_pixels *out)
-{
-    const size_t n = view[0].n_scales;
-
-    *out = (lk_pixels){0};
-    if (n > LK_MAX_CHANNELS || !same_scales(&view[0], &view[1])) return false;
-    out->n_channels = (int)n;
-    for (size_t c = 0; c < n; c++) out->mean[c] = view[0].mean[c], out->std[c] = view[0].std[c];
-    return true;
-}
-
-/* --------------------------------------------------------------------- values */
-
-static inline float number(const void *from, bool bytes, size_t i)
-{
-    return bytes ? (float)((const uint8_t *)from)[i] : ((const float *)from)[i];
-}
-
-static void put_numbers(const lk_view *view, const void *from, bool bytes, size_t n, float *to)
+static void put_bytes(const lk_view *view, const uint8_t *from, size_t n, float *to)
 {
     const size_t C = view->n_scales;
 
-    for (size_t i = 0; C == 0 && i < n; i++) to[i] = number(from, bytes, i);
+    for (size_t i = 0; C == 0 && i < n; i++) to[i] = (float)from[i];
     for (size_t i = 0; C > 0 && i < n; i += C)
-        for (size_t c = 0; c < C; c++)
-            to[i + c] = (number(from, bytes, i + c) / view->full - view->mean[c]) / view->std[c];
+        for (size_t c = 0; c < C; c++) to[i + c] = view->of_byte[from[i + c] * C + c];
+}
+
+static void put_floats(const lk_view *view, const float *from, size_t n, float *to)
+{
+    const size_t C = view->n_scales;
+
+    for (size_t i = 0; C == 0 && i < n; i++) to[i] = from[i];
+    for (size_t i = 0; C > 0 && i < n; i += C)
+        for (size_t c = 0; c < C; c++) to[i + c] = lk_view_number(view, from[i + c], c);
+}
+
+/* As numbers. */
+static void put_numbers(const lk_view *view, const lk_picture *picture, float *to)
+{
+    const size_t n = (size_t)(picture->W * picture->C);
+
+    for (int64_t h = 0; h < picture->H; h++, to += n) {
+        const char *row = picture->pixels + (size_t)h * picture->row_nbytes;
+
+        if (picture->floats) put_floats(view, (const float *)(const void *)row, n, to);
+        else put_bytes(view, (const uint8_t *)row, n, to);
+    }
 }
 
 /* ---------------------------------------------------------------------- fetch */
@@ -131,46 +75,62 @@ static bool is_copied(const lk_dataset *d, const lk_view *view)
     return d->bytes ? d->sample.field[d->x_field].dtype == LK_DTYPE_U8 : view->n_scales == 0;
 }
 
-/* A sample as it is stored; one that is read goes through `room`. */
-static lk_status stored(const lk_dataset *d, int64_t sample, void *room, const void **out)
+/* A sample as it is stored; samples of tables are rows of one picture.  One that is read goes through the easel. */
+static lk_status stored(const lk_dataset *d, int64_t sample, lk_easel *easel, lk_picture *out)
 {
-    *out = room;
-    if (d->stream) return lk_stream_get(d->stream, sample, room);
-    *out = d->pixels ? (const void *)(d->pixels + (size_t)sample * d->n_input)
-                     : (const void *)(d->x + (size_t)sample * d->n_input);
+    const bool image = d->image[0] > 0;
+
+    *out = (lk_picture){.H = image ? d->image[1] : 1, .W = image ? d->image[2] : 1,
+                        .C = image ? d->image[0] : (int64_t)d->n_input, .floats = !d->bytes};
+    out->row_nbytes = (size_t)out->W * lk_pixel_nbytes(out);
+    if (d->stream) {
+        LK_TRY(lk_room_take(&easel->stored, stored_nbytes(d)));
+        out->pixels = out->own = easel->stored.at;
+        return lk_stream_get(d->stream, sample, out->own);
+    }
+    out->pixels = d->pixels ? (const char *)(d->pixels + (size_t)sample * d->n_input)
+                            : (const char *)(d->x + (size_t)sample * d->n_input);
     return LK_OK;
 }
 
+/* What stands behind the normalize works on numbers where they are. */
+static lk_status transform_numbers(const lk_view *view, const lk_draw *draw, int64_t sample, lk_easel *easel, char *x)
+{
+    lk_picture picture = {.pixels = x, .own = x, .H = view->H, .W = view->W, .C = (int64_t)view->C, .floats = true};
+
+    picture.row_nbytes = (size_t)view->W * lk_pixel_nbytes(&picture);
+    return lk_transforms_apply(&view->list, view->n_moving, view->list.n, draw, sample, easel, &picture);
+}
+
 static lk_status fetch_x(const lk_dataset *d, const lk_draw *draw, const int64_t *sample, int64_t n, char *x,
-                         char *scratch)
+                         lk_easel *easel)
 {
     const lk_view *view = &d->view[draw->train];
-    const size_t nbytes = stored_nbytes(d), field_nbytes = lk_field_nbytes(&d->sample.field[d->x_field], 0);
+    const size_t nbytes = lk_field_nbytes(&d->sample.field[d->x_field], 0);
     const bool copied = is_copied(d, view);
-    const lk_picture shape = {d->image[1], d->image[2], view->C * (nbytes / d->n_input)};
 
-    for (int64_t i = 0; i < n; i++) {
-        const void *from;
-        LK_TRY(stored(d, sample[i], scratch, &from));
-        if (view->moves)
-            from = lk_transforms_apply(&view->list, draw, sample[i], &shape, from,
-                                       (void *const[]){scratch + nbytes, scratch + 2 * nbytes});
-        char *to = x + (size_t)i * field_nbytes;
-        if (copied) memcpy(to, from, nbytes);
-        else put_numbers(view, from, d->bytes, d->n_input, (float *)(void *)to);
+    for (int64_t i = 0; i < n; i++, x += nbytes) {
+        lk_picture picture;
+
+        LK_TRY(stored(d, sample[i], easel, &picture));
+        LK_TRY(lk_transforms_apply(&view->list, 0, view->n_moving, draw, sample[i], easel, &picture));
+        assert(d->image[0] == 0 || (picture.H == view->H && picture.W == view->W));
+        if (copied) put_pixels(&picture, x);
+        else put_numbers(view, &picture, (float *)(void *)x);
+        LK_TRY(transform_numbers(view, draw, sample[i], easel, x));
     }
     return LK_OK;
 }
 
 lk_status lk_dataset_fetch(const lk_dataset *d, const lk_draw *draw, const int64_t *sample, int64_t n, int64_t length,
-                           void *const field[], void *scratch)
+                           void *const field[], lk_easel *easel)
 {
     const int x = d->x_field, target = d->target_field, first = d->sample.n_fields - d->n_fields;
 
     for (int f = 0; f < d->n_fields; f++)
         if (field[first + f]) lk_table_field_fetch(&d->fields[f], sample, n, length, field[first + f]);
     if (target >= 0 && field[target]) fetch_targets(d, sample, n, field[target]);
-    return x >= 0 && field[x] ? fetch_x(d, draw, sample, n, field[x], scratch) : LK_OK;
+    return x >= 0 && field[x] ? fetch_x(d, draw, sample, n, field[x], easel) : LK_OK;
 }
 
 /* -------------------------------------------------------------------- samples */
@@ -219,7 +179,13 @@ int64_t lk_dataset_lane_length(const lk_dataset *d, const int64_t *sample, int64
     return longest;
 }
 
-size_t lk_dataset_scratch(const lk_dataset *dataset) { return SCRATCH_SAMPLES * stored_nbytes(dataset); }
+/* Of what is as large as it is stored. */
+lk_status lk_dataset_ready(const lk_dataset *d, lk_easel *easel)
+{
+    if (d->stream) LK_TRY(lk_room_take(&easel->stored, stored_nbytes(d)));
+    for (int k = 0; k < 2 && d->image[0] > 0; k++) LK_TRY(lk_room_take(&easel->side[k], stored_nbytes(d)));
+    return LK_OK;
+}
 
 bool lk_dataset_may_thread(const lk_dataset *dataset)
 {

@@ -17,7 +17,7 @@ typedef struct lk_batch_slot {
     char *field[LK_MAX_FIELDS]; /* by the data set's fields: (own lanes, stride), owned; NULL: not wanted */
     int64_t *sample;        /* (batch), owned: of the whole global batch where terms are counted, else own rows */
     lk_batch_lane *lane;    /* (own lanes), owned */
-    char *scratch;          /* for samples on their way, owned */
+    lk_easel easel;         /* for samples on their way */
     lk_shuffle order;       /* its own, so that threads are not in each other's way */
     lk_batch batch;
     lk_status status;

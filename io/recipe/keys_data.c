@@ -53,7 +53,7 @@ enum { MOST_DEGREE = 1000, MOST_THREADS = 64 };
     X("transforms", LIST_OF(data.transforms.transform, data.transforms.n, lk_transform_entry),                       \
       .rules = lk_transform_rules, ONLY("hdf5 " BYTES),                                                              \
       HELP("of images, one after another: {kind: random_crop, padding: 4}, {kind: hflip, p: 0.5}, "                  \
-           "{kind: normalize, mean: [...], std: [...]} (last)"))                                                     \
+           "{kind: normalize, mean: [...], std: [...]}; see Transforms below"))                           \
     X("validation_transforms", LIST_OF(data.validation_transforms.transform, data.validation_transforms.n,           \
       lk_transform_entry), .rules = lk_transform_rules, ONLY("hdf5 " BYTES), DERIVED("transforms without chance"),   \
       HELP("the same for evaluation and prediction"))                                                                \

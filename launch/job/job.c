@@ -152,7 +152,7 @@ lk_status job_make_model(job *j)
 
 lk_status job_open_model(job *j)
 {
-    LK_TRY(job_open_data(j));
+    LK_TRY(blame_key(j, job_open_data(j)));
     return job_make_model(j);
 }
 

@@ -38,6 +38,17 @@ same "transforms change what is learnt" $? 0
 status 0 workers 2 train pictures.yaml run.dir=floats 'data.validation_transforms=[{kind: normalize, mean: [0.25], std: [0.5]}]'
 same "bytes as floats" "$(digests floats)" "$(digests whole)"
 
+# Windows of any size, colours, and numbers behind the normalize.
+all='data.transforms=[{kind: random_resized_crop, size: 20}, {kind: vflip}, {kind: color_jitter, brightness: 0.4, contrast: 0.4},
+    {kind: trivial_augment}, {kind: normalize, mean: [0.5], std: [0.25]}, {kind: random_erasing}]'
+evaluation='data.validation_transforms=[{kind: resize, size: 24}, {kind: center_crop, size: 20}, {kind: normalize, mean: [0.5], std: [0.25]}]'
+status 0 alone train pictures.yaml run.dir=all "$all" "$evaluation"
+status 0 workers 3 train pictures.yaml run.dir=all-3 data.threads=3 train.steps=3 "$all" "$evaluation"
+status 0 workers 2 train pictures.yaml run.dir=all-3 --resume "$all" "$evaluation"
+same "all transforms" "$(digests all-3)" "$(digests all)"
+status 2 alone train pictures.yaml run.dir=sizes "$all" 'data.validation_transforms=[{kind: resize, size: 24}]'
+says 'data.validation_transforms: pictures are 24 x 24 behind them, and 20 x 20 behind data.transforms'
+
 # The checkpoint knows what its images were.
 status 0 alone eval whole
 same "no word about fields" "$(grep -c 'field x' out.txt)" 0

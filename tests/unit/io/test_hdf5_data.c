@@ -357,11 +357,13 @@ static void fetch_images(const lk_dataset *d, lk_dtype dtype, float got[IMAGES])
 {
     const lk_field *x = &lk_dataset_sample(d)->field[0];
     const int64_t samples[2] = {0, 1};
-    float lane[IMAGES], scratch[3 * IMAGES / 2];
+    float lane[IMAGES];
+    lk_easel easel = {0};
     void *const field[LK_MAX_FIELDS] = {lane};
 
     cr_assert_eq(x->dtype, dtype, "images travel as %s, want %s", lk_dtype_name(x->dtype), lk_dtype_name(dtype));
-    cr_assert_eq(d->fetch(d, &(lk_draw){.train = true}, samples, 2, 0, field, scratch), LK_OK);
+    cr_assert_eq(d->fetch(d, &(lk_draw){.train = true}, samples, 2, 0, field, &easel), LK_OK);
+    lk_easel_clear(&easel);
     for (size_t i = 0; i < IMAGES; i++) got[i] = number_of(x, lane, i);
 }
 

@@ -67,8 +67,9 @@ Test(idx, images_stay_bytes_and_come_out_scaled_as_torchvision_does)
     const lk_field *of_x = &lk_dataset_sample(train)->field[0];
     cr_expect_eq(of_x->dtype, LK_DTYPE_U8, "images travel as %s", lk_dtype_name(of_x->dtype));
     void *const field[LK_MAX_FIELDS] = {x}; /* without labels */
-    char scratch[4 * PIXELS];
-    cr_assert_eq(train->fetch(train, &(lk_draw){.train = true}, sample, 2, 0, field, scratch), LK_OK);
+    lk_easel easel = {0};
+    cr_assert_eq(train->fetch(train, &(lk_draw){.train = true}, sample, 2, 0, field, &easel), LK_OK);
+    lk_easel_clear(&easel);
     for (int k = 0; k < 2 * PIXELS; k++) {
         const int v = 40 * (int)sample[k / PIXELS] + 7 * (k % PIXELS);
         const float want = ((float)v / 255.0f - 0.2860f) / 0.3530f;

@@ -446,7 +446,7 @@ Test(loader, images_are_bytes_when_they_come)
 /* ---------------------------------------------------------------------- failures */
 
 static lk_status fail_at_sample_9(const lk_dataset *data, const lk_draw *draw, const int64_t *sample, int64_t n,
-                                  int64_t length, void *const field[], void *scratch)
+                                  int64_t length, void *const field[], lk_easel *easel)
 {
     float *x = field[0];
     (void)length;

@@ -258,20 +258,70 @@ Test(recipe_values, transforms_are_lists_of_sections)
     lk_recipe_free(&r);
 }
 
+Test(recipe_values, transforms_get_torchvisions_defaults)
+{
+    lk_recipe *r = good(with(images, "  transforms:\n"
+                                     "    - {kind: random_resized_crop, size: 8}\n"
+                                     "    - {kind: color_jitter, brightness: 0.4, hue: [-0.1, 0.2]}\n"
+                                     "    - {kind: normalize, mean: [0.5], std: [0.2]}\n"
+                                     "    - {kind: random_erasing, value: [1, 2, 3]}\n"
+                                     "  validation_transforms: [{kind: resize, size: [8, 8], "
+                                     "interpolation: nearest}]\n"), NULL);
+    const lk_transform_spec *t = r->data.transforms.transform, *v = r->data.validation_transforms.transform;
+
+    cr_assert_eq(r->data.transforms.n, 4);
+    cr_expect(t[0].n_size == 1 && t[0].size[0] == 8 && t[0].interpolation == LK_INTERPOLATION_BILINEAR);
+    cr_expect(t[0].scale[0] == 0.08 && t[0].scale[1] == 1.0, "scale %g to %g", t[0].scale[0], t[0].scale[1]);
+    cr_expect(t[0].ratio[0] == 3.0 / 4.0 && t[0].ratio[1] == 4.0 / 3.0, "ratio %g to %g", t[0].ratio[0],
+              t[0].ratio[1]);
+    cr_expect(t[1].brightness.n == 1 && t[1].brightness.bound[0] == 0.4 && t[1].contrast.n == 0);
+    cr_expect(t[1].hue.n == 2 && t[1].hue.bound[0] == -0.1 && t[1].hue.bound[1] == 0.2);
+    cr_expect(t[3].p == 0.5 && t[3].scale[0] == 0.02 && t[3].scale[1] == 0.33 && t[3].ratio[1] == 3.3);
+    cr_expect(t[3].n_value == 3 && t[3].value[2] == 3.0);
+    cr_assert_eq(r->data.validation_transforms.n, 1);
+    cr_expect(v[0].n_size == 2 && v[0].interpolation == LK_INTERPOLATION_NEAREST);
+    lk_recipe_free(&r);
+
+    /* A random crop of a size is one from the middle in evaluation. */
+    r = good(with(images, "  transforms: [{kind: random_crop, size: [7, 8], padding: 1}, {kind: hflip}]\n"), NULL);
+    v = r->data.validation_transforms.transform;
+    cr_assert_eq(r->data.validation_transforms.n, 1);
+    cr_expect(v[0].kind == LK_TRANSFORM_CENTER_CROP && v[0].n_size == 2 && v[0].size[1] == 8);
+    lk_recipe_free(&r);
+}
+
 Test(recipe_values, transforms_that_are_unknown_or_misplaced_are_told_with_their_line)
 {
     static const struct { const char *more, *message;
     } cases[] = {
         {"  transforms:\n    - {kind: hflip}\n    - {kind: hflop}\n",
-         "r.yaml:12: data.transforms[1].kind: `hflop` is none of random_crop, hflip, normalize; did you mean `hflip`?"},
+         "r.yaml:12: data.transforms[1].kind: `hflop` is none of resize, center_crop, random_crop, "
+         "random_resized_crop, hflip, vflip, color_jitter, trivial_augment, random_erasing, normalize; did you mean "
+         "`hflip`?"},
         {"  transforms:\n    - {kind: normalize, mean: [0], std: [1]}\n    - {kind: hflip}\n",
-         "r.yaml:11: data.transforms: normalize is followed by hflip: it comes last, images are bytes until then"},
+         "r.yaml:12: data.transforms: hflip stands behind normalize, where images are bytes no more; random_erasing "
+         "alone may"},
         {"  validation_transforms:\n    - {kind: hflip}\n",
          "r.yaml:11: data.validation_transforms: hflip is left to chance, and evaluation is not: it belongs into "
          "data.transforms"},
         {"  transforms:\n    - {kind: random_crop}\n",
-         "r.yaml:11: data.transforms[0].padding: is missing: kind random_crop "
-         "needs it"},
+         "r.yaml:11: data.transforms: random_crop needs size, padding or both"},
+        {"  validation_transforms:\n    - {kind: resize}\n",
+         "r.yaml:11: data.validation_transforms: resize needs size: one number, or [height, width]"},
+        {"  transforms: [{kind: resize, size: [1, 2, 3]}]\n",
+         "r.yaml:10: data.transforms[0].size: a list of 3, expected at most 2"},
+        {"  transforms: [{kind: resize, size: 8, interpolation: cubic}]\n",
+         "r.yaml:10: data.transforms[0].interpolation: `cubic` is none of bilinear, nearest"},
+        {"  transforms:\n    - {kind: hflip}\n    - {kind: random_resized_crop, size: 8}\n",
+         "r.yaml:12: data.transforms: random_resized_crop has no counterpart without chance: say in "
+         "data.validation_transforms what evaluation sees, as {kind: resize, size: 256} and {kind: center_crop, "
+         "size: 224}"},
+        {"  transforms: [{kind: random_erasing, scale: [0.5, 0.1]}]\n",
+         "r.yaml:10: data.transforms: scale of random_erasing is [from, to], and from is the larger one"},
+        {"  transforms: [{kind: color_jitter}]\n",
+         "r.yaml:10: data.transforms: color_jitter needs one of brightness, contrast, saturation and hue"},
+        {"  transforms: [{kind: color_jitter, hue: -0.1}]\n",
+         "r.yaml:10: data.transforms: hue of color_jitter is one number from 0, or [from, to]"},
         {"  transforms:\n    - {kind: hflip, padding: 1}\n",
          "r.yaml:11: data.transforms[0].padding: kind hflip does not take it: it is for random_crop"},
         {"  pixel_mean: 0.5\n  transforms: [{kind: normalize, mean: [0], std: [1]}]\n",
@@ -284,5 +334,5 @@ Test(recipe_values, transforms_that_are_unknown_or_misplaced_are_told_with_their
     expect_failure(
         images, "data={kind: csv, train: a.csv, target: y, transforms: [{kind: hflip}]}",
         "data={kind: csv, train: a.csv, target: y, transforms: [{kind: hflip}]}: data.transforms: kind csv does "
-        "not take it: it is for hdf5, idx, cifar10");
+        "not take it: it is for hdf5, idx, cifar10, cifar100");
 }
