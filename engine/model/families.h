@@ -18,6 +18,19 @@ enum { LK_MAX_LAYERS = 64 };
 #define LK_POOL_LIST(X) X(LK_POOL_MAX, "max") X(LK_POOL_AVG, "avg")
 typedef enum lk_pool { LK_POOL_LIST(LK_WORD_ENUM) } lk_pool;
 
+/* What all networks of images are told. */
+typedef struct lk_vision_spec {
+    int64_t image[3];      /* C, H, W of one sample */
+    int64_t classes;       /* outputs */
+} lk_vision_spec;
+
+#define LK_VISION_KINDS "cnn"
+#define LK_VISION_KEYS(X)                                                                                            \
+    X("image", FIXED(model.vision.image, int64_t, whole_entry, 3), A_SIZE, ONLY(LK_VISION_KINDS),                    \
+      DERIVED("the data's"), HELP("[C, H, W]"))                                                                      \
+    X("classes", WHOLE(model.vision.classes), FROM_TO(0, 1 << 30), DEFAULT("0"), DERIVED("the data's"),              \
+      ONLY(LK_VISION_KINDS), HELP("outputs"))
+
 /* torchvision.ops.MLP: Sequential of [Linear, norm?, activation, Dropout] and a last Linear. */
 typedef struct lk_mlp_spec {
     int n_layers;          /* at least 2 */
@@ -31,27 +44,21 @@ typedef struct lk_mlp_spec {
 /* features: Sequential of [Conv2d, norm?, activation, pool] per entry of channels; flatten (C, H, W); classifier:
  * Sequential of [Linear, activation, Dropout] per entry of hidden and a last Linear.  Norms are none or batch. */
 typedef struct lk_cnn_spec {
-    int64_t image[3];      /* C, H, W of one sample */
     int n_channels;        /* at least 1 */
     int64_t channels[LK_MAX_LAYERS];
     int64_t kernel;        /* odd side of each convolution, padding kernel / 2, stride 1 */
     lk_pool pool;          /* 2 x 2, stride 2, after each convolution */
     int n_hidden;          /* may be 0 */
     int64_t hidden[LK_MAX_LAYERS];
-    int64_t classes;       /* outputs */
 } lk_cnn_spec;
 
 #define LK_CNN_KEYS(X)                                                                                               \
-    X("image", FIXED(model.cnn.image, int64_t, whole_entry, 3), A_SIZE, ONLY("cnn"), DERIVED("the data's"),          \
-      HELP("[C, H, W]"))                                                                                             \
     X("channels", WHOLES(model.cnn.channels, model.cnn.n_channels, 1), A_SIZE, NEEDED, ONLY("cnn"),                  \
       HELP("of each convolution, which a norm, the activation and a 2 x 2 pool follow"))                             \
     X("kernel", WHOLE(model.cnn.kernel), A_SIZE, DEFAULT("3"), ONLY("cnn"), HELP("its height and width"))            \
     X("pool", WORD(model.cnn.pool, pool_words), DEFAULT("max"), ONLY("cnn"), HELP("the kind of the pools"))          \
     X("hidden", WHOLES(model.cnn.hidden, model.cnn.n_hidden, 0), A_SIZE, ONLY("cnn"),                                \
-      HELP("widths of linear layers behind the last pool"))                                                          \
-    X("classes", WHOLE(model.cnn.classes), FROM_TO(0, 1 << 30), DEFAULT("0"), DERIVED("the data's"), ONLY("cnn"),    \
-      HELP("outputs"))
+      HELP("widths of linear layers behind the last pool"))
 
 /* A network of a file of its own (LK_PLUGIN in nn/nn.h), LK_MODEL_PLUGIN, and what it is told: "name=value". */
 typedef struct lk_plugin_spec {
@@ -64,6 +71,6 @@ typedef struct lk_plugin_spec {
       HELP("a shared object with a network of your own; `model: {plugin: FILE}` needs no kind"))                     \
     X("args", TEXTS(model.plugin.args), ONLY("plugin"), HELP("what it is told, `{width: 64}` or `[width=64]`"))
 
-#define LK_FAMILY_KEYS(X) LK_MLP_KEYS(X) LK_CNN_KEYS(X) LK_PLUGIN_KEYS(X)
+#define LK_FAMILY_KEYS(X) LK_VISION_KEYS(X) LK_MLP_KEYS(X) LK_CNN_KEYS(X) LK_PLUGIN_KEYS(X)
 
 #endif

@@ -45,6 +45,7 @@ typedef struct lk_network lk_network; /* engine/nn/nn.h */
 typedef struct lk_model_spec {
     lk_model_kind kind;
     const lk_network *network;      /* NULL: the one that kind names; else the caller's own, borrowed */
+    lk_vision_spec vision;          /* of networks of images */
     lk_mlp_spec mlp;                /* of the family that is named, engine/model/families.h */
     lk_cnn_spec cnn;
     lk_plugin_spec plugin;

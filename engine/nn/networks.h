@@ -16,6 +16,12 @@ lk_status lk_plugin_open(const char *file, const lk_network **out);
 /* Every argument is one that the network takes. */
 lk_status lk_plugin_check_args(const lk_network *network, const lk_model_spec *spec);
 
+/* Members of the row of a network that reads one image a sample, vision.c; a check of its own begins with the first. */
+lk_status lk_vision_check(const lk_model_spec *spec);
+lk_status lk_vision_fit(lk_model_spec *spec, const lk_sample *data);
+bool lk_vision_is_complete(const lk_model_spec *spec);
+void lk_vision_sample(const lk_model_spec *spec, lk_sample *out);
+
 /* What data asks of a network's output: classes, or targets a sample; *labels tells which. */
 int64_t lk_data_outputs(const lk_sample *data, bool *labels);
 

@@ -56,9 +56,9 @@ static lk_model_spec read_spec(const json_t *spec)
         .activation = (lk_activation)READ_WORD(spec, "activation", LK_ACTIVATION_LIST),
         .cnn.pool = (lk_pool)READ_WORD(spec, "pool", LK_POOL_LIST),
         .mlp = {4, {5, 7, 4, 3}},
-        .cnn.image = {2, 4, 8}, .cnn.n_channels = 2, .cnn.channels = {3, 4}, .cnn.kernel = 3, .cnn.n_hidden = 1,
+        .vision.image = {2, 4, 8}, .cnn.n_channels = 2, .cnn.channels = {3, 4}, .cnn.kernel = 3, .cnn.n_hidden = 1,
         .cnn.hidden = {5},
-        .cnn.classes = 3,
+        .vision.classes = 3,
     };
     if (out.kind == LK_MODEL_CNN)
         out.loss = (lk_loss_spec){.kind = LK_LOSS_CROSS_ENTROPY, .label_smoothing = 0.1f, .ignore_index = -100};

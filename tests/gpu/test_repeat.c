@@ -97,7 +97,7 @@ static lk_model_spec wide_cnn(void)
 {
     lk_model_spec spec = cnn_spec(LK_NORM_BATCH, LK_POOL_MAX);
 
-    spec.cnn.image[1] = spec.cnn.image[2] = 16;
+    spec.vision.image[1] = spec.vision.image[2] = 16;
     spec.cnn.channels[0] = spec.cnn.channels[1] = 64;
     spec.dropout = 0.25;
     return spec;

@@ -32,8 +32,9 @@ static inline lk_model_spec mlp_spec(lk_norm norm, lk_norm_place place, double d
 
 static inline lk_model_spec cnn_spec(lk_norm norm, lk_pool pool)
 {
-    return (lk_model_spec){.kind = LK_MODEL_CNN, .cnn.image = {2, 8, 8}, .cnn.n_channels = 2, .cnn.channels = {4, 6},
-                           .cnn.kernel = 3, .cnn.pool = pool, .cnn.n_hidden = 1, .cnn.hidden = {10}, .cnn.classes = 3,
+    return (lk_model_spec){.kind = LK_MODEL_CNN, .vision.image = {2, 8, 8}, .cnn.n_channels = 2, .cnn.channels = {4, 6},
+                           .cnn.kernel = 3, .cnn.pool = pool, .cnn.n_hidden = 1, .cnn.hidden = {10},
+                           .vision.classes = 3,
                            .norm = norm,
                            .activation = LK_ACT_GELU, .init = "kaiming_normal",
                            .loss = {.kind = LK_LOSS_CROSS_ENTROPY, .ignore_index = -100}};

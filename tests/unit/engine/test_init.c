@@ -107,8 +107,8 @@ Test(init, biases_keep_the_layers_default_and_norms_are_neutral)
 
 Test(init, a_convolutions_fans_count_its_kernel)
 {
-    lk_model_spec spec = {.kind = LK_MODEL_CNN, .cnn.image = {16, 4, 4}, .cnn.n_channels = 1, .cnn.channels = {64},
-                          .cnn.kernel = 5, .cnn.classes = 2, .init = "kaiming_uniform"};
+    lk_model_spec spec = {.kind = LK_MODEL_CNN, .vision.image = {16, 4, 4}, .cnn.n_channels = 1, .cnn.channels = {64},
+                          .cnn.kernel = 5, .vision.classes = 2, .init = "kaiming_uniform"};
     lk_model *model;
     float *params = first_values(spec, SEED, &model);
     const moments m = moments_of(params, 64 * 16 * 25);
@@ -186,8 +186,9 @@ Test(init, sparse_columns_have_as_many_zeros_as_they_are_told)
 
 Test(init, eye_is_the_identity_and_a_tensor_of_other_dimensions_refuses)
 {
-    const lk_model_spec conv = {.kind = LK_MODEL_CNN, .cnn.image = {3, 4, 4}, .cnn.n_channels = 1, .cnn.channels = {5},
-                                .cnn.kernel = 3, .cnn.classes = 2, .init = "dirac"};
+    const lk_model_spec conv = {.kind = LK_MODEL_CNN, .vision.image = {3, 4, 4}, .cnn.n_channels = 1,
+                                .cnn.channels = {5},
+                                .cnn.kernel = 3, .vision.classes = 2, .init = "dirac"};
     const lk_model_spec square = {.kind = LK_MODEL_MLP, .mlp = {2, {3, 2}}, .init = "eye"};
     static const float identity[] = {1, 0, 0, 0, 1, 0};
     lk_model *model;

@@ -12,8 +12,9 @@ static lk_model_spec mlp_spec(void)
 
 static lk_model_spec cnn_spec(void)
 {
-    return (lk_model_spec){.kind = LK_MODEL_CNN, .cnn.image = {1, 28, 28}, .cnn.n_channels = 2, .cnn.channels = {8, 16},
-                           .cnn.kernel = 3, .cnn.n_hidden = 1, .cnn.hidden = {32}, .cnn.classes = 10,
+    return (lk_model_spec){.kind = LK_MODEL_CNN, .vision.image = {1, 28, 28}, .cnn.n_channels = 2,
+                           .cnn.channels = {8, 16},
+                           .cnn.kernel = 3, .cnn.n_hidden = 1, .cnn.hidden = {32}, .vision.classes = 10,
                            .loss = {.kind = LK_LOSS_CROSS_ENTROPY, .ignore_index = -100}};
 }
 
@@ -162,10 +163,10 @@ Test(model, a_spec_that_cannot_be_built_names_its_key)
     spec.norm = LK_NORM_LAYER;
     expect_refused(spec, "model.norm");
     spec = cnn_spec();
-    spec.cnn.image[1] = 0;
+    spec.vision.image[1] = 0;
     expect_refused(spec, "model.image");
     spec = cnn_spec();
-    spec.cnn.classes = 0;
+    spec.vision.classes = 0;
     expect_refused(spec, "model.classes");
     spec = cnn_spec();
     spec.loss.label_smoothing = 1.5f;
@@ -189,7 +190,7 @@ Test(model, an_image_too_small_for_its_pools_is_told_how_many_it_allows)
 
 static void reads_inputs(const lk_model_spec *spec, lk_sample *out)
 {
-    lk_sample_add(out, &(lk_field){.name = "x", .dtype = LK_DTYPE_F32, .ndim = 1, .shape = {spec->cnn.classes}});
+    lk_sample_add(out, &(lk_field){.name = "x", .dtype = LK_DTYPE_F32, .ndim = 1, .shape = {spec->vision.classes}});
 }
 
 Test(model, a_side_of_zero_is_left_to_the_data)
@@ -198,9 +199,9 @@ Test(model, a_side_of_zero_is_left_to_the_data)
     lk_model_spec spec = {.network = &own}, cnn = cnn_spec();
 
     cr_expect_not(lk_model_is_complete(&spec));
-    spec.cnn.classes = LK_LENGTH;
+    spec.vision.classes = LK_LENGTH;
     cr_expect(lk_model_is_complete(&spec), "a length that varies is no side of 0");
     cr_expect(lk_model_is_complete(&cnn));
-    cnn.cnn.classes = 0;
+    cnn.vision.classes = 0;
     cr_expect_not(lk_model_is_complete(&cnn));
 }

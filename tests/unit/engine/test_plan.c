@@ -16,12 +16,12 @@ static const struct network {
                              .dropout = 0.5, .loss = {.kind = LK_LOSS_CROSS_ENTROPY}}},
     {"mlp with layer norm after", {.kind = LK_MODEL_MLP, .mlp = {4, {20, 64, 32, 3}},
                                    .norm = LK_NORM_LAYER, .norm_place = LK_NORM_AFTER, .activation = LK_ACT_GELU}},
-    {"cnn", {.kind = LK_MODEL_CNN, .cnn.image = {1, 28, 28}, .cnn.n_channels = 2, .cnn.channels = {8, 16},
+    {"cnn", {.kind = LK_MODEL_CNN, .vision.image = {1, 28, 28}, .cnn.n_channels = 2, .cnn.channels = {8, 16},
              .cnn.kernel = 3,
-             .cnn.n_hidden = 1, .cnn.hidden = {32}, .cnn.classes = 10, .loss = {.kind = LK_LOSS_CROSS_ENTROPY}}},
-    {"cnn with batch norm", {.kind = LK_MODEL_CNN, .cnn.image = {3, 16, 16}, .cnn.n_channels = 3,
+             .cnn.n_hidden = 1, .cnn.hidden = {32}, .vision.classes = 10, .loss = {.kind = LK_LOSS_CROSS_ENTROPY}}},
+    {"cnn with batch norm", {.kind = LK_MODEL_CNN, .vision.image = {3, 16, 16}, .cnn.n_channels = 3,
                              .cnn.channels = {8, 16, 8},
-                             .cnn.kernel = 3, .cnn.pool = LK_POOL_AVG, .cnn.classes = 10, .norm = LK_NORM_BATCH,
+                             .cnn.kernel = 3, .cnn.pool = LK_POOL_AVG, .vision.classes = 10, .norm = LK_NORM_BATCH,
                              .loss = {.kind = LK_LOSS_CROSS_ENTROPY}}},
 };
 enum { N_NETWORKS = sizeof networks / sizeof *networks, LANE = 16 };

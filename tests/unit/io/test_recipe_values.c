@@ -96,13 +96,13 @@ Test(recipe_values, every_kind_of_value_arrives)
     cr_expect_eq(r->data.validation_fraction, 0.25);
     cr_expect(r->data.shuffle);
     cr_expect_eq(r->model.kind, LK_MODEL_CNN);
-    cr_expect_eq(r->model.cnn.image[2], 27);
+    cr_expect_eq(r->model.vision.image[2], 27);
     cr_expect_eq(r->model.cnn.n_channels, 2);
     cr_expect_eq(r->model.cnn.channels[1], 8);
     cr_expect_eq(r->model.cnn.kernel, 5);
     cr_expect_eq(r->model.cnn.pool, LK_POOL_AVG);
     cr_expect_eq(r->model.cnn.n_hidden, 0);
-    cr_expect_eq(r->model.cnn.classes, 10);
+    cr_expect_eq(r->model.vision.classes, 10);
     cr_expect_eq(r->model.activation, LK_ACT_GELU_TANH);
     cr_expect_eq(r->model.norm, LK_NORM_BATCH);
     cr_expect_eq(r->model.norm_place, LK_NORM_AFTER);
