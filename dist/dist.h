@@ -50,8 +50,9 @@ void lk_world_abort(lk_world *world, lk_status status, const char *message) __at
 
 /* Collective. */
 lk_status lk_world_barrier(lk_world *world);
-/* From the leader.  Collective. */
+/* From the leader, or another rank.  Collective. */
 lk_status lk_world_broadcast(lk_world *world, void *buffer, size_t nbytes);
+lk_status lk_world_broadcast_from(lk_world *world, int rank, void *buffer, size_t nbytes);
 /* Every worker's nbytes, in rank order, to the leader: all is (size * nbytes) there, NULL elsewhere.  Collective. */
 lk_status lk_world_gather(lk_world *world, const void *mine, size_t nbytes, void *all);
 /* Strings of any length from every worker to the leader: (*all)[rank] there (release with free(), one block), NULL

@@ -122,6 +122,9 @@ static lk_status upload_lane(const lk_engine *engine, lk_lane *lane, unsigned re
         LK_TRY(device->upload(engine->ctx, keep, lane->field[f], n * lk_field_nbytes(&sample->field[f], lane->length),
                               &lane->field[f]));
     }
+    if (lane->side == LK_SIDE_TRAINED)
+        LK_TRY(device->upload(engine->ctx, keep, lane->features, lane->features_nbytes,
+                              (const void **)(void *)&lane->features));
     if (lane->sample)
         LK_TRY(device->upload(engine->ctx, keep, lane->sample, n * sizeof *lane->sample, (const void **)&lane->sample));
     lane->uploaded = true;
@@ -149,6 +152,11 @@ lk_status lk_engine_begin(lk_engine *engine, const lk_graph *graph, lk_launch_ar
 float *lk_engine_output(const lk_engine *engine, const lk_lane *lane)
 {
     return engine->device ? engine->output : lane->output;
+}
+
+void *lk_engine_features(const lk_engine *engine, const lk_lane *lane)
+{
+    return engine->device && lane->side == LK_SIDE_FROZEN ? engine->features : lane->features;
 }
 
 lk_status lk_engine_put(lk_engine *engine, float *to, const float *values, size_t n)

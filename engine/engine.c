@@ -99,6 +99,7 @@ void lk_engine_free(lk_engine **engine)
     free(e->plans);
     lk_engine_release(e, &e->sums);
     lk_engine_release(e, &e->taps);
+    lk_engine_release(e, &e->features);
     lk_engine_release(e, &e->output);
     lk_engine_release(e, &e->scratch);
     lk_engine_release(e, &e->act);

@@ -30,6 +30,8 @@ struct lk_engine {
     size_t scratch_bytes;
     void *output;             /* owned, engine memory: where a device's lanes leave their output to be fetched */
     size_t output_bytes;
+    void *features;           /* owned, engine memory: where a device's lanes leave their features to be fetched */
+    size_t features_bytes;
     void *taps;               /* owned, engine memory */
     size_t taps_bytes;
     void *sums;               /* owned, engine memory: of each output, lk_loss_n_sums() doubles */
@@ -55,6 +57,8 @@ void lk_engine_finish_plans(lk_engine *engine);
 lk_status lk_engine_begin(lk_engine *engine, const lk_graph *graph, lk_launch_args *args);
 /* Where the lane's output is written: fetched from there where that is not lane->output. */
 float *lk_engine_output(const lk_engine *engine, const lk_lane *lane);
+/* The same of the frozen side's features. */
+void *lk_engine_features(const lk_engine *engine, const lk_lane *lane);
 /* Few floats that differ from step to step, to engine memory, in the compute queue.  n <= 2 * LK_N_SLOTS. */
 lk_status lk_engine_put(lk_engine *engine, float *to, const float *values, size_t n);
 /* lk_engine_upload(), and with keep false what it does for a lane that comes without; fields of `reads` alone. */

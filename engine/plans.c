@@ -1,7 +1,7 @@
 /*
  * The plans of an engine: found by comparing keys, made when they are first asked for.  A run has a handful of them,
- * one more for each length, so the search is a glance.  Training plans belong to the set in use and go when another
- * comes.
+ * one more for each length, so the search is a glance.  Training plans, and those of one side, belong to the set in use
+ * and go when another comes.
  */
 #include "engine/engine_impl.h"
 
@@ -20,13 +20,15 @@ static lk_plan_key key_of(const lk_engine *engine, const lk_program *p)
 
     return (lk_plan_key){.mode = p->mode, .output = always || asked, .taps = p->taps, .n = p->n, .length = p->length,
                          .capacity = p->cache ? p->cache->layout.capacity : 0,
-                         .set = p->mode == LK_TRAIN ? engine->trainable_id : 0};
+                         .side = p->side,
+                         .set = p->mode == LK_TRAIN || p->side != LK_SIDE_BOTH ? engine->trainable_id : 0};
 }
 
 static bool same_key(const lk_plan_key *a, const lk_plan_key *b)
 {
     return a->mode == b->mode && a->n == b->n && a->length == b->length && a->output == b->output &&
-           a->taps == b->taps && a->capacity == b->capacity && a->set == b->set;
+           a->taps == b->taps && a->capacity == b->capacity && a->side == b->side &&
+           a->set == b->set;
 }
 
 static lk_plan *find_plan(const lk_engine *engine, const lk_plan_key *key)
@@ -47,7 +49,7 @@ void lk_engine_set_trainable(lk_engine *engine, const lk_trainable *trainable)
     lk_engine_finish_plans(engine);
     engine->tapped = NULL;
     for (int i = 0; i < engine->n_plans; i++) {
-        if (engine->plans[i]->graph.mode == LK_TRAIN) lk_plan_free(&engine->plans[i]);
+        if (engine->plans[i]->key.set != 0) lk_plan_free(&engine->plans[i]);
         else engine->plans[kept++] = engine->plans[i];
     }
     engine->n_plans = kept;
@@ -65,6 +67,9 @@ static lk_status adopt_plan(lk_engine *engine, lk_plan *plan)
     if (!engine->dry) LK_TRY(engine->backend->reserve(engine->ctx));
     if (engine->device)
         LK_TRY(lk_engine_make_room(engine, &engine->output, &engine->output_bytes, graph->output_bytes));
+    if (engine->device && graph->side == LK_SIDE_FROZEN)
+        LK_TRY(lk_engine_make_room(engine, &engine->features, &engine->features_bytes,
+                                   lk_frontier_nbytes(&graph->frontier, graph->n)));
     lk_plan **moved = realloc(engine->plans, (size_t)(engine->n_plans + 1) * sizeof *moved);
     LK_TRY_ALLOC(moved, (size_t)(engine->n_plans + 1) * sizeof *moved);
     engine->plans = moved;
@@ -76,6 +81,7 @@ static lk_status check_program(const lk_program *p)
 {
     const bool coding = p->mode == LK_ENCODE || p->mode == LK_DECODE;
 
+    assert(p->side == LK_SIDE_BOTH || p->mode == LK_TRAIN || p->mode == LK_EVAL);
     if (p->n < 1)
         return LK_FAIL(LK_ERR_USAGE, "a lane of %lld samples cannot run; it needs at least 1", (long long)p->n);
     if (coding != (p->cache != NULL))
@@ -114,6 +120,11 @@ lk_status lk_engine_check(const lk_engine *engine, const lk_trainable *trainable
     return lk_plan_check(engine->backend, trainable, &key, engine->precision);
 }
 
+lk_status lk_engine_frontier(const lk_engine *engine, const lk_trainable *trainable, lk_mode mode, lk_frontier *out)
+{
+    return lk_plan_frontier(engine->backend, trainable, mode, engine->precision, out);
+}
+
 /* --------------------------------------------------------------- inspection */
 
 lk_status lk_engine_plan_stats(lk_engine *engine, const lk_program *program, lk_plan_stats *out)
@@ -132,6 +143,7 @@ void lk_engine_get_memory(const lk_engine *engine, lk_engine_memory *out)
         .scratch = engine->scratch_bytes,
         .packed = engine->backend->packed_nbytes(engine->ctx),
         .output = engine->output_bytes,
+        .features = engine->features_bytes,
         .workspace = engine->backend->device ? engine->backend->device->workspace_nbytes : 0,
     };
 }

@@ -6,6 +6,10 @@
 #include <assert.h>
 #include <string.h>
 
+/* The frozen side has no loss. */
+static inline bool trains(const lk_lane *lane) { return lane->mode == LK_TRAIN && lane->side != LK_SIDE_FROZEN; }
+static inline bool evaluates(const lk_lane *lane) { return lane->mode == LK_EVAL && lane->side != LK_SIDE_FROZEN; }
+
 /* What no node writes: padding and the scalars of this lane.  The loss node overwrites its slot later. */
 static lk_status begin_gradients(lk_engine *engine, const lk_plan *plan, const lk_lane *lane)
 {
@@ -29,7 +33,8 @@ static lk_launch_args args_of(const lk_engine *engine, const lk_lane *lane)
         .base = {[LK_ARENA_PARAMS] = (void *)lane->params, [LK_ARENA_GRADS] = lane->grads,
                  [LK_ARENA_ACT] = engine->act, [LK_ARENA_SCRATCH] = engine->scratch, [LK_ARENA_SUMS] = engine->sums,
                  [LK_ARENA_OUTPUT] = lane->output,
-                 [LK_ARENA_CACHE] = lane->cache ? lane->cache->memory : NULL, [LK_ARENA_TAPS] = engine->taps},
+                 [LK_ARENA_CACHE] = lane->cache ? lane->cache->memory : NULL, [LK_ARENA_TAPS] = engine->taps,
+                 [LK_ARENA_FEATURES] = lane->features},
         .n = lane->n, .step = lane->step, .position = lane->position, .sample = lane->sample,
         .inv_count = lane->inv_count, .seed = engine->seed,
         .params_version = lane->params_version,
@@ -44,8 +49,8 @@ static lk_status run_plan(lk_engine *engine, lk_plan *plan, const lk_lane *lane)
     lk_launch_args args = args_of(engine, lane);
 
     LK_TRY(lk_engine_begin(engine, &plan->graph, &args));
-    if (lane->mode == LK_TRAIN) LK_TRY(begin_gradients(engine, plan, lane));
-    LK_TRY(lk_plan_run(plan, engine->backend, engine->ctx, &args, lane->mode == LK_TRAIN ? lane->ready : NULL,
+    if (trains(lane)) LK_TRY(begin_gradients(engine, plan, lane));
+    LK_TRY(lk_plan_run(plan, engine->backend, engine->ctx, &args, trains(lane) ? lane->ready : NULL,
                        lane->ready_arg));
     if (plan->key.taps) engine->tapped = plan;
     return LK_OK;
@@ -99,21 +104,25 @@ static inline bool has_fields(const lk_plan *plan, const lk_lane *lane)
 lk_status lk_engine_run(lk_engine *engine, const lk_lane *lane)
 {
     const lk_program program = {.mode = lane->mode, .n = lane->n, .length = lane->length, .cache = lane->cache,
-                                .output = lane->output != NULL, .taps = lane->taps};
+                                .output = lane->output != NULL, .taps = lane->taps, .side = lane->side};
     lk_lane there = *lane; /* with its data and its output in the engine's memory */
     lk_plan *plan;
 
     assert(!engine->dry && lane->params_version != 0 && lane->params);
-    assert(lane->mode != LK_TRAIN || (lane->grads && lane->sample));
-    assert(lane->mode != LK_EVAL || lane->sums);
+    assert(!trains(lane) || (lane->grads && lane->sample));
+    assert(!evaluates(lane) || lane->sums);
+    assert((lane->side == LK_SIDE_BOTH) == (lane->features == NULL));
     assert((lane->mode != LK_PREDICT && lane->mode != LK_DECODE) || lane->output);
     LK_TRY(lk_engine_plan(engine, &program, &plan));
     assert(has_fields(plan, lane));
     LK_TRY(check_position(lane));
     LK_TRY(lk_engine_upload_fields(engine, &there, plan->reads, false));
     there.output = lk_engine_output(engine, lane);
+    if (lane->side == LK_SIDE_FROZEN) there.features = lk_engine_features(engine, lane);
     LK_TRY(run_plan(engine, plan, &there));
-    if (lane->mode == LK_EVAL) LK_TRY(fetch_sums(engine, &plan->graph, lane->sums));
+    if (evaluates(lane)) LK_TRY(fetch_sums(engine, &plan->graph, lane->sums));
+    if (lane->side == LK_SIDE_FROZEN && there.features != lane->features)
+        return lk_engine_read(engine, lane->features, there.features, lane->features_nbytes);
     if (!plan->key.output || there.output == lane->output) return LK_OK;
     return lk_engine_read(engine, lane->output, there.output, plan->graph.output_bytes);
 }

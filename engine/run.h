@@ -60,6 +60,12 @@ typedef enum lk_mode {
                  * it */
 } lk_mode;
 
+/* Training and evaluation can be cut in two where the set in use begins to matter.  The frozen side is all that depends
+ * on a lane's fields and on tensors that the set leaves as they are, and on nothing random: what it gives for a sample
+ * is the same in every epoch.  The trained side is the rest, the backward pass too, with the nodes that the whole
+ * has; it reads what crosses, the features, in the place of the fields. */
+typedef enum lk_side { LK_SIDE_BOTH, LK_SIDE_FROZEN, LK_SIDE_TRAINED } lk_side;
+
 typedef struct lk_cache lk_cache;
 
 /* What to compile: one plan for each different program, and for TRAIN one of each set. */
@@ -70,6 +76,7 @@ typedef struct lk_program {
     lk_cache *cache;        /* ENCODE, DECODE: of n rows; its capacity counts, not what is in it */
     bool output;            /* EVAL, ENCODE: somebody will ask for the output */
     bool taps;              /* keep what layers named with lk_tap() */
+    lk_side side;           /* TRAIN, EVAL: one side alone, of the set in use */
 } lk_program;
 
 /* [begin, end) of the gradient arena holds this lane's final values. */
@@ -96,7 +103,39 @@ struct lk_lane {
     lk_cache *cache;        /* ENCODE, DECODE: of n rows */
     int64_t position;       /* ENCODE, DECODE: where in the cache this lane begins; any position is the same program */
     bool taps;              /* keep what layers named with lk_tap(), for lk_engine_tap() */
+    lk_side side;           /* TRAIN, EVAL: this side alone; the frozen one wants no targets, grads, sample and sums */
+    void *features;         /* one side: host memory as lk_frontier_offset() says, on a cache line; the frozen side
+                             * writes it, the trained one reads it */
+    size_t features_nbytes; /* of it: lk_frontier_nbytes() */
 };
+
+/* What crosses from the frozen side to the trained one. */
+enum { LK_MAX_FEATURES = 16, LK_FEATURE_NAME_BYTES = 128 };
+typedef struct lk_feature {
+    char name[LK_FEATURE_NAME_BYTES]; /* of the layer that makes it, cut to fit */
+    lk_dtype dtype;
+    int ndim;
+    int64_t shape[LK_MAX_DIMS];       /* of one sample */
+    size_t nbytes;                    /* of one sample */
+} lk_feature;
+
+typedef struct lk_frontier {
+    lk_feature feature[LK_MAX_FEATURES];
+    int n;
+    unsigned frozen_reads, trained_reads; /* bit f: that side reads field f */
+} lk_frontier;
+
+/* The frontier of this set, which need not be in use.  Errors: LK_ERR_USAGE (no frozen layer lies in front of the first
+ * trained one; something random does, with frozen layers behind it; samples differ in length; too much crosses). */
+lk_status lk_engine_frontier(const lk_engine *engine, const lk_trainable *trainable, lk_mode mode, lk_frontier *out);
+/* Bytes of all features of one sample. */
+size_t lk_frontier_row_nbytes(const lk_frontier *frontier);
+/* Where in a lane's features those of number f begin: of n samples, one behind the other.  And bytes of all. */
+size_t lk_frontier_offset(const lk_frontier *frontier, int64_t n, int f);
+size_t lk_frontier_nbytes(const lk_frontier *frontier, int64_t n);
+/* Sample i of a lane of n: its features into a row of lk_frontier_row_nbytes(), and from there. */
+void   lk_frontier_get(const lk_frontier *frontier, int64_t n, int64_t i, const void *features, void *row);
+void   lk_frontier_put(const lk_frontier *frontier, int64_t n, int64_t i, void *features, const void *row);
 
 /* Compiles the plan of a program so that no later run has to.  Errors: LK_ERR_USAGE (batch norm with one sample in
  * training), LK_ERR_SYSTEM. */
@@ -209,7 +248,7 @@ typedef struct lk_plan_stats {
 
 /* Bytes of engine memory that the plans compiled so far share: each as much as the one that needs most, packed weights
  * the sum of what is wanted; and the workspace that a device's libraries have beside them. */
-typedef struct lk_engine_memory { size_t activations, scratch, packed, output, workspace; } lk_engine_memory;
+typedef struct lk_engine_memory { size_t activations, scratch, packed, output, features, workspace; } lk_engine_memory;
 void lk_engine_get_memory(const lk_engine *engine, lk_engine_memory *out);
 
 lk_status lk_engine_plan_stats(lk_engine *engine, const lk_program *program, lk_plan_stats *out);

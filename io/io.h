@@ -156,6 +156,8 @@ struct lk_recipe {
         struct { char *metric; lk_early_stop_spec spec; int64_t min_epochs; } early_stop;
         lk_words freeze, unfreeze;     /* patterns of tensor names; see lk_recipe_frozen() */
         int frozen_mode;               /* lk_frozen_mode: of what is frozen */
+        int cache_frozen;              /* lk_cache_frozen */
+        int64_t frozen_piece;          /* 0: samples of the largest lane */
         char *best_metric;             /* what `best` means; default: early stop's metric, else ema.validation.loss or
                                         * validation.loss or train.loss */
         lk_extremum best_mode;
@@ -187,6 +189,10 @@ struct lk_recipe {
 
 #define LK_FROZEN_MODE_LIST(X) X(LK_FROZEN_MODE_EVAL, "eval") X(LK_FROZEN_MODE_TRAIN, "train")
 typedef enum lk_frozen_mode { LK_FROZEN_MODE_LIST(LK_WORD_ENUM) } lk_frozen_mode;
+/* LK_CACHE_FROZEN_UNSET: frozen layers run with each lane, whose size may decide their last bits.  With a word they run
+ * in pieces of one size, so that bits do not depend on whether they are kept. */
+#define LK_CACHE_FROZEN_LIST(X) X(LK_CACHE_FROZEN_NO, "no") X(LK_CACHE_FROZEN_MEMORY, "memory")
+typedef enum lk_cache_frozen { LK_CACHE_FROZEN_UNSET, LK_CACHE_FROZEN_LIST(LK_WORD_ENUM) } lk_cache_frozen;
 #define LK_ON_NONFINITE_LIST(X) X(LK_NONFINITE_STOP, "stop") X(LK_NONFINITE_SKIP, "skip")
 typedef enum lk_on_nonfinite { LK_ON_NONFINITE_LIST(LK_WORD_ENUM) } lk_on_nonfinite;
 

@@ -100,6 +100,8 @@ typedef struct machine {
 #undef MACHINE_FIELD
 } machine;
 
+typedef struct features features; /* launch/job/features.h */
+
 /* One worker's part of one run: what the recipe asked for, made. */
 typedef struct job {
     lk_world *world;            /* borrowed */
@@ -131,6 +133,7 @@ typedef struct job {
     lk_optimizer *optimizer;    /* over the set */
     lk_ema *ema;                /* leader alone */
     lk_reducer *reducer;        /* over the set */
+    features *train_features, *validation_features; /* train.cache_frozen, of this stage; NULL: lanes run whole */
     lk_loader *loader, *validation_loader;
     lk_loader *train_eval_loader; /* metrics.train: the training part, to evaluate it; else NULL */
     int lanes, lane_begin, lane_end;
@@ -171,8 +174,9 @@ lk_status job_compare_plugin(job *j);
 lk_status job_check_plugin(const job *j, const char *saved_file, const char *saved_hash, bool may_differ);
 lk_status job_say_plugin(const job *j); /* of j->checkpoint, to whom only evaluates */
 /* A loader of this worker's lanes: shuffled training batches, or evaluation batches: in order, or, where only some are
- * evaluated, drawn from all.  Local. */
-lk_status job_make_loader(job *j, const lk_dataset *dataset, bool training, lk_loader **out);
+ * evaluated, drawn from all.  They bring field f of the model where bit f of `reads` is set.  Local. */
+#define ALL_FIELDS (~0u)
+lk_status job_make_loader(job *j, const lk_dataset *dataset, bool training, unsigned reads, lk_loader **out);
 /* Loaders of what is evaluated, as the current stage says, with their plans.  Local. */
 lk_status job_make_evaluation_loaders(job *j);
 /* At most so many batches an evaluation; 0: all. */
@@ -181,19 +185,42 @@ int64_t   job_evaluate_batches(const job *j);
 lk_lane   job_lane(const lk_batch_lane *own, lk_mode mode);
 /* The program of lanes of n samples, as long as the loader's longest: shorter ones run in the memory of these.
  * Local. */
-lk_program job_program(const lk_loader *loader, lk_mode mode, int64_t n);
+lk_program job_program(const lk_loader *loader, lk_mode mode, lk_side side, int64_t n);
 /* Errors: LK_ERR_USAGE (a sample's outputs are no row of a table: their length varies).  Local. */
 lk_status job_check_rows(const job *j);
 /* Which fields of a data set the model reads.  Local.  Errors: LK_ERR_USAGE (one is missing, or has another type or
  * shape). */
 lk_status job_match_fields(const job *j, const lk_dataset *dataset, bool need_targets, lk_field_map *out);
 /* Compiles the plans for every lane size of the loader, so that no step has to.  Local. */
-lk_status job_compile(job *j, const lk_loader *loader, lk_mode mode);
+lk_status job_compile(job *j, const lk_loader *loader, lk_mode mode, lk_side side);
 /* The same without memory or kernels: whether training plans of this set fit the loader's lane sizes.  Local. */
 lk_status job_check_sizes(job *j, const lk_trainable *trainable, const lk_loader *loader);
 /* What only training needs: EMA, and the current stage.  Those that follow are checked, so that what is wrong with one
  * is found before the first begins.  Collective. */
 lk_status job_open_training(job *j);
+/* frozen.c: what train.cache_frozen asks of the current stage, whose set is in use: its features, still without rows.
+ * Errors: LK_ERR_USAGE (nothing can be kept, or not here).  Local. */
+lk_status frozen_open(job *j);
+/* The same of a stage to come, of which there is only its set: whether it could. */
+lk_status frozen_check(job *j, const lk_trainable *trainable);
+/* Computes what is to be kept, each worker a part, under the current weights; say() tells how far it is, on the leader
+ * alone.  Collective.  Errors, the same on all: LK_STOPPED (stop() is true on some worker). */
+typedef struct frozen_watch {
+    void (*say)(void *arg, const char *text);
+    void *arg;
+    bool (*stop)(void);
+} frozen_watch;
+lk_status frozen_fill(job *j, const frozen_watch *watch);
+/* Turns a lane, whole so far, into the one of the trained side; f NULL: it stays whole.  What it points to is good
+ * until the next call.  Local. */
+lk_status features_lane(job *j, features *f, const lk_batch_lane *own, lk_lane *lane);
+/* What its lanes must bring of the model's fields; f NULL: all. */
+unsigned  features_reads(const features *f);
+/* The loader by which j->validation is evaluated under j->params. */
+lk_loader *features_loader(const job *j);
+/* Memory of a worker that features hold, once they are filled. */
+size_t    features_nbytes(const features *f);
+void      features_free(features **address);
 /* Training steps in an epoch of a stage, and in the whole of it unless it stops early, on data of so many samples. */
 int64_t   stage_batches(const lk_recipe *stage, int64_t samples);
 int64_t   stage_steps(const lk_recipe *stage, int64_t samples);
@@ -253,7 +280,8 @@ char     *changes_text(const lk_recipe_changes *changes, bool fixed_alone);
 /* Warns on the leader where the recipe says another model, loss or data than j->checkpoint was trained with.  Local. */
 lk_status job_say_differences(const job *j);
 /* Metrics of what `loader` gives in an epoch (at most train.evaluate_batches of it, unless j->look_at.whole) under
- * these parameters, by all workers, into j->metrics under the names of `part`.  Collective. */
+ * these parameters, by all workers, into j->metrics under the names of `part`; of LK_PART_OF_WEIGHTS from
+ * j->validation_features, where there are.  Collective. */
 lk_status evaluate(job *j, lk_loader *loader, const float *params, uint64_t version, lk_metric_part_id part);
 /* The EMA's weights on every worker: on the leader its own, elsewhere a copy in j->ema_view.  Collective. */
 lk_status broadcast_ema(job *j, const float **ema);

@@ -19,15 +19,20 @@ lk_status lk_world_barrier(lk_world *world)
     return LK_OK;
 }
 
-lk_status lk_world_broadcast(lk_world *world, void *buffer, size_t nbytes)
+lk_status lk_world_broadcast_from(lk_world *world, int rank, void *buffer, size_t nbytes)
 {
     if (world->size == 1) return LK_OK;
     for (size_t done = 0; done < nbytes; done += PIECE_BYTES) {
         const size_t left = nbytes - done;
         const int count = left < PIECE_BYTES ? (int)left : PIECE_BYTES;
-        LK_MPI_WAIT(world, MPI_Bcast((char *)buffer + done, count, MPI_BYTE, 0, world->comm));
+        LK_MPI_WAIT(world, MPI_Bcast((char *)buffer + done, count, MPI_BYTE, rank, world->comm));
     }
     return LK_OK;
+}
+
+lk_status lk_world_broadcast(lk_world *world, void *buffer, size_t nbytes)
+{
+    return lk_world_broadcast_from(world, 0, buffer, nbytes);
 }
 
 lk_status lk_world_gather(lk_world *world, const void *mine, size_t nbytes, void *all)

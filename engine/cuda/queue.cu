@@ -128,6 +128,7 @@ static lk_status queue_begin(void *arg, const lk_graph *graph, lk_launch_args *a
 static void mark_uploads(cuda_ctx *ctx, const lk_launch_args *args)
 {
     for (int f = 0; f < LK_MAX_FIELDS; f++) cuda_upload_read_by_tape(ctx->upload, args->base[LK_ARENA_FIELD + f]);
+    cuda_upload_read_by_tape(ctx->upload, args->base[LK_ARENA_FEATURES]);
     cuda_upload_read_by_tape(ctx->upload, args->sample);
 }
 

@@ -29,6 +29,7 @@ typedef enum lk_arena {
     LK_ARENA_OUTPUT, /* the lane's outputs, fp32, one behind the other */
     LK_ARENA_CACHE,  /* of an lk_cache */
     LK_ARENA_TAPS,   /* copies of activations that were named, fp32 */
+    LK_ARENA_FEATURES, /* what crosses from the frozen side to the trained one: the lane's */
     LK_ARENA_FIELD,  /* the first of LK_MAX_FIELDS: what the lane brings, in the order of lk_model_sample() */
     LK_N_ARENAS = LK_ARENA_FIELD + LK_MAX_FIELDS,
 } lk_arena;
@@ -107,6 +108,8 @@ typedef struct lk_graph {
     int64_t length;             /* of fields that begin with LK_LENGTH */
     bool wants_output;          /* EVAL, ENCODE: somebody may ask for it */
     bool wants_taps;            /* lk_tap() keeps what it is given */
+    lk_side side;               /* what lk_graph_cut() leaves */
+    lk_frontier frontier;       /* of a graph that was cut */
     lk_cache_layout *cache;     /* ENCODE, DECODE: borrowed while the graph is built; where the cache's entries are */
     lk_tensor *tensors;         /* owned */
     lk_node *nodes;             /* owned; after lk_graph_prune() in order of execution */
@@ -160,6 +163,11 @@ const lk_op *lk_op_get(lk_op_id id);
 /* Appends the backward pass.  n loss nodes have each produced the gradient `dx` of their first input x (n different
  * tensors); everything that leads to a needs_grad tensor is differentiated in reverse order, the rest never emitted. */
 lk_status lk_graph_differentiate(lk_graph *graph, int n, const int *x, const int *dx);
+/* Leaves graph->side alone of a forward pass, and fills graph->frontier but for the fields that are read.  What crosses
+ * lies in LK_ARENA_FEATURES.  Errors: as of lk_engine_frontier(). */
+lk_status lk_graph_cut(lk_graph *graph);
+/* Takes nodes out; others read what they made from elsewhere, or no longer. */
+void lk_graph_drop(lk_graph *graph, const bool *gone);
 /* Drops nodes nobody needs, and view nodes: their outputs lie in their roots from now on. */
 lk_status lk_graph_prune(lk_graph *graph);
 /* A node and those behind it become a group, which one kernel does: all that it reads stays until the group's end, all

@@ -55,6 +55,7 @@ static void format_place(char out[PLACE_BYTES], const lk_tensor *tensor)
     static const char *const arena[LK_ARENA_FIELD] = {
         [LK_ARENA_PARAMS] = "params", [LK_ARENA_GRADS] = "grads", [LK_ARENA_ACT] = "act", [LK_ARENA_SUMS] = "sums",
         [LK_ARENA_OUTPUT] = "output", [LK_ARENA_CACHE] = "cache", [LK_ARENA_TAPS] = "taps",
+        [LK_ARENA_FEATURES] = "features",
     };
 
     if (tensor->swallowed) snprintf(out, PLACE_BYTES, "fused");

@@ -56,6 +56,7 @@ static void begin(lk_graph *graph, const lk_trainable *trainable, const lk_plan_
     graph->length = key->length;
     graph->wants_output = key->output;
     graph->wants_taps = key->taps;
+    graph->side = key->side;
 }
 
 lk_status lk_plan_check(const lk_backend *backend, const lk_trainable *trainable, const lk_plan_key *key,
@@ -79,12 +80,41 @@ static unsigned fields_read(const lk_graph *graph)
     return reads;
 }
 
+static lk_status see_side(const lk_backend *backend, const lk_trainable *trainable, const lk_plan_key *key,
+                          lk_precision precision, lk_frontier *frontier, unsigned *reads)
+{
+    lk_graph graph = {0};
+
+    begin(&graph, trainable, key, precision);
+    const lk_status status = build(&graph, backend, trainable);
+    *frontier = graph.frontier;
+    *reads = fields_read(&graph);
+    lk_graph_clear(&graph);
+    return status;
+}
+
+lk_status lk_plan_frontier(const lk_backend *backend, const lk_trainable *trainable, lk_mode mode,
+                           lk_precision precision, lk_frontier *out)
+{
+    enum { FEW_SAMPLES = 2 }; /* batch norm cannot train on one */
+    lk_plan_key key = {.mode = mode, .n = FEW_SAMPLES, .side = LK_SIDE_FROZEN};
+    unsigned frozen, trained;
+
+    LK_TRY(see_side(backend, trainable, &key, precision, out, &frozen));
+    key.side = LK_SIDE_TRAINED;
+    LK_TRY(see_side(backend, trainable, &key, precision, out, &trained));
+    out->frozen_reads = frozen;
+    out->trained_reads = trained;
+    return LK_OK;
+}
+
 static lk_status make(lk_plan *plan, const lk_backend *backend, void *ctx, const lk_trainable *trainable)
 {
     LK_TRY(build(&plan->graph, backend, trainable));
     if (backend->rewrite) LK_TRY(backend->rewrite(ctx, &plan->graph));
     LK_TRY(lk_graph_allocate(&plan->graph));
-    if (plan->graph.mode == LK_TRAIN) LK_TRY(lk_plan_map_gradients(plan, trainable));
+    if (plan->graph.mode == LK_TRAIN && plan->graph.side != LK_SIDE_FROZEN)
+        LK_TRY(lk_plan_map_gradients(plan, trainable));
     plan->reads = fields_read(&plan->graph);
     return bind_nodes(plan, backend, ctx);
 }

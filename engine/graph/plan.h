@@ -19,7 +19,8 @@ typedef struct lk_plan_key {
     bool output, taps;
     int64_t n, length;
     int64_t capacity;             /* of the cache; 0: none */
-    uint64_t set;                 /* TRAIN: what trains; else 0 */
+    lk_side side;
+    uint64_t set;                 /* TRAIN, or one side: what trains; else 0 */
 } lk_plan_key;
 
 typedef struct lk_plan {
@@ -43,6 +44,10 @@ void lk_plan_free(lk_plan **plan);
 /* Builds and differentiates alone: what is wrong with shapes and ops, without memory or kernels. */
 lk_status lk_plan_check(const lk_backend *backend, const lk_trainable *trainable, const lk_plan_key *key,
                         lk_precision precision);
+
+/* Builds both sides of a lane of few samples, to see what crosses. */
+lk_status lk_plan_frontier(const lk_backend *backend, const lk_trainable *trainable, lk_mode mode,
+                           lk_precision precision, lk_frontier *out);
 
 /* Fills grads_ready and unwritten of a placed training graph. */
 lk_status lk_plan_map_gradients(lk_plan *plan, const lk_trainable *trainable);

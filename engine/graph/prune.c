@@ -56,17 +56,14 @@ static void settle_views(lk_graph *graph)
     }
 }
 
-lk_status lk_graph_prune(lk_graph *graph)
+void lk_graph_drop(lk_graph *graph, const bool *gone)
 {
-    bool *live = calloc((size_t)graph->n_nodes + 1, sizeof *live);
     int kept = 0;
 
-    LK_TRY_ALLOC(live, (size_t)graph->n_nodes + 1);
-    mark_live(graph, live);
     for (int i = 0; i < graph->n_nodes; i++) {
         lk_node *node = &graph->nodes[i];
 
-        if (!live[i] || node->op == LK_OP_VIEW) {
+        if (gone[i]) {
             forget_node(graph, node);
             continue;
         }
@@ -75,7 +72,17 @@ lk_status lk_graph_prune(lk_graph *graph)
         graph->nodes[kept++] = *node;
     }
     graph->n_nodes = kept;
-    free(live);
+}
+
+lk_status lk_graph_prune(lk_graph *graph)
+{
+    bool *flag = calloc((size_t)graph->n_nodes + 1, sizeof *flag); /* live, then gone */
+
+    LK_TRY_ALLOC(flag, (size_t)graph->n_nodes + 1);
+    mark_live(graph, flag);
+    for (int i = 0; i < graph->n_nodes; i++) flag[i] = !flag[i] || graph->nodes[i].op == LK_OP_VIEW;
+    lk_graph_drop(graph, flag);
+    free(flag);
     settle_views(graph);
     return LK_OK;
 }

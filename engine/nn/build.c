@@ -136,6 +136,8 @@ lk_status lk_model_build(const lk_model *model, lk_graph *graph)
     const lk_status status = build_body(model, &builder, y);
     lk_builder_clear(&builder);
     LK_TRY(status);
+    if (graph->side != LK_SIDE_BOTH) LK_TRY(lk_graph_cut(graph));
+    if (graph->side == LK_SIDE_FROZEN) return LK_OK;
     graph->n_outputs = model->n_outputs;
     if (graph->mode == LK_TRAIN) return build_training(model, graph, y);
     for (int o = 0; o < model->n_outputs; o++) LK_TRY(add_output(graph, &y[o]));

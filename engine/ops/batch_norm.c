@@ -42,7 +42,7 @@ static lk_status batch_norm_train(lk_graph *graph, const char *path, const lk_ba
 
     LK_TRY(check_vector(graph, path, "the lane's mean", norm->stat_mean, n_channels));
     LK_TRY(check_vector(graph, path, "the lane's variance", norm->stat_var, n_channels));
-    if (in_x.n_elem / (size_t)n_channels < 2)
+    if (graph->side != LK_SIDE_FROZEN && in_x.n_elem / (size_t)n_channels < 2) /* that side is cut off before it */
         return LK_FAIL(LK_ERR_USAGE, "%s: batch norm cannot train on one value per channel (input %s): give every lane "
                        "at least 2 samples", path, lk_shape_of(&in_x).text);
     LK_TRY(lk_graph_act(graph, path, in_x.dtype, in_x.ndim, in_x.shape, &out[0]));

@@ -6,6 +6,7 @@ static const cyaml_strval_t extremum_words[] = WORDS(LK_EXTREMUM_LIST);
 static const cyaml_strval_t nonfinite_words[] = WORDS(LK_ON_NONFINITE_LIST);
 static const cyaml_strval_t unit_words[] = WORDS(LK_UNIT_LIST);
 static const cyaml_strval_t frozen_mode_words[] = WORDS(LK_FROZEN_MODE_LIST);
+static const cyaml_strval_t cache_frozen_words[] = WORDS(LK_CACHE_FROZEN_LIST);
 
 enum { MOST_LANES = 1 << 16 };
 
@@ -42,6 +43,12 @@ enum { MOST_LANES = 1 << 16 };
     X("frozen_mode", WORD(train.frozen_mode, frozen_mode_words), DEFAULT("eval"),                                    \
       HELP("of frozen parts: eval is PyTorch's .eval(): batch norms use their running statistics and leave them, "    \
            "dropout is off; train goes on with the batch's statistics and with dropout"))                            \
+    X("cache_frozen", WORD(train.cache_frozen, cache_frozen_words), DERIVED("frozen layers run with each lane"),     \
+      HELP("what the frozen layers in front of the first trained one give for a sample is computed once and kept, "  \
+           "so that further epochs cost the rest alone; no: computed alike, but not kept"))                          \
+    X("frozen_piece", WHOLE(train.frozen_piece), FROM_TO(0, 1 << 30), DEFAULT("0"),                                  \
+      DERIVED("those of the largest lane"),                                                                          \
+      HELP("with `cache_frozen`: samples that go through frozen layers at a time"))                                  \
     X("early_stop", KEYS(lk_early_stop_fields), .rules = lk_early_stop_rules,                                        \
       HELP("end when a metric no longer improves"))                                                                  \
     X("best_metric", TEXT(train.best_metric), DERIVED("early_stop's, else " PREFERRED), HELP("what `best` means"))   \

@@ -63,6 +63,7 @@ static void print_tensors(const lk_model *model, const lk_trainable *trainable)
     X(exchange, "exchange", "what comes from other workers, while it is added")                   \
     X(save, "save", "the images of its files, and what is copied from a device")              \
     X(samples, "samples", "of the data, or what is held of data that are read as they are wanted") \
+    X(features, "features", "what frozen layers give, kept or on its way")                     \
     X(loader, "loader", "batches put together ahead")
 
 typedef struct parts {
@@ -78,7 +79,8 @@ static double samples_nbytes(const job *j)
 
 static double batches_nbytes(const job *j)
 {
-    const lk_loader *const loaders[] = {j->loader, j->validation_loader, j->train_eval_loader};
+    const lk_loader *const loaders[] = {j->loader, j->validation_loader, j->train_eval_loader,
+                                        j->validation_features ? features_loader(j) : NULL};
     size_t nbytes = 0;
 
     for (size_t i = 0; i < sizeof loaders / sizeof *loaders; i++)
@@ -102,6 +104,8 @@ static void find_parts(const job *j, const lk_plan_stats *train, parts *out)
         .output = (double)memory.output, .save = (double)save_nbytes(j, j->trainable, n_states),
         .workspace = (double)memory.workspace, .exchange = (double)reduction.exchange_nbytes,
         .samples = samples_nbytes(j), .loader = batches_nbytes(j),
+        .features = (double)(features_nbytes(j->train_features) + features_nbytes(j->validation_features)) +
+                    (double)memory.features,
     };
 }
 
@@ -121,19 +125,21 @@ static void print_parts(const job *j, const lk_plan_stats *train)
     print_bytes("all together", total, "beside the program itself");
 }
 
+static lk_side side_of(const job *j) { return j->train_features ? LK_SIDE_TRAINED : LK_SIDE_BOTH; }
+
 /* What depends on the set that trains: memory, and the work of a step. */
 static lk_status print_set(job *j)
 {
     lk_plan_stats train;
     int64_t sizes[4];
     const int n_sizes = lk_loader_lane_sizes(j->loader, sizes);
-    lk_program program = job_program(j->loader, LK_TRAIN, sizes[0]);
+    lk_program program = job_program(j->loader, LK_TRAIN, side_of(j), sizes[0]);
 
     LK_TRY(lk_engine_plan_stats(j->engine, &program, &train));
     print_parts(j, &train);
     printf("\na training step of a lane\n");
     for (int i = 0; i < n_sizes; i++) {
-        program = job_program(j->loader, LK_TRAIN, sizes[i]);
+        program = job_program(j->loader, LK_TRAIN, side_of(j), sizes[i]);
         LK_TRY(lk_engine_plan_stats(j->engine, &program, &train));
         printf("  %" PRId64 " samples: %zu nodes, %.4g MFLOP, %.4g MB moved, %.4g MB of activations (%.4g unshared)\n",
                sizes[i], train.n_nodes, train.flops / 1e6, train.bytes_moved / 1e6,
@@ -221,7 +227,7 @@ static lk_status print_plan(job *j, const options *opt)
     print_tensors(j->model, j->trainable);
     if (!opt->nodes) return LK_OK;
     lk_loader_lane_sizes(j->loader, sizes);
-    const lk_program program = job_program(j->loader, LK_TRAIN, sizes[0]);
+    const lk_program program = job_program(j->loader, LK_TRAIN, side_of(j), sizes[0]);
 
     printf("\nnodes of the training plan for %" PRId64 " samples\n", sizes[0]);
     return lk_engine_plan_print(j->engine, &program, put_line, NULL);

@@ -10,6 +10,7 @@
 typedef struct evaluation {
     const float *params;
     uint64_t version;
+    features *features; /* borrowed; NULL: lanes run whole */
     size_t n_sums;
     double *batch;  /* (n_sums): of a lane of one batch; owned, as the next */
     double *lanes;  /* (own lanes, n_sums) */
@@ -27,6 +28,7 @@ static lk_status add_batch(job *j, const lk_batch *batch, evaluation *e)
         lane.params = e->params;
         lane.params_version = e->version;
         lane.sums = e->batch;
+        LK_TRY(features_lane(j, e->features, own, &lane));
         LK_TRY(lk_engine_run(j->engine, &lane));
         for (size_t k = 0; k < e->n_sums; k++) sums[k] += e->batch[k];
     }
@@ -62,7 +64,8 @@ static lk_status add_all(job *j, lk_loader *loader, evaluation *e)
 
 lk_status evaluate(job *j, lk_loader *loader, const float *params, uint64_t version, lk_metric_part_id part)
 {
-    evaluation e = {.params = params, .version = version};
+    evaluation e = {.params = params, .version = version,
+                    .features = part == LK_PART_OF_WEIGHTS ? j->validation_features : NULL};
     lk_status status = begin(j, &e);
 
     if (status == LK_OK) status = add_all(j, loader, &e);

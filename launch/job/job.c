@@ -228,7 +228,7 @@ static lk_status choose_lanes(job *j)
 
 int64_t job_evaluate_batches(const job *j) { return j->look_at.whole ? 0 : j->recipe->train.evaluate_batches; }
 
-lk_status job_make_loader(job *j, const lk_dataset *dataset, bool training, lk_loader **out)
+lk_status job_make_loader(job *j, const lk_dataset *dataset, bool training, unsigned reads, lk_loader **out)
 {
     const lk_recipe *r = j->recipe;
     lk_loader_spec spec = {
@@ -245,6 +245,8 @@ lk_status job_make_loader(job *j, const lk_dataset *dataset, bool training, lk_l
     };
 
     LK_TRY(job_match_fields(j, dataset, true, &spec.fields));
+    for (int k = 0; k < spec.fields.n; k++)
+        if (!(reads >> k & 1u)) spec.fields.from[k] = -1;
     return lk_loader_new(dataset, &spec, out);
 }
 
@@ -261,13 +263,13 @@ static lk_status fail_size(const job *j, int64_t size)
                    j->lanes, (long long)size, lk_error_message());
 }
 
-lk_status job_compile(job *j, const lk_loader *loader, lk_mode mode)
+lk_status job_compile(job *j, const lk_loader *loader, lk_mode mode, lk_side side)
 {
     int64_t sizes[4];
     const int n = lk_loader_lane_sizes(loader, sizes);
 
     for (int i = 0; i < n; i++) {
-        const lk_program program = job_program(loader, mode, sizes[i]);
+        const lk_program program = job_program(loader, mode, side, sizes[i]);
         const lk_status status = lk_engine_compile(j->engine, &program);
 
         if (status == LK_ERR_USAGE) return fail_size(j, sizes[i]);
@@ -282,7 +284,7 @@ lk_status job_check_sizes(job *j, const lk_trainable *trainable, const lk_loader
     const int n = lk_loader_lane_sizes(loader, sizes);
 
     for (int i = 0; i < n; i++) {
-        const lk_program program = job_program(loader, LK_TRAIN, sizes[i]);
+        const lk_program program = job_program(loader, LK_TRAIN, LK_SIDE_BOTH, sizes[i]);
         const lk_status status = lk_engine_check(j->engine, trainable, &program);
 
         if (status == LK_ERR_USAGE) return fail_size(j, sizes[i]);
@@ -294,8 +296,8 @@ lk_status job_check_sizes(job *j, const lk_trainable *trainable, const lk_loader
 static lk_status make_evaluation_loader(job *j, const lk_dataset *dataset, lk_loader **out)
 {
     if (!dataset) return LK_OK;
-    LK_TRY(job_make_loader(j, dataset, false, out));
-    return job_compile(j, *out, LK_EVAL);
+    LK_TRY(job_make_loader(j, dataset, false, ALL_FIELDS, out));
+    return job_compile(j, *out, LK_EVAL, LK_SIDE_BOTH);
 }
 
 lk_status job_make_evaluation_loaders(job *j)
@@ -327,6 +329,8 @@ void job_close(job *j)
     lk_reducer_free(&j->reducer);
     lk_ema_free(&j->ema);
     lk_optimizer_free(&j->optimizer);
+    features_free(&j->validation_features);
+    features_free(&j->train_features);
     lk_loader_free(&j->train_eval_loader);
     lk_loader_free(&j->validation_loader);
     lk_loader_free(&j->loader);

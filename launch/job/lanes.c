@@ -11,9 +11,9 @@ lk_lane job_lane(const lk_batch_lane *own, lk_mode mode)
     return lane;
 }
 
-lk_program job_program(const lk_loader *loader, lk_mode mode, int64_t n)
+lk_program job_program(const lk_loader *loader, lk_mode mode, lk_side side, int64_t n)
 {
-    return (lk_program){.mode = mode, .n = n, .length = lk_loader_length(loader)};
+    return (lk_program){.mode = mode, .n = n, .length = lk_loader_length(loader), .side = side};
 }
 
 lk_status job_check_rows(const job *j)

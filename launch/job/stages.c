@@ -80,16 +80,22 @@ static lk_status change_set(job *j)
     lk_trainable_free(&j->trainable);
     j->trainable = trainable;
     j->optimizer = optimizer;
-    LK_TRY(status);
-    return job_compile(j, j->loader, LK_TRAIN);
+    return status;
+}
+
+static lk_status make_training_loader(job *j)
+{
+    LK_TRY(job_make_loader(j, j->train, true, features_reads(j->train_features), &j->loader));
+    return job_compile(j, j->loader, LK_TRAIN, j->train_features ? LK_SIDE_TRAINED : LK_SIDE_BOTH);
 }
 
 static lk_status turn(job *j)
 {
     lk_loader_free(&j->loader);
-    LK_TRY(job_make_loader(j, j->train, true, &j->loader));
+    LK_TRY(change_set(j));
     if (j->whole->n_stages > 1) LK_TRY(job_make_evaluation_loaders(j));
-    return change_set(j);
+    LK_TRY(frozen_open(j));
+    return make_training_loader(j);
 }
 
 lk_status job_enter_stage(job *j, unsigned stage)
@@ -144,9 +150,10 @@ static lk_status check_stage(job *j)
     lk_loader *loader = NULL;
     lk_trainable *trainable = NULL;
 
-    lk_status status = job_make_loader(j, j->train, true, &loader);
+    lk_status status = job_make_loader(j, j->train, true, ALL_FIELDS, &loader);
     if (status == LK_OK) status = job_make_set(j, &trainable);
     if (status == LK_OK) status = job_check_sizes(j, trainable, loader);
+    if (status == LK_OK) status = frozen_check(j, trainable);
     if (status == LK_OK) status = check_schedules(j->recipe);
     lk_trainable_free(&trainable);
     lk_loader_free(&loader);

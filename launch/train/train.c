@@ -23,6 +23,12 @@ static void cast_votes(trainer *t)
     t->votes[VOTE_FAILED] = failed;
 }
 
+static lk_status make_lane(job *j, const lk_batch_lane *own, lk_lane *out)
+{
+    *out = job_lane(own, LK_TRAIN);
+    return features_lane(j, j->train_features, own, out);
+}
+
 /* Takes the next batch and sends this worker's lanes to the device while it works on this one.  Not where the order may
  * lead elsewhere: to another stage, to the end, or to what reads the device in between. */
 static lk_status look_ahead(trainer *t, const lk_batch *batch)
@@ -41,7 +47,7 @@ static lk_status look_ahead(trainer *t, const lk_batch *batch)
     for (int l = j->lane_begin; l < j->lane_end; l++) {
         lk_lane *lane = &t->ahead_lanes[l - j->lane_begin];
 
-        *lane = job_lane(&t->ahead_batch.lane[l - j->lane_begin], LK_TRAIN);
+        LK_TRY(make_lane(j, &t->ahead_batch.lane[l - j->lane_begin], lane));
         if (lane->n > 0) LK_TRY(lk_engine_upload(j->engine, lane));
     }
     t->ahead = true;
@@ -63,8 +69,10 @@ static lk_status run_lanes(trainer *t, const lk_batch *batch)
 
     for (int l = j->lane_begin; l < j->lane_end; l++) {
         const int own = l - j->lane_begin;
-        lk_lane lane = t->ahead ? t->ahead_lanes[own] : job_lane(&batch->lane[own], LK_TRAIN);
+        lk_lane lane;
 
+        if (t->ahead) lane = t->ahead_lanes[own];
+        else LK_TRY(make_lane(j, &batch->lane[own], &lane));
         LK_TRY(lk_reducer_lane(j->reducer, l, &lane.grads));
         if (lane.n == 0) {
             LK_TRY(lk_reducer_empty_lane(j->reducer));
@@ -188,7 +196,7 @@ static lk_status evaluate_all(trainer *t)
     if (j->train_eval_loader)
         LK_TRY(evaluate(j, j->train_eval_loader, j->params, j->params_version, LK_PART_OF_TRAINING));
     if (j->validation) {
-        LK_TRY(evaluate(j, j->validation_loader, j->params, j->params_version, LK_PART_OF_WEIGHTS));
+        LK_TRY(evaluate(j, features_loader(j), j->params, j->params_version, LK_PART_OF_WEIGHTS));
         if (j->recipe->has_ema) {
             const float *ema;
 
@@ -277,6 +285,17 @@ static void count_waiting(trainer *t)
     t->seconds_waited += stats.seconds_waited;
 }
 
+static void say_progress(void *arg, const char *text)
+{
+    lk_progress_say(((trainer *)arg)->progress, "%s", text);
+}
+
+/* Once the weights are those that the stage leaves as they are. */
+static lk_status fill_features(trainer *t)
+{
+    return frozen_fill(t->j, &(frozen_watch){.say = say_progress, .arg = t, .stop = signals_stop_requested});
+}
+
 /* The next stage begins where this one ended; after an end in mid-epoch, with a new epoch.  Sizes in a save change
  * with the set that trains, so it gets a saver of its own. */
 static lk_status next_stage(trainer *t)
@@ -296,7 +315,8 @@ static lk_status next_stage(trainer *t)
     t->stage_over = false;
     if (j->recipe->train.has_early_stop) lk_early_stop_init(&j->recipe->train.early_stop.spec, &t->early_stop);
     LK_TRY(job_agree(j, lk_loader_seek(j->loader, t->epoch, t->index)));
-    return job_agree(j, j->leader ? leader_enter_stage(t) : LK_OK);
+    LK_TRY(job_agree(j, j->leader ? leader_enter_stage(t) : LK_OK));
+    return fill_features(t);
 }
 
 static lk_status loop(trainer *t)
@@ -361,6 +381,7 @@ static lk_status train(trainer *t)
     LK_TRY(job_agree(j, lk_loader_seek(j->loader, t->epoch, t->index)));
     LK_TRY(job_agree(j, j->leader ? start_as_leader(t, resuming) : LK_OK));
     t->started = lk_seconds();
+    if (!t->stage_over && (!t->stopped || !resuming)) LK_TRY(fill_features(t));
     if (!resuming && t->stopped) LK_TRY(save_untrained(t));
     LK_TRY(loop(t));
     count_waiting(t);
