@@ -19,7 +19,7 @@ extern "C" {
 #define LK_DATA_FILES_LIST(X)                                                                    \
     X(LK_DATA_CSV, "csv", lk_read_csv) X(LK_DATA_HDF5, "hdf5", lk_read_hdf5)                       \
     X(LK_DATA_IDX, "idx", lk_read_idx) X(LK_DATA_CIFAR10, "cifar10", lk_read_cifar10)             \
-    X(LK_DATA_CIFAR100, "cifar100", lk_read_cifar100)
+    X(LK_DATA_CIFAR100, "cifar100", lk_read_cifar100) X(LK_DATA_IMAGES, "images", lk_read_images)
 #define LK_DATA_GENERATORS_LIST(X)                                                               \
     X(LK_DATA_REGRESSION, "regression", lk_read_regression)                                      \
     X(LK_DATA_POLYNOMIAL, "polynomial", lk_read_polynomial)
@@ -82,7 +82,7 @@ typedef struct lk_words { char **word; unsigned n; } lk_words;
  * one.  Which keys a kind takes is said in keys_data.c. */
 typedef struct lk_data_spec {
     lk_data_kind kind;
-    char *train;              /* csv, hdf5: file.  idx: images file */
+    char *train;              /* file; idx: images file; images: folder */
     char *validation;         /* the same; NULL: validation_fraction of train, or none */
     lk_words train_files, validation_files; /* all files of a part, the one above first; n 0: it alone */
     lk_words train_labels_files, validation_labels_files; /* idx: as many, in the same order */
@@ -103,7 +103,7 @@ typedef struct lk_data_spec {
     lk_standardize standardize; /* from training statistics: mean 0, deviation 1 (population) */
     int32_t ignore_index;     /* of labels: loss.ignore_index, for here too such a label counts for nothing */
     lk_label label;           /* cifar100: which of its two */
-    double pixel_mean, pixel_std; /* idx, cifar10, cifar100: (value / 255 - mean) / std; default 0, 1 */
+    double pixel_mean, pixel_std; /* idx, cifar10, cifar100, images: (value / 255 - mean) / std; default 0, 1 */
     lk_transform_list transforms, validation_transforms; /* of images, in this order */
     int64_t memory;           /* MiB for the samples of a worker; what does not fit is read as it is wanted.  0: no
                                * limit */
@@ -293,8 +293,8 @@ const char *lk_dataset_class(const lk_dataset *dataset, size_t c);
 enum { LK_HASH_BYTES = 33 };
 /* XXH3-128 in hexadecimal of a file's bytes.  Errors: LK_ERR_SYSTEM. */
 lk_status lk_file_hash(const char *path, char out[LK_HASH_BYTES]);
-/* XXH3-128 in hexadecimal of all that training sees of it: samples (64 of them where they are
- * not in memory), targets, statistics, which samples are in this part. */
+/* XXH3-128 in hexadecimal of all that training sees of it: samples (64 of them where they are not in memory; of
+ * picture files names and sizes), targets, statistics, which samples are in this part. */
 lk_status lk_dataset_hash(const lk_dataset *dataset, char out[LK_HASH_BYTES]);
 /* Name of an output for a prediction's header: the target column, or "y". */
 const char *lk_dataset_target_name(const lk_dataset *dataset);

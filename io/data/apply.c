@@ -10,22 +10,24 @@
 
 #include "io/data/data.h"
 
-enum { LISTED_CATEGORIES = 8, LIST_BYTES = 256 };
+enum { LISTED_CATEGORIES = 8, LIST_BYTES = 256, LINE_BYTES = 40 };
 
 /* ----------------------------------------------------------------- categories */
 
 static int compare_texts(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
 
-/* "`Mars` does not occur in the training part, which has 2 values: Earth, Venus" */
+/* "a.csv:7: column y: `Mars` does not occur in the training part, which has 2 values: Earth, Venus"; of what has no
+ * lines "folder: label: `Mars` ..." */
 static lk_status unseen(const lk_categories *categories, const char *name, const lk_table *table, int64_t i,
                         const char *text)
 {
     const size_t n_listed = categories->n < LISTED_CATEGORIES ? categories->n : LISTED_CATEGORIES;
-    char list[LIST_BYTES];
+    char list[LIST_BYTES], line[LINE_BYTES] = ":";
 
+    if (table->line) snprintf(line, sizeof line, ":%lld: column", (long long)table->line[i]);
     return LK_FAIL(LK_ERR_DATA,
-                   "%s:%lld: column %s: `%.40s` does not occur in the training part, which has %zu values: %s%s",
-                   lk_table_path(table, i), (long long)table->line[i], name, text, categories->n,
+                   "%s%s %s: `%.40s` does not occur in the training part, which has %zu values: %s%s",
+                   lk_table_path(table, i), line, name, text, categories->n,
                    lk_print_list((const char *const *)categories->text, n_listed, list, sizeof list),
                    categories->n > LISTED_CATEGORIES ? ", ..." : "");
 }

@@ -8,6 +8,7 @@
 #ifndef LK_IO_DATA_H
 #define LK_IO_DATA_H
 
+#include "io/data/pictures.h"
 #include "io/data/shuffle.h"
 #include "io/data/stream.h"
 #include "io/data/transforms/transforms.h"
@@ -47,6 +48,7 @@ typedef struct lk_table {
     lk_numbers x;              /* none with pixels, nor with rows */
     lk_rows rows;              /* in place of x: to be read, now or as they are wanted */
     uint8_t *pixels;           /* (n, H, W, C), owned: images that stay bytes */
+    lk_pictures *pictures;     /* (n), owned, in place of x: files to be decoded as they are wanted */
     bool of_bytes;             /* of images: their file has bytes, so to normalize 255 is 1 */
     bool unit;                 /* and without a normalize, too; else bytes then stand for themselves */
     bool as_floats;            /* bytes leave as floats: the other part has no bytes */
@@ -59,15 +61,16 @@ typedef struct lk_table {
     lk_vocabulary *label_words; /* owned; labels are numbers of words until lk_stats_apply(); NULL when they are not */
     int64_t *line;             /* csv: line of each sample, owned; else NULL */
     lk_vocabulary **vocabulary; /* (n_columns), owned; NULL when no column is categorical */
+    char *warnings;            /* owned: what is odd about the file, a line each; NULL: nothing */
 } lk_table;
 
 void lk_table_clear(lk_table *table);
 /* The tables of several files, each read with the same statistics, one behind the other; they are left empty. */
 lk_status lk_tables_join(lk_table *tables, int64_t n_tables, lk_table *out);
-/* Its samples are bytes, in memory or read as they are wanted. */
+/* Its samples are bytes, in memory, or read or decoded as they are wanted. */
 static inline bool lk_table_is_bytes(const lk_table *table)
 {
-    return table->pixels || lk_rows_are_bytes(&table->rows);
+    return table->pixels || table->pictures || lk_rows_are_bytes(&table->rows);
 }
 /* n images of (C, P) become (P, C), in place. */
 lk_status lk_pixels_turn(uint8_t *pixels, int64_t n, size_t C, size_t P);
@@ -261,6 +264,7 @@ struct lk_dataset {
     float *x;                  /* (n, n_input), owned; NULL for bytes, and for what is read as it is wanted */
     uint8_t *pixels;           /* (n, n_input), owned; NULL for floats, and for what is read as it is wanted */
     lk_view view[2];           /* [draw.train] */
+    lk_pictures *pictures;     /* owned; NULL: samples are no files */
     lk_table *read_from;       /* owned: what messages say of what is read; NULL in memory */
     lk_stream *stream;         /* owned; NULL: the samples are in memory */
     int64_t block, window;     /* of the order that a stream is read in; 0 in memory */

@@ -50,7 +50,7 @@ static void describe_sample(lk_dataset *d, bool as_floats)
         x.ndim = 3;
         memcpy(x.shape, (int64_t[]){d->view[0].H, d->view[0].W, d->image[0]}, sizeof d->image);
     }
-    d->x_field = add_field(d, d->n_input > 0, &x);
+    d->x_field = add_field(d, d->n_input > 0 || d->pictures, &x);
     d->target_field = d->label ? add_field(d, true, &label) : add_field(d, d->target != NULL, &target);
     for (int f = 0; f < d->n_fields; f++) add_field(d, true, &d->fields[f].field);
 }
@@ -90,6 +90,7 @@ static lk_status fill_dataset(lk_dataset *d, const lk_data_spec *spec, bool labe
     d->bytes = lk_table_is_bytes(table);
     d->x = table->x.at, table->x.at = NULL;
     d->pixels = table->pixels, table->pixels = NULL;
+    d->pictures = table->pictures, table->pictures = NULL;
     d->target = table->target.at, table->target.at = NULL;
     d->label = table->label, table->label = NULL;
     take_fields(d, table);
@@ -126,6 +127,7 @@ void lk_dataset_free(lk_dataset **dataset)
     }
     free(d->label);
     free(d->target);
+    lk_pictures_free(&d->pictures);
     free(d->pixels);
     free(d->x);
     lk_free(dataset);
@@ -150,13 +152,19 @@ static bool has_validation(const opening *o)
     return kinds[o->spec->kind].has_files ? o->spec->validation != NULL : o->spec->validation_samples > 0;
 }
 
+static lk_status read_file(opening *o, const lk_source *source, lk_table *out)
+{
+    LK_TRY(kinds[o->spec->kind].read(o->spec, source, o->stats, out));
+    return out->warnings ? lk_warning_add(&o->warnings, "%s", out->warnings) : LK_OK;
+}
+
 static lk_status read_each(opening *o, lk_source source, const lk_words *files, const lk_words *labels,
                            lk_table *tables)
 {
     for (unsigned f = 0; f < files->n; f++) {
         source.file = files->word[f];
         source.labels_file = f < labels->n ? labels->word[f] : NULL;
-        LK_TRY(kinds[o->spec->kind].read(o->spec, &source, o->stats, &tables[f]));
+        LK_TRY(read_file(o, &source, &tables[f]));
     }
     return LK_OK;
 }
@@ -165,7 +173,7 @@ static lk_status read_each(opening *o, lk_source source, const lk_words *files, 
 static lk_status read_part(opening *o, const lk_source *source, const lk_words *files, const lk_words *labels,
                            lk_table *out)
 {
-    if (files->n < 2) return kinds[o->spec->kind].read(o->spec, source, o->stats, out);
+    if (files->n < 2) return read_file(o, source, out);
     lk_table *tables = calloc(files->n, sizeof *tables);
     LK_TRY_ALLOC(tables, files->n * sizeof *tables);
     lk_status status = read_each(o, *source, files, labels, tables);
@@ -346,7 +354,7 @@ lk_status lk_dataset_open_file(const lk_data_spec *spec, lk_loss_kind loss, cons
                        file);
     if (!stats_json) return LK_FAIL(LK_ERR_USAGE, "%s cannot be read without the statistics of training", file);
     lk_status status = new_stats(spec, stats_json, &o.stats);
-    if (status == LK_OK) status = kinds[spec->kind].read(spec, &o.source, o.stats, &o.train);
+    if (status == LK_OK) status = read_file(&o, &o.source, &o.train);
     if (status == LK_OK) status = check_events(&o, &o.train);
     if (status == LK_OK) choose_bytes(&o, true, &o.train);
     o.validation_budget = lk_budget_of(spec, LK_PART_VALIDATION, false);
@@ -375,6 +383,7 @@ size_t lk_dataset_nbytes(const lk_dataset *d)
 {
     size_t sample = 0, all = d->stream ? lk_stream_nbytes(d->stream) : 0;
 
+    if (d->pictures) all += lk_pictures_nbytes(d->pictures);
     if (d->x) sample += d->n_input * sizeof *d->x;
     if (d->pixels) sample += d->n_input * sizeof *d->pixels;
     if (d->target) sample += d->n_output * sizeof *d->target;

@@ -75,11 +75,22 @@ static bool is_copied(const lk_dataset *d, const lk_view *view)
     return d->bytes ? d->sample.field[d->x_field].dtype == LK_DTYPE_U8 : view->n_scales == 0;
 }
 
+/* A picture file is as large as it is. */
+static lk_status decode(const lk_dataset *d, int64_t sample, lk_raster *raster, lk_picture *out)
+{
+    LK_TRY(lk_pictures_decode(d->pictures, sample, raster));
+    *out = (lk_picture){.own = (char *)raster->bytes, .H = raster->H, .W = raster->W, .C = raster->C};
+    out->pixels = out->own;
+    out->row_nbytes = (size_t)out->W * lk_pixel_nbytes(out);
+    return LK_OK;
+}
+
 /* A sample as it is stored; samples of tables are rows of one picture.  One that is read goes through the easel. */
 static lk_status stored(const lk_dataset *d, int64_t sample, lk_easel *easel, lk_picture *out)
 {
     const bool image = d->image[0] > 0;
 
+    if (d->pictures) return decode(d, sample, &easel->decoded, out);
     *out = (lk_picture){.H = image ? d->image[1] : 1, .W = image ? d->image[2] : 1,
                         .C = image ? d->image[0] : (int64_t)d->n_input, .floats = !d->bytes};
     out->row_nbytes = (size_t)out->W * lk_pixel_nbytes(out);

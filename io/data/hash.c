@@ -1,4 +1,7 @@
-/* The hash of a data set: of all that training sees of it, so that a changed file is noticed. */
+/*
+ * The hash of a data set: of all that training sees of it, so that a changed file is noticed; of picture files their
+ * names and sizes, for to read all of them would take as long as an epoch.
+ */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -64,6 +67,12 @@ static void add_table_field(XXH3_state_t *state, const lk_table_field *f, int64_
     add_array(state, begin, (size_t)(end - begin));
 }
 
+static void add_file(void *state, const char *name, int64_t nbytes)
+{
+    add_array(state, name, strlen(name));
+    XXH3_128bits_update(state, &nbytes, sizeof nbytes);
+}
+
 static lk_status hash(const lk_dataset *dataset, XXH3_state_t *state)
 {
     const size_t n = (size_t)dataset->n;
@@ -76,6 +85,7 @@ static lk_status hash(const lk_dataset *dataset, XXH3_state_t *state)
     add_array(state, dataset->label, n * sizeof *dataset->label);
     add_array(state, dataset->stats_json, strlen(dataset->stats_json));
     for (int f = 0; f < dataset->n_fields; f++) add_table_field(state, &dataset->fields[f], dataset->n);
+    if (dataset->pictures) lk_pictures_visit(dataset->pictures, add_file, state);
     return dataset->stream ? add_read_samples(state, dataset) : LK_OK;
 }
 

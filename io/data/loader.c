@@ -4,8 +4,8 @@
  * A batch is put together in a slot whose storage is taken once.  Threads take the batches one after another, each
  * into the next free slot, and finish them in any order; they are handed out in theirs.  But where a batch is only
  * a few kilobytes of copying, handing it from thread to thread costs more than making it, and a thread would take
- * a core from a worker, so then there is one slot and lk_loader_next() fills it.  Which of the two is decided from
- * sizes at creation.
+ * a core from a worker, so then there is one slot and lk_loader_next() fills it.  Which of the two is decided at
+ * creation, from sizes and from whether samples are read or decoded.
  */
 #include "io/data/loader.h"
 
@@ -178,7 +178,7 @@ static lk_status check_spec(const lk_dataset *data, const lk_loader_spec *spec)
 static lk_status set_up(lk_loader *l)
 {
     const int threads = l->spec.threads > 0 ? l->spec.threads : 1;
-    const bool cheap = lk_batch_plan(l) <= CHEAP_BYTES && threads == 1 && !l->data->stream;
+    const bool cheap = lk_batch_plan(l) <= CHEAP_BYTES && threads == 1 && !l->data->stream && !l->data->pictures;
     const bool alone = cheap || !lk_dataset_may_thread(l->data);
 
     l->n_slots = alone ? 1 : threads + AHEAD;

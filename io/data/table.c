@@ -84,11 +84,13 @@ void lk_table_clear(lk_table *table)
     if (table->vocabulary)
         for (size_t k = 0; k < table->n_columns; k++) lk_vocabulary_free(&table->vocabulary[k]);
     lk_free(&table->vocabulary);
+    lk_free(&table->warnings);
     lk_free(&table->line);
     lk_vocabulary_free(&table->label_words);
     lk_table_fields_clear(table);
     lk_free(&table->label);
     lk_free(&table->target.at);
+    lk_pictures_free(&table->pictures);
     lk_free(&table->pixels);
     lk_rows_close(&table->rows);
     lk_free(&table->x.at);
@@ -223,6 +225,14 @@ static lk_status join_rows(lk_table *tables, int64_t n_tables, size_t per_sample
     return status;
 }
 
+static lk_status join_pictures(lk_table *tables, int64_t n_tables, lk_table *out)
+{
+    out->pictures = tables[0].pictures, tables[0].pictures = NULL;
+    for (int64_t f = 1; f < n_tables && out->pictures; f++)
+        LK_TRY(lk_pictures_join(out->pictures, tables[f].pictures));
+    return LK_OK;
+}
+
 static lk_status join(lk_table *tables, int64_t n_tables, lk_table *out)
 {
     const size_t per_sample = out->n_columns * (size_t)out->rows_per_sample;
@@ -240,6 +250,7 @@ static lk_status join(lk_table *tables, int64_t n_tables, lk_table *out)
     LK_TRY(join_numbers(tables, n_tables, target_of, out->n_targets, out));
     LK_TRY(join_array(tables, n_tables, offsetof(lk_table, pixels), per_sample, out));
     LK_TRY(join_array(tables, n_tables, offsetof(lk_table, label), sizeof *out->label, out));
+    LK_TRY(join_pictures(tables, n_tables, out));
     LK_TRY(lk_table_fields_join(tables, n_tables, out));
     return join_array(tables, n_tables, offsetof(lk_table, line), sizeof *out->line, out);
 }
@@ -328,6 +339,7 @@ lk_status lk_table_split(lk_table *table, size_t n_input, const bool *held_out, 
     LK_TRY(split_array(&table->pixels, n_input, table->n, held_out, &out->pixels));
     LK_TRY(split_array(&table->target.at, table->n_targets * sizeof(float), table->n, held_out, &out->target.at));
     LK_TRY(split_array(&table->label, sizeof *table->label, table->n, held_out, &out->label));
+    if (table->pictures) LK_TRY(lk_pictures_split(table->pictures, held_out, &out->pictures));
     LK_TRY(lk_table_fields_split(table, held_out, out));
     for (int64_t i = 0; i < table->n; i++) out->n += held_out[i];
     table->n -= out->n;

@@ -12,14 +12,16 @@ enum { MOST_DEGREE = 1000, MOST_THREADS = 64 };
 #define KIND_AND_BLANK(id, word, read) word " "
 #define FILES LK_DATA_FILES_LIST(KIND_AND_BLANK)
 #define GENERATORS LK_DATA_GENERATORS_LIST(KIND_AND_BLANK)
-#define BYTES "idx cifar10 cifar100" /* images that are bytes */
+#define BYTES "idx cifar10 cifar100 images" /* images that are bytes */
 #define DATA_KEYS(X)                                                                                                 \
     X("kind", WORD(data.kind, data_words), NEEDED,                                                                   \
       HELP("csv, hdf5: tables, hdf5 images too; idx: MNIST's format; cifar10, cifar100: their binary versions; "     \
+           "images: a folder of JPEG and PNG files for each class; "                                                 \
            "regression: scikit-learn's make_regression; "                                                            \
            "polynomial: y = sum of w_j x_j^degree + noise"))                                                         \
     X("train", FILE_NAMES(data.train_files), A_PATH, ONE_OR_MORE, NEEDED, ONLY(FILES),                               \
-      HELP("one behind the other, counted from the recipe's folder; csv, idx and cifar may be packed (gz, xz)"))     \
+      HELP("one behind the other, counted from the recipe's folder; csv, idx and cifar may be packed (gz, xz); "     \
+           "images: folders"))                                                                                       \
     X("validation", FILE_NAMES(data.validation_files), A_PATH, ONE_OR_MORE, ONLY(FILES),                             \
       HELP("of the validation part"))                                                                                \
     X("validation_fraction", REAL(data.validation_fraction), FROM_BELOW(0, 1), DEFAULT("0"), ONLY(FILES),            \

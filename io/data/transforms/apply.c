@@ -50,6 +50,7 @@ void lk_easel_clear(lk_easel *easel)
     }
     lk_free(&easel->between.at);
     lk_free(&easel->stored.at);
+    lk_raster_clear(&easel->decoded);
     *easel = (lk_easel){0};
 }
 

@@ -21,6 +21,7 @@
 #ifndef LK_IO_TRANSFORMS_H
 #define LK_IO_TRANSFORMS_H
 
+#include "io/file/raster.h"
 #include "io/io.h"
 
 /* Which draw of the random numbers: with the sample's number, all that a transform may depend on. */
@@ -49,6 +50,7 @@ lk_status lk_room_take(lk_room *room, size_t nbytes);
 /* What a thread that fetches samples keeps between them: nothing is allocated once the sizes that occur have been. */
 typedef struct lk_easel {
     lk_room stored;         /* a sample as it is read */
+    lk_raster decoded;      /* the same of a picture file */
     lk_room side[2];        /* pictures, by turns */
     int turn;               /* of them, the one that was painted on last */
     lk_room between;        /* resize: its columns done, its rows not */
