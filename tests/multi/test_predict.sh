@@ -56,4 +56,23 @@ status 2 alone predict line --ema
 says 'keeps no EMA'
 status 2 alone predict line --out nowhere/y.csv
 says 'cannot write nowhere/y.csv'
+
+# Images in HDF5, as bytes and as floats of the same numbers: the same network, the same predictions.
+"$MAKE_IMAGES" bytes.h5 160 uint8 && "$MAKE_IMAGES" floats.h5 160 float || exit 1
+cat >images.yaml <<'RECIPE'
+run: {name: images}
+data: {kind: hdf5, train: bytes.h5, transforms: [{kind: normalize, mean: [0], std: [1]}]}   # bytes / 255
+model: {kind: cnn, channels: [4], kernel: 3}
+loss: {kind: cross_entropy}
+optimizer: {kind: adam, lr: 1e-2}
+train: {epochs: 2, batch: 32, lanes: 2}
+RECIPE
+status 0 workers 2 train images.yaml run.dir=bytes
+status 0 workers 2 train images.yaml run.dir=floats data.train=floats.h5 \
+    'data.transforms=[{kind: normalize, mean: [0], std: [255]}]'
+same "weights" "$("$lockstep" ckpt digest floats)" "$("$lockstep" ckpt digest bytes)"
+status 0 alone predict bytes --data bytes.h5 --out bytes.csv
+status 0 alone predict floats --data floats.h5 --out floats.csv
+same "lines" "$(wc -l <bytes.csv)" 161
+same "predictions" "$(cksum <floats.csv)" "$(cksum <bytes.csv)"
 finish
