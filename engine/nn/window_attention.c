@@ -32,10 +32,13 @@ static lk_status attend(lk_builder *builder, const char *path, int x, const lk_w
 {
     const lk_tensor image = builder->graph->tensors[x];
     const lk_linear product = {.n_out = 3 * image.shape[3], .weight = spec->weight, .bias = spec->bias};
-    const lk_windows windows = {.heads = spec->heads, .size = spec->window, .shift = {spec->shift, spec->shift},
-                                .p = spec->attention_dropout, .layer = builder->n_dropouts++};
+    lk_windows windows = {.heads = spec->heads, .size = spec->window, .shift = {spec->shift, spec->shift},
+                          .p = spec->attention_dropout, .layer = builder->n_dropouts++};
+    char inside[LK_MAX_PATH]; /* of what draws: it is a part of this module */
     int table, qkv, pad;
 
+    LK_TRY(lk_builder_path(builder, "attention_dropout", inside));
+    if (lk_builder_in_eval(builder, inside)) windows.p = 0.0;
     LK_TRY(make_table(builder, path, spec, &table));
     LK_TRY(lk_layer_linear(builder, "qkv", x, &product, &qkv));
     LK_TRY(find_pad(builder, path, qkv, spec, &pad));

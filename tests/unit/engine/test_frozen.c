@@ -190,7 +190,22 @@ Test(frozen, a_bias_alone_costs_a_sum_and_a_weight_alone_no_bias)
     drop(&weights), drop(&biases);
 }
 
-/* block.0 linear, block.drop.0 dropout in a module without parameters, block.1 linear, then a dropout beside `head`. */
+/* Layers of the forward pass that draw random numbers. */
+static int count_draws(const lk_graph *graph)
+{
+    int n = 0;
+
+    for (int i = 0; i < loss_node(graph); i++) {
+        const lk_node *node = &graph->nodes[i];
+
+        n += node->op == LK_OP_DROPOUT || node->op == LK_OP_DROP_PATH ||
+             (node->op == LK_OP_WINDOW_ATTENTION && node->attrs.windows.p > 0.0);
+    }
+    return n;
+}
+
+/* block.0 linear, block.drop.0 dropout in a module without parameters, block.1 linear, a drop path, then a dropout beside
+ * `head`. */
 static lk_status build_nested(lk_builder *b, const lk_model_spec *spec, const int *in, int *y)
 {
     int x = in[0];
@@ -201,6 +216,7 @@ static lk_status build_nested(lk_builder *b, const lk_model_spec *spec, const in
     LK_TRY(lk_layer_dropout(b, NULL, spec->dropout, x, &x));
     lk_leave(b);
     LK_TRY(lk_layer_linear(b, NULL, x, &(lk_linear){.n_out = 6}, &x));
+    LK_TRY(lk_layer_drop_path(b, "stochastic_depth", spec->dropout, x, &x));
     lk_leave(b);
     LK_TRY(lk_layer_dropout(b, "dropout", spec->dropout, x, &x));
     return lk_layer_linear(b, "head", x, &(lk_linear){.n_out = 2}, y);
@@ -211,12 +227,30 @@ static void nested_sample(const lk_model_spec *spec, lk_sample *out)
     lk_sample_add(out, &(lk_field){.name = "x", .dtype = LK_DTYPE_F32, .ndim = 1, .shape = {5}});
 }
 
+/* Attention with both its dropouts, then a head. */
+static lk_status build_attention(lk_builder *b, const lk_model_spec *spec, const int *in, int *y)
+{
+    const lk_window_attention attention = {.heads = 2, .window = 2, .attention_dropout = spec->dropout,
+                                           .dropout = spec->dropout};
+    int x = in[0];
+
+    LK_TRY(lk_layer_window_attention(b, "attn", x, &attention, &x));
+    LK_TRY(lk_layer_flatten(b, "flatten", x, &x));
+    return lk_layer_linear(b, "head", x, &(lk_linear){.n_out = 2}, y);
+}
+
+static void attention_sample(const lk_model_spec *spec, lk_sample *out)
+{
+    lk_sample_add(out, &(lk_field){.name = "x", .dtype = LK_DTYPE_F32, .ndim = 3, .shape = {4, 4, 8}});
+}
+
 /* Dropout is off where nothing trains of the innermost module around it that has parameters, as .eval() on what is
  * frozen would have it; with .train() it goes on. */
 Test(frozen, dropout_is_off_in_modules_that_are_wholly_frozen)
 {
     const lk_network row = {.word = "nested", .sample = nested_sample, .build = build_nested};
-    const lk_model_spec nested = {.network = &row, .dropout = 0.3};
+    const lk_network attending = {.word = "attending", .sample = attention_sample, .build = build_attention};
+    const lk_model_spec nested = {.network = &row, .dropout = 0.3}, attention = {.network = &attending, .dropout = 0.3};
     const lk_model_spec mlp = mlp_spec(LK_NORM_BATCH, LK_NORM_BEFORE, 0.3);
     lk_model_spec cnn = cnn_spec(LK_NORM_BATCH, LK_POOL_MAX);
     cnn.dropout = 0.3;
@@ -224,14 +258,16 @@ Test(frozen, dropout_is_off_in_modules_that_are_wholly_frozen)
         {"cnn's classifier", cnn, "classifier.*", true, 0}, {"the same in training", cnn, "classifier.*", false, 1},
         {"half of it", cnn, "classifier.0.*", true, 1},     {"cnn's features", cnn, "features.*", true, 1},
         {"beside the root's", mlp, "[0-7].*", true, 2},     {"a block", nested, "block.*", true, 1},
-        {"half a block", nested, "block.0.*", true, 2},     {"another's head", nested, "head.*", true, 2},
+        {"half a block", nested, "block.0.*", true, 3},     {"another's head", nested, "head.*", true, 3},
+        {"attention", attention, "attn.*", true, 0},        {"half of it", attention, "attn.q*", true, 2},
     };
 
     for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
         planned p = plan_of(cases[c].spec, cases[c].frozen, cases[c].eval);
 
-        cr_expect_eq(count_ops(&p.plan->graph, LK_OP_DROPOUT), cases[c].left, "%s: %d dropouts, want %d", cases[c].name,
-                     count_ops(&p.plan->graph, LK_OP_DROPOUT), cases[c].left);
+        const int left = count_draws(&p.plan->graph);
+
+        cr_expect_eq(left, cases[c].left, "%s: %d layers that draw, want %d", cases[c].name, left, cases[c].left);
         drop(&p);
     }
 }
@@ -248,7 +284,7 @@ Test(frozen, what_is_off_leaves_the_other_masks_as_they_were)
     for (int g = 0; g < 2; g++)
         for (int i = 0; i < graphs[g]->n_nodes; i++)
             if (graphs[g]->nodes[i].op == LK_OP_DROPOUT) layer[g] = graphs[g]->nodes[i].attrs.dropout.layer;
-    cr_expect_eq(layer[0], 1u);
+    cr_expect_eq(layer[0], 2u);
     cr_expect_eq(layer[1], layer[0], "number %u, want %u", layer[1], layer[0]);
     drop(&all), drop(&head);
 }
