@@ -15,10 +15,11 @@
     X(resume, FLAG, "--resume", NULL, "train", "continue the newest good checkpoint, on any number of workers")    \
     X(change, FLAG, "--change", NULL, "train", "resume although model, loss, data or precision have changed")  \
     X(engine, TEXT, "--engine", "KIND", "train eval predict plan", "auto, cpu or cuda; the same as engine.kind=KIND") \
-    X(checkpoint, TEXT, "--checkpoint", "PATH", "eval predict", "this checkpoint instead of the newest good one")  \
+    X(checkpoint, TEXT, "--checkpoint", "PATH", "eval predict",                                                    \
+      "this checkpoint or safetensors file instead of the newest good checkpoint")                                 \
     X(data, TEXT, "--data", "FILE", "eval predict", "this file instead of the recipe's validation part")           \
     X(labels, TEXT, "--labels", "FILE", "eval predict", "labels that belong to --data (idx)")                      \
-    X(out, TEXT, "--out", "FILE", "predict data plot",                                                             \
+    X(out, TEXT, "--out", "FILE", "predict data plot ckpt",                                                        \
       "the file to write (predict, data: default is standard output); also -o FILE")                               \
     X(validation, FLAG, "--validation", NULL, "data", "the part that validates instead of the one that trains")    \
     X(ema, FLAG, "--ema", NULL, "predict ckpt eval", "the EMA's weights (eval: in --confusion)")                    \
@@ -113,6 +114,7 @@ typedef struct job {
     unsigned stage;
     lk_recipe *whole;           /* all below owned */
     lk_checkpoint *checkpoint;  /* what to start from, or NULL */
+    lk_weights *weights;        /* eval, predict: a file of weights in its place, or NULL */
     /* eval, predict: this file alone, all of it; borrowed */
     struct { const char *file, *labels; bool need_target, whole; } look_at;
     lk_dataset *train, *validation; /* train stays NULL where look_at names a file */
@@ -260,10 +262,18 @@ lk_status open_checkpoint(const char *path, lk_checkpoint **out);
 lk_status job_open_checkpoint(job *j, const char *path, lk_checkpoint **out);
 /* The newest good one of the recipe's run; j->checkpoint stays NULL when the run has none.  Collective. */
 lk_status job_open_newest(job *j);
-/* What eval and predict look at: the checkpoint asked for, else the newest good one of the run.  Collective.
- * Errors: LK_ERR_CHECKPOINT (there is none). */
+/* What eval and predict look at: the checkpoint or file asked for, else the newest good checkpoint of the run.
+ * Collective.  Errors: LK_ERR_CHECKPOINT (there is none). */
 lk_status job_need_checkpoint(job *j, const options *opt);
-/* Loads the tensors "model" or "ema" of j->checkpoint into params.  Collective. */
+/* weights.c.  Whether a path is that of a file, which a checkpoint is not.  Local. */
+bool      is_weights_file(const char *path);
+/* The weights that a path names: of a file, or those of a checkpoint whose paths begin with prefix.  Local.  Errors:
+ * LK_ERR_CHECKPOINT (there is none), LK_ERR_USAGE (it has no EMA). */
+lk_status open_weights(const char *path, const char *prefix, lk_weights **out);
+/* What the path names on rank 0, opened on all workers: a file as *weights, else as job_open_checkpoint().  Collective.
+ * Errors: LK_ERR_CHECKPOINT (one worker's file is not rank 0's). */
+lk_status job_open_source(job *j, const char *path, lk_checkpoint **checkpoint, lk_weights **weights);
+/* Loads the tensors "model" or "ema" of j->checkpoint, or all of j->weights, into params.  Collective. */
 lk_status job_load_model(job *j, const char *prefix);
 
 /* Gives params the weights that the recipe's init_from names, on a new run; a resumed one (j->checkpoint) has its own.
@@ -307,9 +317,11 @@ lk_status job_predict(job *j, const lk_dataset *dataset, predict_row_fn *each, v
 
 /* What a checkpoint holds and why it is or is not the best: show.c, for lockstep ckpt show. */
 lk_status show_checkpoint(const lk_checkpoint *ckpt);
-/* What init_from would load from it for the recipe --against: init_from.c, for lockstep ckpt show.  Errors: as the
+/* The same of a file of others' weights. */
+lk_status show_file(const char *path);
+/* What init_from would load of a path for the recipe --against: init_from.c, for lockstep ckpt show.  Errors: as the
  * training would end with. */
-lk_status show_against(const lk_checkpoint *ckpt, const options *opt);
+lk_status show_against(const char *path, const options *opt);
 
 /* A cell of CSV: in quotes where RFC 4180 wants them. */
 void      print_csv_text(FILE *file, const char *text);

@@ -79,6 +79,14 @@ bool    lk_tensor_same_shape(const lk_ckpt_tensor *a, const lk_ckpt_tensor *b);
 void lk_checksum(const void *bytes, size_t nbytes, char out[LK_CHECKSUM_CHARS]);
 void lk_checksum_hex(XXH128_hash_t hash, char out[LK_CHECKSUM_CHARS]);
 
+/* ------------------------------------------------------------------- digest */
+
+/* Rows [begin, end) of tensor i of what `of` holds. */
+typedef lk_status lk_read_rows_fn(void *of, size_t i, int64_t begin, int64_t end, float *out);
+/* lk_digest() of tensors that are read as they are wanted. */
+lk_status lk_digest_read(const lk_ckpt_tensor *tensors, size_t n, const char *prefix, lk_read_rows_fn *read, void *of,
+                         char out[33]);
+
 /* --------------------------------------------------------------------- header */
 
 typedef struct lk_file_header {

@@ -25,13 +25,20 @@ static void hash_name_and_shape(XXH3_state_t *state, const lk_ckpt_tensor *tenso
     XXH3_128bits_update(state, tensor->shape, (size_t)ndim * sizeof tensor->shape[0]);
 }
 
-/* Without a checkpoint the tensor's data is there; with one it is read, a run of rows at a time. */
-static lk_status hash_elements(XXH3_state_t *state, const lk_ckpt_tensor *tensor, lk_checkpoint *checkpoint)
+/* Where tensors are read from; read NULL: their data is there. */
+typedef struct source {
+    const lk_ckpt_tensor *tensors;
+    lk_read_rows_fn *read;
+    void *of;
+} source;
+
+/* A run of rows at a time. */
+static lk_status hash_elements(XXH3_state_t *state, const lk_ckpt_tensor *tensor, const source *from)
 {
     const int64_t n_rows = lk_tensor_rows(tensor);
     const size_t row_elems = lk_tensor_row_elems(tensor);
 
-    if (!checkpoint) {
+    if (!from->read) {
         XXH3_128bits_update(state, tensor->data, tensor->n_elem * sizeof(float));
         return LK_OK;
     }
@@ -45,15 +52,15 @@ static lk_status hash_elements(XXH3_state_t *state, const lk_ckpt_tensor *tensor
     for (int64_t begin = 0; begin < n_rows && status == LK_OK; begin += chunk_rows) {
         const int64_t end = begin + chunk_rows < n_rows ? begin + chunk_rows : n_rows;
 
-        status = lk_checkpoint_read(checkpoint, tensor->path, begin, end, rows);
+        status = from->read(from->of, (size_t)(tensor - from->tensors), begin, end, rows);
         if (status == LK_OK) XXH3_128bits_update(state, rows, (size_t)(end - begin) * row_elems * sizeof *rows);
     }
     lk_free(&rows);
     return status;
 }
 
-static lk_status digest_sorted(const lk_ckpt_tensor **sorted, size_t n, size_t prefix_length,
-                               lk_checkpoint *checkpoint, char out[33])
+static lk_status digest_sorted(const lk_ckpt_tensor **sorted, size_t n, size_t prefix_length, const source *from,
+                               char out[33])
 {
     XXH3_state_t *state = XXH3_createState();
     lk_status status = LK_OK;
@@ -62,7 +69,7 @@ static lk_status digest_sorted(const lk_ckpt_tensor **sorted, size_t n, size_t p
     XXH3_128bits_reset(state);
     for (size_t i = 0; i < n && status == LK_OK; i++) {
         hash_name_and_shape(state, sorted[i], prefix_length);
-        status = hash_elements(state, sorted[i], checkpoint);
+        status = hash_elements(state, sorted[i], from);
     }
     lk_checksum_hex(XXH3_128bits_digest(state), out);
     out[LK_CHECKSUM_CHARS] = '\0';
@@ -70,9 +77,10 @@ static lk_status digest_sorted(const lk_ckpt_tensor **sorted, size_t n, size_t p
     return status;
 }
 
-static lk_status digest(const lk_ckpt_tensor *tensors, size_t n, const char *prefix, lk_checkpoint *checkpoint,
-                        char out[33])
+lk_status lk_digest_read(const lk_ckpt_tensor *tensors, size_t n, const char *prefix, lk_read_rows_fn *read, void *of,
+                         char out[33])
 {
+    const source from = {tensors, read, of};
     const lk_ckpt_tensor **sorted = calloc(n ? n : 1, sizeof *sorted);
     size_t n_sorted = 0;
 
@@ -81,7 +89,7 @@ static lk_status digest(const lk_ckpt_tensor *tensors, size_t n, const char *pre
         if (strncmp(tensors[i].path, prefix, strlen(prefix)) == 0) sorted[n_sorted++] = &tensors[i];
     qsort(sorted, n_sorted, sizeof *sorted, by_path);
     const lk_status status = n_sorted > 0
-        ? digest_sorted(sorted, n_sorted, strlen(prefix), checkpoint, out)
+        ? digest_sorted(sorted, n_sorted, strlen(prefix), &from, out)
         : LK_FAIL(LK_ERR_CHECKPOINT, "there is no tensor whose path starts with \"%s\"", prefix);
     free(sorted);
     LK_TRY(status);
@@ -90,7 +98,12 @@ static lk_status digest(const lk_ckpt_tensor *tensors, size_t n, const char *pre
 
 lk_status lk_digest(const lk_ckpt_tensor *tensors, size_t n, const char *prefix, char out[33])
 {
-    return digest(tensors, n, prefix, NULL, out);
+    return lk_digest_read(tensors, n, prefix, NULL, NULL, out);
+}
+
+static lk_status read_saved(void *of, size_t i, int64_t begin, int64_t end, float *out)
+{
+    return lk_checkpoint_read(of, lk_checkpoint_tensor(of, i)->path, begin, end, out);
 }
 
 lk_status lk_checkpoint_digest(lk_checkpoint *checkpoint, const char *prefix, char out[33])
@@ -98,5 +111,5 @@ lk_status lk_checkpoint_digest(lk_checkpoint *checkpoint, const char *prefix, ch
     /* The tensors of a checkpoint are one array. */
     const size_t n = lk_checkpoint_n_tensors(checkpoint);
 
-    return digest(n ? lk_checkpoint_tensor(checkpoint, 0) : NULL, n, prefix, checkpoint, out);
+    return lk_digest_read(n ? lk_checkpoint_tensor(checkpoint, 0) : NULL, n, prefix, read_saved, checkpoint, out);
 }

@@ -4,6 +4,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+const char *lk_tensor_name(const lk_ckpt_tensor *tensor)
+{
+    const char *slash = strchr(tensor->path, '/');
+
+    return slash ? slash + 1 : tensor->path;
+}
+
 int64_t lk_tensor_rows(const lk_ckpt_tensor *tensor) { return tensor->ndim > 0 ? tensor->shape[0] : 1; }
 
 size_t lk_tensor_row_elems(const lk_ckpt_tensor *tensor)

@@ -82,37 +82,51 @@ char *lk_dir_of(const char *path)
     return slash == path ? strdup("/") : strndup(path, (size_t)(slash - path));
 }
 
-/* Writes, syncs and closes; errno tells what went wrong. */
-static bool write_whole(const char *path, const char *text, size_t nbytes)
+/* Fills, syncs and closes. */
+static lk_status write_whole(const char *temporary, const char *path, lk_fill_file_fn *fill, void *arg)
 {
-    const int fd = lk_open(path, O_WRONLY | O_CREAT | O_TRUNC);
+    const int fd = lk_open(temporary, O_WRONLY | O_CREAT | O_TRUNC);
 
-    if (fd < 0) return false;
-    const bool good = lk_write_all(fd, text, nbytes) == nbytes && lk_fsync(fd) == 0;
-    const int why = errno;
-    if (lk_close(fd) != 0) return false;
-    errno = why;
-    return good;
+    if (fd < 0) return LK_FAIL(LK_ERR_SYSTEM, "cannot write %s: %s", path, strerror(errno));
+    lk_status status = fill(arg, fd, path);
+    if (status == LK_OK && lk_fsync(fd) != 0)
+        status = LK_FAIL(LK_ERR_SYSTEM, "cannot write %s: %s", path, strerror(errno));
+    if (lk_close(fd) != 0 && status == LK_OK)
+        status = LK_FAIL(LK_ERR_SYSTEM, "cannot write %s: %s", path, strerror(errno));
+    return status;
 }
 
-lk_status lk_write_file_atomic(const char *path, const char *text, size_t nbytes)
+lk_status lk_write_atomic(const char *path, lk_fill_file_fn *fill, void *arg)
 {
     char *temporary = NULL, *dir = lk_dir_of(path);
-    lk_status status = LK_OK;
 
     if (!dir || asprintf(&temporary, "%s.partial", path) < 0) {
         free(dir);
         return LK_FAIL(LK_ERR_SYSTEM, "out of memory: the name of %s", path);
     }
-    if (!write_whole(temporary, text, nbytes) || lk_rename(temporary, path) != 0) {
+    lk_status status = write_whole(temporary, path, fill, arg);
+    if (status == LK_OK && lk_rename(temporary, path) != 0)
         status = LK_FAIL(LK_ERR_SYSTEM, "cannot write %s: %s", path, strerror(errno));
-        unlink(temporary);
-    } else {
-        status = lk_sync_dir(dir);
-    }
+    if (status != LK_OK) unlink(temporary);
+    else status = lk_sync_dir(dir);
     free(temporary);
     free(dir);
     return status;
+}
+
+typedef struct whole_text { const char *text; size_t nbytes; } whole_text;
+
+static lk_status put_text(void *arg, int fd, const char *path)
+{
+    const whole_text *whole = arg;
+
+    if (lk_write_all(fd, whole->text, whole->nbytes) == whole->nbytes) return LK_OK;
+    return LK_FAIL(LK_ERR_SYSTEM, "cannot write %s: %s", path, strerror(errno));
+}
+
+lk_status lk_write_file_atomic(const char *path, const char *text, size_t nbytes)
+{
+    return lk_write_atomic(path, put_text, &(whole_text){text, nbytes});
 }
 
 lk_status lk_read_file(const char *path, char **text, size_t *nbytes)

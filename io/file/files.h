@@ -22,6 +22,10 @@ lk_status lk_open_append(const char *path, bool keep, FILE **out);
 lk_status lk_sync_stream(FILE *stream, const char *path);
 /* Writes what the system still holds of a folder's entries to the disk.  Errors: LK_ERR_SYSTEM. */
 lk_status lk_sync_dir(const char *path);
+/* Fills a file; path is for messages.  Errors: those of whoever fills it. */
+typedef lk_status lk_fill_file_fn(void *arg, int fd, const char *path);
+/* lk_write_file_atomic() of what fill(arg) writes. */
+lk_status lk_write_atomic(const char *path, lk_fill_file_fn *fill, void *arg);
 /* Up to nbytes from a place of a file, fewer at its end; -1 with errno set on failure. */
 ssize_t lk_read_at(int fd, void *out, size_t nbytes, size_t place);
 /* Folder of a path: all before its last '/', "." for a bare name, "/" for the root.  Release with free(); NULL when

@@ -26,8 +26,8 @@ enum { MOST_THREADS = 1024 };
 
 #define INIT_FROM_KEYS(X)                                                                                            \
     X("checkpoint", TEXT(init_from.checkpoint), NEEDED,                                                              \
-      HELP("another run's weights to begin from: a checkpoint's folder, or a run; `init_from: PATH` is short for "   \
-           "this key alone"))                                                                                        \
+      HELP("weights to begin from: a run, a checkpoint's folder, or a safetensors file (or the .json index of "       \
+           "several); `init_from: PATH` is short for this key alone"))                                         \
     X("ema", TRUTH(init_from.ema), DEFAULT("false"), HELP("the weights of its EMA"))                                 \
     X("strict", TRUTH(init_from.strict), DEFAULT("true"), HELP("every tensor of both sides must fit"))               \
     X("rename", TEXTS(init_from.rename), HELP("a list of \"FROM -> TO\"; each `*` of TO is what that of FROM matched"))

@@ -1,6 +1,6 @@
 /*
- * lockstep eval: metrics of a checkpoint's weights, and of its EMA's, on the validation part or another file; on
- * request the confusion matrix of the one or the other.
+ * lockstep eval: metrics of a checkpoint's weights, and of its EMA's, or of a file's, on the validation part or another
+ * file; on request the confusion matrix of the one or the other.
  */
 #include "launch/launch.h"
 
@@ -18,6 +18,8 @@ static lk_status check(const job *j, const options *opt)
     if (opt->confusion) LK_TRY(job_check_rows(j));
     if (opt->ema && !opt->confusion)
         return LK_FAIL(LK_ERR_USAGE, "--ema: eval looks at both weights anyway; it says whose --confusion is");
+    if (opt->ema && j->weights)
+        return LK_FAIL(LK_ERR_USAGE, "--ema: %s has one set of weights", lk_weights_path(j->weights));
     if (opt->ema && !j->recipe->has_ema) return LK_FAIL(LK_ERR_USAGE, "--ema: %s keeps no EMA", j->recipe->path);
     return LK_OK;
 }
@@ -41,12 +43,13 @@ lk_status command_eval(job *j, const options *opt)
     LK_TRY(job_agree(j, job_say_plugin(j)));
     LK_TRY(job_load_model(j, "model"));
     LK_TRY(look(j, opt, LK_PART_OF_WEIGHTS));
-    if (j->recipe->has_ema) {
+    if (j->recipe->has_ema && j->checkpoint) {
         LK_TRY(job_load_model(j, "ema"));
         LK_TRY(look(j, opt, LK_PART_OF_EMA));
     }
     if (!j->leader) return LK_OK;
-    printf("%s (step %" PRId64 ")\n", lk_checkpoint_path(j->checkpoint), lk_checkpoint_step(j->checkpoint));
+    if (j->weights) printf("%s\n", lk_weights_path(j->weights));
+    else printf("%s (step %" PRId64 ")\n", lk_checkpoint_path(j->checkpoint), lk_checkpoint_step(j->checkpoint));
     for (int i = 0; i < j->metrics.n; i++)
         if (!isnan(j->metrics.last[i])) printf("  %-24s %.9g\n", j->metrics.name[i], j->metrics.last[i]);
     return LK_OK;

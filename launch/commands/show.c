@@ -282,6 +282,35 @@ static void show_tensors(const lk_checkpoint *ckpt)
     }
 }
 
+lk_status show_file(const char *path)
+{
+    lk_weights *weights;
+
+    LK_TRY(lk_weights_open(path, &weights));
+    const lk_metadata *notes = lk_weights_metadata(weights);
+    const size_t n = lk_weights_n(weights);
+    size_t n_elem = 0;
+
+    printf("%s\n", path);
+    for (size_t i = 0; i < lk_metadata_n(notes); i++) {
+        const char *text;
+
+        if (lk_metadata_get_text(notes, lk_metadata_path(notes, i), &text) == LK_OK)
+            printf("  %s: %s\n", lk_metadata_path(notes, i), text);
+    }
+    for (size_t i = 0; i < n; i++) n_elem += lk_weights_tensor(weights, i)->n_elem;
+    printf("\n%zu tensors, %zu elements\n", n, n_elem);
+    for (size_t i = 0; i < n; i++) {
+        const lk_ckpt_tensor *t = lk_weights_tensor(weights, i);
+        char shape[LK_SHAPE_BYTES];
+
+        printf("  %-44s %-5s %s\n", lk_tensor_name(t), lk_weights_type(weights, i),
+               lk_print_shape(t->ndim, t->shape, shape));
+    }
+    lk_weights_free(&weights);
+    return LK_OK;
+}
+
 lk_status show_checkpoint(const lk_checkpoint *ckpt)
 {
     const lk_metadata *metadata = lk_checkpoint_metadata(ckpt);

@@ -55,7 +55,7 @@ lk_status job_say_differences(const job *j)
     lk_recipe *was;
     lk_recipe_changes changes;
 
-    if (!j->leader) return LK_OK;
+    if (!j->leader || !j->checkpoint) return LK_OK;
     LK_TRY(changes_since(j, &was, &changes));
     char *text = changes_text(&changes, true);
     if (changes_count(&changes, true) > 0)

@@ -74,36 +74,3 @@ lk_status job_open_checkpoint(job *j, const char *path, lk_checkpoint **out)
     lk_world_progress(j->world, j->step, "read checkpoint");
     return share(j, j->leader ? find(path, out) : LK_OK, out);
 }
-
-lk_status job_need_checkpoint(job *j, const options *opt)
-{
-    LK_TRY(opt->checkpoint ? job_open_checkpoint(j, opt->checkpoint, &j->checkpoint) : job_open_newest(j));
-    if (j->checkpoint) return LK_OK;
-    j->agreed = true;
-    return LK_FAIL(LK_ERR_CHECKPOINT, "no checkpoint in %s: train first, or name one with --checkpoint",
-                   opt->checkpoint ? opt->checkpoint : j->recipe->run.dir);
-}
-
-static lk_status load_model(job *j, const char *prefix)
-{
-    const size_t n_elem = lk_model_n_elem(j->model);
-    lk_ckpt_tensor *tensors = NULL;
-    size_t n = 0;
-    float *host;
-
-    lk_world_progress(j->world, j->step, "read checkpoint");
-    LK_TRY(job_host_room(j, j->params, n_elem, &host));
-    lk_status status = list_tensors(j->model, prefix, NULL, host, &tensors, &n);
-    if (status == LK_OK) status = lk_checkpoint_load(j->checkpoint, tensors, n);
-    if (status == LK_OK) status = job_host_write(j, j->params, host, n_elem);
-    free_tensors(&tensors, n);
-    return status;
-}
-
-lk_status job_load_model(job *j, const char *prefix)
-{
-    const lk_status status = load_model(j, prefix);
-
-    j->params_version = ++j->last_version;
-    return job_agree(j, status);
-}

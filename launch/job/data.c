@@ -3,7 +3,8 @@
  * would end with status 0 and weights that mean nothing; and compared with what a checkpoint was trained on.
  *
  * What a checkpoint keeps of the data (columns, categories, statistics, classes, shapes) is all that another file
- * needs to be read like it, so eval and predict open the file they look at, and no other.
+ * needs to be read like it, so eval and predict open the file they look at, and no other.  Weights from a file come
+ * without, so that the recipe's training part is asked.
  */
 #include "launch/job/state.h"
 
@@ -33,6 +34,35 @@ static lk_status check_fields(const job *j, const char *saved)
     return LK_FAIL(status, "%s: %s", lk_checkpoint_path(j->checkpoint), lk_error_message());
 }
 
+/* The statistics that a run of the recipe would begin with. */
+static lk_status fit_to_training(const job *j, char **stats)
+{
+    lk_dataset *train, *validation;
+    const lk_status status =
+        lk_dataset_open(&j->recipe->data, j->recipe->model.loss.kind, NULL, &train, &validation);
+
+    if (status != LK_OK)
+        return LK_FAIL(status, "%s (for the statistics of training, which %s comes without)", lk_error_message(),
+                       lk_weights_path(j->weights));
+    *stats = strdup(lk_dataset_stats(train));
+    lk_dataset_free(&validation);
+    lk_dataset_free(&train);
+    LK_TRY_ALLOC(*stats, 1, "the statistics of training");
+    return LK_OK;
+}
+
+static lk_status open_looked_at(job *j, const char *saved_stats)
+{
+    char *fitted = NULL;
+
+    if (!saved_stats && j->weights) LK_TRY(fit_to_training(j, &fitted));
+    const lk_status status =
+        lk_dataset_open_file(&j->recipe->data, j->recipe->model.loss.kind, saved_stats ? saved_stats : fitted,
+                             j->look_at.file, j->look_at.labels, j->look_at.need_target, &j->validation);
+    free(fitted);
+    return status;
+}
+
 lk_status job_open_data(job *j)
 {
     const lk_data_spec *spec = &j->recipe->data;
@@ -41,9 +71,7 @@ lk_status job_open_data(job *j)
 
     if (j->checkpoint) LK_TRY(state_get(lk_checkpoint_metadata(j->checkpoint), &saved));
     const char *stats = saved.data_stats;
-    if (j->look_at.file)
-        LK_TRY(lk_dataset_open_file(spec, loss, stats, j->look_at.file, j->look_at.labels, j->look_at.need_target,
-                                    &j->validation));
+    if (j->look_at.file) LK_TRY(open_looked_at(j, stats));
     else LK_TRY(lk_dataset_open(spec, loss, stats, &j->train, &j->validation));
     if (j->train) say_warnings(j, lk_dataset_warnings(j->train));
     LK_TRY(check_fields(j, saved.data_fields));

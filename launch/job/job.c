@@ -345,6 +345,7 @@ void job_close(job *j)
     lk_model_free(&j->model);
     lk_dataset_free(&j->validation);
     lk_dataset_free(&j->train);
+    lk_weights_free(&j->weights);
     lk_checkpoint_free(&j->checkpoint);
     lk_recipe_free(&j->whole);
 }

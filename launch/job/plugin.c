@@ -48,6 +48,7 @@ lk_status job_say_plugin(const job *j)
 {
     run_state saved;
 
+    if (!j->checkpoint) return LK_OK;
     LK_TRY(state_get(lk_checkpoint_metadata(j->checkpoint), &saved));
     return job_check_plugin(j, saved.plugin, saved.plugin_hash, true);
 }

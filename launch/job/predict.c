@@ -47,6 +47,10 @@ lk_status job_open_for_predict(job *j, const options *opt)
         return LK_FAIL(LK_ERR_USAGE, "--ema: %s keeps no EMA", j->recipe->path);
     }
     LK_TRY(job_need_checkpoint(j, opt));
+    if (opt->ema && j->weights) {
+        j->agreed = true;
+        return LK_FAIL(LK_ERR_USAGE, "--ema: %s has one set of weights", lk_weights_path(j->weights));
+    }
     LK_TRY(job_agree(j, job_say_differences(j)));
     job_look_at(j, opt, false);
     LK_TRY(job_open(j));

@@ -204,8 +204,8 @@ static int count_draws(const lk_graph *graph)
     return n;
 }
 
-/* block.0 linear, block.drop.0 dropout in a module without parameters, block.1 linear, a drop path, then a dropout beside
- * `head`. */
+/* block.0 linear, block.drop.0 dropout in a module without parameters, block.1 linear, a drop path, then a dropout
+ * beside `head`. */
 static lk_status build_nested(lk_builder *b, const lk_model_spec *spec, const int *in, int *y)
 {
     int x = in[0];

@@ -234,15 +234,15 @@ Test(meeting, every_tensor_of_both_sides_has_its_fate_and_reason)
     OK(lk_weight_match_new(here, 3, there, 3, &rename, &t));
     cr_assert_eq(t->n_rows, 4u);
     cr_expect(t->row[0].result == LK_MATCH_LOADED && t->row[0].here == &here[0] && t->row[0].there == &there[2]);
-    cr_expect(t->row[1].result == LK_MATCH_MISSING && t->row[1].there == &there[0]);
+    cr_expect(t->row[1].result == LK_MATCH_SHAPE && t->row[1].there == &there[0]);
     cr_expect(t->row[2].result == LK_MATCH_MISSING && !t->row[2].there);
     cr_expect(t->row[3].result == LK_MATCH_UNEXPECTED && !t->row[3].here && t->row[3].there == &there[1]);
-    expect_report(t, "1 loaded, 2 missing (8.weight: shape (10, 3) in the checkpoint, (2, 3) here; new: absent in the "
-                     "checkpoint), 1 unexpected (old: absent here)");
+    expect_report(t, "1 loaded, 1 missing (new: absent in the checkpoint), 1 unexpected (old: absent here), 1 of "
+                     "another shape (8.weight: (10, 3) in the checkpoint, (2, 3) here)");
 
     OK(lk_weight_match_check(t, false));
     cr_expect_eq(lk_weight_match_check(t, true), LK_ERR_USAGE);
-    cr_expect_not_null(strstr(lk_error_message(), "8.weight: shape (10, 3) in the checkpoint, (2, 3) here"));
+    cr_expect_not_null(strstr(lk_error_message(), "8.weight: (10, 3) in the checkpoint, (2, 3) here"));
     cr_expect_not_null(strstr(lk_error_message(), "strict: false loads what fits"));
     lk_weight_match_free(&t);
 }
@@ -253,7 +253,8 @@ Test(meeting, equal_elements_in_another_shape_do_not_fit)
     lk_weight_match *t;
 
     OK(lk_weight_match_new(&here, 1, &there, 1, &(lk_words){NULL, 0}, &t));
-    expect_report(t, "0 loaded, 1 missing (w: shape (2, 3, 2) in the checkpoint, (2, 6) here), 0 unexpected");
+    expect_report(t, "0 loaded, 0 missing, 0 unexpected, 1 of another shape (w: (2, 3, 2) in the checkpoint, (2, 6) "
+                     "here)");
     lk_weight_match_free(&t);
 }
 
@@ -285,6 +286,33 @@ Test(meeting, a_tensor_that_is_left_over_is_refused_only_when_strict)
     lk_weight_match_free(&t);
 }
 
+/* The advice at the end of what is refused. */
+static void expect_advice(const char *const *here, size_t n_here, const char *const *there, size_t n_there,
+                          const char *want)
+{
+    lk_weight_match *t;
+    char whole[128];
+
+    OK(plan(here, n_here, there, n_there, NULL, 0, &t));
+    snprintf(whole, sizeof whole, "rename: [\"%s\"] turns its names into the model's", want);
+    cr_expect_eq(lk_weight_match_check(t, true), LK_ERR_USAGE);
+    cr_expect(strstr(lk_error_message(), whole), "\n  got:  %s\n  want: %s", lk_error_message(), whole);
+    lk_weight_match_free(&t);
+}
+
+Test(meeting, names_that_fit_but_for_a_prefix_are_told_the_rule)
+{
+    const char *plain[] = {"model/fc.weight", "model/fc.bias"}, *other[] = {"model/fc.weight", "model/head.bias"};
+    const char *wrapped[] = {"model/step", "model/module.fc.weight", "model/module.fc.bias"};
+    const char *deep[] = {"model/a.b.fc.weight", "model/a.b.fc.bias"};
+
+    expect_advice(plain, 2, wrapped, 3, "module.* -> *");
+    expect_advice(plain, 2, deep, 2, "a.b.* -> *");
+    expect_advice(deep, 2, plain, 2, "* -> a.b.*");
+    expect_advice(plain, 2, other, 2, "FROM -> TO");      /* no prefix at all */
+    expect_advice(other, 2, wrapped, 3, "FROM -> TO");    /* of one of two names */
+}
+
 Test(meeting, a_text_of_any_length_is_cut_not_overrun)
 {
     const char *here[] = {"model/a"}, *there[] = {"model/b"};
@@ -312,18 +340,20 @@ Test(loading, values_come_from_the_checkpoint_and_what_is_missing_is_left_alone)
     lk_ckpt_tensor here[] = {{"model/x.weight", 2, {7, 5}, 35, weight}, {"model/one", 2, {4, 1}, 4, fresh}};
     char *rules[] = {"0.* -> x.*"};
     lk_checkpoint *ckpt;
+    lk_weights *weights;
     lk_weight_match *t;
 
     make_folder(dir);
     save(dir, 3, 5, 2);
     snprintf(path, sizeof path, "%s/latest", dir);
     OK(lk_checkpoint_open(path, &ckpt));
-    OK(lk_weight_match_new(here, 2, lk_checkpoint_tensor(ckpt, 0), 1, &(lk_words){rules, 1}, &t));
-    OK(lk_weight_match_load(t, ckpt));
+    OK(lk_weights_of(ckpt, "model/0.", &weights));
+    OK(lk_weight_match_new(here, 2, lk_weights_tensor(weights, 0), 1, &(lk_words){rules, 1}, &t));
+    OK(lk_weight_match_load(t, weights));
     for (size_t i = 0; i < 35; i++)
         cr_expect_eq(weight[i], value_of(0, i, 2), "element %zu: got %g, want %g", i, weight[i], value_of(0, i, 2));
     for (size_t i = 0; i < 4; i++) cr_expect_eq(fresh[i], (float)(i + 1), "fresh[%zu] became %g", i, fresh[i]);
     lk_weight_match_free(&t);
-    lk_checkpoint_free(&ckpt);
+    lk_weights_free(&weights);
     OK(lk_remove_tree(dir));
 }
