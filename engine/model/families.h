@@ -11,7 +11,7 @@
 #include "engine/base/base.h"
 
 /* The one list of networks, X(ID, word): makes LK_MODEL_ID, the recipe's word, and lk_network_WORD in nn/. */
-#define LK_NETWORK_LIST(X) X(MLP, mlp) X(CNN, cnn)
+#define LK_NETWORK_LIST(X) X(MLP, mlp) X(CNN, cnn) X(SWIN_T, swin_t) X(SWIN_S, swin_s) X(SWIN_B, swin_b)
 
 enum { LK_MAX_LAYERS = 64 };
 
@@ -24,7 +24,8 @@ typedef struct lk_vision_spec {
     int64_t classes;       /* outputs */
 } lk_vision_spec;
 
-#define LK_VISION_KINDS "cnn"
+#define LK_SWIN_KINDS "swin_t swin_s swin_b"
+#define LK_VISION_KINDS "cnn " LK_SWIN_KINDS
 #define LK_VISION_KEYS(X)                                                                                            \
     X("image", FIXED(model.vision.image, int64_t, whole_entry, 3), A_SIZE, ONLY(LK_VISION_KINDS),                    \
       DERIVED("the data's"), HELP("[C, H, W]"))                                                                      \
@@ -60,6 +61,27 @@ typedef struct lk_cnn_spec {
     X("hidden", WHOLES(model.cnn.hidden, model.cnn.n_hidden, 0), A_SIZE, ONLY("cnn"),                                \
       HELP("widths of linear layers behind the last pool"))
 
+/* torchvision's SwinTransformer: nn/swin.c. */
+typedef struct lk_swin_spec {
+    double width;          /* factor of the channels, above 0; they are rounded to whole ones a head */
+    int64_t patch, window; /* pixels and tokens on a side */
+    double stochastic_depth; /* of the last block, in [0, 1); it grows from 0 at the first.  Below 0: the word's own */
+    double attention_dropout; /* in [0, 1) */
+} lk_swin_spec;
+
+#define LK_SWIN_KEYS(X)                                                                                              \
+    X("width", REAL(model.swin.width), ABOVE(0), DEFAULT("1"), ONLY(LK_SWIN_KINDS),                                  \
+      HELP("factor of the channels of all layers, rounded to whole ones a head"))                                    \
+    X("patch", WHOLE(model.swin.patch), A_SIZE, DEFAULT("4"), ONLY(LK_SWIN_KINDS),                                   \
+      HELP("pixels on a side that become one token; 2 suits images of 32 x 32"))                                     \
+    X("window", WHOLE(model.swin.window), FROM_TO(1, 32), DEFAULT("7"), ONLY(LK_SWIN_KINDS),                         \
+      HELP("tokens on a side that attend to each other"))                                                            \
+    X("stochastic_depth", REAL(model.swin.stochastic_depth), FROM_BELOW(0, 1), DEFAULT("-1"),                        \
+      DERIVED("0.2, 0.3, 0.5: t, s, b"), ONLY(LK_SWIN_KINDS),                                                        \
+      HELP("chance that a sample skips the last block's branches; it grows from 0 at the first"))                    \
+    X("attention_dropout", REAL(model.swin.attention_dropout), FROM_BELOW(0, 1), DEFAULT("0"), ONLY(LK_SWIN_KINDS),  \
+      HELP("probability, of attention's probabilities"))
+
 /* A network of a file of its own (LK_PLUGIN in nn/nn.h), LK_MODEL_PLUGIN, and what it is told: "name=value". */
 typedef struct lk_plugin_spec {
     const char *file;
@@ -71,6 +93,6 @@ typedef struct lk_plugin_spec {
       HELP("a shared object with a network of your own; `model: {plugin: FILE}` needs no kind"))                     \
     X("args", TEXTS(model.plugin.args), ONLY("plugin"), HELP("what it is told, `{width: 64}` or `[width=64]`"))
 
-#define LK_FAMILY_KEYS(X) LK_VISION_KEYS(X) LK_MLP_KEYS(X) LK_CNN_KEYS(X) LK_PLUGIN_KEYS(X)
+#define LK_FAMILY_KEYS(X) LK_VISION_KEYS(X) LK_MLP_KEYS(X) LK_CNN_KEYS(X) LK_SWIN_KEYS(X) LK_PLUGIN_KEYS(X)
 
 #endif

@@ -48,6 +48,7 @@ typedef struct lk_model_spec {
     lk_vision_spec vision;          /* of networks of images */
     lk_mlp_spec mlp;                /* of the family that is named, engine/model/families.h */
     lk_cnn_spec cnn;
+    lk_swin_spec swin;
     lk_plugin_spec plugin;
     bool bytes;                     /* what the network reads as fp32 in field x comes as bytes of images */
     lk_pixels pixels;               /* the numbers that they stand for */

@@ -161,8 +161,8 @@ lk_status lk_layer_add(lk_builder *builder, const char *name, int a, int b, int 
 
 lk_status lk_layer_drop_path(lk_builder *builder, const char *name, double p, int x, int *y)
 {
+    const uint32_t layer = builder->n_dropouts++; /* numbered as a dropout */
     char path[LK_MAX_PATH];
-    const uint32_t layer = builder->n_dropouts++;
 
     LK_TRY(lk_builder_path(builder, name, path));
     return lk_op_drop_path(builder->graph, path, lk_builder_in_eval(builder, path) ? 0.0 : p, layer, x, y);

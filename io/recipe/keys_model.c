@@ -10,12 +10,18 @@ static const cyaml_strval_t norm_place_words[] = WORDS(LK_NORM_PLACE_LIST);
 static const cyaml_strval_t pool_words[] = WORDS(LK_POOL_LIST);
 static const cyaml_strval_t loss_words[] = WORDS(LK_LOSS_LIST);
 
+/* Those whose activations and norms are not laid down by a paper. */
+#define FREE_KINDS "mlp cnn plugin"
+
 #define MODEL_KEYS(X)                                                                                                \
     X("kind", WORD(model.kind, model_words), NEEDED, HELP("the network"))                                            \
     LK_FAMILY_KEYS(X)                                                                                                \
-    X("activation", WORD(model.activation, activation_words), DEFAULT("relu"), HELP("behind every hidden layer"))    \
-    X("norm", WORD(model.norm, norm_words), DEFAULT("none"), HELP("of every hidden layer"))                          \
-    X("norm_place", WORD(model.norm_place, norm_place_words), DEFAULT("before"), HELP("the activation, or after it")) \
+    X("activation", WORD(model.activation, activation_words), DEFAULT("relu"), ONLY(FREE_KINDS),                      \
+      HELP("behind every hidden layer"))                                                                             \
+    X("norm", WORD(model.norm, norm_words), DEFAULT("none"), ONLY(FREE_KINDS),                                       \
+      HELP("of every hidden layer"))                                                                                 \
+    X("norm_place", WORD(model.norm_place, norm_place_words), DEFAULT("before"), ONLY(FREE_KINDS),                     \
+      HELP("the activation, or after it"))                                                                           \
     X("dropout", REAL(model.dropout), FROM_BELOW(0, 1), DEFAULT("0"), HELP("probability, behind every hidden layer")) \
     X("init", TEXT(model.init), DEFAULT("default"),                                                                  \
       HELP("first values of weights: one of torch.nn.init, with arguments: `trunc_normal(std=0.02)`"))               \

@@ -40,6 +40,16 @@ static inline lk_model_spec cnn_spec(lk_norm norm, lk_pool pool)
                            .loss = {.kind = LK_LOSS_CROSS_ENTROPY, .ignore_index = -100}};
 }
 
+/* Two channels, so that nothing is laid out for three; windows that shift and reach beyond 4 x 4 tokens. */
+static inline lk_model_spec swin_spec(double stochastic_depth, double dropout)
+{
+    return (lk_model_spec){.kind = LK_MODEL_SWIN_T, .vision = {{2, 8, 8}, 3}, .dropout = dropout,
+                           .init = "xavier_normal",
+                           .swin = {.width = 1.0 / 16, .patch = 2, .window = 3, .stochastic_depth = stochastic_depth,
+                                    .attention_dropout = dropout},
+                           .loss = {.kind = LK_LOSS_CROSS_ENTROPY, .ignore_index = -100}};
+}
+
 /* Elements of one sample's x. */
 static size_t n_input(const network *net) { return lk_field_n_elem(&lk_model_sample(net->model)->field[0], 0); }
 

@@ -5,9 +5,10 @@ enum { LANE = 24 };
 
 /* ---------------------------------------------------------------- gradients */
 
-/* Lengths of the finite difference, in each parameter; the short one for networks with kinks. */
+/* Lengths of the finite difference, in each parameter; the short one for networks with kinks, or so deep that slopes
+ * change within the other. */
 #define SMOOTH_STEP 2e-3
-#define KINKED_STEP 2e-4
+#define SHORT_STEP 2e-4
 
 /* The forward pass in fp32 leaves an error of a few 1e-7 in a loss of about 1, and the third derivative (or a kink
  * that was crossed) adds a small share of the slope. */
@@ -44,8 +45,8 @@ static double product(const float *a, const float *b, size_t n)
 
 static void expect_slopes(const char *name, lk_model_spec spec)
 {
-    const bool kinked = spec.kind == LK_MODEL_CNN && spec.cnn.pool == LK_POOL_MAX;
-    const double step = kinked ? KINKED_STEP : SMOOTH_STEP;
+    const bool kinked = spec.kind == LK_MODEL_CNN && spec.cnn.pool == LK_POOL_MAX, deep = spec.kind == LK_MODEL_SWIN_T;
+    const double step = kinked || deep ? SHORT_STEP : SMOOTH_STEP;
     network net = network_new(spec, LK_FP32, LANE);
     const size_t n_trainable = lk_model_n_params(net.model);
     float *grads = lk_alloc(n_trainable * sizeof *grads), *sign = lk_alloc(n_trainable * sizeof *sign);
@@ -81,6 +82,12 @@ Test(network, cnn_gradients_are_the_slopes_of_the_loss)
     expect_slopes("batch norm, average", cnn_spec(LK_NORM_BATCH, LK_POOL_AVG));
     /* A maximum has kinks, and a longer step would cross some. */
     expect_slopes("plain, maximum", cnn_spec(LK_NORM_NONE, LK_POOL_MAX));
+}
+
+Test(network, swin_gradients_are_the_slopes_of_the_loss)
+{
+    expect_slopes("swin", swin_spec(0.0, 0.0));
+    expect_slopes("swin with drop path and dropout", swin_spec(0.4, 0.2));
 }
 
 /* A gradient that is wrong by one part in a hundred fails the tolerance above: the test can fail. */
@@ -200,6 +207,12 @@ Test(network, a_cnn_learns_in_both_precisions)
     }
 }
 
+Test(network, a_swin_learns_in_both_precisions)
+{
+    for (int precision = LK_FP32; precision <= LK_BF16; precision++)
+        expect_learns("swin", swin_spec(0.1, 0.0), (lk_precision)precision, 0.05f);
+}
+
 /* ---------------------------------------------------------------- precision */
 
 /* A bf16 number is within 2^-9 of its value; a handful of layers with a few dozen terms each stay within a few per
@@ -226,14 +239,16 @@ Test(network, bf16_stays_near_fp32)
 {
     expect_near("mlp", mlp_spec(LK_NORM_LAYER, LK_NORM_BEFORE, 0.0));
     expect_near("cnn", cnn_spec(LK_NORM_BATCH, LK_POOL_MAX));
+    expect_near("swin", swin_spec(0.0, 0.0));
 }
 
 /* Gradients of a lane in bf16 point where those in fp32 point. */
 Test(network, bf16_gradients_point_the_same_way)
 {
-    const lk_model_spec specs[] = {mlp_spec(LK_NORM_BATCH, LK_NORM_BEFORE, 0.2), cnn_spec(LK_NORM_BATCH, LK_POOL_MAX)};
+    const lk_model_spec specs[] = {mlp_spec(LK_NORM_BATCH, LK_NORM_BEFORE, 0.2), cnn_spec(LK_NORM_BATCH, LK_POOL_MAX),
+                                   swin_spec(0.2, 0.2)};
 
-    for (size_t s = 0; s < 2; s++) {
+    for (size_t s = 0; s < sizeof specs / sizeof *specs; s++) {
         network a = network_new(specs[s], LK_FP32, LANE), b = network_new(specs[s], LK_BF16, LANE);
         const size_t n = lk_model_n_params(a.model);
 
