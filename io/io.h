@@ -288,6 +288,9 @@ int       lk_dataset_digits(const lk_dataset *dataset, size_t j);
 /* What is odd about the data though it can be trained with, a line each; NULL when nothing is.  Owned by the data
  * set. */
 const char *lk_dataset_warnings(const lk_dataset *dataset);
+/* Where each sample is a file of its own: that file's path, in out, which is returned; NULL elsewhere. */
+enum { LK_SAMPLE_FILE_BYTES = 4096 };
+const char *lk_dataset_file(const lk_dataset *dataset, int64_t sample, char out[LK_SAMPLE_FILE_BYTES]);
 /* The word that names class c; NULL where labels are numbers. */
 const char *lk_dataset_class(const lk_dataset *dataset, size_t c);
 enum { LK_HASH_BYTES = 33 };

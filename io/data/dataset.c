@@ -430,4 +430,9 @@ const char *lk_dataset_class(const lk_dataset *dataset, size_t c)
     return c < dataset->stats->classes.n ? dataset->stats->classes.text[c] : NULL;
 }
 
+const char *lk_dataset_file(const lk_dataset *dataset, int64_t sample, char out[LK_SAMPLE_FILE_BYTES])
+{
+    return dataset->pictures ? lk_pictures_path(dataset->pictures, sample, out) : NULL;
+}
+
 const char *lk_dataset_warnings(const lk_dataset *dataset) { return dataset->warnings; }

@@ -129,17 +129,17 @@ size_t lk_pictures_nbytes(const lk_pictures *p)
     return folders + p->names_room + (size_t)p->room * sizeof *p->files;
 }
 
-const char *lk_pictures_path(const lk_pictures *p, int64_t sample, char out[LK_PICTURE_PATH_BYTES])
+const char *lk_pictures_path(const lk_pictures *p, int64_t sample, char out[LK_SAMPLE_FILE_BYTES])
 {
     const file *f = &p->files[sample];
 
-    snprintf(out, LK_PICTURE_PATH_BYTES, "%s/%s", p->folders[f->folder], p->names + f->name);
+    snprintf(out, LK_SAMPLE_FILE_BYTES, "%s/%s", p->folders[f->folder], p->names + f->name);
     return out;
 }
 
 lk_status lk_pictures_decode(const lk_pictures *pictures, int64_t sample, lk_raster *out)
 {
-    char path[LK_PICTURE_PATH_BYTES];
+    char path[LK_SAMPLE_FILE_BYTES];
 
     return lk_raster_read(lk_pictures_path(pictures, sample, path), out);
 }

@@ -3,8 +3,9 @@
 #define LK_IO_PICTURES_H
 
 #include "io/file/raster.h"
+#include "io/io.h"
 
-/* Of each file its name and size are held, 60 bytes or so, and no pixel. */
+/* Of each file its name and size are held, some 80 bytes, and no pixel. */
 typedef struct lk_pictures lk_pictures;
 
 lk_status lk_pictures_new(lk_pictures **out);
@@ -24,8 +25,7 @@ size_t    lk_pictures_nbytes(const lk_pictures *pictures);
 /* A sample's pixels.  Any thread.  Errors: LK_ERR_DATA naming its file. */
 lk_status lk_pictures_decode(const lk_pictures *pictures, int64_t sample, lk_raster *out);
 /* "FOLDER/NAME" of a sample's file; returns out. */
-enum { LK_PICTURE_PATH_BYTES = 4096 };
-const char *lk_pictures_path(const lk_pictures *pictures, int64_t sample, char out[LK_PICTURE_PATH_BYTES]);
+const char *lk_pictures_path(const lk_pictures *pictures, int64_t sample, char out[LK_SAMPLE_FILE_BYTES]);
 /* Calls visit(arg, name, its file's size) for each sample: what a hash of them is made of. */
 void      lk_pictures_visit(const lk_pictures *pictures, void (*visit)(void *arg, const char *name, int64_t nbytes),
                             void *arg);

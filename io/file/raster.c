@@ -92,6 +92,7 @@ lk_status lk_raster_read(const char *path, lk_raster *raster)
     const int fd = lk_open(path, O_RDONLY);
     size_t nbytes = 0;
 
+    lk_alive();
     if (fd < 0) return LK_FAIL(LK_ERR_DATA, "cannot open %s: %s", path, strerror(errno));
     const lk_status status = read_whole(fd, path, raster, &nbytes);
     lk_close(fd);

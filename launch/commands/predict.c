@@ -5,6 +5,8 @@
  *     events (bce)    the probability of each output's event, named alike
  *     classification  the likeliest class, named as the target is, then p0, p1, ... (or the classes' own words): the
  *                     probability of every class
+ *
+ * Where each sample is a file of its own, `file` comes first.
  */
 #include "launch/launch.h"
 
@@ -26,7 +28,9 @@ void print_csv_text(FILE *file, const char *text)
 static void print_header(FILE *file, const lk_dataset *dataset, bool classes, size_t n_output)
 {
     const char *name = lk_dataset_target_name(dataset);
+    char path[LK_SAMPLE_FILE_BYTES];
 
+    if (lk_dataset_file(dataset, 0, path)) fputs("file,", file);
     if (classes || n_output == 1) fprintf(file, "%s", name);
     for (size_t k = 0; classes && k < n_output; k++) {
         fputc(',', file);
@@ -77,18 +81,31 @@ typedef struct table {
     const lk_dataset *dataset;
     lk_reading reads;
     size_t n_output;
+    int64_t sample; /* of the next row */
 } table;
+
+static void print_file(const table *t)
+{
+    char path[LK_SAMPLE_FILE_BYTES];
+
+    if (!lk_dataset_file(t->dataset, t->sample, path)) return;
+    print_csv_text(t->file, path);
+    fputc(',', t->file);
+}
 
 static void print_row(void *arg, const float *output)
 {
-    const table *t = arg;
+    table *t = arg;
 
+    print_file(t);
+    t->sample++;
     printers[t->reads](t->file, t->dataset, output, t->n_output);
 }
 
 static lk_status predict_all(job *j, const lk_dataset *dataset, FILE *file)
 {
-    table t = {file, dataset, lk_loss_get(j->recipe->model.loss.kind)->reads, lk_model_n_output(j->model)};
+    table t = {.file = file, .dataset = dataset, .reads = lk_loss_get(j->recipe->model.loss.kind)->reads,
+               .n_output = lk_model_n_output(j->model)};
 
     print_header(file, dataset, t.reads == LK_READS_CLASSES, t.n_output);
     return job_predict(j, dataset, print_row, &t);

@@ -33,11 +33,13 @@ same "the pictures are learnt" "$(awk -F, 'NR == 1 { for (i = 1; i <= NF; i++) i
 
 # The checkpoint knows the classes by name.
 status 0 alone predict whole --out p.csv
-same "header" "$(head -n 1 p.csv)" label,bright,dark
+same "header" "$(head -n 1 p.csv)" file,label,bright,dark
+same "files of the wrong class" "$(awk -F, 'NR > 1 && index($1, "validation/" $2 "/") == 0' p.csv | wc -l)" 0
 same "lines" "$(wc -l <p.csv)" 31
 mkdir new && cp validation/dark/*.jpg new
 status 0 alone predict whole --data new --out new.csv
-same "lines of a folder without classes" "$(wc -l <new.csv)" 11
+same "files of a folder without classes" "$(sed 1d new.csv | cut -d, -f1 | tr '\n' ' ')" "$(ls new/* | tr '\n' ' ')"
+same "all of them are dark" "$(cut -d, -f2 new.csv | sort -u | tr '\n' ' ')" "dark label "
 mkdir -p other/dim && cp validation/dark/*.jpg other/dim
 status 3 alone eval whole --data other
 says 'other: label: .dim. does not occur in the training part, which has 2 values: bright, dark'

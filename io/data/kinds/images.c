@@ -9,6 +9,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,7 +24,7 @@
 /* Files that are no pictures. */
 typedef struct others {
     int64_t n;
-    char first[LK_PICTURE_PATH_BYTES];
+    char first[LK_SAMPLE_FILE_BYTES];
 } others;
 
 /* --------------------------------------------------------------------- folders */
@@ -38,16 +39,16 @@ static bool is_picture(const char *name)
     return false;
 }
 
-static lk_status join_path(const char *folder, const char *name, char out[LK_PICTURE_PATH_BYTES])
+static lk_status join_path(const char *folder, const char *name, char out[LK_SAMPLE_FILE_BYTES])
 {
-    if (snprintf(out, LK_PICTURE_PATH_BYTES, "%s/%s", folder, name) < LK_PICTURE_PATH_BYTES) return LK_OK;
-    return LK_FAIL(LK_ERR_DATA, "%s/%.64s...: a name of more than %d bytes", folder, name, LK_PICTURE_PATH_BYTES - 1);
+    if (snprintf(out, LK_SAMPLE_FILE_BYTES, "%s/%s", folder, name) < LK_SAMPLE_FILE_BYTES) return LK_OK;
+    return LK_FAIL(LK_ERR_DATA, "%s/%.64s...: a name of more than %d bytes", folder, name, LK_SAMPLE_FILE_BYTES - 1);
 }
 
 /* A folder joins the list of those to be read, a picture that of pictures. */
 static lk_status take_entry(lk_pictures *p, int64_t folder, int dir, const char *name, others *left_out)
 {
-    char path[LK_PICTURE_PATH_BYTES];
+    char path[LK_SAMPLE_FILE_BYTES];
     struct stat info;
     int64_t unused;
 
@@ -103,9 +104,20 @@ static lk_status read_class(lk_pictures *p, const char *path, others *left_out)
     return LK_FAIL(LK_ERR_DATA, "%s: a class's folder without a picture (" ENDINGS "); fill it, or take it away", path);
 }
 
+/* Checkpoints keep it in JSON. */
+static lk_status check_name(const char *path)
+{
+    json_t *text = json_string(strrchr(path, '/') + 1);
+
+    if (!text) return LK_FAIL(LK_ERR_DATA, "%s: the name of a class's folder must be UTF-8; rename it", path);
+    json_decref(text);
+    return LK_OK;
+}
+
 /* The pictures from `first` on are of this class. */
 static lk_status label_class(lk_table *t, const char *path, int64_t first)
 {
+    LK_TRY(check_name(path));
     const int64_t n = lk_pictures_n(t->pictures), word = lk_vocabulary_add(&t->label_words, strrchr(path, '/') + 1);
     int32_t *label = realloc(t->label, (size_t)n * sizeof *label);
 

@@ -247,6 +247,12 @@ Test(images, what_is_no_such_folder_is_told)
     expect_message(&spec, LK_LOSS_CROSS_ENTROPY, LK_ERR_DATA, "/train/dog/2.png: No such file or directory");
     put_picture("train/dog/3.png", 4, 5, 1);
     cr_assert_eq(unlink(in_temp("train/dog/2.png")), 0);
+    put_folder("train/caf\xe9");
+    put_picture("train/caf\xe9/1.png", 4, 5, 1);
+    expect_message(&spec, LK_LOSS_CROSS_ENTROPY, LK_ERR_DATA,
+                   ": the name of a class's folder must be UTF-8; rename it");
+    cr_assert_eq(unlink(in_temp("train/caf\xe9/1.png")), 0);
+    cr_assert_eq(rmdir(in_temp("train/caf\xe9")), 0);
     spec.transforms = spec.validation_transforms = (lk_transform_list){0};
     expect_message(&spec, LK_LOSS_CROSS_ENTROPY, LK_ERR_USAGE, "resize");
 }
