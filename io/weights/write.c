@@ -68,9 +68,12 @@ static json_t *shape_of(const item *it)
     const int ndim = it->tensor ? it->tensor->ndim : it->buffer.ndim;
     const int64_t *shape = it->tensor ? it->tensor->shape : it->buffer.shape;
     json_t *list = json_array();
+    bool good = true;
 
-    for (int d = 0; d < ndim; d++) json_array_append_new(list, json_integer(shape[d]));
-    return list;
+    for (int d = 0; d < ndim; d++) good &= json_array_append_new(list, json_integer(shape[d])) == 0;
+    if (good) return list;
+    json_decref(list);
+    return NULL;
 }
 
 /* Jansson's functions take the NULL of one that failed and fail in turn: the last result tells of all. */
@@ -84,16 +87,14 @@ static bool add_entry(writing *w, const item *it)
                                          shape_of(it), "data_offsets", (json_int_t)begin, (json_int_t)w->end)) == 0;
 }
 
-/* Values there are texts. */
+/* Values there are texts; s* leaves out what is NULL. */
 static json_t *notes_of(int64_t step, bool ema)
 {
     char text[32];
-    json_t *notes = json_pack("{s:s, s:s}", "format", "pt", "producer", "lockstep " LK_VERSION);
 
     snprintf(text, sizeof text, "%lld", (long long)step);
-    if (step >= 0) json_object_set_new(notes, "step", json_string(text));
-    json_object_set_new(notes, "weights", json_string(ema ? "ema" : "trained"));
-    return notes;
+    return json_pack("{s:s, s:s, s:s, s:s*}", "format", "pt", "producer", "lockstep " LK_VERSION, "weights",
+                     ema ? "ema" : "trained", "step", step >= 0 ? text : NULL);
 }
 
 /* The header with the blanks that align the data; release with free(). */

@@ -61,6 +61,20 @@ says '^lockstep: w.safetensors: the checkpoint does not fit this model: 8 loaded
 status 3 alone predict pictures.yaml --checkpoint w.safetensors data.train=nowhere --data test-images
 says 'for the statistics of training, which w.safetensors comes without'
 
+# Workers in folders of their own, whose files of that name differ.
+mkdir one two
+cp w.safetensors one/w.safetensors
+cp ema.safetensors two/w.safetensors
+apart() { timeout 120 mpirun --oversubscribe -n 1 --wdir "$work/one" "$lockstep" "$@" : -n 1 --wdir "$work/two" "$lockstep" "$@"; }
+status 4 apart eval "$work/pictures.yaml" --checkpoint w.safetensors
+says "^lockstep: rank 1 .*: w.safetensors: the file that this worker has is not rank 0's"
+cp w.safetensors two/w.safetensors
+status 0 apart eval "$work/pictures.yaml" --checkpoint w.safetensors
+
+# A file becomes a run by training nothing.
+status 0 alone train pictures.yaml run.dir=import train.epochs=0 init_from=w.safetensors
+same "a run made of a file" "$(alone ckpt digest import)" "$(alone ckpt digest run)"
+
 # Statistics of the training part are fitted as a run would.
 awk 'BEGIN { srand(5); print "a,b,y"; for (i = 0; i < 200; i++) { a = 10 * rand(); print a "," rand() "," 1000 + 50 * a } }' >line.csv
 cat >line.yaml <<'RECIPE'
