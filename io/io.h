@@ -191,7 +191,8 @@ struct lk_recipe {
 typedef enum lk_frozen_mode { LK_FROZEN_MODE_LIST(LK_WORD_ENUM) } lk_frozen_mode;
 /* LK_CACHE_FROZEN_UNSET: frozen layers run with each lane, whose size may decide their last bits.  With a word they run
  * in pieces of one size, so that bits do not depend on whether they are kept. */
-#define LK_CACHE_FROZEN_LIST(X) X(LK_CACHE_FROZEN_NO, "no") X(LK_CACHE_FROZEN_MEMORY, "memory")
+#define LK_CACHE_FROZEN_LIST(X) X(LK_CACHE_FROZEN_NO, "no") X(LK_CACHE_FROZEN_MEMORY, "memory") \
+    X(LK_CACHE_FROZEN_DISK, "disk")
 typedef enum lk_cache_frozen { LK_CACHE_FROZEN_UNSET, LK_CACHE_FROZEN_LIST(LK_WORD_ENUM) } lk_cache_frozen;
 #define LK_ON_NONFINITE_LIST(X) X(LK_NONFINITE_STOP, "stop") X(LK_NONFINITE_SKIP, "skip")
 typedef enum lk_on_nonfinite { LK_ON_NONFINITE_LIST(LK_WORD_ENUM) } lk_on_nonfinite;
@@ -296,6 +297,9 @@ const char *lk_dataset_class(const lk_dataset *dataset, size_t c);
 enum { LK_HASH_BYTES = 33 };
 /* XXH3-128 in hexadecimal of a file's bytes.  Errors: LK_ERR_SYSTEM. */
 lk_status lk_file_hash(const char *path, char out[LK_HASH_BYTES]);
+/* The same of the inputs of 64 of its samples as a lane gets them, transformed for training or for evaluation, with
+ * what chance has in it as in epoch 0. */
+lk_status lk_dataset_hash_drawn(const lk_dataset *dataset, bool train, uint64_t seed, char out[LK_HASH_BYTES]);
 /* XXH3-128 in hexadecimal of all that training sees of it: samples (64 of them where they are not in memory; of
  * picture files names and sizes), targets, statistics, which samples are in this part. */
 lk_status lk_dataset_hash(const lk_dataset *dataset, char out[LK_HASH_BYTES]);
@@ -641,6 +645,28 @@ const char *lk_print_seconds(double seconds, char *text, size_t nbytes);
  * object "metrics", a path without '/' a key of the whole.  Written to a temporary name, fsynced and renamed.  The
  * metadata' texts become strings, ints and reals numbers; a real that is not finite becomes null. */
 lk_status lk_summary_write(const char *path, const lk_metadata *metadata);
+
+/* XXH3-128 in hexadecimal. */
+void      lk_hash_bytes(const void *bytes, size_t nbytes, char out[LK_HASH_BYTES]);
+
+/* Rows of one size on disk, in files of as many rows each. */
+typedef struct lk_row_files lk_row_files;
+/* dir is made if it is absent.  key says what the rows are: files of another key are none. */
+lk_status lk_row_files_new(const char *dir, const char *key, int64_t n, int64_t rows_per_file, size_t row_nbytes,
+                           lk_row_files **out);
+void      lk_row_files_free(lk_row_files **files);
+/* Writes file f, rows [f * rows_per_file, ...): it is there whole or not at all.  Errors: LK_ERR_SYSTEM. */
+lk_status lk_row_files_write(const lk_row_files *files, int64_t f, const void *rows);
+/* Whether file f is there with the right key and checksum: reads all of it. */
+lk_status lk_row_files_check(const lk_row_files *files, int64_t f, bool *whole);
+/* Maps all of them.  Errors: LK_ERR_SYSTEM (one is not there). */
+lk_status lk_row_files_open(lk_row_files *files);
+/* A row, once they are open. */
+const void *lk_row_files_row(const lk_row_files *files, int64_t row);
+/* Removes a folder and what is in it; one that is absent is no error. */
+lk_status lk_remove_tree(const char *path);
+/* Removes all that is in `dir` but these names; absent: nothing to do. */
+lk_status lk_remove_others(const char *dir, const char *const *keep, size_t n);
 
 /* Makes a folder and its parents, as mkdir -p.  Errors: LK_ERR_SYSTEM. */
 lk_status lk_make_dirs(const char *path);

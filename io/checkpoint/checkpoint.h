@@ -204,8 +204,6 @@ int64_t   lk_link_step(const char *dir, const char *link);
 lk_status lk_link_set(const char *dir, const char *link, int64_t step);
 /* A published step, good or not. */
 bool      lk_step_exists(const char *dir, int64_t step);
-/* Removes a folder and what is in it; one that is absent is no error. */
-lk_status lk_remove_tree(const char *path);
 /* Renames a published step first, so that half of it is never taken for a checkpoint, then removes it. */
 lk_status lk_step_remove(const char *dir, int64_t step);
 /* Removes what crashes have left: *.partial and *.deleting. */

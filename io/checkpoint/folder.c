@@ -11,7 +11,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,8 +23,6 @@
 
 #define DELETING ".deleting"
 #define PARTIAL ".partial"
-
-enum { OPEN_FOLDERS = 8 };
 
 lk_status lk_ckpt_path(char out[LK_CKPT_PATH_BYTES], const char *dir, const char *name)
 {
@@ -131,19 +128,6 @@ bool lk_step_exists(const char *dir, int64_t step)
 
     lk_step_name(name, step, "");
     return lk_ckpt_path(path, dir, name) == LK_OK && access(path, F_OK) == 0;
-}
-
-static int remove_entry(const char *path, const struct stat *info, int kind, struct FTW *place)
-{
-    (void)info, (void)kind, (void)place;
-    return remove(path);
-}
-
-lk_status lk_remove_tree(const char *path)
-{
-    if (nftw(path, remove_entry, OPEN_FOLDERS, FTW_DEPTH | FTW_PHYS) != 0 && errno != ENOENT)
-        return LK_FAIL(LK_ERR_SYSTEM, "cannot remove %s: %s", path, strerror(errno));
-    return LK_OK;
 }
 
 lk_status lk_step_remove(const char *dir, int64_t step)

@@ -89,14 +89,69 @@ static lk_status hash(const lk_dataset *dataset, XXH3_state_t *state)
     return dataset->stream ? add_read_samples(state, dataset) : LK_OK;
 }
 
+static void finish(XXH3_state_t *state, char out[LK_HASH_BYTES])
+{
+    const XXH128_hash_t value = XXH3_128bits_digest(state);
+
+    XXH3_freeState(state);
+    snprintf(out, LK_HASH_BYTES, "%016llx%016llx", (unsigned long long)value.high64, (unsigned long long)value.low64);
+}
+
 lk_status lk_dataset_hash(const lk_dataset *dataset, char out[LK_HASH_BYTES])
 {
     XXH3_state_t *state = XXH3_createState();
 
     if (!state) return LK_FAIL(LK_ERR_SYSTEM, "out of memory: the hash of a data set");
     const lk_status status = hash(dataset, state);
-    const XXH128_hash_t value = XXH3_128bits_digest(state);
-    XXH3_freeState(state);
-    snprintf(out, LK_HASH_BYTES, "%016llx%016llx", (unsigned long long)value.high64, (unsigned long long)value.low64);
+    finish(state, out);
+    return status;
+}
+
+/* -------------------------------------------------------------- as it is drawn */
+
+/* One sample's inputs on their way. */
+typedef struct drawn {
+    void *field[LK_MAX_FIELDS]; /* owned */
+    lk_easel easel;
+} drawn;
+
+static lk_status take_rooms(const lk_dataset *d, drawn *room)
+{
+    LK_TRY(lk_dataset_ready(d, &room->easel));
+    for (int f = 0; f < d->sample.n_fields; f++) {
+        const size_t nbytes = lk_field_nbytes(&d->sample.field[f], lk_dataset_most_length(d));
+
+        if (d->sample.field[f].target) continue;
+        room->field[f] = lk_alloc(nbytes);
+        LK_TRY_ALLOC(room->field[f], nbytes);
+    }
+    return LK_OK;
+}
+
+static lk_status add_drawn(XXH3_state_t *state, const lk_dataset *d, const lk_draw *draw, drawn *room)
+{
+    for (int64_t i = 0; i < HASHED_SAMPLES; i++) {
+        const int64_t sample = i * (d->n - 1) / (HASHED_SAMPLES - 1), length = lk_dataset_lane_length(d, &sample, 1);
+
+        LK_TRY(d->fetch(d, draw, &sample, 1, length, room->field, &room->easel));
+        for (int f = 0; f < d->sample.n_fields; f++)
+            if (room->field[f]) add_array(state, room->field[f], lk_field_nbytes(&d->sample.field[f], length));
+    }
+    return LK_OK;
+}
+
+lk_status lk_dataset_hash_drawn(const lk_dataset *dataset, bool train, uint64_t seed, char out[LK_HASH_BYTES])
+{
+    const lk_draw draw = {.seed = seed, .train = train};
+    XXH3_state_t *state = XXH3_createState();
+    drawn room = {0};
+
+    if (!state) return LK_FAIL(LK_ERR_SYSTEM, "out of memory: the hash of a data set");
+    XXH3_128bits_reset(state);
+    lk_status status = take_rooms(dataset, &room);
+    if (status == LK_OK) status = add_drawn(state, dataset, &draw, &room);
+    for (int f = 0; f < LK_MAX_FIELDS; f++) lk_free(&room.field[f]);
+    lk_easel_clear(&room.easel);
+    finish(state, out);
     return status;
 }

@@ -22,10 +22,15 @@ lk_status features_run(job *j, features *f, const void *const field[], int64_t n
     return lk_engine_run(j->engine, &lane);
 }
 
+static const void *row_of(const features *f, int64_t sample)
+{
+    return f->files ? lk_row_files_row(f->files, sample) : f->rows + (size_t)sample * f->row_nbytes;
+}
+
 static void pick(features *f, const lk_batch_lane *own)
 {
     for (int64_t i = 0; i < own->n; i++)
-        lk_frontier_put(&f->frontier, own->n, i, f->lane, f->rows + (size_t)own->sample[i] * f->row_nbytes);
+        lk_frontier_put(&f->frontier, own->n, i, f->lane, row_of(f, own->sample[i]));
 }
 
 /* By way of a row: the places of a lane's features are not those of a piece's. */
@@ -74,7 +79,7 @@ lk_loader *features_loader(const job *j)
 size_t features_nbytes(const features *f)
 {
     if (!f) return 0;
-    return f->room_nbytes + (f->kept ? (size_t)f->n * f->row_nbytes : 0);
+    return f->room_nbytes + (f->kept && !f->on_disk ? (size_t)f->n * f->row_nbytes : 0);
 }
 
 void features_free(features **address)
@@ -87,6 +92,7 @@ void features_free(features **address)
     lk_free(&f->of_piece);
     lk_free(&f->lane);
     lk_loader_free(&f->loader);
+    lk_row_files_free(&f->files);
     lk_free(&f->rows);
     lk_free(address);
 }

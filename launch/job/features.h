@@ -16,8 +16,10 @@ struct features {
     size_t row_nbytes;        /* of one */
     int64_t piece;            /* samples that go through the frozen side at a time */
     bool kept;                /* else computed for each lane */
+    bool on_disk;             /* kept there, else in memory */
     size_t room_nbytes;       /* of all below but the rows and the loader */
-    char *rows;               /* (n, row_nbytes), owned; NULL: not filled, or not kept */
+    char *rows;               /* (n, row_nbytes), owned: kept in memory; NULL: not filled, or not there */
+    lk_row_files *files;      /* owned: kept on disk; NULL alike */
     lk_loader *loader;        /* owned: EVAL's batches, with what the trained side reads */
     char *lane;               /* owned: of the lane that runs */
     char *of_piece;           /* owned: of the piece that was run last */
@@ -28,5 +30,10 @@ struct features {
 /* Runs n samples, at most a piece, through the frozen side under j->params; what is left of the piece is filled up with
  * the last of them.  field: by lk_model_sample(), (n, shape...).  f->of_piece has the features.  Local. */
 lk_status features_run(job *j, features *f, const void *const field[], int64_t n);
+
+/* What the features depend on, in one hash.  Local. */
+lk_status features_key(job *j, const features *f, char out[LK_HASH_BYTES]);
+/* LK_ERR_USAGE with the place of train.cache_frozen, and why it cannot be; frozen.c.  Local. */
+lk_status frozen_refuse(const job *j, const char *why);
 
 #endif
