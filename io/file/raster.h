@@ -22,6 +22,8 @@ void lk_raster_clear(lk_raster *raster);
 /* Makes room for a picture of three channels and sets its sizes.  Errors: LK_ERR_DATA (too many pixels; path is for
  * the message). */
 lk_status lk_raster_fit(lk_raster *raster, const char *path, int64_t H, int64_t W);
+/* Makes room for a file. */
+lk_status lk_raster_fit_file(lk_raster *raster, size_t nbytes);
 
 /* The pixels of a JPEG or PNG file's bytes as RGB, what torchvision's ImageFolder makes of it: Pillow's
  * convert("RGB").  Grey is three equal channels, a palette its colours, alpha is left out, CMYK is printed on white; of
