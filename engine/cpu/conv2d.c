@@ -8,8 +8,7 @@ static lk_status bind_pass(const cpu_ctx *ctx, const lk_graph *graph, const lk_n
         .conv = true, .dtype = x->dtype,
         .n = x->shape[0], .h = x->shape[1], .w = x->shape[2], .i = x->shape[3],
         .o = w->shape[0], .kh = w->shape[2], .kw = w->shape[3],
-        .oh = y->shape[1], .ow = y->shape[2],
-        .stride = node->attrs.conv.stride, .padding = node->attrs.conv.padding,
+        .oh = y->shape[1], .ow = y->shape[2], .how = node->attrs.conv,
     };
 
     assert(x->dtype == y->dtype && y->shape[0] == spec.n && y->shape[3] == spec.o);

@@ -221,16 +221,19 @@ static lk_status describe(const cpu_dnnl_product *p, const cpu_dnnl_spec *spec, 
 static lk_status conv_layouts(product_layouts *l, layout *plain, const cpu_dnnl_spec *s, dnnl_data_type_t type,
                               dnnl_data_type_t w_type)
 {
-    const dnnl_dims_t x = {s->n, s->i, s->h, s->w}, w = {s->o, s->i, s->kh, s->kw}, y = {s->n, s->o, s->oh, s->ow};
+    const int64_t G = s->how.groups;
+    const dnnl_dims_t x = {s->n, s->i, s->h, s->w}, y = {s->n, s->o, s->oh, s->ow};
+    const dnnl_dims_t w = {s->o, s->i, s->kh, s->kw}, grouped = {G, s->o / G, s->i / G, s->kh, s->kw};
+    const int n_dims = G > 1 ? 5 : 4;
 
     for (int side = 0; side < 2; side++) {
-        l->strides[side] = s->stride;
-        l->padding[side] = s->padding;
+        l->strides[side] = s->how.stride[side];
+        l->padding[side] = s->how.padding[side];
     }
     LK_TRY(layout_new(&l->x, 4, x, type, dnnl_nhwc));
-    LK_TRY(layout_new(&l->w, 4, w, w_type, dnnl_format_tag_any));
+    LK_TRY(layout_new(&l->w, n_dims, G > 1 ? grouped : w, w_type, dnnl_format_tag_any));
     LK_TRY(layout_new(&l->y, 4, y, type, dnnl_nhwc));
-    LK_TRY(layout_new(plain, 4, w, dnnl_f32, dnnl_oihw));
+    LK_TRY(layout_new(plain, n_dims, G > 1 ? grouped : w, dnnl_f32, G > 1 ? dnnl_goihw : dnnl_oihw));
     return LK_OK;
 }
 

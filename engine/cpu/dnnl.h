@@ -4,8 +4,8 @@
  *
  *     FORWARD  y = x * w + b          GRAD_X  dx from dy and w          GRAD_W  dw, db from dy and x
  *
- * where * is a convolution (x (N,H,W,I), w (O,I,KH,KW), y (N,H',W',O)) or a product of matrices (x (N,I), w (O,I),
- * y (N,O)).  x, y and their gradients are fp32 or bf16; w, b and their gradients are fp32 in PyTorch's layout.
+ * where * is a convolution (x (N,H,W,I), w (O,I/groups,KH,KW), y (N,H',W',O)) or a product of matrices (x (N,I),
+ * w (O,I), y (N,O)).  x, y and their gradients are fp32 or bf16; w, b and their gradients are fp32 in PyTorch's layout.
  */
 #ifndef LK_CPU_DNNL_H
 #define LK_CPU_DNNL_H
@@ -22,7 +22,7 @@ typedef struct cpu_dnnl_spec {
     lk_dtype dtype;               /* of x and y */
     int64_t n, i, o;
     int64_t h, w, kh, kw, oh, ow;
-    int64_t stride, padding;
+    lk_conv_attrs how;
     cpu_ref weight;               /* where w is: FORWARD and GRAD_X may want it packed */
     cpu_weights *weights;         /* borrowed; then it is here */
 } cpu_dnnl_spec;

@@ -7,10 +7,16 @@
 
 #include "engine/cuda/cuda.h"
 
-/* x (N, H, W, I), w (O, KH, KW, I), y (N, P, Q, O).  N may be a part of a batch. */
+/* x (N, H, W, I), w (O, KH, KW, I / groups), y (N, P, Q, O).  N may be a part of a batch; stride and padding are those
+ * of the height and of the width. */
 typedef struct conv_shape {
-    int64_t N, H, W, I, O, KH, KW, P, Q, stride, padding;
+    int64_t N, H, W, I, O, KH, KW, P, Q, stride_h, stride_w, padding_h, padding_w, groups;
 } conv_shape;
+
+/* Input and output channels of a group. */
+static inline __host__ __device__ int64_t conv_group_in(const conv_shape *s) { return s->I / s->groups; }
+static inline __host__ __device__ int64_t conv_group_out(const conv_shape *s) { return s->O / s->groups; }
+static inline int64_t conv_n_weights(const conv_shape *s) { return s->O * s->KH * s->KW * conv_group_in(s); }
 
 /* Sums are fp32, in an order that is fixed by this alone, the device's model and the library's version. */
 typedef struct cuda_conv_spec {

@@ -1,5 +1,5 @@
 /*
- * Convolution: NHWC activations, filters (O, KH, KW, I).
+ * Convolution: NHWC activations, filters (O, KH, KW, I / groups).
  *
  * bf16: dw is wanted in fp32.  cuDNN makes it in the type of x and dy, or in fp32 by one engine only, which no
  * heuristic lists, which is compiled when asked for, and which takes few numbers of channels.  So x and dy are
@@ -132,7 +132,7 @@ static lk_status run_grad_w(void *state, const lk_launch_args *args)
 
         for (int64_t n = 0; n < v->N; n += piece_at(s, n)->n)
             LK_TRY(grad_w(s, piece_at(s, n), n, scratch, x, dy, packed));
-        if (!s->packed) LK_TRY(cuda_weight_unpack(s->ctx, dw, packed, v->O, v->I, v->KH * v->KW));
+        if (!s->packed) LK_TRY(cuda_weight_unpack(s->ctx, dw, packed, v->O, conv_group_in(v), v->KH * v->KW));
     }
     if (s->db.run) LK_TRY(s->db.run(s->db.state, args));
     return LK_OK;
@@ -159,7 +159,9 @@ static conv_shape shape_of(const lk_tensor *x, const lk_tensor *w, const lk_tens
     v.N = x->shape[0], v.H = x->shape[1], v.W = x->shape[2], v.I = x->shape[3];
     v.O = w->shape[0], v.KH = w->shape[2], v.KW = w->shape[3];
     v.P = y->shape[1], v.Q = y->shape[2];
-    v.stride = node->attrs.conv.stride, v.padding = node->attrs.conv.padding;
+    v.stride_h = node->attrs.conv.stride[0], v.stride_w = node->attrs.conv.stride[1];
+    v.padding_h = node->attrs.conv.padding[0], v.padding_w = node->attrs.conv.padding[1];
+    v.groups = node->attrs.conv.groups;
     return v;
 }
 
@@ -170,7 +172,7 @@ static lk_status make(conv *s, const lk_graph *graph, const lk_node *node, produ
     s->at = cuda_product_refs(graph, t);
     s->shape = shape_of(x, &graph->tensors[t.w], &graph->tensors[t.y], node);
     s->bf16 = x->dtype == LK_DTYPE_BF16;
-    s->packed = cuda_weight_lies_packed(s->shape.I, s->shape.KH * s->shape.KW);
+    s->packed = cuda_weight_lies_packed(conv_group_in(&s->shape), s->shape.KH * s->shape.KW);
     if (s->pass == CUDA_GRAD_W) {
         LK_TRY(cuda_bind_db(s->ctx, graph, node, &s->db));
     } else {

@@ -39,12 +39,12 @@ static inline size_t conv_activation_size(const conv *s) { return s->bf16 ? size
 lk_status cuda_conv_plan(conv *s, lk_precision precision);
 void cuda_conv_unplan(conv *s);
 
-/* All queue.  w: packed (O, KH, KW, I), in the type of the activations, as b; b may be NULL. */
+/* All queue.  w: packed (O, KH, KW, I / groups), in the type of the activations, as b; b may be NULL. */
 lk_status cuda_conv_direct(cuda_ctx *ctx, const conv_shape *s, void *y, const void *x, const void *w, const void *b,
                            bool bf16);
 lk_status cuda_conv_direct_grad_x(cuda_ctx *ctx, const conv_shape *s, void *dx, const void *dy, const void *w,
                                   bool bf16);
-/* dw: (O, I, KH, KW). */
+/* dw: (O, I / groups, KH, KW). */
 lk_status cuda_conv_direct_grad_w(cuda_ctx *ctx, const conv_shape *s, float *dw, const void *dy, const void *x,
                                   bool bf16);
 

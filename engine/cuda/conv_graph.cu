@@ -3,7 +3,8 @@
  *
  *     x, w -> convolution -> (fp32, never stored) -> + b -> y
  *
- * Tensors are (N, C, H, W) by number and NHWC by stride.  Sums and what is fused behind them are fp32.
+ * Tensors are (N, C, H, W) by number and NHWC by stride; that a filter has fewer channels than x says groups.  Sums and
+ * what is fused behind them are fp32.
  */
 #include "engine/cuda/conv_cudnn.h"
 
@@ -84,7 +85,7 @@ static tensor_spec x_of(const cuda_conv_spec *s)
 static tensor_spec w_of(const cuda_conv_spec *s)
 {
     const conv_shape *v = &s->shape;
-    const tensor_spec t = {DNN_W, v->O, v->I, v->KH, v->KW, type_of(s), s->align_w, false};
+    const tensor_spec t = {DNN_W, v->O, conv_group_in(v), v->KH, v->KW, type_of(s), s->align_w, false};
 
     return t;
 }
@@ -123,7 +124,7 @@ static cudnnStatus_t convolution(dnn_pile *pile, const conv_shape *v, cudnnBacke
     const cudnnDataType_t sums = CUDNN_DATA_FLOAT;
     const cudnnConvolutionMode_t mode = CUDNN_CROSS_CORRELATION;
     const int64_t n_dims = N_SPATIAL, ones[N_SPATIAL] = {1, 1};
-    const int64_t strides[N_SPATIAL] = {v->stride, v->stride}, paddings[N_SPATIAL] = {v->padding, v->padding};
+    const int64_t strides[N_SPATIAL] = {v->stride_h, v->stride_w}, paddings[N_SPATIAL] = {v->padding_h, v->padding_w};
 
     DNN_TRY(dnn_new(pile, CUDNN_BACKEND_CONVOLUTION_DESCRIPTOR, out));
     DNN_TRY(dnn_set(*out, CUDNN_ATTR_CONVOLUTION_COMP_TYPE, CUDNN_TYPE_DATA_TYPE, 1, &sums));

@@ -129,7 +129,7 @@ static size_t most_workspace(const conv *s)
 static void lay_out_scratch(conv *s)
 {
     const conv_shape *v = &s->shape;
-    const size_t dw = s->pass == CUDA_GRAD_W && !s->packed ? (size_t)(v->O * v->I * v->KH * v->KW) * sizeof(float) : 0;
+    const size_t dw = s->pass == CUDA_GRAD_W && !s->packed ? (size_t)conv_n_weights(v) * sizeof(float) : 0;
     const size_t images = conv_widens(s) ? (size_t)s->first.n * sizeof(float) : 0;
 
     s->widened_x = round_up(dw);
@@ -142,7 +142,8 @@ static void lay_out_scratch(conv *s)
 static bool fits_int(const conv_shape *v)
 {
     return conv_x_per_image(v) <= INT32_MAX && conv_y_per_image(v) <= INT32_MAX &&
-           v->O * v->I * v->KH * v->KW <= INT32_MAX && v->stride <= INT32_MAX && v->padding <= INT32_MAX;
+           conv_n_weights(v) <= INT32_MAX && v->stride_h <= INT32_MAX && v->stride_w <= INT32_MAX &&
+           v->padding_h <= INT32_MAX && v->padding_w <= INT32_MAX;
 }
 
 lk_status cuda_conv_plan(conv *s, lk_precision precision)

@@ -75,8 +75,11 @@ typedef struct lk_windows {
     uint32_t layer;       /* number of this dropout in the model */
 } lk_windows;
 
+/* Of a convolution; two numbers are down and across. */
+typedef struct lk_conv_attrs { int64_t stride[2], padding[2], groups; } lk_conv_attrs;
+
 typedef union lk_attrs {
-    struct { int64_t stride, padding; } conv;
+    lk_conv_attrs conv;
     struct { int64_t kernel, stride, padding; } pool; /* average counts padding in, as PyTorch does by default */
     struct { lk_activation kind; } activation;
     struct { double p; uint32_t layer; } dropout;     /* layer: number of this dropout in the model */

@@ -3,15 +3,22 @@
  * that fill it.
  *
  * Keys are X("key", TYPE(member, ...), RULE, ...); what types and rules mean says io/recipe/keys.h, which alone expands
- * them, so the engine itself reads no recipes.  ONLY names the networks that take a key.
+ * them, so the engine itself reads no recipes.  ONLY names the networks that take a key: words, or patterns (resnet*).
  */
 #ifndef LK_FAMILIES_H
 #define LK_FAMILIES_H
 
 #include "engine/base/base.h"
 
-/* The one list of networks, X(ID, word): makes LK_MODEL_ID, the recipe's word, and lk_network_WORD in nn/. */
-#define LK_NETWORK_LIST(X) X(MLP, mlp) X(CNN, cnn) X(SWIN_T, swin_t) X(SWIN_S, swin_s) X(SWIN_B, swin_b)
+/* The one list of networks, X(ID, word, family): makes LK_MODEL_ID and the recipe's word; lk_network_FAMILY in nn/ is
+ * the row of all of a family, and finds in lk_model_spec.kind which of them it is. */
+#define LK_NETWORK_LIST(X)                                                                                           \
+    X(MLP, mlp, mlp) X(CNN, cnn, cnn)                                                                                \
+    X(RESNET18, resnet18, resnet) X(RESNET34, resnet34, resnet) X(RESNET50, resnet50, resnet)                        \
+    X(RESNET101, resnet101, resnet) X(RESNET152, resnet152, resnet)                                                  \
+    X(VGG11, vgg11, vgg) X(VGG13, vgg13, vgg) X(VGG16, vgg16, vgg) X(VGG19, vgg19, vgg)                              \
+    X(VGG11_BN, vgg11_bn, vgg) X(VGG13_BN, vgg13_bn, vgg) X(VGG16_BN, vgg16_bn, vgg) X(VGG19_BN, vgg19_bn, vgg)      \
+    X(SWIN_T, swin_t, swin) X(SWIN_S, swin_s, swin) X(SWIN_B, swin_b, swin)
 
 enum { LK_MAX_LAYERS = 64 };
 
@@ -22,15 +29,19 @@ typedef enum lk_pool { LK_POOL_LIST(LK_WORD_ENUM) } lk_pool;
 typedef struct lk_vision_spec {
     int64_t image[3];      /* C, H, W of one sample */
     int64_t classes;       /* outputs */
+    double width;          /* of resnet, vgg, swin: a factor on all channels, above 0 */
 } lk_vision_spec;
 
-#define LK_SWIN_KINDS "swin_t swin_s swin_b"
-#define LK_VISION_KINDS "cnn " LK_SWIN_KINDS
+#define LK_SWIN_KINDS "swin_*"
+#define LK_BACKBONE_KINDS "resnet* vgg*"
+#define LK_VISION_KINDS "cnn " LK_BACKBONE_KINDS " " LK_SWIN_KINDS
 #define LK_VISION_KEYS(X)                                                                                            \
     X("image", FIXED(model.vision.image, int64_t, whole_entry, 3), A_SIZE, ONLY(LK_VISION_KINDS),                    \
       DERIVED("the data's"), HELP("[C, H, W]"))                                                                      \
     X("classes", WHOLE(model.vision.classes), FROM_TO(0, 1 << 30), DEFAULT("0"), DERIVED("the data's"),              \
-      ONLY(LK_VISION_KINDS), HELP("outputs"))
+      ONLY(LK_VISION_KINDS), HELP("outputs"))                                                                        \
+    X("width", REAL(model.vision.width), ABOVE(0), DEFAULT("1"), ONLY(LK_BACKBONE_KINDS " " LK_SWIN_KINDS),           \
+      HELP("factor of the channels of all layers, to the nearest whole number; a swin's to whole ones a head"))
 
 /* torchvision.ops.MLP: Sequential of [Linear, norm?, activation, Dropout] and a last Linear. */
 typedef struct lk_mlp_spec {
@@ -61,17 +72,33 @@ typedef struct lk_cnn_spec {
     X("hidden", WHOLES(model.cnn.hidden, model.cnn.n_hidden, 0), A_SIZE, ONLY("cnn"),                                \
       HELP("widths of linear layers behind the last pool"))
 
+/* torchvision's ResNets and VGGs, engine/nn/resnet.c and vgg.c. */
+#define LK_STEM_LIST(X) X(LK_STEM_IMAGENET, "imagenet") X(LK_STEM_CIFAR, "cifar")
+typedef enum lk_stem { LK_STEM_LIST(LK_WORD_ENUM) } lk_stem;
+
+typedef struct lk_backbone_spec {
+    lk_stem stem;
+    bool zero_init_residual; /* of a resnet */
+    bool init_weights;       /* of a vgg: torchvision's first values, else those of PyTorch's layers */
+} lk_backbone_spec;
+
+#define LK_BACKBONE_KEYS(X)                                                                                          \
+    X("stem", WORD(model.backbone.stem, stem_words), DEFAULT("imagenet"), ONLY(LK_BACKBONE_KINDS),                   \
+      HELP("cifar, for small images: a resnet begins with 3 x 3, stride 1 and no pool, a vgg pools to 1 x 1 and has "  \
+           "512 hidden units for 4096"))                                                                             \
+    X("zero_init_residual", TRUTH(model.backbone.zero_init_residual), DEFAULT("false"), ONLY("resnet*"),             \
+      HELP("the last norm of each block begins with weight 0: the block as its shortcut"))                           \
+    X("init_weights", TRUTH(model.backbone.init_weights), DEFAULT("true"), ONLY("vgg*"),                             \
+      HELP("first values are torchvision's; false: PyTorch's default"))
+
 /* torchvision's SwinTransformer: nn/swin.c. */
 typedef struct lk_swin_spec {
-    double width;          /* factor of the channels, above 0; they are rounded to whole ones a head */
     int64_t patch, window; /* pixels and tokens on a side */
     double stochastic_depth; /* of the last block, in [0, 1); it grows from 0 at the first.  Below 0: the word's own */
     double attention_dropout; /* in [0, 1) */
 } lk_swin_spec;
 
 #define LK_SWIN_KEYS(X)                                                                                              \
-    X("width", REAL(model.swin.width), ABOVE(0), DEFAULT("1"), ONLY(LK_SWIN_KINDS),                                  \
-      HELP("factor of the channels of all layers, rounded to whole ones a head"))                                    \
     X("patch", WHOLE(model.swin.patch), A_SIZE, DEFAULT("4"), ONLY(LK_SWIN_KINDS),                                   \
       HELP("pixels on a side that become one token; 2 suits images of 32 x 32"))                                     \
     X("window", WHOLE(model.swin.window), FROM_TO(1, 32), DEFAULT("7"), ONLY(LK_SWIN_KINDS),                         \
@@ -93,6 +120,7 @@ typedef struct lk_plugin_spec {
       HELP("a shared object with a network of your own; `model: {plugin: FILE}` needs no kind"))                     \
     X("args", TEXTS(model.plugin.args), ONLY("plugin"), HELP("what it is told, `{width: 64}` or `[width=64]`"))
 
-#define LK_FAMILY_KEYS(X) LK_VISION_KEYS(X) LK_MLP_KEYS(X) LK_CNN_KEYS(X) LK_SWIN_KEYS(X) LK_PLUGIN_KEYS(X)
+#define LK_FAMILY_KEYS(X) LK_VISION_KEYS(X) LK_MLP_KEYS(X) LK_CNN_KEYS(X) LK_BACKBONE_KEYS(X) LK_SWIN_KEYS(X) \
+    LK_PLUGIN_KEYS(X)
 
 #endif

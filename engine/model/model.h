@@ -30,7 +30,7 @@ extern "C" {
 
 typedef enum lk_precision { LK_PRECISION_LIST(LK_WORD_ENUM) } lk_precision;
 typedef enum lk_model_kind {
-#define LK_MODEL_ENUM(id, word) LK_MODEL_##id,
+#define LK_MODEL_ENUM(id, word, family) LK_MODEL_##id,
     LK_NETWORK_LIST(LK_MODEL_ENUM)
 #undef LK_MODEL_ENUM
     LK_MODEL_PLUGIN,
@@ -49,6 +49,7 @@ typedef struct lk_model_spec {
     lk_mlp_spec mlp;                /* of the family that is named, engine/model/families.h */
     lk_cnn_spec cnn;
     lk_swin_spec swin;
+    lk_backbone_spec backbone;
     lk_plugin_spec plugin;
     bool bytes;                     /* what the network reads as fp32 in field x comes as bytes of images */
     lk_pixels pixels;               /* the numbers that they stand for */

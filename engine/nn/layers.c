@@ -57,14 +57,22 @@ lk_status lk_layer_linear(lk_builder *builder, const char *name, int x, const lk
 
 lk_status lk_layer_conv2d(lk_builder *builder, const char *name, int x, const lk_conv2d *spec, int *y)
 {
-    const int64_t shape[] = {spec->n_out, last_dim(builder, x), spec->kernel, spec->kernel};
+    const bool square = spec->kernel_w == 0;
+    const int64_t groups = spec->groups ? spec->groups : 1, stride_w = square ? spec->stride : spec->stride_w;
+    const lk_conv_attrs conv = {
+        .stride = {spec->stride ? spec->stride : 1, stride_w ? stride_w : 1},
+        .padding = {spec->padding, square ? spec->padding : spec->padding_w},
+        .groups = groups,
+    };
+    const int64_t shape[] = {spec->n_out, last_dim(builder, x) / groups, spec->kernel,
+                             square ? spec->kernel : spec->kernel_w};
     const lk_linear product = {.no_bias = spec->no_bias, .weight = spec->weight, .bias = spec->bias};
     char path[LK_MAX_PATH];
     int w, b;
 
     LK_TRY(lk_builder_path(builder, name, path));
     LK_TRY(weight_and_bias(builder, path, &product, 4, shape, &w, &b));
-    return lk_op_conv2d(builder->graph, path, x, w, b, spec->stride ? spec->stride : 1, spec->padding, y);
+    return lk_op_conv2d(builder->graph, path, x, w, b, &conv, y);
 }
 
 /* -------------------------------------------------------------------- norms */
@@ -93,7 +101,7 @@ static lk_status batch_norm(lk_builder *builder, const char *path, int x, int g,
     return lk_op_batch_norm(builder->graph, path, &norm, y);
 }
 
-lk_status lk_layer_norm(lk_builder *builder, const char *name, lk_norm kind, int x, int *y)
+lk_status lk_layer_norm_from(lk_builder *builder, const char *name, lk_norm kind, double gain, int x, int *y)
 {
     char path[LK_MAX_PATH];
     int g, b;
@@ -101,10 +109,15 @@ lk_status lk_layer_norm(lk_builder *builder, const char *name, lk_norm kind, int
     *y = x;
     if (kind == LK_NORM_NONE) return LK_OK;
     LK_TRY(lk_builder_path(builder, name, path));
-    LK_TRY(vector(builder, path, "weight", LK_ROLE_PARAM, 1.0, x, &g));
+    LK_TRY(vector(builder, path, "weight", LK_ROLE_PARAM, gain, x, &g));
     LK_TRY(vector(builder, path, "bias", LK_ROLE_PARAM, 0.0, x, &b));
     if (kind == LK_NORM_BATCH) return batch_norm(builder, path, x, g, b, y);
     return lk_op_layer_norm(builder->graph, path, x, g, b, NORM_EPS, y);
+}
+
+lk_status lk_layer_norm(lk_builder *builder, const char *name, lk_norm kind, int x, int *y)
+{
+    return lk_layer_norm_from(builder, name, kind, 1.0, x, y);
 }
 
 /* ------------------------------------------------------- without parameters */
@@ -135,12 +148,22 @@ lk_status lk_layer_pool2d(lk_builder *builder, const char *name, int x, const lk
     char path[LK_MAX_PATH];
 
     LK_TRY(lk_builder_path(builder, name, path));
+    if (kernel == 0 && spec->kind == LK_POOL_AVG) return lk_op_adaptive_avg_pool2d(builder->graph, path, x, 1, 1, y);
     if (kernel == 0 && image->ndim == 4 && image->shape[1] != image->shape[2])
-        return LK_FAIL(LK_ERR_USAGE, "%s: the whole of an image is pooled where it is square, and this one is %lld x "
-                       "%lld", path, (long long)image->shape[1], (long long)image->shape[2]);
+        return LK_FAIL(LK_ERR_USAGE, "%s: the maximum of a whole image is taken where it is square, and this one is "
+                       "%lld x %lld", path, (long long)image->shape[1], (long long)image->shape[2]);
     if (kernel == 0 && image->ndim == 4) kernel = image->shape[1];
     return lk_op_pool2d(builder->graph, path, spec->kind, x, kernel, spec->stride ? spec->stride : kernel,
                         spec->padding, y);
+}
+
+lk_status lk_layer_adaptive_avg_pool2d(lk_builder *builder, const char *name, int64_t height, int64_t width, int x,
+                                       int *y)
+{
+    char path[LK_MAX_PATH];
+
+    LK_TRY(lk_builder_path(builder, name, path));
+    return lk_op_adaptive_avg_pool2d(builder->graph, path, x, height, width, y);
 }
 
 lk_status lk_layer_flatten(lk_builder *builder, const char *name, int x, int *y)

@@ -2,7 +2,7 @@
 #include "engine/nn/networks.h"
 
 static const lk_network *const networks[] = {
-#define NETWORK_ENTRY(id, word) [LK_MODEL_##id] = &lk_network_##word,
+#define NETWORK_ENTRY(id, word, family) [LK_MODEL_##id] = &lk_network_##family,
     LK_NETWORK_LIST(NETWORK_ENTRY)
 #undef NETWORK_ENTRY
 };

@@ -4,7 +4,7 @@
 
 #include "engine/nn/nn.h"
 
-#define LK_NETWORK_DECLARE(id, word) extern const lk_network lk_network_##word;
+#define LK_NETWORK_DECLARE(id, word, family) extern const lk_network lk_network_##family;
 LK_NETWORK_LIST(LK_NETWORK_DECLARE)
 #undef LK_NETWORK_DECLARE
 
@@ -18,6 +18,7 @@ lk_status lk_plugin_check_args(const lk_network *network, const lk_model_spec *s
 
 /* Members of the row of a network that reads one image a sample, vision.c; a check of its own begins with the first. */
 lk_status lk_vision_check(const lk_model_spec *spec);
+lk_status lk_vision_check_width(const lk_model_spec *spec); /* of those that have one */
 lk_status lk_vision_fit(lk_model_spec *spec, const lk_sample *data);
 bool lk_vision_is_complete(const lk_model_spec *spec);
 void lk_vision_sample(const lk_model_spec *spec, lk_sample *out);

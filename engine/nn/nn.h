@@ -52,10 +52,13 @@ typedef struct lk_linear {
 } lk_linear;
 lk_status lk_layer_linear(lk_builder *builder, const char *name, int x, const lk_linear *spec, int *y);
 
-/* Square kernels, as torch.nn.Conv2d's. */
+/* As torch.nn.Conv2d: square, {.kernel = 3, .padding = 1}; or with a width of its own, which kernel_w says to have:
+ * then kernel, stride and padding are the height's, {.kernel = 7, .padding = 3, .kernel_w = 1}. */
 typedef struct lk_conv2d {
     int64_t n_out;
-    int64_t kernel, stride, padding; /* stride 0: 1 */
+    int64_t kernel, stride, padding;       /* stride 0: 1 */
+    int64_t kernel_w, stride_w, padding_w; /* kernel_w 0: as the height's, all three; stride_w 0: 1 */
+    int64_t groups;                        /* 0: 1 */
     bool no_bias;
     const lk_fill *weight, *bias; /* as a linear layer's */
 } lk_conv2d;
@@ -63,15 +66,20 @@ lk_status lk_layer_conv2d(lk_builder *builder, const char *name, int x, const lk
 
 /* BatchNorm1d, BatchNorm2d or LayerNorm over the last axis; LK_NORM_NONE takes no index and *y is x. */
 lk_status lk_layer_norm(lk_builder *builder, const char *name, lk_norm kind, int x, int *y);
+/* The same with a weight whose first values are `gain`, where PyTorch's are 1. */
+lk_status lk_layer_norm_from(lk_builder *builder, const char *name, lk_norm kind, double gain, int x, int *y);
 /* LK_ACT_IDENTITY takes an index too, as torch.nn.Identity. */
 lk_status lk_layer_activation(lk_builder *builder, const char *name, lk_activation kind, int x, int *y);
 lk_status lk_layer_dropout(lk_builder *builder, const char *name, double p, int x, int *y);
 /* Square windows, as torch.nn.MaxPool2d's and AvgPool2d's. */
 typedef struct lk_pool2d {
     lk_pool kind;
-    int64_t kernel, stride, padding; /* kernel 0: the whole of a square image, AdaptiveAvgPool2d(1); stride 0: kernel */
+    int64_t kernel, stride, padding; /* kernel 0: the whole image (a maximum: of a square one); stride 0: kernel */
 } lk_pool2d;
 lk_status lk_layer_pool2d(lk_builder *builder, const char *name, int x, const lk_pool2d *spec, int *y);
+/* torch.nn.AdaptiveAvgPool2d((height, width)). */
+lk_status lk_layer_adaptive_avg_pool2d(lk_builder *builder, const char *name, int64_t height, int64_t width, int x,
+                                       int *y);
 /* (N, H, W, C) to (N, C * H * W), elements in PyTorch's order. */
 lk_status lk_layer_flatten(lk_builder *builder, const char *name, int x, int *y);
 /* a + b of one shape: a residual connection. */

@@ -17,7 +17,6 @@
 #include <math.h>
 
 enum { N_STAGES = 4, MLP_RATIO = 4 };
-#define MOST_WIDTH 64.0 /* far beyond any machine; keeps products of sizes within 64 bits */
 
 /* What the words of the family say. */
 typedef struct size {
@@ -39,7 +38,7 @@ static size size_of(const lk_model_spec *spec)
 static int64_t first_channels(const lk_model_spec *spec)
 {
     const size s = size_of(spec);
-    const int64_t of_head = llround((double)s.channels * spec->swin.width / s.heads);
+    const int64_t of_head = llround((double)s.channels * spec->vision.width / s.heads);
 
     return s.heads * (of_head > 1 ? of_head : 1);
 }
@@ -166,8 +165,7 @@ static lk_status check(const lk_model_spec *spec)
     const lk_swin_spec *s = &spec->swin;
 
     LK_TRY(lk_vision_check(spec));
-    if (s->width <= 0.0 || s->width > MOST_WIDTH)
-        return LK_FAIL(LK_ERR_USAGE, "model.width is %g; it must be above 0, at most %g", s->width, MOST_WIDTH);
+    LK_TRY(lk_vision_check_width(spec));
     for (int d = 1; d <= 2; d++)
         if (s->patch < 1 || spec->vision.image[d] < s->patch)
             return LK_FAIL(LK_ERR_USAGE, "model.patch: a patch of %lld pixels does not fit an image of %lld x %lld",
@@ -177,9 +175,6 @@ static lk_status check(const lk_model_spec *spec)
     return LK_OK;
 }
 
-#define SWIN_ROW(word_)                                                                                              \
-    const lk_network lk_network_##word_ = {.word = #word_, .fit = lk_vision_fit, .is_complete = lk_vision_is_complete, \
-                                           .check = check, .sample = lk_vision_sample, .build = build};
-SWIN_ROW(swin_t)
-SWIN_ROW(swin_s)
-SWIN_ROW(swin_b)
+const lk_network lk_network_swin = {
+    .word = "swin", .fit = lk_vision_fit, .is_complete = lk_vision_is_complete, .check = check,
+    .sample = lk_vision_sample, .build = build};

@@ -16,7 +16,7 @@
     DIFF(LINEAR, linear, linear, linear)       /* x (...,I), w (O,I), [b (O)] -> y (...,O) */                \
     LAST(LINEAR_GRAD_X, linear_grad_x, linear_grad_x) /* dy, w -> dx */                                      \
     LAST(LINEAR_GRAD_W, linear_grad_w, linear_grad_w) /* dy, x -> dw, [db] */                                \
-    DIFF(CONV2D, conv2d, conv2d, conv2d)       /* x (N,H,W,I), w (O,I,kh,kw), [b] -> y (N,H',W',O) */        \
+    DIFF(CONV2D, conv2d, conv2d, conv2d)       /* x (N,H,W,I), w (O,I/groups,kh,kw), [b] -> y (N,H',W',O) */ \
     LAST(CONV2D_GRAD_X, conv2d_grad_x, conv2d_grad_x) /* dy, w -> dx */                                      \
     LAST(CONV2D_GRAD_W, conv2d_grad_w, conv2d_grad_w) /* dy, x -> dw, [db] */                                \
     LAST(BIAS_GRAD, bias_grad, bias_grad)      /* dy (..., O) -> db (O), where linear's or conv2d's w is frozen */ \
@@ -24,6 +24,9 @@
     LAST(MAX_POOL2D_GRAD, max_pool2d_grad, pool2d) /* dy, winner -> dx */                                    \
     DIFF(AVG_POOL2D, avg_pool2d, pool2d, pool2d) /* x -> y */                                                \
     LAST(AVG_POOL2D_GRAD, avg_pool2d_grad, pool2d) /* dy -> dx */                                            \
+    /* x (N,H,W,C) -> y (N,P,Q,C) */                                                                         \
+    DIFF(ADAPTIVE_AVG_POOL2D, adaptive_avg_pool2d, adaptive_avg_pool2d, adaptive_avg_pool2d)                 \
+    LAST(ADAPTIVE_AVG_POOL2D_GRAD, adaptive_avg_pool2d_grad, adaptive_avg_pool2d) /* dy -> dx */             \
     DIFF(FLATTEN, flatten, flatten, each_output) /* x (N,H,W,C) -> y (N, C*H*W) in PyTorch's order */        \
     LAST(FLATTEN_GRAD, flatten_grad, each_output) /* dy -> dx */                                             \
     DIFF(ACTIVATION, activation, activation, each_output) /* x -> y; attr activation.kind */                 \

@@ -9,10 +9,12 @@
 
 /* x (N, ..., I), w (O, I), b (O) or LK_NO_TENSOR -> y (N, ..., O); y's dtype is that of x. */
 lk_status lk_op_linear(lk_graph *graph, const char *path, int x, int w, int b, int *y);
-/* x (N, H, W, I), w (O, I, kh, kw), b (O) or LK_NO_TENSOR -> y (N, H', W', O). */
-lk_status lk_op_conv2d(lk_graph *graph, const char *path, int x, int w, int b, int64_t stride, int64_t padding, int *y);
+/* x (N, H, W, I), w (O, I / groups, kh, kw), b (O) or LK_NO_TENSOR -> y (N, H', W', O). */
+lk_status lk_op_conv2d(lk_graph *graph, const char *path, int x, int w, int b, const lk_conv_attrs *conv, int *y);
 lk_status lk_op_pool2d(lk_graph *graph, const char *path, lk_pool kind, int x, int64_t kernel, int64_t stride,
                        int64_t padding, int *y);
+/* x (N, H, W, C) -> y (N, P, Q, C). */
+lk_status lk_op_adaptive_avg_pool2d(lk_graph *graph, const char *path, int x, int64_t P, int64_t Q, int *y);
 /* (N, H, W, C) -> (N, C * H * W) in PyTorch's order. */
 lk_status lk_op_flatten(lk_graph *graph, const char *path, int x, int *y);
 lk_status lk_op_activation(lk_graph *graph, const char *path, lk_activation kind, int x, int *y);

@@ -38,13 +38,15 @@ static lk_status make_list_of_one(lk_yaml *yaml, const char *key, int section, i
     return lk_yaml_set(yaml, section, key, list);
 }
 
-static lk_status fill_key(lk_yaml *yaml, const cyaml_schema_field_t *field, const lk_rule *rule, int section)
+static lk_status fill_key(lk_yaml *yaml, const cyaml_schema_field_t *field, const lk_rule *rule, const char *kind,
+                          int section)
 {
+    const char *fallback = lk_rule_fallback(rule, kind);
     int node = lk_yaml_get(yaml, section, field->key);
 
-    if (!node && rule->fallback) {
+    if (!node && fallback) {
         if (field->value.type == CYAML_MAPPING) LK_TRY(lk_yaml_add_mapping(yaml, &node));
-        else LK_TRY(lk_yaml_add_text(yaml, rule->fallback, &node));
+        else LK_TRY(lk_yaml_add_text(yaml, fallback, &node));
         LK_TRY(lk_yaml_set(yaml, section, field->key, node));
     }
     if (node && rule->one_or_more && lk_yaml_text(yaml, node))
@@ -61,7 +63,7 @@ static lk_status fill_section(lk_yaml *yaml, const cyaml_schema_field_t *fields,
 {
     for (int row = 0; fields[row].key; row++) {
         const char *kind = lk_yaml_text(yaml, lk_yaml_get(yaml, section, "kind"));
-        if (lk_rule_takes(&rules[row], kind)) LK_TRY(fill_key(yaml, &fields[row], &rules[row], section));
+        if (lk_rule_takes(&rules[row], kind)) LK_TRY(fill_key(yaml, &fields[row], &rules[row], kind, section));
     }
     return LK_OK;
 }

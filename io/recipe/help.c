@@ -85,14 +85,14 @@ static void put_value(FILE *stream, const key *k)
     }
 }
 
-/* "adam, adamw" from "adam adamw " */
-static void put_kinds(FILE *stream, const char *kinds)
+/* "adam, adamw" from "adam adamw "; before the star of a pattern goes `escape`. */
+static void put_kinds(FILE *stream, const char *kinds, const char *escape)
 {
-    for (const char *word = kinds; *word; word += strspn(word, " ")) {
-        const size_t n = strcspn(word, " ");
-
-        fprintf(stream, "%s%.*s", word == kinds ? "" : ", ", (int)n, word);
-        word += n;
+    for (; *kinds; kinds++) {
+        if (*kinds == ' ' && !kinds[1]) break;
+        if (*kinds == ' ') fputc(',', stream);
+        if (*kinds == '*') fputs(escape, stream);
+        fputc(*kinds, stream);
     }
 }
 
@@ -112,7 +112,7 @@ static void put_key(FILE *stream, const key *k)
     fprintf(stream, "\n  default  %s\n", default_of(k));
     if (!k->rule->only) return;
     fprintf(stream, "  for      %.*s.kind ", (int)(strrchr(k->path, '.') - k->path), k->path);
-    put_kinds(stream, k->rule->only);
+    put_kinds(stream, k->rule->only, "");
     fputc('\n', stream);
 }
 
@@ -149,7 +149,7 @@ static void put_row(FILE *stream, const key *k)
     fprintf(stream, "| `%s` | ", strchr(k->path, '.') + 1);
     put_value(stream, k);
     fprintf(stream, " | %s | ", k->field->value.type == CYAML_MAPPING ? "" : default_of(k));
-    if (k->rule->only) fputc('*', stream), put_kinds(stream, k->rule->only), fprintf(stream, ":* ");
+    if (k->rule->only) fputc('*', stream), put_kinds(stream, k->rule->only, "\\"), fprintf(stream, ":* ");
     fprintf(stream, "%s |\n", k->rule->help);
 }
 

@@ -61,6 +61,7 @@ UNUSED static const cyaml_schema_value_t text_entry = {
 #define ONLY(kinds) .only = (kinds)
 #define NEEDED .needed = true
 #define DEFAULT(text) .fallback = (text)
+#define OWN_DEFAULT(...) .own_fallback = (const lk_kind_default[]){__VA_ARGS__, {NULL, NULL}} /* {"vgg*", "0.5"} */
 #define A_PATH .is_path = true
 #define HELP(text) .help = (text)
 #define DERIVED(text) .derived = (text) /* for people, where DEFAULT has nothing or says it in numbers */

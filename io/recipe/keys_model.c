@@ -2,12 +2,13 @@
 #define LK_OWNER lk_recipe
 #include "io/recipe/keys.h"
 
-#define AS_NETWORK(id, word) {#word, LK_MODEL_##id},
+#define AS_NETWORK(id, word, family) {#word, LK_MODEL_##id},
 static const cyaml_strval_t model_words[] = {LK_NETWORK_LIST(AS_NETWORK) {"plugin", LK_MODEL_PLUGIN}};
 static const cyaml_strval_t activation_words[] = WORDS(LK_ACTIVATION_LIST);
 static const cyaml_strval_t norm_words[] = WORDS(LK_NORM_LIST);
 static const cyaml_strval_t norm_place_words[] = WORDS(LK_NORM_PLACE_LIST);
 static const cyaml_strval_t pool_words[] = WORDS(LK_POOL_LIST);
+static const cyaml_strval_t stem_words[] = WORDS(LK_STEM_LIST);
 static const cyaml_strval_t loss_words[] = WORDS(LK_LOSS_LIST);
 
 /* Those whose activations and norms are not laid down by a paper. */
@@ -22,7 +23,9 @@ static const cyaml_strval_t loss_words[] = WORDS(LK_LOSS_LIST);
       HELP("of every hidden layer"))                                                                                 \
     X("norm_place", WORD(model.norm_place, norm_place_words), DEFAULT("before"), ONLY(FREE_KINDS),                     \
       HELP("the activation, or after it"))                                                                           \
-    X("dropout", REAL(model.dropout), FROM_BELOW(0, 1), DEFAULT("0"), HELP("probability, behind every hidden layer")) \
+    X("dropout", REAL(model.dropout), FROM_BELOW(0, 1), DEFAULT("0"), OWN_DEFAULT({"vgg*", "0.5"}),                  \
+      ONLY(FREE_KINDS " vgg* " LK_SWIN_KINDS), DERIVED("0, of a vgg 0.5"),                                           \
+      HELP("probability, behind every hidden layer"))                                                                \
     X("init", TEXT(model.init), DEFAULT("default"),                                                                  \
       HELP("first values of weights: one of torch.nn.init, with arguments: `trunc_normal(std=0.02)`"))               \
     X("init_bias", TEXT(model.init_bias), DEFAULT("default"), HELP("the same of biases"))

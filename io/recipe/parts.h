@@ -24,11 +24,15 @@
 
 /* ------------------------------------------------------------------ schema */
 
+/* A kind's own default of a key. */
+typedef struct lk_kind_default { const char *kinds, *text; } lk_kind_default; /* kinds: a word or a pattern */
+
 /* What a key must satisfy beyond its type; row i goes with row i of the cyaml fields beside it. */
 typedef struct lk_rule {
     const char *key;
-    const char *only;     /* kinds that take it, separated by blanks; NULL: all */
+    const char *only;     /* kinds that take it, words or patterns (resnet*), separated by blanks; NULL: all */
     const char *fallback; /* its default; "{}" for a section; NULL: none, or fill.c derives it */
+    const lk_kind_default *own_fallback; /* of some kinds, instead; the last has none; NULL: there are none */
     const char *derived;  /* the default in words, where fallback does not say it; NULL: it does, or there is none */
     const char *help;     /* what it is, in half a sentence; NULL: an inner key */
     bool inner;           /* no key that a person is told of */
@@ -60,6 +64,8 @@ int lk_recipe_row(const cyaml_schema_field_t *fields, const char *key);
 const cyaml_schema_field_t *lk_recipe_field(const char *path, const lk_rule **rule);
 /* Whether keys of this rule belong to a section of that kind (kind NULL: the section has none). */
 bool lk_rule_takes(const lk_rule *rule, const char *kind);
+/* A key's default in a section of that kind; NULL: it has none. */
+const char *lk_rule_fallback(const lk_rule *rule, const char *kind);
 /* Calls visit(arg, dotted path) for every key of every section that people are told of. */
 void lk_recipe_each_path(void (*visit)(void *arg, const char *path), void *arg);
 

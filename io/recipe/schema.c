@@ -5,6 +5,7 @@
  * lk_recipe, and rules, by which check.c and fill.c judge and complete what a person wrote, and from which help.c
  * writes the reference.  Words of enumerations come from the lists in engine.h and io.h.
  */
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -71,17 +72,34 @@ const cyaml_schema_field_t *lk_recipe_field(const char *path, const lk_rule **ru
     }
 }
 
+/* The first of `words`, which blanks separate, with a final 0; returns what is behind it. */
+static const char *take_word(const char *words, char out[LK_RECIPE_PATH_BYTES])
+{
+    const size_t length = strcspn(words, " ");
+
+    assert(length < LK_RECIPE_PATH_BYTES);
+    memcpy(out, words, length);
+    out[length] = '\0';
+    return words + length + strspn(words + length, " ");
+}
+
 bool lk_rule_takes(const lk_rule *rule, const char *kind)
 {
-    if (!rule->only || !kind) return true;
-    const size_t n = strlen(kind);
+    char pattern[LK_RECIPE_PATH_BYTES];
 
-    for (const char *word = rule->only; *word; word += strspn(word, " ")) {
-        const size_t length = strcspn(word, " ");
-        if (length == n && strncmp(word, kind, n) == 0) return true;
-        word += length;
+    if (!rule->only || !kind) return true;
+    for (const char *left = rule->only; *left;) {
+        left = take_word(left, pattern);
+        if (lk_glob(pattern, kind)) return true;
     }
     return false;
+}
+
+const char *lk_rule_fallback(const lk_rule *rule, const char *kind)
+{
+    for (const lk_kind_default *own = rule->own_fallback; kind && own && own->kinds; own++)
+        if (lk_glob(own->kinds, kind)) return own->text;
+    return rule->fallback;
 }
 
 static void visit_fields(const cyaml_schema_field_t *fields, const lk_rule *rules, const char *prefix,

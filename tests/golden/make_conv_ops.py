@@ -44,11 +44,12 @@ def linear(n, i, o, bias):
     return case("linear", f"{n}x{i} to {o}", x, y, {"w": w, "b": b} if bias else {"w": w}, False)
 
 
-def conv2d(n, i, h, w_, o, k, stride, padding, bias):
-    x, w, b = draw(n, i, h, w_), draw(o, i, k, k), draw(o)
-    y = F.conv2d(x, w, b if bias else None, stride=stride, padding=padding)
-    return case("conv2d", f"{i} to {o}, {k}x{k}, stride {stride}, padding {padding}", x, y,
-                {"w": w, "b": b} if bias else {"w": w}, True, stride=stride, padding=padding)
+def conv2d(n, i, h, w_, o, k, stride, padding, bias, groups=1):
+    kh, kw = k if isinstance(k, tuple) else (k, k)
+    x, w, b = draw(n, i, h, w_), draw(o, i // groups, kh, kw), draw(o)
+    y = F.conv2d(x, w, b if bias else None, stride=stride, padding=padding, groups=groups)
+    return case("conv2d", f"{i} to {o}, {kh}x{kw}, stride {stride}, padding {padding}", x, y,
+                {"w": w, "b": b} if bias else {"w": w}, True, stride=stride, padding=padding, groups=groups)
 
 
 def pool2d(op, n, c, h, w_, k, stride, padding):
@@ -56,6 +57,12 @@ def pool2d(op, n, c, h, w_, k, stride, padding):
     y = {"max_pool2d": F.max_pool2d, "avg_pool2d": F.avg_pool2d}[op](x, k, stride, padding)
     return case(op, f"{k}x{k}, stride {stride}, padding {padding}", x, y, {}, True, kernel=k, stride=stride,
                 padding=padding)
+
+
+def adaptive_avg_pool2d(n, c, h, w_, rows, cols):
+    x = draw(n, c, h, w_)
+    return case("adaptive_avg_pool2d", f"{h}x{w_} to {rows}x{cols}", x, F.adaptive_avg_pool2d(x, (rows, cols)), {}, True,
+                rows=rows, cols=cols)
 
 
 def flatten(n, c, h, w_):
@@ -77,6 +84,13 @@ cases = [
     pool2d("avg_pool2d", 2, 3, 6, 7, 2, 2, 0),
     pool2d("avg_pool2d", 1, 5, 7, 6, 3, 2, 1),
     flatten(2, 3, 2, 4),
+    conv2d(2, 3, 6, 5, 4, (3, 1), 1, (1, 0), True),
+    conv2d(1, 2, 7, 9, 3, (2, 5), (1, 3), (1, 2), True),
+    conv2d(2, 4, 5, 6, 6, 3, 1, 1, True, groups=2),
+    conv2d(1, 5, 6, 5, 5, 3, 2, 1, False, groups=5),
+    adaptive_avg_pool2d(2, 3, 5, 7, 1, 1),
+    adaptive_avg_pool2d(1, 5, 7, 5, 3, 2),
+    adaptive_avg_pool2d(1, 2, 2, 3, 7, 7),
 ]
 path = pathlib.Path(__file__).with_name("conv_ops.json")
 lines = ",\n".join(json.dumps(c) for c in cases)

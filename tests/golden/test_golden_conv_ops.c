@@ -39,6 +39,24 @@ static void fill(op_harness *h, int tensor, const json_t *item, const char *key)
         op_set_one(h, tensor, i, (float)json_number_value(json_array_get(values, i)));
 }
 
+/* A number, or one down and one across. */
+static void sides(const json_t *item, const char *key, int64_t out[2])
+{
+    const json_t *value = json_object_get(item, key);
+
+    for (size_t side = 0; side < 2; side++)
+        out[side] = json_integer_value(json_is_array(value) ? json_array_get(value, side) : value);
+}
+
+static void append_conv2d(net *t, const json_t *item)
+{
+    lk_conv_attrs conv = {.groups = number(item, "groups")};
+
+    sides(item, "stride", conv.stride);
+    sides(item, "padding", conv.padding);
+    op_ok(lk_op_conv2d(&t->h.graph, "conv2d", t->x, t->w, t->b, &conv, &t->y));
+}
+
 static void append(net *t, const json_t *item, const char *op)
 {
     lk_graph *g = &t->h.graph;
@@ -46,7 +64,9 @@ static void append(net *t, const json_t *item, const char *op)
     if (strcmp(op, "linear") == 0)
         op_ok(lk_op_linear(g, op, t->x, t->w, t->b, &t->y));
     else if (strcmp(op, "conv2d") == 0)
-        op_ok(lk_op_conv2d(g, op, t->x, t->w, t->b, number(item, "stride"), number(item, "padding"), &t->y));
+        append_conv2d(t, item);
+    else if (strcmp(op, "adaptive_avg_pool2d") == 0)
+        op_ok(lk_op_adaptive_avg_pool2d(g, op, t->x, number(item, "rows"), number(item, "cols"), &t->y));
     else if (strcmp(op, "flatten") == 0)
         op_ok(lk_op_flatten(g, op, t->x, &t->y));
     else

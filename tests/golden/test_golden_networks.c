@@ -44,7 +44,7 @@ static int word(const json_t *spec, const char *key, const char *const *words, s
 #define READ_WORD(spec, key, LIST) word((spec), (key), (const char *const[]){LIST(WORD)}, \
                                         sizeof(const char *const[]){LIST(WORD)} / sizeof(char *))
 
-#define NETWORK_WORD(id, text) #text,
+#define NETWORK_WORD(id, text, family) #text,
 static const char *const networks[] = {LK_NETWORK_LIST(NETWORK_WORD)};
 
 static lk_model_spec read_spec(const json_t *spec)

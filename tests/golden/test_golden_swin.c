@@ -38,8 +38,9 @@ static lk_model_spec read_spec(const json_t *values)
 {
     return (lk_model_spec){
         .kind = LK_MODEL_SWIN_T,
-        .vision = {{3, whole(values, "height"), whole(values, "width")}, whole(values, "classes")},
-        .swin = {.width = (double)whole(values, "channels") / FIRST_CHANNELS, .patch = whole(values, "patch"),
+        .vision = {{3, whole(values, "height"), whole(values, "width")}, whole(values, "classes"),
+                   (double)whole(values, "channels") / FIRST_CHANNELS},
+        .swin = {.patch = whole(values, "patch"),
                  .window = whole(values, "window")},
         .loss = {.kind = LK_LOSS_CROSS_ENTROPY, .ignore_index = -100},
     };

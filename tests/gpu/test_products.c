@@ -177,7 +177,8 @@ static void build(side *s, const problem *p, lk_dtype dtype)
     const int b = p->bias ? side_tensor(s, "b", LK_ARENA_PARAMS, LK_DTYPE_F32, 1, &p->O) : LK_NO_TENSOR;
     int y, dy;
 
-    if (p->conv) ok(lk_op_conv2d(&s->graph, "y", x, w, b, p->stride, p->padding, &y));
+    const lk_conv_attrs conv = {{p->stride, p->stride}, {p->padding, p->padding}, 1};
+    if (p->conv) ok(lk_op_conv2d(&s->graph, "y", x, w, b, &conv, &y));
     else ok(lk_op_linear(&s->graph, "y", x, w, b, &y));
     if (p->relu) ok(lk_op_activation(&s->graph, "z", LK_ACT_RELU, y, &y));
     ok(lk_graph_grad(&s->graph, y, &dy));

@@ -43,10 +43,18 @@ static inline lk_model_spec cnn_spec(lk_norm norm, lk_pool pool)
 /* Two channels, so that nothing is laid out for three; windows that shift and reach beyond 4 x 4 tokens. */
 static inline lk_model_spec swin_spec(double stochastic_depth, double dropout)
 {
-    return (lk_model_spec){.kind = LK_MODEL_SWIN_T, .vision = {{2, 8, 8}, 3}, .dropout = dropout,
+    return (lk_model_spec){.kind = LK_MODEL_SWIN_T, .vision = {{2, 8, 8}, 3, 1.0 / 16}, .dropout = dropout,
                            .init = "xavier_normal",
-                           .swin = {.width = 1.0 / 16, .patch = 2, .window = 3, .stochastic_depth = stochastic_depth,
+                           .swin = {.patch = 2, .window = 3, .stochastic_depth = stochastic_depth,
                                     .attention_dropout = dropout},
+                           .loss = {.kind = LK_LOSS_CROSS_ENTROPY, .ignore_index = -100}};
+}
+
+/* Narrow, and smooth, where the spec's activation is. */
+static inline lk_model_spec backbone_spec(lk_model_kind kind, double width, int64_t side)
+{
+    return (lk_model_spec){.kind = kind, .vision = {{2, side, side}, 3, width}, .activation = LK_ACT_TANH,
+                           .backbone.stem = LK_STEM_CIFAR,
                            .loss = {.kind = LK_LOSS_CROSS_ENTROPY, .ignore_index = -100}};
 }
 

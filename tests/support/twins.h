@@ -32,16 +32,24 @@ static inline void twin_linear_grad(int64_t N, int64_t I, int64_t O, const doubl
         }
 }
 
-/* A square window that slides over an image: K its side; P, Q the number of places down and across. */
+/* A window of K pixels that slides over an image, down and across; P, Q: its places.  A convolution has groups. */
 typedef struct twin_shape {
-    int64_t N, H, W, I, O, K, stride, padding, P, Q;
+    int64_t N, H, W, I, O, K[2], stride[2], padding[2], groups, P, Q;
 } twin_shape;
 
+static inline twin_shape twin_shape_placed(twin_shape s)
+{
+    s.P = (s.H + 2 * s.padding[0] - s.K[0]) / s.stride[0] + 1;
+    s.Q = (s.W + 2 * s.padding[1] - s.K[1]) / s.stride[1] + 1;
+    return s;
+}
+
+/* A square window. */
 static inline twin_shape twin_shape_of(int64_t N, int64_t H, int64_t W, int64_t I, int64_t O, int64_t K, int64_t stride,
                                        int64_t padding)
 {
-    return (twin_shape){N, H, W, I, O, K, stride, padding, (H + 2 * padding - K) / stride + 1,
-                        (W + 2 * padding - K) / stride + 1};
+    return twin_shape_placed((twin_shape){.N = N, .H = H, .W = W, .I = I, .O = O, .K = {K, K},
+                                          .stride = {stride, stride}, .padding = {padding, padding}, .groups = 1});
 }
 
 static inline int64_t twin_x(const twin_shape *s, int64_t n, int64_t h, int64_t w, int64_t i)
@@ -63,14 +71,14 @@ static inline bool twin_inside(const twin_shape *s, int64_t h, int64_t w)
 static inline void twin_conv_place(const twin_shape *s, int64_t n, int64_t p, int64_t q, int64_t o, const double *x,
                                    const double *w, double *y, const double *dy, double *dx, double *dw)
 {
-    const int64_t yi = twin_y(s, n, p, q, o);
+    const int64_t yi = twin_y(s, n, p, q, o), I = s->I / s->groups, first = o / (s->O / s->groups) * I;
 
-    for (int64_t r = 0; r < s->K; r++)
-        for (int64_t t = 0; t < s->K; t++) {
-            const int64_t row = p * s->stride - s->padding + r, col = q * s->stride - s->padding + t;
+    for (int64_t r = 0; r < s->K[0]; r++)
+        for (int64_t t = 0; t < s->K[1]; t++) {
+            const int64_t row = p * s->stride[0] - s->padding[0] + r, col = q * s->stride[1] - s->padding[1] + t;
             if (!twin_inside(s, row, col)) continue;
-            for (int64_t i = 0; i < s->I; i++) {
-                const int64_t xi = twin_x(s, n, row, col, i), wi = ((o * s->I + i) * s->K + r) * s->K + t;
+            for (int64_t i = 0; i < I; i++) {
+                const int64_t xi = twin_x(s, n, row, col, first + i), wi = ((o * I + i) * s->K[0] + r) * s->K[1] + t;
                 if (y) y[yi] += x[xi] * w[wi];
                 if (dx) dx[xi] += dy[yi] * w[wi];
                 if (dw) dw[wi] += dy[yi] * x[xi];
@@ -108,9 +116,9 @@ static inline void twin_winner(const twin_shape *s, int64_t n, int64_t p, int64_
     double best = 0.0;
     bool found = false;
 
-    for (int64_t r = 0; r < s->K; r++)
-        for (int64_t t = 0; t < s->K; t++) {
-            const int64_t row = p * s->stride - s->padding + r, col = q * s->stride - s->padding + t;
+    for (int64_t r = 0; r < s->K[0]; r++)
+        for (int64_t t = 0; t < s->K[1]; t++) {
+            const int64_t row = p * s->stride[0] - s->padding[0] + r, col = q * s->stride[1] - s->padding[1] + t;
             if (!twin_inside(s, row, col)) continue;
             const double value = x[twin_x(s, n, row, col, c)];
             if (found && !(value > best)) continue;
@@ -133,28 +141,58 @@ static inline void twin_max_pool2d(const twin_shape *s, const double *x, const d
                     int64_t r = 0, t = 0;
 
                     twin_winner(s, n, p, q, c, x, &r, &t);
-                    const int64_t xi = twin_x(s, n, p * s->stride - s->padding + r, q * s->stride - s->padding + t, c);
+                    const int64_t row = p * s->stride[0] - s->padding[0] + r;
+                    const int64_t col = q * s->stride[1] - s->padding[1] + t;
+                    const int64_t xi = twin_x(s, n, row, col, c);
                     y[yi] = x[xi];
-                    winner[yi] = (double)(r * s->K + t);
+                    winner[yi] = (double)(r * s->K[1] + t);
                     dx[xi] += dy[yi];
                 }
 }
 
 static inline void twin_avg_pool2d(const twin_shape *s, const double *x, const double *dy, double *y, double *dx)
 {
-    const double area = (double)(s->K * s->K);
+    const double area = (double)(s->K[0] * s->K[1]);
 
     for (int64_t n = 0; n < s->N; n++)
         for (int64_t p = 0; p < s->P; p++)
             for (int64_t q = 0; q < s->Q; q++)
                 for (int64_t c = 0; c < s->I; c++)
-                    for (int64_t r = 0; r < s->K; r++)
-                        for (int64_t t = 0; t < s->K; t++) {
-                            const int64_t row = p * s->stride - s->padding + r, col = q * s->stride - s->padding + t;
+                    for (int64_t r = 0; r < s->K[0]; r++)
+                        for (int64_t t = 0; t < s->K[1]; t++) {
+                            const int64_t row = p * s->stride[0] - s->padding[0] + r;
+                            const int64_t col = q * s->stride[1] - s->padding[1] + t;
                             if (!twin_inside(s, row, col)) continue;
                             y[twin_y(s, n, p, q, c)] += x[twin_x(s, n, row, col, c)] / area;
                             dx[twin_x(s, n, row, col, c)] += dy[twin_y(s, n, p, q, c)] / area;
                         }
+}
+
+/* The first place of window i along a side that `to` windows share `from` pixels of, and that behind its last. */
+static inline int64_t twin_adaptive_begin(int64_t from, int64_t to, int64_t i) { return i * from / to; }
+static inline int64_t twin_adaptive_end(int64_t from, int64_t to, int64_t i)
+{
+    return (i + 1) * from / to + ((i + 1) * from % to != 0);
+}
+
+/* To (P, Q) pixels, and its gradient at once; s->I and s->O are the channels. */
+static inline void twin_adaptive_avg_pool2d(const twin_shape *s, const double *x, const double *dy, double *y,
+                                            double *dx)
+{
+    for (int64_t n = 0; n < s->N; n++)
+        for (int64_t p = 0; p < s->P; p++)
+            for (int64_t q = 0; q < s->Q; q++) {
+                const int64_t top = twin_adaptive_begin(s->H, s->P, p), bottom = twin_adaptive_end(s->H, s->P, p);
+                const int64_t left = twin_adaptive_begin(s->W, s->Q, q), right = twin_adaptive_end(s->W, s->Q, q);
+                const double area = (double)((bottom - top) * (right - left));
+
+                for (int64_t h = top; h < bottom; h++)
+                    for (int64_t w = left; w < right; w++)
+                        for (int64_t c = 0; c < s->I; c++) {
+                            y[twin_y(s, n, p, q, c)] += x[twin_x(s, n, h, w, c)] / area;
+                            dx[twin_x(s, n, h, w, c)] += dy[twin_y(s, n, p, q, c)] / area;
+                        }
+            }
 }
 
 #endif

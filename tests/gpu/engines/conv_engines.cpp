@@ -182,7 +182,7 @@ static string words_of(const layer &l, lk_precision precision, cuda_pass pass)
 
     return text("%s %s N %lld, %lldx%lldx%lld, %lld of %lldx%lld, stride %lld, padding %lld%s", precisions[p],
                 passes[pass], (long long)v.N, (long long)v.H, (long long)v.W, (long long)v.I, (long long)v.O,
-                (long long)v.KH, (long long)v.KW, (long long)v.stride, (long long)v.padding,
+                (long long)v.KH, (long long)v.KW, (long long)v.stride_h, (long long)v.padding_h,
                 l.bias && pass == CUDA_FORWARD ? ", bias" : "");
 }
 
@@ -195,7 +195,7 @@ static conv unplanned(const layer &l, lk_precision precision, cuda_pass pass)
     s.shape = l.shape;
     s.bf16 = precision == LK_BF16;
     s.b.at.present = l.bias && pass == CUDA_FORWARD;
-    s.packed = cuda_weight_lies_packed(l.shape.I, l.shape.KH * l.shape.KW);
+    s.packed = cuda_weight_lies_packed(conv_group_in(&l.shape), l.shape.KH * l.shape.KW);
     return s;
 }
 

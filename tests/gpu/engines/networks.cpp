@@ -24,7 +24,7 @@ struct builder {
         const int64_t out = (side + 2 * padding - K) / stride + 1;
         layer l;
 
-        l.shape = {N, side, side, channels, O, K, K, out, out, stride, padding};
+        l.shape = {N, side, side, channels, O, K, K, out, out, stride, stride, padding, padding, 1};
         l.bias = bias;
         side = out;
         channels = O;

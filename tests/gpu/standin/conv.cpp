@@ -1,7 +1,8 @@
 /*
  * The convolutions of engine/cuda/conv.h on the host, in place of conv_cudnn.cu.
  *
- *     y[n,p,q,o]   = sum_r,t,i  x[n,h,v,i] w[o,r,t,i]            h = p stride - padding + r, v alike
+ *     y[n,p,q,o]   = sum_r,t,i  x[n,h,v,gI+i] w[o,r,t,i]         h = p stride - padding + r, v alike; g: o's group, of
+ *                                                                I channels of x
  *     dx[n,h,v,i]  = sum_r,t,o  dy[n,p,q,o] w[o,r,t,i]           over the p, q that reach h, v
  *     dw[o,r,t,i]  = sum_n,p (sum_q  dy[n,p,q,o] x[n,h,v,i])     row by row, image by image: long sums stay accurate
  *
@@ -41,7 +42,7 @@ static bool refused(const cuda_conv_spec *spec)
 }
 
 /* As if indices of the taps went there. */
-static size_t workspace_of(const conv_shape &v) { return (size_t)(v.KH * v.KW * v.I) * INDEX_BYTES; }
+static size_t workspace_of(const conv_shape &v) { return (size_t)(v.KH * v.KW * conv_group_in(&v)) * INDEX_BYTES; }
 
 lk_status cuda_conv_new(cuda_ctx *ctx, const cuda_conv_spec *spec, cuda_conv **out)
 {
@@ -62,24 +63,29 @@ uint64_t cuda_conv_choice(const cuda_conv *) { return lk_choose(0, VERSION); }
 
 /* -------------------------------------------------------------- arithmetic */
 
+/* One of an image's two directions. */
+struct side { int64_t stride, padding; };
+static side down(const conv_shape &v) { return {v.stride_h, v.padding_h}; }
+static side across(const conv_shape &v) { return {v.stride_w, v.padding_w}; }
+
 /* Where output position `out` of a filter's tap reads, or -1 outside. */
-static int64_t input_at(const conv_shape &v, int64_t out, int64_t tap, int64_t size)
+static int64_t input_at(side s, int64_t out, int64_t tap, int64_t size)
 {
-    const int64_t at = out * v.stride - v.padding + tap;
+    const int64_t at = out * s.stride - s.padding + tap;
     return at >= 0 && at < size ? at : -1;
 }
 
 /* The output position that reads input position `in` with this tap, or -1. */
-static int64_t output_at(const conv_shape &v, int64_t in, int64_t tap, int64_t size)
+static int64_t output_at(side s, int64_t in, int64_t tap, int64_t size)
 {
-    const int64_t at = in + v.padding - tap;
-    return at >= 0 && at % v.stride == 0 && at / v.stride < size ? at / v.stride : -1;
+    const int64_t at = in + s.padding - tap;
+    return at >= 0 && at % s.stride == 0 && at / s.stride < size ? at / s.stride : -1;
 }
 
 /* w[o,r,t,i] as [r,t,i,o]. */
 static floats filters_last(const conv_shape &v, const floats &w)
 {
-    const size_t taps = (size_t)(v.KH * v.KW * v.I), O = (size_t)v.O;
+    const size_t taps = (size_t)(v.KH * v.KW * conv_group_in(&v)), O = (size_t)v.O;
     floats out(w.size());
 
     for (size_t o = 0; o < O; o++)
@@ -91,11 +97,12 @@ static void gather_y(const conv_shape &v, float *y, const float *x, const float 
 {
     for (int64_t r = 0; r < v.KH; r++)
         for (int64_t t = 0; t < v.KW; t++) {
-            const int64_t h = input_at(v, p, r, v.H), at = input_at(v, q, t, v.W);
+            const int64_t h = input_at(down(v), p, r, v.H), at = input_at(across(v), q, t, v.W);
             if (h < 0 || at < 0) continue;
-            const float *pixel = x + (h * v.W + at) * v.I, *tap = wt + (r * v.KW + t) * v.I * v.O;
+            const int64_t I = conv_group_in(&v), O = conv_group_out(&v);
+            const float *pixel = x + (h * v.W + at) * v.I, *tap = wt + (r * v.KW + t) * I * v.O;
             for (int64_t i = 0; i < v.I; i++)
-                for (int64_t o = 0; o < v.O; o++) y[o] += pixel[i] * tap[i * v.O + o];
+                for (int64_t o = i / I * O; o < (i / I + 1) * O; o++) y[o] += pixel[i] * tap[i % I * v.O + o];
         }
 }
 
@@ -116,12 +123,13 @@ static void gather_dx(const conv_shape &v, float *dx, const float *dy, const flo
 {
     for (int64_t r = 0; r < v.KH; r++)
         for (int64_t t = 0; t < v.KW; t++) {
-            const int64_t p = output_at(v, h, r, v.P), q = output_at(v, at, t, v.Q);
+            const int64_t p = output_at(down(v), h, r, v.P), q = output_at(across(v), at, t, v.Q);
             if (p < 0 || q < 0) continue;
             const float *pixel = dy + (p * v.Q + q) * v.O;
             for (int64_t o = 0; o < v.O; o++) {
-                const float *tap = w + ((o * v.KH + r) * v.KW + t) * v.I;
-                for (int64_t i = 0; i < v.I; i++) dx[i] += pixel[o] * tap[i];
+                const int64_t I = conv_group_in(&v), first = o / conv_group_out(&v) * I;
+                const float *tap = w + ((o * v.KH + r) * v.KW + t) * I;
+                for (int64_t i = 0; i < I; i++) dx[first + i] += pixel[o] * tap[i];
             }
         }
 }
@@ -145,12 +153,13 @@ static void scatter_dw(const conv_shape &v, float *dw, const float *dy, const fl
 
     for (int64_t r = 0; r < v.KH; r++)
         for (int64_t t = 0; t < v.KW; t++) {
-            const int64_t h = input_at(v, p, r, v.H), at = input_at(v, q, t, v.W);
+            const int64_t h = input_at(down(v), p, r, v.H), at = input_at(across(v), q, t, v.W);
             if (h < 0 || at < 0) continue;
             const float *in = x + (h * v.W + at) * v.I;
             for (int64_t o = 0; o < v.O; o++) {
-                float *tap = dw + ((o * v.KH + r) * v.KW + t) * v.I;
-                for (int64_t i = 0; i < v.I; i++) tap[i] += out[o] * in[i];
+                const int64_t I = conv_group_in(&v), first = o / conv_group_out(&v) * I;
+                float *tap = dw + ((o * v.KH + r) * v.KW + t) * I;
+                for (int64_t i = 0; i < I; i++) tap[i] += out[o] * in[first + i];
             }
         }
 }
@@ -162,7 +171,7 @@ static void add_to(floats *sum, const floats &part)
 
 static floats make_dw(const conv_shape &v, const floats &dy, const floats &x)
 {
-    floats all((size_t)(v.O * v.KH * v.KW * v.I)), image(all.size()), row(all.size());
+    floats all((size_t)conv_n_weights(&v)), image(all.size()), row(all.size());
 
     for (int64_t n = 0; n < v.N; n++) {
         const float *dy_n = dy.data() + n * v.P * v.Q * v.O, *x_n = x.data() + n * v.H * v.W * v.I;
@@ -196,7 +205,7 @@ static operands operands_of(const cuda_conv_spec &s, const cuda_conv_at &at)
     operands all = {};
 
     all.x = {at.x, (size_t)(v.N * v.H * v.W * v.I), s.align_x};
-    all.w = {at.w, (size_t)(v.O * v.KH * v.KW * v.I), s.align_w};
+    all.w = {at.w, (size_t)conv_n_weights(&v), s.align_w};
     all.y = {at.y, (size_t)(v.N * v.P * v.Q * v.O), s.align_y};
     switch (s.pass) {
     case CUDA_FORWARD: all.in[0] = all.x, all.in[1] = all.w, all.out = all.y; break;

@@ -21,9 +21,10 @@ static void open_net(net *t, twin_shape s, bool bias, lk_dtype dtype, int thread
     op_open(&t->h, LK_TRAIN, threads);
     t->x = op_tensor(&t->h, "x", LK_ARENA_FIELD, dtype, 4, (int64_t[]){s.N, s.H, s.W, s.I});
     t->h.graph.tensors[t->x].needs_grad = true;
-    t->w = op_tensor(&t->h, "w", LK_ARENA_PARAMS, LK_DTYPE_F32, 4, (int64_t[]){s.O, s.I, s.K, s.K});
+    t->w = op_tensor(&t->h, "w", LK_ARENA_PARAMS, LK_DTYPE_F32, 4, (int64_t[]){s.O, s.I / s.groups, s.K[0], s.K[1]});
     t->b = bias ? op_tensor(&t->h, "b", LK_ARENA_PARAMS, LK_DTYPE_F32, 1, (int64_t[]){s.O}) : LK_NO_TENSOR;
-    op_ok(lk_op_conv2d(&t->h.graph, "conv", t->x, t->w, t->b, s.stride, s.padding, &t->y));
+    const lk_conv_attrs conv = {{s.stride[0], s.stride[1]}, {s.padding[0], s.padding[1]}, s.groups};
+    op_ok(lk_op_conv2d(&t->h.graph, "conv", t->x, t->w, t->b, &conv, &t->y));
     t->dy = op_differentiate(&t->h, t->y);
     op_bind(&t->h);
     op_fill(&t->h, t->x, 1);
@@ -57,19 +58,37 @@ static const int64_t shapes[][8] = {
 };
 enum { N_SHAPES = sizeof shapes / sizeof *shapes };
 
+/* Sides that differ, and groups: of one channel in and out, of one in and several out, of many. */
+static const twin_shape unlike[] = {
+    {2, 7, 6, 3, 5, .K = {3, 1}, .stride = {1, 1}, .padding = {1, 0}, .groups = 1},
+    {1, 9, 5, 16, 16, .K = {1, 3}, .stride = {2, 1}, .padding = {0, 1}, .groups = 1},
+    {2, 11, 12, 4, 6, .K = {5, 2}, .stride = {3, 2}, .padding = {2, 1}, .groups = 1},
+    {2, 6, 7, 4, 6, .K = {3, 3}, .stride = {1, 1}, .padding = {1, 1}, .groups = 2},
+    {1, 8, 8, 32, 32, .K = {3, 3}, .stride = {2, 2}, .padding = {1, 1}, .groups = 32},
+    {2, 5, 5, 3, 9, .K = {3, 3}, .stride = {1, 1}, .padding = {1, 1}, .groups = 3},
+    {1, 7, 9, 32, 64, .K = {1, 3}, .stride = {1, 2}, .padding = {0, 1}, .groups = 4},
+};
+enum { N_UNLIKE = sizeof unlike / sizeof *unlike };
+
+static void check_shape(const char *list, int i, twin_shape s, lk_dtype dtype, int threads)
+{
+    char what[128];
+    net t;
+
+    snprintf(what, sizeof what, "%s %d, %s, %d threads", list, i, lk_dtype_name(dtype), threads);
+    open_net(&t, s, i % 3 != 0, dtype, threads);
+    op_run(&t.h);
+    expect_twin(&t, what);
+    op_close(&t.h);
+}
+
 static void check_all(lk_dtype dtype, int threads)
 {
     for (int i = 0; i < N_SHAPES; i++) {
         const int64_t *v = shapes[i];
-        char what[128];
-        net t;
-
-        snprintf(what, sizeof what, "shape %d, %s, %d threads", i, lk_dtype_name(dtype), threads);
-        open_net(&t, twin_shape_of(v[0], v[1], v[2], v[3], v[4], v[5], v[6], v[7]), i % 3 != 0, dtype, threads);
-        op_run(&t.h);
-        expect_twin(&t, what);
-        op_close(&t.h);
+        check_shape("shape", i, twin_shape_of(v[0], v[1], v[2], v[3], v[4], v[5], v[6], v[7]), dtype, threads);
     }
+    for (int i = 0; i < N_UNLIKE; i++) check_shape("unlike", i, twin_shape_placed(unlike[i]), dtype, threads);
 }
 
 Test(conv2d, all_passes_equal_the_twin_in_fp32) { check_all(LK_DTYPE_F32, 1); }
@@ -131,8 +150,7 @@ Test(conv2d, results_repeat_when_memory_moves)
     op_close(&t.h);
 }
 
-static void expect_refused(int64_t side, int64_t channels, int64_t bias, int64_t stride, int64_t padding,
-                           const char *part)
+static void expect_refused(int64_t side, int64_t channels, int64_t bias, lk_conv_attrs conv, const char *part)
 {
     op_harness h;
     int y;
@@ -141,7 +159,7 @@ static void expect_refused(int64_t side, int64_t channels, int64_t bias, int64_t
     const int x = op_tensor(&h, "x", LK_ARENA_FIELD, LK_DTYPE_F32, 4, (int64_t[]){2, side, side, channels});
     const int w = op_tensor(&h, "w", LK_ARENA_PARAMS, LK_DTYPE_F32, 4, (int64_t[]){4, 64, 3, 3});
     const int b = op_tensor(&h, "b", LK_ARENA_PARAMS, LK_DTYPE_F32, 1, (int64_t[]){bias});
-    cr_expect_eq(lk_op_conv2d(&h.graph, "layer2.0.conv1", x, w, b, stride, padding, &y), LK_ERR_USAGE);
+    cr_expect_eq(lk_op_conv2d(&h.graph, "layer2.0.conv1", x, w, b, &conv, &y), LK_ERR_USAGE);
     cr_expect(strstr(lk_error_message(), "layer2.0.conv1: ") && strstr(lk_error_message(), part),
               "message: %s, want: %s", lk_error_message(), part);
     op_close(&h);
@@ -149,9 +167,15 @@ static void expect_refused(int64_t side, int64_t channels, int64_t bias, int64_t
 
 Test(conv2d, shapes_that_do_not_fit_name_the_layer_and_the_numbers)
 {
-    expect_refused(8, 128, 4, 1, 1, "expected 64 channels, got 128");
-    expect_refused(2, 64, 4, 1, 0, "a kernel of 3 does not fit an image side of 2 with padding 0");
-    expect_refused(8, 64, 5, 1, 1, "the bias must have 4 elements");
-    expect_refused(8, 64, 4, 0, 1, "stride 0");
-    expect_refused(8, 64, 4, 1, -1, "padding -1");
+    const lk_conv_attrs good = {{1, 1}, {1, 1}, 1};
+
+    expect_refused(8, 128, 4, good, "expected 64 channels, got 128");
+    expect_refused(2, 64, 4, (lk_conv_attrs){{1, 1}, {1, 0}, 1},
+                   "a kernel of 3 does not fit an image side of 2 with padding 0");
+    expect_refused(8, 64, 5, good, "the bias must have 4 elements");
+    expect_refused(8, 64, 4, (lk_conv_attrs){{1, 0}, {1, 1}, 1}, "stride 0");
+    expect_refused(8, 64, 4, (lk_conv_attrs){{1, 1}, {-1, 1}, 1}, "padding -1");
+    expect_refused(8, 64, 4, (lk_conv_attrs){{1, 1}, {1, 1}, 0}, "0 groups");
+    expect_refused(8, 192, 4, (lk_conv_attrs){{1, 1}, {1, 1}, 3}, "they must divide the 4 channels");
+    expect_refused(8, 64, 4, (lk_conv_attrs){{1, 1}, {1, 1}, 2}, "expected 128 channels, got 64");
 }

@@ -108,7 +108,7 @@ Test(model, swins_have_torchvisions_names_shapes_and_sizes)
 
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         lk_model *model = make((lk_model_spec){
-            .kind = sizes[i].kind, .vision = {{3, 224, 224}, 1000}, .swin = {.width = 1.0, .patch = 4, .window = 7},
+            .kind = sizes[i].kind, .vision = {{3, 224, 224}, 1000, 1.0}, .swin = {.patch = 4, .window = 7},
             .loss = {.kind = LK_LOSS_CROSS_ENTROPY}});
         size_t n_weights = 0;
 

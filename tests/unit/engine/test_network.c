@@ -45,7 +45,8 @@ static double product(const float *a, const float *b, size_t n)
 
 static void expect_slopes(const char *name, lk_model_spec spec)
 {
-    const bool kinked = spec.kind == LK_MODEL_CNN && spec.cnn.pool == LK_POOL_MAX, deep = spec.kind == LK_MODEL_SWIN_T;
+    const bool kinked = spec.kind == LK_MODEL_CNN && spec.cnn.pool == LK_POOL_MAX;
+    const bool deep = spec.kind == LK_MODEL_SWIN_T || spec.kind == LK_MODEL_RESNET18;
     const double step = kinked || deep ? SHORT_STEP : SMOOTH_STEP;
     network net = network_new(spec, LK_FP32, LANE);
     const size_t n_trainable = lk_model_n_params(net.model);
@@ -88,6 +89,11 @@ Test(network, swin_gradients_are_the_slopes_of_the_loss)
 {
     expect_slopes("swin", swin_spec(0.0, 0.0));
     expect_slopes("swin with drop path and dropout", swin_spec(0.4, 0.2));
+}
+
+Test(network, resnet_gradients_are_the_slopes_of_the_loss)
+{
+    expect_slopes("basic blocks", backbone_spec(LK_MODEL_RESNET18, 0.05, 8));
 }
 
 /* A gradient that is wrong by one part in a hundred fails the tolerance above: the test can fail. */
@@ -196,6 +202,14 @@ Test(network, an_mlp_learns_in_both_precisions)
         expect_learns("mlp", mlp_spec(LK_NORM_NONE, LK_NORM_BEFORE, 0.0), (lk_precision)precision, 0.2f);
         expect_learns("mlp with batch norm", mlp_spec(LK_NORM_BATCH, LK_NORM_BEFORE, 0.1), (lk_precision)precision,
                       0.2f);
+    }
+}
+
+Test(network, a_resnet_and_a_vgg_learn_in_both_precisions)
+{
+    for (int precision = LK_FP32; precision <= LK_BF16; precision++) {
+        expect_learns("resnet50", backbone_spec(LK_MODEL_RESNET50, 0.03, 4), (lk_precision)precision, 0.1f);
+        expect_learns("vgg11_bn", backbone_spec(LK_MODEL_VGG11_BN, 0.05, 32), (lk_precision)precision, 0.1f);
     }
 }
 

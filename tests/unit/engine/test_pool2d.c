@@ -22,7 +22,7 @@ static void open_net(net *t, lk_pool kind, twin_shape s, lk_dtype dtype, int thr
     op_open(&t->h, LK_TRAIN, threads);
     t->x = op_tensor(&t->h, "x", LK_ARENA_FIELD, dtype, 4, (int64_t[]){s.N, s.H, s.W, s.I});
     t->h.graph.tensors[t->x].needs_grad = true;
-    op_ok(lk_op_pool2d(&t->h.graph, "pool", kind, t->x, s.K, s.stride, s.padding, &t->y));
+    op_ok(lk_op_pool2d(&t->h.graph, "pool", kind, t->x, s.K[0], s.stride[0], s.padding[0], &t->y));
     t->dy = op_differentiate(&t->h, t->y);
     op_bind(&t->h);
     op_fill(&t->h, t->x, 1);

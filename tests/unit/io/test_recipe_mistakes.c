@@ -133,7 +133,7 @@ static const mistake in_overrides[] = {
     {"model.init=normel", "model.init=normel: there is no initialiser `normel`; did you mean `normal`?"},
     {"model.init_bias=normal(sdt=1)",
      "model.init_bias=normal(sdt=1): normal has no argument `sdt`; its arguments: mean, std"},
-    {"model.image=[1, 28]", "model.image=[1, 28]: kind mlp does not take it: it is for cnn"},
+    {"model.image=[1, 28]", "model.image=[1, 28]: kind mlp does not take it: it is for cnn, resnet*, vgg*, swin_*"},
     {"optimizer.kind=adm", "optimizer.kind=adm: `adm` is none of sgd, adam, adamw; did you mean `adam`?"},
     {"optimizer.momentum=0.9", "optimizer.momentum=0.9: kind adam does not take it: it is for sgd"},
     {"optimizer={kind: sgd, beta1: 0.9}",

@@ -199,6 +199,39 @@ Test(recipe_values, polynomial_weights_arrive_in_order)
     lk_recipe_free(&r);
 }
 
+/* ------------------------------------------------------------------- model */
+
+Test(recipe_values, keys_are_for_families_by_pattern_and_defaults_may_be_a_familys_own)
+{
+    lk_recipe *r = good(base, "model={kind: resnet50, stem: cifar, width: 0.25, zero_init_residual: true}");
+
+    cr_expect_eq(r->model.kind, LK_MODEL_RESNET50);
+    cr_expect_eq(r->model.backbone.stem, LK_STEM_CIFAR);
+    cr_expect_eq(r->model.vision.width, 0.25);
+    cr_expect(r->model.backbone.zero_init_residual);
+    cr_expect_eq(r->model.dropout, 0.0);
+    lk_recipe_free(&r);
+    r = good(base, "model={kind: vgg13_bn}");
+    cr_expect_eq(r->model.kind, LK_MODEL_VGG13_BN);
+    cr_expect_eq(r->model.backbone.stem, LK_STEM_IMAGENET);
+    cr_expect_eq(r->model.vision.width, 1.0);
+    cr_expect(r->model.backbone.init_weights);
+    cr_expect_eq(r->model.dropout, 0.5, "got %g, torchvision's is 0.5", r->model.dropout);
+    lk_recipe_free(&r);
+    r = good(base, "model={kind: vgg11, dropout: 0.1}");
+    cr_expect_eq(r->model.dropout, 0.1);
+    lk_recipe_free(&r);
+    expect_failure(base, "model={kind: resnet18, dropout: 0.1}",
+                   "model={kind: resnet18, dropout: 0.1}: model.dropout: kind resnet18 does not take it: it is for "
+                   "mlp, cnn, plugin, vgg*, swin_*");
+    expect_failure(base, "model={kind: vgg11, zero_init_residual: true}",
+                   "model={kind: vgg11, zero_init_residual: true}: model.zero_init_residual: kind vgg11 does not take "
+                   "it: it is for resnet*");
+    expect_failure(base, "model={kind: resnet18, norm: batch}",
+                   "model={kind: resnet18, norm: batch}: model.norm: kind resnet18 does not take it: it is for mlp, "
+                   "cnn, plugin");
+}
+
 /* -------------------------------------------------------------------- data */
 
 static const char images[] = "run: {name: small}\n"
@@ -334,5 +367,5 @@ Test(recipe_values, transforms_that_are_unknown_or_misplaced_are_told_with_their
     expect_failure(
         images, "data={kind: csv, train: a.csv, target: y, transforms: [{kind: hflip}]}",
         "data={kind: csv, train: a.csv, target: y, transforms: [{kind: hflip}]}: data.transforms: kind csv does "
-        "not take it: it is for hdf5, idx, cifar10, cifar100");
+        "not take it: it is for hdf5, idx, cifar10, cifar100, images");
 }
