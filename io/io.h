@@ -47,7 +47,8 @@ typedef enum lk_unit { LK_UNIT_LIST(LK_WORD_ENUM) } lk_unit;
     X(LK_TRANSFORM_COLOR_JITTER, "color_jitter", true)                                           \
     X(LK_TRANSFORM_TRIVIAL_AUGMENT, "trivial_augment", true)                                     \
     X(LK_TRANSFORM_RANDOM_ERASING, "random_erasing", true)                                       \
-    X(LK_TRANSFORM_NORMALIZE, "normalize", false)
+    X(LK_TRANSFORM_NORMALIZE, "normalize", false)                                                \
+    X(LK_TRANSFORM_MIXUP, "mixup", true) X(LK_TRANSFORM_CUTMIX, "cutmix", true)
 typedef enum lk_transform_kind { LK_TRANSFORM_LIST(LK_WORD_ENUM) } lk_transform_kind;
 #define LK_INTERPOLATION_LIST(X) X(LK_INTERPOLATION_BILINEAR, "bilinear") X(LK_INTERPOLATION_NEAREST, "nearest")
 typedef enum lk_interpolation { LK_INTERPOLATION_LIST(LK_WORD_ENUM) } lk_interpolation;
@@ -71,6 +72,7 @@ typedef struct lk_transform_spec {
     unsigned n_value;
     double *mean, *std;     /* normalize: by channel, or one for all */
     unsigned n_mean, n_std;
+    double alpha;           /* mixup, cutmix: of the Beta distribution of a sample's share */
 } lk_transform_spec;
 
 typedef struct lk_transform_list { lk_transform_spec *transform; unsigned n; } lk_transform_list;
@@ -102,6 +104,7 @@ typedef struct lk_data_spec {
     lk_words ignore;          /* csv: columns left out */
     lk_standardize standardize; /* from training statistics: mean 0, deviation 1 (population) */
     int32_t ignore_index;     /* of labels: loss.ignore_index, for here too such a label counts for nothing */
+    bool probabilities;       /* loss.probabilities: the target is one for each class, of labels made here */
     lk_label label;           /* cifar100: which of its two */
     double pixel_mean, pixel_std; /* idx, cifar10, cifar100, images: (value / 255 - mean) / std; default 0, 1 */
     lk_transform_list transforms, validation_transforms; /* of images, in this order */

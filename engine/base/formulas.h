@@ -283,4 +283,25 @@ LK_FORMULA float lk_weighted_cross_entropy_grad(float z, float inv_sum_exp, int 
     return (a + b * sum_w) * (lk_exp(z) * inv_sum_exp) - b * w - (is_label ? a : 0.0f);
 }
 
+/*
+ * The same where the target is a probability t_j for each class, as torch.nn.CrossEntropyLoss takes it; the mean
+ * divides by the number of rows, whatever the weights:
+ *
+ *     q_j   = w_j ((1 - s) t_j + s / V),   Q = sum_j q_j
+ *     term  = Q log(sum_j e^x_j) - sum_j q_j x_j
+ *     dx_j  = Q softmax_j - q_j
+ */
+LK_FORMULA float lk_soft_target(float t, float w, float smoothing, float inv_v)
+{
+    return w * ((1.0f - smoothing) * t + smoothing * inv_v);
+}
+LK_FORMULA float lk_soft_cross_entropy_term(float log_sum_exp, float sum_q, float sum_qz)
+{
+    return sum_q * log_sum_exp - sum_qz;
+}
+LK_FORMULA float lk_soft_cross_entropy_grad(float z, float inv_sum_exp, float sum_q, float q)
+{
+    return sum_q * (lk_exp(z) * inv_sum_exp) - q;
+}
+
 #endif

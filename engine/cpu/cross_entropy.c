@@ -3,37 +3,7 @@
  * formulas are in engine/base/formulas.h.  A row is summed in the order of partials.h, a block row by row.
  */
 #include "engine/base/formulas.h"
-#include "engine/cpu/bf16.h"
-#include "engine/cpu/loss.h"
-#include "engine/cpu/partials.h"
-
-#include <math.h>
-
-enum { BLOCK_ROWS = 64, TOP = 5 };
-
-/* CPU_PARTIALS logits from c on, less `shift`; past the end of the row -infinity, whose exponential is 0. */
-CPU_INLINE void load_lanes(float z[CPU_PARTIALS], const void *restrict x, size_t first, size_t c, size_t V, float shift,
-                           lk_dtype dtype)
-{
-    if (c + CPU_PARTIALS <= V)
-        for (size_t k = 0; k < CPU_PARTIALS; k++) z[k] = cpu_load(x, first + c + k, dtype) - shift;
-    else
-        for (size_t k = 0; k < CPU_PARTIALS; k++)
-            z[k] = c + k < V ? cpu_load(x, first + c + k, dtype) - shift : -INFINITY;
-}
-
-/* The largest logit; a NaN is passed over here and shows in the sum of exponentials. */
-CPU_INLINE float row_max(const void *restrict x, size_t first, size_t V, lk_dtype dtype)
-{
-    float most[CPU_PARTIALS], z[CPU_PARTIALS];
-
-    load_lanes(most, x, first, 0, V, 0.0f, dtype);
-    for (size_t c = CPU_PARTIALS; c < V; c += CPU_PARTIALS) {
-        load_lanes(z, x, first, c, V, 0.0f, dtype);
-        for (size_t k = 0; k < CPU_PARTIALS; k++) most[k] = CPU_LARGER(most[k], z[k]);
-    }
-    return cpu_max_partials(most);
-}
+#include "engine/cpu/logits.h"
 
 /* What a row of logits is reduced to; z = x - max. */
 typedef struct row {
@@ -44,11 +14,11 @@ typedef struct row {
 CPU_INLINE row reduce_row(const void *restrict x, size_t first, size_t V, const float *weight, bool smooth,
                           lk_dtype dtype)
 {
-    row made = {.max = row_max(x, first, V, dtype)};
+    row made = {.max = cpu_max_logit(x, first, V, dtype)};
     float sum_exp[CPU_PARTIALS] = {0}, sum_z[CPU_PARTIALS] = {0}, z[CPU_PARTIALS];
 
     for (size_t c = 0; c < V; c += CPU_PARTIALS) {
-        load_lanes(z, x, first, c, V, made.max, dtype);
+        cpu_load_logits(z, x, first, c, V, made.max, dtype);
         for (size_t k = 0; k < CPU_PARTIALS; k++) sum_exp[k] += lk_exp(z[k]);
         if (!smooth) continue;
         if (weight)
@@ -102,17 +72,6 @@ CPU_INLINE float term_of(const cpu_loss *s, const row *made, float z_label, size
                                           inv_v);
 }
 
-/* How many logits come before the label's: the larger ones, and equal ones of lower classes.  A NaN is no hit. */
-CPU_INLINE size_t rank_of(const void *restrict x, size_t first, size_t label, size_t V, lk_dtype dtype)
-{
-    const float own = cpu_load(x, first + label, dtype);
-    size_t rank = own == own ? 0 : V;
-
-    for (size_t c = 0; c < label; c++) rank += cpu_load(x, first + c, dtype) >= own;
-    for (size_t c = label + 1; c < V; c++) rank += cpu_load(x, first + c, dtype) > own;
-    return rank;
-}
-
 CPU_INLINE void add_row(const cpu_loss_job *j, size_t n, size_t label, cpu_loss_sums *sums, lk_dtype dtype)
 {
     const cpu_loss *s = j->s;
@@ -126,9 +85,9 @@ CPU_INLINE void add_row(const cpu_loss_job *j, size_t n, size_t label, cpu_loss_
     if (s->train && s->weight) store_weighted_dx(j, &made, first, label, dtype);
     if (s->train && !s->weight) store_row_dx(j, &made, first, label, dtype);
     if (s->train) return;
-    const size_t rank = rank_of(j->x, first, label, V, dtype);
+    const size_t rank = cpu_rank_of(j->x, first, label, V, dtype);
     sums->of[LK_SUM_CORRECT] += rank == 0;
-    sums->of[LK_SUM_CORRECT_TOP5] += rank < TOP;
+    sums->of[LK_SUM_CORRECT_TOP5] += rank < CPU_TOP;
     sums->of[LK_SUM_LOG_LIKELIHOOD] += (double)(z_label - logf(made.sum_exp));
 }
 
@@ -156,7 +115,7 @@ static void cross_entropy_part(void *arg, size_t begin, size_t end)
     const size_t n_rows = j->s->n_rows;
 
     for (size_t b = begin; b < end; b++) {
-        const size_t first = b * BLOCK_ROWS, last = first + BLOCK_ROWS < n_rows ? first + BLOCK_ROWS : n_rows;
+        const size_t first = b * CPU_LOGIT_ROWS, most = first + CPU_LOGIT_ROWS, last = most < n_rows ? most : n_rows;
 
         j->s->block[b] = j->s->dtype == LK_DTYPE_BF16 ? sum_block(j, first, last, LK_DTYPE_BF16)
                                                       : sum_block(j, first, last, LK_DTYPE_F32);
@@ -167,7 +126,7 @@ static lk_status run_cross_entropy(void *state, const lk_launch_args *args)
 {
     const cpu_loss *s = cpu_loss_begin(state, args);
     cpu_loss_job j = cpu_loss_job_of(s, args);
-    const size_t block_elems = BLOCK_ROWS * s->n_outputs;
+    const size_t block_elems = CPU_LOGIT_ROWS * s->n_outputs;
 
     cpu_split(s->threads, s->n_blocks, (CPU_LOSS_GRAIN + block_elems - 1) / block_elems, cross_entropy_part, &j);
     cpu_loss_store(s, args);
@@ -176,8 +135,6 @@ static lk_status run_cross_entropy(void *state, const lk_launch_args *args)
 
 lk_status cpu_bind_cross_entropy(const cpu_ctx *ctx, const lk_graph *graph, const lk_node *node, lk_kernel *out)
 {
-    const lk_tensor *x = cpu_in(graph, node, 0);
-    const size_t n_rows = x->n_elem / (size_t)x->shape[x->ndim - 1];
-
-    return cpu_loss_bind(ctx, graph, node, (n_rows + BLOCK_ROWS - 1) / BLOCK_ROWS, run_cross_entropy, out);
+    if (node->attrs.loss.spec.probabilities) return cpu_bind_soft_cross_entropy(ctx, graph, node, out);
+    return cpu_loss_bind(ctx, graph, node, cpu_logit_blocks(graph, node), run_cross_entropy, out);
 }

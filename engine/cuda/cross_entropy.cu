@@ -132,5 +132,6 @@ lk_status cuda_bind_cross_entropy(cuda_ctx *ctx, const lk_graph *graph, const lk
     const lk_tensor *x = cuda_in(graph, node, 0);
     const size_t V = (size_t)x->shape[x->ndim - 1], rows_a_block = V <= SHORT_ROW ? LOSS_BLOCK / WARP_LANES : 1;
 
+    if (node->attrs.loss.spec.probabilities) return cuda_bind_soft_cross_entropy(ctx, graph, node, out);
     return cuda_loss_bind(ctx, graph, node, (x->n_elem / V + rows_a_block - 1) / rows_a_block, run_cross_entropy, out);
 }

@@ -39,5 +39,7 @@ loss_call cuda_loss_call_of(const cuda_loss *s, const lk_launch_args *args);
 lk_status cuda_loss_store(const cuda_loss *s, const lk_launch_args *args);
 lk_status cuda_loss_bind(cuda_ctx *ctx, const lk_graph *graph, const lk_node *node, size_t n_blocks,
                          lk_status (*run)(void *state, const lk_launch_args *args), lk_kernel *out);
+/* Cross-entropy where targets are probabilities: soft_cross_entropy.cu. */
+lk_status cuda_bind_soft_cross_entropy(cuda_ctx *ctx, const lk_graph *graph, const lk_node *node, lk_kernel *out);
 
 #endif

@@ -37,7 +37,7 @@ void lk_loss_target(const lk_loss_spec *spec, const lk_field *output, lk_field *
     target->target = true;
     target->dtype = LK_DTYPE_F32;
     strcpy(target->name, "target");
-    if (lk_loss_get(spec->kind)->reads != LK_READS_CLASSES) return;
+    if (lk_loss_get(spec->kind)->reads != LK_READS_CLASSES || spec->probabilities) return;
     target->dtype = LK_DTYPE_I32;
     target->ndim = output->ndim - 1;
     target->n_values = output->shape[output->ndim - 1];

@@ -18,7 +18,8 @@ extern "C" {
 /* How the outputs of a network are to be read, and so what they are compared with. */
 typedef enum lk_reading {
     LK_READS_VALUES,  /* numbers; the targets are numbers, too */
-    LK_READS_CLASSES, /* a row of logits, one a class, of which one is right: the target is a label a row */
+    LK_READS_CLASSES, /* a row of logits, one a class, of which one is right: the target is a label a row, or where the
+                       * specification says so a probability for each */
     LK_READS_EVENTS,  /* logits of events, each of which happens or not: the targets are numbers from 0 to 1 */
 } lk_reading;
 
@@ -44,6 +45,7 @@ typedef struct lk_loss_spec {
     double *weight;        /* cross_entropy: (n_weight), of each class, >= 0; NULL: 1 */
     double *pos_weight;    /* bce: (n_pos_weight), of each output where its event happens, >= 0; one for all; NULL: 1 */
     unsigned n_weight, n_pos_weight;
+    bool probabilities;    /* cross_entropy: targets are a probability for each class, not a label */
     float delta;           /* huber: > 0 */
     float beta;            /* smooth_l1: >= 0 */
 } lk_loss_spec;
@@ -59,10 +61,11 @@ const lk_loss *lk_loss_get(lk_loss_kind kind);
 /* Errors: LK_ERR_USAGE naming the recipe's key: a parameter out of its range, a number of weights that does not fit a
  * row of n_output outputs. */
 lk_status lk_loss_check(const lk_loss_spec *spec, size_t n_output);
-/* The field it reads beside an output of this shape: "label" (int32, without the axis of classes), or "target". */
+/* The field it reads beside an output of this shape: "label" (int32, without the axis of classes), or "target"
+ * (fp32), also where labels are probabilities. */
 void   lk_loss_target(const lk_loss_spec *spec, const lk_field *output, lk_field *target);
 /* What n_elem elements of a target field add to the number that the loss's mean divides by: 1 each; a label the weight
- * of its class, an ignored one nothing.  In the order of the elements. */
+ * of its class, an ignored one nothing.  In the order of the elements.  Not for probabilities: a row counts 1. */
 double lk_loss_count_terms(const lk_loss_spec *spec, const void *target, size_t n_elem);
 
 /* ---------------------------------------------------------------------- sums */
@@ -74,8 +77,8 @@ typedef enum lk_sum {
     LK_SUM_TERMS,        /* number of terms: values of the output, or labels that are not ignored */
     LK_SUM_SQUARED,      /* values: of (output - target)^2 */
     LK_SUM_ABS,          /* values: of |output - target| */
-    LK_SUM_CORRECT,      /* classes: labels hit by the largest output; events: logits above 0 where the target is above
-                          * 1/2, or neither */
+    LK_SUM_CORRECT,      /* classes: labels (or likeliest classes) hit by the largest output; events: logits above 0
+                          * where the target is above 1/2, or neither */
     LK_SUM_CORRECT_TOP5, /* classes: labels among the five largest outputs, of equal ones the first */
     LK_SUM_LOG_LIKELIHOOD, /* classes: of log softmax at the label, without weights and smoothing */
     LK_N_SUMS,

@@ -59,7 +59,7 @@
     DIFF(CUMSUM, cumsum, cumsum, each_output)  /* x (N,S,C) or an entry of the cache -> y (N,L,C) */         \
     LAST(CUMSUM_GRAD, cumsum_grad, each_output) /* dy -> dx */                                               \
     LAST(POINTWISE_LOSS, pointwise_loss, each_output) /* x, target -> dx and the loss slot (TRAIN) or sums (EVAL) */ \
-    LAST(CROSS_ENTROPY, cross_entropy, cross_entropy) /* logits, label -> the same */
+    LAST(CROSS_ENTROPY, cross_entropy, cross_entropy) /* logits, label or probabilities -> the same */
 
 /* The list for those who want every op alike: X(ID, name, ...). */
 #define LK_EVERY_OP(X) LK_OP_LIST(X, X)

@@ -6,7 +6,8 @@
  *       mse                                         (x - t)^2      2 (x - t)
  *       l1                                          |x - t|        sign(x - t)
  *       smooth_l1, huber, bce                       as in engine/base/formulas.h
- *     cross_entropy, over rows of logits            as there; rows with ignored labels count nothing
+ *     cross_entropy, over rows of logits            as there; rows with ignored labels count nothing, and the target
+ *                                                   may be a probability for each class
  *
  * Rows are all axes but the last.  The slot is the sum of terms times inv_count, and so is dx; inv_count is 1 / (terms
  * of the whole global batch, or the sum of its labels' weights), so slots and gradients of lanes add up to those of the
@@ -18,7 +19,8 @@
 
 #include <assert.h>
 
-static bool reads_labels(const lk_loss_spec *spec) { return lk_loss_get(spec->kind)->reads == LK_READS_CLASSES; }
+static bool reads_classes(const lk_loss_spec *spec) { return lk_loss_get(spec->kind)->reads == LK_READS_CLASSES; }
+static bool reads_labels(const lk_loss_spec *spec) { return reads_classes(spec) && !spec->probabilities; }
 
 /* The target has the first `ndim` axes of x. */
 static bool has_axes_of(const lk_tensor *target, const lk_tensor *x, int ndim)
@@ -63,7 +65,7 @@ lk_status lk_op_loss(lk_graph *graph, const char *path, const lk_loss_spec *spec
 
     const int out[] = {*dx, graph->mode == LK_TRAIN ? slot : sums};
     assert(out[1] != LK_NO_TENSOR);
-    return lk_graph_node(graph, reads_labels(spec) ? LK_OP_CROSS_ENTROPY : LK_OP_POINTWISE_LOSS, path, 2, in, 2, out,
+    return lk_graph_node(graph, reads_classes(spec) ? LK_OP_CROSS_ENTROPY : LK_OP_POINTWISE_LOSS, path, 2, in, 2, out,
                          &attrs, NULL);
 }
 

@@ -32,6 +32,19 @@ static double count_terms(const lk_loader *l, const lk_batch_slot *s, int64_t n)
     return terms;
 }
 
+/* The sample in front of a lane's first is of the lane before, or the batch's last. */
+static lk_status mix_lane(const lk_loader *l, lk_batch_slot *s, const lk_draw *draw, int64_t begin, int64_t n,
+                          void *const field[])
+{
+    const int64_t place = begin > 0 ? begin - 1 : s->batch.n - 1;
+    int64_t sample;
+
+    lk_shuffle_range(&s->order, s->batch.epoch, s->batch.index * l->spec.batch + place, 1, &sample);
+    LK_TRY(l->data->fetch(l->data, draw, &sample, 1, 0, s->front, &s->easel));
+    lk_dataset_mix(l->data, &s->mixing, n, field, s->front);
+    return LK_OK;
+}
+
 static lk_status fill_lane(const lk_loader *l, lk_batch_slot *s, int i, int64_t begin, int64_t end)
 {
     const lk_draw draw = {.seed = l->spec.seed, .epoch = s->batch.epoch, .train = l->spec.train};
@@ -45,7 +58,8 @@ static lk_status fill_lane(const lk_loader *l, lk_batch_slot *s, int i, int64_t 
     for (int f = 0; f < l->data->sample.n_fields; f++)
         if (s->field[f]) field[f] = s->field[f] + (size_t)i * l->stride[f];
     for (int f = 0; f < map->n; f++) lane->field[f] = map->from[f] < 0 ? NULL : field[map->from[f]];
-    return l->data->fetch(l->data, &draw, sample, lane->n, lane->length, field, &s->easel);
+    LK_TRY(l->data->fetch(l->data, &draw, sample, lane->n, lane->length, field, &s->easel));
+    return l->mixes && lane->n > 0 ? mix_lane(l, s, &draw, begin, lane->n, field) : LK_OK;
 }
 
 /* Own rows of a batch of n; all of them where loss terms are counted. */
@@ -71,6 +85,7 @@ static lk_status fill(const lk_loader *l, lk_batch_slot *s, int64_t epoch, int64
     LK_TRY(own_rows(l, n, &begin, &end));
     lk_shuffle_range(&s->order, epoch, first + begin, end - begin, s->sample + begin);
     s->batch.n_terms = count_terms(l, s, n);
+    if (l->mixes) lk_mixing_draw(&l->data->view[true], &(lk_draw){spec->seed, epoch, true}, index, &s->mixing);
     for (int i = 0; i < l->n_lanes; i++) {
         LK_TRY(lk_part_rows(n, spec->lane_begin + i, spec->lanes, &begin, &end));
         LK_TRY(fill_lane(l, s, i, begin, end));
@@ -128,6 +143,7 @@ size_t lk_batch_plan(lk_loader *l)
     l->batch_capacity = lk_batch_size(l, 0);
     l->lane_capacity = (l->batch_capacity + spec->lanes - 1) / spec->lanes;
     l->n_lanes = spec->lane_end - spec->lane_begin;
+    l->mixes = spec->train && lk_view_mixes(&l->data->view[true]);
     l->sample_terms = terms_a_sample(l->data, &spec->loss);
     return (size_t)l->n_lanes * set_strides(l);
 }
@@ -140,6 +156,9 @@ lk_status lk_batch_alloc(const lk_loader *l, lk_batch_slot *s)
         if (!l->stride[f]) continue;
         s->field[f] = lk_alloc(lanes * l->stride[f]);
         LK_TRY_ALLOC(s->field[f], lanes * l->stride[f]);
+        const size_t one = l->mixes ? lk_field_nbytes(&l->data->sample.field[f], 0) : 0;
+        if (one) s->front[f] = lk_alloc(one);
+        if (one) LK_TRY_ALLOC(s->front[f], one);
     }
     s->sample = lk_alloc((size_t)l->batch_capacity * sizeof *s->sample);
     LK_TRY_ALLOC(s->sample, (size_t)l->batch_capacity * sizeof *s->sample);
@@ -155,5 +174,8 @@ void lk_batch_free(lk_batch_slot *s)
     lk_easel_clear(&s->easel);
     lk_free(&s->lane);
     lk_free(&s->sample);
-    for (int f = 0; f < LK_MAX_FIELDS; f++) lk_free(&s->field[f]);
+    for (int f = 0; f < LK_MAX_FIELDS; f++) {
+        lk_free(&s->front[f]);
+        lk_free(&s->field[f]);
+    }
 }

@@ -2,7 +2,7 @@
  * Data sets inside io/: what the readers of the kinds hand to the common part, the statistics, and the data set
  * itself.
  *
- * A reader fills a table with raw values.  The common part (dataset.c) chooses the rows that validate, fits the
+ * A reader fills a table with raw values.  The common part (open.c) chooses the rows that validate, fits the
  * statistics on the others, applies them to all, and makes one or two data sets of the table.
  */
 #ifndef LK_IO_DATA_H
@@ -72,6 +72,8 @@ static inline bool lk_table_is_bytes(const lk_table *table)
 {
     return table->pixels || table->pictures || lk_rows_are_bytes(&table->rows);
 }
+/* Numbers or bytes of one of its samples, as these statistics make them; 0: pictures differ. */
+size_t lk_table_n_input(const lk_data_stats *stats, const lk_table *table);
 /* n images of (C, P) become (P, C), in place. */
 lk_status lk_pixels_turn(uint8_t *pixels, int64_t n, size_t C, size_t P);
 /* The file of a sample, and its first one. */
@@ -202,7 +204,8 @@ bool        lk_dataset_may_thread(const lk_dataset *dataset);
 /* Positions [begin, begin + n) of an epoch are being used: reads a part of what comes after the current window. */
 lk_status   lk_dataset_read_ahead(const lk_dataset *dataset, lk_shuffle *order, int64_t epoch, int64_t begin,
                                   int64_t n);
-/* Elements of a sample's targets, and what they add to the number that the loss's mean divides by. */
+/* Elements of a sample's targets (a row of probabilities counts as one), and what they add to the number that the
+ * loss's mean divides by. */
 size_t      lk_dataset_target_elems(const lk_dataset *dataset, int64_t sample);
 double      lk_dataset_terms(const lk_dataset *dataset, const lk_loss_spec *loss, int64_t sample);
 /* How long these samples are together in a lane: at least 1, and 0 where no field's length varies. */
@@ -248,6 +251,22 @@ bool      lk_view_pixels(const lk_view view[2], lk_pixels *out);
 /* v, of channel c (0 where all are alike). */
 float     lk_view_number(const lk_view *view, float v, size_t c);
 
+/* How the samples of one global batch are mixed with those in front of them (mix.c). */
+typedef struct lk_mixing {
+    float own, other;       /* shares of a sample and of the one in front of it; their sum is 1 */
+    bool cuts;              /* a box is the other's, and shares are of areas; else pixels are mixed like targets */
+    int64_t top, left, bottom, right;
+} lk_mixing;
+
+/* Its list has mixup, cutmix or both. */
+bool      lk_view_mixes(const lk_view *view);
+/* That of batch `index` of the draw's epoch. */
+void      lk_mixing_draw(const lk_view *view, const lk_draw *draw, int64_t index, lk_mixing *out);
+/* n samples of a lane, field f in field[f] as fetched (NULL: not wanted); front[f]: that of the sample in front of the
+ * first. */
+void      lk_dataset_mix(const lk_dataset *dataset, const lk_mixing *mixing, int64_t n, void *const field[],
+                         void *const front[]);
+
 struct lk_dataset {
     int64_t n;
     lk_sample sample;          /* x, then label or target, then `fields` */
@@ -259,6 +278,7 @@ struct lk_dataset {
     size_t n_input, n_output;  /* n_input: as it is stored */
     int64_t image[3];          /* C, H, W as it is stored, or zeros; H and W zeros: sizes differ */
     bool has_labels;
+    bool probabilities;        /* the target is one for each class, of labels 1 and 0 */
     lk_fetch_fn *fetch;
     bool bytes;                /* samples are held as bytes: pixels, or a stream of them */
     float *x;                  /* (n, n_input), owned; NULL for bytes, and for what is read as it is wanted */

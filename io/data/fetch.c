@@ -60,11 +60,21 @@ static const void *stored_target(const lk_dataset *d, int64_t sample)
     return d->label ? (const void *)(d->label + sample) : (const void *)(d->target + (size_t)sample * d->n_output);
 }
 
+/* Of labels that become probabilities: one is 1. */
+static void fetch_probabilities(const lk_dataset *d, const int64_t *sample, int64_t n, float *target)
+{
+    memset(target, 0, (size_t)n * d->n_output * sizeof *target);
+    for (int64_t i = 0; i < n; i++) target[(size_t)i * d->n_output + (size_t)d->label[sample[i]]] = 1.0f;
+}
+
 static void fetch_targets(const lk_dataset *d, const int64_t *sample, int64_t n, void *target)
 {
     const size_t nbytes = lk_field_nbytes(&d->sample.field[d->target_field], 0);
 
-    for (int64_t i = 0; i < n; i++) memcpy((char *)target + (size_t)i * nbytes, stored_target(d, sample[i]), nbytes);
+    if (d->label && d->probabilities) fetch_probabilities(d, sample, n, target);
+    else
+        for (int64_t i = 0; i < n; i++)
+            memcpy((char *)target + (size_t)i * nbytes, stored_target(d, sample[i]), nbytes);
 }
 
 static size_t stored_nbytes(const lk_dataset *d) { return d->n_input * (d->bytes ? sizeof *d->pixels : sizeof *d->x); }
@@ -158,7 +168,9 @@ static double field_terms(const lk_table_field *f, const lk_loss_spec *loss, int
 
 size_t lk_dataset_target_elems(const lk_dataset *d, int64_t sample)
 {
-    size_t n_elem = d->target_field < 0 ? 0 : lk_field_n_elem(&d->sample.field[d->target_field], 0);
+    size_t n_elem = d->target_field < 0    ? 0
+                    : d->probabilities     ? 1
+                                           : lk_field_n_elem(&d->sample.field[d->target_field], 0);
 
     for (int f = 0; f < d->n_fields; f++)
         if (d->fields[f].field.target) n_elem += field_elems(&d->fields[f], sample);
@@ -170,7 +182,8 @@ double lk_dataset_terms(const lk_dataset *d, const lk_loss_spec *loss, int64_t s
     const int target = d->target_field;
     double terms = 0.0;
 
-    if (target >= 0)
+    if (target >= 0 && d->probabilities) terms = 1.0;
+    else if (target >= 0)
         terms = lk_loss_count_terms(loss, stored_target(d, sample), lk_field_n_elem(&d->sample.field[target], 0));
     for (int f = 0; f < d->n_fields; f++)
         if (d->fields[f].field.target) terms += field_terms(&d->fields[f], loss, sample);

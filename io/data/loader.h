@@ -18,6 +18,8 @@ typedef struct lk_batch_slot {
     int64_t *sample;        /* (batch), owned: of the whole global batch where terms are counted, else own rows */
     lk_batch_lane *lane;    /* (own lanes), owned */
     lk_easel easel;         /* for samples on their way */
+    void *front[LK_MAX_FIELDS]; /* where samples are mixed: that in front of a lane's first, owned */
+    lk_mixing mixing;
     lk_shuffle order;       /* its own, so that threads are not in each other's way */
     lk_batch batch;
     lk_status status;
@@ -32,6 +34,7 @@ struct lk_loader {
     int64_t batch_capacity, lane_capacity;
     size_t stride[LK_MAX_FIELDS]; /* of the data set's fields: bytes from one lane to the next; 0: not wanted */
     int n_lanes;            /* own */
+    bool mixes;             /* samples, with those in front of them */
     double sample_terms;    /* loss terms of each sample; -1: they differ, so they must be counted */
     lk_batch_slot *slots;         /* (n_slots), owned */
     int n_slots;            /* 1: lk_loader_next() fills it itself */

@@ -5,7 +5,7 @@
  * Where that is true of every byte in both views, a field of bytes is described by it, and the model makes the
  * numbers.  They are made here of floats with a normalize, and of bytes that no one description is true of: training
  * and evaluation normalize differently, one part has bytes and the other floats, more channels have scales of their
- * own than a description holds, or a transform stands behind the normalize.
+ * own than a description holds, or a transform makes other numbers of them.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -174,8 +174,16 @@ static bool same_scales(const lk_view *a, const lk_view *b)
     return true;
 }
 
-/* Something stands behind the normalize. */
-static bool works_on_numbers(const lk_view *view) { return view->n_moving + 1 < view->list.n; }
+/* Something is made of numbers: behind the normalize, or by mixing pixels.  cutmix moves what there is. */
+static bool works_on_numbers(const lk_view *view)
+{
+    for (unsigned i = 0; i < view->list.n; i++) {
+        const lk_transform_kind kind = view->list.transform[i].kind;
+
+        if (kind == LK_TRANSFORM_MIXUP || (i > view->n_moving && kind != LK_TRANSFORM_CUTMIX)) return true;
+    }
+    return false;
+}
 
 bool lk_view_pixels(const lk_view view[2], lk_pixels *out)
 {

@@ -38,6 +38,9 @@ static const cyaml_strval_t loss_words[] = WORDS(LK_LOSS_LIST);
       HELP("samples with this label count for nothing"))                                                             \
     X("weight", REALS(model.loss.weight, model.loss.n_weight, 1), AT_LEAST(0), ONLY("cross_entropy"),                \
       HELP("of each class; the mean divides by the weights of the labels"))                                          \
+    X("probabilities", TRUTH(model.loss.probabilities), ONLY("cross_entropy"), DERIVED("true with mixup or cutmix"),  \
+      HELP("targets are one for each class, not a label: of hdf5's y (N, classes), or made of labels; the mean "     \
+           "divides by the samples, as PyTorch's"))                                                                  \
     X("pos_weight", REALS(model.loss.pos_weight, model.loss.n_pos_weight, 1), AT_LEAST(0), ONLY("bce"),              \
       HELP("of each output where its target is 1; one number for all"))                                              \
     X("delta", REAL(model.loss.delta), ABOVE(0), DEFAULT("1"), ONLY("huber"), HELP("where squares become lines"))    \

@@ -146,8 +146,9 @@ static lk_status check_events(lk_yaml *yaml)
     static const char path[] = "data.standardize";
     const bool standardized = lk_yaml_is(yaml, path, "true") || lk_yaml_is(yaml, path, "target");
     const lk_loss *loss = lk_loss_get(loss_of(yaml));
+    const bool chances = loss->reads == LK_READS_EVENTS || lk_yaml_is(yaml, "loss.probabilities", "true");
 
-    if (loss->reads != LK_READS_EVENTS || !standardized) return LK_OK;
+    if (!chances || !standardized) return LK_OK;
     return lk_yaml_fail(yaml, lk_yaml_at(yaml, path), path,
                         "loss %s needs targets from 0 to 1 as they are; set it to features", loss->word);
 }

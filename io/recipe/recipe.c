@@ -72,9 +72,10 @@ static lk_status check_schedules(const lk_recipe *r)
     return check_schedule(r, "weight_decay_scheduler", &r->weight_decay_scheduler.spec, r->optimizer.weight_decay);
 }
 
-static void complete_data(lk_data_spec *data, int32_t ignore_index)
+static void complete_data(lk_data_spec *data, const lk_loss_spec *loss)
 {
-    data->ignore_index = ignore_index;
+    data->ignore_index = loss->ignore_index;
+    data->probabilities = loss->probabilities;
     data->train = data->train_files.n ? data->train_files.word[0] : NULL;
     data->validation = data->validation_files.n ? data->validation_files.word[0] : NULL;
     data->train_labels = data->train_labels_files.n ? data->train_labels_files.word[0] : NULL;
@@ -100,7 +101,7 @@ static lk_status load(lk_yaml *yaml, char **text, const char *path, lk_recipe_li
     (*out)->text = *text;
     *text = NULL;
     complete(yaml, *out);
-    complete_data(&(*out)->data, (*out)->model.loss.ignore_index);
+    complete_data(&(*out)->data, &(*out)->model.loss);
     (*out)->path = strdup(path);
     LK_TRY_ALLOC((*out)->path, strlen(path) + 1);
     return check_schedules(*out);

@@ -15,6 +15,7 @@ enum { MOST_PADDING = 1 << 12, MOST_SIDE = 1 << 14 };
 
 #define RESIZERS "resize random_resized_crop"
 #define CUTTERS "random_resized_crop random_erasing"
+#define MIXERS "mixup cutmix"
 #define JITTER(m) COUNTED(0, m.bound, m.n, real_entry, 1, 2)
 #define TRANSFORM_KEYS(X)                                                                             \
     X("kind", WORD(kind, transform_words), NEEDED)                                                    \
@@ -32,7 +33,8 @@ enum { MOST_PADDING = 1 << 12, MOST_SIDE = 1 << 14 };
     X("value", COUNTED(0, value, n_value, real_entry, 1, LK_MAX_CHANNELS), ANY, ONE_OR_MORE,          \
       DEFAULT("0"), ONLY("random_erasing"))                                                           \
     X("mean", REALS(mean, n_mean, 1), ANY, NEEDED, ONLY("normalize"))                                 \
-    X("std", REALS(std, n_std, 1), ABOVE(0), NEEDED, ONLY("normalize"))
+    X("std", REALS(std, n_std, 1), ABOVE(0), NEEDED, ONLY("normalize"))                               \
+    X("alpha", REAL(alpha), ABOVE(0), DEFAULT("1"), ONLY(MIXERS))
 
 static const cyaml_schema_field_t transform_fields[] = {TRANSFORM_KEYS(AS_FIELD) CYAML_FIELD_END};
 const lk_rule lk_transform_rules[] = {TRANSFORM_KEYS(AS_RULE)};
@@ -62,14 +64,21 @@ static lk_status check_list(lk_yaml *yaml, const char *path, bool evaluation)
 {
     ptrdiff_t n;
     const int *item = items_of(yaml, path, &n);
+    const char *mixed = NULL;
     bool normalized = false;
 
     for (ptrdiff_t i = 0; i < n; i++) {
         const char *kind = kind_of(yaml, item[i]);
-        if (normalized && strcmp(kind, "random_erasing") != 0)
+        const bool mixer = strstr(MIXERS, kind);
+
+        if (normalized && !mixer && strcmp(kind, "random_erasing") != 0)
             return lk_yaml_fail(yaml, item[i], path, "%s stands behind normalize, where images are bytes no more; "
-                                "random_erasing alone may", kind);
+                                "random_erasing, mixup and cutmix alone may", kind);
+        if (mixed && (!mixer || strcmp(mixed, kind) == 0))
+            return lk_yaml_fail(yaml, item[i], path, "%s stands behind %s, which mixes samples that are done: it comes "
+                                "last", kind, mixed);
         normalized |= strcmp(kind, "normalize") == 0;
+        if (mixer) mixed = kind;
         if (evaluation && is_random(kind))
             return lk_yaml_fail(yaml, item[i], path, "%s is left to chance, and evaluation is not: it belongs into "
                                 "data.transforms", kind);
@@ -224,6 +233,27 @@ static lk_status check_pixels(lk_yaml *yaml)
     return LK_OK;
 }
 
+/* Mixed labels are probabilities. */
+static lk_status derive_probabilities(lk_yaml *yaml)
+{
+    static const char path[] = "loss.probabilities";
+    int mixer = 0;
+    ptrdiff_t n;
+    const int *item = items_of(yaml, "data.transforms", &n);
+
+    for (ptrdiff_t i = 0; i < n; i++)
+        if (strstr(MIXERS, kind_of(yaml, item[i]))) mixer = item[i];
+    if (!lk_yaml_is(yaml, "loss.kind", "cross_entropy")) {
+        if (!mixer) return LK_OK;
+        return lk_yaml_fail(yaml, mixer, "data.transforms", "%s mixes labels: it is for loss.kind cross_entropy",
+                            kind_of(yaml, mixer));
+    }
+    if (mixer && lk_yaml_is(yaml, path, "false"))
+        return lk_yaml_fail(yaml, lk_yaml_at(yaml, path), path, "%s in data.transforms makes probabilities of labels: "
+                            "leave this out", kind_of(yaml, mixer));
+    return lk_yaml_default_to(yaml, "loss", "probabilities", mixer ? "true" : "false");
+}
+
 lk_status lk_recipe_check_transforms(lk_yaml *yaml)
 {
     LK_TRY(check_list(yaml, "data.transforms", false));
@@ -231,5 +261,6 @@ lk_status lk_recipe_check_transforms(lk_yaml *yaml)
     LK_TRY(check_items(yaml, "data.transforms"));
     LK_TRY(check_items(yaml, "data.validation_transforms"));
     LK_TRY(check_pixels(yaml));
+    LK_TRY(derive_probabilities(yaml));
     return derive_evaluation(yaml);
 }

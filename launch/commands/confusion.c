@@ -17,11 +17,21 @@ static size_t likeliest(const float *logit, size_t n)
     return best;
 }
 
+/* -1: it is ignored. */
+static int64_t label_of(const job *j, const void *target, size_t r, size_t V)
+{
+    const lk_loss_spec *loss = &j->recipe->model.loss;
+
+    if (loss->probabilities) return (int64_t)likeliest((const float *)target + r * V, V);
+    const int32_t label = ((const int32_t *)target)[r];
+    return label == loss->ignore_index ? -1 : label;
+}
+
 /* counts: (V, V), rows by label. */
 static lk_status count_lane(job *j, const lk_batch_lane *own, float *output, double *counts)
 {
     const size_t V = lk_model_n_row(j->model), rows = (size_t)own->n * lk_model_n_output(j->model) / V;
-    const int32_t *label = own->field[lk_model_sample(j->model)->n_fields - 1]; /* the target is the last */
+    const void *target = own->field[lk_model_sample(j->model)->n_fields - 1]; /* it is the last */
     lk_lane lane = job_lane(own, LK_PREDICT);
 
     if (own->n == 0) return LK_OK;
@@ -29,9 +39,10 @@ static lk_status count_lane(job *j, const lk_batch_lane *own, float *output, dou
     lane.params_version = j->params_version;
     lane.output = output;
     LK_TRY(lk_engine_run(j->engine, &lane));
-    for (size_t r = 0; r < rows; r++)
-        if (label[r] != j->recipe->model.loss.ignore_index)
-            counts[(size_t)label[r] * V + likeliest(output + r * V, V)] += 1.0;
+    for (size_t r = 0; r < rows; r++) {
+        const int64_t label = label_of(j, target, r, V);
+        if (label >= 0) counts[(size_t)label * V + likeliest(output + r * V, V)] += 1.0;
+    }
     return LK_OK;
 }
 

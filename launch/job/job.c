@@ -109,13 +109,13 @@ lk_status job_read_recipe(job *j, const options *opt)
 static const lk_dataset *opened(const job *j) { return j->train ? j->train : j->validation; }
 
 /* The fields of the data, and the target's where this data set comes without: a run's statistics know what it was. */
-static lk_sample fields_of(const lk_dataset *data)
+static lk_sample fields_of(const job *j, const lk_dataset *data)
 {
     lk_sample sample = *lk_dataset_sample(data);
     const int64_t outputs = (int64_t)lk_dataset_n_output(data);
 
     if (lk_sample_find(&sample, "label") >= 0 || lk_sample_find(&sample, "target") >= 0) return sample;
-    if (lk_dataset_has_labels(data))
+    if (lk_dataset_has_labels(data) && !j->recipe->model.loss.probabilities)
         lk_sample_add(&sample,
                       &(lk_field){.name = "label", .dtype = LK_DTYPE_I32, .target = true, .n_values = outputs});
     else
@@ -141,7 +141,7 @@ lk_status job_make_model(job *j)
     lk_model_spec *spec = &j->whole->model;
 
     if (opened(j)) {
-        const lk_sample data = fields_of(opened(j));
+        const lk_sample data = fields_of(j, opened(j));
 
         LK_TRY(blame_key(j, lk_model_fit(spec, &data)));
     }

@@ -112,6 +112,24 @@ def cross_entropy(n, v, smoothing, ignore_index, n_ignored, weight=None):
     return out if w is None else {**out, "weight": weight}
 
 
+def soft_cross_entropy(n, v, smoothing, weight=None):
+    """Labels as mixup mixes them, and one that is a label alone."""
+    x = (3 * exact(n, v)).bfloat16().double().requires_grad_(True)
+    label = F.one_hot(torch.randint(0, v, (n,)), v).double()
+    target = 0.75 * label + 0.25 * label.roll(1, 0)
+    target[0] = label[0]
+    w = None if weight is None else torch.tensor(weight, dtype=torch.float64)
+    loss = F.cross_entropy(x, target, weight=w, label_smoothing=smoothing)
+    loss.backward()
+    true = target.argmax(1)
+    metrics = {"loss": loss.item(), "accuracy": (x.argmax(1) == true).double().mean().item(),
+               "perplexity": F.cross_entropy(x, target).exp().item(),
+               "accuracy_top5": (x.topk(5).indices == true[:, None]).any(1).double().mean().item()}
+    out = {"kind": "cross_entropy", "x_shape": [n, v], "x": flat(x), "target": flat(target), "loss": loss.item(),
+           "dx": flat(x.grad), "count": n, "label_smoothing": smoothing, "metrics": metrics}
+    return out if w is None else {**out, "weight": weight}
+
+
 activations = [
     activation("relu", F.relu, 3, 17),
     activation("tanh", torch.tanh, 3, 17),
@@ -160,6 +178,13 @@ activations += [
     activation("leaky_relu", F.leaky_relu, 3, 17),
     activation("silu", F.silu, 5, 17),
     activation("elu", F.elu, 5, 17),
+]
+
+losses += [
+    soft_cross_entropy(6, 10, 0.0),
+    soft_cross_entropy(7, 40, 0.1),
+    soft_cross_entropy(5, 6, 0.0, [0.5, 1.0, 2.0, 0.0, 3.0, 1.0]),
+    soft_cross_entropy(9, 33, 0.2, [0.25 * (1 + i % 7) for i in range(33)]),
 ]
 
 path = pathlib.Path(__file__).with_name("loop_ops.json")

@@ -210,21 +210,22 @@ static void check_metrics(const json_t *item, const lk_sums *sums)
 static void check_loss_in(const json_t *item, lk_mode mode, lk_dtype dtype)
 {
     double weight[MOST_WEIGHTS], pos_weight[MOST_WEIGHTS];
-    const lk_loss_spec spec = {.kind = (lk_loss_kind)number_of(text(item, "kind")),
+    const bool labels = json_object_get(item, "label");
+    const lk_loss_spec spec = {.kind = (lk_loss_kind)number_of(text(item, "kind")), .probabilities = !labels,
                                .label_smoothing = (float)real(item, "label_smoothing"),
                                .ignore_index = (int32_t)real(item, "ignore_index"),
                                .delta = (float)real(item, "delta"), .beta = (float)real(item, "beta"),
                                .weight = weight, .n_weight = weights_of(item, "weight", weight),
                                .pos_weight = pos_weight, .n_pos_weight = weights_of(item, "pos_weight", pos_weight)};
-    const bool classes = lk_loss_get(spec.kind)->reads == LK_READS_CLASSES, train = mode == LK_TRAIN;
+    const bool train = mode == LK_TRAIN;
     const double count = real(item, "count"), loss = real(item, "loss");
     op_harness h;
     int dx;
 
     op_open(&h, mode, 1);
     const int x = tensor(&h, item, "x", LK_ARENA_FIELD, dtype);
-    const int target = classes ? vector(&h, item, "label", lk_arena_of_field(1), LK_DTYPE_I32)
-                               : tensor(&h, item, "target", lk_arena_of_field(1), LK_DTYPE_F32);
+    const int target = labels ? vector(&h, item, "label", lk_arena_of_field(1), LK_DTYPE_I32)
+                              : tensor(&h, item, "target", lk_arena_of_field(1), LK_DTYPE_F32);
     const int slot = op_tensor(&h, "slot", LK_ARENA_GRADS, LK_DTYPE_F32, 1, (int64_t[]){1});
     const size_t n_row = (size_t)json_integer_value(json_array_get(json_object_get(item, "x_shape"), 1));
     const int sums = op_tensor(&h, "sums", LK_ARENA_SUMS, LK_DTYPE_F64, 1,
@@ -233,7 +234,7 @@ static void check_loss_in(const json_t *item, lk_mode mode, lk_dtype dtype)
                      &dx));
     op_bind(&h);
     fill(&h, x, item, "x");
-    fill(&h, target, item, classes ? "label" : "target");
+    fill(&h, target, item, labels ? "label" : "target");
     h.run.inv_count = (float)(1.0 / count);
     op_run(&h);
 

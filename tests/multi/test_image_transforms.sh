@@ -49,6 +49,17 @@ same "all transforms" "$(digests all-3)" "$(digests all)"
 status 2 alone train pictures.yaml run.dir=sizes "$all" 'data.validation_transforms=[{kind: resize, size: 24}]'
 says 'data.validation_transforms: pictures are 24 x 24 behind them, and 20 x 20 behind data.transforms'
 
+# Each sample with the one in front of it, which another worker may have; labels are probabilities then.
+mixed='data.transforms=[{kind: hflip}, {kind: normalize, mean: [0.5], std: [0.25]}, {kind: mixup, alpha: 0.2}, {kind: cutmix}]'
+status 0 alone train pictures.yaml run.dir=mixed "$mixed"
+status 0 workers 3 train pictures.yaml run.dir=mixed-3 data.threads=2 train.steps=3 "$mixed"
+status 0 workers 2 train pictures.yaml run.dir=mixed-3 --resume "$mixed"
+same "mixed samples" "$(digests mixed-3)" "$(digests mixed)"
+status 0 workers 2 eval mixed --confusion mixed.csv
+same "all samples are in the matrix" "$(awk -F, 'NR > 1 {for (i = 2; i <= NF; i++) n += $i} END {print n}' mixed.csv)" 40
+status 2 alone train pictures.yaml run.dir=wrong "$mixed" loss.probabilities=false
+says 'loss.probabilities: .*mixup|cutmix in data.transforms makes probabilities of labels: leave this out'
+
 # The checkpoint knows what its images were.
 status 0 alone eval whole
 same "no word about fields" "$(grep -c 'field x' out.txt)" 0

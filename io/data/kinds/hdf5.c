@@ -265,6 +265,7 @@ static lk_status take_targets(const lk_data_spec *spec, bool labels, const lk_ro
 {
     const shape *s = &r->shape;
 
+    labels &= !(spec->probabilities && s->per_record > 1);
     if ((int64_t)s->dims[0] != t->n)
         return LK_FAIL(LK_ERR_DATA, "%s has %lld records, the features have %lld", r->place, (long long)s->dims[0],
                        (long long)t->n);

@@ -95,7 +95,9 @@ static lk_transform_fn *function_of(lk_transform_kind kind)
     case LK_TRANSFORM_COLOR_JITTER: return lk_color_jitter;
     case LK_TRANSFORM_TRIVIAL_AUGMENT: return lk_trivial_augment;
     case LK_TRANSFORM_RANDOM_ERASING: return lk_random_erasing;
-    case LK_TRANSFORM_NORMALIZE: return NULL;
+    case LK_TRANSFORM_NORMALIZE:
+    case LK_TRANSFORM_MIXUP:
+    case LK_TRANSFORM_CUTMIX: return NULL;
     }
     return NULL;
 }

@@ -13,6 +13,7 @@
  *     trivial_augment      one change of fourteen: TrivialAugmentWide                           trivial_augment.c
  *     normalize            (x - mean) / std by channel; what a file has as bytes is divided by 255 first
  *     random_erasing       a rectangle of one value, with probability p                         random_erasing.c
+ *     mixup, cutmix        each sample with the one before it in the global batch               io/data/mix.c
  *
  * Pictures stay bytes, or floats, as they were stored, until normalize makes numbers of them (io/data/view.c): what
  * stands in front of it works on bytes with torchvision's rounding to uint8.  Crops, flips, resizing and erasing work

@@ -290,6 +290,38 @@ Test(hdf5_data, labels_may_be_floats_that_are_whole)
 }
 
 /* h5py's bool is an enumeration of FALSE and TRUE. */
+/* y (N, classes) where the loss reads probabilities; labels there become 1 and 0. */
+Test(hdf5_data, targets_may_be_probabilities)
+{
+    const double soft[6] = {0.25, 0.5, 0.25, 0, 1, 0}, wrong[6] = {0.25, 0.5, 0.25, 0, 1.5, 0}, labels[2] = {2, 0};
+    const float hard[6] = {0, 0, 1, 1, 0, 0};
+    lk_data_spec spec = h5_spec(write_h5("soft.h5", 2, (hsize_t[]){2, 3}, ramp, H5T_IEEE_F32LE, 2, (hsize_t[]){2, 3},
+                                         soft));
+    const int64_t samples[2] = {0, 1};
+    float got[6];
+    void *const field[LK_MAX_FIELDS] = {NULL, got};
+    lk_easel easel = {0};
+
+    spec.probabilities = true;
+    lk_dataset *d = open_train(&spec, LK_LOSS_CROSS_ENTROPY);
+    cr_expect(!lk_dataset_has_labels(d) && lk_dataset_n_output(d) == 3);
+    cr_assert_eq(d->fetch(d, &(lk_draw){.train = true}, samples, 2, 0, field, &easel), LK_OK);
+    for (int i = 0; i < 6; i++) cr_expect_eq(got[i], (float)soft[i], "number %d: got %g", i, (double)got[i]);
+    lk_dataset_free(&d);
+
+    spec.train = write_h5("hard.h5", 2, (hsize_t[]){2, 3}, ramp, H5T_STD_I8LE, 1, (hsize_t[]){2}, labels);
+    d = open_train(&spec, LK_LOSS_CROSS_ENTROPY);
+    const lk_field *target = &lk_dataset_sample(d)->field[1];
+    cr_expect(target->dtype == LK_DTYPE_F32 && target->shape[0] == 3 && lk_dataset_has_labels(d));
+    cr_assert_eq(d->fetch(d, &(lk_draw){.train = true}, samples, 2, 0, field, &easel), LK_OK);
+    expect_values("probability", got, hard, 6);
+    lk_dataset_free(&d);
+
+    spec.train = write_h5("wrong.h5", 2, (hsize_t[]){2, 3}, ramp, H5T_IEEE_F32LE, 2, (hsize_t[]){2, 3}, wrong);
+    expect_message(&spec, LK_LOSS_CROSS_ENTROPY, "record 1: the target is 1.5; loss.kind cross_entropy needs targets "
+                                                 "from 0 to 1");
+}
+
 Test(hdf5_data, booleans_are_0_and_1)
 {
     const int8_t truth[4] = {0, 1, 1, 0};

@@ -329,11 +329,15 @@ Test(recipe_values, transforms_that_are_unknown_or_misplaced_are_told_with_their
     } cases[] = {
         {"  transforms:\n    - {kind: hflip}\n    - {kind: hflop}\n",
          "r.yaml:12: data.transforms[1].kind: `hflop` is none of resize, center_crop, random_crop, "
-         "random_resized_crop, hflip, vflip, color_jitter, trivial_augment, random_erasing, normalize; did you mean "
-         "`hflip`?"},
+         "random_resized_crop, hflip, vflip, color_jitter, trivial_augment, random_erasing, normalize, mixup, "
+         "cutmix; did you mean `hflip`?"},
         {"  transforms:\n    - {kind: normalize, mean: [0], std: [1]}\n    - {kind: hflip}\n",
-         "r.yaml:12: data.transforms: hflip stands behind normalize, where images are bytes no more; random_erasing "
-         "alone may"},
+         "r.yaml:12: data.transforms: hflip stands behind normalize, where images are bytes no more; random_erasing, "
+         "mixup and cutmix alone may"},
+        {"  transforms: [{kind: mixup}, {kind: cutmix}, {kind: hflip}]\n",
+         "r.yaml:10: data.transforms: hflip stands behind cutmix, which mixes samples that are done: it comes last"},
+        {"  transforms: [{kind: mixup}, {kind: mixup}]\n",
+         "r.yaml:10: data.transforms: mixup stands behind mixup, which mixes samples that are done: it comes last"},
         {"  validation_transforms:\n    - {kind: hflip}\n",
          "r.yaml:11: data.validation_transforms: hflip is left to chance, and evaluation is not: it belongs into "
          "data.transforms"},
