@@ -127,6 +127,15 @@ lk_status lk_engine_frontier(const lk_engine *engine, const lk_trainable *traina
 
 /* --------------------------------------------------------------- inspection */
 
+lk_status lk_engine_estimate(lk_engine *engine, const lk_trainable *trainable, const lk_program *program,
+                             lk_plan_stats *out)
+{
+    const lk_plan_key key = key_of(engine, program);
+
+    LK_TRY(check_program(program));
+    return lk_plan_estimate(engine->backend, engine->ctx, trainable, &key, engine->precision, out);
+}
+
 lk_status lk_engine_plan_stats(lk_engine *engine, const lk_program *program, lk_plan_stats *out)
 {
     lk_plan *plan;

@@ -250,6 +250,9 @@ typedef struct lk_plan_stats {
  * the sum of what is wanted; and the workspace that a device's libraries have beside them. */
 typedef struct lk_engine_memory { size_t activations, scratch, packed, output, features, workspace; } lk_engine_memory;
 void lk_engine_get_memory(const lk_engine *engine, lk_engine_memory *out);
+/* What a program would cost under a set that need not be in use: no kernel is made, so no scratch is known. */
+lk_status lk_engine_estimate(lk_engine *engine, const lk_trainable *trainable, const lk_program *program,
+                             lk_plan_stats *out);
 
 lk_status lk_engine_plan_stats(lk_engine *engine, const lk_program *program, lk_plan_stats *out);
 /* For each plan compiled so far: its program in words, and what was chosen for its kernels.  Workers on the same

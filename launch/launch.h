@@ -315,6 +315,9 @@ lk_status job_open_for_predict(job *j, const options *opt);
 typedef void predict_row_fn(void *arg, const float *output);
 lk_status job_predict(job *j, const lk_dataset *dataset, predict_row_fn *each, void *arg);
 
+/* What freezing saves in the current stage; nothing where all trains: freezing.c, for lockstep plan. */
+lk_status print_freezing(job *j);
+
 /* What a checkpoint holds and why it is or is not the best: show.c, for lockstep ckpt show. */
 lk_status show_checkpoint(const lk_checkpoint *ckpt);
 /* The same of a file of others' weights. */

@@ -108,11 +108,28 @@ lk_status lk_plan_frontier(const lk_backend *backend, const lk_trainable *traina
     return LK_OK;
 }
 
-static lk_status make(lk_plan *plan, const lk_backend *backend, void *ctx, const lk_trainable *trainable)
+static lk_status place(lk_plan *plan, const lk_backend *backend, void *ctx, const lk_trainable *trainable)
 {
     LK_TRY(build(&plan->graph, backend, trainable));
     if (backend->rewrite) LK_TRY(backend->rewrite(ctx, &plan->graph));
-    LK_TRY(lk_graph_allocate(&plan->graph));
+    return lk_graph_allocate(&plan->graph);
+}
+
+lk_status lk_plan_estimate(const lk_backend *backend, void *ctx, const lk_trainable *trainable,
+                           const lk_plan_key *key, lk_precision precision, lk_plan_stats *out)
+{
+    lk_plan plan = {.key = *key};
+
+    begin(&plan.graph, trainable, key, precision);
+    const lk_status status = place(&plan, backend, ctx, trainable);
+    if (status == LK_OK) lk_plan_get_stats(&plan, trainable, out);
+    lk_graph_clear(&plan.graph);
+    return status;
+}
+
+static lk_status make(lk_plan *plan, const lk_backend *backend, void *ctx, const lk_trainable *trainable)
+{
+    LK_TRY(place(plan, backend, ctx, trainable));
     if (plan->graph.mode == LK_TRAIN && plan->graph.side != LK_SIDE_FROZEN)
         LK_TRY(lk_plan_map_gradients(plan, trainable));
     plan->reads = fields_read(&plan->graph);

@@ -45,6 +45,9 @@ void lk_plan_free(lk_plan **plan);
 lk_status lk_plan_check(const lk_backend *backend, const lk_trainable *trainable, const lk_plan_key *key,
                         lk_precision precision);
 
+/* Builds and places without binding: what it would cost, but for scratch. */
+lk_status lk_plan_estimate(const lk_backend *backend, void *ctx, const lk_trainable *trainable,
+                           const lk_plan_key *key, lk_precision precision, lk_plan_stats *out);
 /* Builds both sides of a lane of few samples, to see what crosses. */
 lk_status lk_plan_frontier(const lk_backend *backend, const lk_trainable *trainable, lk_mode mode,
                            lk_precision precision, lk_frontier *out);

@@ -222,6 +222,7 @@ static lk_status print_plan(job *j, const options *opt)
            lk_engine_name(j->engine), j->recipe->train.batch, j->lanes, plural(j->lanes),
            lk_world_size(j->world), plural(lk_world_size(j->world)));
     LK_TRY(print_set(j));
+    LK_TRY(print_freezing(j));
     print_slow(j);
     print_groups(j);
     print_tensors(j->model, j->trainable);

@@ -75,6 +75,15 @@ for precision in fp32 bf16; do
     same "$precision, kept nothing: digests" "$(digests none)" "$(digests $precision)"
     same "$precision, kept nothing: metrics" "$(cksum <none/metrics.csv)" "$(cksum <$precision/metrics.csv)"
 done
+# What it saves is said before: three columns, and what is kept.
+status 0 workers 2 plan pictures.yaml
+says '^what freezing saves +everything +this stage +from features$'
+says '^  a step of a lane +[0-9.]+ [kM]FLOP +[0-9.]+ [kM]FLOP +[0-9.]+ kFLOP$'
+says '^  features of training: 120 samples of 1.148 KiB, 137.8 KiB in the memory of each worker, in pieces of 8: flatten$'
+status 0 alone plan pictures.yaml train.cache_frozen=disk
+says '^  features of validation: 40 samples of .* on disk for all workers, in pieces of 8: flatten$'
+status 0 alone plan pictures.yaml train.freeze='[]' train.cache_frozen=no
+same "a stage that freezes nothing saves nothing" "$(grep -c 'freezing saves' out.txt)" 0
 # An evaluation of some batches alone computes what it looks at, and comes to the same.
 status 0 alone train pictures.yaml train.evaluate_batches=1 run.dir=some
 status 0 workers 2 train pictures.yaml train.evaluate_batches=1 train.cache_frozen=no run.dir=some-none

@@ -45,6 +45,10 @@ agrees cnn "$few" plain-cnn.yaml $images model.norm=none train.best_metric=valid
 # shellcheck disable=SC2086
 agrees cnn-with-norm-and-ema "$few" "$recipes/fashion-cnn.yaml" $images
 
+# What frozen layers give is memory too, and evaluation needs no batches of images.
+# shellcheck disable=SC2086
+agrees features "$few" plain-cnn.yaml $images 'model.channels=[32]' 'train.freeze=["features.*"]' train.cache_frozen=memory train.best_metric=validation.accuracy
+
 # The samples count: all of those in memory, and blocks of those that are read as they are wanted.
 for set in "train 40000" "validation 2000" "few 16"; do "$MAKE_IMAGES" "${set% *}.h5" "${set#* }" uint8; done
 cat >images.yaml <<'RECIPE'
