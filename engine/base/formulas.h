@@ -190,6 +190,17 @@ LK_FORMULA uint32_t lk_dropout_high(int64_t step, int64_t sample)
 LK_FORMULA uint32_t lk_dropout_threshold(double p) { return (uint32_t)(p * 4294967296.0); }
 LK_FORMULA uint8_t lk_dropout_keep(uint32_t word, uint32_t threshold) { return word >= threshold; }
 
+/* Attention's probabilities are counted so that neither the number of queries nor that of keys matters: how far a lane
+ * is filled up must not change what is dropped.  The group of 32 keys from 32 k on, for a query and a head: squares of
+ * 32 queries by 32 keys go in shells around (0, 0) (Szudzik's pairing), the queries of one in order, then the heads.
+ * Up to 8192 positions and 256 heads stay within the 2^29 groups of a sample. */
+LK_FORMULA uint32_t lk_attention_group(uint32_t query, uint32_t k, uint32_t head, uint32_t heads)
+{
+    const uint32_t q = query / LK_DROPOUT_GROUP, square = q < k ? k * k + q : q * q + q + k;
+
+    return (square * LK_DROPOUT_GROUP + query % LK_DROPOUT_GROUP) * heads + head;
+}
+
 /* ------------------------------------------------------------------- losses */
 
 /* d|d| / dd, 0 at 0 as PyTorch has it; NaN stays NaN. */

@@ -7,6 +7,13 @@
 #define cuda_bind_view NULL
 #define cuda_bind_window_attention NULL
 #define cuda_bind_window_attention_grad NULL
+#define cuda_bind_embedding NULL
+#define cuda_bind_embedding_grad NULL
+#define cuda_bind_positions NULL
+#define cuda_bind_positions_grad NULL
+#define cuda_bind_attention NULL
+#define cuda_bind_attention_grad NULL
+#define cuda_bind_attention_map NULL
 #define cuda_bind_patch_merge NULL
 #define cuda_bind_patch_merge_grad NULL
 #define cuda_bind_drop_path NULL

@@ -31,7 +31,8 @@ static const char *chance_of(const lk_node *node)
 {
     if (node->op == LK_OP_DROPOUT) return "dropout draws anew in every step";
     if (node->op == LK_OP_DROP_PATH) return "drop path draws anew in every step";
-    if (node->op == LK_OP_WINDOW_ATTENTION && node->attrs.windows.p > 0.0)
+    if ((node->op == LK_OP_WINDOW_ATTENTION && node->attrs.windows.p > 0.0) ||
+        (node->op == LK_OP_ATTENTION && node->attrs.attention.p > 0.0))
         return "dropout of its probabilities draws anew in every step";
     if (node->op == LK_OP_BATCH_NORM) return "it normalises by the statistics of its lane (train.frozen_mode: train)";
     return NULL;

@@ -78,6 +78,14 @@ typedef struct lk_windows {
 /* Of a convolution; two numbers are down and across. */
 typedef struct lk_conv_attrs { int64_t stride[2], padding[2], groups; } lk_conv_attrs;
 
+/* Attention of each position to all, or to those up to it. */
+typedef struct lk_attention {
+    int64_t heads;
+    bool causal;          /* a query sees the keys up to its own position */
+    double p;             /* dropout of probabilities */
+    uint32_t layer;       /* number of this dropout in the model */
+} lk_attention;
+
 typedef union lk_attrs {
     lk_conv_attrs conv;
     struct { int64_t kernel, stride, padding; } pool; /* average counts padding in, as PyTorch does by default */
@@ -85,6 +93,10 @@ typedef union lk_attrs {
     struct { double p; uint32_t layer; } dropout;     /* layer: number of this dropout in the model */
     struct { float eps, momentum; } norm;
     lk_windows windows;
+    lk_attention attention;
+    struct { float scale; } embedding;
+    struct { int64_t rows; bool cached; } positions; /* rows that may be asked for; cached: they begin at the
+                                                      * lane's position */
     struct { size_t offset; } view;                   /* bytes: of the view's first element in its input */
     /* n_channels 0: the numbers themselves; else byte v of channel c is (v / 255 - mean[c]) / std[c] */
     struct { int n_channels; float mean[LK_MAX_CHANNELS], std[LK_MAX_CHANNELS]; } normalize;

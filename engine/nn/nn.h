@@ -100,6 +100,30 @@ typedef struct lk_window_attention {
 lk_status lk_layer_window_attention(lk_builder *builder, const char *name, int x, const lk_window_attention *spec,
                                     int *y);
 
+/* Tokens, a field of int32 (N, L), as vectors: torch.nn.Embedding. */
+typedef struct lk_embedding {
+    int64_t n_rows, width;
+    double scale;           /* what rows are multiplied by; 0: 1 */
+    const lk_fill *weight;  /* first values; NULL: PyTorch's, standard normal */
+    const char *share;      /* as a linear layer's */
+} lk_embedding;
+lk_status lk_layer_embedding(lk_builder *builder, const char *name, int tokens, const lk_embedding *spec, int *y);
+/* x (N, L, C) and where each position stands: a vector learned for each of n_rows positions (NAME.weight), or, with
+ * n_rows 0, the sinusoids of Vaswani et al.  Where there is a cache, positions go on from the lane's. */
+lk_status lk_layer_positions(lk_builder *builder, const char *name, int x, int64_t n_rows, const lk_fill *weight,
+                             int *y);
+/* Scaled dot-product attention of q (N, Lq, C) over k and v (N, Lk, C), which may be entries of the cache; no tensors.
+ * Without dropout its probabilities (N, heads, Lq, Lk) are a tap, `attention_weights` in the present scope. */
+typedef struct lk_attention_heads {
+    int64_t heads;
+    bool causal;            /* a position sees those up to itself */
+    double dropout;         /* of probabilities */
+    const int *lengths;     /* NULL: all keys count; else a field of int32 (N): how many of each sample do.  Without any
+                             * the output is 0 */
+} lk_attention_heads;
+lk_status lk_layer_attention(lk_builder *builder, const char *name, int q, int k, int v,
+                             const lk_attention_heads *spec, int *y);
+
 /* Whole numbers (a field of int32 or uint8) as floats of the type to compute in. */
 lk_status lk_layer_to_float(lk_builder *builder, const char *name, int x, int *y);
 /* x (N, L, C): each position the sum of those up to it (torch.cumsum), those in the cache among them. */
@@ -153,8 +177,8 @@ enum { LK_PLUGIN_VERSION = 1 };
 #define LK_PLUGIN_MIX(sum, type) ((sum) * 8191 + sizeof(type))
 #define LK_PLUGIN_ABI                                                                                              \
     LK_PLUGIN_MIX(LK_PLUGIN_MIX(LK_PLUGIN_MIX(LK_PLUGIN_MIX(LK_PLUGIN_MIX(LK_PLUGIN_MIX(LK_PLUGIN_MIX(LK_PLUGIN_MIX( \
-        (uint64_t)LK_PLUGIN_VERSION, lk_network), lk_model_spec), lk_sample), lk_fill), lk_linear), lk_conv2d),     \
-        lk_pool2d), lk_window_attention)
+        LK_PLUGIN_MIX(LK_PLUGIN_MIX((uint64_t)LK_PLUGIN_VERSION, lk_network), lk_model_spec), lk_sample), lk_fill), \
+        lk_linear), lk_conv2d), lk_pool2d), lk_window_attention), lk_embedding), lk_attention_heads)
 #define LK_PLUGIN_SYMBOL "lk_plugin_entry"
 #define LK_PLUGIN(row)                       \
     extern const lk_plugin lk_plugin_entry;  \

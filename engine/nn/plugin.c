@@ -23,7 +23,8 @@ any_function *const lk_plugin_needs[] = {
     (any_function *)lk_layer_dropout, (any_function *)lk_layer_pool2d, (any_function *)lk_layer_flatten,
     (any_function *)lk_layer_add,     (any_function *)lk_arg_whole,    (any_function *)lk_arg_real,
     (any_function *)lk_layer_drop_path,  (any_function *)lk_layer_patch_merge,
-    (any_function *)lk_layer_window_attention,
+    (any_function *)lk_layer_window_attention, (any_function *)lk_layer_embedding,
+    (any_function *)lk_layer_positions, (any_function *)lk_layer_attention,
     (any_function *)lk_fill_normal,   (any_function *)lk_fail,         (any_function *)lk_trace,
     (any_function *)lk_sample_add,    (any_function *)lk_sample_find,  (any_function *)lk_field_n_elem,
 };

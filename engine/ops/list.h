@@ -46,6 +46,15 @@
     DIFF(WINDOW_ATTENTION, window_attention, window_attention, window_attention)                             \
     /* dy, qkv, table, [pad] -> [dqkv], [dtable], [dpad] */                                                  \
     LAST(WINDOW_ATTENTION_GRAD, window_attention_grad, window_attention_grad)                                \
+    DIFF(EMBEDDING, embedding, embedding, each_output) /* tokens (N,L), table (V,C) -> y (N,L,C) */           \
+    LAST(EMBEDDING_GRAD, embedding_grad, embedding_grad) /* dy, tokens -> dtable */                          \
+    DIFF(POSITIONS, positions, positions, each_output) /* x (N,L,C), [table (S,C)] -> y, sinusoids without table */ \
+    LAST(POSITIONS_GRAD, positions_grad, positions_grad) /* dy -> dtable */                                  \
+    /* q (N,Lq,C), k, v (N,Lk,C or entries of the cache), [lengths (N)] -> y (N,Lq,C), log_sum (N,heads,Lq) */ \
+    DIFF(ATTENTION, attention, attention, attention)                                                         \
+    /* dy, q, k, v, [lengths], y, log_sum -> [dq], [dk], [dv] */                                             \
+    LAST(ATTENTION_GRAD, attention_grad, attention_grad)                                                     \
+    LAST(ATTENTION_MAP, attention_map, each_output) /* q, k, [lengths], log_sum -> P (N,heads,Lq,Lk), fp32 */ \
     DIFF(PATCH_MERGE, patch_merge, patch_merge, each_output) /* x (N,H,W,C) -> y (N,H/2,W/2,4C), halves up */ \
     LAST(PATCH_MERGE_GRAD, patch_merge_grad, each_output) /* dy -> dx */                                     \
     DIFF(DROP_PATH, drop_path, drop_path, each_output) /* x -> y; attr dropout; dy -> dx is the same op */    \

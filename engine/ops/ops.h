@@ -27,6 +27,19 @@ lk_status lk_op_drop_path(lk_graph *graph, const char *path, double p, uint32_t 
  * window covers the side. */
 lk_status lk_op_window_attention(lk_graph *graph, const char *path, int qkv, int table, int pad,
                                  const lk_windows *windows, int *y);
+/* tokens (N, L) int32, table (V, C) -> y (N, L, C) of dtype, rows of the table times scale. */
+lk_status lk_op_embedding(lk_graph *graph, const char *path, int tokens, int table, float scale, lk_dtype dtype,
+                          int *y);
+/* Adds row i of a table (S, C) to position i of x (N, L, C); LK_NO_TENSOR: sinusoids.  In a program with a cache i
+ * counts on from the lane's position. */
+lk_status lk_op_positions(lk_graph *graph, const char *path, int x, int table, int *y);
+/* q (N, Lq, C) over k and v (N, Lk, C), which may both be entries of the cache; lengths (N) int32: how many keys each
+ * sample has, LK_NO_TENSOR: all.  log_sum is what lk_op_attention_map() reads. */
+lk_status lk_op_attention(lk_graph *graph, const char *path, int q, int k, int v, int lengths,
+                          const lk_attention *attention, int *y, int *log_sum);
+/* The probabilities of that, without dropout: p (N, heads, Lq, Lk), fp32. */
+lk_status lk_op_attention_map(lk_graph *graph, const char *path, int q, int k, int lengths, int log_sum,
+                              const lk_attention *attention, int *p);
 /* x (N, H, W, C) -> y (N, (H + 1) / 2, (W + 1) / 2, 4C). */
 lk_status lk_op_patch_merge(lk_graph *graph, const char *path, int x, int *y);
 /* What a batch norm reads and writes: tensors, x (..., C) and the rest (C), and its numbers. */

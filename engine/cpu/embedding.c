@@ -1,0 +1,121 @@
+/* Rows of a table by token, and the way back: the formulas are in engine/ops/embedding.c. */
+#include "engine/cpu/bf16.h"
+#include "engine/cpu/cpu.h"
+
+enum { GRAIN = 1 << 16 }; /* elements; fewer are done before a thread has started */
+
+typedef struct embedding_state {
+    cpu_ref tokens, table, x; /* x: y, or dy; table: dtable in the gradient */
+    size_t N, L, V, C;
+    float scale;
+    lk_dtype dtype;
+    int threads;
+    char layer[128];
+} embedding_state;
+
+typedef struct embedding_run {
+    const embedding_state *s;
+    const int32_t *tokens;
+    float *table;
+    void *x;
+} embedding_run;
+
+CPU_INLINE void copy_rows(const embedding_run *r, size_t begin, size_t end, lk_dtype dtype)
+{
+    const size_t C = r->s->C;
+    const float scale = r->s->scale;
+
+    for (size_t i = begin; i < end; i++) {
+        const float *restrict row = r->table + (size_t)r->tokens[i] * C;
+
+        for (size_t c = 0; c < C; c++) cpu_store(r->x, i * C + c, scale * row[c], dtype);
+    }
+}
+
+static void copy_f32(void *arg, size_t begin, size_t end) { copy_rows(arg, begin, end, LK_DTYPE_F32); }
+static void copy_bf16(void *arg, size_t begin, size_t end) { copy_rows(arg, begin, end, LK_DTYPE_BF16); }
+
+/* Rows [begin, end) of the table's gradient, from all tokens in order. */
+CPU_INLINE void add_rows(const embedding_run *r, size_t begin, size_t end, lk_dtype dtype)
+{
+    const embedding_state *s = r->s;
+    const size_t C = s->C;
+
+    memset(r->table + begin * C, 0, (end - begin) * C * sizeof *r->table);
+    for (size_t i = 0; i < s->N * s->L; i++) {
+        const size_t token = (size_t)r->tokens[i];
+        float *restrict row = r->table + token * C;
+
+        if (token < begin || token >= end) continue;
+        for (size_t c = 0; c < C; c++) row[c] += s->scale * cpu_load(r->x, i * C + c, dtype);
+    }
+}
+
+static void add_f32(void *arg, size_t begin, size_t end) { add_rows(arg, begin, end, LK_DTYPE_F32); }
+static void add_bf16(void *arg, size_t begin, size_t end) { add_rows(arg, begin, end, LK_DTYPE_BF16); }
+
+static lk_status check_tokens(const embedding_run *r)
+{
+    const embedding_state *s = r->s;
+
+    for (size_t i = 0; i < s->N * s->L; i++)
+        if (r->tokens[i] < 0 || (size_t)r->tokens[i] >= s->V)
+            return LK_FAIL(LK_ERR_DATA, "%s: token %d at position %zu of sample %zu in its lane; the vocabulary has "
+                           "0 to %zu", s->layer, (int)r->tokens[i], i % s->L, i / s->L, s->V - 1);
+    return LK_OK;
+}
+
+static size_t grain(const embedding_state *s) { return 1 + GRAIN / s->C; }
+
+static embedding_run begin_run(const embedding_state *s, const lk_launch_args *args)
+{
+    return (embedding_run){s, cpu_at(args, s->tokens), cpu_at(args, s->table), cpu_at(args, s->x)};
+}
+
+static lk_status run_embedding(void *state, const lk_launch_args *args)
+{
+    const embedding_state *s = state;
+    embedding_run r = begin_run(s, args);
+
+    LK_TRY(check_tokens(&r));
+    cpu_split(s->threads, s->N * s->L, grain(s), s->dtype == LK_DTYPE_BF16 ? copy_bf16 : copy_f32, &r);
+    return LK_OK;
+}
+
+static lk_status run_embedding_grad(void *state, const lk_launch_args *args)
+{
+    const embedding_state *s = state;
+    embedding_run r = begin_run(s, args);
+
+    cpu_split(s->threads, s->V, grain(s), s->dtype == LK_DTYPE_BF16 ? add_bf16 : add_f32, &r);
+    return LK_OK;
+}
+
+/* Tensors: tokens, table, x. */
+static embedding_state state_of(const cpu_ctx *ctx, const lk_graph *graph, const lk_node *node, const int *of)
+{
+    const lk_tensor *tokens = &graph->tensors[of[0]], *table = &graph->tensors[of[1]];
+    embedding_state s = {
+        .tokens = cpu_ref_of(graph, of[0]), .table = cpu_ref_of(graph, of[1]), .x = cpu_ref_of(graph, of[2]),
+        .N = (size_t)tokens->shape[0], .L = (size_t)tokens->shape[1],
+        .V = (size_t)table->shape[0], .C = (size_t)table->shape[1],
+        .scale = node->attrs.embedding.scale, .dtype = graph->tensors[of[2]].dtype, .threads = ctx->threads,
+    };
+
+    strncat(s.layer, node->path, sizeof s.layer - 1);
+    return s;
+}
+
+lk_status cpu_bind_embedding(const cpu_ctx *ctx, const lk_graph *graph, const lk_node *node, lk_kernel *out)
+{
+    const embedding_state s = state_of(ctx, graph, node, (int[]){node->in[0], node->in[1], node->out[0]});
+
+    return cpu_kernel_keep(out, run_embedding, &s, sizeof s);
+}
+
+lk_status cpu_bind_embedding_grad(const cpu_ctx *ctx, const lk_graph *graph, const lk_node *node, lk_kernel *out)
+{
+    const embedding_state s = state_of(ctx, graph, node, (int[]){node->in[1], node->out[0], node->in[0]});
+
+    return cpu_kernel_keep(out, run_embedding_grad, &s, sizeof s);
+}
