@@ -1,7 +1,7 @@
 /*
  * Any bytes are a picture or a clean error that names the file, and a picture is as large as it says.
  *
- * The entry is libFuzzer's.  tests/run gives it half a minute; long runs are as fuzz_recipe.c says, with
+ * The entry is libFuzzer's.  tests/run gives it a part of a minute; long runs are as fuzz_recipe.c says, with
  *
  *     build-fuzz/tests/fuzz_image -max_total_time=3600 -rss_limit_mb=4096 CORPUS tests/fuzz/pictures
  */
