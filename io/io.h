@@ -19,7 +19,8 @@ extern "C" {
 #define LK_DATA_FILES_LIST(X)                                                                    \
     X(LK_DATA_CSV, "csv", lk_read_csv) X(LK_DATA_HDF5, "hdf5", lk_read_hdf5)                       \
     X(LK_DATA_IDX, "idx", lk_read_idx) X(LK_DATA_CIFAR10, "cifar10", lk_read_cifar10)             \
-    X(LK_DATA_CIFAR100, "cifar100", lk_read_cifar100) X(LK_DATA_IMAGES, "images", lk_read_images)
+    X(LK_DATA_CIFAR100, "cifar100", lk_read_cifar100) X(LK_DATA_IMAGES, "images", lk_read_images) \
+    X(LK_DATA_PAIRS, "pairs", lk_read_pairs)
 #define LK_DATA_GENERATORS_LIST(X)                                                               \
     X(LK_DATA_REGRESSION, "regression", lk_read_regression)                                      \
     X(LK_DATA_POLYNOMIAL, "polynomial", lk_read_polynomial)
@@ -106,6 +107,10 @@ typedef struct lk_data_spec {
     int32_t ignore_index;     /* of labels: loss.ignore_index, for here too such a label counts for nothing */
     bool probabilities;       /* loss.probabilities: the target is one for each class, of labels made here */
     lk_label label;           /* cifar100: which of its two */
+    int64_t examples;         /* pairs: of each training file the first so many; 0: all */
+    int64_t steps;            /* pairs: words of a sentence, <eos> among them; 0: as many as it has */
+    int64_t min_freq;         /* pairs: rarer words become <unk> */
+    bool lowercase;           /* pairs */
     double pixel_mean, pixel_std; /* idx, cifar10, cifar100, images: (value / 255 - mean) / std; default 0, 1 */
     lk_transform_list transforms, validation_transforms; /* of images, in this order */
     int64_t memory;           /* MiB for the samples of a worker; what does not fit is read as it is wanted.  0: no

@@ -14,7 +14,7 @@ sh tests/arrows.sh "${1:?name a build folder}" >"$work/arrows" || exit 1
 floors='
 engine: base schedule model {graph ops nn} optim {cpu cuda}
 dist: world nccl reduce
-io: file {checkpoint weights log} recipe data
+io: file {checkpoint weights log text} recipe data
 launch: job plot lr train commands
 '
 

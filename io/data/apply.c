@@ -182,6 +182,7 @@ lk_status lk_stats_apply(const lk_data_stats *stats, lk_table *table)
     for (size_t k = 0; k < stats->n_columns; k++) categories |= stats->column[k].categorical;
     if (table->x.at) LK_TRY(categories ? apply_categories(stats, table) : apply_numbers(stats, table));
     if (table->label_words) LK_TRY(apply_classes(stats, table));
+    if (table->pairs) LK_TRY(lk_pairs_apply(stats, table));
     if (table->target.at) apply_targets(stats, table);
     return LK_OK;
 }

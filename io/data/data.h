@@ -8,21 +8,15 @@
 #ifndef LK_IO_DATA_H
 #define LK_IO_DATA_H
 
+#include "io/data/pairs.h"
 #include "io/data/pictures.h"
 #include "io/data/shuffle.h"
 #include "io/data/stream.h"
 #include "io/data/transforms/transforms.h"
 #include "io/io.h"
+#include "io/text/text.h"
 
 /* ------------------------------------------------------------------- tables */
-
-/* The distinct texts of one column, numbered by their first appearance. */
-typedef struct lk_vocabulary lk_vocabulary;
-/* Number of `text`, added if it is new; -1 when there is no memory. */
-int64_t     lk_vocabulary_add(lk_vocabulary **vocabulary, const char *text);
-const char *lk_vocabulary_text(const lk_vocabulary *vocabulary, int64_t number);
-int64_t     lk_vocabulary_n(const lk_vocabulary *vocabulary);
-void        lk_vocabulary_free(lk_vocabulary **vocabulary);
 
 /* A field by name that a kind gives beside x and its target, or in their place: fields.c. */
 typedef struct lk_table_field {
@@ -58,6 +52,7 @@ typedef struct lk_table {
     lk_table_field fields[LK_MAX_FIELDS]; /* further ones; then n_columns may be 0: there is no x */
     int n_fields;
     int64_t length;            /* of LK_LENGTH in every lane, no sample is longer; 0: as the longest in a lane */
+    lk_pairs *pairs;           /* owned: sentences that lk_stats_apply() makes fields of; NULL: there are none */
     lk_vocabulary *label_words; /* owned; labels are numbers of words until lk_stats_apply(); NULL when they are not */
     int64_t *line;             /* csv: line of each sample, owned; else NULL */
     lk_vocabulary **vocabulary; /* (n_columns), owned; NULL when no column is categorical */
@@ -91,8 +86,9 @@ void        lk_table_field_fetch(const lk_table_field *field, const int64_t *sam
 lk_status   lk_table_fields_join(const lk_table *tables, int64_t n_tables, lk_table *out);
 lk_status   lk_table_fields_split(lk_table *table, const bool *held_out, lk_table *out);
 void        lk_table_fields_clear(lk_table *table);
-/* Marks round(fraction * n) samples, at least one and not all, by a permutation of the seed; *held_out is owned by the
- * caller.  Errors: LK_ERR_DATA (fewer than two samples). */
+/* Marks round(fraction * n) samples, at least one and not all, by a permutation of the seed; of pairs by their source
+ * sentences (lk_pairs_held_out()), about as many.  *held_out is owned by the caller.  Errors: LK_ERR_DATA (fewer than
+ * two samples; of pairs none, or all). */
 lk_status lk_table_hold_out(const lk_table *table, double fraction, uint64_t seed, bool **held_out);
 /* Moves the samples that are held out into a new table; both keep their order.  After lk_stats_apply(). */
 lk_status lk_table_split(lk_table *table, size_t n_input, const bool *held_out, lk_table *out);
@@ -130,6 +126,7 @@ struct lk_data_stats {
     lk_scale *target;          /* (n_targets), owned */
     int64_t n_classes;         /* labels: the largest label of training and validation + 1 */
     lk_categories classes;     /* labels that are words: class c is the c-th; else none */
+    lk_vocabulary *words[LK_N_LANGUAGES]; /* of pairs, owned; else NULL */
 };
 
 lk_status lk_stats_new(lk_data_kind kind, lk_data_stats **out);

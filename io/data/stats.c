@@ -7,7 +7,8 @@
  *        {"name": "ocean_proximity", "categories": ["INLAND", "NEAR BAY"]}],
  *      "image": [0, 0, 0], "classes": 0, "target": {"name": "y", "scales": [{"mean": 0.0, "deviation": 1.0}]}}
  *
- * Numbers have 17 digits, so they come back as the same doubles.  No fill value: the key is absent.  fit.c computes
+ * Numbers have 17 digits, so they come back as the same doubles.  No fill value: the key is absent.  Of pairs there are
+ * the words by their numbers, too: "words": [["<pad>", ...], ["<pad>", ...]], of source and target.  fit.c computes
  * statistics, apply.c uses them.
  */
 #include <jansson.h>
@@ -55,6 +56,7 @@ void lk_stats_free(lk_data_stats **stats)
     }
     free(s->column);
     free_categories(&s->classes);
+    for (int side = 0; side < LK_N_LANGUAGES; side++) lk_vocabulary_free(&s->words[side]);
     free(s->target_name);
     free(s->target);
     free(s);
@@ -140,6 +142,18 @@ static json_t *target_to_json(const lk_data_stats *stats)
     return object;
 }
 
+static json_t *vocabulary_to_json(const lk_vocabulary *vocabulary)
+{
+    json_t *list = json_array();
+
+    for (int64_t w = 0; w < lk_vocabulary_n(vocabulary); w++)
+        if (json_array_append_new(list, json_string(lk_vocabulary_text(vocabulary, w))) != 0) {
+            json_decref(list);
+            return NULL;
+        }
+    return list;
+}
+
 static json_t *to_json(const lk_data_stats *stats)
 {
     json_t *columns = json_array();
@@ -154,6 +168,9 @@ static json_t *to_json(const lk_data_stats *stats)
                              (json_int_t)stats->image[0], (json_int_t)stats->image[1], (json_int_t)stats->image[2],
                              "classes", (json_int_t)stats->n_classes);
     if (root && stats->target_name) json_object_set_new(root, "target", target_to_json(stats));
+    if (root && stats->words[LK_LANGUAGE_SOURCE])
+        json_object_set_new(root, "words", json_pack("[o,o]", vocabulary_to_json(stats->words[LK_LANGUAGE_SOURCE]),
+                                                     vocabulary_to_json(stats->words[LK_LANGUAGE_TARGET])));
     return root;
 }
 
@@ -225,6 +242,22 @@ static bool target_from_json(json_t *object, lk_data_stats *stats)
     return !classes || categories_from_json(classes, &stats->classes);
 }
 
+static bool vocabulary_from_json(json_t *list, lk_vocabulary **vocabulary)
+{
+    for (size_t w = 0; w < json_array_size(list); w++) {
+        const char *text = json_string_value(json_array_get(list, w));
+        if (!text || lk_vocabulary_add(vocabulary, text) != (int64_t)w) return false;
+    }
+    return lk_vocabulary_n(*vocabulary) >= LK_N_SPECIALS;
+}
+
+static bool words_from_json(json_t *sides, lk_data_stats *stats)
+{
+    for (int side = 0; side < LK_N_LANGUAGES; side++)
+        if (!vocabulary_from_json(json_array_get(sides, (size_t)side), &stats->words[side])) return false;
+    return true;
+}
+
 static bool kind_from_json(json_t *word, lk_data_kind *kind)
 {
     const char *text = json_string_value(word);
@@ -240,7 +273,7 @@ static bool kind_from_json(json_t *word, lk_data_kind *kind)
 static bool from_json(json_t *root, lk_data_stats *stats)
 {
     json_int_t file_columns, image[3], classes;
-    json_t *target = json_object_get(root, "target");
+    json_t *target = json_object_get(root, "target"), *words = json_object_get(root, "words");
 
     if (json_unpack(root, "{s:I, s:[I,I,I], s:I}", "file_columns", &file_columns, "image", &image[0], &image[1],
                     &image[2], "classes", &classes) != 0)
@@ -250,7 +283,7 @@ static bool from_json(json_t *root, lk_data_stats *stats)
     stats->n_classes = classes;
     return kind_from_json(json_object_get(root, "kind"), &stats->kind) &&
            columns_from_json(json_object_get(root, "columns"), stats) &&
-           (!target || target_from_json(target, stats));
+           (!target || target_from_json(target, stats)) && (!words || words_from_json(words, stats));
 }
 
 lk_status lk_stats_read(const char *json, lk_data_stats **out)

@@ -1,81 +1,13 @@
-/* Tables of raw values: numbers, labels, the vocabularies of categorical columns, and which rows validate. */
+/* Tables of raw values: numbers, labels, and which rows validate. */
 #include <math.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
-#include <uthash.h>
 
 #include "io/data/data.h"
 #include "io/data/permute.h"
 
-enum { FIRST_WORDS = 16, STREAM_SPLIT = 16 }; /* of LK_PURPOSE_DATA; the generators have 1 to 4 */
-
-/* ----------------------------------------------------------------- vocabulary */
-
-typedef struct word {
-    char *text; /* owned */
-    int64_t number;
-    UT_hash_handle hh;
-} word;
-
-struct lk_vocabulary {
-    word *by_text;
-    word **by_number;
-    int64_t n, capacity;
-};
-
-static bool make_room(lk_vocabulary *v)
-{
-    if (v->n < v->capacity) return true;
-    const int64_t capacity = v->capacity ? 2 * v->capacity : FIRST_WORDS;
-    word **grown = realloc(v->by_number, (size_t)capacity * sizeof(word *));
-    if (!grown) return false;
-    v->by_number = grown;
-    v->capacity = capacity;
-    return true;
-}
-
-int64_t lk_vocabulary_add(lk_vocabulary **vocabulary, const char *text)
-{
-    word *w = NULL;
-
-    if (!*vocabulary && !(*vocabulary = calloc(1, sizeof **vocabulary))) return -1;
-    lk_vocabulary *v = *vocabulary;
-    HASH_FIND_STR(v->by_text, text, w);
-    if (w) return w->number;
-
-    w = calloc(1, sizeof *w);
-    if (!w || !(w->text = strdup(text)) || !make_room(v)) {
-        if (w) free(w->text);
-        free(w);
-        return -1;
-    }
-    w->number = v->n;
-    v->by_number[v->n++] = w;
-    HASH_ADD_KEYPTR(hh, v->by_text, w->text, strlen(w->text), w);
-    return w->number;
-}
-
-const char *lk_vocabulary_text(const lk_vocabulary *vocabulary, int64_t number)
-{
-    return vocabulary->by_number[number]->text;
-}
-
-int64_t lk_vocabulary_n(const lk_vocabulary *vocabulary) { return vocabulary ? vocabulary->n : 0; }
-
-void lk_vocabulary_free(lk_vocabulary **vocabulary)
-{
-    lk_vocabulary *v = *vocabulary;
-
-    if (!v) return;
-    HASH_CLEAR(hh, v->by_text);
-    for (int64_t i = 0; i < v->n; i++) {
-        free(v->by_number[i]->text);
-        free(v->by_number[i]);
-    }
-    free(v->by_number);
-    lk_free(vocabulary);
-}
+enum { STREAM_SPLIT = 16 }; /* of LK_PURPOSE_DATA; the generators have 1 to 4 */
 
 /* ---------------------------------------------------------------------- table */
 
@@ -87,6 +19,7 @@ void lk_table_clear(lk_table *table)
     lk_free(&table->warnings);
     lk_free(&table->line);
     lk_vocabulary_free(&table->label_words);
+    lk_pairs_free(&table->pairs);
     lk_table_fields_clear(table);
     lk_free(&table->label);
     lk_free(&table->target.at);
@@ -233,6 +166,13 @@ static lk_status join_pictures(lk_table *tables, int64_t n_tables, lk_table *out
     return LK_OK;
 }
 
+static lk_status join_pairs(lk_table *tables, int64_t n_tables, lk_table *out)
+{
+    out->pairs = tables[0].pairs, tables[0].pairs = NULL;
+    for (int64_t f = 1; f < n_tables && out->pairs; f++) LK_TRY(lk_pairs_join(out->pairs, &tables[f].pairs));
+    return LK_OK;
+}
+
 static lk_status join(lk_table *tables, int64_t n_tables, lk_table *out)
 {
     const size_t per_sample = out->n_columns * (size_t)out->rows_per_sample;
@@ -251,6 +191,7 @@ static lk_status join(lk_table *tables, int64_t n_tables, lk_table *out)
     LK_TRY(join_array(tables, n_tables, offsetof(lk_table, pixels), per_sample, out));
     LK_TRY(join_array(tables, n_tables, offsetof(lk_table, label), sizeof *out->label, out));
     LK_TRY(join_pictures(tables, n_tables, out));
+    LK_TRY(join_pairs(tables, n_tables, out));
     LK_TRY(lk_table_fields_join(tables, n_tables, out));
     return join_array(tables, n_tables, offsetof(lk_table, line), sizeof *out->line, out);
 }
@@ -290,6 +231,17 @@ void lk_label_range(const int32_t *label, int64_t n, int32_t ignore_index, int32
 
 /* ---------------------------------------------------------------------- split */
 
+static lk_status hold_out_pairs(const lk_table *table, double fraction, uint64_t seed, bool *held_out)
+{
+    int64_t n = 0;
+
+    for (int64_t i = 0; i < table->n; i++) n += held_out[i] = lk_pairs_held_out(table->pairs, i, fraction, seed);
+    if (n > 0 && n < table->n) return LK_OK;
+    return LK_FAIL(LK_ERR_DATA, "%s: of %lld pairs data.validation_fraction %g sets %s aside with data.seed %llu; give "
+                   "another, or data.validation a file of its own", table->path, (long long)table->n, fraction,
+                   n ? "all" : "none", (unsigned long long)seed);
+}
+
 lk_status lk_table_hold_out(const lk_table *table, double fraction, uint64_t seed, bool **held_out)
 {
     int64_t n = llround(fraction * (double)table->n);
@@ -302,6 +254,7 @@ lk_status lk_table_hold_out(const lk_table *table, double fraction, uint64_t see
     if (n > table->n - 1) n = table->n - 1;
     *held_out = calloc((size_t)table->n, sizeof **held_out);
     LK_TRY_ALLOC(*held_out, (size_t)table->n);
+    if (table->pairs) return hold_out_pairs(table, fraction, seed, *held_out);
     lk_permutation_init(&order, seed, LK_PURPOSE_DATA, STREAM_SPLIT, table->n);
     for (int64_t i = 0; i < n; i++) {
         int64_t place;

@@ -7,7 +7,7 @@ static const cyaml_strval_t missing_words[] = WORDS(LK_MISSING_LIST);
 static const cyaml_strval_t label_words[] = WORDS(LK_LABEL_LIST);
 static const cyaml_strval_t standardize_words[] = WORDS(LK_STANDARDIZE_LIST);
 
-enum { MOST_DEGREE = 1000, MOST_THREADS = 64 };
+enum { MOST_DEGREE = 1000, MOST_THREADS = 64, MOST_STEPS = 1 << 16 };
 
 #define KIND_AND_BLANK(id, word, read) word " "
 #define FILES LK_DATA_FILES_LIST(KIND_AND_BLANK)
@@ -16,16 +16,17 @@ enum { MOST_DEGREE = 1000, MOST_THREADS = 64 };
 #define DATA_KEYS(X)                                                                                                 \
     X("kind", WORD(data.kind, data_words), NEEDED,                                                                   \
       HELP("csv, hdf5: tables, hdf5 images too; idx: MNIST's format; cifar10, cifar100: their binary versions; "     \
-           "images: a folder of JPEG and PNG files for each class; "                                                 \
+           "images: a folder of JPEG and PNG files for each class; pairs: sentences and their translations; "        \
            "regression: scikit-learn's make_regression; "                                                            \
            "polynomial: y = sum of w_j x_j^degree + noise"))                                                         \
     X("train", FILE_NAMES(data.train_files), A_PATH, ONE_OR_MORE, NEEDED, ONLY(FILES),                               \
-      HELP("one behind the other, counted from the recipe's folder; csv, idx and cifar may be packed (gz, xz); "     \
-           "images: folders"))                                                                                       \
+      HELP("one behind the other, counted from the recipe's folder; csv, idx, cifar and pairs may be packed (gz, "   \
+           "xz); images: folders"))                                                                                  \
     X("validation", FILE_NAMES(data.validation_files), A_PATH, ONE_OR_MORE, ONLY(FILES),                             \
       HELP("of the validation part"))                                                                                \
     X("validation_fraction", REAL(data.validation_fraction), FROM_BELOW(0, 1), DEFAULT("0"), ONLY(FILES),            \
-      HELP("of the training file, chosen by seed, where there is no validation file"))                               \
+      HELP("of the training file, chosen by seed, where there is no validation file; pairs: by their source "        \
+           "sentences, so that no sentence is in both parts"))                                                       \
     X("train_labels", FILE_NAMES(data.train_labels_files), A_PATH, ONE_OR_MORE, NEEDED, ONLY("idx"),                 \
       HELP("of the labels, one for each of images"))                                                                 \
     X("validation_labels", FILE_NAMES(data.validation_labels_files), A_PATH, ONE_OR_MORE, ONLY("idx"),               \
@@ -49,6 +50,14 @@ enum { MOST_DEGREE = 1000, MOST_THREADS = 64 };
       HELP("which of a record's two: of 100 classes, or of their 20 superclasses"))                                  \
     X("standardize", WORD(data.standardize, standardize_words), DEFAULT("false"), ONLY("csv hdf5 " GENERATORS),      \
       HELP("to mean 0 and deviation 1 by the training part's statistics, which checkpoints keep"))                   \
+    X("examples", WHOLE(data.examples), AT_LEAST(0), DEFAULT("0"), ONLY("pairs"),                                    \
+      HELP("of each training file the first so many pairs; 0: all"))                                                 \
+    X("steps", WHOLE(data.steps), FROM_TO(0, MOST_STEPS), DEFAULT("0"), ONLY("pairs"),                               \
+      HELP("words of every sentence, `<eos>` among them: longer ones are cut, shorter ones filled up; 0: a lane is " \
+           "as long as its longest sentence"))                                                                       \
+    X("min_freq", WHOLE(data.min_freq), AT_LEAST(1), DEFAULT("2"), ONLY("pairs"),                                    \
+      HELP("words that the training part has less often become `<unk>`"))                                            \
+    X("lowercase", TRUTH(data.lowercase), DEFAULT("true"), ONLY("pairs"), HELP("letters become small"))              \
     X("pixel_mean", REAL(data.pixel_mean), ANY, DERIVED("0"), ONLY(BYTES),                                           \
       HELP("taken off after division by 255"))                                                                       \
     X("pixel_std", REAL(data.pixel_std), ABOVE(0), DERIVED("1"), ONLY(BYTES), HELP("then divided by"))               \

@@ -1,0 +1,244 @@
+/*
+ * Pairs of sentences: which of them validate, the vocabularies, and the fields that a network reads.
+ *
+ *     source      the words of the sentence, then <eos>             filled up with <pad>
+ *     source_len  how many these are
+ *     target_in   <bos>, then the words of its translation          filled up with <pad>
+ *     target      these words, then <eos>                           filled up with loss.ignore_index
+ *
+ * each cut to `steps` where the recipe says so, as the textbook cuts: a sentence that was cut has no <eos>.
+ * Source: Zhang, Lipton, Li and Smola, Dive into Deep Learning, build_array_nmt and load_data_nmt.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <xxhash.h>
+
+#include "io/data/data.h"
+
+enum { FIRST_PAIRS = 1024, FIRST_BYTES = 1 << 16 };
+
+/* ------------------------------------------------------------------- sentences */
+
+void lk_pairs_free(lk_pairs **pairs)
+{
+    if (!*pairs) return;
+    for (int s = 0; s < LK_N_LANGUAGES; s++) {
+        free((*pairs)->side[s].text);
+        free((*pairs)->side[s].begin);
+    }
+    lk_free(pairs);
+}
+
+/* Room for n pairs in all, and nbytes more of text. */
+static lk_status make_room(lk_sentences *s, int64_t n, size_t nbytes)
+{
+    size_t *begin = realloc(s->begin, ((size_t)n + 1) * sizeof *begin);
+
+    LK_TRY_ALLOC(begin, ((size_t)n + 1) * sizeof *begin, "sentences");
+    if (!s->begin) begin[0] = 0;
+    s->begin = begin;
+    if (s->nbytes + nbytes <= s->room) return LK_OK;
+    const size_t twice = s->room ? 2 * s->room : FIRST_BYTES, least = s->nbytes + nbytes;
+    const size_t room = twice > least ? twice : least;
+    char *text = realloc(s->text, room);
+    LK_TRY_ALLOC(text, room, "sentences");
+    s->text = text;
+    s->room = room;
+    return LK_OK;
+}
+
+static void put(lk_sentences *s, int64_t i, const char *text, size_t nbytes)
+{
+    if (nbytes) memcpy(s->text + s->nbytes, text, nbytes);
+    s->nbytes += nbytes;
+    s->begin[i + 1] = s->nbytes;
+}
+
+lk_status lk_pairs_add(lk_pairs *pairs, const char *const text[LK_N_LANGUAGES], const size_t nbytes[LK_N_LANGUAGES])
+{
+    if (pairs->n == pairs->room) pairs->room = pairs->room ? 2 * pairs->room : FIRST_PAIRS;
+    for (int s = 0; s < LK_N_LANGUAGES; s++) {
+        LK_TRY(make_room(&pairs->side[s], pairs->room, nbytes[s]));
+        put(&pairs->side[s], pairs->n, text[s], nbytes[s]);
+    }
+    pairs->n++;
+    return LK_OK;
+}
+
+/* Sentence i; returns its end. */
+static const char *sentence(const lk_sentences *s, int64_t i, const char **end)
+{
+    *end = s->text + s->begin[i + 1];
+    return s->text + s->begin[i];
+}
+
+lk_status lk_pairs_join(lk_pairs *to, lk_pairs **from)
+{
+    lk_status status = LK_OK;
+
+    for (int64_t i = 0; i < (*from)->n && status == LK_OK; i++) {
+        const char *text[LK_N_LANGUAGES], *end;
+        size_t nbytes[LK_N_LANGUAGES];
+        for (int s = 0; s < LK_N_LANGUAGES; s++) {
+            text[s] = sentence(&(*from)->side[s], i, &end);
+            nbytes[s] = (size_t)(end - text[s]);
+        }
+        status = lk_pairs_add(to, text, nbytes);
+    }
+    lk_pairs_free(from);
+    return status;
+}
+
+bool lk_pairs_held_out(const lk_pairs *pairs, int64_t i, double fraction, uint64_t seed)
+{
+    const double range = 18446744073709551616.0; /* 2^64 */
+    const char *end, *text = sentence(&pairs->side[LK_LANGUAGE_SOURCE], i, &end);
+
+    return (double)XXH3_64bits_withSeed(text, (size_t)(end - text), seed) < fraction * range;
+}
+
+/* ---------------------------------------------------------------- vocabularies */
+
+/* Adds a sentence's words to the counts, whose array grows with the vocabulary. */
+static lk_status count_words(const char *at, const char *end, lk_vocabulary **words, int64_t **count, int64_t *room)
+{
+    const char *word;
+    size_t nbytes;
+
+    for (lk_words_next(&at, end, &word, &nbytes); word; lk_words_next(&at, end, &word, &nbytes)) {
+        const int64_t number = lk_vocabulary_add_bytes(words, word, nbytes);
+        if (number < 0) return LK_FAIL(LK_ERR_SYSTEM, "out of memory: words of sentences");
+        if (number >= *room) {
+            const int64_t more = *room ? 2 * *room : FIRST_PAIRS;
+            int64_t *grown = realloc(*count, (size_t)more * sizeof *grown);
+            LK_TRY_ALLOC(grown, (size_t)more * sizeof *grown, "counts of words");
+            memset(grown + *room, 0, (size_t)(more - *room) * sizeof *grown);
+            *count = grown;
+            *room = more;
+        }
+        (*count)[number]++;
+    }
+    return LK_OK;
+}
+
+static lk_status choose_words(const lk_sentences *s, int64_t n, const bool *held_out, int64_t min_freq,
+                              lk_vocabulary **out)
+{
+    lk_vocabulary *words = NULL;
+    int64_t *count = NULL, room = 0;
+    lk_status status = LK_OK;
+
+    for (int64_t i = 0; i < n && status == LK_OK; i++) {
+        const char *end, *text = sentence(s, i, &end);
+        if (!(held_out && held_out[i])) status = count_words(text, end, &words, &count, &room);
+    }
+    if (status == LK_OK) status = lk_vocabulary_choose(words, count, min_freq, out);
+    free(count);
+    lk_vocabulary_free(&words);
+    return status;
+}
+
+lk_status lk_pairs_fit(lk_data_stats *stats, const lk_data_spec *spec, const lk_pairs *pairs, const bool *held_out)
+{
+    for (int s = 0; s < LK_N_LANGUAGES; s++)
+        LK_TRY(choose_words(&pairs->side[s], pairs->n, held_out, spec->min_freq, &stats->words[s]));
+    return LK_OK;
+}
+
+/* ---------------------------------------------------------------------- fields */
+
+enum { SOURCE, SOURCE_LEN, TARGET_IN, TARGET, N_FIELDS };
+
+/* Words of each sentence and <eos>, not more than `steps`: where each begins. */
+static lk_status measure(const lk_pairs *p, lk_language side, int64_t **begin)
+{
+    *begin = calloc((size_t)p->n + 1, sizeof **begin);
+    LK_TRY_ALLOC(*begin, ((size_t)p->n + 1) * sizeof **begin);
+    for (int64_t i = 0; i < p->n; i++) {
+        const char *end, *at = sentence(&p->side[side], i, &end), *word;
+        int64_t n = 1;
+        size_t nbytes;
+
+        for (lk_words_next(&at, end, &word, &nbytes); word; lk_words_next(&at, end, &word, &nbytes)) n++;
+        (*begin)[i + 1] = (*begin)[i] + (p->steps && n > p->steps ? p->steps : n);
+    }
+    return LK_OK;
+}
+
+/* The n numbers of a sentence, <eos> the last unless it was cut. */
+static void number_words(const lk_vocabulary *words, const char *at, const char *end, int32_t *out, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++) {
+        const char *word;
+        size_t nbytes;
+
+        lk_words_next(&at, end, &word, &nbytes);
+        out[i] = word ? lk_vocabulary_number(words, word, nbytes) : LK_SPECIAL_EOS;
+    }
+}
+
+static lk_status new_field(const char *name, lk_vocabulary *const words, int32_t pad, int64_t n_values,
+                           lk_table_field *out)
+{
+    *out = (lk_table_field){.field = {.dtype = LK_DTYPE_I32, .n_values = lk_vocabulary_n(words)}, .pad = pad};
+    memcpy(out->field.name, name, strlen(name) + 1);
+    if (words) out->field.ndim = 1, out->field.shape[0] = LK_LENGTH;
+    out->values = malloc((size_t)n_values * sizeof(int32_t));
+    LK_TRY_ALLOC(out->values, (size_t)n_values * sizeof(int32_t));
+    return LK_OK;
+}
+
+/* A field of one side's numbers; takes over begin. */
+static lk_status number_side(const lk_pairs *p, lk_language side, const char *name, lk_vocabulary *words, int32_t pad,
+                             lk_table_field *out)
+{
+    int64_t *begin;
+
+    LK_TRY(measure(p, side, &begin));
+    const lk_status status = new_field(name, words, pad, begin[p->n], out);
+    out->begin = begin;
+    for (int64_t i = 0; i < p->n && status == LK_OK; i++) {
+        const char *end, *text = sentence(&p->side[side], i, &end);
+        number_words(words, text, end, (int32_t *)out->values + begin[i], begin[i + 1] - begin[i]);
+    }
+    return status;
+}
+
+static lk_status make_lengths(const lk_table_field *source, int64_t n, lk_table_field *out)
+{
+    LK_TRY(new_field("source_len", NULL, 0, n, out));
+    for (int64_t i = 0; i < n; i++) ((int32_t *)out->values)[i] = (int32_t)lk_table_field_length(source, i);
+    return LK_OK;
+}
+
+/* What the decoder has read when it is to say the target: one word less, <bos> in front. */
+static void shift(lk_table_field *f, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++) {
+        int32_t *word = (int32_t *)f->values + f->begin[i];
+
+        memmove(word + 1, word, (size_t)(lk_table_field_length(f, i) - 1) * sizeof *word);
+        word[0] = LK_SPECIAL_BOS;
+    }
+}
+
+lk_status lk_pairs_apply(const lk_data_stats *stats, lk_table *t)
+{
+    const lk_pairs *p = t->pairs;
+    lk_vocabulary *source = stats->words[LK_LANGUAGE_SOURCE], *target = stats->words[LK_LANGUAGE_TARGET];
+
+    if (!source || !target)
+        return LK_FAIL(LK_ERR_DATA, "%s: the statistics of training hold no vocabularies", t->path);
+    t->length = p->steps;
+    t->n_fields = p->want_target ? N_FIELDS : TARGET;
+    LK_TRY(number_side(p, LK_LANGUAGE_SOURCE, "source", source, LK_SPECIAL_PAD, &t->fields[SOURCE]));
+    LK_TRY(make_lengths(&t->fields[SOURCE], p->n, &t->fields[SOURCE_LEN]));
+    LK_TRY(number_side(p, LK_LANGUAGE_TARGET, "target_in", target, LK_SPECIAL_PAD, &t->fields[TARGET_IN]));
+    shift(&t->fields[TARGET_IN], p->n);
+    if (p->want_target) {
+        LK_TRY(number_side(p, LK_LANGUAGE_TARGET, "target", target, p->ignore_index, &t->fields[TARGET]));
+        t->fields[TARGET].field.target = true;
+    }
+    lk_pairs_free(&t->pairs);
+    return LK_OK;
+}

@@ -1,0 +1,65 @@
+/*
+ * Text: characters, words, and what numbers stand for them.  It knows files and no data sets; data sets of text are
+ * made of these parts (io/data/pairs.h).
+ */
+#ifndef LK_IO_TEXT_H
+#define LK_IO_TEXT_H
+
+#include <locale.h>
+
+#include "engine/base/base.h"
+
+/* --------------------------------------------------------------- characters */
+
+/* Takes one character off the front of [*at, end), which is not empty.  False: there is none, for its bytes are not
+ * UTF-8 (no overlong forms, no surrogates, none above U+10FFFF); *at then stays. */
+bool  lk_utf8_take(const char **at, const char *end, uint32_t *character);
+/* Writes a character, at most LK_UTF8_BYTES; returns what is behind it. */
+enum { LK_UTF8_BYTES = 4 };
+char *lk_utf8_put(char *to, uint32_t character);
+/* The first byte that does not belong to a character; nbytes: all do. */
+size_t lk_utf8_check(const char *text, size_t nbytes);
+
+/* -------------------------------------------------------------------- words */
+
+/* How sentences become words. */
+typedef struct lk_word_rules {
+    bool lowercase;
+    locale_t locale;       /* owned: whose letters have small ones; (locale_t)0 without lowercase */
+} lk_word_rules;
+
+lk_status lk_word_rules_open(bool lowercase, lk_word_rules *out);
+void      lk_word_rules_close(lk_word_rules *rules);
+/* Writes a sentence's words with one blank between them, and none around; returns its bytes, at most
+ * LK_WORDS_GROWTH * nbytes.  The text is UTF-8. */
+enum { LK_WORDS_GROWTH = 2 };
+size_t    lk_words_apart(const lk_word_rules *rules, const char *text, size_t nbytes, char *out);
+/* Takes the next word off the front of [*at, end); *word is NULL at the end. */
+void      lk_words_next(const char **at, const char *end, const char **word, size_t *nbytes);
+
+/* --------------------------------------------------------------- vocabulary */
+
+/* Different texts, numbered by their first appearance. */
+typedef struct lk_vocabulary lk_vocabulary;
+/* Number of `text`, added if it is new; -1 when there is no memory. */
+int64_t     lk_vocabulary_add(lk_vocabulary **vocabulary, const char *text);
+int64_t     lk_vocabulary_add_bytes(lk_vocabulary **vocabulary, const char *text, size_t nbytes);
+/* -1: there is none. */
+int64_t     lk_vocabulary_find(const lk_vocabulary *vocabulary, const char *text, size_t nbytes);
+const char *lk_vocabulary_text(const lk_vocabulary *vocabulary, int64_t number);
+int64_t     lk_vocabulary_n(const lk_vocabulary *vocabulary);
+void        lk_vocabulary_free(lk_vocabulary **vocabulary);
+
+/* The first numbers of a vocabulary of sentences, and how they are spelled. */
+#define LK_SPECIAL_LIST(X)                                                                                     \
+    X(LK_SPECIAL_PAD, "<pad>") X(LK_SPECIAL_BOS, "<bos>") X(LK_SPECIAL_EOS, "<eos>") X(LK_SPECIAL_UNK, "<unk>")
+typedef enum lk_special { LK_SPECIAL_LIST(LK_WORD_ENUM) LK_N_SPECIALS } lk_special;
+
+/* The special words, then those that were counted min_freq times or more, the most frequent first, equal ones by their
+ * number in `counted`. */
+lk_status lk_vocabulary_choose(const lk_vocabulary *counted, const int64_t *count, int64_t min_freq,
+                               lk_vocabulary **out);
+/* Number of a word of a sentence: <unk> for one that is not in it, or is spelled as a special one. */
+int32_t   lk_vocabulary_number(const lk_vocabulary *vocabulary, const char *word, size_t nbytes);
+
+#endif
