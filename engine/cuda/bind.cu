@@ -5,8 +5,6 @@
 
 /* Ops that this engine has no kernel for.  A view needs none. */
 #define cuda_bind_view NULL
-#define cuda_bind_window_attention NULL
-#define cuda_bind_window_attention_grad NULL
 #define cuda_bind_embedding NULL
 #define cuda_bind_embedding_grad NULL
 #define cuda_bind_positions NULL
@@ -14,9 +12,6 @@
 #define cuda_bind_attention NULL
 #define cuda_bind_attention_grad NULL
 #define cuda_bind_attention_map NULL
-#define cuda_bind_patch_merge NULL
-#define cuda_bind_patch_merge_grad NULL
-#define cuda_bind_drop_path NULL
 
 static cuda_binder *binder_of(lk_op_id op)
 {
