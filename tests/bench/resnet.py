@@ -1,0 +1,75 @@
+#!/usr/bin/env python3
+"""What resnet.sh measures Lockstep's ResNet-18 with and against.
+
+    resnet.py data FILE IMAGES SIDE               an HDF5 file of bytes, x (N, 3, SIDE, SIDE) and y
+    resnet.py torch FILE BATCH STEPS FORMAT       trains torchvision's resnet18 on it with one thread; FORMAT is default or
+                                                  channels_last.  Sides up to 64 get the stem for small images
+    resnet.py peak COMMAND...                     runs it; the most memory it held
+
+The second is a loop as people write it: SGD with momentum, batches from memory, normalized there.  One step more than
+STEPS is made and not timed.  Prints images/s, and the most memory held in MiB; what is run by `peak`, the latter.
+"""
+import resource
+import subprocess
+import sys
+import time
+
+import h5py
+import numpy
+import torch
+import torchvision
+
+CLASSES, LARGEST_SMALL_SIDE = 10, 64
+
+
+def peak_mib(who):
+    return resource.getrusage(who).ru_maxrss / 1024
+
+
+def make_data(path, n, side):
+    rng = numpy.random.default_rng(1)
+    with h5py.File(path, "w") as f:
+        f["x"] = rng.integers(0, 256, (n, 3, side, side), dtype=numpy.uint8)
+        f["y"] = rng.integers(0, CLASSES, n, dtype=numpy.uint8)
+
+
+def resnet18(side):
+    net = torchvision.models.resnet18(num_classes=CLASSES)
+    if side <= LARGEST_SMALL_SIDE:
+        net.conv1 = torch.nn.Conv2d(3, 64, 3, padding=1, bias=False)
+        net.maxpool = torch.nn.Identity()
+    return net
+
+
+def train(path, batch, steps, layout):
+    torch.set_num_threads(1)
+    memory_format = torch.channels_last if layout == "channels_last" else torch.contiguous_format
+    with h5py.File(path) as f:
+        x, y = torch.from_numpy(f["x"][:]), torch.from_numpy(f["y"][:].astype(numpy.int64))
+    net = resnet18(x.shape[-1]).to(memory_format=memory_format).train()
+    sgd = torch.optim.SGD(net.parameters(), 0.01, momentum=0.9, weight_decay=5e-4)
+    for step in range(steps + 1):
+        if step == 1:
+            begin = time.perf_counter()
+        index = torch.randint(len(x), (batch,))
+        images = ((x[index].float() / 255 - 0.5) / 0.25).to(memory_format=memory_format)
+        loss = torch.nn.functional.cross_entropy(net(images), y[index])
+        sgd.zero_grad()
+        loss.backward()
+        sgd.step()
+    print(f"{steps * batch / (time.perf_counter() - begin):.2f} {peak_mib(resource.RUSAGE_SELF):.0f}")
+
+
+def main():
+    what, *args = sys.argv[1:]
+    if what == "data":
+        make_data(args[0], int(args[1]), int(args[2]))
+    elif what == "torch":
+        train(args[0], int(args[1]), int(args[2]), args[3])
+    else:
+        status = subprocess.run(args, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode
+        print(f"{peak_mib(resource.RUSAGE_CHILDREN):.0f}")
+        sys.exit(status)
+
+
+main()
