@@ -24,10 +24,10 @@ def signs(name, n):
 
 def tensor(name, shape):
     """First values: products keep the size of what they get (a power of two near sqrt(12 / fan_in) times a unit), gains
-    are near 1 and biases near 0, none at a value of its own."""
+    and variances are near 1, biases and means near 0, none at a value of its own."""
     n = int(numpy.prod(shape, dtype=numpy.int64))
     if len(shape) < 2:
-        offset, scale = (1.0, 0.5) if name.endswith("weight") else (0.0, 0.25)
+        offset, scale = (1.0, 0.5) if name.endswith(("weight", "running_var")) else (0.0, 0.25)
         return (offset + scale * units(name, n)).reshape(shape)
     scale, fan_in = 4.0, n // shape[0]
     while scale * scale * fan_in > 12.0:

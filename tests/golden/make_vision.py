@@ -2,10 +2,9 @@
 """Golden values of torchvision's networks: outputs, running statistics, and what three steps of SGD change in each
 tensor.  Writes vision.json beside this file.
 
-Weights, images and labels are not stored: number i of what has a name is a hash of both (unit()), which
-test_golden_vision.c computes alike.  A tensor's change is stored as its length and its products with PROJECTIONS
-vectors of signs, by the same hash: a change that is off by a share of its length is off by about as much in each.
-PyTorch computes in double, from weights that are fp32.
+Weights, images and vectors of signs are computed by formula.py on both sides.  A tensor's change is stored as its length
+and its products with PROJECTIONS vectors of signs: a change that is off by a share of its length is off by about as much
+in each.  PyTorch computes in double, from weights that are fp32.
 
 Run: python3 tests/golden/make_vision.py
 """
@@ -13,43 +12,21 @@ import json
 import math
 import pathlib
 
-import numpy as np
+import numpy
 import torch
 import torchvision
 from torch import nn
 from torchvision.models import vgg as tv_vgg
 
+import formula
+
 SAMPLES, CLASSES, STEPS, RATE, PROJECTIONS = 4, 5, 3, 0.005, 6
 
 
-def mix(z):
-    """The finalizer of MurmurHash3, of 32 bits."""
-    z = (z ^ (z >> np.uint32(16))) * np.uint32(0x85EBCA6B)
-    z = (z ^ (z >> np.uint32(13))) * np.uint32(0xC2B2AE35)
-    return z ^ (z >> np.uint32(16))
-
-
-def unit(name, n):
-    """n numbers in [-1, 1), multiples of 2^-23."""
-    h = 2166136261
-    for c in name.encode():
-        h = ((h ^ c) * 16777619) % 2**32  # FNV-1a
-    with np.errstate(over="ignore"):
-        z = mix(np.uint32(h) + np.arange(n, dtype=np.uint32) * np.uint32(0x9E3779B9))
-    return (z >> np.uint32(8)).astype(np.float64) * 2.0**-23 - 1.0
-
-
 def first_values(name, shape):
-    u = unit(name, math.prod(shape))
-    if len(shape) > 1:  # of a convolution or a linear layer: as large as keeps activations' size
-        u = u * math.sqrt(6.0 / math.prod(shape[1:]))
-    elif name.endswith("running_var") or (name.endswith("weight")):
-        u = 0.5 + 0.125 * u
-        if name.endswith("bn3.weight"):  # branches that add little: else fifty layers in fp32 lose five digits
-            u = 0.25 * u
-    else:
-        u = 0.125 * u
-    return torch.from_numpy(u.astype(np.float32).astype(np.float64)).reshape(shape)
+    values = formula.tensor(name, shape)
+    # Branches of a bottleneck add little: else fifty layers in fp32 lose five digits.
+    return torch.from_numpy(values * 0.125 if name.endswith("bn3.weight") else values)
 
 
 def narrow(by):
@@ -96,8 +73,8 @@ def number(v):
 
 def sketch(name, change):
     change = change.flatten().numpy()
-    signs = [np.where(unit(f"{name} {k}", change.size) < 0, -1.0, 1.0) for k in range(PROJECTIONS)]
-    return [number(np.linalg.norm(change))] + [number(change @ s) for s in signs]
+    signs = [formula.signs(f"{name}/{k}", change.size) for k in range(PROJECTIONS)]
+    return [number(numpy.linalg.norm(change))] + [number(change @ s) for s in signs]
 
 
 def case(name, net, spec, image):
@@ -106,8 +83,9 @@ def case(name, net, spec, image):
         for k, t in net.state_dict().items():
             if "num_batches" not in k:
                 t.copy_(first_values(k, t.shape))
-    x = torch.from_numpy(unit("x", SAMPLES * math.prod(image)).astype(np.float32).astype(np.float64))
-    x = x.reshape(SAMPLES, *image)
+    # Ours are channels last in memory, and counted so.
+    x = torch.from_numpy(2.0 * formula.units("x", SAMPLES * math.prod(image)))
+    x = x.reshape(SAMPLES, *image[1:], image[0]).permute(0, 3, 1, 2).contiguous()
     label = torch.arange(SAMPLES) % CLASSES
     first = {k: t.clone() for k, t in net.state_dict().items()}
     net.eval()

@@ -2,9 +2,11 @@
  * torchvision's networks from the same weights: outputs, losses, and what three steps of SGD change in every tensor,
  * running statistics among them.
  *
- * vision.json (make_vision.py) holds what PyTorch computes in double.  Neither weights nor images are stored: both
- * sides make them by unit().  A change is compared by its length and its products with vectors of signs.
+ * vision.json (make_vision.py) holds what PyTorch computes in double.  Weights, images and vectors of signs are
+ * computed on both sides (tests/support/formula.h).  A change is compared by its length and its products with the
+ * latter.
  */
+#include "tests/support/formula.h"
 #include "tests/support/golden.h"
 #include "tests/support/network.h"
 
@@ -16,64 +18,24 @@
 /* Of the largest change of all: what is smaller is rounding (a bias in front of a batch norm has no gradient). */
 #define NO_CHANGE 1e-5
 
-/* ------------------------------------------------------- as make_vision.py */
+/* ------------------------------------------------------------ computed alike */
 
-static uint32_t mix(uint32_t z)
+/* As make_vision.py's first_values(). */
+static void first_values(const lk_tensor_info *info, float *w)
 {
-    z = (z ^ z >> 16) * 0x85EBCA6Bu;
-    z = (z ^ z >> 13) * 0xC2B2AE35u;
-    return z ^ z >> 16;
+    formula_fill(info, w);
+    if (!formula_ends_with(info->name, "bn3.weight")) return;
+    for (size_t i = 0; i < info->n_elem; i++) w[i] *= 0.125f;
 }
 
-static uint32_t hash_name(const char *name)
-{
-    uint32_t h = 2166136261u;
-
-    for (; *name; name++) h = (h ^ (uint8_t)*name) * 16777619u;
-    return h;
-}
-
-/* Number i of `name`, in [-1, 1). */
-static double unit(uint32_t name, size_t i) { return (mix(name + (uint32_t)i * 0x9E3779B9u) >> 8) * 0x1p-23 - 1.0; }
-
-static bool ends_with(const char *text, const char *end)
-{
-    const size_t n = strlen(text), m = strlen(end);
-
-    return n >= m && strcmp(text + n - m, end) == 0;
-}
-
-static float first_value(const lk_tensor_info *info, double u)
-{
-    if (info->ndim > 1) return (float)(u * sqrt(6.0 / (double)(info->n_elem / (size_t)info->shape[0])));
-    if (ends_with(info->name, "bn3.weight")) return (float)(0.25 * (0.5 + 0.125 * u));
-    if (ends_with(info->name, "running_var") || ends_with(info->name, "weight")) return (float)(0.5 + 0.125 * u);
-    return (float)(0.125 * u);
-}
-
-static void fill_weights(network *net)
+static void fill(network *net)
 {
     for (size_t t = 0; t < lk_model_n_tensors(net->model); t++) {
         const lk_tensor_info *info = lk_model_tensor(net->model, t);
-        const uint32_t name = hash_name(info->name);
-
-        for (size_t i = 0; i < info->n_elem; i++)
-            net->params[info->offset + i] = first_value(info, unit(name, i));
+        first_values(info, net->params + info->offset);
     }
-}
-
-/* The images are (N, C, H, W) there and (N, H, W, C) here. */
-static void fill_images(network *net, const lk_model_spec *spec)
-{
-    const int64_t C = spec->vision.image[0], HW = spec->vision.image[1] * spec->vision.image[2];
-    const uint32_t name = hash_name("x");
-
-    for (int64_t n = 0; n < net->n; n++) {
-        for (int64_t c = 0; c < C; c++)
-            for (int64_t k = 0; k < HW; k++)
-                net->x[(n * HW + k) * C + c] = (float)unit(name, (size_t)((n * C + c) * HW + k));
-        net->label[n] = (int32_t)(n % spec->vision.classes);
-    }
+    for (size_t i = 0; i < (size_t)net->n * n_input(net); i++) net->x[i] = 2.0f * formula_unit("x", i);
+    for (int64_t n = 0; n < net->n; n++) net->label[n] = (int32_t)(n % (int64_t)lk_model_n_row(net->model));
 }
 
 /* -------------------------------------------------------------- comparisons */
@@ -120,14 +82,13 @@ static double step(network *net, float rate)
     return loss;
 }
 
-static double product_with_signs(const double *change, size_t n, const char *name, size_t k)
+static double product_with_signs(const float *change, size_t n, const char *name, size_t k)
 {
     char text[256];
     double sum = 0.0;
 
-    snprintf(text, sizeof text, "%s %zu", name, k);
-    const uint32_t hash = hash_name(text);
-    for (size_t i = 0; i < n; i++) sum += unit(hash, i) < 0.0 ? -change[i] : change[i];
+    snprintf(text, sizeof text, "%s/%zu", name, k);
+    for (size_t i = 0; i < n; i++) sum += formula_sign(text, i) * (double)change[i];
     return sum;
 }
 
@@ -137,13 +98,14 @@ static void expect_change(const char *name, const network *net, const lk_tensor_
 {
     const double length = json_number_value(json_array_get(want, 0));
     const double tolerance = fmax(CHANGE_TOLERANCE * length, NO_CHANGE * largest);
-    const uint32_t hash = hash_name(info->name);
-    double *change = malloc(info->n_elem * sizeof *change), squares = 0.0;
+    float *change = lk_alloc(info->n_elem * sizeof *change);
+    double squares = 0.0;
 
     cr_assert(change && json_array_size(want) > 1);
+    first_values(info, change);
     for (size_t i = 0; i < info->n_elem; i++) {
-        change[i] = (double)net->params[info->offset + i] - (double)first_value(info, unit(hash, i));
-        squares += change[i] * change[i];
+        change[i] = net->params[info->offset + i] - change[i];
+        squares += (double)change[i] * (double)change[i];
     }
     cr_expect(fabs(sqrt(squares) - length) <= tolerance, "%s: %s changes by %.9g, PyTorch's by %.9g", name, info->name,
               sqrt(squares), length);
@@ -153,7 +115,7 @@ static void expect_change(const char *name, const network *net, const lk_tensor_
         cr_expect(fabs(got - value) <= tolerance, "%s: the change of %s, product %zu: got %.9g, PyTorch %.9g", name,
                   info->name, k, got, value);
     }
-    free(change);
+    lk_free(&change);
 }
 
 static void expect_changes(const char *name, const network *net, json_t *changes)
@@ -181,8 +143,7 @@ static void expect_case(const json_t *root, const json_t *values)
     const float rate = (float)json_number_value(json_object_get(root, "rate"));
     network net = network_new(spec, LK_FP32, json_integer_value(json_object_get(root, "samples")));
 
-    fill_weights(&net);
-    fill_images(&net, &spec);
+    fill(&net);
     run_lane(&net, lane_of(&net, LK_PREDICT));
     expect_outputs(name, &net, json_object_get(values, "output"));
     for (size_t i = 0; i < json_array_size(losses); i++) {

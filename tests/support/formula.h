@@ -28,16 +28,22 @@ static inline float formula_unit(const char *name, size_t i)
 
 static inline double formula_sign(const char *name, size_t i) { return formula_word(name, i) >> 31 ? -1.0 : 1.0; }
 
+static inline bool formula_ends_with(const char *text, const char *end)
+{
+    const size_t n = strlen(text), m = strlen(end);
+
+    return n >= m && strcmp(text + n - m, end) == 0;
+}
+
 /* First values of a model's tensor. */
 static inline void formula_fill(const lk_tensor_info *info, float *w)
 {
-    const size_t length = strlen(info->name);
-    const bool is_weight = length >= 6 && strcmp(info->name + length - 6, "weight") == 0;
+    const bool near_1 = formula_ends_with(info->name, "weight") || formula_ends_with(info->name, "running_var");
     float scale = 4.0f, offset = 0.0f;
 
     if (info->ndim < 2) {
-        offset = is_weight ? 1.0f : 0.0f;
-        scale = is_weight ? 0.5f : 0.25f;
+        offset = near_1 ? 1.0f : 0.0f;
+        scale = near_1 ? 0.5f : 0.25f;
     } else {
         const float fan_in = (float)(info->n_elem / (size_t)info->shape[0]);
         while (scale * scale * fan_in > 12.0f) scale /= 2.0f;
