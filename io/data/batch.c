@@ -74,6 +74,9 @@ static lk_status own_rows(const lk_loader *l, int64_t n, int64_t *begin, int64_t
     return lk_part_rows(n, l->spec.lane_end - 1, l->spec.lanes, &unused, end);
 }
 
+/* Where only targets are wanted, nothing is read. */
+static bool wants_x(const lk_loader *l) { return l->data->x_field >= 0 && l->stride[l->data->x_field] > 0; }
+
 static lk_status fill(const lk_loader *l, lk_batch_slot *s, int64_t epoch, int64_t index)
 {
     const lk_loader_spec *spec = &l->spec;
@@ -90,7 +93,7 @@ static lk_status fill(const lk_loader *l, lk_batch_slot *s, int64_t epoch, int64
         LK_TRY(lk_part_rows(n, spec->lane_begin + i, spec->lanes, &begin, &end));
         LK_TRY(fill_lane(l, s, i, begin, end));
     }
-    return lk_dataset_read_ahead(l->data, &s->order, epoch, first, n);
+    return wants_x(l) ? lk_dataset_read_ahead(l->data, &s->order, epoch, first, n) : LK_OK;
 }
 
 void lk_batch_fill(const lk_loader *l, lk_batch_slot *s, int64_t epoch, int64_t index)

@@ -36,6 +36,55 @@ static lk_model_spec residual_spec(double dropout)
     return (lk_model_spec){.network = &residual_row, .dropout = dropout};
 }
 
+/* The input itself meets what frozen layers make of it: it is read by both sides. */
+static lk_status beside_build(lk_builder *b, const lk_model_spec *spec, const int *in, int *y)
+{
+    int x;
+
+    (void)spec;
+    LK_TRY(lk_layer_linear(b, "stem", in[0], &(lk_linear){.n_out = 5}, &x));
+    LK_TRY(lk_layer_linear(b, "fc", x, &(lk_linear){.n_out = 5}, &x));
+    LK_TRY(lk_layer_add(b, "add", in[0], x, &x));
+    return lk_layer_linear(b, "head", x, &(lk_linear){.n_out = 2}, y);
+}
+
+static const lk_network beside_row = {.word = "beside", .sample = residual_sample, .build = beside_build};
+
+static lk_status path_build(lk_builder *b, const lk_model_spec *spec, const int *in, int *y)
+{
+    int x;
+
+    (void)spec;
+    LK_TRY(lk_layer_linear(b, "stem", in[0], &(lk_linear){.n_out = 9}, &x));
+    LK_TRY(lk_layer_drop_path(b, "path", 0.2, x, &x));
+    LK_TRY(lk_layer_linear(b, "fc", x, &(lk_linear){.n_out = 9}, &x));
+    return lk_layer_linear(b, "head", x, &(lk_linear){.n_out = 2}, y);
+}
+
+static const lk_network path_row = {.word = "path", .sample = residual_sample, .build = path_build};
+
+/* Attention in windows of an image, whose own dropout is on with dropout > 0. */
+static lk_status windows_build(lk_builder *b, const lk_model_spec *spec, const int *in, int *y)
+{
+    const lk_window_attention attention = {.heads = 2, .window = 4, .attention_dropout = spec->dropout,
+                                           .table = lk_fill_normal(0.0, 0.02)};
+    int x;
+
+    LK_TRY(lk_layer_window_attention(b, "attn", in[0], &attention, &x));
+    LK_TRY(lk_layer_linear(b, "fc", x, &(lk_linear){.n_out = 6}, &x));
+    LK_TRY(lk_layer_pool2d(b, "pool", x, &(lk_pool2d){.kind = LK_POOL_AVG}, &x));
+    LK_TRY(lk_layer_flatten(b, "flatten", x, &x));
+    return lk_layer_linear(b, "head", x, &(lk_linear){.n_out = 2}, y);
+}
+
+static void windows_sample(const lk_model_spec *spec, lk_sample *out)
+{
+    (void)spec;
+    lk_sample_add(out, &(lk_field){.name = "x", .dtype = LK_DTYPE_F32, .ndim = 3, .shape = {8, 8, 4}});
+}
+
+static const lk_network windows_row = {.word = "windows", .sample = windows_sample, .build = windows_build};
+
 static lk_trainable *set_of(const lk_model *model, const char *const frozen[], bool norm_eval)
 {
     bool trains[MOST_TENSORS];
@@ -58,13 +107,14 @@ typedef struct kase {
     const char *frozen[3];
     int n;
     size_t n_elem[2]; /* of each that crosses */
+    bool reads_x;     /* the trained side reads the input itself */
 } kase;
 
 /* mlp: 0 linear 16, 1 norm, 2 activation, 3 dropout, 4 linear 12, 5 norm, 6, 7, 8 linear.  cnn: 8 x 8 images, twice a
  * convolution and a pooling, to 4 and 6 channels; the flattening behind the last belongs to the frozen side. */
 static const struct kase *cases(size_t *n)
 {
-    static kase all[6];
+    static kase all[8];
 
     all[0] = (kase){"mlp", mlp_spec(LK_NORM_BATCH, LK_NORM_BEFORE, 0.0), {"[01].*"}, 1, {16}};
     all[1] = (kase){"mlp, dropout behind", mlp_spec(LK_NORM_LAYER, LK_NORM_BEFORE, 0.3), {"[01].*"}, 1, {16}};
@@ -72,7 +122,9 @@ static const struct kase *cases(size_t *n)
     all[3] = (kase){"cnn's features", cnn_spec(LK_NORM_BATCH, LK_POOL_MAX), {"features.*"}, 1, {24}};
     all[4] = (kase){"cnn's first", cnn_spec(LK_NORM_NONE, LK_POOL_AVG), {"features.0.*"}, 1, {64}};
     all[5] = (kase){"residual", residual_spec(0.0), {"stem.*", "fc1.*"}, 2, {20, 9}};
-    *n = sizeof all / sizeof *all;
+    all[6] = (kase){"beside", {.network = &beside_row}, {"stem.*"}, 1, {5}, true};
+    all[7] = (kase){"windows", {.network = &windows_row, .dropout = 0.2}, {"attn.*", "fc.*"}, 1, {6}, false};
+    *n = sizeof all / sizeof *all - (engine_under_test() == LK_ENGINE_CUDA); /* it has no attention in windows */
     return all;
 }
 
@@ -101,7 +153,7 @@ Test(frontier, what_crosses_is_the_last_that_stays_the_same)
                              all[c].name, frontier.feature[f].name, frontier.feature[f].nbytes);
             cr_expect_eq(frontier.frozen_reads, 1u, "%s: the frozen side reads fields %#x", all[c].name,
                          frontier.frozen_reads);
-            cr_expect_eq(frontier.trained_reads, 2u, "%s: the trained side reads fields %#x, not the target alone",
+            cr_expect_eq(frontier.trained_reads, all[c].reads_x ? 3u : 2u, "%s: the trained side reads fields %#x",
                          all[c].name, frontier.trained_reads);
             network_free(&net);
             lk_trainable_free(&set);
@@ -155,7 +207,7 @@ static results run_both(network *net, const lk_trainable *set, bool in_two)
             lane.side = LK_SIDE_TRAINED;
             lane.features = features;
             lane.features_nbytes = lk_frontier_nbytes(&frontier, net->n);
-            lane.field[0] = NULL;
+            if (!(frontier.trained_reads & 1u)) lane.field[0] = NULL;
         }
         run_lane(net, lane);
         lk_free(&features);
@@ -236,6 +288,10 @@ Test(frontier, says_why_there_is_none)
          "no frozen layer lies in front of the first one that trains"},
         {"dropout", mlp_spec(LK_NORM_NONE, LK_NORM_BEFORE, 0.3), {"[0-5].*"}, true,
          "layer 2: dropout draws anew in every step, and layer 3 behind it is frozen"},
+        {"drop path", {.network = &path_row}, {"stem.*", "fc.*"}, true,
+         "layer path: drop path draws anew in every step, and layer fc behind it is frozen"},
+        {"attention", {.network = &windows_row, .dropout = 0.2}, {"attn.*", "fc.*"}, false,
+         "layer attn: dropout of its probabilities draws anew in every step, and layer attn.proj behind it is frozen"},
         {"batch norm", cnn_spec(LK_NORM_BATCH, LK_POOL_MAX), {"features.*"}, false,
          "layer features.1: it normalises by the statistics of its lane (train.frozen_mode: train), and layer "
          "features.4 behind it is frozen"},

@@ -114,6 +114,31 @@ Test(stream, an_epoch_has_every_sample_once_and_reads_every_block_once)
     lk_dataset_free(&whole);
 }
 
+/* What somebody keeps the features of is not read again. */
+Test(stream, targets_alone_read_nothing)
+{
+    lk_data_spec spec = records_spec(write_records("r.h5", 0, N));
+    lk_dataset *whole = open_whole(spec), *data = open_train(&spec);
+    const lk_loader_spec targets = {.batch = BATCH, .lanes = 1, .lane_end = 1, .shuffle = true, .train = true,
+                                    .seed = 9, .loss = {.kind = LK_LOSS_MSE}, .fields = {.n = 2, .from = {-1, 1}}};
+    const int64_t before = lk_stream_n_read(data->stream);
+    lk_loader *loader;
+
+    cr_assert_eq(lk_loader_new(data, &targets, &loader), LK_OK, "%s", lk_error_message());
+    for (int64_t i = 0; i < lk_loader_batches(loader); i++) {
+        const lk_batch batch = next(loader);
+        const lk_batch_lane *lane = &batch.lane[0];
+
+        cr_expect_null(lane->field[0], "inputs came though nobody wants them");
+        for (int64_t k = 0; k < lane->n; k++)
+            cr_expect_eq(((const float *)lane->field[1])[k], whole->target[lane->sample[k]]);
+    }
+    lk_loader_free(&loader);
+    cr_expect_eq(lk_stream_n_read(data->stream), before, "%ld blocks were read", (long)lk_stream_n_read(data->stream));
+    lk_dataset_free(&data);
+    lk_dataset_free(&whole);
+}
+
 /* By another worker, by several threads, after a resume; from two files as from one. */
 Test(stream, batches_are_functions_of_epoch_and_index)
 {
