@@ -281,6 +281,9 @@ size_t    lk_dataset_n_input(const lk_dataset *dataset);
 size_t    lk_dataset_n_output(const lk_dataset *dataset); /* targets a sample; for labels: the largest label + 1 */
 void      lk_dataset_image(const lk_dataset *dataset, int64_t image[3]); /* zeros when samples are not images */
 bool      lk_dataset_has_labels(const lk_dataset *dataset);
+/* How an image's x, as training gives it, looks to the eye, its normalisation undone: RGB bytes (H, W, 3), grey where
+ * it has less than three channels, of more the first.  Of floats that nothing normalises the smallest is black. */
+void      lk_dataset_show(const lk_dataset *dataset, const void *x, uint8_t *rgb);
 /* JSON; owned by the data set. */
 const char *lk_dataset_stats(const lk_dataset *dataset);
 /* Its fields with types, shapes and scales of bytes: JSON; owned by the data set. */

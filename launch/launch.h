@@ -21,6 +21,7 @@
     X(labels, TEXT, "--labels", "FILE", "eval predict", "labels that belong to --data (idx)")                      \
     X(out, TEXT, "--out", "FILE", "predict data plot ckpt",                                                        \
       "the file to write (predict, data: default is standard output); also -o FILE")                               \
+    X(batch, FLAG, "--batch", NULL, "plot", "a recipe's first batch as the network gets it, as batch.png or -o") \
     X(validation, FLAG, "--validation", NULL, "data", "the part that validates instead of the one that trains")    \
     X(ema, FLAG, "--ema", NULL, "predict ckpt eval", "the EMA's weights (eval: in --confusion)")                    \
     X(confusion, TEXT, "--confusion", "FILE", "eval", "how often each class is taken for each, as CSV")            \
@@ -163,6 +164,8 @@ lk_status job_open(job *j);
 /* Two parts of it: the data; the model, fitted to the data where that is open.  Local. */
 lk_status job_open_data(job *j);
 lk_status job_make_model(job *j);
+/* A message that begins with a recipe's key gets the place of the key before it; returns status.  Local. */
+lk_status job_blame_key(const job *j, lk_status status);
 /* eval and predict: the data to look at, if it is a file: --data's, else the recipe's validation file.  Local. */
 void      job_look_at(job *j, const options *opt, bool need_target);
 /* Errors: LK_ERR_DATA (this worker's data are not rank 0's).  Collective; the results differ: agree on them. */

@@ -71,8 +71,8 @@ lk_status job_open_data(job *j)
 
     if (j->checkpoint) LK_TRY(state_get(lk_checkpoint_metadata(j->checkpoint), &saved));
     const char *stats = saved.data_stats;
-    if (j->look_at.file) LK_TRY(open_looked_at(j, stats));
-    else LK_TRY(lk_dataset_open(spec, loss, stats, &j->train, &j->validation));
+    if (j->look_at.file) LK_TRY(job_blame_key(j, open_looked_at(j, stats)));
+    else LK_TRY(job_blame_key(j, lk_dataset_open(spec, loss, stats, &j->train, &j->validation)));
     if (j->train) say_warnings(j, lk_dataset_warnings(j->train));
     LK_TRY(check_fields(j, saved.data_fields));
     if (j->train) LK_TRY(lk_dataset_hash(j->train, j->data_hash.train));

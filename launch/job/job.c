@@ -124,8 +124,7 @@ static lk_sample fields_of(const job *j, const lk_dataset *data)
     return sample;
 }
 
-/* A message that begins with a recipe's key gets the place of the key before it. */
-static lk_status blame_key(const job *j, lk_status status)
+lk_status job_blame_key(const job *j, lk_status status)
 {
     const char *message = lk_error_message(), *end = strstr(message, ": ");
     char key[128];
@@ -143,16 +142,16 @@ lk_status job_make_model(job *j)
     if (opened(j)) {
         const lk_sample data = fields_of(j, opened(j));
 
-        LK_TRY(blame_key(j, lk_model_fit(spec, &data)));
+        LK_TRY(job_blame_key(j, lk_model_fit(spec, &data)));
     }
     const lk_status status = lk_model_new(spec, &j->model);
-    return status != LK_OK && strncmp(lk_error_message(), "loss.", strlen("loss.")) == 0 ? blame_key(j, status)
+    return status != LK_OK && strncmp(lk_error_message(), "loss.", strlen("loss.")) == 0 ? job_blame_key(j, status)
                                                                                          : status;
 }
 
 lk_status job_open_model(job *j)
 {
-    LK_TRY(blame_key(j, job_open_data(j)));
+    LK_TRY(job_open_data(j));
     return job_make_model(j);
 }
 

@@ -227,7 +227,7 @@ lk_status command_plot(job *j, const options *opt)
     page *p;
     lk_status status = LK_OK;
 
-    (void)j;
+    if (opt->batch) return plot_batch(j, opt);
     LK_TRY(check_arguments(opt));
     p = calloc(1, sizeof *p);
     LK_TRY_ALLOC(p, sizeof *p);

@@ -41,5 +41,7 @@ typedef struct page {
 
 /* Draws the page as a PNG. */
 lk_status plot_draw(const page *p, const char *path);
+/* plot --batch: a recipe's first training batch as a PNG. */
+lk_status plot_batch(job *j, const options *opt);
 
 #endif

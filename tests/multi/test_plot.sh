@@ -14,6 +14,32 @@ png_size() {
 # drawn FILE: yes when it is larger than a blank page of its size, which compresses to some thousand bytes.
 drawn() { [ "$(wc -c <"$1")" -gt 20000 ] && echo yes || echo "no: $(wc -c <"$1") bytes"; }
 
+# The first batch as the network gets it: 4 x 4 pictures of 28 x 28, 96 points wide, and 14 for a label; labels mixed.
+sh "$here/make_idx.sh" "$work" 120 40
+cat >pictures.yaml <<'RECIPE'
+run: {name: pictures}
+data:
+  kind: idx
+  train: train-images
+  train_labels: train-labels
+  transforms: [{kind: hflip}, {kind: normalize, mean: [0.5], std: [0.25]}, {kind: mixup}]
+model: {kind: cnn, channels: [4], kernel: 3}
+loss: {kind: cross_entropy}
+optimizer: {kind: adam, lr: 1e-3}
+train: {epochs: 1, batch: 16}
+RECIPE
+status 0 alone plot pictures.yaml --batch
+says '^batch.png$'
+same "size of a picture of a batch" "$(png_size batch.png)" "828 940"
+same "the batch is drawn" "$(drawn batch.png)" yes
+status 0 alone plot pictures.yaml --batch -o again.png train.lanes=4
+same "the same on any number of lanes" "$(cmp batch.png again.png && echo yes)" yes
+same "no pixels are left" "$(ls ./*.pixels 2>/dev/null | wc -l)" 0
+status 2 alone plot "$recipes/ema-regression.yaml" --batch
+says 'draws images, and the samples of .* are none'
+status 2 alone plot pictures.yaml pictures.yaml --batch
+says 'needs one recipe'
+
 set -- train.epochs=8 train.early_stop=null
 alone train "$recipes/ema-regression.yaml" "$@" run.dir=a >/dev/null 2>&1
 alone train "$recipes/ema-regression.yaml" "$@" run.dir=b_2 optimizer.lr=0.01 >/dev/null 2>&1

@@ -85,8 +85,9 @@ static inline hsv hsv_of(const float rgb[3])
     const float divisor = range > 0.0f ? range : 1.0f;
     const float rc = (most - r) / divisor, gc = (most - g) / divisor, bc = (most - b) / divisor;
     const float sixth = most == r ? bc - gc : most == g ? 2.0f + rc - bc : 4.0f + gc - rc;
+    const float h = sixth * (float)(1.0 / 6.0) + 1.0f; /* from 5/6 to 11/6 */
 
-    return (hsv){fmodf(sixth * (float)(1.0 / 6.0) + 1.0f, 1.0f), range / (range > 0.0f ? most : 1.0f), most};
+    return (hsv){h < 1.0f ? h : h - 1.0f, range / (range > 0.0f ? most : 1.0f), most};
 }
 
 static inline void rgb_of(hsv in, float rgb[3])

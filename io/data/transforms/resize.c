@@ -35,10 +35,12 @@ void lk_resized_size(const lk_transform_spec *spec, int64_t *H, int64_t *W)
 
 /* ------------------------------------------------------------------------ axes */
 
-/* What the outputs along one axis are made of: output i of inputs first[i] .. first[i] + n[i] - 1. */
+/* What the outputs along one axis are made of: output i of inputs first[i] .. first[i] + taps - 1, some with weight 0
+ * so that all have as many: loops of one length are foreseen by processors. */
 typedef struct axis {
-    int64_t n_out, most;    /* most: inputs of an output */
-    int32_t *first, *n;
+    int64_t n_out, most;    /* most: inputs that an output may have */
+    int32_t taps;
+    int32_t *first, *n;     /* n: inputs that weigh something */
     double *weight;         /* (n_out, most) */
     int32_t *fixed;         /* the same in fixed point */
     int bits;               /* behind its point */
@@ -76,6 +78,21 @@ static void set_weights(axis *a, int64_t i, int64_t n_in)
     for (int64_t j = 0; j < end - begin; j++) weight[j] /= sum;
 }
 
+static void level(axis *a, int64_t n_in)
+{
+    for (int64_t i = 0; i < a->n_out; i++)
+        if (a->n[i] > a->taps) a->taps = a->n[i];
+    for (int64_t i = 0; i < a->n_out; i++) {
+        const int64_t over = a->first[i] + a->taps - n_in, back = over > 0 ? over : 0;
+        double *weight = a->weight + i * a->most;
+
+        memmove(weight + back, weight, (size_t)a->n[i] * sizeof *weight);
+        for (int64_t j = 0; j < back; j++) weight[j] = 0.0;
+        for (int64_t j = back + a->n[i]; j < a->taps; j++) weight[j] = 0.0;
+        a->first[i] -= (int32_t)back;
+    }
+}
+
 /* As many bits as leave the largest weight in 16 with its sign. */
 static void fix_weights(axis *a)
 {
@@ -83,11 +100,11 @@ static void fix_weights(axis *a)
     double largest = 0.0;
 
     for (int64_t i = 0; i < a->n_out; i++)
-        for (int32_t j = 0; j < a->n[i]; j++) largest = fmax(largest, a->weight[i * a->most + j]);
+        for (int32_t j = 0; j < a->taps; j++) largest = fmax(largest, a->weight[i * a->most + j]);
     for (a->bits = 0; a->bits < MOST_BITS; a->bits++)
         if ((int)(0.5 + largest * (double)(1 << (a->bits + 1))) >= 1 << 15) break;
     for (int64_t i = 0; i < a->n_out; i++)
-        for (int32_t j = 0; j < a->n[i]; j++) {
+        for (int32_t j = 0; j < a->taps; j++) {
             const int64_t k = i * a->most + j;
             a->fixed[k] = (int32_t)(0.5 + a->weight[k] * (double)(1 << a->bits));
         }
@@ -97,17 +114,19 @@ static lk_status make_axis(lk_room *room, int64_t n_in, int64_t n_out, axis *a)
 {
     LK_TRY(make_room(room, n_in, n_out, a));
     for (int64_t i = 0; i < n_out; i++) set_weights(a, i, n_in);
+    level(a, n_in);
     fix_weights(a);
     return LK_OK;
 }
 
 /* ----------------------------------------------------------------------- bytes */
 
+/* No weight is negative, but rounded ones may add up to a little more than 1. */
 static inline uint8_t to_byte(int32_t sum, int bits)
 {
     const int32_t v = (sum + (1 << (bits - 1))) >> bits;
 
-    return (uint8_t)(v < 0 ? 0 : v > UINT8_MAX ? UINT8_MAX : v);
+    return (uint8_t)(v > UINT8_MAX ? UINT8_MAX : v);
 }
 
 static void columns_of_bytes(const axis *a, const uint8_t *from, size_t C, uint8_t *to)
@@ -118,37 +137,45 @@ static void columns_of_bytes(const axis *a, const uint8_t *from, size_t C, uint8
             const int32_t *weight = a->fixed + i * a->most;
             int32_t sum = 0;
 
-            for (int32_t j = 0; j < a->n[i]; j++) sum += weight[j] * at[(size_t)j * C];
+            for (int32_t j = 0; j < a->taps; j++) sum += weight[j] * at[(size_t)j * C];
             to[(size_t)i * C + c] = to_byte(sum, a->bits);
         }
 }
 
-/* Three channels at once, as four: a byte behind the last pixel of the row is read and not used. */
-static void columns_of_rgb(const axis *a, const uint8_t *from, uint8_t *to)
-{
-    typedef uint8_t four_bytes __attribute__((vector_size(4)));
-    typedef int32_t four __attribute__((vector_size(16)));
+typedef int32_t four __attribute__((vector_size(16)));
+typedef uint8_t four_bytes __attribute__((vector_size(4)));
 
-    for (int64_t i = 0; i < a->n_out; i++) {
-        const uint8_t *at = from + (size_t)a->first[i] * 3;
-        const int32_t *weight = a->fixed + i * a->most;
+static inline four_bytes to_bytes(four sum, int bits)
+{
+    const four v = (sum + (1 << (bits - 1))) >> bits, fits = v <= UINT8_MAX;
+
+    return __builtin_convertvector((v & fits) | (UINT8_MAX & ~fits), four_bytes);
+}
+
+/* Three channels at once, as four: a number behind the last pixel of a row is read and not used, and a byte behind the
+ * last one is written, which is the next pixel's, the next row's or nobody's. */
+static void columns_of_rgb(const axis *a, const int32_t *from, uint8_t *to)
+{
+    for (int64_t i = 0; i < a->n_out; i++, to += 3) {
+        const int32_t *at = from + (size_t)a->first[i] * 3, *weight = a->fixed + i * a->most;
         four sum = {0};
 
-        for (int32_t j = 0; j < a->n[i]; j++, at += 3) {
-            four_bytes pixel;
+        for (int32_t j = 0; j < a->taps; j++, at += 3) {
+            four pixel;
             memcpy(&pixel, at, sizeof pixel);
-            sum += weight[j] * __builtin_convertvector(pixel, four);
+            sum += weight[j] * pixel;
         }
-        for (int c = 0; c < 3; c++) to[i * 3 + c] = to_byte(sum[c], a->bits);
+        const four_bytes made = to_bytes(sum, a->bits);
+        memcpy(to, &made, sizeof made);
     }
 }
 
-/* Row i of the result, of n bytes: sums lies in between, wide enough for it. */
+/* Row i of the result, of n bytes, by way of n sums. */
 static void row_of_bytes(const axis *a, int64_t i, const uint8_t *from, size_t row_nbytes, size_t n, int32_t *sums,
                          uint8_t *to)
 {
     memset(sums, 0, n * sizeof *sums);
-    for (int32_t j = 0; j < a->n[i]; j++) {
+    for (int32_t j = 0; j < a->taps; j++) {
         const uint8_t *row = from + (size_t)(a->first[i] + j) * row_nbytes;
         const int32_t weight = a->fixed[i * a->most + j];
 
@@ -157,13 +184,18 @@ static void row_of_bytes(const axis *a, int64_t i, const uint8_t *from, size_t r
     for (size_t k = 0; k < n; k++) to[k] = to_byte(sums[k], a->bits);
 }
 
-static void resize_columns(const axis *a, const lk_picture *from, const lk_picture *to)
+/* wide: room for a row's numbers and one more. */
+static void resize_columns(const axis *a, const lk_picture *from, int32_t *wide, const lk_picture *to)
 {
+    const size_t n = (size_t)(from->W * from->C);
+
+    wide[n] = 0;
     for (int64_t h = 0; h < from->H; h++) {
         const uint8_t *row = (const uint8_t *)from->pixels + (size_t)h * from->row_nbytes;
         uint8_t *made = (uint8_t *)to->own + (size_t)h * to->row_nbytes;
 
-        if (from->C == 3 && h + 1 < from->H) columns_of_rgb(a, row, made);
+        for (size_t k = 0; from->C == 3 && k < n; k++) wide[k] = row[k];
+        if (from->C == 3) columns_of_rgb(a, wide, made);
         else columns_of_bytes(a, row, (size_t)from->C, made);
     }
 }
@@ -177,7 +209,7 @@ static void columns_of_floats(const axis *a, const float *from, size_t C, float 
             const float *at = from + (size_t)a->first[i] * C + c;
             float sum = 0.0f;
 
-            for (int32_t j = 0; j < a->n[i]; j++) sum += (float)a->weight[i * a->most + j] * at[(size_t)j * C];
+            for (int32_t j = 0; j < a->taps; j++) sum += (float)a->weight[i * a->most + j] * at[(size_t)j * C];
             to[(size_t)i * C + c] = sum;
         }
 }
@@ -185,7 +217,7 @@ static void columns_of_floats(const axis *a, const float *from, size_t C, float 
 static void row_of_floats(const axis *a, int64_t i, const float *from, size_t row_n, size_t n, float *to)
 {
     memset(to, 0, n * sizeof *to);
-    for (int32_t j = 0; j < a->n[i]; j++) {
+    for (int32_t j = 0; j < a->taps; j++) {
         const float *row = from + (size_t)(a->first[i] + j) * row_n, weight = (float)a->weight[i * a->most + j];
 
         for (size_t k = 0; k < n; k++) to[k] += weight * row[k];
@@ -201,18 +233,18 @@ static void resize_float_columns(const axis *a, const lk_picture *from, const lk
 
 /* -------------------------------------------------------------------- bilinear */
 
-/* Into the room between, behind the sums of one row. */
-static lk_status shrink_columns(lk_easel *easel, int64_t W, size_t sums_nbytes, lk_picture *picture)
+/* Into the room between, behind that for a row of numbers. */
+static lk_status shrink_columns(lk_easel *easel, int64_t W, size_t row_nbytes, lk_picture *picture)
 {
     lk_picture made = *picture;
     axis columns;
 
-    made.pixels = made.own = (char *)easel->between.at + sums_nbytes;
+    made.pixels = made.own = (char *)easel->between.at + row_nbytes;
     made.row_nbytes = (size_t)W * lk_pixel_nbytes(picture);
     made.W = W;
     LK_TRY(make_axis(&easel->axis[1], picture->W, W, &columns));
     if (picture->floats) resize_float_columns(&columns, picture, &made);
-    else resize_columns(&columns, picture, &made);
+    else resize_columns(&columns, picture, easel->between.at, &made);
     *picture = made;
     return LK_OK;
 }
@@ -239,12 +271,13 @@ static void copy_rows(const lk_picture *from, const lk_picture *to)
 
 static lk_status resize_bilinear(lk_easel *easel, const lk_picture *from, const lk_picture *to)
 {
-    const size_t sums_nbytes = (size_t)(to->W * to->C) * sizeof(int32_t);
+    const int64_t longest = to->W > from->W ? to->W : from->W;
+    const size_t numbers_nbytes = (size_t)(longest * to->C + 1) * sizeof(int32_t);
     lk_picture narrow = *from;
     axis rows;
 
-    LK_TRY(lk_room_take(&easel->between, sums_nbytes + (size_t)from->H * to->row_nbytes));
-    if (to->W != from->W) LK_TRY(shrink_columns(easel, to->W, sums_nbytes, &narrow));
+    LK_TRY(lk_room_take(&easel->between, numbers_nbytes + (size_t)from->H * to->row_nbytes + 1));
+    if (to->W != from->W) LK_TRY(shrink_columns(easel, to->W, numbers_nbytes, &narrow));
     if (to->H == from->H) {
         copy_rows(&narrow, to);
         return LK_OK;
