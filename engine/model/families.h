@@ -18,7 +18,8 @@
     X(RESNET101, resnet101, resnet) X(RESNET152, resnet152, resnet)                                                  \
     X(VGG11, vgg11, vgg) X(VGG13, vgg13, vgg) X(VGG16, vgg16, vgg) X(VGG19, vgg19, vgg)                              \
     X(VGG11_BN, vgg11_bn, vgg) X(VGG13_BN, vgg13_bn, vgg) X(VGG16_BN, vgg16_bn, vgg) X(VGG19_BN, vgg19_bn, vgg)      \
-    X(SWIN_T, swin_t, swin) X(SWIN_S, swin_s, swin) X(SWIN_B, swin_b, swin)
+    X(SWIN_T, swin_t, swin) X(SWIN_S, swin_s, swin) X(SWIN_B, swin_b, swin)                                          \
+    X(TRANSFORMER, transformer, transformer)
 
 enum { LK_MAX_LAYERS = 64 };
 
@@ -43,6 +44,8 @@ typedef struct lk_vision_spec {
     X("width", REAL(model.vision.width), ABOVE(0), DEFAULT("1"), ONLY(LK_BACKBONE_KINDS " " LK_SWIN_KINDS),           \
       HELP("factor of the channels of all layers, to the nearest whole number; a swin's to whole ones a head"))
 
+/* A key has one place, whoever reads it: `layers` and `hidden` are lists, from which a transformer takes its own. */
+
 /* torchvision.ops.MLP: Sequential of [Linear, norm?, activation, Dropout] and a last Linear. */
 typedef struct lk_mlp_spec {
     int n_layers;          /* at least 2 */
@@ -50,8 +53,9 @@ typedef struct lk_mlp_spec {
 } lk_mlp_spec;
 
 #define LK_MLP_KEYS(X)                                                                                               \
-    X("layers", WHOLES(model.mlp.layers, model.mlp.n_layers, 2), A_SIZE, NEEDED, ONLY("mlp"),                        \
-      HELP("widths: [inputs, hidden ..., outputs]"))
+    X("layers", WHOLES(model.mlp.layers, model.mlp.n_layers, 1), A_SIZE, NEEDED, ONE_OR_MORE,                        \
+      ONLY("mlp transformer"),                                                                                       \
+      HELP("of an mlp widths: [inputs, hidden ..., outputs]; of a transformer blocks, or [encoder, decoder]"))
 
 /* features: Sequential of [Conv2d, norm?, activation, pool] per entry of channels; flatten (C, H, W); classifier:
  * Sequential of [Linear, activation, Dropout] per entry of hidden and a last Linear.  Norms are none or batch. */
@@ -69,8 +73,8 @@ typedef struct lk_cnn_spec {
       HELP("of each convolution, which a norm, the activation and a 2 x 2 pool follow"))                             \
     X("kernel", WHOLE(model.cnn.kernel), A_SIZE, DEFAULT("3"), ONLY("cnn"), HELP("its height and width"))            \
     X("pool", WORD(model.cnn.pool, pool_words), DEFAULT("max"), ONLY("cnn"), HELP("the kind of the pools"))          \
-    X("hidden", WHOLES(model.cnn.hidden, model.cnn.n_hidden, 0), A_SIZE, ONLY("cnn"),                                \
-      HELP("widths of linear layers behind the last pool"))
+    X("hidden", WHOLES(model.cnn.hidden, model.cnn.n_hidden, 0), A_SIZE, ONE_OR_MORE, ONLY("cnn transformer"),       \
+      HELP("of a cnn widths of linear layers behind the last pool; of a transformer its width"))
 
 /* torchvision's ResNets and VGGs, engine/nn/resnet.c and vgg.c. */
 #define LK_STEM_LIST(X) X(LK_STEM_IMAGENET, "imagenet") X(LK_STEM_CIFAR, "cifar")
@@ -109,6 +113,31 @@ typedef struct lk_swin_spec {
     X("attention_dropout", REAL(model.swin.attention_dropout), FROM_BELOW(0, 1), DEFAULT("0"), ONLY(LK_SWIN_KINDS),  \
       HELP("probability, of attention's probabilities"))
 
+/* An encoder and a decoder for sequences of tokens, engine/nn/transformer.c. */
+#define LK_TIE_LIST(X) X(LK_TIE_NONE, "none") X(LK_TIE_TARGET, "target") X(LK_TIE_ALL, "all")
+typedef enum lk_tie { LK_TIE_LIST(LK_WORD_ENUM) } lk_tie;
+
+typedef struct lk_transformer_spec {
+    int64_t heads, ffn;    /* ffn: inner width of the feed-forward layers */
+    bool bias;             /* of attention's four products */
+    lk_tie tie;            /* target: the target's embedding is the weight of the logits; all: the source's too */
+    int64_t source_vocabulary, target_vocabulary;
+} lk_transformer_spec;
+
+#define LK_TRANSFORMER_KEYS(X)                                                                                       \
+    X("heads", WHOLE(model.transformer.heads), A_SIZE, NEEDED, ONLY("transformer"),                                  \
+      HELP("of attention; they divide `hidden`"))                                                                    \
+    X("ffn", WHOLE(model.transformer.ffn), A_SIZE, NEEDED, ONLY("transformer"),                                      \
+      HELP("inner width of the feed-forward layers"))                                                                \
+    X("bias", TRUTH(model.transformer.bias), DEFAULT("false"), ONLY("transformer"),                                  \
+      HELP("of attention's products W_q, W_k, W_v, W_o"))                                                            \
+    X("tie", WORD(model.transformer.tie, tie_words), DEFAULT("none"), ONLY("transformer"),                           \
+      HELP("target: the target's embedding is the weight of the logits too; all: and the source's"))                 \
+    X("source_vocabulary", WHOLE(model.transformer.source_vocabulary), FROM_TO(0, 1 << 30), DEFAULT("0"),            \
+      DERIVED("the data's"), ONLY("transformer"), HELP("tokens of the source"))                                      \
+    X("target_vocabulary", WHOLE(model.transformer.target_vocabulary), FROM_TO(0, 1 << 30), DEFAULT("0"),            \
+      DERIVED("the data's"), ONLY("transformer"), HELP("tokens of the target"))
+
 /* A network of a file of its own (LK_PLUGIN in nn/nn.h), LK_MODEL_PLUGIN, and what it is told: "name=value". */
 typedef struct lk_plugin_spec {
     const char *file;
@@ -121,6 +150,6 @@ typedef struct lk_plugin_spec {
     X("args", TEXTS(model.plugin.args), ONLY("plugin"), HELP("what it is told, `{width: 64}` or `[width=64]`"))
 
 #define LK_FAMILY_KEYS(X) LK_VISION_KEYS(X) LK_MLP_KEYS(X) LK_CNN_KEYS(X) LK_BACKBONE_KEYS(X) LK_SWIN_KEYS(X) \
-    LK_PLUGIN_KEYS(X)
+    LK_TRANSFORMER_KEYS(X) LK_PLUGIN_KEYS(X)
 
 #endif

@@ -25,7 +25,9 @@ extern "C" {
     X(LK_ACT_LEAKY_RELU, "leaky_relu", leaky_relu, FROM_Y) /* slope 0.01, PyTorch's default */  \
     X(LK_ACT_SILU, "silu", silu, FROM_X)                                                        \
     X(LK_ACT_ELU, "elu", elu, FROM_Y)                      /* alpha 1, PyTorch's default */
-#define LK_NORM_LIST(X) X(LK_NORM_NONE, "none") X(LK_NORM_BATCH, "batch") X(LK_NORM_LAYER, "layer")
+/* The last two are a transformer's layer norms: where they are. */
+#define LK_NORM_LIST(X) X(LK_NORM_NONE, "none") X(LK_NORM_BATCH, "batch") X(LK_NORM_LAYER, "layer") \
+    X(LK_NORM_POST, "post") X(LK_NORM_PRE, "pre")
 #define LK_NORM_PLACE_LIST(X) X(LK_NORM_BEFORE, "before") X(LK_NORM_AFTER, "after")
 
 typedef enum lk_precision { LK_PRECISION_LIST(LK_WORD_ENUM) } lk_precision;
@@ -50,6 +52,7 @@ typedef struct lk_model_spec {
     lk_cnn_spec cnn;
     lk_swin_spec swin;
     lk_backbone_spec backbone;
+    lk_transformer_spec transformer;
     lk_plugin_spec plugin;
     bool bytes;                     /* what the network reads as fp32 in field x comes as bytes of images */
     lk_pixels pixels;               /* the numbers that they stand for */

@@ -32,8 +32,8 @@ static lk_status check(const lk_model_spec *spec)
 {
     LK_TRY(lk_vision_check(spec));
     LK_TRY(check_features(spec));
-    if (spec->norm == LK_NORM_LAYER)
-        return LK_FAIL(LK_ERR_USAGE, "model.norm is layer; a cnn takes none or batch");
+    if (spec->norm != LK_NORM_NONE && spec->norm != LK_NORM_BATCH)
+        return LK_FAIL(LK_ERR_USAGE, "model.norm: a cnn takes none or batch");
     if (spec->cnn.n_hidden < 0 || spec->cnn.n_hidden > LK_MAX_LAYERS)
         return LK_FAIL(LK_ERR_USAGE, "model.hidden has %d entries; at most %d are supported", spec->cnn.n_hidden,
                        LK_MAX_LAYERS);

@@ -10,6 +10,8 @@ static lk_status check(const lk_model_spec *spec)
     if (spec->mlp.n_layers < 2 || spec->mlp.n_layers > LK_MAX_LAYERS)
         return LK_FAIL(LK_ERR_USAGE, "model.layers has %d entries: an mlp needs inputs, hidden widths and outputs, 2 "
                        "to %d entries", spec->mlp.n_layers, LK_MAX_LAYERS);
+    if (spec->norm == LK_NORM_POST || spec->norm == LK_NORM_PRE)
+        return LK_FAIL(LK_ERR_USAGE, "model.norm: post and pre are a transformer's; an mlp has none, batch or layer");
     for (int i = 0; i < spec->mlp.n_layers; i++)
         if (spec->mlp.layers[i] < 1)
             return LK_FAIL(LK_ERR_USAGE, "model.layers[%d] is %lld; a layer needs at least 1 unit", i,

@@ -54,6 +54,12 @@ static void put_list(FILE *stream, const cyaml_schema_value_t *value, const lk_r
         [CYAML_INT] = "whole numbers", [CYAML_FLOAT] = "numbers", [CYAML_STRING] = "texts",
         [CYAML_MAPPING] = "sections"};
 
+    if (rule->one_or_more && value->sequence.entry->type == CYAML_INT) {
+        fprintf(stream, "a whole number");
+        put_range(stream, rule);
+        fprintf(stream, ", or a list of them");
+        return;
+    }
     if (rule->one_or_more) {
         fprintf(stream, "the name of a file, or a list of them");
         return;
