@@ -144,6 +144,8 @@ lk_status lk_view_open(const lk_data_spec *spec, bool train, const int64_t image
     *view = (lk_view){.C = image[0] > 0 ? (size_t)image[0] : 1, .full = table->of_bytes ? FULL_BYTE : 1.0f};
     LK_TRY(copy_list(list, view));
     LK_TRY(check_list(key, lk_table_is_bytes(table), view));
+    if (lk_view_mixes(view) && !spec->probabilities)
+        return LK_FAIL(LK_ERR_USAGE, "%s: mixed labels are probabilities: loss.probabilities must be true", key);
     LK_TRY(choose_size(key, image, view));
     return choose_values(spec, table, view);
 }

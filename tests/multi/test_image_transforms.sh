@@ -57,6 +57,8 @@ status 0 workers 2 train pictures.yaml run.dir=mixed-3 --resume "$mixed"
 same "mixed samples" "$(digests mixed-3)" "$(digests mixed)"
 status 0 workers 2 eval mixed --confusion mixed.csv
 same "all samples are in the matrix" "$(awk -F, 'NR > 1 {for (i = 2; i <= NF; i++) n += $i} END {print n}' mixed.csv)" 40
+status 0 alone predict mixed --data test-images --out mixed.csv
+same "predictions without labels" "$(wc -l <mixed.csv)" 41
 status 2 alone train pictures.yaml run.dir=wrong "$mixed" loss.probabilities=false
 says 'loss.probabilities: .*mixup|cutmix in data.transforms makes probabilities of labels: leave this out'
 

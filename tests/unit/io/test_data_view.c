@@ -71,8 +71,11 @@ Test(data_view, lists_that_do_not_fit_are_refused)
                           "one for each");
     spec.transforms = (lk_transform_list){normal + 1, 1};
     normal[1].n_value = 1;
+    lk_transform_spec mixup = {.kind = LK_TRANSFORM_MIXUP, .alpha = 1};
     expect_refused(&spec, "data.transforms: random_erasing sets bytes to 0.5; in front of normalize its value is a "
                           "whole number from 0 to 255");
+    spec.transforms = (lk_transform_list){&mixup, 1};
+    expect_refused(&spec, "data.transforms: mixed labels are probabilities: loss.probabilities must be true");
 }
 
 /* Of pictures of no one size, of floats, and of two channels: views alone, as the readers' tables would have it. */

@@ -656,3 +656,30 @@ Test(loader, normalize_is_by_channel_and_last)
     cr_expect(strstr(lk_error_message(), "normalize has 2 means and 1 deviations, the images 1 channels"), "%s",
               lk_error_message());
 }
+
+#ifdef COUNTS_ALLOCATIONS
+/* Windows of any size and whatever else a picture goes through: memory grows until the sizes that occur have been. */
+Test(loader, nothing_is_allocated_once_the_sizes_of_windows_have_been)
+{
+    lk_transform_spec list[] = {{.kind = LK_TRANSFORM_RANDOM_RESIZED_CROP, .size = {5}, .n_size = 1,
+                                 .scale = {0.1, 1.0}, .ratio = {0.5, 2.0}},
+                                {.kind = LK_TRANSFORM_RESIZE, .size = {SIDE}, .n_size = 1},
+                                {.kind = LK_TRANSFORM_TRIVIAL_AUGMENT},
+                                {.kind = LK_TRANSFORM_COLOR_JITTER, .brightness = {{0.5}, 1}}};
+    lk_dataset *data = make_pictures(list, 4, (lk_transform_list){0});
+    lk_loader *loader = make_loader(data, &picture_spec);
+    const int64_t n_batches = lk_loader_batches(loader);
+
+    for (int64_t b = 0; b < n_batches; b++) next(loader);
+    cr_assert_eq(lk_loader_seek(loader, 0, 0), LK_OK);
+    const long before = allocations;
+    for (int64_t b = 0; b < n_batches; b++) {
+        lk_batch batch;
+        if (lk_loader_next(loader, &batch) != LK_OK) break;
+    }
+    const long made = allocations - before;
+    cr_expect_eq(made, 0, "%ld allocations in %ld batches", made, (long)n_batches);
+    lk_loader_free(&loader);
+    lk_dataset_free(&data);
+}
+#endif
