@@ -36,17 +36,6 @@ static void expect_names(lk_model_spec spec, size_t n, const char *const *want)
     lk_model_free(&model);
 }
 
-static void expect_shape(const lk_model *model, const char *name, int ndim, const int64_t *shape)
-{
-    const ptrdiff_t i = lk_model_find(model, name);
-
-    cr_assert_geq(i, 0, "no tensor %s", name);
-    const lk_tensor_info *info = lk_model_tensor(model, (size_t)i);
-    cr_expect(info->ndim == ndim && memcmp(info->shape, shape, (size_t)ndim * sizeof *shape) == 0,
-              "%s has %d dimensions, the first %ld; want %d, %ld", name, info->ndim, (long)info->shape[0], ndim,
-              (long)shape[0]);
-}
-
 #define EXPECT_NAMES(spec, ...)                                                      \
     do {                                                                             \
         const char *const want[] = {__VA_ARGS__};                                    \
@@ -96,34 +85,6 @@ Test(model, a_cnn_names_features_and_classifier)
                  "features.5.weight", "features.5.bias", "classifier.0.weight", "classifier.0.bias",
                  "features.1.running_mean", "features.1.running_var", "features.5.running_mean",
                  "features.5.running_var");
-}
-
-/* features.1.0 is the first block; torchvision counts a Permute between features.0.0 and features.0.2. */
-Test(model, swins_have_torchvisions_names_shapes_and_sizes)
-{
-    static const struct { lk_model_kind kind; size_t n_tensors, n_weights; } sizes[] = {
-        {LK_MODEL_SWIN_T, 173, 28288354}, {LK_MODEL_SWIN_S, 329, 49606258}, {LK_MODEL_SWIN_B, 329, 87768224},
-    };
-    const int64_t table[] = {169, 3}, reduction[] = {192, 384};
-
-    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
-        lk_model *model = make((lk_model_spec){
-            .kind = sizes[i].kind, .vision = {{3, 224, 224}, 1000, 1.0}, .swin = {.patch = 4, .window = 7},
-            .loss = {.kind = LK_LOSS_CROSS_ENTROPY}});
-        size_t n_weights = 0;
-
-        for (size_t t = 0; t < lk_model_n_tensors(model); t++) n_weights += lk_model_tensor(model, t)->n_elem;
-        cr_expect_eq(lk_model_n_tensors(model), sizes[i].n_tensors, "got %zu tensors", lk_model_n_tensors(model));
-        cr_expect_eq(n_weights, sizes[i].n_weights, "got %zu weights, torchvision %zu", n_weights, sizes[i].n_weights);
-        if (i == 0) {
-            expect_shape(model, "features.1.0.attn.relative_position_bias_table", 2, table);
-            expect_shape(model, "features.2.reduction.weight", 2, reduction);
-            expect_shape(model, "features.0.2.weight", 1, (int64_t[]){96});
-            expect_shape(model, "features.7.1.mlp.3.bias", 1, (int64_t[]){768});
-            expect_shape(model, "head.weight", 2, (int64_t[]){1000, 768});
-        }
-        lk_model_free(&model);
-    }
 }
 
 Test(model, shapes_are_those_of_pytorch)
