@@ -105,6 +105,15 @@ static int64_t largest_lane(int64_t batch, int64_t n, int lanes)
     return ((batch < n ? batch : n) + lanes - 1) / lanes;
 }
 
+/* Of both parts. */
+static int64_t piece_of(const job *j)
+{
+    const int64_t asked = j->recipe->train.frozen_piece, n = lk_dataset_n(j->train);
+
+    if (asked == 0) return largest_lane(j->recipe->train.batch, n, j->lanes);
+    return asked < n ? asked : n;
+}
+
 static lk_status take_rooms(const job *j, features *f, int64_t batch)
 {
     const lk_sample *sample = lk_model_sample(j->model);
@@ -123,15 +132,13 @@ static lk_status open_features(job *j, lk_mode mode, const lk_frontier *frontier
 {
     const lk_recipe *r = j->recipe;
     const bool training = mode == LK_TRAIN;
-    const int64_t n_train = lk_dataset_n(j->train);
 
     *out = lk_alloc(sizeof **out);
     LK_TRY_ALLOC(*out, sizeof **out);
     features *f = *out;
     *f = (features){.mode = mode, .data = training ? j->train : j->validation, .frontier = *frontier,
                     .row_nbytes = lk_frontier_row_nbytes(frontier),
-                    .piece = r->train.frozen_piece ? r->train.frozen_piece
-                                                   : largest_lane(r->train.batch, n_train, j->lanes),
+                    .piece = piece_of(j),
                     .kept = is_kept(j) && (training || has_all_of_validation(j)),
                     .on_disk = r->train.cache_frozen == LK_CACHE_FROZEN_DISK};
     f->n = lk_dataset_n(f->data);
