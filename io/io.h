@@ -20,7 +20,7 @@ extern "C" {
     X(LK_DATA_CSV, "csv", lk_read_csv) X(LK_DATA_HDF5, "hdf5", lk_read_hdf5)                       \
     X(LK_DATA_IDX, "idx", lk_read_idx) X(LK_DATA_CIFAR10, "cifar10", lk_read_cifar10)             \
     X(LK_DATA_CIFAR100, "cifar100", lk_read_cifar100) X(LK_DATA_IMAGES, "images", lk_read_images) \
-    X(LK_DATA_PAIRS, "pairs", lk_read_pairs)
+    X(LK_DATA_PAIRS, "pairs", lk_read_pairs) X(LK_DATA_TOKENS, "tokens", lk_read_tokens)
 #define LK_DATA_GENERATORS_LIST(X)                                                               \
     X(LK_DATA_REGRESSION, "regression", lk_read_regression)                                      \
     X(LK_DATA_POLYNOMIAL, "polynomial", lk_read_polynomial)
@@ -32,11 +32,14 @@ extern "C" {
     X(LK_MISSING_ERROR, "error") X(LK_MISSING_DROP, "drop") X(LK_MISSING_MEAN, "mean")            \
     X(LK_MISSING_MEDIAN, "median") X(LK_MISSING_ZERO, "zero")
 #define LK_LABEL_LIST(X) X(LK_LABEL_FINE, "fine") X(LK_LABEL_COARSE, "coarse")
+#define LK_TOKENIZER_LIST(X)                                                                     \
+    X(LK_TOKENIZER_NONE, "none") X(LK_TOKENIZER_CHARS, "chars") X(LK_TOKENIZER_BYTES, "bytes")
 #define LK_UNIT_LIST(X) X(LK_UNIT_EPOCH, "epoch") X(LK_UNIT_STEP, "step")
 typedef enum lk_data_kind { LK_DATA_LIST(LK_WORD_ENUM) } lk_data_kind;
 typedef enum lk_standardize { LK_STANDARDIZE_LIST(LK_WORD_ENUM) } lk_standardize;
 typedef enum lk_missing { LK_MISSING_LIST(LK_WORD_ENUM) } lk_missing;
 typedef enum lk_label { LK_LABEL_LIST(LK_WORD_ENUM) } lk_label;
+typedef enum lk_tokenizer { LK_TOKENIZER_LIST(LK_WORD_ENUM) } lk_tokenizer;
 typedef enum lk_unit { LK_UNIT_LIST(LK_WORD_ENUM) } lk_unit;
 
 /* Transforms of images: word, and whether chance has a part in it. */
@@ -111,6 +114,9 @@ typedef struct lk_data_spec {
     int64_t steps;            /* pairs: words of a sentence, <eos> among them; 0: as many as it has */
     int64_t min_freq;         /* pairs: rarer words become <unk> */
     bool lowercase;           /* pairs */
+    int64_t sequence;         /* tokens: in a sample */
+    lk_tokenizer tokenizer;   /* tokens: how text becomes tokens; none: the files hold tokens */
+    int64_t vocabulary;       /* tokens: of token files, tokens are below it */
     double pixel_mean, pixel_std; /* idx, cifar10, cifar100, images: (value / 255 - mean) / std; default 0, 1 */
     lk_transform_list transforms, validation_transforms; /* of images, in this order */
     int64_t memory;           /* MiB for the samples of a worker; what does not fit is read as it is wanted.  0: no
@@ -363,6 +369,23 @@ int       lk_loader_lane_sizes(const lk_loader *loader, int64_t sizes[4]);
 /* The most that a lane's length can be; 0: no field's varies. */
 int64_t   lk_loader_length(const lk_loader *loader);
 size_t    lk_loader_nbytes(const lk_loader *loader); /* of the batches that are put together ahead */
+
+/* --------------------------------------------------------------------- BLEU */
+
+/* Of a corpus: what its sentences add up to; begins with zeros. */
+enum { LK_BLEU_ORDER = 4 };
+typedef struct lk_bleu {
+    int64_t n_words, n_reference;    /* of the translations, of the references */
+    int64_t runs[LK_BLEU_ORDER];     /* of 1 to 4 words of the translations */
+    int64_t matches[LK_BLEU_ORDER];  /* of them, those that their references have */
+} lk_bleu;
+
+/* Adds a sentence, by sacreBLEU's words (13a).  Errors: LK_ERR_DATA (it is not UTF-8). */
+lk_status lk_bleu_add(lk_bleu *sums, const char *translation, const char *reference);
+/* 0 to 100: sacreBLEU's corpus BLEU-4. */
+double    lk_bleu_score(const lk_bleu *sums);
+/* 0 to 1: the textbook's BLEU-k of a sentence, whose words stand between blanks. */
+lk_status lk_bleu_textbook(const char *translation, const char *reference, int k, double *out);
 
 /* -------------------------------------------------------------- checkpoints */
 

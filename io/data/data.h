@@ -13,6 +13,7 @@
 #include "io/data/shuffle.h"
 #include "io/data/stream.h"
 #include "io/data/transforms/transforms.h"
+#include "io/data/windows.h"
 #include "io/io.h"
 #include "io/text/text.h"
 
@@ -53,6 +54,8 @@ typedef struct lk_table {
     int n_fields;
     int64_t length;            /* of LK_LENGTH in every lane, no sample is longer; 0: as the longest in a lane */
     lk_pairs *pairs;           /* owned: sentences that lk_stats_apply() makes fields of; NULL: there are none */
+    lk_windows *windows;       /* (n), owned, in place of x: of a running text, read as they are wanted */
+    bool want_target;          /* of windows */
     lk_vocabulary *label_words; /* owned; labels are numbers of words until lk_stats_apply(); NULL when they are not */
     int64_t *line;             /* csv: line of each sample, owned; else NULL */
     lk_vocabulary **vocabulary; /* (n_columns), owned; NULL when no column is categorical */
@@ -87,8 +90,8 @@ lk_status   lk_table_fields_join(const lk_table *tables, int64_t n_tables, lk_ta
 lk_status   lk_table_fields_split(lk_table *table, const bool *held_out, lk_table *out);
 void        lk_table_fields_clear(lk_table *table);
 /* Marks round(fraction * n) samples, at least one and not all, by a permutation of the seed; of pairs by their source
- * sentences (lk_pairs_held_out()), about as many.  *held_out is owned by the caller.  Errors: LK_ERR_DATA (fewer than
- * two samples; of pairs none, or all). */
+ * sentences (lk_pairs_held_out()), about as many; of a running text its end.  *held_out is owned by the caller.
+ * Errors: LK_ERR_DATA (fewer than two samples; of pairs none, or all). */
 lk_status lk_table_hold_out(const lk_table *table, double fraction, uint64_t seed, bool **held_out);
 /* Moves the samples that are held out into a new table; both keep their order.  After lk_stats_apply(). */
 lk_status lk_table_split(lk_table *table, size_t n_input, const bool *held_out, lk_table *out);
@@ -126,7 +129,7 @@ struct lk_data_stats {
     lk_scale *target;          /* (n_targets), owned */
     int64_t n_classes;         /* labels: the largest label of training and validation + 1 */
     lk_categories classes;     /* labels that are words: class c is the c-th; else none */
-    lk_vocabulary *words[LK_N_LANGUAGES]; /* of pairs, owned; else NULL */
+    lk_vocabulary *words[LK_N_LANGUAGES]; /* of pairs; the first alone: characters of text; owned, else NULL */
 };
 
 lk_status lk_stats_new(lk_data_kind kind, lk_data_stats **out);
@@ -282,6 +285,8 @@ struct lk_dataset {
     uint8_t *pixels;           /* (n, n_input), owned; NULL for floats, and for what is read as it is wanted */
     lk_view view[2];           /* [draw.train] */
     lk_pictures *pictures;     /* owned; NULL: samples are no files */
+    lk_windows *windows;       /* owned; NULL: samples are none of a running text */
+    int windows_field;         /* place of their tokens; their target, where there is one, is the next */
     lk_table *read_from;       /* owned: what messages say of what is read; NULL in memory */
     lk_stream *stream;         /* owned; NULL: the samples are in memory */
     int64_t block, window;     /* of the order that a stream is read in; 0 in memory */

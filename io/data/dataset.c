@@ -42,6 +42,19 @@ static void describe_sample(lk_dataset *d, bool as_floats)
     for (int f = 0; f < d->n_fields; f++) add_field(d, true, &d->fields[f].field);
 }
 
+/* Windows of a running text. */
+static void describe_windows(lk_dataset *d, bool want_target)
+{
+    lk_field field = {.name = "tokens", .dtype = LK_DTYPE_I32, .ndim = 1, .shape = {LK_LENGTH},
+                      .n_values = lk_windows_n_values(d->windows)};
+
+    d->length = d->longest = lk_windows_sequence(d->windows);
+    d->windows_field = add_field(d, true, &field);
+    strcpy(field.name, "target");
+    field.target = true;
+    add_field(d, want_target, &field);
+}
+
 /* The further fields, taken over, and how long their samples are. */
 static void take_fields(lk_dataset *d, lk_table *table)
 {
@@ -79,10 +92,12 @@ static lk_status fill_dataset(lk_dataset *d, const lk_data_spec *spec, bool labe
     d->x = table->x.at, table->x.at = NULL;
     d->pixels = table->pixels, table->pixels = NULL;
     d->pictures = table->pictures, table->pictures = NULL;
+    d->windows = table->windows, table->windows = NULL;
     d->target = table->target.at, table->target.at = NULL;
     d->label = table->label, table->label = NULL;
     take_fields(d, table);
     describe_sample(d, table->as_floats);
+    if (d->windows) describe_windows(d, table->want_target);
     return lk_sample_write(&d->sample, &d->fields_json);
 }
 
@@ -116,6 +131,7 @@ void lk_dataset_free(lk_dataset **dataset)
     free(d->label);
     free(d->target);
     lk_pictures_free(&d->pictures);
+    lk_windows_free(&d->windows);
     free(d->pixels);
     free(d->x);
     lk_free(dataset);
@@ -140,6 +156,7 @@ size_t lk_dataset_nbytes(const lk_dataset *d)
     size_t sample = 0, all = d->stream ? lk_stream_nbytes(d->stream) : 0;
 
     if (d->pictures) all += lk_pictures_nbytes(d->pictures);
+    if (d->windows) all += lk_windows_nbytes(d->windows);
     if (d->x) sample += d->n_input * sizeof *d->x;
     if (d->pixels) sample += d->n_input * sizeof *d->pixels;
     if (d->target) sample += d->n_output * sizeof *d->target;

@@ -143,11 +143,24 @@ static lk_status fetch_x(const lk_dataset *d, const lk_draw *draw, const int64_t
     return LK_OK;
 }
 
+static lk_status fetch_windows(const lk_dataset *d, const int64_t *sample, int64_t n, int64_t length,
+                               void *const field[])
+{
+    int32_t *tokens = field[d->windows_field];
+    int32_t *target = d->windows_field + 1 < d->sample.n_fields ? field[d->windows_field + 1] : NULL;
+
+    for (int64_t i = 0; i < n; i++)
+        LK_TRY(lk_windows_get(d->windows, sample[i], tokens ? tokens + i * length : NULL,
+                              target ? target + i * length : NULL));
+    return LK_OK;
+}
+
 lk_status lk_dataset_fetch(const lk_dataset *d, const lk_draw *draw, const int64_t *sample, int64_t n, int64_t length,
                            void *const field[], lk_easel *easel)
 {
     const int x = d->x_field, target = d->target_field, first = d->sample.n_fields - d->n_fields;
 
+    if (d->windows) return fetch_windows(d, sample, n, length, field);
     for (int f = 0; f < d->n_fields; f++)
         if (field[first + f]) lk_table_field_fetch(&d->fields[f], sample, n, length, field[first + f]);
     if (target >= 0 && field[target]) fetch_targets(d, sample, n, field[target]);
@@ -166,6 +179,20 @@ static double field_terms(const lk_table_field *f, const lk_loss_spec *loss, int
     return lk_loss_count_terms(loss, lk_table_field_at(f, sample), field_elems(f, sample));
 }
 
+/* Tokens are looked at where they weigh unlike alone: whoever asks for every sample would read all of a text. */
+static double window_terms(const lk_dataset *d, const lk_loss_spec *loss, int64_t sample)
+{
+    const int64_t n_values = lk_windows_n_values(d->windows);
+    double terms = 0.0;
+
+    if (!loss->n_weight && (loss->ignore_index < 0 || loss->ignore_index >= n_values)) return (double)d->length;
+    for (int64_t t = 0; t < d->length; t++) {
+        const int32_t token = lk_windows_target(d->windows, sample, t);
+        if (token < n_values) terms += lk_loss_count_terms(loss, &token, 1);
+    }
+    return terms;
+}
+
 size_t lk_dataset_target_elems(const lk_dataset *d, int64_t sample)
 {
     size_t n_elem = d->target_field < 0    ? 0
@@ -174,6 +201,7 @@ size_t lk_dataset_target_elems(const lk_dataset *d, int64_t sample)
 
     for (int f = 0; f < d->n_fields; f++)
         if (d->fields[f].field.target) n_elem += field_elems(&d->fields[f], sample);
+    if (d->windows) n_elem += (size_t)d->length;
     return n_elem;
 }
 
@@ -187,7 +215,7 @@ double lk_dataset_terms(const lk_dataset *d, const lk_loss_spec *loss, int64_t s
         terms = lk_loss_count_terms(loss, stored_target(d, sample), lk_field_n_elem(&d->sample.field[target], 0));
     for (int f = 0; f < d->n_fields; f++)
         if (d->fields[f].field.target) terms += field_terms(&d->fields[f], loss, sample);
-    return terms;
+    return d->windows ? window_terms(d, loss, sample) : terms;
 }
 
 int64_t lk_dataset_lane_length(const lk_dataset *d, const int64_t *sample, int64_t n)

@@ -73,6 +73,29 @@ static void add_file(void *state, const char *name, int64_t nbytes)
     XXH3_128bits_update(state, &nbytes, sizeof nbytes);
 }
 
+static void add_length(void *state, const char *path, int64_t n)
+{
+    (void)path;
+    XXH3_128bits_update(state, &n, sizeof n);
+}
+
+/* Some windows, evenly spaced, stand for all: reading all would take as long as an epoch. */
+static lk_status add_windows(XXH3_state_t *state, const lk_dataset *d)
+{
+    const int64_t sequence = lk_windows_sequence(d->windows);
+    int32_t *tokens = calloc((size_t)sequence, sizeof *tokens);
+    lk_status status = LK_OK;
+
+    LK_TRY_ALLOC(tokens, (size_t)sequence * sizeof *tokens);
+    lk_windows_visit(d->windows, add_length, state);
+    for (int64_t i = 0; i < HASHED_SAMPLES && status == LK_OK; i++) {
+        status = lk_windows_get(d->windows, i * (d->n - 1) / (HASHED_SAMPLES - 1), tokens, NULL);
+        add_array(state, tokens, (size_t)sequence * sizeof *tokens);
+    }
+    free(tokens);
+    return status;
+}
+
 static lk_status hash(const lk_dataset *dataset, XXH3_state_t *state)
 {
     const size_t n = (size_t)dataset->n;
@@ -86,6 +109,7 @@ static lk_status hash(const lk_dataset *dataset, XXH3_state_t *state)
     add_array(state, dataset->stats_json, strlen(dataset->stats_json));
     for (int f = 0; f < dataset->n_fields; f++) add_table_field(state, &dataset->fields[f], dataset->n);
     if (dataset->pictures) lk_pictures_visit(dataset->pictures, add_file, state);
+    if (dataset->windows) LK_TRY(add_windows(state, dataset));
     return dataset->stream ? add_read_samples(state, dataset) : LK_OK;
 }
 

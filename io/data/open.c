@@ -88,7 +88,8 @@ static lk_status count_classes(opening *o)
     lk_label_range(o->train.label, o->train.n, ignored, &low, &high);
     lk_label_range(o->validation.label, o->validation.n, ignored, &unused, &validation_high);
     o->stats->n_classes = (high > validation_high ? high : validation_high) + 1;
-    if (o->train.pairs) o->stats->n_classes = lk_vocabulary_n(o->stats->words[LK_LANGUAGE_TARGET]);
+    if (o->train.windows) o->stats->n_classes = lk_windows_n_values(o->train.windows);
+    else if (o->train.pairs) o->stats->n_classes = lk_vocabulary_n(o->stats->words[LK_LANGUAGE_TARGET]);
     else if (o->train.label_words) o->stats->n_classes = (int64_t)o->stats->classes.n;
     else if (low == 1)
         LK_TRY(lk_warning_add(&o->warnings, "%s: labels run from 1 to %d; they count from 0, so class 0 is there and "

@@ -8,8 +8,8 @@
  *      "image": [0, 0, 0], "classes": 0, "target": {"name": "y", "scales": [{"mean": 0.0, "deviation": 1.0}]}}
  *
  * Numbers have 17 digits, so they come back as the same doubles.  No fill value: the key is absent.  Of pairs there are
- * the words by their numbers, too: "words": [["<pad>", ...], ["<pad>", ...]], of source and target.  fit.c computes
- * statistics, apply.c uses them.
+ * the words by their numbers, too, of source and target: "words": [["<pad>", ...], ["<pad>", ...]]; of text by
+ * characters these, in one list.  fit.c computes statistics, apply.c uses them.
  */
 #include <jansson.h>
 #include <math.h>
@@ -154,6 +154,15 @@ static json_t *vocabulary_to_json(const lk_vocabulary *vocabulary)
     return list;
 }
 
+static json_t *words_to_json(const lk_data_stats *stats)
+{
+    json_t *sides = json_array();
+
+    for (int side = 0; side < LK_N_LANGUAGES && stats->words[side]; side++)
+        json_array_append_new(sides, vocabulary_to_json(stats->words[side]));
+    return sides;
+}
+
 static json_t *to_json(const lk_data_stats *stats)
 {
     json_t *columns = json_array();
@@ -168,9 +177,7 @@ static json_t *to_json(const lk_data_stats *stats)
                              (json_int_t)stats->image[0], (json_int_t)stats->image[1], (json_int_t)stats->image[2],
                              "classes", (json_int_t)stats->n_classes);
     if (root && stats->target_name) json_object_set_new(root, "target", target_to_json(stats));
-    if (root && stats->words[LK_LANGUAGE_SOURCE])
-        json_object_set_new(root, "words", json_pack("[o,o]", vocabulary_to_json(stats->words[LK_LANGUAGE_SOURCE]),
-                                                     vocabulary_to_json(stats->words[LK_LANGUAGE_TARGET])));
+    if (root && stats->words[0]) json_object_set_new(root, "words", words_to_json(stats));
     return root;
 }
 
@@ -248,14 +255,16 @@ static bool vocabulary_from_json(json_t *list, lk_vocabulary **vocabulary)
         const char *text = json_string_value(json_array_get(list, w));
         if (!text || lk_vocabulary_add(vocabulary, text) != (int64_t)w) return false;
     }
-    return lk_vocabulary_n(*vocabulary) >= LK_N_SPECIALS;
+    return *vocabulary != NULL;
 }
 
 static bool words_from_json(json_t *sides, lk_data_stats *stats)
 {
-    for (int side = 0; side < LK_N_LANGUAGES; side++)
-        if (!vocabulary_from_json(json_array_get(sides, (size_t)side), &stats->words[side])) return false;
-    return true;
+    const size_t n = json_array_size(sides);
+
+    for (size_t side = 0; side < n && side < LK_N_LANGUAGES; side++)
+        if (!vocabulary_from_json(json_array_get(sides, side), &stats->words[side])) return false;
+    return n >= 1 && n <= LK_N_LANGUAGES;
 }
 
 static bool kind_from_json(json_t *word, lk_data_kind *kind)

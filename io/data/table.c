@@ -20,6 +20,7 @@ void lk_table_clear(lk_table *table)
     lk_free(&table->line);
     lk_vocabulary_free(&table->label_words);
     lk_pairs_free(&table->pairs);
+    lk_windows_free(&table->windows);
     lk_table_fields_clear(table);
     lk_free(&table->label);
     lk_free(&table->target.at);
@@ -173,6 +174,13 @@ static lk_status join_pairs(lk_table *tables, int64_t n_tables, lk_table *out)
     return LK_OK;
 }
 
+static lk_status join_windows(lk_table *tables, int64_t n_tables, lk_table *out)
+{
+    out->windows = tables[0].windows, tables[0].windows = NULL;
+    for (int64_t f = 1; f < n_tables && out->windows; f++) LK_TRY(lk_windows_join(out->windows, &tables[f].windows));
+    return LK_OK;
+}
+
 static lk_status join(lk_table *tables, int64_t n_tables, lk_table *out)
 {
     const size_t per_sample = out->n_columns * (size_t)out->rows_per_sample;
@@ -192,6 +200,7 @@ static lk_status join(lk_table *tables, int64_t n_tables, lk_table *out)
     LK_TRY(join_array(tables, n_tables, offsetof(lk_table, label), sizeof *out->label, out));
     LK_TRY(join_pictures(tables, n_tables, out));
     LK_TRY(join_pairs(tables, n_tables, out));
+    LK_TRY(join_windows(tables, n_tables, out));
     LK_TRY(lk_table_fields_join(tables, n_tables, out));
     return join_array(tables, n_tables, offsetof(lk_table, line), sizeof *out->line, out);
 }
@@ -200,7 +209,8 @@ lk_status lk_tables_join(lk_table *tables, int64_t n_tables, lk_table *out)
 {
     *out = (lk_table){.path = tables[0].path, .n_columns = tables[0].n_columns,
                       .rows_per_sample = tables[0].rows_per_sample, .n_targets = tables[0].n_targets,
-                      .of_bytes = tables[0].of_bytes, .unit = tables[0].unit, .length = tables[0].length};
+                      .of_bytes = tables[0].of_bytes, .unit = tables[0].unit, .length = tables[0].length,
+                      .want_target = tables[0].want_target};
     const lk_status status = join(tables, n_tables, out);
     for (int64_t f = 0; f < n_tables; f++) lk_table_clear(&tables[f]);
     return status;
@@ -257,8 +267,8 @@ lk_status lk_table_hold_out(const lk_table *table, double fraction, uint64_t see
     if (table->pairs) return hold_out_pairs(table, fraction, seed, *held_out);
     lk_permutation_init(&order, seed, LK_PURPOSE_DATA, STREAM_SPLIT, table->n);
     for (int64_t i = 0; i < n; i++) {
-        int64_t place;
-        lk_permutation_range(&order, i, 1, &place);
+        int64_t place = table->n - 1 - i;
+        if (!table->windows) lk_permutation_range(&order, i, 1, &place);
         (*held_out)[place] = true;
     }
     return LK_OK;
@@ -283,16 +293,25 @@ static lk_status split_array(void *address_of_values, size_t nbytes, int64_t n, 
     return LK_OK;
 }
 
+static lk_status split_windows(lk_table *table, const bool *held_out, lk_table *out)
+{
+    int64_t n = 0;
+
+    for (int64_t i = 0; i < table->n; i++) n += held_out[i];
+    return lk_windows_split(table->windows, n, &out->windows);
+}
+
 lk_status lk_table_split(lk_table *table, size_t n_input, const bool *held_out, lk_table *out)
 {
     *out = (lk_table){.path = table->path, .n_columns = table->n_columns, .rows_per_sample = table->rows_per_sample,
                       .n_targets = table->n_targets, .of_bytes = table->of_bytes, .unit = table->unit,
-                      .length = table->length};
+                      .length = table->length, .want_target = table->want_target};
     LK_TRY(split_array(&table->x.at, n_input * sizeof(float), table->n, held_out, &out->x.at));
     LK_TRY(split_array(&table->pixels, n_input, table->n, held_out, &out->pixels));
     LK_TRY(split_array(&table->target.at, table->n_targets * sizeof(float), table->n, held_out, &out->target.at));
     LK_TRY(split_array(&table->label, sizeof *table->label, table->n, held_out, &out->label));
     if (table->pictures) LK_TRY(lk_pictures_split(table->pictures, held_out, &out->pictures));
+    if (table->windows) LK_TRY(split_windows(table, held_out, out));
     LK_TRY(lk_table_fields_split(table, held_out, out));
     for (int64_t i = 0; i < table->n; i++) out->n += held_out[i];
     table->n -= out->n;

@@ -5,9 +5,10 @@
 static const cyaml_strval_t data_words[] = WORDS(LK_DATA_LIST);
 static const cyaml_strval_t missing_words[] = WORDS(LK_MISSING_LIST);
 static const cyaml_strval_t label_words[] = WORDS(LK_LABEL_LIST);
+static const cyaml_strval_t tokenizer_words[] = WORDS(LK_TOKENIZER_LIST);
 static const cyaml_strval_t standardize_words[] = WORDS(LK_STANDARDIZE_LIST);
 
-enum { MOST_DEGREE = 1000, MOST_THREADS = 64, MOST_STEPS = 1 << 16 };
+enum { MOST_DEGREE = 1000, MOST_THREADS = 64, MOST_STEPS = 1 << 16, MOST_TOKENS = 1 << 16 };
 
 #define KIND_AND_BLANK(id, word, read) word " "
 #define FILES LK_DATA_FILES_LIST(KIND_AND_BLANK)
@@ -17,6 +18,7 @@ enum { MOST_DEGREE = 1000, MOST_THREADS = 64, MOST_STEPS = 1 << 16 };
     X("kind", WORD(data.kind, data_words), NEEDED,                                                                   \
       HELP("csv, hdf5: tables, hdf5 images too; idx: MNIST's format; cifar10, cifar100: their binary versions; "     \
            "images: a folder of JPEG and PNG files for each class; pairs: sentences and their translations; "        \
+           "tokens: running text; "                                                                                  \
            "regression: scikit-learn's make_regression; "                                                            \
            "polynomial: y = sum of w_j x_j^degree + noise"))                                                         \
     X("train", FILE_NAMES(data.train_files), A_PATH, ONE_OR_MORE, NEEDED, ONLY(FILES),                               \
@@ -26,7 +28,7 @@ enum { MOST_DEGREE = 1000, MOST_THREADS = 64, MOST_STEPS = 1 << 16 };
       HELP("of the validation part"))                                                                                \
     X("validation_fraction", REAL(data.validation_fraction), FROM_BELOW(0, 1), DEFAULT("0"), ONLY(FILES),            \
       HELP("of the training file, chosen by seed, where there is no validation file; pairs: by their source "        \
-           "sentences, so that no sentence is in both parts"))                                                       \
+           "sentences, so that no sentence is in both parts; tokens: the text's end"))                               \
     X("train_labels", FILE_NAMES(data.train_labels_files), A_PATH, ONE_OR_MORE, NEEDED, ONLY("idx"),                 \
       HELP("of the labels, one for each of images"))                                                                 \
     X("validation_labels", FILE_NAMES(data.validation_labels_files), A_PATH, ONE_OR_MORE, ONLY("idx"),               \
@@ -58,6 +60,12 @@ enum { MOST_DEGREE = 1000, MOST_THREADS = 64, MOST_STEPS = 1 << 16 };
     X("min_freq", WHOLE(data.min_freq), AT_LEAST(1), DEFAULT("2"), ONLY("pairs"),                                    \
       HELP("words that the training part has less often become `<unk>`"))                                            \
     X("lowercase", TRUTH(data.lowercase), DEFAULT("true"), ONLY("pairs"), HELP("letters become small"))              \
+    X("sequence", WHOLE(data.sequence), FROM_TO(1, MOST_STEPS), NEEDED, ONLY("tokens"),                              \
+      HELP("tokens in a sample: sample i begins at token i * sequence"))                                             \
+    X("tokenizer", WORD(data.tokenizer, tokenizer_words), DEFAULT("none"), ONLY("tokens"),                           \
+      HELP("how text becomes tokens: by its characters or its bytes; none: the files hold tokens, as llm.c's do"))   \
+    X("vocabulary", WHOLE(data.vocabulary), FROM_TO(1, MOST_TOKENS), DEFAULT("50257"), ONLY("tokens"),               \
+      HELP("of files of tokens: all are below it"))                                                                  \
     X("pixel_mean", REAL(data.pixel_mean), ANY, DERIVED("0"), ONLY(BYTES),                                           \
       HELP("taken off after division by 255"))                                                                       \
     X("pixel_std", REAL(data.pixel_std), ABOVE(0), DERIVED("1"), ONLY(BYTES), HELP("then divided by"))               \

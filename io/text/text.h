@@ -62,4 +62,36 @@ lk_status lk_vocabulary_choose(const lk_vocabulary *counted, const int64_t *coun
 /* Number of a word of a sentence: <unk> for one that is not in it, or is spelled as a special one. */
 int32_t   lk_vocabulary_number(const lk_vocabulary *vocabulary, const char *word, size_t nbytes);
 
+/* ------------------------------------------------------------------- tokens */
+
+/* A text as numbers, in memory or in a mapped file. */
+typedef struct lk_tokens {
+    const uint16_t *at;    /* (n) */
+    int64_t n;
+    uint16_t *owned;       /* the same; NULL: they are mapped */
+    void *mapped;
+    size_t nbytes_mapped;
+} lk_tokens;
+void lk_tokens_free(lk_tokens *tokens);
+
+/* llm.c's token files: token_file.c.  Errors: LK_ERR_DATA naming the file. */
+lk_status lk_token_file_map(const char *path, lk_tokens *out);
+/* Whole or not at all.  Errors: LK_ERR_SYSTEM, LK_ERR_USAGE (more tokens than a header can count). */
+lk_status lk_token_file_write(const char *path, const lk_tokens *tokens);
+
+/* Errors: LK_ERR_DATA with file and line (a byte that is not UTF-8). */
+lk_status lk_text_check(const char *path, const char *text, size_t nbytes);
+lk_status lk_bytes_encode(const char *text, size_t nbytes, lk_tokens *out);
+
+/* The different characters of texts. */
+typedef struct lk_characters lk_characters;
+lk_status lk_characters_new(lk_characters **out);
+void      lk_characters_free(lk_characters **characters);
+void      lk_characters_add(lk_characters *characters, const char *text, size_t nbytes);
+/* By their numbers; token t is the t-th. */
+lk_status lk_characters_sort(const lk_characters *characters, lk_vocabulary **out);
+/* Errors: LK_ERR_DATA with file and line (a character that is none of them). */
+lk_status lk_characters_encode(const lk_vocabulary *characters, const char *path, const char *text, size_t nbytes,
+                               lk_tokens *out);
+
 #endif
