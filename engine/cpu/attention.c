@@ -12,18 +12,20 @@ enum { B = CPU_ATTENTION_BLOCK };
 /* What a row of S comes to so far. */
 typedef struct seen_row { float largest, sum; } seen_row;
 
-/* The first n of s (B) become e^(s - the row's new maximum), those behind them 0.  Returns what everything of the row
- * so far must be multiplied by.  n >= 1. */
-static float soften(float *restrict s, size_t n, seen_row *row)
+/* The first n of s (width) become e^(s - the row's new maximum), those behind them 0.  Returns what everything of the
+ * row so far must be multiplied by.  n >= 1. */
+static float soften(float *restrict s, size_t n, size_t width, seen_row *row)
 {
     float lane[CPU_PARTIALS];
 
-    for (size_t j = n; j < B; j++) s[j] = -INFINITY;
-    for (size_t k = 0; k < CPU_PARTIALS; k++) lane[k] = CPU_LARGER(s[k], s[k + CPU_PARTIALS]);
+    for (size_t j = n; j < width; j++) s[j] = -INFINITY;
+    for (size_t k = 0; k < CPU_PARTIALS; k++) lane[k] = s[k];
+    for (size_t k = 0; k < width - CPU_PARTIALS; k++) lane[k] = CPU_LARGER(lane[k], s[k + CPU_PARTIALS]);
     const float here = cpu_max_partials(lane), largest = CPU_LARGER(row->largest, here);
 
-    for (size_t j = 0; j < B; j++) s[j] = lk_exp(s[j] - largest);
-    for (size_t k = 0; k < CPU_PARTIALS; k++) lane[k] = s[k] + s[k + CPU_PARTIALS];
+    for (size_t j = 0; j < width; j++) s[j] = lk_exp(s[j] - largest);
+    for (size_t k = 0; k < CPU_PARTIALS; k++) lane[k] = s[k];
+    for (size_t k = 0; k < width - CPU_PARTIALS; k++) lane[k] += s[k + CPU_PARTIALS];
     const float shrink = lk_exp(row->largest - largest);
 
     row->sum = row->sum * shrink + cpu_add_partials(lane);
@@ -45,12 +47,12 @@ static void attend_to(const cpu_attention_run *run, const cpu_attention_head *h,
     for (size_t r = 0; r < queries.n; r++) {
         const size_t n = cpu_attention_seen(run, h, queries.begin + r, keys);
 
-        if (n > 0) shrink[r] = soften(h->p + r * B, n, &row[r]);
+        if (n > 0) shrink[r] = soften(h->p + r * B, n, cpu_attention_width(keys.n), &row[r]);
         else memset(h->p + r * B, 0, B * sizeof *h->p), shrink[r] = 1.0f;
     }
     if (s->p > 0.0) {
         cpu_attention_draw(run, h, queries, keys);
-        cpu_attention_drop(h, queries.n, h->p, h->p);
+        cpu_attention_drop(h, queries.n, keys.n, h->p, h->p);
     }
     small_gemm(h->out, s->D, (small_matrix){h->p, B, 1}, h->v, s->D, NULL, queries.n, s->D, keys.n);
     for (size_t r = 0; r < queries.n; r++)

@@ -85,6 +85,12 @@ void cpu_attention_scatter(const cpu_attention_run *run, const cpu_attention_hea
                            cpu_attention_block at, const float *from, float scale);
 /* turned (D, B) = x (n, D) transposed; columns behind n up to a whole vector are 0. */
 void cpu_attention_turn(const cpu_attention *s, const float *x, size_t n, float *turned);
+/* Columns of a block of n keys that are worked on: one or two groups of dropout, and of partial sums. */
+static inline size_t cpu_attention_width(size_t n_keys)
+{
+    return n_keys > CPU_ATTENTION_BLOCK / 2 ? CPU_ATTENTION_BLOCK : CPU_ATTENTION_BLOCK / 2;
+}
+
 /* p (B, B) = a (n_queries, D) turned (D, B). */
 void cpu_attention_product(const cpu_attention *s, const float *a, const float *turned, size_t n_queries, size_t n_keys,
                            float *p);
@@ -92,6 +98,6 @@ void cpu_attention_product(const cpu_attention *s, const float *a, const float *
 void cpu_attention_draw(const cpu_attention_run *run, const cpu_attention_head *h, cpu_attention_block queries,
                         cpu_attention_block keys);
 /* to = from * h->factor; the arrays may be the same. */
-void cpu_attention_drop(const cpu_attention_head *h, size_t n_queries, const float *from, float *to);
+void cpu_attention_drop(const cpu_attention_head *h, size_t n_queries, size_t n_keys, const float *from, float *to);
 
 #endif

@@ -188,20 +188,30 @@ void cpu_attention_draw(const cpu_attention_run *run, const cpu_attention_head *
     const cpu_attention *s = run->s;
     const int64_t sample = run->sample[h->sample];
     const uint32_t threshold = lk_dropout_threshold(s->p), k = (uint32_t)(keys.begin / LK_DROPOUT_GROUP);
+    const uint32_t head = (uint32_t)h->head, heads = (uint32_t)s->heads;
     const float scale = (float)(1.0 / (1.0 - s->p));
+    const bool two_rows = cpu_attention_width(keys.n) == LK_DROPOUT_GROUP; /* two groups are drawn at once: of a row, or
+                                                                            * of two short ones */
     uint32_t words[CPU_DROPOUT_WORDS];
 
-    for (size_t r = 0; r < queries.n; r++) {
-        const uint32_t i = (uint32_t)(queries.begin + r), head = (uint32_t)h->head, heads = (uint32_t)s->heads;
+    for (size_t r = 0; r < queries.n; r += 1 + two_rows) {
+        const uint32_t i = (uint32_t)(queries.begin + r);
+        const uint32_t second = lk_attention_group(i + two_rows, k + !two_rows, head, heads);
         const cpu_dropout_group a = cpu_dropout_group_of(run->step, sample, lk_attention_group(i, k, head, heads)),
-                                b = cpu_dropout_group_of(run->step, sample, lk_attention_group(i, k + 1, head, heads));
+                                b = cpu_dropout_group_of(run->step, sample, second);
+        float *to[] = {h->factor + r * B, h->factor + r * B + (two_rows ? B : LK_DROPOUT_GROUP)};
 
         cpu_dropout_draw(run->key, run->step, &a, &b, words);
-        for (size_t j = 0; j < B; j++) h->factor[r * B + j] = lk_dropout_keep(words[j], threshold) ? scale : 0.0f;
+        for (size_t g = 0; g < CPU_DROPOUT_GROUPS; g++)
+            for (size_t j = 0; j < LK_DROPOUT_GROUP; j++)
+                to[g][j] = lk_dropout_keep(words[g * LK_DROPOUT_GROUP + j], threshold) ? scale : 0.0f;
     }
 }
 
-void cpu_attention_drop(const cpu_attention_head *h, size_t n_queries, const float *from, float *to)
+void cpu_attention_drop(const cpu_attention_head *h, size_t n_queries, size_t n_keys, const float *from, float *to)
 {
-    for (size_t i = 0; i < n_queries * B; i++) to[i] = from[i] * h->factor[i];
+    const size_t width = cpu_attention_width(n_keys);
+
+    for (size_t at = 0; at < n_queries * B; at += B)
+        for (size_t j = at; j < at + width; j++) to[j] = from[j] * h->factor[j];
 }

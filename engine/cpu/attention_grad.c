@@ -32,14 +32,15 @@ static void find_probabilities(const cpu_attention_run *run, const cpu_attention
 {
     const cpu_attention *s = run->s;
     const float *log_sum = run->log_sum + (h->sample * s->heads + h->head) * s->Lq + queries.begin;
+    const size_t width = cpu_attention_width(keys.n);
 
     cpu_attention_product(s, h->q, h->k_turned, queries.n, keys.n, h->p);
     for (size_t r = 0; r < queries.n; r++) {
         const size_t n = cpu_attention_seen(run, h, queries.begin + r, keys);
         float *restrict p = h->p + r * B;
 
-        for (size_t j = n; j < B; j++) p[j] = -INFINITY;
-        for (size_t j = 0; j < B; j++) p[j] = lk_exp(p[j] - log_sum[r]);
+        for (size_t j = n; j < width; j++) p[j] = -INFINITY;
+        for (size_t j = 0; j < width; j++) p[j] = lk_exp(p[j] - log_sum[r]);
     }
 }
 
@@ -48,7 +49,7 @@ static void find_ds(const cpu_attention_run *run, const cpu_attention_head *h, c
                     cpu_attention_block keys, const float *delta)
 {
     cpu_attention_product(run->s, h->dy, h->v_turned, queries.n, keys.n, h->dp);
-    if (run->s->p > 0.0) cpu_attention_drop(h, queries.n, h->dp, h->dp);
+    if (run->s->p > 0.0) cpu_attention_drop(h, queries.n, keys.n, h->dp, h->dp);
     for (size_t r = 0; r < queries.n; r++)
         for (size_t j = 0; j < keys.n; j++) h->dp[r * B + j] = h->p[r * B + j] * (h->dp[r * B + j] - delta[r]);
 }
@@ -68,7 +69,7 @@ static void attend_back(const cpu_attention_run *run, const cpu_attention_head *
     find_probabilities(run, h, queries, keys);
     if (s->p > 0.0) {
         cpu_attention_draw(run, h, queries, keys);
-        cpu_attention_drop(h, queries.n, h->p, h->dp);
+        cpu_attention_drop(h, queries.n, keys.n, h->p, h->dp);
         dropped = h->dp;
     }
     small_gemm(h->out, D, (small_matrix){dropped, 1, B}, h->dy, D, NULL, keys.n, D, queries.n);
