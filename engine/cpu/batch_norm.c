@@ -12,7 +12,10 @@
  * Few channels make short loops.  So as many rows as give about CPU_NORM_WIDTH elements are taken as one row of W = k C
  * channels: they are contiguous, sums are folded to C at a block's end, and what a pass needs per channel is repeated
  * k times.
+ *
+ * A ReLU next to it is done in the same passes (cpu_norm_has_relu()), with the bits of one by one.
  */
+#include "engine/base/formulas.h"
 #include "engine/cpu/norm.h"
 
 #include <math.h>
@@ -20,7 +23,9 @@
 typedef struct job {
     const cpu_norm_state *s;
     const void *x, *dy;
+    const void *relu_y;               /* of the gradient of a group with a ReLU: what that is taken by; else NULL */
     void *to;                         /* y or dx */
+    void *relu_dx;                    /* where the ReLU's gradient is wanted by others; else NULL */
     const float *mean, *a0, *a1, *a2; /* (W): the mean, and what the pass needs */
 } job;
 
@@ -127,16 +132,24 @@ static void store_stats(const cpu_norm_state *s, float *restrict mean, float *re
 
 /* -------------------------------------------------------------- normalise */
 
-/* y = (x - mean) a0 + a1 over elements [begin, end), whole rows. */
+/* A value as the norm alone would have left it to the ReLU. */
+CPU_INLINE float rounded(float value, lk_dtype dtype)
+{
+    return dtype == LK_DTYPE_BF16 ? cpu_bf16_to_f32(cpu_bf16_from_f32(value)) : value;
+}
+
+/* y = (x - mean) a0 + a1 over elements [begin, end), whole rows; with a ReLU, of that. */
 CPU_INLINE void normalise_rows(void *restrict y, const void *restrict x, const float *restrict mean,
                                const float *restrict a0, const float *restrict a1, size_t begin, size_t end, size_t W,
-                               lk_dtype dtype)
+                               bool relu, lk_dtype dtype)
 {
     for (size_t first = begin; first < end; first += W) {
         const size_t n = end - first < W ? end - first : W;
 
-        for (size_t w = 0; w < n; w++)
-            cpu_store(y, first + w, (cpu_load(x, first + w, dtype) - mean[w]) * a0[w] + a1[w], dtype);
+        for (size_t w = 0; w < n; w++) {
+            const float value = (cpu_load(x, first + w, dtype) - mean[w]) * a0[w] + a1[w];
+            cpu_store(y, first + w, relu ? lk_relu(rounded(value, dtype)) : value, dtype);
+        }
     }
 }
 
@@ -147,10 +160,12 @@ static void normalise_part(void *arg, size_t begin, size_t end)
     const size_t first = cpu_norm_block_begin(s, begin) * s->n_channels;
     const size_t last = cpu_norm_block_end(s, end - 1) * s->n_channels;
 
-    if (s->dtype == LK_DTYPE_BF16)
-        normalise_rows(j->to, j->x, j->mean, j->a0, j->a1, first, last, s->width, LK_DTYPE_BF16);
-    else
-        normalise_rows(j->to, j->x, j->mean, j->a0, j->a1, first, last, s->width, LK_DTYPE_F32);
+#define NORMALISE(relu, dtype) normalise_rows(j->to, j->x, j->mean, j->a0, j->a1, first, last, s->width, relu, dtype)
+    if (s->relu_y.present && s->dtype == LK_DTYPE_BF16) NORMALISE(true, LK_DTYPE_BF16);
+    else if (s->relu_y.present) NORMALISE(true, LK_DTYPE_F32);
+    else if (s->dtype == LK_DTYPE_BF16) NORMALISE(false, LK_DTYPE_BF16);
+    else NORMALISE(false, LK_DTYPE_F32);
+#undef NORMALISE
 }
 
 /* mean, rstd (C) -> y. */
@@ -195,24 +210,32 @@ static lk_status run_eval(void *state, const lk_launch_args *args)
 
 /* --------------------------------------------------------------- gradient */
 
+/* Element i of the norm's dy. */
+CPU_INLINE float dy_at(const void *restrict dy, const void *restrict relu_y, size_t i, lk_dtype dtype)
+{
+    const float value = cpu_load(dy, i, dtype);
+
+    return relu_y ? lk_relu_grad(value, cpu_load(relu_y, i, dtype)) : value;
+}
+
 /* sum_dy and sum_dyd (W) over elements [begin, end), whole rows, of dy and dy (x - mean). */
 CPU_INLINE void add_grad_rows(float *restrict sum_dy, float *restrict sum_dyd, const void *restrict dy,
-                              const void *restrict x, const float *restrict mean, size_t begin, size_t end, size_t W,
-                              lk_dtype dtype)
+                              const void *restrict relu_y, const void *restrict x, const float *restrict mean,
+                              size_t begin, size_t end, size_t W, lk_dtype dtype)
 {
     for (size_t w = 0; w < W; w++) sum_dy[w] = sum_dyd[w] = 0.0f;
     for (size_t first = begin; first < end; first += W) {
         const size_t n = end - first < W ? end - first : W;
 
         for (size_t w = 0; w < n; w++) {
-            const float dy_w = cpu_load(dy, first + w, dtype);
+            const float dy_w = dy_at(dy, relu_y, first + w, dtype);
             sum_dy[w] += dy_w;
             sum_dyd[w] += dy_w * (cpu_load(x, first + w, dtype) - mean[w]);
         }
     }
 }
 
-CPU_INLINE void block_sums(const job *j, size_t block, lk_dtype dtype)
+CPU_INLINE void block_sums(const job *j, size_t block, const void *relu_y, lk_dtype dtype)
 {
     const cpu_norm_state *s = j->s;
     const size_t C = s->n_channels, W = s->width;
@@ -221,10 +244,10 @@ CPU_INLINE void block_sums(const job *j, size_t block, lk_dtype dtype)
     float wide_dy[CPU_NORM_WIDTH], wide_dyd[CPU_NORM_WIDTH];
 
     if (W == C) {
-        add_grad_rows(sum_dy, sum_dyd, j->dy, j->x, j->mean, first, last, W, dtype);
+        add_grad_rows(sum_dy, sum_dyd, j->dy, relu_y, j->x, j->mean, first, last, W, dtype);
         return;
     }
-    add_grad_rows(wide_dy, wide_dyd, j->dy, j->x, j->mean, first, last, W, dtype);
+    add_grad_rows(wide_dy, wide_dyd, j->dy, relu_y, j->x, j->mean, first, last, W, dtype);
     fold(s, sum_dy, wide_dy);
     fold(s, sum_dyd, wide_dyd);
 }
@@ -234,23 +257,28 @@ static void sums_part(void *arg, size_t begin, size_t end)
     const job *j = arg;
 
     for (size_t block = begin; block < end; block++)
-        if (j->s->dtype == LK_DTYPE_BF16)
-            block_sums(j, block, LK_DTYPE_BF16);
-        else
-            block_sums(j, block, LK_DTYPE_F32);
+        if (j->relu_y && j->s->dtype == LK_DTYPE_BF16) block_sums(j, block, j->relu_y, LK_DTYPE_BF16);
+        else if (j->relu_y) block_sums(j, block, j->relu_y, LK_DTYPE_F32);
+        else if (j->s->dtype == LK_DTYPE_BF16) block_sums(j, block, NULL, LK_DTYPE_BF16);
+        else block_sums(j, block, NULL, LK_DTYPE_F32);
 }
 
-/* dx = a0 (dy - a1 - (x - mean) a2) over elements [begin, end), whole rows. */
-CPU_INLINE void dx_rows(void *restrict dx, const void *restrict dy, const void *restrict x, const float *restrict mean,
-                        const float *restrict a0, const float *restrict a1, const float *restrict a2, size_t begin,
-                        size_t end, size_t W, lk_dtype dtype)
+/* dx = a0 (dy - a1 - (x - mean) a2) over elements [begin, end), whole rows; relu_dx gets dy, where there is one. */
+CPU_INLINE void dx_rows(const job *j, const void *restrict relu_y, void *restrict relu_dx, size_t begin, size_t end,
+                        lk_dtype dtype)
 {
+    const size_t W = j->s->width;
+    const float *restrict mean = j->mean, *restrict a0 = j->a0, *restrict a1 = j->a1, *restrict a2 = j->a2;
+    const void *restrict dy = j->dy, *restrict x = j->x;
+    void *restrict dx = j->to;
+
     for (size_t first = begin; first < end; first += W) {
         const size_t n = end - first < W ? end - first : W;
 
         for (size_t w = 0; w < n; w++) {
-            const float d = cpu_load(x, first + w, dtype) - mean[w];
-            cpu_store(dx, first + w, a0[w] * (cpu_load(dy, first + w, dtype) - a1[w] - d * a2[w]), dtype);
+            const float d = cpu_load(x, first + w, dtype) - mean[w], dy_w = dy_at(dy, relu_y, first + w, dtype);
+            if (relu_dx) cpu_store(relu_dx, first + w, dy_w, dtype);
+            cpu_store(dx, first + w, a0[w] * (dy_w - a1[w] - d * a2[w]), dtype);
         }
     }
 }
@@ -262,10 +290,15 @@ static void dx_part(void *arg, size_t begin, size_t end)
     const size_t first = cpu_norm_block_begin(s, begin) * s->n_channels;
     const size_t last = cpu_norm_block_end(s, end - 1) * s->n_channels;
 
-    if (s->dtype == LK_DTYPE_BF16)
-        dx_rows(j->to, j->dy, j->x, j->mean, j->a0, j->a1, j->a2, first, last, s->width, LK_DTYPE_BF16);
-    else
-        dx_rows(j->to, j->dy, j->x, j->mean, j->a0, j->a1, j->a2, first, last, s->width, LK_DTYPE_F32);
+#define DX(dtype)                                                                       \
+    do {                                                                                \
+        if (j->relu_dx) dx_rows(j, j->relu_y, j->relu_dx, first, last, dtype);          \
+        else if (j->relu_y) dx_rows(j, j->relu_y, NULL, first, last, dtype);            \
+        else dx_rows(j, NULL, NULL, first, last, dtype);                                \
+    } while (0)
+    if (s->dtype == LK_DTYPE_BF16) DX(LK_DTYPE_BF16);
+    else DX(LK_DTYPE_F32);
+#undef DX
 }
 
 /* What dx needs per channel: a0 = g rstd, a1 = db / R, a2 = rstd dg / R. */
@@ -294,7 +327,7 @@ static lk_status run_grad(void *state, const lk_launch_args *args)
     const float *rstd = cpu_at(args, s->rstd);
     float *wide_mean = s->factor, *a0 = wide_mean + W, *a1 = a0 + W, *a2 = a1 + W;
     job j = {.s = s, .x = cpu_at(args, s->x), .dy = cpu_at(args, s->dy), .to = cpu_at(args, s->dx), .mean = wide_mean,
-             .a0 = a0, .a1 = a1, .a2 = a2};
+             .relu_y = cpu_at(args, s->relu_y), .relu_dx = cpu_at(args, s->relu_dx), .a0 = a0, .a1 = a1, .a2 = a2};
 
     repeat(s, wide_mean, cpu_at(args, s->mean));
     cpu_split(s->threads, s->n_blocks, CPU_NORM_GRAIN, sums_part, &j);

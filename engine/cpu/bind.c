@@ -1,5 +1,5 @@
-/* From an op to its binder. */
-#include "engine/cpu/cpu.h"
+/* From an op to its binder, and which nodes are done together. */
+#include "engine/cpu/norm.h"
 
 /* Ops that this engine has no kernel for.  A view needs none. */
 #define cpu_bind_view NULL
@@ -12,10 +12,26 @@ static cpu_binder *const binders[LK_N_OPS] = {
 
 bool cpu_has(lk_op_id op) { return binders[op] != NULL; }
 
+lk_status cpu_rewrite(void *ctx, lk_graph *graph)
+{
+    (void)ctx;
+    for (int i = 0, n; i < graph->n_nodes; i += n) {
+        n = cpu_norm_has_relu(graph, i) ? 2 : 1;
+        if (n > 1) lk_graph_fuse(graph, i, n);
+    }
+    return LK_OK;
+}
+
+/* A ReLU's gradient that begins a group is of the batch norm's kernel behind it. */
+static cpu_binder *binder_of(const lk_node *node)
+{
+    return binders[node->n_fused > 1 && node->op == LK_OP_ACTIVATION_GRAD ? node[1].op : node->op];
+}
+
 lk_status cpu_bind(void *ctx, const lk_graph *graph, const lk_node *node, lk_kernel *out)
 {
     assert(cpu_has(node->op));
     *out = (lk_kernel){0};
-    LK_TRY(binders[node->op](ctx, graph, node, out));
+    LK_TRY(binder_of(node)(ctx, graph, node, out));
     return LK_OK;
 }

@@ -28,8 +28,9 @@ typedef lk_status cpu_binder(const cpu_ctx *ctx, const lk_graph *graph, const lk
 LK_EVERY_OP(CPU_BINDER_DECLARE)
 #undef CPU_BINDER_DECLARE
 
-/* lk_backend's has and bind: they look the op's binder up. */
+/* lk_backend's has, rewrite and bind: the first and the last look the op's binder up. */
 bool cpu_has(lk_op_id op);
+lk_status cpu_rewrite(void *ctx, lk_graph *graph);
 lk_status cpu_bind(void *ctx, const lk_graph *graph, const lk_node *node, lk_kernel *out);
 
 /* The passes over arenas, update.c and inspect.c; lk_backend says what each does. */

@@ -12,6 +12,50 @@ static void find_tensors(cpu_norm_state *s, const lk_graph *graph, const lk_node
 #undef FIND
 }
 
+/* --------------------------------------------------------------- with a ReLU */
+
+static bool is_relu(const lk_node *node, lk_op_id op)
+{
+    return node->op == op && node->attrs.activation.kind == LK_ACT_RELU;
+}
+
+/* The norm's result is read by the ReLU alone. */
+static bool relu_follows(const lk_graph *graph, const lk_node *norm)
+{
+    const lk_tensor *y = &graph->tensors[norm->out[0]];
+
+    return (norm->op == LK_OP_BATCH_NORM || norm->op == LK_OP_BATCH_NORM_EVAL) && is_relu(norm + 1, LK_OP_ACTIVATION) &&
+           norm[1].in[0] == norm->out[0] && y->n_uses == 1 && y->arena == LK_ARENA_ACT;
+}
+
+/* The ReLU's gradient may have other readers: the kernel writes it then. */
+static bool norm_follows(const lk_node *relu)
+{
+    return is_relu(relu, LK_OP_ACTIVATION_GRAD) && relu[1].op == LK_OP_BATCH_NORM_GRAD &&
+           relu[1].in[0] == relu->out[0] && relu[1].out[0] != LK_NO_TENSOR;
+}
+
+bool cpu_norm_has_relu(const lk_graph *graph, int first)
+{
+    const lk_node *node = &graph->nodes[first];
+
+    return first + 1 < graph->n_nodes && (relu_follows(graph, node) || norm_follows(node));
+}
+
+/* The group's outside in the places of the norm's: its y is the ReLU's, its dy is that of the ReLU. */
+static void join_relu(cpu_norm_state *s, const lk_graph *graph, const lk_node *first)
+{
+    if (first->op == LK_OP_ACTIVATION_GRAD) {
+        s->dy = cpu_ref_of(graph, first->in[0]);
+        s->relu_y = cpu_ref_of(graph, first->in[1]);
+        if (!graph->tensors[first->out[0]].swallowed) s->relu_dx = cpu_ref_of(graph, first->out[0]);
+    } else {
+        s->y = s->relu_y = cpu_ref_of(graph, first[1].out[0]);
+    }
+}
+
+/* ------------------------------------------------------------------- binding */
+
 /* For x (..., C), or dy of the same shape and type. */
 static void find_sizes(cpu_norm_state *s, const lk_tensor *x)
 {
@@ -30,10 +74,12 @@ static void find_sizes(cpu_norm_state *s, const lk_tensor *x)
 lk_status cpu_norm_bind(const cpu_ctx *ctx, const lk_graph *graph, const lk_node *node,
                         lk_status (*run)(void *state, const lk_launch_args *args), lk_kernel *out)
 {
-    cpu_norm_state s = {.eps = node->attrs.norm.eps, .threads = ctx->threads};
+    const lk_node *norm = node->op == LK_OP_ACTIVATION_GRAD ? node + 1 : node;
+    cpu_norm_state s = {.eps = norm->attrs.norm.eps, .threads = ctx->threads};
 
-    find_tensors(&s, graph, node);
+    find_tensors(&s, graph, norm);
     find_sizes(&s, cpu_in(graph, node, 0));
+    if (node->n_fused > 1) join_relu(&s, graph, node);
     LK_TRY(cpu_kernel_keep(out, run, &s, sizeof s));
     out->scratch_nbytes =
         2 * s.n_channels * sizeof(double) + (s.n_blocks * 2 * s.n_channels + 4 * s.width) * sizeof(float);

@@ -22,6 +22,7 @@ enum {
 /* The places of a node's tensors (those that it has, by engine/ops/norm.h), its sizes, and scratch for sums. */
 typedef struct cpu_norm_state {
     cpu_ref x, g, b, y, dy, dx, dg, db, mean, rstd, stat_mean, stat_var;
+    cpu_ref relu_y, relu_dx; /* of a batch norm's group with a ReLU, below; else absent */
     size_t n_rows, n_channels, block_rows, n_blocks;
     size_t width;   /* batch norm: C times the rows that are taken as one; more than C only up to CPU_NORM_WIDTH */
     float eps;
@@ -32,7 +33,12 @@ typedef struct cpu_norm_state {
     float *factor;  /* (4, width): what a pass needs per channel, repeated */
 } cpu_norm_state;
 
-/* Makes run the kernel of a node of LK_NORM_NODE_LIST, with the state of it that *out then owns. */
+/* A group of two that one kernel does: a batch norm and the ReLU behind it, or a ReLU's gradient and the batch norm's
+ * in front of it; what is between them need not be written and read again.  Whether node `first` begins one. */
+bool cpu_norm_has_relu(const lk_graph *graph, int first);
+
+/* Makes run the kernel of a node of LK_NORM_NODE_LIST, or of a group with one, with the state of it that *out then
+ * owns. */
 lk_status cpu_norm_bind(const cpu_ctx *ctx, const lk_graph *graph, const lk_node *node,
                         lk_status (*run)(void *state, const lk_launch_args *args), lk_kernel *out);
 

@@ -125,11 +125,13 @@ static inline void op_bind(op_harness *h)
         if (h->backend->device) op_ok(h->backend->alloc(h->ctx, h->used[a], &h->there[a]));
     }
     cr_assert(h->graph.n_nodes <= OP_MOST_NODES);
-    for (; h->n_kernels < h->graph.n_nodes; h->n_kernels++) {
-        lk_kernel *kernel = &h->kernels[h->n_kernels];
+    h->n_kernels = h->graph.n_nodes;
+    for (int i = 0, n; i < h->n_kernels; i += n) { /* a group has one kernel, that of its first node */
+        lk_kernel *kernel = &h->kernels[i];
 
-        if (h->graph.nodes[h->n_kernels].op == LK_OP_VIEW) continue;
-        const lk_status status = h->backend->bind(h->ctx, &h->graph, &h->graph.nodes[h->n_kernels], kernel);
+        n = h->graph.nodes[i].n_fused > 1 ? h->graph.nodes[i].n_fused : 1;
+        if (h->graph.nodes[i].op == LK_OP_VIEW) continue;
+        const lk_status status = h->backend->bind(h->ctx, &h->graph, &h->graph.nodes[i], kernel);
 
         /* A processor that cannot do bf16 is told so; nothing is left to test. */
         if (status == LK_ERR_USAGE) cr_skip_test("%s", lk_error_message());
