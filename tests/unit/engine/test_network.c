@@ -85,8 +85,12 @@ Test(network, cnn_gradients_are_the_slopes_of_the_loss)
     expect_slopes("plain, maximum", cnn_spec(LK_NORM_NONE, LK_POOL_MAX));
 }
 
+/* Hundreds of lanes of twelve blocks take the stand-in of a device minutes; test_golden_swin is run there. */
+#define SWIN_ON_CPU "many lanes of a deep network"
+
 Test(network, swin_gradients_are_the_slopes_of_the_loss)
 {
+    cpu_engine_only(SWIN_ON_CPU);
     expect_slopes("swin", swin_spec(0.0, 0.0));
     expect_slopes("swin with drop path and dropout", swin_spec(0.4, 0.2));
 }
@@ -222,6 +226,7 @@ Test(network, a_cnn_learns_in_both_precisions)
 
 Test(network, a_swin_learns_in_both_precisions)
 {
+    cpu_engine_only(SWIN_ON_CPU);
     for (int precision = LK_FP32; precision <= LK_BF16; precision++)
         expect_learns("swin", swin_spec(0.1, 0.0), (lk_precision)precision, 0.05f);
 }
