@@ -124,16 +124,6 @@ static lk_sample fields_of(const job *j, const lk_dataset *data)
     return sample;
 }
 
-lk_status job_blame_key(const job *j, lk_status status)
-{
-    const char *message = lk_error_message(), *end = strstr(message, ": ");
-    char key[128];
-
-    if (status != LK_ERR_USAGE || !end || end - message >= (ptrdiff_t)sizeof key) return status;
-    snprintf(key, sizeof key, "%.*s", (int)(end - message), message);
-    return LK_FAIL(status, "%s: %s", lk_recipe_where(j->recipe, key), message);
-}
-
 /* Checked against the data where they are there. */
 lk_status job_make_model(job *j)
 {
