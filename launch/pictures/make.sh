@@ -1,9 +1,10 @@
 #!/bin/sh
-# Draws the README's pictures anew: trains the recipes that they show and plots them.  About ten seconds.
+# Draws the pictures of README.md and tests/bench/RESULTS.md anew: trains the recipes that they show and plots them.
 #
-#     LOCKSTEP=build/lockstep AIRFOIL=airfoil_self_noise.dat launch/pictures/make.sh
+#     LOCKSTEP=build/lockstep AIRFOIL=airfoil_self_noise.dat VISION=vision-results launch/pictures/make.sh
 #
-# Without the airfoil table (see launch/recipes/stages-airfoil.yaml) its picture stays as it is.  pngquant, where
+# About ten seconds.  Without the airfoil table (see launch/recipes/stages-airfoil.yaml) its picture stays as it is, and
+# so do those of vision without VISION, the folder of runs that tests/bench/vision.sh leaves.  pngquant, where
 # installed, makes the files a third as large.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
@@ -12,6 +13,7 @@ recipes=$top/launch/recipes
 lockstep=$(realpath "${LOCKSTEP:-$top/build/lockstep}")
 airfoil=${AIRFOIL:-$top/../shared/data/airfoil-self-noise/airfoil_self_noise.dat}
 [ -f "$airfoil" ] && airfoil=$(realpath "$airfoil")
+vision=${VISION:+$(realpath "$VISION")}
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -37,6 +39,20 @@ fi
 
 (cd "$recipes/schedules" && "$lockstep" lr warmup-cosine-exp.yaml onecycle.yaml wsd.yaml \
     warm-restarts.yaml --plot "$work/schedules.png")
+
+# beside NAME: a run that began with weights, and the one from scratch; the runs of the first seed
+beside() {
+    ln -s "$vision/$1-0" pretrained
+    ln -s "$vision/$1-scratch-0" scratch
+    "$lockstep" plot pretrained scratch -o "$1.png"
+    rm pretrained scratch
+}
+if [ -n "$vision" ]; then
+    "$lockstep" plot "$vision/cifar-resnet18-0" -o cifar-resnet18.png
+    for name in few-resnet18 few-swin finetune-resnet18; do beside $name; done
+else
+    echo "skipped the pictures of vision: VISION=FOLDER names the runs of tests/bench/vision.sh" >&2
+fi
 
 if command -v pngquant >/dev/null; then pngquant --force --ext .png 64 ./*.png; fi
 mv ./*.png "$here"

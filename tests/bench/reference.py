@@ -24,6 +24,10 @@ import yaml
 from torch import nn
 
 
+def item_named(items, name):
+    return next(item for item in items if item["name"] == name)
+
+
 def load_recipe(path, overrides):
     recipe = yaml.safe_load(Path(path).read_text())
     for item in overrides:
@@ -31,7 +35,7 @@ def load_recipe(path, overrides):
         node = recipe
         *parents, last = key.split(".")
         for part in parents:
-            node = node.setdefault(part, {})
+            node = item_named(node, part) if isinstance(node, list) else node.setdefault(part, {})
         node[last] = yaml.safe_load(value)
     return recipe
 
