@@ -104,6 +104,15 @@ ended() {
     same "$run: workers left" "$(workers_of "$run" | wc -l)" 0
 }
 
+# The cable carries again, and neither host remembers the other as gone.
+mend() {
+    ip -n "$near" link set "$cable" up
+    for host in "$near" "$far"; do
+        until ip -n "$host" link show "$cable" | grep -q 'state UP'; do sleep 0.1; done
+        ip -n "$host" neighbour flush dev "$cable"
+    done
+}
+
 if begin asked "$@"; then
     kill -USR1 "$(pgrep -f "^mpirun .*run.dir=asked")"
     ended 75 20
@@ -117,7 +126,7 @@ if begin cut "$@"; then
     ip -n "$near" link set "$cable" down
     ended any 40
     says "Remote daemon: .* on node $far"
-    ip -n "$near" link set "$cable" up
+    mend
 fi
 
 # A worker alone on its host is stopped: nobody there can say so, the others name it.  mpirun could not follow 3 seconds.
