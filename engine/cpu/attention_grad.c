@@ -85,7 +85,7 @@ static void attend_back(const cpu_attention_run *run, const cpu_attention_head *
 static void attend_back_to(const cpu_attention_run *run, const cpu_attention_head *h, cpu_attention_block keys)
 {
     const cpu_attention *s = run->s;
-    const size_t first = s->causal ? keys.begin / B * B : 0; /* in training queries and keys count alike */
+    const size_t first = s->causal ? keys.begin : 0; /* in training queries and keys count alike */
     const size_t nbytes = keys.n * s->D * sizeof(float);
 
     memset(h->sum, 0, nbytes);
