@@ -42,7 +42,7 @@ static __device__ inline int64_t n_partners(int64_t from, int64_t to, int64_t i)
 }
 
 template <bool BACKWARD>
-static __global__ void pool(const __grid_constant__ pool_shape s, void *y, const void *x)
+static __global__ void adaptive_pool(const __grid_constant__ pool_shape s, void *y, const void *x)
 {
     const size_t n_elem = (size_t)(s.n_images * s.rows.to * s.cols.to * s.C);
 
@@ -71,7 +71,7 @@ template <bool BACKWARD> static lk_status run(void *state, const lk_launch_args 
     const pool_state *s = (const pool_state *)state;
     const size_t n_elem = (size_t)(s->shape.n_images * s->shape.rows.to * s->shape.cols.to * s->shape.C);
 
-    LK_LAUNCH_FLAT((pool<BACKWARD>), element_blocks(s->ctx, n_elem), ELEMENT_BLOCK, s->ctx->stream, s->shape,
+    LK_LAUNCH_FLAT((adaptive_pool<BACKWARD>), element_blocks(s->ctx, n_elem), ELEMENT_BLOCK, s->ctx->stream, s->shape,
                    cuda_at(args, s->to), (const void *)cuda_at(args, s->from));
     return LK_OK;
 }
