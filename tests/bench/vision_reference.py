@@ -192,7 +192,8 @@ def train(path, recipe, seed):
     net = make_model(recipe["model"], classes, recipe.get("init_from"))
     loss_fn = nn.CrossEntropyLoss(label_smoothing=recipe["loss"].get("label_smoothing", 0.0))
     ema = make_ema(recipe["ema"], net) if recipe.get("ema") else None
-    optimizer, seconds, course, ema_course, ends = None, 0.0, [], [], {}
+    optimizer, course, ema_course, ends = None, [], [], {}
+    begin = time.perf_counter()
     for stage in recipe.get("stages") or [{}]:
         freeze(net, stage)
         t = recipe["train"] | stage
@@ -200,15 +201,14 @@ def train(path, recipe, seed):
         optimizer = make_optimizer(spec, net, optimizer)
         scheduler = make_scheduler(stage.get("scheduler", recipe.get("scheduler")), optimizer)
         for _ in range(t["epochs"]):
-            begin = time.perf_counter()
             train_epoch(net, x, y, moving, t["batch"], loss_fn, optimizer, number(spec.get("clip_norm", 0)), ema)
             scheduler.step()
-            seconds += time.perf_counter() - begin
             course.append(accuracy(net, vx, vy, still))
             if ema:
                 ema_course.append(accuracy(ema.ema_model, vx, vy, still))
         if "name" in stage:
             ends[stage["name"]] = len(course)
+    seconds = time.perf_counter() - begin  # evaluations included, as Lockstep counts
     return {"seed": seed} | summary(course, ema_course, ends) | {"seconds": seconds}
 
 
