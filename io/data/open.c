@@ -186,7 +186,10 @@ static lk_status read_parts(opening *o, bool fitted)
 }
 
 /* Classes, but where a file has their probabilities. */
-static bool has_labels(const opening *o) { return o->source.labels && o->stats->n_targets == 0; }
+static bool has_labels(const opening *o)
+{
+    return o->source.labels && !(o->spec->probabilities && o->stats->n_targets > 1);
+}
 
 static lk_status make_parts(opening *o, lk_dataset **train, lk_dataset **validation)
 {
