@@ -30,8 +30,10 @@ typedef enum lk_pool { LK_POOL_LIST(LK_WORD_ENUM) } lk_pool;
 typedef struct lk_vision_spec {
     int64_t image[3];      /* C, H, W of one sample */
     int64_t classes;       /* outputs */
-    double width;          /* of resnet, vgg, swin: a factor on all channels, above 0 */
+    double width;          /* of resnet, vgg, swin: a factor on all channels, above 0 and at most LK_MOST_WIDTH */
 } lk_vision_spec;
+
+#define LK_MOST_WIDTH 64 /* far beyond any machine; keeps products of sizes within 64 bits */
 
 #define LK_SWIN_KINDS "swin_*"
 #define LK_BACKBONE_KINDS "resnet* vgg*"
@@ -41,8 +43,10 @@ typedef struct lk_vision_spec {
       DERIVED("the data's"), HELP("[C, H, W]"))                                                                      \
     X("classes", WHOLE(model.vision.classes), FROM_TO(0, 1 << 30), DEFAULT("0"), DERIVED("the data's"),              \
       ONLY(LK_VISION_KINDS), HELP("outputs"))                                                                        \
-    X("width", REAL(model.vision.width), ABOVE(0), DEFAULT("1"), ONLY(LK_BACKBONE_KINDS " " LK_SWIN_KINDS),           \
-      HELP("factor of the channels of all layers, to the nearest whole number; a swin's to whole ones a head"))
+    X("width", REAL(model.vision.width), ABOVE_TO(0, LK_MOST_WIDTH), DEFAULT("1"),                                   \
+      ONLY(LK_BACKBONE_KINDS " " LK_SWIN_KINDS),                                                                     \
+      HELP("factor of the channels of all layers, to the nearest whole number, at least 1; a swin's to whole ones "  \
+           "a head"))
 
 /* A key has one place, whoever reads it: `layers` and `hidden` are lists, from which a transformer takes its own. */
 

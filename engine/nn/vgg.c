@@ -31,13 +31,31 @@ static const depth depths[] = {
     [LK_MODEL_VGG19] = {false, {2, 2, 4, 4, 4}}, [LK_MODEL_VGG19_BN] = {true, {2, 2, 4, 4, 4}},
 };
 
+/* whose: the key, and whose images they are. */
+static lk_status check_image(const lk_model_spec *spec, const char *whose, const char *advice)
+{
+    if (spec->vision.image[1] >= LEAST_SIDE && spec->vision.image[2] >= LEAST_SIDE) return LK_OK;
+    return LK_FAIL(LK_ERR_USAGE, "%s%lld x %lld pixels are too small for a vgg, which halves them %d times: a side "
+                   "needs at least %d%s", whose, (long long)spec->vision.image[1], (long long)spec->vision.image[2],
+                   N_STAGES, LEAST_SIDE, advice);
+}
+
 static lk_status check(const lk_model_spec *spec)
 {
     LK_TRY(lk_backbone_check(spec));
-    if (spec->vision.image[1] >= LEAST_SIDE && spec->vision.image[2] >= LEAST_SIDE) return LK_OK;
-    return LK_FAIL(LK_ERR_USAGE, "model.image: %lld x %lld pixels are too small for a vgg, which halves them %d times: "
-                   "a side needs at least %d", (long long)spec->vision.image[1],
-                   (long long)spec->vision.image[2], N_STAGES, LEAST_SIDE);
+    return check_image(spec, "model.image: ", "");
+}
+
+/* Where the recipe gives no image it is the data that have to be others. */
+static lk_status fit(lk_model_spec *spec, const lk_sample *data)
+{
+    const bool is_given = spec->vision.image[0] > 0;
+
+    LK_TRY(lk_vision_fit(spec, data));
+    if (is_given) return LK_OK;
+    return check_image(spec, "data.transforms: the data's images behind these: ",
+                       "; a larger {kind: resize, size: S} there helps, and a resnet with stem: cifar takes small "
+                       "ones");
 }
 
 static lk_status build_stage(lk_builder *builder, const lk_model_spec *spec, int stage, int *x)
@@ -96,5 +114,5 @@ static lk_status build(lk_builder *builder, const lk_model_spec *spec, const int
 }
 
 const lk_network lk_network_vgg = {
-    .word = "vgg", .fit = lk_vision_fit, .is_complete = lk_vision_is_complete, .check = check,
+    .word = "vgg", .fit = fit, .is_complete = lk_vision_is_complete, .check = check,
     .sample = lk_vision_sample, .build = build};

@@ -3,8 +3,6 @@
 
 #include <string.h>
 
-#define MOST_WIDTH 64.0 /* far beyond any machine; keeps products of sizes within 64 bits */
-
 lk_status lk_vision_check(const lk_model_spec *spec)
 {
     static const char *const side[] = {"channels", "height", "width"};
@@ -20,9 +18,9 @@ lk_status lk_vision_check(const lk_model_spec *spec)
 
 lk_status lk_vision_check_width(const lk_model_spec *spec)
 {
-    if (spec->vision.width > 0.0 && spec->vision.width <= MOST_WIDTH) return LK_OK;
-    return LK_FAIL(LK_ERR_USAGE, "model.width is %g; it must be above 0 and at most %g", spec->vision.width,
-                   MOST_WIDTH);
+    if (spec->vision.width > 0.0 && spec->vision.width <= LK_MOST_WIDTH) return LK_OK;
+    return LK_FAIL(LK_ERR_USAGE, "model.width is %g; it must be above 0 and at most %d", spec->vision.width,
+                   LK_MOST_WIDTH);
 }
 
 static lk_status fit_image(lk_vision_spec *vision, const lk_sample *data)

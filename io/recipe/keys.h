@@ -73,6 +73,7 @@ UNUSED static const cyaml_schema_value_t text_entry = {
 #define AT_LEAST(a) .low = (a), .high = HUGE_VAL
 #define ABOVE(a) .low = (a), .high = HUGE_VAL, .above = true
 #define FROM_TO(a, b) .low = (a), .high = (b)
+#define ABOVE_TO(a, b) .low = (a), .high = (b), .above = true
 #define FROM_BELOW(a, b) .low = (a), .high = (b), .below = true
 #define A_SIZE FROM_TO(1, 1 << 30) /* so that the product of two fits in 64 bits */
 #define A_LABEL FROM_TO(INT32_MIN, INT32_MAX)

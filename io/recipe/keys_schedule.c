@@ -24,7 +24,7 @@ static const cyaml_schema_value_t schedule_entry = {
 #define MILESTONES COUNTED(CYAML_FLAG_POINTER, milestones, n_milestones, whole_entry, 0, CYAML_UNLIMITED)
 #define SCHEDULERS COUNTED(CYAML_FLAG_POINTER, schedulers, n_schedulers, schedule_entry, 1, CYAML_UNLIMITED)
 #define A_MOMENTUM FROM_BELOW(0, 1)
-#define A_FACTOR .low = 0, .high = 1, .above = true
+#define A_FACTOR ABOVE_TO(0, 1)
 
 #define WARMUP_KEYS(X)                                                                                               \
     X("kind", WORD(warmup.kind, warmup_words), DEFAULT("linear"), HELP("form of the rise"))                          \

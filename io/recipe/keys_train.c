@@ -48,7 +48,7 @@ enum { MOST_LANES = 1 << 16 };
            "so that further epochs cost the rest alone; no: computed alike, but not kept"))                          \
     X("frozen_piece", WHOLE(train.frozen_piece), FROM_TO(0, 1 << 30), DEFAULT("0"),                                  \
       DERIVED("those of the largest lane"),                                                                          \
-      HELP("with `cache_frozen`: samples that go through frozen layers at a time"))                                  \
+      HELP("with `cache_frozen`: samples that go through frozen layers at a time, all of training at most"))         \
     X("early_stop", KEYS(lk_early_stop_fields), .rules = lk_early_stop_rules,                                        \
       HELP("end when a metric no longer improves"))                                                                  \
     X("best_metric", TEXT(train.best_metric), DERIVED("early_stop's, else " PREFERRED), HELP("what `best` means"))   \

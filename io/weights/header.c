@@ -82,7 +82,8 @@ static lk_status take_range(const lk_safetensors *file, const json_t *entry, lk_
     if (begin > end) return FAIL_TENSOR(file, t->name, "its bytes end at %lld, before they begin at %lld",
                                         (long long)end, (long long)begin);
     if ((size_t)end > file->data_nbytes)
-        return FAIL_TENSOR(file, t->name, "its bytes [%lld, %lld) lie beyond the %zu of data that the file has",
+        return FAIL_TENSOR(file, t->name, "its bytes [%lld, %lld) lie beyond the %zu of data that the file has: "
+                           "it is cut short, copy it again",
                            (long long)begin, (long long)end, file->data_nbytes);
     if ((size_t)(end - begin) != nbytes)
         return FAIL_TENSOR(file, t->name, "%s %s takes %zu bytes, and the header gives it %lld", t->type->word,

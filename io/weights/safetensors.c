@@ -33,8 +33,8 @@ static lk_status read_at(const lk_safetensors *file, void *out, size_t nbytes, s
 
     if (n < 0) return LK_FAIL(LK_ERR_CHECKPOINT, "%s: cannot be read: %s", file->path, strerror(errno));
     if ((size_t)n == nbytes) return LK_OK;
-    return LK_FAIL(LK_ERR_CHECKPOINT, "%s: ends at byte %zu, where %zu more are expected: it is cut", file->path,
-                   place + (size_t)n, nbytes - (size_t)n);
+    return LK_FAIL(LK_ERR_CHECKPOINT, "%s: ends at byte %zu, where %zu more are expected: it is cut short, copy it "
+                   "again", file->path, place + (size_t)n, nbytes - (size_t)n);
 }
 
 /* Where the header ends. */
@@ -52,7 +52,8 @@ static lk_status check_length(lk_safetensors *file, size_t nbytes)
         return LK_FAIL(LK_ERR_CHECKPOINT, "%s: its first 8 bytes say that the header has %llu; the format allows %llu",
                        file->path, (unsigned long long)length, (unsigned long long)LK_SAFETENSORS_MOST_HEADER);
     if (length > nbytes - LK_SAFETENSORS_LENGTH_BYTES)
-        return LK_FAIL(LK_ERR_CHECKPOINT, "%s: its first 8 bytes say that the header has %llu, and only %zu follow",
+        return LK_FAIL(LK_ERR_CHECKPOINT, "%s: its first 8 bytes say that the header has %llu, and only %zu follow: "
+                       "it is cut short, copy it again",
                        file->path, (unsigned long long)length, nbytes - LK_SAFETENSORS_LENGTH_BYTES);
     file->data = LK_SAFETENSORS_LENGTH_BYTES + (size_t)length;
     file->data_nbytes = nbytes - file->data;

@@ -23,6 +23,9 @@ static lk_status verb_list(const options *opt, const char *path, bool several)
     size_t n;
 
     (void)opt;
+    if (is_weights_file(path))
+        return LK_FAIL(LK_ERR_USAGE, "%s: a file has no list of checkpoints; `lockstep ckpt show %s` tells what is in "
+                       "it", path, path);
     snprintf(dir, sizeof dir, "%s/checkpoints", path);
     LK_TRY(lk_checkpoint_list(stat(dir, &info) == 0 ? dir : path, &entries, &n));
     if (several && n > 0) printf("%s\n", path);

@@ -33,6 +33,18 @@ static lk_status newest_of_run(const char *dir, lk_checkpoint **out)
     return exists(dir, "checkpoints") ? lk_checkpoint_newest(inside, warn, NULL, out) : LK_OK;
 }
 
+/* Others' weights, as they lie in a folder of Hugging Face's. */
+static lk_status point_to_weights(const char *dir)
+{
+    static const char *const names[] = {"model.safetensors.index.json", "model.safetensors"};
+
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (exists(dir, names[i]))
+            return LK_FAIL(LK_ERR_CHECKPOINT, "%s is no run, and no checkpoint is in it; its weights are named by "
+                           "their file: %s/%s", dir, dir, names[i]);
+    return LK_OK;
+}
+
 /* The same of a run, a folder of checkpoints, or a checkpoint itself. */
 static lk_status find(const char *path, lk_checkpoint **out)
 {
@@ -40,6 +52,7 @@ static lk_status find(const char *path, lk_checkpoint **out)
     if (!exists(path, "index.h5")) {
         LK_TRY(lk_checkpoint_newest(path, warn, NULL, out));
         if (*out) return LK_OK;
+        LK_TRY(point_to_weights(path));
     }
     return lk_checkpoint_open(path, out);
 }

@@ -128,6 +128,15 @@ static lk_status take_rooms(const job *j, features *f, int64_t batch)
     return LK_OK;
 }
 
+/* What a recipe asks for may be more than there is memory for. */
+static lk_status blame_piece(const job *j, int64_t piece, lk_status status)
+{
+    if (status != LK_ERR_SYSTEM) return status;
+    return LK_FAIL(status, "%s: train.frozen_piece: %lld sample%s through the frozen layers at a time: %s; a smaller "
+                   "piece needs less memory", lk_recipe_where(j->recipe, "train.frozen_piece"), (long long)piece,
+                   plural(piece), lk_error_message());
+}
+
 static lk_status open_features(job *j, lk_mode mode, const lk_frontier *frontier, features **out)
 {
     const lk_recipe *r = j->recipe;
@@ -142,9 +151,11 @@ static lk_status open_features(job *j, lk_mode mode, const lk_frontier *frontier
                     .kept = is_kept(j) && (training || has_all_of_validation(j)),
                     .on_disk = r->train.cache_frozen == LK_CACHE_FROZEN_DISK};
     f->n = lk_dataset_n(f->data);
-    LK_TRY(take_rooms(j, f, training || !r->train.evaluate_batch ? r->train.batch : r->train.evaluate_batch));
     const lk_program program = {.mode = mode, .n = f->piece, .side = LK_SIDE_FROZEN};
-    return lk_engine_compile(j->engine, &program);
+    const int64_t batch = training || !r->train.evaluate_batch ? r->train.batch : r->train.evaluate_batch;
+    lk_status status = take_rooms(j, f, batch);
+    if (status == LK_OK) status = lk_engine_compile(j->engine, &program);
+    return blame_piece(j, f->piece, status);
 }
 
 static lk_status open_validation(job *j, const lk_frontier *frontier)

@@ -134,7 +134,7 @@ status 2 alone train fine.yaml run.dir=bad init_from.ema=true
 says '^lockstep: init_from.ema=true: init_from.ema: .*w.safetensors has one set of weights; ema: false takes them'
 head -c 2000 w.safetensors >cut.safetensors
 status 4 workers 2 train fine.yaml run.dir=bad init_from.checkpoint=cut.safetensors
-says 'init_from.checkpoint: rank 0 .*: cut.safetensors: tensor .*: its bytes \[[0-9]+, [0-9]+\) lie beyond the [0-9]+ of data that the file has'
+says 'init_from.checkpoint: rank 0 .*: cut.safetensors: tensor .*: its bytes \[[0-9]+, [0-9]+\) lie beyond the [0-9]+ of data that the file has: it is cut short, copy it again$'
 printf 'PK\003\004..........' >w.pt
 status 4 alone train fine.yaml run.dir=bad init_from.checkpoint=w.pt
 says 'init_from.checkpoint: w.pt: this is an archive of pickles, as torch.save\(\) writes it, and only PyTorch can read that'
@@ -142,6 +142,12 @@ says '^save_file\(tensors, sys.argv\[2\]'
 status 4 alone predict pictures.yaml --checkpoint w.pt
 says 'w.pt: this is an archive of pickles'
 status 4 alone ckpt show w.pt
+mkdir hub
+cp w.safetensors hub/model.safetensors
+status 4 alone eval pictures.yaml --checkpoint hub
+says 'hub is no run, and no checkpoint is in it; its weights are named by their file: hub/model.safetensors$'
+status 2 alone ckpt list w.safetensors
+says '^lockstep: w.safetensors: a file has no list of checkpoints; .lockstep ckpt show w.safetensors. tells'
 same "a run that was refused left no folder" "$(ls -d bad 2>/dev/null)" ""
 status 2 alone ckpt export run
 says 'needs -o FILE.safetensors'

@@ -39,7 +39,11 @@ says 'layer4.1.conv2'
 status 0 workers 2 train resnet.yaml run.dir=head train.epochs=1 'init_from={checkpoint: whole}' 'train.freeze=["*"]' \
     'train.unfreeze=["fc.*"]'
 status 2 alone train resnet.yaml run.dir=none 'model={kind: vgg11}'
-says 'model.image: 28 x 28 pixels are too small for a vgg.* at least 32'
+says "resnet.yaml:[0-9]+: data.transforms: the data's images behind these: 28 x 28 pixels are too small for a vgg.* at least 32; a larger"
+status 2 alone train resnet.yaml run.dir=none 'model={kind: vgg11, image: [1, 28, 28]}'
+says 'model.image: 28 x 28 pixels are too small for a vgg.* at least 32$'
+status 2 alone plan resnet.yaml model.width=1e9
+says '^lockstep: model.width=1e9: 1e9 is out of range: at most 64'
 status 2 alone train resnet.yaml run.dir=none model.kind=resnet19
 says '.resnet19. is none of .*did you mean .resnet18.'
 finish

@@ -210,9 +210,10 @@ Test(safetensors, every_header_that_lies_is_refused_by_tensor_and_place)
         {"{" ENTRY("a", "F32", "[2]", "[0,8]") "}", 12,
          "4 bytes lie behind the last tensor, which ends at 8 of the data"},
         {"{" ENTRY("a", "F32", "[2]", "[0,8]") "}", 4,
-         "tensor a: its bytes [0, 8) lie beyond the 4 of data that the file has"},
+         "tensor a: its bytes [0, 8) lie beyond the 4 of data that the file has: it is cut short, copy it again"},
         {"{" ENTRY("a", "F32", "[2]", "[0,9223372036854775807]") "}", 8,
-         "tensor a: its bytes [0, 9223372036854775807) lie beyond the 8 of data that the file has"},
+         "tensor a: its bytes [0, 9223372036854775807) lie beyond the 8 of data that the file has: "
+         "it is cut short, copy it again"},
         {"{" ENTRY("a", "F32", "[3]", "[0,8]") "}", 8,
          "tensor a: F32 (3) takes 12 bytes, and the header gives it 8"},
         {"{" ENTRY("a", "F16", "[2,2]", "[0,4]") "}", 4,
@@ -256,7 +257,7 @@ Test(safetensors, a_length_that_lies_is_refused_before_anything_is_read)
     expect_refused(write_test_file("huge", huge, sizeof huge - 1),
                    "its first 8 bytes say that the header has 9223372036854775807; the format allows 100000000");
     expect_refused(write_test_file("cut", cut, sizeof cut - 1),
-                   "its first 8 bytes say that the header has 16, and only 5 follow");
+                   "its first 8 bytes say that the header has 16, and only 5 follow: it is cut short, copy it again");
     expect_refused(write_test_text("short", "ab"),
                    "2 bytes are no safetensors file, which begins with 8 bytes of length and a header");
     expect_refused(write_test_text("text", "once upon a time"),
