@@ -24,20 +24,29 @@ awk 'BEGIN {
 }' >"$work/airfoil.dat"
 sh "$here/../multi/make_idx.sh" "$work" 600 60 || exit 1
 
-data_of() { # RECIPE: the overrides that name its files
+# Pictures in CIFAR-10's records; where a recipe has them in folders, too.
+for record in $(seq 400); do
+    printf "\\$(printf %03o $((record % 10)))"
+    head -c 3072 /dev/zero
+done >"$work/pictures.bin"
+pictures="train: $work/pictures.bin, validation: $work/pictures.bin"
+
+data_of() { # RECIPE: the override of its files
     case $1 in
     california-housing) echo "data.train=$work/housing.csv" ;;
     stages-airfoil) echo "data.train=$work/airfoil.dat" ;;
-    fashion-cnn) echo "data.train=$work/train-images data.train_labels=$work/train-labels
-                       data.validation=$work/test-images data.validation_labels=$work/test-labels" ;;
+    fashion-cnn) echo "data={kind: idx, train: $work/train-images, train_labels: $work/train-labels," \
+        "validation: $work/test-images, validation_labels: $work/test-labels}" ;;
+    cifar-* | few-*) echo "data={kind: cifar10, $pictures}" ;;
+    finetune-*) echo "data={kind: cifar10, $pictures, transforms: [{kind: resize, size: 224}]}" ;;
+    *) echo "run.name=$1" ;; # its own, which are generated
     esac
 }
 
 for recipe in "$recipes"/*.yaml "$recipes"/schedules/*.yaml; do
     for precision in fp32 tf32 bf16; do
-        # shellcheck disable=SC2046
         LD_PRELOAD=$log "$LOCKSTEP" plan "$recipe" --engine cuda engine.precision=$precision \
-            $(data_of "$(basename "$recipe" .yaml)") >"$work/plan" 2>&1 ||
+            "$(data_of "$(basename "$recipe" .yaml)")" >"$work/plan" 2>&1 ||
             { echo "questions: $recipe in $precision:" >&2; tail -n 2 "$work/plan" >&2; exit 1; }
     done
 done
