@@ -55,8 +55,8 @@ bool   lk_sample_has_length(const lk_sample *sample);
 typedef struct lk_field_map { int n; int from[LK_MAX_FIELDS]; } lk_field_map;
 
 /* Matches by name: types must be the same and shapes too, but that a field read as a plain vector may be given in any
- * shape with as many elements.  Targets may be absent unless need_targets.  Errors: LK_ERR_USAGE naming the field, and
- * what is read and given. */
+ * shape with as many elements, which come as they lie in memory (of images H, W, C).  Targets may be absent unless
+ * need_targets.  Errors: LK_ERR_USAGE naming the field, and what is read and given. */
 lk_status lk_sample_match(const lk_sample *reads, const lk_sample *gives, bool need_targets, lk_field_map *out);
 
 enum { LK_FIELD_TEXT_BYTES = 112 };

@@ -26,7 +26,7 @@ enum { LK_MAX_LAYERS = 64 };
 #define LK_POOL_LIST(X) X(LK_POOL_MAX, "max") X(LK_POOL_AVG, "avg")
 typedef enum lk_pool { LK_POOL_LIST(LK_WORD_ENUM) } lk_pool;
 
-/* What all networks of images are told. */
+/* What all networks of images are told; an mlp that is fitted to images notes their sides, too. */
 typedef struct lk_vision_spec {
     int64_t image[3];      /* C, H, W of one sample */
     int64_t classes;       /* outputs */
@@ -59,7 +59,8 @@ typedef struct lk_mlp_spec {
 #define LK_MLP_KEYS(X)                                                                                               \
     X("layers", WHOLES(model.mlp.layers, model.mlp.n_layers, 1), A_SIZE, NEEDED, ONE_OR_MORE,                        \
       ONLY("mlp transformer"),                                                                                       \
-      HELP("of an mlp widths: [inputs, hidden ..., outputs]; of a transformer blocks, or [encoder, decoder]"))
+      HELP("of an mlp widths: [inputs, hidden ..., outputs], images flattened as C, H, W; of a transformer blocks, " \
+           "or [encoder, decoder]"))
 
 /* features: Sequential of [Conv2d, norm?, activation, pool] per entry of channels; flatten (C, H, W); classifier:
  * Sequential of [Linear, activation, Dropout] per entry of hidden and a last Linear.  Norms are none or batch. */

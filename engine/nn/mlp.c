@@ -2,6 +2,8 @@
  * The fully connected network, with torchvision.ops.MLP's order and names: one Sequential of
  * [Linear, norm?, activation, Dropout] for each hidden width and a last Linear.  The norm may come after the
  * activation instead.  Activation and Dropout take their index even when they do nothing.
+ *
+ * Images of several channels come channels last and are flattened first, in the order of torch.nn.Flatten (C, H, W).
  */
 #include "engine/nn/networks.h"
 
@@ -19,6 +21,17 @@ static lk_status check(const lk_model_spec *spec)
     return LK_OK;
 }
 
+/* Elsewhere the order that samples lie in is PyTorch's. */
+static bool has_channels(const lk_model_spec *spec) { return spec->vision.image[0] > 1; }
+
+/* C, H, W of the data's images, zeros where it has none. */
+static void take_image(lk_model_spec *spec, const lk_field *x)
+{
+    const bool image = x && x->ndim == 3;
+
+    for (int d = 0; d < 3; d++) spec->vision.image[d] = image ? x->shape[(d + 2) % 3] : 0;
+}
+
 static lk_status fit(lk_model_spec *spec, const lk_sample *data)
 {
     const int x = lk_sample_find(data, "x");
@@ -26,6 +39,7 @@ static lk_status fit(lk_model_spec *spec, const lk_sample *data)
     bool labels;
     const long long outputs = lk_data_outputs(data, &labels), last = spec->mlp.layers[spec->mlp.n_layers - 1];
 
+    take_image(spec, x < 0 ? NULL : &data->field[x]);
     if (spec->mlp.layers[0] != inputs)
         return LK_FAIL(LK_ERR_USAGE, "model.layers: the first is %lld, but a sample has %lld inputs",
                        (long long)spec->mlp.layers[0], inputs);
@@ -37,7 +51,10 @@ static lk_status fit(lk_model_spec *spec, const lk_sample *data)
 
 static void sample(const lk_model_spec *spec, lk_sample *out)
 {
-    lk_sample_add(out, &(lk_field){.name = "x", .dtype = LK_DTYPE_F32, .ndim = 1, .shape = {spec->mlp.layers[0]}});
+    if (has_channels(spec))
+        lk_vision_sample(spec, out);
+    else
+        lk_sample_add(out, &(lk_field){.name = "x", .dtype = LK_DTYPE_F32, .ndim = 1, .shape = {spec->mlp.layers[0]}});
 }
 
 static lk_status build(lk_builder *builder, const lk_model_spec *spec, const int *in, int *y)
@@ -46,6 +63,7 @@ static lk_status build(lk_builder *builder, const lk_model_spec *spec, const int
     const lk_norm after = spec->norm_place == LK_NORM_AFTER ? spec->norm : LK_NORM_NONE;
     int x = in[0];
 
+    if (has_channels(spec)) LK_TRY(lk_layer_flatten(builder, "flatten", x, &x));
     for (int i = 1; i < spec->mlp.n_layers - 1; i++) {
         LK_TRY(lk_layer_linear(builder, NULL, x, &(lk_linear){.n_out = spec->mlp.layers[i]}, &x));
         LK_TRY(lk_layer_norm(builder, NULL, before, x, &x));

@@ -152,7 +152,9 @@ struct lk_network {
     bool (*is_complete)(const lk_model_spec *spec);
     /* The checks of its part of the spec; NULL: none.  Errors: LK_ERR_USAGE naming the recipe's key. */
     lk_status (*check)(const lk_model_spec *spec);
-    /* Appends the fields that it reads.  Targets are the loss's: what fits the output, unless there are some here. */
+    /* Appends the fields that it reads.  A plain vector is given in any shape of its size, as it lies in memory: of an
+     * image H, W, C.  For PyTorch's order read (H, W, C) and begin with lk_layer_flatten(), as mlp.c.  Targets are the
+     * loss's: what fits the output, unless there are some here. */
     void (*sample)(const lk_model_spec *spec, lk_sample *out);
     /* The body, from in[f], the tensor of field f (floats in the type to compute in), to the output (N, ..., O); with
      * several targets to as many outputs, in their order.  The loss is the mean over the terms of all. */

@@ -75,4 +75,25 @@ status 0 alone predict bytes --data bytes.h5 --out bytes.csv
 status 0 alone predict floats --data floats.h5 --out floats.csv
 same "lines" "$(wc -l <bytes.csv)" 161
 same "predictions" "$(cksum <floats.csv)" "$(cksum <bytes.csv)"
+
+# An mlp reads coloured images in PyTorch's order, which is that of CIFAR's files: picture r has one bright byte, the r-th of
+# the 2 x 4 pixels in its middle (rows 15 and 16, columns 14 to 17), and the network gives back what it reads.
+perl -e '
+    open(my $pictures, ">:raw", "bright.bin") or die;
+    for my $r (0 .. 23) {
+        my $bytes = "\0" x 3072;
+        substr($bytes, int($r / 8) * 1024 + (15 + int($r % 8 / 4)) * 32 + 14 + $r % 4, 1) = "\xff";
+        print $pictures pack("C", $r % 10), $bytes;
+    }'
+cat >bright.yaml <<'RECIPE'
+run: {name: bright}
+data: {kind: cifar10, train: bright.bin, transforms: [{kind: center_crop, size: [2, 4]}, {kind: normalize, mean: 0, std: 1}]}
+model: {kind: mlp, layers: [24, 24], init: eye, init_bias: zeros}
+loss: {kind: cross_entropy}
+optimizer: {kind: sgd, lr: 1e-30}
+train: {epochs: 1, batch: 8, lanes: 2}
+RECIPE
+status 0 workers 2 train bright.yaml run.dir=bright
+status 0 workers 2 predict bright --data bright.bin --out bright.csv
+same "the bright byte's place in the file" "$(awk -F, 'NR > 1 { print $1 }' bright.csv | tr '\n' ' ')" "$(seq 0 23 | tr '\n' ' ')"
 finish

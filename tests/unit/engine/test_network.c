@@ -166,6 +166,7 @@ Test(network, bytes_of_images_train_the_bits_of_their_numbers)
     const lk_precision precisions[] = {LK_FP32, LK_BF16};
     lk_model_spec mlp = mlp_spec(LK_NORM_BATCH, LK_NORM_BEFORE, 0.0);
     mlp.mlp.layers[0] = 128, mlp.mlp.layers[3] = 3, mlp.loss.kind = LK_LOSS_CROSS_ENTROPY;
+    memcpy(mlp.vision.image, (int64_t[]){2, 8, 8}, sizeof mlp.vision.image);
 
     for (int p = 0; p < 2; p++) {
         expect_same_bits("cnn, channels alike", cnn_spec(LK_NORM_BATCH, LK_POOL_MAX), alike, precisions[p]);
@@ -173,6 +174,56 @@ Test(network, bytes_of_images_train_the_bits_of_their_numbers)
         expect_same_bits("mlp, channels of their own", mlp, own, precisions[p]);
         expect_same_bits("mlp, bytes themselves", mlp, themselves, precisions[p]);
     }
+}
+
+/* ------------------------------------------------------------------ channels */
+
+enum { IMAGE_H = 3, IMAGE_W = 2, COLOURS = 2, N_PIXELS = IMAGE_H * IMAGE_W };
+
+/* An mlp of one layer that gives its inputs back, fitted to images of so many channels. */
+static lk_model_spec mirror_spec(int64_t channels)
+{
+    const int64_t n_in = N_PIXELS * channels;
+    lk_model_spec spec = {.kind = LK_MODEL_MLP, .mlp = {2, {n_in, n_in}}, .init = "eye", .init_bias = "zeros"};
+    lk_sample data = {0};
+
+    lk_sample_add(&data, &(lk_field){.name = "x", .dtype = LK_DTYPE_F32, .ndim = 3,
+                                     .shape = {IMAGE_H, IMAGE_W, channels}});
+    lk_sample_add(&data, &(lk_field){.name = "target", .dtype = LK_DTYPE_F32, .ndim = 1, .shape = {n_in},
+                                     .target = true});
+    cr_assert_eq(lk_model_fit(&spec, &data), LK_OK, "%s", lk_error_message());
+    return spec;
+}
+
+static void expect_channels_first(int64_t channels, lk_mode mode)
+{
+    network net = network_new(mirror_spec(channels), LK_FP32, LANE);
+    const size_t n_in = n_input(&net), C = (size_t)channels;
+
+    cr_assert_eq(n_in, N_PIXELS * C);
+    run_lane(&net, lane_of(&net, mode));
+    for (size_t i = 0; i < LANE * n_in; i++) {
+        const size_t sample = i / n_in, c = i % n_in / N_PIXELS, pixel = i % N_PIXELS;
+        const float want = net.x[sample * n_in + pixel * C + c];
+
+        cr_expect_eq(net.output[i], want, "%zu channels, output %zu: got %g, want %g", C, i, (double)net.output[i],
+                     (double)want);
+    }
+    network_free(&net);
+}
+
+Test(network, an_mlp_reads_images_in_the_order_of_pytorch)
+{
+    for (int mode = LK_EVAL; mode <= LK_PREDICT; mode++) {
+        expect_channels_first(COLOURS, (lk_mode)mode);
+        expect_channels_first(1, (lk_mode)mode);
+    }
+    /* Of one channel it is the vector that it was. */
+    const lk_model_spec grey = mirror_spec(1);
+    lk_model *model;
+    cr_assert_eq(lk_model_new(&grey, &model), LK_OK, "%s", lk_error_message());
+    cr_expect_eq(lk_model_sample(model)->field[0].ndim, 1, "got %d", lk_model_sample(model)->field[0].ndim);
+    lk_model_free(&model);
 }
 
 /* ----------------------------------------------------------------- learning */
