@@ -86,7 +86,8 @@ static lk_status fill_dataset(lk_dataset *d, const lk_data_spec *spec, bool labe
     lk_label_range(table->label, table->n, spec->ignore_index, &low, &high);
     d->n_output = labels ? (size_t)(high + 1 > stats->n_classes ? high + 1 : stats->n_classes) : stats->n_targets;
     d->fetch = lk_dataset_fetch;
-    for (int train = 0; train < 2; train++) LK_TRY(lk_view_open(spec, train, d->image, table, &d->view[train]));
+    /* The training's first: a fault of both is its, as evaluation's list may be made from it. */
+    for (int train = 1; train >= 0; train--) LK_TRY(lk_view_open(spec, train, d->image, table, &d->view[train]));
     LK_TRY(lk_views_check(d->view));
     d->bytes = lk_table_is_bytes(table);
     d->x = table->x.at, table->x.at = NULL;

@@ -18,16 +18,11 @@ enum { N_ALIASES = sizeof aliases / sizeof *aliases };
 
 static lk_status note(lk_yaml *yaml, size_t i)
 {
-    char line[LK_RECIPE_PATH_BYTES], *grown;
+    char line[LK_RECIPE_PATH_BYTES];
 
     snprintf(line, sizeof line, "%s.%s is called %s.%s now; the old word still works", aliases[i].section,
              aliases[i].was, aliases[i].section, aliases[i].is);
-    if (yaml->notes && strstr(yaml->notes, line)) return LK_OK;
-    if (asprintf(&grown, "%s%s%s", yaml->notes ? yaml->notes : "", yaml->notes ? "\n" : "", line) < 0)
-        return LK_FAIL(LK_ERR_SYSTEM, "out of memory: a note on %s", yaml->name);
-    free(yaml->notes);
-    yaml->notes = grown;
-    return LK_OK;
+    return lk_yaml_note(yaml, line);
 }
 
 /* In a mapping that holds keys of alias i's section. */

@@ -24,11 +24,12 @@ typedef struct check { lk_yaml *yaml; lk_recipe_lines **lines; } check;
 static lk_status check_value(check *c, const char *path, const cyaml_schema_value_t *value, const lk_rule *rule,
                              int node);
 
-static names names_of_fields(const cyaml_schema_field_t *fields, const lk_rule *rules)
+/* Those that sections of a kind take; kind NULL: all. */
+static names names_of_fields(const cyaml_schema_field_t *fields, const lk_rule *rules, const char *kind)
 {
     names all = {.n = 0};
     for (; fields->key && all.n < MOST_NAMES; fields++, rules++)
-        if (!rules->inner) all.name[all.n++] = fields->key;
+        if (!rules->inner && lk_rule_takes(rules, kind)) all.name[all.n++] = fields->key;
     return all;
 }
 
@@ -242,16 +243,16 @@ static lk_status check_list(check *c, const char *path, const cyaml_schema_value
 
 /* In a section that the schema has no path for (a schedule in a schedule) only its own keys can be meant. */
 static lk_status fail_unknown(check *c, const char *path, const cyaml_schema_field_t *fields, const lk_rule *rules,
-                              int node, const char *key)
+                              const char *kind, int node, const char *key)
 {
-    const names known = names_of_fields(fields, rules);
+    const names known = names_of_fields(fields, rules, NULL), taken = names_of_fields(fields, rules, kind);
     char list[LIST_BYTES], meant[LK_RECIPE_PATH_BYTES];
 
     if (!strchr(path, '[') && lk_recipe_meant(path, meant))
         return lk_yaml_fail(c->yaml, node, path, "no such key; did you mean `%s`?", meant);
     if (lk_nearest(key, known.name, known.n))
         return lk_yaml_fail(c->yaml, node, path, "no such key%s", suggestion(&known, key, list));
-    return lk_yaml_fail(c->yaml, node, path, "no such key; known here: %s", join(&known, list));
+    return lk_yaml_fail(c->yaml, node, path, "no such key; known here: %s", join(&taken, list));
 }
 
 /* "adam, adamw" from "adam adamw" */
@@ -286,7 +287,7 @@ static lk_status check_pair(check *c, const char *prefix, const cyaml_schema_fie
     if (!key) return lk_yaml_fail(c->yaml, pair.key, *prefix ? prefix : "recipe", "a key must be a word");
     snprintf(path, sizeof path, "%s%s%s", prefix, *prefix ? "." : "", key);
     const int row = lk_recipe_row(fields, key);
-    if (row < 0) return fail_unknown(c, path, fields, rules, pair.value, key);
+    if (row < 0) return fail_unknown(c, path, fields, rules, kind, pair.value, key);
 
     for (size_t before = 0; before < i; before++) {
         const yaml_node_pair_t other = node_of(c, mapping)->data.mapping.pairs.start[before];

@@ -67,7 +67,7 @@ enum { MOST_DEGREE = 1000, MOST_THREADS = 64, MOST_STEPS = 1 << 16, MOST_TOKENS 
     X("vocabulary", WHOLE(data.vocabulary), FROM_TO(1, MOST_TOKENS), DEFAULT("50257"), ONLY("tokens"),               \
       HELP("of files of tokens: all are below it"))                                                                  \
     X("pixel_mean", REAL(data.pixel_mean), ANY, DERIVED("0"), ONLY(BYTES),                                           \
-      HELP("taken off after division by 255"))                                                                       \
+      HELP("taken off after division by 255; bytes of hdf5 stay 0 to 255 unless transforms have a normalize"))       \
     X("pixel_std", REAL(data.pixel_std), ABOVE(0), DERIVED("1"), ONLY(BYTES), HELP("then divided by"))               \
     X("transforms", LIST_OF(data.transforms.transform, data.transforms.n, lk_transform_entry),                       \
       .rules = lk_transform_rules, ONLY("hdf5 " BYTES),                                                              \

@@ -118,6 +118,8 @@ lk_status lk_yaml_rewrite(lk_yaml *yaml, int node, const char *text);
 lk_status lk_yaml_copy(lk_yaml *yaml, const lk_yaml *from, int node, int *out);
 /* The document as text; release with free(). */
 lk_status lk_yaml_emit(const lk_yaml *yaml, char **out);
+/* Adds a line to the notes, where it is not there yet. */
+lk_status lk_yaml_note(lk_yaml *yaml, const char *line);
 /* The override a node comes from, NULL if none. */
 const char *lk_yaml_override(const lk_yaml *yaml, int node);
 /* Line of a node in the file, 0 if it does not come from there. */

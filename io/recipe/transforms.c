@@ -2,6 +2,7 @@
  * The schema of one transform in data.transforms and data.validation_transforms, and what concerns the lists as wholes:
  * images are bytes until normalize, behind which only what works on numbers may stand.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -32,8 +33,8 @@ enum { MOST_PADDING = 1 << 12, MOST_SIDE = 1 << 14 };
     X("hue", JITTER(hue), FROM_TO(-0.5, 0.5), ONE_OR_MORE, ONLY("color_jitter"))                      \
     X("value", COUNTED(0, value, n_value, real_entry, 1, LK_MAX_CHANNELS), ANY, ONE_OR_MORE,          \
       DEFAULT("0"), ONLY("random_erasing"))                                                           \
-    X("mean", REALS(mean, n_mean, 1), ANY, NEEDED, ONLY("normalize"))                                 \
-    X("std", REALS(std, n_std, 1), ABOVE(0), NEEDED, ONLY("normalize"))                               \
+    X("mean", REALS(mean, n_mean, 1), ANY, NEEDED, ONE_OR_MORE, ONLY("normalize"))                    \
+    X("std", REALS(std, n_std, 1), ABOVE(0), NEEDED, ONE_OR_MORE, ONLY("normalize"))                  \
     X("alpha", REAL(alpha), ABOVE(0), DEFAULT("1"), ONLY(MIXERS))
 
 static const cyaml_schema_field_t transform_fields[] = {TRANSFORM_KEYS(AS_FIELD) CYAML_FIELD_END};
@@ -217,15 +218,35 @@ static lk_status derive_evaluation(lk_yaml *yaml)
     return list ? lk_yaml_set(yaml, lk_yaml_at(yaml, "data"), "validation_transforms", list) : LK_OK;
 }
 
+static bool has_normalize(lk_yaml *yaml, const char *path)
+{
+    ptrdiff_t n;
+    const int *item = items_of(yaml, path, &n);
+    bool normalized = false;
+
+    for (ptrdiff_t i = 0; i < n; i++) normalized |= strcmp(kind_of(yaml, item[i]), "normalize") == 0;
+    return normalized;
+}
+
+/* Numbers of two scales are rarely meant. */
+static lk_status note_one_normalize(lk_yaml *yaml)
+{
+    static const char *const lists[] = {"data.validation_transforms", "data.transforms"};
+    const bool training = has_normalize(yaml, "data.transforms");
+    char line[LK_RECIPE_PATH_BYTES];
+
+    if (training == has_normalize(yaml, "data.validation_transforms")) return LK_OK;
+    snprintf(line, sizeof line, "warning: %s has a normalize and %s none: evaluation sees numbers of another scale "
+             "than training", lists[training], lists[!training]);
+    return lk_yaml_note(yaml, line);
+}
+
 /* One word on values is enough. */
 static lk_status check_pixels(lk_yaml *yaml)
 {
     static const char *const keys[] = {"data.pixel_mean", "data.pixel_std"};
-    ptrdiff_t n;
-    const int *item = items_of(yaml, "data.transforms", &n);
-    bool normalized = false;
+    const bool normalized = has_normalize(yaml, "data.transforms");
 
-    for (ptrdiff_t i = 0; i < n; i++) normalized |= strcmp(kind_of(yaml, item[i]), "normalize") == 0;
     for (size_t k = 0; k < N_OF(keys); k++)
         if (normalized && lk_yaml_at(yaml, keys[k]))
             return lk_yaml_fail(yaml, lk_yaml_at(yaml, keys[k]), keys[k],
@@ -262,5 +283,6 @@ lk_status lk_recipe_check_transforms(lk_yaml *yaml)
     LK_TRY(check_items(yaml, "data.validation_transforms"));
     LK_TRY(check_pixels(yaml));
     LK_TRY(derive_probabilities(yaml));
-    return derive_evaluation(yaml);
+    LK_TRY(derive_evaluation(yaml));
+    return note_one_normalize(yaml);
 }

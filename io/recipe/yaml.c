@@ -165,6 +165,18 @@ void lk_yaml_close(lk_yaml *yaml)
     memset(yaml, 0, sizeof *yaml);
 }
 
+lk_status lk_yaml_note(lk_yaml *yaml, const char *line)
+{
+    char *grown;
+
+    if (yaml->notes && strstr(yaml->notes, line)) return LK_OK;
+    if (asprintf(&grown, "%s%s%s", yaml->notes ? yaml->notes : "", yaml->notes ? "\n" : "", line) < 0)
+        return LK_FAIL(LK_ERR_SYSTEM, "out of memory: a note on %s", yaml->name);
+    free(yaml->notes);
+    yaml->notes = grown;
+    return LK_OK;
+}
+
 /* -------------------------------------------------------------- looking up */
 
 const char *lk_yaml_text(lk_yaml *yaml, int node)

@@ -48,6 +48,14 @@ status 0 workers 2 train pictures.yaml run.dir=all-3 --resume "$all" "$evaluatio
 same "all transforms" "$(digests all-3)" "$(digests all)"
 status 2 alone train pictures.yaml run.dir=sizes "$all" 'data.validation_transforms=[{kind: resize, size: 24}]'
 says 'data.validation_transforms: pictures are 24 x 24 behind them, and 20 x 20 behind data.transforms'
+# A fault of the list that evaluation's is made from is that list's, with its place.
+status 2 alone train pictures.yaml run.dir=none 'data.transforms=[{kind: normalize, mean: [0.5, 0.5], std: 0.2}]'
+says '^lockstep: data.transforms=.*: data.transforms: normalize has 2 means and 1 deviations, the images 1 channels'
+sed 's/mean: .0.5.,/mean: [0.5, 0.5],/' pictures.yaml >wrong.yaml
+status 2 alone train wrong.yaml run.dir=none
+says '^lockstep: wrong.yaml:8: data.transforms: normalize has 2 means and 1 deviations, the images 1 channels'
+status 0 alone train pictures.yaml run.dir=raw train.steps=1 'data.validation_transforms=[]'
+says '^lockstep: pictures.yaml: warning: data.transforms has a normalize and data.validation_transforms none: evaluation sees'
 
 # Each sample with the one in front of it, which another worker may have; labels are probabilities then.
 mixed='data.transforms=[{kind: hflip}, {kind: normalize, mean: [0.5], std: [0.25]}, {kind: mixup, alpha: 0.2}, {kind: cutmix}]'

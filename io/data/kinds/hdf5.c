@@ -247,8 +247,8 @@ static lk_status read_labels(const lk_rows *rows, const records *r, int32_t igno
     lk_numbers value = {0};
 
     if (r->shape.per_record != 1)
-        return LK_FAIL(LK_ERR_DATA, "%s has %zu numbers a record; cross_entropy needs one label", r->place,
-                       r->shape.per_record);
+        return LK_FAIL(LK_ERR_DATA, "%s has %zu numbers a record; cross_entropy needs one label, or, with "
+                       "loss.probabilities: true, a probability of each class", r->place, r->shape.per_record);
     t->label = calloc((size_t)t->n, sizeof *t->label);
     LK_TRY_ALLOC(t->label, (size_t)t->n * sizeof *t->label);
     lk_status status = lk_rows_read_all(rows, t->n, 1, &value);

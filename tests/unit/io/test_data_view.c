@@ -69,6 +69,17 @@ Test(data_view, lists_that_do_not_fit_are_refused)
     spec.transforms = (lk_transform_list){normal, 2};
     expect_refused(&spec, "data.transforms: random_erasing has 3 values, the images 1 channels; give one for all, or "
                           "one for each");
+    /* A list that was derived has the fault of the one that was written. */
+    double two[] = {0.5, 0.5};
+    lk_transform_spec colours = normal[0];
+    colours.mean = two, colours.n_mean = 2;
+    spec.transforms = spec.validation_transforms = (lk_transform_list){&colours, 1};
+    expect_refused(&spec, "data.transforms: normalize has 2 means and 1 deviations, the images 1 channels; give one "
+                          "for all, or one for each");
+    spec.transforms = (lk_transform_list){normal, 1};
+    expect_refused(&spec, "data.validation_transforms: normalize has 2 means and 1 deviations, the images 1 channels; "
+                          "give one for all, or one for each");
+    spec.validation_transforms = (lk_transform_list){0};
     spec.transforms = (lk_transform_list){normal + 1, 1};
     normal[1].n_value = 1;
     lk_transform_spec mixup = {.kind = LK_TRANSFORM_MIXUP, .alpha = 1};

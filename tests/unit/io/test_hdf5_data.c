@@ -202,7 +202,8 @@ Test(hdf5_data, bad_labels_are_named_by_record)
     expect_message(&spec, LK_LOSS_CROSS_ENTROPY, "f.h5: /y: record 1: 1.5 is not a label");
     spec.train = write_h5("k.h5", 2, (hsize_t[]){3, 2}, ramp, H5T_STD_I8LE, 2, (hsize_t[]){3, 2},
                           (double[]){0, 0, 0, 0, 0, 0});
-    expect_message(&spec, LK_LOSS_CROSS_ENTROPY, "k.h5: /y has 2 numbers a record; cross_entropy needs one label");
+    expect_message(&spec, LK_LOSS_CROSS_ENTROPY, "k.h5: /y has 2 numbers a record; cross_entropy needs one label, "
+                                               "or, with loss.probabilities: true, a probability of each class");
 }
 
 Test(hdf5_data, files_and_sets_that_are_not_there_are_named)

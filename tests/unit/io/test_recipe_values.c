@@ -288,7 +288,36 @@ Test(recipe_values, transforms_are_lists_of_sections)
     lk_recipe_free(&r);
     r = good(with(images, "  transforms: [{kind: hflip, p: 1}]\n"), NULL);
     cr_expect_eq(r->data.validation_transforms.n, 0);
+    cr_expect_null(r->notes);
     lk_recipe_free(&r);
+    /* One number for all channels needs no brackets. */
+    r = good(with(images, "  transforms: [{kind: normalize, mean: 0.5, std: 0.25}]\n"), NULL);
+    t = &r->data.transforms, v = &r->data.validation_transforms;
+    cr_assert(t->n == 1 && t->transform[0].n_mean == 1 && t->transform[0].n_std == 1);
+    cr_expect(t->transform[0].mean[0] == 0.5 && t->transform[0].std[0] == 0.25);
+    cr_assert(v->n == 1 && v->transform[0].n_mean == 1);
+    cr_expect(v->transform[0].mean[0] == 0.5 && v->transform[0].std[0] == 0.25);
+    cr_expect_null(r->notes);
+    lk_recipe_free(&r);
+}
+
+Test(recipe_values, a_normalize_in_one_list_alone_is_noted)
+{
+    static const struct { const char *more, *note;
+    } cases[] = {
+        {"  transforms: [{kind: normalize, mean: 0.5, std: 1}]\n  validation_transforms: []\n",
+         "warning: data.transforms has a normalize and data.validation_transforms none: evaluation sees numbers of "
+         "another scale than training"},
+        {"  validation_transforms: [{kind: normalize, mean: 0.5, std: 1}]\n",
+         "warning: data.validation_transforms has a normalize and data.transforms none: evaluation sees numbers of "
+         "another scale than training"},
+    };
+
+    for (size_t i = 0; i < N_OF(cases); i++) {
+        lk_recipe *r = good(with(images, cases[i].more), NULL);
+        cr_expect_str_eq(r->notes ? r->notes : "", cases[i].note, "got: %s", r->notes);
+        lk_recipe_free(&r);
+    }
 }
 
 Test(recipe_values, transforms_get_torchvisions_defaults)
@@ -361,6 +390,10 @@ Test(recipe_values, transforms_that_are_unknown_or_misplaced_are_told_with_their
          "r.yaml:10: data.transforms: hue of color_jitter is one number from 0, or [from, to]"},
         {"  transforms:\n    - {kind: hflip, padding: 1}\n",
          "r.yaml:11: data.transforms[0].padding: kind hflip does not take it: it is for random_crop"},
+        {"  transforms: [{kind: hflip, q: 1}]\n",
+         "r.yaml:10: data.transforms[0].q: no such key; known here: kind, p"},
+        {"  transforms: [{kind: normalize, mean: [], std: 1}]\n",
+         "r.yaml:10: data.transforms[0].mean: a list of 0, expected at least 1"},
         {"  pixel_mean: 0.5\n  transforms: [{kind: normalize, mean: [0], std: [1]}]\n",
          "r.yaml:10: data.pixel_mean: data.transforms has a normalize, too: leave one of them out"},
         {"  transforms: [{kind: normalize, mean: [0], std: [0]}]\n",
