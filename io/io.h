@@ -506,6 +506,7 @@ const lk_ckpt_tensor *lk_weights_tensor(const lk_weights *weights, size_t i);
 /* How the file has it: "F32", "BF16". */
 const char *lk_weights_type(const lk_weights *weights, size_t i);
 const lk_metadata *lk_weights_metadata(const lk_weights *weights);
+bool lk_weights_are_real(const lk_weights *weights, size_t i); /* of a type that lk_weights_read() reads */
 /* The whole of tensor i, as fp32; nothing else is read.  Errors: LK_ERR_CHECKPOINT (whole numbers are no weights; the
  * file has become shorter). */
 lk_status lk_weights_read(lk_weights *weights, size_t i, float *out);

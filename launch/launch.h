@@ -70,6 +70,7 @@ typedef struct metrics {
     int n;
     const char *name[LK_MOST_METRICS]; /* borrowed from io's list: a part's prefix and a metric's name */
     double last[LK_MOST_METRICS], best[LK_MOST_METRICS];
+    bool measured[LK_MOST_METRICS]; /* by an evaluation of this process: NaN is what it came to */
 } metrics;
 
 /* The names of a run, without values. */
@@ -78,6 +79,8 @@ int  metrics_find(const metrics *set, const char *name); /* -1: none */
 void metrics_put(metrics *set, const char *name, double value);
 /* All metrics of one part, from the sums of its evaluation. */
 void metrics_put_part(metrics *set, lk_metric_part_id part, const lk_sums *sums);
+/* "validation.loss is nan: ...", of the losses measured that are not finite; false: none is. */
+bool metrics_describe_lost(const metrics *set, char *text, size_t nbytes);
 
 /* ---------------------------------------------------------------------- job */
 
@@ -278,6 +281,16 @@ lk_status open_weights(const char *path, const char *prefix, lk_weights **out);
 lk_status job_open_source(job *j, const char *path, lk_checkpoint **checkpoint, lk_weights **weights);
 /* Loads the tensors "model" or "ema" of j->checkpoint, or all of j->weights, into params.  Collective. */
 lk_status job_load_model(job *j, const char *prefix);
+
+/* odd.c: tensors with values that are not finite, and running variances below 0, told on stderr by the first of their
+ * names, behind what they are from.  Local. */
+enum { ODD_MOST_NAMED = 4 };
+typedef struct odd_tensors { size_t n; const char *named[ODD_MOST_NAMED]; /* borrowed */ } odd_tensors;
+typedef struct odd_weights { odd_tensors nonfinite, below; } odd_weights;
+void      odd_look(odd_weights *odd, const char *name, const float *values, size_t n);
+void      odd_say(const odd_weights *odd, const char *from);
+/* Of all tensors of the model; host: their values. */
+void      odd_say_of_model(const lk_model *model, const float *host, const char *from);
 
 /* Gives params the weights that the recipe's init_from names, on a new run; a resumed one (j->checkpoint) has its own.
  * After job_open(), before the EMA starts from params.  Collective. */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "io/checkpoint/checkpoint.h"
+#include "io/weights/safetensors.h"
 
 lk_status lk_weights_new(const lk_weights_kind *kind, const char *path, size_t most, lk_weights **out)
 {
@@ -47,6 +48,11 @@ const char *lk_weights_path(const lk_weights *weights) { return weights->path; }
 size_t lk_weights_n(const lk_weights *weights) { return weights->n; }
 const lk_ckpt_tensor *lk_weights_tensor(const lk_weights *weights, size_t i) { return &weights->tensor[i]; }
 const char *lk_weights_type(const lk_weights *weights, size_t i) { return weights->kind->type(weights, i); }
+bool lk_weights_are_real(const lk_weights *weights, size_t i)
+{
+    return lk_safe_type_find(lk_weights_type(weights, i))->to_f32 != NULL;
+}
+
 const lk_metadata *lk_weights_metadata(const lk_weights *weights) { return weights->kind->metadata(weights); }
 lk_status lk_weights_hash(const lk_weights *weights, char out[LK_HASH_BYTES])
 {

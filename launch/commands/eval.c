@@ -7,6 +7,8 @@
 #include <inttypes.h>
 #include <math.h>
 
+enum { LOST_BYTES = 512 };
+
 static lk_status check(const job *j, const options *opt)
 {
     const lk_loss *loss = lk_loss_get(j->recipe->model.loss.kind);
@@ -32,6 +34,18 @@ static lk_status look(job *j, const options *opt, lk_metric_part_id part)
     return write_confusion(j, j->validation_loader, opt->confusion);
 }
 
+/* A value that is no number is told, too; the sign of a NaN says nothing. */
+static void print_metrics(const metrics *set)
+{
+    char lost[LOST_BYTES];
+
+    for (int i = 0; i < set->n; i++)
+        if (set->measured[i])
+            printf("  %-24s %.9g\n", set->name[i], isnan(set->last[i]) ? (double)NAN : set->last[i]);
+    fflush(stdout);
+    if (metrics_describe_lost(set, lost, sizeof lost)) fprintf(stderr, "lockstep: warning: %s\n", lost);
+}
+
 lk_status command_eval(job *j, const options *opt)
 {
     LK_TRY(job_read_recipe(j, opt));
@@ -50,7 +64,6 @@ lk_status command_eval(job *j, const options *opt)
     if (!j->leader) return LK_OK;
     if (j->weights) printf("%s\n", lk_weights_path(j->weights));
     else printf("%s (step %" PRId64 ")\n", lk_checkpoint_path(j->checkpoint), lk_checkpoint_step(j->checkpoint));
-    for (int i = 0; i < j->metrics.n; i++)
-        if (!isnan(j->metrics.last[i])) printf("  %-24s %.9g\n", j->metrics.name[i], j->metrics.last[i]);
+    print_metrics(&j->metrics);
     return LK_OK;
 }

@@ -70,6 +70,7 @@ static lk_status load(job *j, lk_weights *weights, const meeting *m, const float
 {
     LK_TRY(check(j->whole, m));
     LK_TRY(lk_weight_match_load(m->match, weights));
+    if (j->leader) odd_say_of_model(j->model, host, lk_weights_path(weights));
     LK_TRY(job_host_write(j, j->params, host, lk_model_n_elem(j->model)));
     j->params_version = ++j->last_version;
     return j->leader ? report(j, weights, m) : LK_OK;

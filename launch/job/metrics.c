@@ -30,6 +30,23 @@ void metrics_put(metrics *set, const char *name, double value)
 void metrics_put_part(metrics *set, lk_metric_part_id part, const lk_sums *sums)
 {
     for (int i = 0; i < set->n; i++)
-        if (lk_metric_part_of(set->name[i]) == (int)part)
+        if (lk_metric_part_of(set->name[i]) == (int)part) {
             metrics_put(set, set->name[i], lk_metric_of(set->name[i])->value(sums));
+            set->measured[i] = true;
+        }
+}
+
+bool metrics_describe_lost(const metrics *set, char *text, size_t nbytes)
+{
+    lk_text out = lk_text_in(text, nbytes);
+
+    for (int i = 0; i < set->n; i++) {
+        const double value = set->last[i];
+
+        if (!set->measured[i] || isfinite(value) || lk_metric_of(set->name[i]) != lk_metric_get(LK_METRIC_LOSS))
+            continue;
+        lk_text_add(&out, "%s%s is %g", out.used ? ", " : "", set->name[i], isnan(value) ? (double)NAN : value);
+    }
+    if (out.used) lk_text_add(&out, ": the weights or the data hold values that are not finite, or are too large");
+    return out.used > 0;
 }

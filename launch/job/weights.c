@@ -94,6 +94,8 @@ static lk_status load_model(job *j, const char *prefix)
     lk_status status = list_tensors(j->model, prefix, NULL, host, &tensors, &n);
     if (status == LK_OK && j->weights) status = load_file(j->weights, tensors, n);
     else if (status == LK_OK) status = lk_checkpoint_load(j->checkpoint, tensors, n);
+    if (status == LK_OK && j->leader)
+        odd_say_of_model(j->model, host, j->weights ? lk_weights_path(j->weights) : lk_checkpoint_path(j->checkpoint));
     if (status == LK_OK) status = job_host_write(j, j->params, host, n_elem);
     free_tensors(&tensors, n);
     return status;

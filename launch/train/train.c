@@ -119,8 +119,9 @@ static lk_status refuse_nonfinite(trainer *t, float loss)
         return LK_OK;
     }
     j->agreed = true;
-    return LK_FAIL(LK_ERR_NUMBERS, "step %lld: %s; lower optimizer.lr, set optimizer.clip_norm, or pass over such "
-                   "steps with train.on_nonfinite: skip", (long long)j->step, what);
+    return LK_FAIL(LK_ERR_NUMBERS, "step %lld: %s; %slower optimizer.lr, set optimizer.clip_norm, or pass over such "
+                   "steps with train.on_nonfinite: skip", (long long)j->step, what,
+                   j->whole->has_init_from ? "look at the weights of init_from, " : "");
 }
 
 /* Some worker could not write its part; all end with its message. */

@@ -67,7 +67,7 @@ static void add_metric(const trainer *t, int i, lk_text *l)
 
     lk_text_add(l, "  %s", lk_metric_parts[lk_metric_part_of(set->name[i])].word);
     if (metric != lk_metric_get(LK_METRIC_LOSS)) lk_text_add(l, " %s", metric->name);
-    lk_text_add(l, " %.4g%s", set->last[i], best ? "*" : "");
+    lk_text_add(l, " %.4g%s", isnan(set->last[i]) ? (double)NAN : set->last[i], best ? "*" : "");
 }
 
 void watch_evaluation(const trainer *t)
@@ -79,9 +79,11 @@ void watch_evaluation(const trainer *t)
 
     lk_text_add(&l, "epoch %3" PRId64 "  step %" PRId64 "  lr %.1e", t->epoch, t->j->step, t->order.lr[0]);
     for (int i = 0; i < set->n; i++)
-        if (is_shown(t, set->name[i]) && !isnan(set->last[i])) add_metric(t, i, &l);
+        if (is_shown(t, set->name[i]) && (set->measured[i] || !isnan(set->last[i])))
+            add_metric(t, i, &l);
     if (t->samples) lk_text_add(&l, "  %s", lk_print_rate(samples_per_second(t), rate, sizeof rate));
     lk_progress_say(t->progress, "%s  %s", l.at, lk_print_seconds(lk_seconds() - t->started, time, sizeof time));
+    if (metrics_describe_lost(set, bytes, sizeof bytes)) lk_progress_say(t->progress, "lockstep: warning: %s", bytes);
 }
 
 /* ---------------------------------------------------------------------- end */

@@ -149,6 +149,35 @@ says 'hub is no run, and no checkpoint is in it; its weights are named by their 
 status 2 alone ckpt list w.safetensors
 says '^lockstep: w.safetensors: a file has no list of checkpoints; .lockstep ckpt show w.safetensors. tells'
 same "a run that was refused left no folder" "$(ls -d bad 2>/dev/null)" ""
+
+# Values that are no numbers, and a variance below 0, are taken, with a word wherever they come in and come out.
+spoil() { # tensor, the first number's bytes, file
+    cp w.safetensors "$3"
+    at=$(grep -ao "\"$1\":{[^}]*}" w.safetensors | sed 's/.*"data_offsets":\[\([0-9]*\),.*/\1/')
+    printf "$2" | dd of="$3" bs=1 seek=$((8 + $(od -An -tu8 -N8 w.safetensors) + at)) conv=notrunc 2>/dev/null
+}
+spoil classifier.3.bias '\000\000\300\177' nan.safetensors
+spoil features.1.running_var '\000\000\200\277' below.safetensors
+odd='warning: nan.safetensors: 1 tensor with values that are not finite: classifier.3.bias$'
+status 0 alone ckpt verify nan.safetensors
+says "$odd"
+says 'header, types, shapes and places are right; 14 tensors$'
+status 0 alone ckpt verify below.safetensors
+says 'warning: below.safetensors: 1 tensor with a variance below 0: features.1.running_var$'
+status 0 alone ckpt verify w.safetensors
+same "a good file is no reason for a warning" "$(grep -c warning out.txt)" 0
+status 0 workers 2 eval pictures.yaml --checkpoint nan.safetensors
+says "$odd"
+says '^  validation.loss +nan$'
+says 'warning: validation.loss is nan: the weights or the data hold values'
+same "each word is said by one worker" "$(grep -c warning out.txt)" 2
+status 0 alone train pictures.yaml run.dir=odd train.epochs=0 init_from=nan.safetensors
+says "$odd"
+says '^epoch   0 .*  val nan '
+says 'warning: validation.loss is nan, ema.validation.loss is nan: the weights or the data hold values'
+status 5 alone train pictures.yaml run.dir=odd-steps init_from=nan.safetensors
+says 'step 0: the loss is nan.*; look at the weights of init_from, lower optimizer.lr'
+
 status 2 alone ckpt export run
 says 'needs -o FILE.safetensors'
 status 2 alone ckpt export run -o w.pt
