@@ -82,10 +82,12 @@ wait_for() {
     done
 }
 
-# workers_of RUN: the processes of its workers, one a line; not mpirun, nor the shell that a bundle's wrapper is.
+# workers_of RUN: the processes of its workers, one a line; not mpirun, nor the shell that a bundle's wrapper is, nor those
+# of another test that runs beside this one.
 workers_of() {
     grep -lzxF "run.dir=$1" /proc/[0-9]*/cmdline 2>/dev/null | cut -d/ -f3 | sort -n |
     while read -r process; do
+        [ "$(readlink "/proc/$process/cwd")" = "$PWD" ] || continue
         case $(readlink "/proc/$process/exe") in */lockstep) echo "$process" ;; esac
     done
 }
