@@ -33,7 +33,8 @@ extern "C" {
     X(LK_MISSING_MEDIAN, "median") X(LK_MISSING_ZERO, "zero")
 #define LK_LABEL_LIST(X) X(LK_LABEL_FINE, "fine") X(LK_LABEL_COARSE, "coarse")
 #define LK_TOKENIZER_LIST(X)                                                                     \
-    X(LK_TOKENIZER_NONE, "none") X(LK_TOKENIZER_CHARS, "chars") X(LK_TOKENIZER_BYTES, "bytes")
+    X(LK_TOKENIZER_NONE, "none") X(LK_TOKENIZER_GPT2, "gpt2") X(LK_TOKENIZER_CHARS, "chars")     \
+    X(LK_TOKENIZER_BYTES, "bytes")
 #define LK_UNIT_LIST(X) X(LK_UNIT_EPOCH, "epoch") X(LK_UNIT_STEP, "step")
 typedef enum lk_data_kind { LK_DATA_LIST(LK_WORD_ENUM) } lk_data_kind;
 typedef enum lk_standardize { LK_STANDARDIZE_LIST(LK_WORD_ENUM) } lk_standardize;
@@ -116,6 +117,7 @@ typedef struct lk_data_spec {
     bool lowercase;           /* pairs */
     int64_t sequence;         /* tokens: in a sample */
     lk_tokenizer tokenizer;   /* tokens: how text becomes tokens; none: the files hold tokens */
+    char *merges;             /* tokens: of tokenizer gpt2, the file with its merges */
     int64_t vocabulary;       /* tokens: of token files, tokens are below it */
     double pixel_mean, pixel_std; /* idx, cifar10, cifar100, images: (value / 255 - mean) / std; default 0, 1 */
     lk_transform_list transforms, validation_transforms; /* of images, in this order */
@@ -292,6 +294,9 @@ bool      lk_dataset_has_labels(const lk_dataset *dataset);
 void      lk_dataset_show(const lk_dataset *dataset, const void *x, uint8_t *rgb);
 /* JSON; owned by the data set. */
 const char *lk_dataset_stats(const lk_dataset *dataset);
+/* Writes its vocabularies into a folder, a word a line in the order of their numbers: words-source.txt and
+ * words-target.txt; of text by characters nothing.  Errors: LK_ERR_SYSTEM. */
+lk_status   lk_dataset_write_words(const lk_dataset *dataset, const char *dir);
 /* Its fields with types, shapes and scales of bytes: JSON; owned by the data set. */
 const char *lk_dataset_fields(const lk_dataset *dataset);
 /* How a run's fields, in that form, differ from these: *differences gets a line for every field of another type or
@@ -369,6 +374,13 @@ int       lk_loader_lane_sizes(const lk_loader *loader, int64_t sizes[4]);
 /* The most that a lane's length can be; 0: no field's varies. */
 int64_t   lk_loader_length(const lk_loader *loader);
 size_t    lk_loader_nbytes(const lk_loader *loader); /* of the batches that are put together ahead */
+
+/* ------------------------------------------------------------------- tokens */
+
+/* Writes texts to a file of tokens, each behind an <|endoftext|>, by a list of merges (GPT-2's vocab.bpe).  *n_bytes:
+ * of the texts.  Errors: LK_ERR_DATA with file and line, LK_ERR_SYSTEM. */
+lk_status lk_tokenize(const char *merges, const char *const *texts, size_t n_texts, const char *out, int64_t *n_tokens,
+                      int64_t *n_bytes);
 
 /* --------------------------------------------------------------------- BLEU */
 

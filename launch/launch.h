@@ -19,9 +19,10 @@
       "this checkpoint or safetensors file instead of the newest good checkpoint")                                 \
     X(data, TEXT, "--data", "FILE", "eval predict", "this file instead of the recipe's validation part")           \
     X(labels, TEXT, "--labels", "FILE", "eval predict", "labels that belong to --data (idx)")                      \
-    X(out, TEXT, "--out", "FILE", "predict data plot ckpt",                                                        \
+    X(out, TEXT, "--out", "FILE", "predict data plot ckpt tokenize",                                               \
       "the file to write (predict, data: default is standard output); also -o FILE")                               \
     X(batch, FLAG, "--batch", NULL, "plot", "a recipe's first batch as the network gets it, as batch.png or -o") \
+    X(merges, TEXT, "--merges", "FILE", "tokenize", "the list of merges: GPT-2's vocab.bpe")                         \
     X(validation, FLAG, "--validation", NULL, "data", "the part that validates instead of the one that trains")    \
     X(ema, FLAG, "--ema", NULL, "predict ckpt eval", "the EMA's weights (eval: in --confusion)")                    \
     X(confusion, TEXT, "--confusion", "FILE", "eval", "how often each class is taken for each, as CSV")            \
@@ -354,8 +355,8 @@ lk_status write_confusion(job *j, lk_loader *loader, const char *path);
 static inline const char *plural(int64_t n) { return n == 1 ? "" : "s"; }
 
 typedef lk_status command_fn(job *j, const options *opt);
-command_fn command_train, command_eval, command_predict, command_data, command_plan, command_lr, command_plot,
-             command_ckpt, command_doctor;
+command_fn command_train, command_eval, command_predict, command_data, command_plan, command_lr,
+    command_plot, command_ckpt, command_doctor, command_tokenize;
 
 /* lockstep --version: what this program is made of, beside doctor.c. */
 void print_version(void);

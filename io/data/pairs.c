@@ -9,6 +9,7 @@
  * each cut to `steps` where the recipe says so, as the textbook cuts: a sentence that was cut has no <eos>.
  * Source: Zhang, Lipton, Li and Smola, Dive into Deep Learning, build_array_nmt and load_data_nmt.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <xxhash.h>
@@ -240,5 +241,37 @@ lk_status lk_pairs_apply(const lk_data_stats *stats, lk_table *t)
         t->fields[TARGET].field.target = true;
     }
     lk_pairs_free(&t->pairs);
+    return LK_OK;
+}
+
+/* ------------------------------------------------------------------------ text */
+
+static lk_status write_words(const lk_vocabulary *words, const char *path)
+{
+    char *text = NULL;
+    size_t nbytes = 0;
+    FILE *stream = open_memstream(&text, &nbytes);
+
+    LK_TRY_ALLOC(stream, sizeof *stream, "a vocabulary");
+    for (int64_t w = 0; w < lk_vocabulary_n(words); w++) fprintf(stream, "%s\n", lk_vocabulary_text(words, w));
+    const lk_status status = fclose(stream) == 0 ? lk_write_file_atomic(path, text, nbytes)
+                                                 : LK_FAIL(LK_ERR_SYSTEM, "out of memory: a vocabulary as text");
+    free(text);
+    return status;
+}
+
+lk_status lk_dataset_write_words(const lk_dataset *dataset, const char *dir)
+{
+    static const char *const names[] = {"words-source.txt", "words-target.txt"};
+
+    for (int side = 0; side < LK_N_LANGUAGES && dataset->stats->kind == LK_DATA_PAIRS; side++) {
+        char *path;
+
+        if (asprintf(&path, "%s/%s", dir, names[side]) < 0)
+            return LK_FAIL(LK_ERR_SYSTEM, "out of memory: the name of a vocabulary");
+        const lk_status status = write_words(dataset->stats->words[side], path);
+        free(path);
+        LK_TRY(status);
+    }
     return LK_OK;
 }

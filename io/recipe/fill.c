@@ -217,6 +217,9 @@ static lk_status check_data(lk_yaml *yaml)
         return lk_yaml_fail(yaml, validation, "data.validation_labels", "is missing: data.validation needs it");
     if (labels && !validation)
         return lk_yaml_fail(yaml, labels, "data.validation", "is missing: data.validation_labels needs it");
+    if (lk_yaml_is(yaml, "data.tokenizer", "gpt2") && !lk_yaml_at(yaml, "data.merges"))
+        return lk_yaml_fail(yaml, lk_yaml_at(yaml, "data.tokenizer"), "data.merges",
+                            "is missing: data.tokenizer gpt2 needs it, GPT-2's vocab.bpe");
     LK_TRY(check_labels(yaml, "data.train", "data.train_labels"));
     LK_TRY(check_labels(yaml, "data.validation", "data.validation_labels"));
     if (lk_yaml_number_at(yaml, "data.n_informative") > lk_yaml_number_at(yaml, "data.n_features"))

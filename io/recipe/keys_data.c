@@ -63,7 +63,9 @@ enum { MOST_DEGREE = 1000, MOST_THREADS = 64, MOST_STEPS = 1 << 16, MOST_TOKENS 
     X("sequence", WHOLE(data.sequence), FROM_TO(1, MOST_STEPS), NEEDED, ONLY("tokens"),                              \
       HELP("tokens in a sample: sample i begins at token i * sequence"))                                             \
     X("tokenizer", WORD(data.tokenizer, tokenizer_words), DEFAULT("none"), ONLY("tokens"),                           \
-      HELP("how text becomes tokens: by its characters or its bytes; none: the files hold tokens, as llm.c's do"))   \
+      HELP("how text becomes tokens: GPT-2's, its characters, its bytes; none: the files hold tokens, as llm.c's "   \
+           "do"))                                                                                                    \
+    X("merges", TEXT(data.merges), A_PATH, ONLY("tokens"), HELP("of tokenizer gpt2 (needed): GPT-2's vocab.bpe"))    \
     X("vocabulary", WHOLE(data.vocabulary), FROM_TO(1, MOST_TOKENS), DEFAULT("50257"), ONLY("tokens"),               \
       HELP("of files of tokens: all are below it"))                                                                  \
     X("pixel_mean", REAL(data.pixel_mean), ANY, DERIVED("0"), ONLY(BYTES),                                           \

@@ -94,4 +94,14 @@ lk_status lk_characters_sort(const lk_characters *characters, lk_vocabulary **ou
 lk_status lk_characters_encode(const lk_vocabulary *characters, const char *path, const char *text, size_t nbytes,
                                lk_tokens *out);
 
+/* Byte-pair encoding: bpe.c. */
+typedef struct lk_bpe lk_bpe;
+/* Of a list of merges, as GPT-2's vocab.bpe.  Errors: LK_ERR_DATA with file and line. */
+lk_status lk_bpe_open(const char *merges, lk_bpe **out);
+void      lk_bpe_free(lk_bpe **bpe);
+/* Its tokens; the last is <|endoftext|>. */
+int64_t   lk_bpe_n(const lk_bpe *bpe);
+/* A text in UTF-8, by one thread at a time; out has room for a token a byte. */
+lk_status lk_bpe_encode(lk_bpe *bpe, const char *text, size_t nbytes, uint16_t *out, int64_t *n);
+
 #endif

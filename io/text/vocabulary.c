@@ -30,6 +30,17 @@ static bool make_room(lk_vocabulary *v)
     return true;
 }
 
+/* With a NUL behind them, and whatever is in them. */
+static char *copy_bytes(const char *text, size_t nbytes)
+{
+    char *copy = malloc(nbytes + 1);
+
+    if (!copy) return NULL;
+    memcpy(copy, text, nbytes);
+    copy[nbytes] = '\0';
+    return copy;
+}
+
 int64_t lk_vocabulary_find(const lk_vocabulary *vocabulary, const char *text, size_t nbytes)
 {
     word *w = NULL;
@@ -46,7 +57,7 @@ int64_t lk_vocabulary_add_bytes(lk_vocabulary **vocabulary, const char *text, si
     if (!*vocabulary && !(*vocabulary = calloc(1, sizeof **vocabulary))) return -1;
     lk_vocabulary *v = *vocabulary;
     word *w = calloc(1, sizeof *w);
-    if (!w || !(w->text = strndup(text, nbytes)) || !make_room(v)) {
+    if (!w || !(w->text = copy_bytes(text, nbytes)) || !make_room(v)) {
         if (w) free(w->text);
         free(w);
         return -1;

@@ -352,6 +352,7 @@ static lk_status start_as_leader(trainer *t, bool resuming)
 
     LK_TRY(leader_open(t, resuming ? t->j->step : -1)); /* may refuse: metrics.csv has other columns */
     LK_TRY(run_dir_write_recipe(r->run.dir, r->text));
+    LK_TRY(lk_dataset_write_words(t->j->train, r->run.dir));
     return t->stopped ? LK_OK : run_dir_forget_summary(r->run.dir);
 }
 

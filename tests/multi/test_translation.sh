@@ -34,8 +34,8 @@ check() {
     shift
     status 0 workers 1 train pairs.yaml "$@" run.dir="$name"
     for n in 2 3 4; do same_on $n "$name" pairs.yaml "$@"; done
-    status 0 workers 2 train pairs.yaml "$@" train.epochs=4 run.dir="$name-long"
-    break_and_resume 3 2 "$name-long" pairs.yaml "$@" train.epochs=4
+    status 0 workers 2 train pairs.yaml "$@" train.epochs=40 run.dir="$name-long"
+    break_and_resume 3 2 "$name-long" pairs.yaml "$@" train.epochs=40
     rm -rf broken-3-2
 }
 

@@ -1,0 +1,82 @@
+#!/bin/sh
+# Text, by the program: pairs of sentences train a Transformer and running text a plug-in, with the same bits on any number of
+# workers and through a kill; vocabularies are in the run's folder and serve other files; texts become files of tokens.
+set -u
+. "$(dirname "$0")/../support/lib.sh"
+
+# Sentences whose lengths vary from lane to lane; each twice.
+awk 'BEGIN { for (i = 0; i < 120; i++) { s = "say"; t = "dis"
+    for (k = 0; k <= i % 7; k++) { s = s " w" (i * 5 + k) % 11; t = t " m" (i * 3 + k) % 9 }
+    print s "." (i % 2 ? "" : " ") "\t" toupper(t) " !\tby nobody"; print s " .\t" t "\tby nobody" } }' >pairs.txt
+cat >pairs.yaml <<'RECIPE'
+run: {name: pairs, seed: 3}
+data: {kind: pairs, train: pairs.txt, validation_fraction: 0.2}
+model: {kind: transformer, layers: 1, heads: 2, hidden: 16, ffn: 32, dropout: 0.1}
+loss: {kind: cross_entropy}
+optimizer: {kind: adam, lr: 5e-3}
+train: {epochs: 3, batch: 24, lanes: 3}
+checkpoint: {every: 1}
+ema: {beta: 0.9}
+metrics: {measure: [perplexity]}
+RECIPE
+status 0 alone train pairs.yaml run.dir=pairs
+same_on 3 pairs pairs.yaml
+status 0 alone train pairs.yaml train.epochs=80 run.dir=long # one that ends before it can be broken proves nothing
+break_and_resume 2 3 long pairs.yaml train.epochs=80
+same "special words" "$(head -n 4 pairs/words-source.txt | tr '\n' ' ')" "<pad> <bos> <eos> <unk> "
+same "the first of the most frequent words" "$(sed -n 5p pairs/words-source.txt)" say
+same "capitals in the target's words" "$(grep -c '[A-Z]' pairs/words-target.txt)" 0
+status 0 workers 2 eval pairs
+says 'perplexity'
+printf 'say w1 nothing.\tdis m1 rien !\n' >other.txt
+status 0 alone eval pairs --data other.txt
+printf 'say w1\tdis m1\nsay w2 dis m2\n' >bad.txt
+status 3 alone eval pairs --data bad.txt
+says 'bad.txt:2: the line has no tab'
+
+# Texts as a file of tokens.
+printf '#version: 0.2\na b\nab ab\n' >merges.bpe
+printf 'abababab ab\n' >a.txt
+printf 'ba\n' >b.txt
+status 0 alone tokenize a.txt b.txt --merges merges.bpe --out ab.bin
+says 'ab.bin: 10 tokens of 15 bytes'
+same "tokens" "$(od -An -tu2 -j1024 ab.bin | tr -s ' \n' ' ')" " 258 257 257 220 256 198 258 65 64 198 "
+printf 'abc\n\377\n' >not.txt
+status 3 alone tokenize not.txt --merges merges.bpe --out not.bin
+says 'not.txt:2: byte 0xff is not UTF-8'
+same "a file of what is no text" "$([ -e not.bin ] && echo yes || echo no)" no
+status 2 alone tokenize a.txt --merges merges.bpe
+says 'tokenize needs --out FILE'
+
+# Running text, mapped, by a network of one's own.
+include=$(dirname "$lockstep")/include # what cmake --install copies
+cc=${CC:-cc}
+if command -v "$cc" >/dev/null && [ -d "$include/lockstep" ]; then
+    "$cc" -shared -fPIC -O1 -I "$include" "$here/../plugin/bigram.c" -o bigram.so || exit 1
+    awk 'BEGIN { for (i = 0; i < 3000; i++) printf "%s", substr("ab ba.", i * i % 6 + 1, 1 + i % 3) }' >text.txt
+    status 0 alone tokenize text.txt --merges merges.bpe --out text.bin
+    cat >tokens.yaml <<'RECIPE'
+run: {name: tokens, seed: 3}
+data: {kind: tokens, train: text.bin, sequence: 16, vocabulary: 259, validation_fraction: 0.1}
+model: {plugin: bigram.so, args: {vocabulary: 259, width: 8}}
+loss: {kind: cross_entropy}
+optimizer: {kind: adamw, lr: 1e-2}
+train: {epochs: 2, batch: 16, lanes: 3}
+ema: {beta: 0.9}
+RECIPE
+    status 0 alone train tokens.yaml run.dir=tokens
+    same_on 3 tokens tokens.yaml
+    status 0 alone train tokens.yaml run.dir=text data.train=text.txt data.tokenizer=gpt2 data.merges=merges.bpe
+    says 'validation'
+    status 0 alone train tokens.yaml run.dir=chars data.train=text.txt data.tokenizer=chars model.args.vocabulary=4
+    status 0 workers 2 eval chars
+    printf 'a bc\nno\n' >strange.txt
+    status 3 alone eval chars --data strange.txt
+    says 'strange.txt:1: the character c'
+    status 2 alone train tokens.yaml run.dir=none data.train=text.txt data.tokenizer=gpt2
+    says 'data.merges: is missing'
+    head -c 2000 text.bin >cut.bin
+    status 3 alone train tokens.yaml run.dir=none data.train=cut.bin
+    says 'cut.bin holds 2000 bytes; its header says'
+fi
+finish
