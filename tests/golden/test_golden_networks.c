@@ -54,14 +54,13 @@ static lk_model_spec read_spec(const json_t *spec)
         .norm = (lk_norm)READ_WORD(spec, "norm", LK_NORM_LIST),
         .norm_place = (lk_norm_place)READ_WORD(spec, "norm_place", LK_NORM_PLACE_LIST),
         .activation = (lk_activation)READ_WORD(spec, "activation", LK_ACTIVATION_LIST),
-        .cnn.pool = (lk_pool)READ_WORD(spec, "pool", LK_POOL_LIST),
         .mlp = {4, {5, 7, 4, 3}},
-        .vision.image = {2, 4, 8}, .cnn.n_channels = 2, .cnn.channels = {3, 4}, .cnn.kernel = 3, .cnn.n_hidden = 1,
-        .cnn.hidden = {5},
-        .vision.classes = 3,
+        .cnn = {.n_channels = 2, .channels = {3, 4}, .kernel = 3, .n_hidden = 1, .hidden = {5},
+                .pool = (lk_pool)READ_WORD(spec, "pool", LK_POOL_LIST)},
     };
-    if (out.kind == LK_MODEL_CNN)
-        out.loss = (lk_loss_spec){.kind = LK_LOSS_CROSS_ENTROPY, .label_smoothing = 0.1f, .ignore_index = -100};
+    if (out.kind != LK_MODEL_CNN) return out;
+    out.vision = (lk_vision_spec){.image = {2, 4, 8}, .classes = 3};
+    out.loss = (lk_loss_spec){.kind = LK_LOSS_CROSS_ENTROPY, .label_smoothing = 0.1f, .ignore_index = -100};
     return out;
 }
 
