@@ -151,7 +151,7 @@ static lk_status find_file(const lk_weights *weights, const char *tensor, const 
 
 static lk_status add_mapped(lk_weights *weights, const char *name, const json_t *value)
 {
-    lk_safetensors *file;
+    lk_safetensors *file = NULL;
 
     if (!json_is_string(value))
         return LK_FAIL(LK_ERR_CHECKPOINT, "%s: weight_map.%s is no name of a file", weights->path, name);

@@ -15,7 +15,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-enum { BLOCK_BYTES = 64 << 20, LEAST_BLOCKS = 64, TEXT_BYTES = 512, PATH_BYTES = 4096 };
+enum { BLOCK_BYTES = 64 << 20, LEAST_BLOCKS = 64, TEXT_BYTES = 512, FOUND_BYTES = 128, PATH_BYTES = 4096 };
 static const double SAY_EVERY_S = 5.0;
 
 /* One part of the data on its way. */
@@ -256,7 +256,7 @@ static void tell_all(const filling *w, double seconds)
 {
     const double MIB = 1 << 20;
     const features *f = w->f;
-    char text[TEXT_BYTES], found[TEXT_BYTES] = "";
+    char text[TEXT_BYTES], found[FOUND_BYTES] = "";
 
     if (!w->j->leader) return;
     if (w->n_done < w->n_own)

@@ -26,7 +26,7 @@ typedef struct place {
 static void warn(place *at, const char *format, ...) __attribute__((format(printf, 2, 3)));
 static void warn(place *at, const char *format, ...)
 {
-    char text[LINE_BYTES], line[LINE_BYTES + PLACE_BYTES];
+    char text[LINE_BYTES], line[PLACE_BYTES + sizeof ": " + LINE_BYTES];
     va_list args;
 
     va_start(args, format);

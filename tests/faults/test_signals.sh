@@ -39,17 +39,17 @@ same "SIGHUP under nohup: digests" "$(digests nohup)" "$(digests whole)"
 # Data that take their time to be read: a pipe that nobody has written into yet.
 mkfifo slow.csv
 cat >slow.yaml <<'EOF'
-run: {name: slow, dir: slow}
+run: {name: slow}
 data: {kind: csv, train: slow.csv, target: y}
 model: {kind: mlp, layers: [1, 1]}
 loss: {kind: mse}
 optimizer: {kind: sgd, lr: 0.01}
 train: {epochs: 1, batch: 2}
 EOF
-alone train slow.yaml >out.txt 2>&1 &
+alone train slow.yaml run.dir=slow >out.txt 2>&1 &
 job=$!
 exec 3>slow.csv # returns when the program has opened it to read
-kill -TERM "$(pgrep -P $job)"
+kill -TERM "$(worker_of slow)"
 printf 'x,y\n1,2\n2,3\n' >&3
 exec 3>&-
 wait $job
