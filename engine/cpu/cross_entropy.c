@@ -109,28 +109,15 @@ CPU_INLINE cpu_loss_sums sum_block(const cpu_loss_job *j, size_t begin, size_t e
     return made;
 }
 
-static void cross_entropy_part(void *arg, size_t begin, size_t end)
+static cpu_loss_sums sum_rows(const cpu_loss_job *j, size_t begin, size_t end)
 {
-    const cpu_loss_job *j = arg;
-    const size_t n_rows = j->s->n_rows;
-
-    for (size_t b = begin; b < end; b++) {
-        const size_t first = b * CPU_LOGIT_ROWS, most = first + CPU_LOGIT_ROWS, last = most < n_rows ? most : n_rows;
-
-        j->s->block[b] = j->s->dtype == LK_DTYPE_BF16 ? sum_block(j, first, last, LK_DTYPE_BF16)
-                                                      : sum_block(j, first, last, LK_DTYPE_F32);
-    }
+    if (j->s->dtype == LK_DTYPE_BF16) return sum_block(j, begin, end, LK_DTYPE_BF16);
+    return sum_block(j, begin, end, LK_DTYPE_F32);
 }
 
 static lk_status run_cross_entropy(void *state, const lk_launch_args *args)
 {
-    const cpu_loss *s = cpu_loss_begin(state, args);
-    cpu_loss_job j = cpu_loss_job_of(s, args);
-    const size_t block_elems = CPU_LOGIT_ROWS * s->n_outputs;
-
-    cpu_split(s->threads, s->n_blocks, (CPU_LOSS_GRAIN + block_elems - 1) / block_elems, cross_entropy_part, &j);
-    cpu_loss_store(s, args);
-    return LK_OK;
+    return cpu_loss_run_rows(state, args, sum_rows);
 }
 
 lk_status cpu_bind_cross_entropy(const cpu_ctx *ctx, const lk_graph *graph, const lk_node *node, lk_kernel *out)

@@ -2,6 +2,7 @@
  * Losses over single values: mean squared error, L1, smooth L1, Huber, binary cross-entropy; and what all losses share.
  * The formulas are in engine/ops/loss.c and engine/base/formulas.h.  Within a block sums go in the order of partials.h.
  */
+#include "engine/cpu/logits.h"
 #include "engine/cpu/loss.h"
 
 #include "engine/base/formulas.h"
@@ -38,6 +39,30 @@ void cpu_loss_store(const cpu_loss *s, const lk_launch_args *args)
         *(float *)cpu_at(args, s->to) = (float)(total.of[LK_SUM_LOSS] * (double)args->inv_count);
     else
         memcpy(cpu_at(args, s->to), total.of, sizeof total.of);
+}
+
+static void rows_part(void *arg, size_t begin, size_t end)
+{
+    const cpu_loss_job *j = arg;
+    const size_t n_rows = j->s->n_rows;
+
+    for (size_t b = begin; b < end; b++) {
+        const size_t first = b * CPU_LOGIT_ROWS, most = first + CPU_LOGIT_ROWS;
+
+        j->s->block[b] = j->sum_rows(j, first, most < n_rows ? most : n_rows);
+    }
+}
+
+lk_status cpu_loss_run_rows(void *state, const lk_launch_args *args, cpu_loss_rows_fn *sum_rows)
+{
+    const cpu_loss *s = cpu_loss_begin(state, args);
+    const size_t block_elems = CPU_LOGIT_ROWS * s->n_outputs;
+    cpu_loss_job j = cpu_loss_job_of(s, args);
+
+    j.sum_rows = sum_rows;
+    cpu_split(s->threads, s->n_blocks, (CPU_LOSS_GRAIN + block_elems - 1) / block_elems, rows_part, &j);
+    cpu_loss_store(s, args);
+    return LK_OK;
 }
 
 static void loss_free(void *state)

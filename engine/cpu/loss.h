@@ -29,18 +29,24 @@ typedef struct cpu_loss {
 } cpu_loss;
 
 /* One run of it. */
-typedef struct cpu_loss_job {
+typedef struct cpu_loss_job cpu_loss_job;
+/* The sums of rows [begin, end); in training their dx is written. */
+typedef cpu_loss_sums cpu_loss_rows_fn(const cpu_loss_job *job, size_t begin, size_t end);
+struct cpu_loss_job {
     const cpu_loss *s;
     const void *x, *target;
     void *dx; /* NULL outside training */
     float inv_count;
-} cpu_loss_job;
+    cpu_loss_rows_fn *sum_rows; /* of cpu_loss_run_rows() */
+};
 
 /* The kernel's state with its blocks where this run has scratch. */
 const cpu_loss *cpu_loss_begin(void *state, const lk_launch_args *args);
 cpu_loss_job cpu_loss_job_of(const cpu_loss *s, const lk_launch_args *args);
 /* Adds the blocks up and writes the loss slot, or the first LK_N_SUMS sums. */
 void cpu_loss_store(const cpu_loss *s, const lk_launch_args *args);
+/* A run of a loss over rows of logits, in blocks of CPU_LOGIT_ROWS. */
+lk_status cpu_loss_run_rows(void *state, const lk_launch_args *args, cpu_loss_rows_fn *sum_rows);
 lk_status cpu_loss_bind(const cpu_ctx *ctx, const lk_graph *graph, const lk_node *node, size_t n_blocks,
                         lk_status (*run)(void *state, const lk_launch_args *args), lk_kernel *out);
 
