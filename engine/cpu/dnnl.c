@@ -245,7 +245,7 @@ static lk_status matrix_layouts(product_layouts *l, layout *plain, const cpu_dnn
     LK_TRY(layout_new(&l->x, 2, x, type, dnnl_nc));
     LK_TRY(layout_new(&l->w, 2, w, w_type, dnnl_format_tag_any));
     LK_TRY(layout_new(&l->y, 2, y, type, dnnl_nc));
-    LK_TRY(layout_new(plain, 2, w, dnnl_f32, dnnl_oi));
+    LK_TRY(layout_new(plain, 2, w, dnnl_f32, s->in_out ? dnnl_io : dnnl_oi));
     return LK_OK;
 }
 

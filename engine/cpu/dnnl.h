@@ -5,7 +5,8 @@
  *     FORWARD  y = x * w + b          GRAD_X  dx from dy and w          GRAD_W  dw, db from dy and x
  *
  * where * is a convolution (x (N,H,W,I), w (O,I/groups,KH,KW), y (N,H',W',O)) or a product of matrices (x (N,I),
- * w (O,I), y (N,O)).  x, y and their gradients are fp32 or bf16; w, b and their gradients are fp32 in PyTorch's layout.
+ * w (O,I) or (I,O), y (N,O)).  x, y and their gradients are fp32 or bf16; w, b and their gradients are fp32, as they
+ * lie in the arenas.
  */
 #ifndef LK_CPU_DNNL_H
 #define LK_CPU_DNNL_H
@@ -21,6 +22,7 @@ typedef struct cpu_dnnl_spec {
     bool bias;                    /* FORWARD reads b, GRAD_W writes db */
     lk_dtype dtype;               /* of x and y */
     int64_t n, i, o;
+    bool in_out;                  /* of matrices: w is (I, O) */
     int64_t h, w, kh, kw, oh, ow;
     lk_conv_attrs how;
     cpu_ref weight;               /* where w is: FORWARD and GRAD_X may want it packed */

@@ -1,9 +1,10 @@
 /*
  * Linear layer: small fp32 products by our own loops, all others on oneDNN.  The choice looks at the shape alone.
  *
- * The loops want the matrix on the right with contiguous rows.  In grad_x that is w as it lies, in grad_w it is x.
- * For the forward pass w is transposed once per change of the parameters, which costs about as much as fifteen
- * samples and half of the reorder that oneDNN would need.
+ * The loops want the matrix on the right with contiguous rows.  Of a w (O, I) that is w as it lies in grad_x, and x in
+ * grad_w; for the forward pass w is transposed once per change of the parameters, which costs about as much as fifteen
+ * samples and half of the reorder that oneDNN would need.  Of a w (I, O) it is the other way round: w as it lies in the
+ * forward pass, dy in grad_w, and grad_x wants it transposed.
  */
 #include "engine/cpu/product.h"
 #include "engine/cpu/small_gemm.h"
@@ -32,10 +33,11 @@ enum { MULTIPLY_ADDS_PER_THREAD = 1 << 20 };
 typedef struct small_linear {
     product_refs at;
     size_t n, i, o;
+    bool in_out;   /* w is (I, O) */
     int threads;
     size_t grain;  /* rows of the result that one thread should at least make */
     cpu_weights *weights; /* borrowed */
-    cpu_weight *w_t;      /* forward: (I, O), one use of it is ours; NULL in the other passes */
+    cpu_weight *turned;   /* w transposed, one use of it is ours; NULL where w is read as it lies, or not at all */
 } small_linear;
 
 /* What the threads share in one run. */
@@ -49,8 +51,8 @@ static void forward_rows(void *arg, size_t begin, size_t end)
     const small_run *r = arg;
     const small_linear *s = r->s;
 
-    small_gemm(r->y + begin * s->o, s->o, (small_matrix){r->x + begin * s->i, s->i, 1}, s->w_t->at, s->o, r->b,
-               end - begin, s->o, s->i);
+    small_gemm(r->y + begin * s->o, s->o, (small_matrix){r->x + begin * s->i, s->i, 1}, r->w, s->o, r->b, end - begin,
+               s->o, s->i);
 }
 
 static void grad_x_rows(void *arg, size_t begin, size_t end)
@@ -62,6 +64,16 @@ static void grad_x_rows(void *arg, size_t begin, size_t end)
                s->i, s->o);
 }
 
+/* db of outputs [begin, end). */
+static void sum_rows(const small_run *r, size_t begin, size_t end)
+{
+    const small_linear *s = r->s;
+
+    for (size_t o = begin; o < end; o++) r->b[o] = 0.0f;
+    for (size_t n = 0; n < s->n; n++)
+        for (size_t o = begin; o < end; o++) r->b[o] += r->y[n * s->o + o];
+}
+
 /* Rows of dw are outputs: column o of dy times x. */
 static void grad_w_rows(void *arg, size_t begin, size_t end)
 {
@@ -70,27 +82,39 @@ static void grad_w_rows(void *arg, size_t begin, size_t end)
 
     small_gemm(r->w + begin * s->i, s->i, (small_matrix){r->y + begin, 1, s->o}, r->x, s->i, NULL, end - begin, s->i,
                s->n);
-    if (!r->b) return;
-    for (size_t o = begin; o < end; o++) r->b[o] = 0.0f;
-    for (size_t n = 0; n < s->n; n++)
-        for (size_t o = begin; o < end; o++) r->b[o] += r->y[n * s->o + o];
+    if (r->b) sum_rows(r, begin, end);
 }
 
+/* Rows of dw (I, O) are inputs: column i of x times dy; who makes the first makes db. */
+static void grad_w_in_out_rows(void *arg, size_t begin, size_t end)
+{
+    const small_run *r = arg;
+    const small_linear *s = r->s;
+
+    small_gemm(r->w + begin * s->o, s->o, (small_matrix){r->x + begin, 1, s->i}, r->y, s->o, NULL, end - begin, s->o,
+               s->n);
+    if (r->b && begin == 0) sum_rows(r, 0, s->o);
+}
+
+/* w the way round that the pass reads it. */
 static small_run start(const small_linear *s, const lk_launch_args *args)
 {
-    return (small_run){s, cpu_at(args, s->at.x), cpu_at(args, s->at.w), cpu_at(args, s->at.b), cpu_at(args, s->at.y)};
+    small_run r = {s, cpu_at(args, s->at.x), cpu_at(args, s->at.w), cpu_at(args, s->at.b), cpu_at(args, s->at.y)};
+
+    if (!s->turned) return r;
+    if (cpu_weight_is_stale(s->turned, s->at.w, args->params_version)) {
+        small_transpose(s->turned->at, r.w, s->in_out ? s->i : s->o, s->in_out ? s->o : s->i);
+        s->turned->version = args->params_version;
+    }
+    r.w = s->turned->at;
+    return r;
 }
 
 static lk_status run_forward(void *state, const lk_launch_args *args)
 {
-    const small_linear *s = state;
-    small_run r = start(s, args);
+    small_run r = start(state, args);
 
-    if (cpu_weight_is_stale(s->w_t, s->at.w, args->params_version)) {
-        small_transpose(s->w_t->at, r.w, s->o, s->i);
-        s->w_t->version = args->params_version;
-    }
-    cpu_split(s->threads, s->n, s->grain, forward_rows, &r);
+    cpu_split(r.s->threads, r.s->n, r.s->grain, forward_rows, &r);
     return LK_OK;
 }
 
@@ -106,7 +130,8 @@ static lk_status run_grad_w(void *state, const lk_launch_args *args)
 {
     small_run r = start(state, args);
 
-    cpu_split(r.s->threads, r.s->o, r.s->grain, grad_w_rows, &r);
+    if (r.s->in_out) cpu_split(r.s->threads, r.s->i, r.s->grain, grad_w_in_out_rows, &r);
+    else cpu_split(r.s->threads, r.s->o, r.s->grain, grad_w_rows, &r);
     return LK_OK;
 }
 
@@ -114,7 +139,7 @@ static void free_small(void *state)
 {
     small_linear *s = state;
 
-    if (s->w_t) cpu_weight_drop(s->weights, &s->w_t);
+    if (s->turned) cpu_weight_drop(s->weights, &s->turned);
     lk_free(&s);
 }
 
@@ -124,16 +149,17 @@ static lk_status bind_small(const cpu_ctx *ctx, const lk_graph *graph, const lk_
     lk_status (*const run[])(void *, const lk_launch_args *) = {run_forward, run_grad_x, run_grad_w};
     small_linear s = {
         .at = cpu_product_refs(graph, node, pass),
-        .n = (size_t)spec->n, .i = (size_t)spec->i, .o = (size_t)spec->o,
+        .n = (size_t)spec->n, .i = (size_t)spec->i, .o = (size_t)spec->o, .in_out = spec->in_out,
         .threads = ctx->threads, .weights = ctx->weights,
     };
+    const size_t of_row = pass != CPU_GRAD_W ? s.i * s.o : s.n * (s.in_out ? s.o : s.i);
 
-    s.grain = 1 + MULTIPLY_ADDS_PER_THREAD / (s.i * (pass == CPU_GRAD_W ? s.n : s.o));
+    s.grain = 1 + MULTIPLY_ADDS_PER_THREAD / of_row;
     LK_TRY(cpu_kernel_keep(out, run[pass], &s, sizeof s));
     out->free = free_small;
-    if (pass != CPU_FORWARD) return LK_OK;
+    if (pass != (s.in_out ? CPU_GRAD_X : CPU_FORWARD)) return LK_OK;
     small_linear *kept = out->state;
-    const lk_status status = cpu_weight_want(ctx->weights, s.at.w, s.i * s.o * sizeof(float), NULL, &kept->w_t);
+    const lk_status status = cpu_weight_want(ctx->weights, s.at.w, s.i * s.o * sizeof(float), NULL, &kept->turned);
     if (status != LK_OK) {
         free_small(kept);
         *out = (lk_kernel){0};
@@ -144,8 +170,9 @@ static lk_status bind_small(const cpu_ctx *ctx, const lk_graph *graph, const lk_
 static lk_status bind_pass(const cpu_ctx *ctx, const lk_graph *graph, const lk_node *node, const lk_tensor *x,
                            const lk_tensor *w, cpu_pass pass, lk_kernel *out)
 {
-    const cpu_dnnl_spec spec = {
-        .dtype = x->dtype, .n = (int64_t)x->n_elem / w->shape[1], .i = w->shape[1], .o = w->shape[0]};
+    const bool in_out = node->attrs.linear.in_out;
+    const int64_t I = w->shape[in_out ? 0 : 1], O = w->shape[in_out ? 1 : 0];
+    const cpu_dnnl_spec spec = {.dtype = x->dtype, .n = (int64_t)x->n_elem / I, .i = I, .o = O, .in_out = in_out};
     const bool small = spec.dtype == LK_DTYPE_F32 && w->n_elem <= SMALL_WEIGHTS &&
                        x->n_elem <= SMALL_MULTIPLY_ADDS / (size_t)spec.o;
 

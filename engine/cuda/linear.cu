@@ -8,10 +8,15 @@
  *     grad_x    dx^T (I, N) = w^T (I, O)  dy^T (O, N)
  *     grad_w    dw^T (I, O) = x^T (I, N)  dy (N, O)       dy is transposed; db are sums of its columns: O
  *
+ * A w that lies as (I, O) is not transposed in the forward pass, but in grad_x; its gradient is
+ *
+ *     grad_w    dw^T (O, I) = dy^T (O, N)  x (N, I)       x is transposed; db are no sums of its columns
+ *
  * In bf16 x, y, dx, dy, w and the bias are bf16 (the library wants a bias in the type of D), sums are fp32, dw and db
  * are fp32.  Where the library has no fused bias, rows of bias are laid out first and the product is added to them: y
- * is rounded once either way.  Where it has no sums of columns, the kernel of bias_grad follows.  Where it has nothing
- * for a shape, and for those of which it is not sure to have something, the product is a plain one (gemm_plain.cu).
+ * is rounded once either way.  Where there are no sums of columns, the kernel of bias_grad follows.  Where it has
+ * nothing for a shape, and for those of which it is not sure to have something, the product is a plain one
+ * (gemm_plain.cu).
  */
 #include "engine/cuda/gemm.h"
 #include "engine/cuda/product.h"
@@ -21,6 +26,7 @@ typedef struct linear {
     product_refs at;
     cuda_weight w, b;   /* b absent in grad_w, which makes db */
     int64_t N, I, O;
+    bool in_out;        /* w is (I, O) */
     bool bf16;
     bool bias_first;    /* y begins as rows of bias */
     cuda_gemm_spec spec;
@@ -59,7 +65,9 @@ static lk_status run_grad_w(void *state, const lk_launch_args *args)
     const linear *s = (const linear *)state;
     void *fused_db = s->db.run ? NULL : cuda_at(args, s->at.b);
 
-    LK_TRY(multiply(s, cuda_at(args, s->at.x), cuda_at(args, s->at.y), fused_db, cuda_at(args, s->at.w)));
+    const void *x = cuda_at(args, s->at.x), *dy = cuda_at(args, s->at.y);
+
+    LK_TRY(multiply(s, s->in_out ? dy : x, s->in_out ? x : dy, fused_db, cuda_at(args, s->at.w)));
     if (s->db.run) LK_TRY(s->db.run(s->db.state, args));
     return LK_OK;
 }
@@ -101,7 +109,7 @@ static uint64_t choice_of(const linear *s)
 
 static lk_status bind_forward(linear *s)
 {
-    s->spec.trans_a = true;
+    s->spec.trans_a = !s->in_out;
     s->spec.m = (uint64_t)s->O, s->spec.n = (uint64_t)s->N, s->spec.k = (uint64_t)s->I;
     s->spec.align_a = cuda_weight_alignment(&s->w);
     s->spec.align_b = cuda_alignment_of(s->at.x.offset);
@@ -123,6 +131,7 @@ static lk_status bind_forward(linear *s)
 
 static lk_status bind_grad_x(linear *s)
 {
+    s->spec.trans_a = s->in_out;
     s->spec.m = (uint64_t)s->I, s->spec.n = (uint64_t)s->N, s->spec.k = (uint64_t)s->O;
     s->spec.align_a = cuda_weight_alignment(&s->w);
     s->spec.align_b = cuda_alignment_of(s->at.y.offset);
@@ -132,18 +141,23 @@ static lk_status bind_grad_x(linear *s)
 
 static lk_status bind_grad_w(linear *s, const lk_graph *graph, const lk_node *node)
 {
+    const uint32_t align_x = cuda_alignment_of(s->at.x.offset), align_dy = cuda_alignment_of(s->at.y.offset);
+
     s->spec.out_bf16 = false;
     s->spec.trans_b = true;
-    s->spec.m = (uint64_t)s->I, s->spec.n = (uint64_t)s->O, s->spec.k = (uint64_t)s->N;
-    s->spec.align_a = cuda_alignment_of(s->at.x.offset);
-    s->spec.align_b = cuda_alignment_of(s->at.y.offset);
+    s->spec.m = (uint64_t)(s->in_out ? s->O : s->I), s->spec.n = (uint64_t)(s->in_out ? s->I : s->O);
+    s->spec.k = (uint64_t)s->N;
+    s->spec.align_a = s->in_out ? align_dy : align_x;
+    s->spec.align_b = s->in_out ? align_x : align_dy;
     s->spec.align_d = cuda_alignment_of(s->at.w.offset);
     if (!s->at.b.present) return ask(s);
-    s->spec.align_vector = cuda_alignment_of(s->at.b.offset);
-    s->spec.vector = CUDA_GEMM_SUMS;
-    LK_TRY(ask(s));
-    if (s->gemm) return LK_OK;
-    s->spec.vector = CUDA_GEMM_ALONE;
+    if (!s->in_out) {
+        s->spec.align_vector = cuda_alignment_of(s->at.b.offset);
+        s->spec.vector = CUDA_GEMM_SUMS;
+        LK_TRY(ask(s));
+        if (s->gemm) return LK_OK;
+        s->spec.vector = CUDA_GEMM_ALONE;
+    }
     LK_TRY(cuda_bind_db(s->ctx, graph, node, &s->db));
     return ask(s);
 }
@@ -156,6 +170,7 @@ static lk_status make(linear *s, const lk_graph *graph, const lk_node *node, cud
     s->at = cuda_product_refs(graph, tensors);
     s->I = x->shape[x->ndim - 1], s->O = y->shape[y->ndim - 1];
     s->N = (int64_t)x->n_elem / s->I;
+    s->in_out = node->attrs.linear.in_out;
     s->bf16 = x->dtype == LK_DTYPE_BF16;
     s->spec = spec_of(s, graph);
     assert(x->dtype == y->dtype && (int64_t)y->n_elem == s->N * s->O);

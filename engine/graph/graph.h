@@ -87,6 +87,7 @@ typedef struct lk_attention {
 } lk_attention;
 
 typedef union lk_attrs {
+    struct { bool in_out; } linear;                   /* w is (I, O) */
     lk_conv_attrs conv;
     struct { int64_t kernel, stride, padding; } pool; /* average counts padding in, as PyTorch does by default */
     struct { lk_activation kind; } activation;

@@ -19,7 +19,8 @@
     X(VGG11, vgg11, vgg) X(VGG13, vgg13, vgg) X(VGG16, vgg16, vgg) X(VGG19, vgg19, vgg)                              \
     X(VGG11_BN, vgg11_bn, vgg) X(VGG13_BN, vgg13_bn, vgg) X(VGG16_BN, vgg16_bn, vgg) X(VGG19_BN, vgg19_bn, vgg)      \
     X(SWIN_T, swin_t, swin) X(SWIN_S, swin_s, swin) X(SWIN_B, swin_b, swin)                                          \
-    X(TRANSFORMER, transformer, transformer)
+    X(TRANSFORMER, transformer, transformer)                                                                         \
+    X(GPT2, gpt2, gpt2) X(GPT2_MEDIUM, gpt2-medium, gpt2) X(GPT2_LARGE, gpt2-large, gpt2) X(GPT2_XL, gpt2-xl, gpt2)
 
 enum { LK_MAX_LAYERS = 64 };
 
@@ -30,11 +31,13 @@ typedef enum lk_pool { LK_POOL_LIST(LK_WORD_ENUM) } lk_pool;
 typedef struct lk_vision_spec {
     int64_t image[3];      /* C, H, W of one sample */
     int64_t classes;       /* outputs */
-    double width;          /* of resnet, vgg, swin: a factor on all channels, above 0 and at most LK_MOST_WIDTH */
+    double width;          /* of resnet, vgg, swin: a factor on all channels, above 0 and at most LK_MOST_WIDTH; of a
+                            * gpt2 its channels, for a key has one place */
 } lk_vision_spec;
 
 #define LK_MOST_WIDTH 64 /* far beyond any machine; keeps products of sizes within 64 bits */
 
+#define LK_GPT2_KINDS "gpt2*"
 #define LK_SWIN_KINDS "swin_*"
 #define LK_BACKBONE_KINDS "resnet* vgg*"
 #define LK_VISION_KINDS "cnn " LK_BACKBONE_KINDS " " LK_SWIN_KINDS
@@ -43,12 +46,15 @@ typedef struct lk_vision_spec {
       DERIVED("the data's"), HELP("[C, H, W]"))                                                                      \
     X("classes", WHOLE(model.vision.classes), FROM_TO(0, 1 << 30), DEFAULT("0"), DERIVED("the data's"),              \
       ONLY(LK_VISION_KINDS), HELP("outputs"))                                                                        \
-    X("width", REAL(model.vision.width), ABOVE_TO(0, LK_MOST_WIDTH), DEFAULT("1"),                                   \
-      ONLY(LK_BACKBONE_KINDS " " LK_SWIN_KINDS),                                                                     \
-      HELP("factor of the channels of all layers, to the nearest whole number, at least 1; a swin's to whole ones "  \
-           "a head"))
+    X("width", REAL(model.vision.width), ABOVE_TO(0, 1 << 30), DEFAULT("1"),                                         \
+      OWN_DEFAULT({"gpt2", "768"}, {"gpt2-medium", "1024"}, {"gpt2-large", "1280"}, {"gpt2-xl", "1600"}),            \
+      DERIVED("1; gpt2 768, gpt2-medium 1024, gpt2-large 1280, gpt2-xl 1600"),                                       \
+      ONLY(LK_BACKBONE_KINDS " " LK_SWIN_KINDS " " LK_GPT2_KINDS),                                                   \
+      HELP("factor of the channels of all layers, at most 64, to the nearest whole number, at least 1; a swin's to " \
+           "whole ones a head; of a gpt2 its channels"))
 
-/* A key has one place, whoever reads it: `layers` and `hidden` are lists, from which a transformer takes its own. */
+/* A key has one place, whoever reads it: `layers` and `hidden` are lists, from which a transformer and a gpt2 take
+ * their own. */
 
 /* torchvision.ops.MLP: Sequential of [Linear, norm?, activation, Dropout] and a last Linear. */
 typedef struct lk_mlp_spec {
@@ -58,9 +64,11 @@ typedef struct lk_mlp_spec {
 
 #define LK_MLP_KEYS(X)                                                                                               \
     X("layers", WHOLES(model.mlp.layers, model.mlp.n_layers, 1), A_SIZE, NEEDED, ONE_OR_MORE,                        \
-      ONLY("mlp transformer"),                                                                                       \
+      OWN_DEFAULT({"gpt2", "12"}, {"gpt2-medium", "24"}, {"gpt2-large", "36"}, {"gpt2-xl", "48"}),                   \
+      DERIVED("needed; gpt2 12, gpt2-medium 24, gpt2-large 36, gpt2-xl 48"),                                         \
+      ONLY("mlp transformer " LK_GPT2_KINDS),                                                                        \
       HELP("of an mlp widths: [inputs, hidden ..., outputs], images flattened as C, H, W; of a transformer blocks, " \
-           "or [encoder, decoder]"))
+           "or [encoder, decoder]; of a gpt2 blocks"))
 
 /* features: Sequential of [Conv2d, norm?, activation, pool] per entry of channels; flatten (C, H, W); classifier:
  * Sequential of [Linear, activation, Dropout] per entry of hidden and a last Linear.  Norms are none or batch. */
@@ -130,18 +138,34 @@ typedef struct lk_transformer_spec {
 } lk_transformer_spec;
 
 #define LK_TRANSFORMER_KEYS(X)                                                                                       \
-    X("heads", WHOLE(model.transformer.heads), A_SIZE, NEEDED, ONLY("transformer"),                                  \
-      HELP("of attention; they divide `hidden`"))                                                                    \
+    X("heads", WHOLE(model.transformer.heads), A_SIZE, NEEDED, ONLY("transformer " LK_GPT2_KINDS),                   \
+      OWN_DEFAULT({"gpt2", "12"}, {"gpt2-medium", "16"}, {"gpt2-large", "20"}, {"gpt2-xl", "25"}),                   \
+      DERIVED("needed; gpt2 12, gpt2-medium 16, gpt2-large 20, gpt2-xl 25"),                                         \
+      HELP("of attention; they divide `hidden`, of a gpt2 `width`"))                                                 \
     X("ffn", WHOLE(model.transformer.ffn), A_SIZE, NEEDED, ONLY("transformer"),                                      \
       HELP("inner width of the feed-forward layers"))                                                                \
     X("bias", TRUTH(model.transformer.bias), DEFAULT("false"), ONLY("transformer"),                                  \
       HELP("of attention's products W_q, W_k, W_v, W_o"))                                                            \
-    X("tie", WORD(model.transformer.tie, tie_words), DEFAULT("none"), ONLY("transformer"),                           \
-      HELP("target: the target's embedding is the weight of the logits too; all: and the source's"))                 \
+    X("tie", WORD(model.transformer.tie, tie_words), DEFAULT("none"), OWN_DEFAULT({"gpt2*", "true"}),                \
+      DERIVED("none; of a gpt2 true"), ONLY("transformer " LK_GPT2_KINDS),                                           \
+      HELP("target: the target's embedding is the weight of the logits too; all, or true: and the source's, or the " \
+           "only one"))                 \
     X("source_vocabulary", WHOLE(model.transformer.source_vocabulary), FROM_TO(0, 1 << 30), DEFAULT("0"),            \
       DERIVED("the data's"), ONLY("transformer"), HELP("tokens of the source"))                                      \
     X("target_vocabulary", WHOLE(model.transformer.target_vocabulary), FROM_TO(0, 1 << 30), DEFAULT("0"),            \
       DERIVED("the data's"), ONLY("transformer"), HELP("tokens of the target"))
+
+/* GPT-2, engine/nn/gpt2.c: `layers`, `heads`, `width` and `tie` are in the places of the keys of other families. */
+typedef struct lk_gpt2_spec {
+    int64_t vocabulary;    /* tokens */
+    int64_t context;       /* positions it learns */
+} lk_gpt2_spec;
+
+#define LK_GPT2_KEYS(X)                                                                                              \
+    X("vocabulary", WHOLE(model.gpt2.vocabulary), FROM_TO(0, 1 << 30), DEFAULT("0"), DERIVED("the data's"),          \
+      ONLY(LK_GPT2_KINDS), HELP("tokens; more than the data has are never seen"))                                    \
+    X("context", WHOLE(model.gpt2.context), A_SIZE, DEFAULT("1024"), ONLY(LK_GPT2_KINDS),                            \
+      HELP("positions that are learned: the longest sequence"))
 
 /* A network of a file of its own (LK_PLUGIN in nn/nn.h), LK_MODEL_PLUGIN, and what it is told: "name=value". */
 typedef struct lk_plugin_spec {
@@ -155,6 +179,6 @@ typedef struct lk_plugin_spec {
     X("args", TEXTS(model.plugin.args), ONLY("plugin"), HELP("what it is told, `{width: 64}` or `[width=64]`"))
 
 #define LK_FAMILY_KEYS(X) LK_VISION_KEYS(X) LK_MLP_KEYS(X) LK_CNN_KEYS(X) LK_BACKBONE_KEYS(X) LK_SWIN_KEYS(X) \
-    LK_TRANSFORMER_KEYS(X) LK_PLUGIN_KEYS(X)
+    LK_TRANSFORMER_KEYS(X) LK_GPT2_KEYS(X) LK_PLUGIN_KEYS(X)
 
 #endif

@@ -53,6 +53,7 @@ typedef struct lk_model_spec {
     lk_swin_spec swin;
     lk_backbone_spec backbone;
     lk_transformer_spec transformer;
+    lk_gpt2_spec gpt2;
     lk_plugin_spec plugin;
     bool bytes;                     /* what the network reads as fp32 in field x comes as bytes of images */
     lk_pixels pixels;               /* the numbers that they stand for */
@@ -88,12 +89,17 @@ typedef struct lk_model lk_model;
 lk_status lk_model_fit(lk_model_spec *spec, const lk_sample *data);
 /* Nothing is left to the data. */
 bool lk_model_is_complete(const lk_model_spec *spec);
+/* What weight decay leaves alone in the network of a recipe's word, where the recipe names no groups: patterns, NULL
+ * behind the last; NULL: nothing. */
+const char *const *lk_model_no_decay(const char *word);
 
 /* Builds the network once to check it and to lay out its tensors: all LK_ROLE_PARAM first, in state_dict order,
  * then the buffers.  Errors: LK_ERR_USAGE, naming the layer. */
 lk_status lk_model_new(const lk_model_spec *spec, lk_model **out);
 void      lk_model_free(lk_model **model);
 const lk_model_spec  *lk_model_get_spec(const lk_model *model);
+/* Positions of the longest sequence that the network reads; 0: any number. */
+int64_t               lk_model_context(const lk_model *model);
 size_t                lk_model_n_tensors(const lk_model *model);
 const lk_tensor_info *lk_model_tensor(const lk_model *model, size_t i); /* in arena order */
 /* Index of a tensor by name, -1 if there is none. */

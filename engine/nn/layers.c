@@ -29,14 +29,15 @@ static lk_fill choose(const lk_fill *asked, const lk_fill *own)
     return asked->init != LK_INIT_DEFAULT || !own ? *asked : *own;
 }
 
-/* The tensors of a linear layer or of a convolution, whose weight is (n_out, ...). */
+/* The tensors of a linear layer or of a convolution, whose weight is (n_out, ...), or with in_out (inputs, n_out). */
 static lk_status weight_and_bias(lk_builder *builder, const char *path, const lk_linear *spec, int ndim,
                                  const int64_t *shape, int *w, int *b)
 {
     lk_model_entry weight = entry_of(LK_ROLE_PARAM, choose(&builder->init, spec->weight), ndim, shape);
-    lk_model_entry bias = entry_of(LK_ROLE_PARAM, choose(&builder->init_bias, spec->bias), 1, shape);
+    lk_model_entry bias = entry_of(LK_ROLE_PARAM, choose(&builder->init_bias, spec->bias), 1, &spec->n_out);
 
     lk_model_entry_fans(&weight);
+    if (spec->in_out) weight.fan_in = shape[0], weight.fan_out = shape[1];
     bias.fan_in = weight.fan_in;
     bias.fan_out = weight.fan_out;
     *b = LK_NO_TENSOR;
@@ -46,13 +47,13 @@ static lk_status weight_and_bias(lk_builder *builder, const char *path, const lk
 
 lk_status lk_layer_linear(lk_builder *builder, const char *name, int x, const lk_linear *spec, int *y)
 {
-    const int64_t shape[] = {spec->n_out, last_dim(builder, x)};
+    const int64_t n_in = last_dim(builder, x), shape[] = {spec->n_out, n_in}, in_out[] = {n_in, spec->n_out};
     char path[LK_MAX_PATH];
     int w, b;
 
     LK_TRY(lk_builder_path(builder, name, path));
-    LK_TRY(weight_and_bias(builder, path, spec, 2, shape, &w, &b));
-    return lk_op_linear(builder->graph, path, x, w, b, y);
+    LK_TRY(weight_and_bias(builder, path, spec, 2, spec->in_out ? in_out : shape, &w, &b));
+    return (spec->in_out ? lk_op_linear_in_out : lk_op_linear)(builder->graph, path, x, w, b, y);
 }
 
 lk_status lk_layer_conv2d(lk_builder *builder, const char *name, int x, const lk_conv2d *spec, int *y)
@@ -66,7 +67,8 @@ lk_status lk_layer_conv2d(lk_builder *builder, const char *name, int x, const lk
     };
     const int64_t shape[] = {spec->n_out, last_dim(builder, x) / groups, spec->kernel,
                              square ? spec->kernel : spec->kernel_w};
-    const lk_linear product = {.no_bias = spec->no_bias, .weight = spec->weight, .bias = spec->bias};
+    const lk_linear product = {.n_out = spec->n_out, .no_bias = spec->no_bias, .weight = spec->weight,
+                               .bias = spec->bias};
     char path[LK_MAX_PATH];
     int w, b;
 
@@ -172,6 +174,14 @@ lk_status lk_layer_flatten(lk_builder *builder, const char *name, int x, int *y)
 
     LK_TRY(lk_builder_path(builder, name, path));
     return lk_op_flatten(builder->graph, path, x, y);
+}
+
+lk_status lk_layer_split(lk_builder *builder, const char *name, int x, int n_parts, int *y)
+{
+    char path[LK_MAX_PATH];
+
+    LK_TRY(lk_builder_path(builder, name, path));
+    return lk_op_split(builder->graph, path, x, n_parts, y);
 }
 
 lk_status lk_layer_add(lk_builder *builder, const char *name, int a, int b, int *y)

@@ -1,6 +1,8 @@
 /* The networks by number, and fitting a spec to data. */
 #include "engine/nn/networks.h"
 
+#include <string.h>
+
 static const lk_network *const networks[] = {
 #define NETWORK_ENTRY(id, word, family) [LK_MODEL_##id] = &lk_network_##family,
     LK_NETWORK_LIST(NETWORK_ENTRY)
@@ -16,6 +18,27 @@ lk_status lk_network_find(const lk_model_spec *spec, const lk_network **out)
         return LK_FAIL(LK_ERR_USAGE, "model.kind %d is not one this build knows", (int)spec->kind);
     *out = networks[spec->kind];
     return LK_OK;
+}
+
+const char *const *lk_model_no_decay(const char *word)
+{
+    static const char *const words[] = {
+#define NETWORK_WORD(id, word, family) [LK_MODEL_##id] = #word,
+        LK_NETWORK_LIST(NETWORK_WORD)
+#undef NETWORK_WORD
+    };
+
+    for (size_t k = 0; k < sizeof words / sizeof *words; k++)
+        if (strcmp(words[k], word) == 0) return networks[k]->no_decay;
+    return NULL;
+}
+
+int64_t lk_model_context(const lk_model *model)
+{
+    const lk_model_spec *spec = lk_model_get_spec(model);
+    const lk_network *network;
+
+    return lk_network_find(spec, &network) == LK_OK && network->context ? network->context(spec) : 0;
 }
 
 /* How the data's images come. */

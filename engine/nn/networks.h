@@ -25,5 +25,8 @@ void lk_vision_sample(const lk_model_spec *spec, lk_sample *out);
 
 /* What data asks of a network's output: classes, or targets a sample; *labels tells which. */
 int64_t lk_data_outputs(const lk_sample *data, bool *labels);
+/* The vocabulary of a field of tokens: the data's where it is 0.  Errors: LK_ERR_USAGE naming the key (the data say
+ * none, or have more). */
+lk_status lk_fit_vocabulary(const char *key, const lk_sample *data, const char *field, int64_t *vocabulary);
 
 #endif

@@ -47,6 +47,7 @@ void      lk_leave(lk_builder *builder);
 typedef struct lk_linear {
     int64_t n_out;
     bool no_bias;
+    bool in_out;                  /* the weight is (inputs, outputs), as of GPT-2's Conv1D; else as PyTorch's */
     const lk_fill *weight, *bias; /* first values; NULL: PyTorch's default.  A recipe's model.init goes before them */
     const char *share; /* NULL, or the path, from the root, of the layer whose weight it is: tied embeddings */
 } lk_linear;
@@ -82,6 +83,8 @@ lk_status lk_layer_adaptive_avg_pool2d(lk_builder *builder, const char *name, in
                                        int *y);
 /* (N, H, W, C) to (N, C * H * W), elements in PyTorch's order. */
 lk_status lk_layer_flatten(lk_builder *builder, const char *name, int x, int *y);
+/* x (N, ..., n_parts C) as y[n_parts] of (N, ..., C), at most 6: torch.split along the last axis. */
+lk_status lk_layer_split(lk_builder *builder, const char *name, int x, int n_parts, int *y);
 /* a + b of one shape: a residual connection. */
 lk_status lk_layer_add(lk_builder *builder, const char *name, int a, int b, int *y);
 
@@ -145,11 +148,15 @@ lk_status lk_tap(lk_builder *builder, const char *name, int x);
 /* A network: one row.  The house's own are in networks.c; a caller's row goes into lk_model_spec.network. */
 struct lk_network {
     const char *word; /* the recipe's; of a plug-in: its name in messages */
+    const char *const *no_decay; /* patterns of tensors that weight decay leaves alone where a recipe names no groups,
+                                  * NULL behind the last; NULL: all decay */
     const char *const *args; /* of a plug-in: the names that model.args may have, NULL behind the last; NULL: none */
     /* lk_model_fit() and lk_model_is_complete(); NULL: nothing is left to the data and nothing to check.  That a field
      * of `sample` has a side of 0 is seen without the second. */
     lk_status (*fit)(lk_model_spec *spec, const lk_sample *data);
     bool (*is_complete)(const lk_model_spec *spec);
+    /* The longest sequence that it reads; NULL: any. */
+    int64_t (*context)(const lk_model_spec *spec);
     /* The checks of its part of the spec; NULL: none.  Errors: LK_ERR_USAGE naming the recipe's key. */
     lk_status (*check)(const lk_model_spec *spec);
     /* Appends the fields that it reads.  A plain vector is given in any shape of its size, as it lies in memory: of an

@@ -305,26 +305,12 @@ static lk_status check(const lk_model_spec *spec)
     return LK_OK;
 }
 
-static lk_status fit_vocabulary(const char *key, const lk_sample *data, const char *field, int64_t *vocabulary)
-{
-    const int f = lk_sample_find(data, field);
-    const long long tokens = f < 0 ? 0 : (long long)data->field[f].n_values;
-
-    if (*vocabulary == 0) *vocabulary = tokens;
-    if (*vocabulary < 1)
-        return LK_FAIL(LK_ERR_USAGE, "%s: the data do not say how many tokens field %s has; give their number", key,
-                       field);
-    if (*vocabulary < tokens)
-        return LK_FAIL(LK_ERR_USAGE, "%s is %lld, but the data has %lld tokens", key, (long long)*vocabulary, tokens);
-    return LK_OK;
-}
-
 static lk_status fit(lk_model_spec *spec, const lk_sample *data)
 {
     lk_transformer_spec *of = &spec->transformer;
 
-    LK_TRY(fit_vocabulary("model.source_vocabulary", data, "source", &of->source_vocabulary));
-    return fit_vocabulary("model.target_vocabulary", data, "target_in", &of->target_vocabulary);
+    LK_TRY(lk_fit_vocabulary("model.source_vocabulary", data, "source", &of->source_vocabulary));
+    return lk_fit_vocabulary("model.target_vocabulary", data, "target_in", &of->target_vocabulary);
 }
 
 static bool is_complete(const lk_model_spec *spec)

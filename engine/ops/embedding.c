@@ -65,8 +65,9 @@ static lk_status check_positions(const lk_graph *graph, const char *path, const 
         return LK_FAIL(LK_ERR_USAGE, "%s: the table of positions is %s %s; expected fp32 (S, %lld)", path,
                        lk_dtype_name(table->dtype), lk_shape_of(table).text, (long long)x->shape[2]);
     if (reach(graph, x) > table->shape[0])
-        return LK_FAIL(LK_ERR_USAGE, "%s: a sequence of %lld positions, but the network learns %lld", path,
-                       (long long)reach(graph, x), (long long)table->shape[0]);
+        return LK_FAIL_KEY(LK_ERR_USAGE, "data.sequence",
+                           "%s: a sequence of %lld positions, but the network learns %lld", path,
+                           (long long)reach(graph, x), (long long)table->shape[0]);
     return LK_OK;
 }
 

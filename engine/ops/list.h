@@ -13,7 +13,7 @@
 #define LK_OPS_LIST_H
 
 #define LK_OP_LIST(DIFF, LAST)                                                                               \
-    DIFF(LINEAR, linear, linear, linear)       /* x (...,I), w (O,I), [b (O)] -> y (...,O) */                \
+    DIFF(LINEAR, linear, linear, linear)       /* x (...,I), w (O,I), [b (O)] -> y (...,O); attr linear */   \
     LAST(LINEAR_GRAD_X, linear_grad_x, linear_grad_x) /* dy, w -> dx */                                      \
     LAST(LINEAR_GRAD_W, linear_grad_w, linear_grad_w) /* dy, x -> dw, [db] */                                \
     DIFF(CONV2D, conv2d, conv2d, conv2d)       /* x (N,H,W,I), w (O,I/groups,kh,kw), [b] -> y (N,H',W',O) */ \
@@ -55,6 +55,8 @@
     /* dy, q, k, v, [lengths], y, log_sum -> [dq], [dk], [dv] */                                             \
     LAST(ATTENTION_GRAD, attention_grad, attention_grad)                                                     \
     LAST(ATTENTION_MAP, attention_map, each_output) /* q, k, [lengths], log_sum -> P (N,heads,Lq,Lk), fp32 */ \
+    DIFF(SPLIT, split, split, split)           /* x (...,kC) -> k times y (...,C) */                         \
+    LAST(SPLIT_GRAD, split_grad, each_output)  /* [dy] k times -> dx */                                      \
     DIFF(PATCH_MERGE, patch_merge, patch_merge, each_output) /* x (N,H,W,C) -> y (N,H/2,W/2,4C), halves up */ \
     LAST(PATCH_MERGE_GRAD, patch_merge_grad, each_output) /* dy -> dx */                                     \
     DIFF(DROP_PATH, drop_path, drop_path, each_output) /* x -> y; attr dropout; dy -> dx is the same op */    \

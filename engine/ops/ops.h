@@ -9,6 +9,8 @@
 
 /* x (N, ..., I), w (O, I), b (O) or LK_NO_TENSOR -> y (N, ..., O); y's dtype is that of x. */
 lk_status lk_op_linear(lk_graph *graph, const char *path, int x, int w, int b, int *y);
+/* The same of w (I, O). */
+lk_status lk_op_linear_in_out(lk_graph *graph, const char *path, int x, int w, int b, int *y);
 /* x (N, H, W, I), w (O, I / groups, kh, kw), b (O) or LK_NO_TENSOR -> y (N, H', W', O). */
 lk_status lk_op_conv2d(lk_graph *graph, const char *path, int x, int w, int b, const lk_conv_attrs *conv, int *y);
 lk_status lk_op_pool2d(lk_graph *graph, const char *path, lk_pool kind, int x, int64_t kernel, int64_t stride,
@@ -40,6 +42,8 @@ lk_status lk_op_attention(lk_graph *graph, const char *path, int q, int k, int v
 /* The probabilities of that, without dropout: p (N, heads, Lq, Lk), fp32. */
 lk_status lk_op_attention_map(lk_graph *graph, const char *path, int q, int k, int lengths, int log_sum,
                               const lk_attention *attention, int *p);
+/* x (N, ..., n_parts C) -> y[n_parts] (N, ..., C), at most LK_MAX_OUT. */
+lk_status lk_op_split(lk_graph *graph, const char *path, int x, int n_parts, int *y);
 /* x (N, H, W, C) -> y (N, (H + 1) / 2, (W + 1) / 2, 4C). */
 lk_status lk_op_patch_merge(lk_graph *graph, const char *path, int x, int *y);
 /* What a batch norm reads and writes: tensors, x (..., C) and the rest (C), and its numbers. */

@@ -348,7 +348,8 @@ static lk_status check_section(check *c, const char *prefix, const cyaml_schema_
     const size_t n_pairs = (size_t)(n->data.mapping.pairs.top - n->data.mapping.pairs.start);
     for (size_t i = 0; i < n_pairs; i++) LK_TRY(check_pair(c, prefix, fields, rules, kind, node, i));
     for (int row = 0; fields[row].key; row++)
-        if (rules[row].needed && lk_rule_takes(&rules[row], kind) && !lk_yaml_get(c->yaml, node, fields[row].key))
+        if (rules[row].needed && lk_rule_takes(&rules[row], kind) && !lk_rule_fallback(&rules[row], kind) &&
+            !lk_yaml_get(c->yaml, node, fields[row].key))
             return fail_missing(c, prefix, &fields[row], &rules[row], kind, node);
     return LK_OK;
 }

@@ -9,7 +9,9 @@
  *         - {name: no_decay, params: ['*.bias', '*norm*'], weight_decay: 0}
  *         - {name: head, params: ['head.*', '!*.bias'], lr: 1e-2, scheduler: {kind: cosine, T_max: 10}}
  *
- * What no group selects is in the group of the rest, which comes first.
+ * What no group selects is in the group of the rest, which comes first.  Where a recipe names no groups, those of a
+ * network that leaves some tensors without weight decay (lk_model_no_decay()) are a group no_decay; `groups: []` asks
+ * for none.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -83,6 +85,59 @@ static lk_status check_group(lk_yaml *yaml, unsigned i)
         return lk_yaml_fail(yaml, group, path, "params is missing: patterns of the tensor names in the group");
     return LK_OK;
 }
+
+/* ------------------------------------------------------------------ implied */
+
+static bool has_decay(lk_yaml *yaml)
+{
+    if (lk_yaml_at(yaml, "optimizer.weight_decay")) return lk_yaml_number_at(yaml, "optimizer.weight_decay") > 0.0;
+    return lk_yaml_is(yaml, "optimizer.kind", "adamw"); /* whose default it is */
+}
+
+static lk_status set_text(lk_yaml *yaml, int mapping, const char *key, const char *text)
+{
+    int value;
+
+    LK_TRY(lk_yaml_add_text(yaml, text, &value));
+    return lk_yaml_set(yaml, mapping, key, value);
+}
+
+static lk_status fill_no_decay(lk_yaml *yaml, int group, const char *const *patterns)
+{
+    size_t n = 0;
+    int params;
+
+    while (patterns[n]) n++;
+    LK_TRY(lk_yaml_add_list(yaml, patterns, n, &params));
+    LK_TRY(set_text(yaml, group, "name", "no_decay"));
+    LK_TRY(lk_yaml_set(yaml, group, "params", params));
+    LK_TRY(set_text(yaml, group, "weight_decay", "0"));
+    if (!lk_yaml_at(yaml, "weight_decay_scheduler")) return LK_OK;
+    int scheduler;
+
+    LK_TRY(lk_yaml_add_mapping(yaml, &scheduler));
+    LK_TRY(set_text(yaml, scheduler, "kind", "none"));
+    return lk_yaml_set(yaml, group, "weight_decay_scheduler", scheduler);
+}
+
+lk_status lk_recipe_imply_groups(lk_yaml *yaml)
+{
+    const char *kind = lk_yaml_text_at(yaml, "model.kind");
+    const char *const *patterns = kind ? lk_model_no_decay(kind) : NULL;
+    const int optimizer = lk_yaml_at(yaml, "optimizer");
+    int group;
+
+    if (!patterns || !optimizer || lk_yaml_at(yaml, "optimizer.groups") || !has_decay(yaml)) return LK_OK;
+    if (node_of(yaml, optimizer)->type != YAML_MAPPING_NODE) return LK_OK; /* the check will say so */
+    LK_TRY(lk_yaml_add_mapping(yaml, &group));
+    LK_TRY(fill_no_decay(yaml, group, patterns));
+    const int list = yaml_document_add_sequence(&yaml->document, NULL, YAML_BLOCK_SEQUENCE_STYLE);
+    if (!list || !yaml_document_append_sequence_item(&yaml->document, list, group))
+        return LK_FAIL(LK_ERR_SYSTEM, "out of memory: the group of what does not decay");
+    return lk_yaml_set(yaml, optimizer, "groups", list);
+}
+
+/* ------------------------------------------------------------------- a group */
 
 lk_status lk_recipe_count_groups(lk_yaml *yaml, unsigned *n)
 {

@@ -8,7 +8,7 @@ static const cyaml_strval_t activation_words[] = WORDS(LK_ACTIVATION_LIST);
 static const cyaml_strval_t norm_words[] = WORDS(LK_NORM_LIST);
 static const cyaml_strval_t norm_place_words[] = WORDS(LK_NORM_PLACE_LIST);
 static const cyaml_strval_t pool_words[] = WORDS(LK_POOL_LIST);
-static const cyaml_strval_t tie_words[] = WORDS(LK_TIE_LIST);
+static const cyaml_strval_t tie_words[] = {LK_TIE_LIST(AS_STRVAL) {"true", LK_TIE_ALL}, {"false", LK_TIE_NONE}};
 static const cyaml_strval_t stem_words[] = WORDS(LK_STEM_LIST);
 static const cyaml_strval_t loss_words[] = WORDS(LK_LOSS_LIST);
 
@@ -26,7 +26,7 @@ static const cyaml_strval_t loss_words[] = WORDS(LK_LOSS_LIST);
     X("norm_place", WORD(model.norm_place, norm_place_words), DEFAULT("before"), ONLY(FREE_KINDS),                   \
       HELP("the activation, or after it"))                                                                           \
     X("dropout", REAL(model.dropout), FROM_BELOW(0, 1), DEFAULT("0"), OWN_DEFAULT({"vgg*", "0.5"}),                  \
-      ONLY(FREE_KINDS " vgg* " LK_SWIN_KINDS " transformer"), DERIVED("0, of a vgg 0.5"),                            \
+      ONLY(FREE_KINDS " vgg* " LK_SWIN_KINDS " transformer " LK_GPT2_KINDS), DERIVED("0, of a vgg 0.5"),             \
       HELP("probability, behind every hidden layer"))                                                                \
     X("init", TEXT(model.init), DEFAULT("default"),                                                                  \
       HELP("first values of weights: one of torch.nn.init, with arguments: `trunc_normal(std=0.02)`"))               \

@@ -147,6 +147,8 @@ lk_status lk_recipe_count_stages(lk_yaml *yaml, unsigned *n);
 /* Makes the document that of stage i alone: what the stage names replaces what the sections say, `stages` goes.
  * *name (owned by the caller) is the stage's, NULL without stages. */
 lk_status lk_recipe_take_stage(lk_yaml *yaml, unsigned i, char **name);
+/* The groups that the network implies where the recipe names none; after a stage was taken. */
+lk_status lk_recipe_imply_groups(lk_yaml *yaml);
 /* Number of the optimizer's groups, the one of the rest included; after a stage was taken.  Errors: LK_ERR_USAGE. */
 lk_status lk_recipe_count_groups(lk_yaml *yaml, unsigned *n);
 /* Makes the document that of group g alone (0: of the rest); `optimizer.groups` goes.  *name is owned by the caller,

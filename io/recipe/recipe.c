@@ -156,6 +156,7 @@ static lk_status build(lk_yaml *yaml, pass *p, lk_recipe **out)
     LK_TRY(lk_recipe_count_stages(yaml, &p->n_stages));
     if (lk_yaml_at(yaml, "stages") || lk_yaml_at(yaml, "optimizer.groups")) LK_TRY(lk_yaml_emit(yaml, &p->text));
     LK_TRY(lk_recipe_take_stage(yaml, p->stage, &p->stage_name));
+    LK_TRY(lk_recipe_imply_groups(yaml));
     LK_TRY(lk_recipe_count_groups(yaml, &p->n_groups));
     LK_TRY(lk_recipe_take_group(yaml, p->group, &p->group_name));
     LK_TRY(lk_recipe_check(yaml, &p->lines));

@@ -1,6 +1,6 @@
 /*
- * Whole numbers in a state_dict that no training changes.  They are left alone where weights are read, and made anew
- * where weights are written, for load_state_dict(strict=True) asks for them.
+ * Tensors in a state_dict that no training changes.  They are left alone where weights are read.  Those of whole
+ * numbers are made anew where weights are written, for load_state_dict(strict=True) asks for them.
  *
  *     NAME.num_batches_tracked      beside NAME.running_mean: updates so far
  *     NAME.relative_position_index  beside NAME.relative_position_bias_table of ((2 w - 1)^2, heads): which row of the
@@ -9,6 +9,9 @@
  *         index[i][j] = (yi - yj + w - 1) (2 w - 1) + (xi - xj + w - 1),    i = yi w + xi
  *
  * flat, as torchvision's Swin has it.
+ *
+ *     NAME.bias (1, 1, n, n), NAME.masked_bias ()  of GPT-2's attention: who sees whom, and what a score is that nobody
+ *                                                  looks at; published files have them, newer ones do not
  */
 #include <math.h>
 #include <stdlib.h>
@@ -17,6 +20,7 @@
 #include "io/weights/weights.h"
 
 static const char tracked[] = "num_batches_tracked", mean[] = "running_mean";
+static const char mask[] = "bias", masked[] = "masked_bias";
 static const char position[] = "relative_position_index", table[] = "relative_position_bias_table";
 
 /* Bytes of the name in front of its last part, where that is `leaf`; -1: it is another. */
@@ -28,6 +32,12 @@ static int before_leaf(const char *name, const char *leaf)
 }
 
 bool lk_buffer_is(const char *name) { return before_leaf(name, tracked) >= 0 || before_leaf(name, position) >= 0; }
+
+bool lk_mask_is(const char *name, int ndim, const int64_t *shape)
+{
+    if (before_leaf(name, masked) >= 0) return ndim == 0;
+    return before_leaf(name, mask) >= 0 && ndim == 4 && shape[0] == 1 && shape[1] == 1 && shape[2] == shape[3];
+}
 
 /* w of a table of (2 w - 1)^2 rows; 0: it is of no square window. */
 static int64_t window_of(int ndim, const int64_t *shape)

@@ -77,6 +77,7 @@ lk_status lk_weight_match_new(const lk_ckpt_tensor *here, size_t n_here, const l
     lk_status status = t && t->row && names ? LK_OK
                                             : LK_FAIL(LK_ERR_SYSTEM, "out of memory: %zu tensors", n_here + n_there);
     if (status == LK_OK) status = lk_rename_all(there, n_there, rename, names);
+    if (status == LK_OK) lk_prefix_take_off(here, n_here, names, n_there);
     if (status == LK_OK) meet_all(t, here, n_here, there, n_there, names);
     else lk_weight_match_free(&t);
     for (size_t i = 0; names && i < n_there; i++) free(names[i]);

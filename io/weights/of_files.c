@@ -98,10 +98,11 @@ static lk_status begin(const char *path, size_t n_files, size_t most, lk_weights
     return status;
 }
 
-/* PyTorch's buffers of whole numbers are left where they are. */
+/* What is no weight is left where it is: PyTorch's buffers of whole numbers, masks. */
 static lk_status add(lk_weights *weights, const lk_safetensors *file, const lk_safe_tensor *t)
 {
     if (!t->type->to_f32 && lk_buffer_is(t->name)) return LK_OK;
+    if (lk_mask_is(t->name, t->ndim, t->shape)) return LK_OK;
     ((files *)weights->inside)->place[weights->n] = (place){file, t};
     return lk_weights_add(weights, kind_of_tensor, t->name, t->ndim, t->shape, t->n_elem);
 }

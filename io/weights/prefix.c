@@ -1,6 +1,7 @@
 /*
  * Names that fit but for a prefix: "module." of PyTorch's DataParallel, "model." or "backbone." of who keeps a network
- * in a module of his own.  The rule that would make them fit is worth a word.
+ * in a module of his own.  The rule that would make them fit is worth a word; one prefix is so common that it is taken
+ * off: "transformer." of GPT-2's files with a head (Hugging Face's GPT2LMHeadModel).
  */
 #include <stdio.h>
 #include <string.h>
@@ -63,4 +64,27 @@ bool lk_rename_suggest(const lk_weight_match *t, char *rule, size_t nbytes)
     /* Such a rule would rename what fits already. */
     n = t->n[LK_MATCH_LOADED] + t->n[LK_MATCH_SHAPE] == 0 ? find_prefix(t, false, &prefix) : 0;
     return n && snprintf(rule, nbytes, "* -> %.*s*", (int)n, prefix) < (int)nbytes;
+}
+
+/* ------------------------------------------------------------------ taken off */
+
+static bool begins(const char *name, const char *prefix) { return strncmp(name, prefix, strlen(prefix)) == 0; }
+
+static bool is_among(char *const *names, size_t n, const char *name)
+{
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(names[i], name) == 0) return true;
+    return false;
+}
+
+void lk_prefix_take_off(const lk_ckpt_tensor *here, size_t n_here, char *const *names, size_t n_there)
+{
+    static const char prefix[] = "transformer.";
+    const size_t n = strlen(prefix);
+
+    for (size_t i = 0; i < n_here; i++)
+        if (begins(lk_tensor_name(&here[i]), prefix)) return;
+    for (size_t k = 0; k < n_there; k++)
+        if (begins(names[k], prefix) && !is_among(names, n_there, names[k] + n))
+            memmove(names[k], names[k] + n, strlen(names[k]) - n + 1);
 }

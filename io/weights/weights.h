@@ -48,6 +48,8 @@ typedef struct lk_buffer {
 } lk_buffer;
 
 bool      lk_buffer_is(const char *name);
+/* A mask of attention, in whatever type. */
+bool      lk_mask_is(const char *name, int ndim, const int64_t *shape);
 /* The one that belongs to a tensor of the model, if one does: out->name stays NULL where none does.  updates: steps
  * that the weights have been trained for. */
 lk_status lk_buffer_beside(const char *name, int ndim, const int64_t *shape, int64_t updates, lk_buffer *out);

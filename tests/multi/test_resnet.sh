@@ -43,7 +43,7 @@ says "resnet.yaml:[0-9]+: data.transforms: the data's images behind these: 28 x 
 status 2 alone train resnet.yaml run.dir=none 'model={kind: vgg11, image: [1, 28, 28]}'
 says 'model.image: 28 x 28 pixels are too small for a vgg.* at least 32$'
 status 2 alone plan resnet.yaml model.width=1e9
-says '^lockstep: model.width=1e9: 1e9 is out of range: at most 64'
+says '^lockstep: model.width is 1e\+09; it must be above 0 and at most 64'
 status 2 alone train resnet.yaml run.dir=none model.kind=resnet19
 says '.resnet19. is none of .*did you mean .resnet18.'
 finish

@@ -1,5 +1,6 @@
 /*
- * Linear: shapes, gradients, both ways of computing it (our loops, oneDNN), both precisions, threads.
+ * Linear: shapes, gradients, both ways of computing it (our loops, oneDNN) and of laying its weight out, both
+ * precisions, threads.
  *
  * Inputs are multiples of 1/64 in [-1, 1], so all products and sums here are exact in fp32 and results are compared for
  * equality with the twin's doubles, rounded once where the result is bf16.
@@ -12,24 +13,43 @@
 typedef struct net {
     op_harness h;
     int64_t N, I, O;
+    bool in_out; /* w is (I, O) */
     int x, w, b, y, dy;
 } net;
 
-static void open_net(net *t, int64_t N, int64_t I, int64_t O, bool bias, lk_dtype dtype, int threads)
+static void open_any(net *t, int64_t N, int64_t I, int64_t O, bool in_out, bool bias, lk_dtype dtype, int threads)
 {
-    t->N = N, t->I = I, t->O = O;
+    t->N = N, t->I = I, t->O = O, t->in_out = in_out;
     op_open(&t->h, LK_TRAIN, threads);
     t->x = op_tensor(&t->h, "x", LK_ARENA_FIELD, dtype, 2, (int64_t[]){N, I});
     t->h.graph.tensors[t->x].needs_grad = true;
-    t->w = op_tensor(&t->h, "w", LK_ARENA_PARAMS, LK_DTYPE_F32, 2, (int64_t[]){O, I});
+    t->w = op_tensor(&t->h, "w", LK_ARENA_PARAMS, LK_DTYPE_F32, 2,
+                     in_out ? (int64_t[]){I, O} : (int64_t[]){O, I});
     t->b = bias ? op_tensor(&t->h, "b", LK_ARENA_PARAMS, LK_DTYPE_F32, 1, (int64_t[]){O}) : LK_NO_TENSOR;
-    op_ok(lk_op_linear(&t->h.graph, "fc", t->x, t->w, t->b, &t->y));
+    op_ok((in_out ? lk_op_linear_in_out : lk_op_linear)(&t->h.graph, "fc", t->x, t->w, t->b, &t->y));
     t->dy = op_differentiate(&t->h, t->y);
     op_bind(&t->h);
     op_fill(&t->h, t->x, 1);
     op_fill(&t->h, t->w, 2);
     op_fill(&t->h, t->dy, 3);
     if (bias) op_fill(&t->h, t->b, 4);
+}
+
+static void open_net(net *t, int64_t N, int64_t I, int64_t O, bool bias, lk_dtype dtype, int threads)
+{
+    open_any(t, N, I, O, false, bias, dtype, threads);
+}
+
+/* w (rows, cols) becomes (cols, rows). */
+static void turn(double *w, int64_t rows, int64_t cols)
+{
+    double *turned = malloc((size_t)(rows * cols) * sizeof *turned);
+
+    cr_assert(turned);
+    for (int64_t r = 0; r < rows; r++)
+        for (int64_t c = 0; c < cols; c++) turned[c * rows + r] = w[r * cols + c];
+    memcpy(w, turned, (size_t)(rows * cols) * sizeof *w);
+    free(turned);
 }
 
 static void expect_twin(net *t, const char *what)
@@ -39,8 +59,10 @@ static void expect_twin(net *t, const char *what)
     double *y = calloc((size_t)(t->N * t->O), sizeof *y), *dx = calloc((size_t)(t->N * t->I), sizeof *dx);
     double *dw = calloc((size_t)(t->O * t->I), sizeof *dw), *db = calloc((size_t)t->O, sizeof *db);
 
+    if (t->in_out) turn(w, t->I, t->O);
     twin_linear(t->N, t->I, t->O, x, w, b, y);
     twin_linear_grad(t->N, t->I, t->O, dy, x, w, dx, dw, db);
+    if (t->in_out) turn(dw, t->O, t->I);
     op_expect_equal(&t->h, t->y, y, what);
     op_expect_equal(&t->h, op_gradient(&t->h, t->x), dx, what);
     op_expect_equal(&t->h, op_gradient(&t->h, t->w), dw, what);
@@ -49,17 +71,23 @@ static void expect_twin(net *t, const char *what)
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) free(all[i]);
 }
 
-static void check(int64_t N, int64_t I, int64_t O, bool bias, lk_dtype dtype, int threads)
+static void check_any(int64_t N, int64_t I, int64_t O, bool in_out, bool bias, lk_dtype dtype, int threads)
 {
     net t;
     char what[128];
 
-    snprintf(what, sizeof what, "N %d, I %d, O %d, %s, %d threads", (int)N, (int)I, (int)O, lk_dtype_name(dtype),
-             threads);
-    open_net(&t, N, I, O, bias, dtype, threads);
+    snprintf(what, sizeof what, "N %d, I %d, O %d, weight %s, %s, %d threads", (int)N, (int)I, (int)O,
+             in_out ? "(I, O)" : "(O, I)", lk_dtype_name(dtype), threads);
+    open_any(&t, N, I, O, in_out, bias, dtype, threads);
     op_run(&t.h);
     expect_twin(&t, what);
     op_close(&t.h);
+}
+
+static void check(int64_t N, int64_t I, int64_t O, bool bias, lk_dtype dtype, int threads)
+{
+    check_any(N, I, O, false, bias, dtype, threads);
+    check_any(N, I, O, true, bias, dtype, threads);
 }
 
 /* Ones, primes, the widths and heights of blocks and their neighbours, the layers of the example recipe. */
@@ -103,6 +131,19 @@ Test(linear, gradients_equal_difference_quotients)
     op_expect_gradient(&t.h, t.x, 0.25f, t.y, t.dy, 0.0);
     op_expect_gradient(&t.h, t.w, 0.25f, t.y, t.dy, 0.0);
     op_expect_gradient(&t.h, t.b, 0.25f, t.y, t.dy, 0.0);
+    op_close(&t.h);
+}
+
+/* Of a w (I, O) it is dx that is read from a packed copy, in our loops. */
+Test(linear, a_packed_weight_for_the_gradient_is_renewed)
+{
+    net t;
+
+    open_any(&t, 2, 20, 64, true, true, LK_DTYPE_F32, 1);
+    op_run(&t.h);
+    op_fill(&t.h, t.w, 77);
+    op_run(&t.h);
+    expect_twin(&t, "after the weights (I, O) changed");
     op_close(&t.h);
 }
 
@@ -237,6 +278,25 @@ static void expect_refused(int ndim, int64_t features, lk_dtype dtype, int64_t b
     cr_expect_eq(lk_op_linear(&h.graph, "classifier.1", x, w, b, &y), LK_ERR_USAGE);
     cr_expect(strstr(lk_error_message(), "classifier.1: ") && strstr(lk_error_message(), part), "message: %s, want: %s",
               lk_error_message(), part);
+    op_close(&h);
+}
+
+Test(linear, a_weight_of_inputs_by_outputs_is_checked_by_them)
+{
+    op_harness h;
+    int y;
+
+    op_open(&h, LK_TRAIN, 1);
+    const int x = op_tensor(&h, "x", LK_ARENA_FIELD, LK_DTYPE_F32, 2, (int64_t[]){2, 3});
+    const int w = op_tensor(&h, "w", LK_ARENA_PARAMS, LK_DTYPE_F32, 2, (int64_t[]){3, 4});
+    const int b = op_tensor(&h, "b", LK_ARENA_PARAMS, LK_DTYPE_F32, 1, (int64_t[]){3});
+
+    cr_expect_eq(lk_op_linear(&h.graph, "c_fc", x, w, LK_NO_TENSOR, &y), LK_ERR_USAGE);
+    cr_expect(strstr(lk_error_message(), "c_fc: expected 4 inputs, got 3"), "%s", lk_error_message());
+    cr_expect_eq(lk_op_linear_in_out(&h.graph, "c_fc", x, w, b, &y), LK_ERR_USAGE);
+    cr_expect(strstr(lk_error_message(), "c_fc: the bias must have 4 elements"), "%s", lk_error_message());
+    op_ok(lk_op_linear_in_out(&h.graph, "c_fc", x, w, LK_NO_TENSOR, &y));
+    cr_expect_eq(h.graph.tensors[y].shape[1], 4, "%lld outputs, want 4", (long long)h.graph.tensors[y].shape[1]);
     op_close(&h);
 }
 

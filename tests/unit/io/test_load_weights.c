@@ -313,6 +313,25 @@ Test(meeting, names_that_fit_but_for_a_prefix_are_told_the_rule)
     expect_advice(other, 2, wrapped, 3, "FROM -> TO");    /* of one of two names */
 }
 
+/* Of GPT-2's files with a head; a model that has such names itself keeps them. */
+Test(meeting, the_prefix_transformer_is_taken_off)
+{
+    const char *plain[] = {"model/wte.weight", "model/lm_head.weight"}, *own[] = {"model/transformer.wte.weight"};
+    const char *file[] = {"model/transformer.wte.weight", "model/lm_head.weight"};
+    const char *both[] = {"model/transformer.wte.weight", "model/wte.weight"};
+    lk_weight_match *t;
+
+    OK(plan(plain, 2, file, 2, NULL, 0, &t));
+    expect_report(t, "2 loaded, 0 missing, 0 unexpected, 0 of another shape");
+    lk_weight_match_free(&t);
+    OK(plan(own, 1, file, 1, NULL, 0, &t));
+    expect_report(t, "1 loaded, 0 missing, 0 unexpected, 0 of another shape");
+    lk_weight_match_free(&t);
+    OK(plan(plain, 1, both, 2, NULL, 0, &t));
+    expect_report(t, "1 loaded, 0 missing, 1 unexpected (transformer.wte.weight: absent here), 0 of another shape");
+    lk_weight_match_free(&t);
+}
+
 Test(meeting, a_text_of_any_length_is_cut_not_overrun)
 {
     const char *here[] = {"model/a"}, *there[] = {"model/b"};

@@ -1,5 +1,6 @@
 /* Parameter groups: each a whole recipe with what it names; who is in which; also inside a stage. */
 #include <criterion/criterion.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "io/io.h"
@@ -128,4 +129,84 @@ Test(groups, a_pattern_that_matches_running_statistics_alone_is_refused)
         "statistics alone, which never train: a batch norm keeps them where its weight and bias are frozen "
         "(train.frozen_mode)");
     lk_recipe_free(&r);
+}
+
+/* ------------------------------------------------------------------ implied */
+
+#define GPT2_TEXT                                                       \
+    "run: {name: a}\n"                                                  \
+    "data: {kind: tokens, train: t.bin, sequence: 8, vocabulary: 9}\n"  \
+    "model: {kind: gpt2}\n"                                             \
+    "loss: {kind: cross_entropy}\n"                                     \
+    "train: {epochs: 7}\n"
+
+static lk_recipe *parse_gpt2(const char *rest)
+{
+    lk_recipe *recipe;
+    char whole[1024];
+
+    snprintf(whole, sizeof whole, "%s%s", GPT2_TEXT, rest);
+    cr_assert_eq(lk_recipe_parse(whole, "r.yaml", NULL, 0, &recipe), LK_OK, "%s", lk_error_message());
+    return recipe;
+}
+
+Test(groups, a_network_may_imply_what_does_not_decay)
+{
+    lk_recipe *r = parse_gpt2("optimizer: {kind: adamw, lr: 0.1, weight_decay: 0.3}\n"
+                              "weight_decay_scheduler: {kind: step, step_size: 2}\n");
+
+    cr_assert_eq(r->n_groups, 2);
+    cr_expect_str_eq(r->groups[1]->group, "no_decay");
+    cr_expect_eq(r->optimizer.weight_decay, 0.3);
+    cr_expect_eq(r->weight_decay_scheduler.spec.kind, LK_SCHEDULE_STEP);
+    cr_expect_eq(r->groups[1]->optimizer.weight_decay, 0.0);
+    cr_expect_eq(r->groups[1]->weight_decay_scheduler.spec.kind, LK_SCHEDULE_NONE);
+    cr_expect_eq(r->groups[1]->optimizer.lr, 0.1);
+    cr_expect_eq(group_of(r, "wte.weight"), 0);
+    cr_expect_eq(group_of(r, "h.0.mlp.c_fc.weight"), 0);
+    cr_expect_eq(group_of(r, "h.0.mlp.c_fc.bias"), 1);
+    cr_expect_eq(group_of(r, "h.0.ln_1.weight"), 1);
+    cr_expect_eq(group_of(r, "ln_f.weight"), 1);
+    lk_recipe_free(&r);
+}
+
+Test(groups, nothing_is_implied_without_decay_nor_beside_a_recipes_own)
+{
+    static const char *const rest[] = {"optimizer: {kind: adamw, weight_decay: 0}\n", "optimizer: {kind: adam}\n",
+                                       "optimizer: {kind: adamw, groups: []}\n"};
+
+    for (size_t i = 0; i < sizeof rest / sizeof *rest; i++) {
+        lk_recipe *r = parse_gpt2(rest[i]);
+
+        cr_expect_eq(r->n_groups, 1, "%s: %u groups", rest[i], r->n_groups);
+        lk_recipe_free(&r);
+    }
+    lk_recipe *r = parse_gpt2("optimizer: {kind: adamw}\n");
+
+    cr_expect_eq(r->n_groups, 2, "AdamW's default is a decay: %u groups", r->n_groups);
+    lk_recipe_free(&r);
+}
+
+/* Sizes that a word implies, and what is said beside it. */
+Test(gpt2, its_words_are_sizes)
+{
+    static const struct { const char *word; int64_t layers, heads; double width; } sizes[] = {
+        {"gpt2", 12, 12, 768}, {"gpt2-medium", 24, 16, 1024}, {"gpt2-large", 36, 20, 1280}, {"gpt2-xl", 48, 25, 1600}};
+
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        char kind[64];
+        const char *overrides[] = {kind, "model.dropout=0.1"};
+        lk_recipe *r;
+
+        snprintf(kind, sizeof kind, "model.kind=%s", sizes[i].word);
+        cr_assert_eq(lk_recipe_parse(GPT2_TEXT "optimizer: {kind: adamw}\n", "r.yaml", overrides, 2, &r), LK_OK, "%s",
+                     lk_error_message());
+        cr_expect_eq(r->model.mlp.layers[0], sizes[i].layers, "%s: %lld layers", kind,
+                     (long long)r->model.mlp.layers[0]);
+        cr_expect_eq(r->model.transformer.heads, sizes[i].heads);
+        cr_expect_eq(r->model.vision.width, sizes[i].width);
+        cr_expect_eq(r->model.gpt2.context, 1024);
+        cr_expect_eq(r->model.transformer.tie, LK_TIE_ALL);
+        lk_recipe_free(&r);
+    }
 }

@@ -81,6 +81,24 @@ static char *write_header(const char *name, const char *header, size_t data)
     return path;
 }
 
+/* GPT-2's published files have them as F32, others as BOOL; a bias of a product is none. */
+Test(safetensors, masks_of_attention_are_left_alone)
+{
+    static const char header[] =
+        "{\"h.0.attn.bias\":{\"dtype\":\"F32\",\"shape\":[1,1,2,2],\"data_offsets\":[0,16]},"
+        "\"h.1.attn.bias\":{\"dtype\":\"BOOL\",\"shape\":[1,1,2,2],\"data_offsets\":[16,20]},"
+        "\"h.0.attn.masked_bias\":{\"dtype\":\"F32\",\"shape\":[],\"data_offsets\":[20,24]},"
+        "\"h.0.attn.c_attn.bias\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[24,32]},"
+        "\"odd.bias\":{\"dtype\":\"F32\",\"shape\":[1,2,1,1],\"data_offsets\":[32,40]}}";
+    lk_weights *w;
+
+    OK(lk_weights_open(write_header("masks", header, 40), &w));
+    cr_expect_eq(lk_weights_n(w), 2u, "%zu tensors, want 2", lk_weights_n(w));
+    expect_values(w, "model/h.0.attn.c_attn.bias", 2, (float[]){0, 0});
+    expect_values(w, "model/odd.bias", 2, (float[]){0, 0});
+    lk_weights_free(&w);
+}
+
 /* By the definition of the format, with the C library's arithmetic. */
 static double half_by_definition(unsigned half)
 {
