@@ -28,7 +28,7 @@ namespace standin {
 void complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
 const char *last_complaint();
 
-/* Fills scratch memory of a caller with NaN: whoever wrongly keeps something there finds out. */
+/* Fills both ends of a caller's scratch memory with NaN: whoever wrongly keeps something there finds out. */
 void spoil(void *workspace, size_t nbytes);
 
 /* Whether two stretches of memory share a byte. */
