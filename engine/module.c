@@ -7,6 +7,7 @@
  * symbol that is missing is told by the loader.
  */
 #include "engine/backend.h"
+#include "engine/ops/positions.h"
 
 #include <dlfcn.h>
 #include <limits.h>
@@ -27,9 +28,10 @@ static const char driver[] = "/dev/nvidiactl";
 typedef void any_function(void);
 extern any_function *const lk_module_needs[];
 any_function *const lk_module_needs[] = {
-    (any_function *)lk_alloc, (any_function *)lk_error_message, (any_function *)lk_fail, (any_function *)lk_free,
-    (any_function *)lk_graph_fuse, (any_function *)lk_loss_get, (any_function *)lk_loss_n_sums,
-    (any_function *)lk_model_n_elem, (any_function *)lk_philox_key_new, (any_function *)lk_trace,
+    (any_function *)lk_alloc, (any_function *)lk_error_message, (any_function *)lk_fail,
+    (any_function *)lk_fill_sinusoids, (any_function *)lk_free, (any_function *)lk_graph_fuse,
+    (any_function *)lk_loss_get, (any_function *)lk_loss_n_sums, (any_function *)lk_model_n_elem,
+    (any_function *)lk_philox_key_new, (any_function *)lk_trace,
 };
 
 enum { MESSAGE_BYTES = PATH_MAX + 512 };

@@ -1,8 +1,7 @@
 /* What positions add, learned or sinusoids: the formulas are in engine/ops/embedding.c. */
 #include "engine/cpu/bf16.h"
 #include "engine/cpu/cpu.h"
-
-#include <math.h>
+#include "engine/ops/positions.h"
 
 typedef struct positions_state {
     cpu_ref x, table, y; /* the gradient: x is dy, table is dtable */
@@ -62,16 +61,6 @@ static positions_state state_of(const lk_graph *graph, int x, int table, size_t 
     };
 }
 
-static void fill_sinusoid(positions_state *s)
-{
-    for (size_t row = 0; row < s->rows; row++)
-        for (size_t c = 0; c < s->C; c++) {
-            const double angle = (double)row / pow(10000.0, (double)(c - c % 2) / (double)s->C);
-
-            s->sinusoid[row * s->C + c] = (float)(c % 2 ? cos(angle) : sin(angle));
-        }
-}
-
 static void free_positions(void *state) { lk_free(&state); }
 
 lk_status cpu_bind_positions(const cpu_ctx *ctx, const lk_graph *graph, const lk_node *node, lk_kernel *out)
@@ -85,7 +74,7 @@ lk_status cpu_bind_positions(const cpu_ctx *ctx, const lk_graph *graph, const lk
     s.y = cpu_ref_of(graph, node->out[0]);
     s.cached = node->attrs.positions.cached;
     *kept = s;
-    if (!s.table.present) fill_sinusoid(kept);
+    if (!s.table.present) lk_fill_sinusoids(kept->sinusoid, s.rows, s.C);
     *out = (lk_kernel){.run = run_positions, .free = free_positions, .state = kept};
     return LK_OK;
 }

@@ -3,15 +3,8 @@
 
 #include <string.h>
 
-/* Ops that this engine has no kernel for.  A view needs none. */
+/* Ops that this engine has no kernel for: a view needs none. */
 #define cuda_bind_view NULL
-#define cuda_bind_embedding NULL
-#define cuda_bind_embedding_grad NULL
-#define cuda_bind_positions NULL
-#define cuda_bind_positions_grad NULL
-#define cuda_bind_attention NULL
-#define cuda_bind_attention_grad NULL
-#define cuda_bind_attention_map NULL
 
 static cuda_binder *binder_of(lk_op_id op)
 {
@@ -60,6 +53,19 @@ lk_status cuda_kernel_keep(lk_kernel *out, lk_status (*run)(void *state, const l
     out->free = free_state;
     out->state = copy;
     return LK_OK;
+}
+
+lk_status cuda_keep_floats(cuda_ctx *ctx, const float *host, size_t n, float **out)
+{
+    const size_t nbytes = n * sizeof *host;
+
+    LK_TRY(cuda_take(ctx, nbytes, (void **)out));
+    cudaError_t error = cudaMemcpyAsync(*out, host, nbytes, cudaMemcpyHostToDevice, ctx->stream);
+    if (error == cudaSuccess) error = cudaStreamSynchronize(ctx->stream);
+    if (error == cudaSuccess) return LK_OK;
+    cudaFree(*out);
+    *out = NULL;
+    return cuda_fail(error, "cudaMemcpyAsync", __FILE__, __LINE__);
 }
 
 lk_status cuda_shadow_want(cuda_ctx *ctx, const lk_graph *graph)

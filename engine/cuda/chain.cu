@@ -13,7 +13,6 @@
 #include "engine/cuda/chain.h"
 #include "engine/cuda/element.h"
 
-#include "engine/base/formulas.h"
 #include "engine/base/philox.h"
 
 #include <string.h>
@@ -51,32 +50,18 @@ typedef struct four {
 
 static __device__ inline void load_four(float v[FOUR], const void *x, bool bf16, const four *f)
 {
-    if (f->together && !bf16) {
-        const float4 all = *(const float4 *)((const float *)x + f->at[0]);
-        v[0] = all.x, v[1] = all.y, v[2] = all.z, v[3] = all.w;
-    } else if (f->together) {
-        const uint2 all = *(const uint2 *)((const __nv_bfloat16 *)x + f->at[0]);
-        v[0] = lk_f32_of_bits(all.x << 16), v[1] = lk_f32_of_bits(all.x & 0xffff0000u);
-        v[2] = lk_f32_of_bits(all.y << 16), v[3] = lk_f32_of_bits(all.y & 0xffff0000u);
+    if (f->together) {
+        element_load_four(v, x, f->at[0], bf16);
     } else {
 #pragma unroll
         for (int i = 0; i < FOUR; i++) v[i] = i < f->n ? element_load(x, f->at[i], bf16) : 0.0f;
     }
 }
 
-static __device__ inline uint32_t bf16_bits(float v) { return (uint32_t)__bfloat16_as_ushort(__float2bfloat16_rn(v)); }
-
 static __device__ inline void store_four(void *y, const float v[FOUR], bool bf16, const four *f)
 {
-    if (f->together && !bf16) {
-        float4 all;
-        all.x = v[0], all.y = v[1], all.z = v[2], all.w = v[3];
-        *(float4 *)((float *)y + f->at[0]) = all;
-    } else if (f->together) {
-        uint2 all;
-        all.x = bf16_bits(v[0]) | bf16_bits(v[1]) << 16;
-        all.y = bf16_bits(v[2]) | bf16_bits(v[3]) << 16;
-        *(uint2 *)((__nv_bfloat16 *)y + f->at[0]) = all;
+    if (f->together) {
+        element_store_four(y, f->at[0], v, bf16);
     } else {
 #pragma unroll
         for (int i = 0; i < FOUR; i++)

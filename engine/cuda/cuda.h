@@ -121,6 +121,10 @@ cuda_binder cuda_bind_chain;
 lk_status cuda_kernel_keep(lk_kernel *out, lk_status (*run)(void *state, const lk_launch_args *args), const void *state,
                            size_t nbytes);
 
+/* A copy of n floats in device memory, there when it returns, for a state that owns it and cudaFree()s it; NULL on
+ * failure.  bind.cu */
+lk_status cuda_keep_floats(cuda_ctx *ctx, const float *host, size_t n, float **out);
+
 /* Asks for the shadow of the graph's model; does nothing for a graph without model or in fp32.  bind.cu */
 lk_status cuda_shadow_want(cuda_ctx *ctx, const lk_graph *graph);
 /* Something else than an update writes there: if it meets the arena that the shadow was made from, that is stale. */

@@ -69,13 +69,10 @@ static lk_status take_weights(cuda_ctx *ctx, const lk_loss_spec *spec, loss_call
     LK_TRY_ALLOC(host, nbytes);
     for (size_t o = 0; o < call->n_outputs; o++) sum += (double)(host[o] = (float)weight[n == 1 ? 0 : o]);
     call->sum_w = (float)sum;
-    cudaError_t error = cudaMalloc((void **)&there, nbytes);
-    if (error == cudaSuccess) error = cudaMemcpyAsync(there, host, nbytes, cudaMemcpyHostToDevice, ctx->stream);
-    if (error == cudaSuccess) error = cudaStreamSynchronize(ctx->stream);
+    const lk_status status = cuda_keep_floats(ctx, host, call->n_outputs, &there);
     call->weight = there;
     lk_free(&host);
-    LK_CUDA(error);
-    return LK_OK;
+    return status;
 }
 
 static loss_call call_of(const lk_loss_spec *spec, const lk_tensor *x)

@@ -16,8 +16,11 @@
  * Source: Vaswani et al., "Attention is all you need", 2017, arXiv:1706.03762, sections 3.4 and 3.5.
  */
 #include "engine/ops/ops.h"
+#include "engine/ops/positions.h"
 #include "engine/ops/rules.h"
 #include "engine/ops/shapes.h"
+
+#include <math.h>
 
 lk_status lk_op_embedding(lk_graph *graph, const char *path, int tokens, int table, float scale, lk_dtype dtype, int *y)
 {
@@ -90,6 +93,16 @@ lk_status lk_gradient_positions(lk_graph *graph, int id, const int *dout, int *d
     if (node.in[1] == LK_NO_TENSOR || !graph->tensors[node.in[1]].needs_grad) return LK_OK;
     LK_TRY(lk_graph_grad(graph, node.in[1], &din[1]));
     return lk_graph_node(graph, LK_OP_POSITIONS_GRAD, node.path, 1, dout, 1, &din[1], NULL, NULL);
+}
+
+void lk_fill_sinusoids(float *p, size_t rows, size_t C)
+{
+    for (size_t row = 0; row < rows; row++)
+        for (size_t c = 0; c < C; c++) {
+            const double angle = (double)row / pow(10000.0, (double)(c - c % 2) / (double)C);
+
+            p[row * C + c] = (float)(c % 2 ? cos(angle) : sin(angle));
+        }
 }
 
 double lk_flops_positions_grad(const lk_graph *graph, const lk_node *node)

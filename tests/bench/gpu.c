@@ -1,6 +1,7 @@
 /*
  * Speed of the CUDA engine's parts, as `name value unit` lines: the optimizer's pass against a device-to-device copy,
- * and linear layers in fp32, tf32 and bf16.  tests/bench/gpu.sh puts PyTorch's figures beside them.
+ * linear layers in fp32, tf32 and bf16, and causal attention with its gradient.  tests/bench/gpu.sh puts PyTorch's
+ * figures beside them.
  *
  *   bench_gpu [MILLIONS of parameters, default 124]
  */
@@ -11,6 +12,7 @@
 
 #include "engine/backend.h"
 #include "engine/ops/ops.h"
+#include "engine/ops/rules.h"
 
 enum { WARM = 3, TIMES = 20 };
 
@@ -122,7 +124,25 @@ static void bench_optimizer(const lk_backend *b, void *ctx, const pattern *p, si
     b->release(ctx, a.v), b->release(ctx, a.m), b->release(ctx, a.g), b->release(ctx, a.p);
 }
 
-/* ------------------------------------------------------------------- linear */
+/* ------------------------------------------------------------------ kernels */
+
+/* Seconds that a run of them takes. */
+static double time_kernels(const lk_backend *b, void *ctx, const lk_graph *graph, const lk_kernel *kernels, size_t n,
+                           lk_launch_args *args)
+{
+    double begin = 0.0;
+
+    MUST(b->device->begin(ctx, graph, args));
+    for (int k = 0; k < WARM + TIMES; k++) {
+        if (k == WARM) {
+            MUST(b->wait(ctx));
+            begin = now_s();
+        }
+        MUST(b->device->run(ctx, kernels, n, args));
+    }
+    MUST(b->wait(ctx));
+    return (now_s() - begin) / TIMES;
+}
 
 static void bench_linear(const lk_backend *b, void *ctx, const pattern *p, lk_precision precision, const char *name,
                          int64_t n, int64_t i, int64_t o)
@@ -144,21 +164,76 @@ static void bench_linear(const lk_backend *b, void *ctx, const pattern *p, lk_pr
     MUST(b->bind(ctx, &graph, &graph.nodes[0], &kernel));
     MUST(b->reserve(ctx));
     args.base[LK_ARENA_SCRATCH] = array(b, ctx, kernel.scratch_nbytes / sizeof(float) + 1);
-    MUST(b->device->begin(ctx, &graph, &args));
-    double begin = 0.0;
-    for (int k = 0; k < WARM + TIMES; k++) {
-        if (k == WARM) {
-            MUST(b->wait(ctx));
-            begin = now_s();
-        }
-        MUST(b->device->run(ctx, &kernel, 1, &args));
-    }
-    MUST(b->wait(ctx));
     printf("linear_%s_%lldx%lldx%lld %.1f TFLOP/s\n", name, (long long)n, (long long)i, (long long)o,
-           2e-12 * (double)n * (double)i * (double)o * TIMES / (now_s() - begin));
+           2e-12 * (double)n * (double)i * (double)o / time_kernels(b, ctx, &graph, &kernel, 1, &args));
     kernel.free(kernel.state);
     b->release(ctx, args.base[LK_ARENA_ACT]), b->release(ctx, args.base[LK_ARENA_PARAMS]);
     b->release(ctx, args.base[LK_ARENA_FIELD]), b->release(ctx, args.base[LK_ARENA_SCRATCH]);
+    lk_graph_clear(&graph);
+}
+
+/* ---------------------------------------------------------------- attention */
+
+enum { FORWARD, BACKWARD, N_PASSES, CHANNELS = 64 /* of a head */ };
+
+/* Forward and backward of q, k and v, each (n, length, heads * CHANNELS). */
+static void make_attention(lk_graph *graph, lk_dtype dtype, int64_t n, int64_t length, int64_t heads)
+{
+    const int64_t shape[] = {n, length, heads * CHANNELS};
+    const size_t nbytes = (size_t)(n * length * heads * CHANNELS) * lk_dtype_size(dtype);
+    int in[3], y, log_sum, dy;
+
+    lk_graph_init(graph, NULL, LK_TRAIN, LK_FP32, n);
+    for (int i = 0; i < 3; i++) {
+        MUST(lk_graph_tensor(graph, "qkv", dtype, 3, shape, LK_ARENA_FIELD, (size_t)i * nbytes, &in[i]));
+        graph->tensors[in[i]].needs_grad = true;
+    }
+    MUST(lk_op_attention(graph, "attn", in[0], in[1], in[2], LK_NO_TENSOR,
+                         &(lk_attention){.heads = heads, .causal = true}, &y, &log_sum));
+    MUST(lk_graph_grad(graph, y, &dy));
+    MUST(lk_graph_differentiate(graph, 1, &y, &dy));
+}
+
+/* Gives every activation a place of its own; bytes of all. */
+static size_t place_activations(lk_graph *graph)
+{
+    size_t used = 0;
+
+    for (int t = 0; t < graph->n_tensors; t++) {
+        lk_tensor *of = &graph->tensors[t];
+
+        if (of->arena != LK_ARENA_ACT) continue;
+        of->offset = used;
+        used += (of->nbytes + LK_PLACE_ALIGNMENT - 1) / LK_PLACE_ALIGNMENT * LK_PLACE_ALIGNMENT;
+    }
+    return used;
+}
+
+static void bench_attention(const lk_backend *b, void *ctx, const pattern *p, lk_dtype dtype, int64_t n,
+                            int64_t length, int64_t heads)
+{
+    const void *from = dtype == LK_DTYPE_BF16 ? (const void *)p->bf16 : p->signs;
+    const char *const names[] = {"attention", "attention_grad"}, *type = dtype == LK_DTYPE_BF16 ? "bf16" : "fp32";
+    lk_flops_fn *const flops[] = {lk_flops_attention, lk_flops_attention_grad};
+    const size_t size = lk_dtype_size(dtype);
+    lk_graph graph;
+    lk_launch_args args = {.params_version = 1};
+
+    make_attention(&graph, dtype, n, length, heads);
+    args.base[LK_ARENA_FIELD] = filled(b, ctx, from, (size_t)(3 * n * length * heads * CHANNELS), size);
+    args.base[LK_ARENA_ACT] = filled(b, ctx, from, place_activations(&graph) / size, size);
+    for (int pass = FORWARD; pass < N_PASSES; pass++) {
+        lk_kernel kernel = {0};
+
+        MUST(b->bind(ctx, &graph, &graph.nodes[pass], &kernel));
+        args.base[LK_ARENA_SCRATCH] = array(b, ctx, kernel.scratch_nbytes / sizeof(float) + 1);
+        const double seconds = time_kernels(b, ctx, &graph, &kernel, 1, &args);
+        printf("%s_%s_%lldx%lldx%lld %.1f TFLOP/s\n", names[pass], type, (long long)n, (long long)length,
+               (long long)heads, 1e-12 * flops[pass](&graph, &graph.nodes[pass]) / seconds);
+        kernel.free(kernel.state);
+        b->release(ctx, args.base[LK_ARENA_SCRATCH]);
+    }
+    b->release(ctx, args.base[LK_ARENA_FIELD]), b->release(ctx, args.base[LK_ARENA_ACT]);
     lk_graph_clear(&graph);
 }
 
@@ -181,6 +256,8 @@ int main(int argc, char **argv)
         bench_linear(module->backend, ctx, p, LK_TF32, "tf32", n, i, o);
         bench_linear(module->backend, ctx, p, LK_BF16, "bf16", n, i, o);
     }
+    for (int dtype = LK_DTYPE_F32; dtype <= LK_DTYPE_BF16; dtype += LK_DTYPE_BF16 - LK_DTYPE_F32) /* GPT-2's */
+        bench_attention(module->backend, ctx, p, (lk_dtype)dtype, small ? 1 : 8, small ? 64 : 1024, small ? 2 : 12);
     module->backend->close(ctx);
     free(p);
     return 0;

@@ -28,6 +28,21 @@ def linear(name, dtype, tf32, n, i, o):
     print(f"linear_{name}_{n}x{i}x{o} {rate:.1f} TFLOP/s")
 
 
+def attention(name, dtype, n, length, heads):
+    q, k, v = (random(n, heads, length, 64, dtype=dtype).requires_grad_() for _ in range(3))
+    dy = random(n, heads, length, 64, dtype=dtype)
+
+    def forward():
+        return torch.nn.functional.scaled_dot_product_attention(q, k, v, is_causal=True)
+
+    y = forward()
+    flops = 1e-12 * n * heads * length * length * 64
+    shape = f"{name}_{n}x{length}x{heads}"
+    print(f"attention_{shape} {2 * flops / seconds(forward):.1f} TFLOP/s")
+    backward = seconds(lambda: torch.autograd.grad(y, (q, k, v), dy, retain_graph=True))
+    print(f"attention_grad_{shape} {5 * flops / backward:.1f} TFLOP/s")
+
+
 def main():
     n = 124_000_000
     a, b = random(n), random(n)
@@ -40,6 +55,8 @@ def main():
         linear("fp32", torch.float32, False, *shape)
         linear("tf32", torch.float32, True, *shape)
         linear("bf16", torch.bfloat16, False, *shape)
+    attention("fp32", torch.float32, 8, 1024, 12)
+    attention("bf16", torch.bfloat16, 8, 1024, 12)
     print("torch", torch.__version__, torch.cuda.get_device_name())
 
 

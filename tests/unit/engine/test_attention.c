@@ -162,11 +162,13 @@ static void expect_twin(shape s, lk_dtype dtype, double p, int threads)
     op_close(&t.h);
 }
 
-/* One token, odd sizes, whole blocks of 64 and one more, several blocks; more queries than keys and the other way. */
+/* One token, odd sizes, whole blocks of 64 and one more, several blocks; more queries than keys and the other way;
+ * heads of more than 64 channels. */
 static const shape shapes[] = {
     {1, 1, 1, 1, 1, false, false},  {3, 10, 10, 4, 8, false, true},  {3, 10, 10, 4, 8, true, false},
     {2, 7, 13, 2, 5, false, true},  {2, 33, 3, 3, 16, false, true},  {1, 64, 64, 2, 4, true, false},
     {2, 65, 65, 2, 6, true, true},  {5, 130, 70, 1, 3, false, true}, {1, 200, 200, 2, 32, true, false},
+    {2, 3, 130, 2, 8, false, true}, {1, 20, 70, 2, 72, false, true}, {1, 40, 40, 1, 66, true, false},
 };
 
 static void expect_all(lk_dtype dtype, double p)
@@ -213,6 +215,30 @@ Test(attention, a_row_without_keys_is_zero_and_gives_no_gradient)
             cr_expect_eq(op_get_one(&t.h, zero[z], i), 0.0f, "%s[%zu] is %g", t.h.graph.tensors[zero[z]].name, i,
                          (double)op_get_one(&t.h, zero[z], i));
     op_close(&t.h);
+}
+
+/* One of q, k and v trains, the others are frozen: its gradient has the bits that it has when all do. */
+Test(attention, each_gradient_comes_without_the_others)
+{
+    const shape s = {2, 70, 70, 2, 8, true, true};
+    net all;
+
+    open_net(&all, s, LK_DTYPE_F32, 0.1, 1);
+    start_net(&all);
+    op_run(&all.h);
+    for (int i = 0; i < 3; i++) {
+        net one;
+
+        open_net(&one, s, LK_DTYPE_F32, 0.1, 1);
+        for (int id = one.q; id <= one.v; id++) one.h.graph.tensors[id].needs_grad = id == one.q + i;
+        start_net(&one);
+        op_run(&one.h);
+        const int got = op_gradient(&one.h, one.q + i), want = op_gradient(&all.h, all.q + i);
+        cr_expect_eq(memcmp(op_at(&one.h, got), op_at(&all.h, want), one.h.graph.tensors[got].nbytes), 0, "%s differs",
+                     one.h.graph.tensors[got].name);
+        op_close(&one.h);
+    }
+    op_close(&all.h);
 }
 
 /* Every bit of what a run makes, behind those before; returns the bytes in all. */
