@@ -657,6 +657,25 @@ typedef struct lk_journal_entry {
 lk_status lk_journal_read(const char *path, lk_journal_entry **entries, size_t *n);
 void      lk_journal_entries_free(lk_journal_entry **entries, size_t n);
 
+/* Digests (XXH3-64) of arrays step by step, to find where two runs part: CSV, a column for each. */
+typedef struct lk_digests lk_digests;
+/* A new file; who: who writes it, for messages.  Nothing is allocated after this call. */
+lk_status lk_digests_open(const char *path, const char *const *columns, size_t n, const char *who, lk_digests **out);
+void      lk_digests_free(lk_digests **digests);
+/* The values of one column in the step that lk_digests_write() ends; what was not put is an empty cell. */
+void      lk_digests_put(lk_digests *digests, size_t column, const float *values, size_t n_elem);
+lk_status lk_digests_write(lk_digests *digests, int64_t step);
+
+typedef struct lk_digest_cell { int64_t step; size_t column; uint64_t value; } lk_digest_cell;
+typedef struct lk_digests_table {
+    size_t n_columns, n_cells;
+    char **name, *who;    /* (n_columns) of columns; owned, as is all here */
+    lk_digest_cell *cell; /* (n_cells) those that are not empty */
+} lk_digests_table;
+/* A last line that has no end is left out.  Errors: LK_ERR_SYSTEM, LK_ERR_DATA. */
+lk_status lk_digests_read(const char *path, lk_digests_table **out);
+void      lk_digests_table_free(lk_digests_table **table);
+
 /* RUN/tensorboard/events.out.tfevents.TIME.HOST.PID: what TensorBoard shows.  Nothing is allocated by
  * lk_events_scalars(); what it writes reaches the file by lk_events_flush(), by time, or when some 64 KiB have
  * gathered. */

@@ -2,6 +2,8 @@
 #ifndef LK_LAUNCH_H
 #define LK_LAUNCH_H
 
+#include <signal.h>
+
 #include "dist/dist.h"
 #include "engine/engine.h"
 #include "io/io.h"
@@ -13,8 +15,23 @@
  * const char *, COUNT int64_t. */
 #define OPTION_LIST(X)                                                                                            \
     X(resume, FLAG, "--resume", NULL, "train", "continue the newest good checkpoint, on any number of workers")    \
-    X(change, FLAG, "--change", NULL, "train", "resume although model, loss, data or precision have changed")  \
-    X(engine, TEXT, "--engine", "KIND", "train eval predict plan", "auto, cpu or cuda; the same as engine.kind=KIND") \
+    X(change, FLAG, "--change", NULL, "train run", "resume although model, loss, data or precision have changed")  \
+    X(digests, FLAG, "--digests", NULL, "train",                                                                   \
+      "digests of gradients and weights of every step, into RUN/digests, as verify compares them")                 \
+    X(die_at, COUNT, "--die-at", "STEP", "train", "the last worker kills itself after this step, as verify wants it") \
+    X(engine, TEXT, "--engine", "KIND", "train eval predict plan run verify",                                      \
+      "auto, cpu or cuda; the same as engine.kind=KIND")                                                           \
+    X(workers, TEXT, "--workers", "N", "run verify",                                                              \
+      "how many to start; also -n N (default: all slots of the hosts); verify: several, as 1,2,4")                 \
+    X(hostfile, TEXT, "--hostfile", "FILE", "run verify",                                                          \
+      "hosts as mpirun reads them: a line `NAME slots=N` for each")                                                \
+    X(steps, COUNT, "--steps", "N", "verify", "how many (of each stage) are trained (default 20)")                 \
+    X(json, TEXT, "--json", "FILE", "verify", "the result for programs, too")                                      \
+    X(keep, FLAG, "--keep", NULL, "verify", "leave the runs that were compared")                                   \
+    X(restarts, TEXT, "--restarts", "K", "run", "start again at most so often (default 3)")                        \
+    X(backoff, TEXT, "--backoff", "SECONDS", "run",                                                                \
+      "before the first restart (default 5); doubles while no checkpoint is added, up to 300")                     \
+    X(probe, TEXT, "--probe", "SECONDS", "run", "what a host gets to answer after a failure (default 20)")         \
     X(checkpoint, TEXT, "--checkpoint", "PATH", "eval predict",                                                    \
       "this checkpoint or safetensors file instead of the newest good checkpoint")                                 \
     X(data, TEXT, "--data", "FILE", "eval predict", "this file instead of the recipe's validation part")           \
@@ -51,6 +68,8 @@ typedef struct options {
     int n_positional;
     const char *overrides[MAX_OVERRIDES];   /* "a.b=value" */
     int n_overrides;
+    const char *const *passed;              /* (n_passed) behind "--": options of mpirun's; borrowed */
+    int n_passed;
 #define OPTION_FIELD(field, kind, spelling, argument, commands, help) OPTION_##kind field;
     OPTION_LIST(OPTION_FIELD)
 #undef OPTION_FIELD
@@ -61,6 +80,9 @@ lk_status options_parse(int argc, char **argv, options *out);
 lk_status options_check(const options *opt);
 /* Of one command, or (NULL) of all. */
 void      options_help(FILE *stream, const char *command);
+/* The number that an option's text is, left as it is where the option is not given.  Errors: LK_ERR_USAGE (it is none,
+ * or too small). */
+lk_status option_number(const char *spelling, const char *text, bool whole, double least, double *out);
 
 /* ------------------------------------------------------------------ metrics */
 
@@ -356,7 +378,8 @@ static inline const char *plural(int64_t n) { return n == 1 ? "" : "s"; }
 
 typedef lk_status command_fn(job *j, const options *opt);
 command_fn command_train, command_eval, command_predict, command_data, command_plan, command_lr,
-    command_plot, command_ckpt, command_doctor, command_tokenize;
+    command_plot, command_ckpt, command_doctor, command_tokenize, command_run,
+    command_verify;
 
 /* lockstep --version: what this program is made of, beside doctor.c. */
 void print_version(void);
@@ -364,6 +387,8 @@ void print_version(void);
 /* Set by the signals that ask to stop (signals.c) once signals_install() was called: finish the step, checkpoint, leave
  * with 75. */
 void signals_install(void);
+/* Those signals: SIGHUP is not one under nohup. */
+void signals_that_stop(sigset_t *out);
 bool signals_stop_requested(void);
 
 #endif

@@ -18,6 +18,10 @@ typedef struct command {
 
 static const command commands[] = {
     {"train", command_train, false, "RECIPE [key=value ...] [--resume]", "train, on as many workers as mpirun starts"},
+    {"run", command_run, true, "RECIPE -n N [--hostfile FILE] [key=value ...] [-- mpirun's options]",
+     "start mpirun and train; restart from the newest checkpoint when a worker or host is lost"},
+    {"verify", command_verify, true, "RECIPE [--workers 1,2,4] [--steps N] [--json FILE] [-- mpirun's options]",
+     "prove that several numbers of workers, and a kill and a resume, give the same bits here"},
     {"eval", command_eval, false, "RECIPE|RUN [--checkpoint PATH] [--data FILE]", "metrics of a checkpoint"},
     {"predict", command_predict, false, "RECIPE|RUN [--data FILE] [--out FILE] [--ema]",
      "outputs of a checkpoint as CSV"},

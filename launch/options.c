@@ -3,6 +3,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,7 +22,10 @@ static const option option_table[] = {
 #undef OPTION_ROW
 };
 
-static const char short_out[] = "-o"; /* the one short spelling */
+/* The short spellings. */
+static const struct { const char *is, *of; } short_table[] = {{"-o", "--out"}, {"-n", "--workers"}};
+
+static const double most_number = 1e6; /* of workers, restarts, seconds */
 
 enum { N_OPTIONS = sizeof option_table / sizeof option_table[0], HELP_COLUMN = 22, OPTION_BYTES = 256 };
 
@@ -110,6 +114,19 @@ static bool is_given(const options *opt, const option *o)
     return false;
 }
 
+lk_status option_number(const char *spelling, const char *text, bool whole, double least, double *out)
+{
+    char *end;
+
+    if (!text) return LK_OK;
+    const double value = strtod(text, &end);
+    if (*end || end == text || !(value >= least) || value > most_number || (whole && value != floor(value)))
+        return LK_FAIL(LK_ERR_USAGE, "%s: `%s` is no %snumber from %g to %g", spelling, text, whole ? "whole " : "",
+                       least, most_number);
+    *out = value;
+    return LK_OK;
+}
+
 lk_status options_check(const options *opt)
 {
     for (int i = 0; i < N_OPTIONS; i++) {
@@ -122,10 +139,17 @@ lk_status options_check(const options *opt)
     return LK_OK;
 }
 
+static const char *spelt_out(const char *argument)
+{
+    for (size_t i = 0; i < sizeof short_table / sizeof *short_table; i++)
+        if (strcmp(argument, short_table[i].is) == 0) return short_table[i].of;
+    return argument;
+}
+
 /* "--name value", "--name=value" or "-o value"; *i is left on the last argument used. */
 static lk_status parse_option(int argc, char **argv, int *i, options *out)
 {
-    const char *argument = strcmp(argv[*i], short_out) == 0 ? "--out" : argv[*i];
+    const char *argument = spelt_out(argv[*i]);
     const char *equals = strchr(argument, '=');
     const size_t length = equals ? (size_t)(equals - argument) : strlen(argument);
 
@@ -163,6 +187,12 @@ static lk_status add_word(options *out, const char *argument)
     return LK_OK;
 }
 
+/* Whether words behind "--" are options of mpirun's, as `lockstep run` hands them on. */
+static bool passes_words_on(const options *opt)
+{
+    return opt->command && (strcmp(opt->command, "run") == 0 || strcmp(opt->command, "verify") == 0);
+}
+
 /* "--section.key=value", as other trainers have it. */
 static bool is_dashed_override(const char *argument)
 {
@@ -181,6 +211,11 @@ lk_status options_parse(int argc, char **argv, options *out)
 
         /* "-" is standard input */
         if (words_alone || argument[0] != '-' || !argument[1]) LK_TRY(add_word(out, argument));
+        else if (strcmp(argument, "--") == 0 && passes_words_on(out)) {
+            out->passed = (const char *const *)argv + i + 1;
+            out->n_passed = argc - i - 1;
+            break;
+        }
         else if (strcmp(argument, "--") == 0) words_alone = true;
         else if (strcmp(argument, "-h") == 0) out->help = true;
         else if (is_dashed_override(argument)) LK_TRY(add_override(out, argument + 2));

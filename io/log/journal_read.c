@@ -1,6 +1,6 @@
 /*
- * Reads a journal back, and says which of its decisions still hold: a run that was resumed at step s has undone what an
- * earlier try decided after s.
+ * Reads a journal back, and says which of its decisions still hold: a run that was resumed at step s, or began again at
+ * step 0, has undone what an earlier try decided after that.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -40,16 +40,21 @@ static lk_status read_line(const char *path, size_t number, const char *line, si
     return status;
 }
 
+static bool begins(const lk_journal_entry *e)
+{
+    return strcmp(e->event, "resume") == 0 || strcmp(e->event, "start") == 0;
+}
+
 static void mark_undone(lk_journal_entry *entries, size_t n)
 {
-    int64_t held = INT64_MAX; /* the earliest step at which a later line resumes */
+    int64_t held = INT64_MAX; /* the earliest step at which a later line resumes or starts */
 
     for (size_t i = n; i-- > 0;) {
         /* The rate from a step on is decided when the step begins, behind the checkpoint of the same number. */
         const bool is_lr = strcmp(entries[i].event, "lr") == 0;
 
         entries[i].undone = entries[i].step > held || (is_lr && entries[i].step == held);
-        if (strcmp(entries[i].event, "resume") == 0 && entries[i].step < held) held = entries[i].step;
+        if (begins(&entries[i]) && entries[i].step < held) held = entries[i].step;
     }
 }
 

@@ -78,7 +78,7 @@ lk_status leader_open(trainer *t, int64_t resume_step)
     LK_TRY(open_csv(t, resume_step));
     LK_TRY(events_open(t));
     snprintf(path, sizeof path, "%s/journal.jsonl", j->recipe->run.dir);
-    LK_TRY(lk_journal_open(path, resume_step >= 0, &t->journal));
+    LK_TRY(lk_journal_open(path, resume_step >= 0 || t->keep_folder, &t->journal));
     LK_TRY(lk_journal_write(t->journal, j->step, resume_step >= 0 ? "resume" : "start",
                             "%d worker%s on %d host%s, %d lanes, %s engine, epoch %" PRId64 " batch %" PRId64,
                             workers, plural(workers), hosts, plural(hosts), j->lanes,

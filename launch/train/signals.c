@@ -6,7 +6,6 @@
  */
 #include "launch/launch.h"
 
-#include <signal.h>
 #include <string.h>
 
 static volatile sig_atomic_t stop_requested;
@@ -28,17 +27,27 @@ static bool is_ignored(int number)
     return sigaction(number, NULL, &now) == 0 && now.sa_handler == SIG_IGN;
 }
 
-void signals_install(void)
+void signals_that_stop(sigset_t *out)
 {
     static const int numbers[] = {SIGTERM, SIGINT, SIGUSR1, SIGUSR2, SIGXCPU, SIGHUP};
+
+    sigemptyset(out);
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+        if (numbers[i] != SIGHUP || !is_ignored(SIGHUP)) sigaddset(out, numbers[i]);
+}
+
+void signals_install(void)
+{
     struct sigaction action;
+    sigset_t numbers;
 
     memset(&action, 0, sizeof action);
     action.sa_handler = note_request;
     action.sa_flags = SA_RESTART;
     sigemptyset(&action.sa_mask);
-    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
-        if (numbers[i] != SIGHUP || !is_ignored(SIGHUP)) sigaction(numbers[i], &action, NULL);
+    signals_that_stop(&numbers);
+    for (int number = 1; number < NSIG; number++)
+        if (sigismember(&numbers, number) == 1) sigaction(number, &action, NULL);
 }
 
 bool signals_stop_requested(void) { return stop_requested != 0; }

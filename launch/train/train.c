@@ -83,8 +83,7 @@ static lk_status run_lanes(trainer *t, const lk_batch *batch)
         lane.params = j->params;
         lane.params_version = j->params_version;
         lane.votes = votes;
-        lane.ready = lk_reducer_ready;
-        lane.ready_arg = j->reducer;
+        trace_lane(t, l, &lane);
         LK_TRY(lk_engine_run(j->engine, &lane));
         votes = NULL;
     }
@@ -329,6 +328,7 @@ static lk_status loop(trainer *t)
         const double begin = lk_seconds();
         LK_TRY(step(t, &batch));
         t->train_seconds += lk_seconds() - begin;
+        LK_TRY(trace_step(t));
         if (t->order.flags || batch.last || t->j->recipe->dist.check_every) LK_TRY(obey(t, &batch));
         if (t->j->leader) lk_progress_update(t->progress, t->j->step, t->samples, epoch_loss(t));
     }
@@ -382,6 +382,7 @@ static lk_status train(trainer *t)
     if (last && !t->stopped && nothing_left(t)) t->stopped = reason(t, 0);
     LK_TRY(job_agree(j, lk_loader_seek(j->loader, t->epoch, t->index)));
     LK_TRY(job_agree(j, j->leader ? start_as_leader(t, resuming) : LK_OK));
+    LK_TRY(job_agree(j, trace_open(t)));
     t->started = lk_seconds();
     if (!t->stage_over && (!t->stopped || !resuming)) LK_TRY(fill_features(t));
     if (!resuming && t->stopped) LK_TRY(save_untrained(t));
@@ -410,7 +411,6 @@ static lk_status open_everything(trainer *t, const options *opt)
 {
     job *j = t->j;
 
-    t->change = opt->change;
     LK_TRY(job_read_recipe(j, opt));
     if (opt->resume) LK_TRY(job_open_newest(j));
     if (opt->resume && !j->checkpoint && j->leader)
@@ -432,11 +432,13 @@ static lk_status open_everything(trainer *t, const options *opt)
 lk_status command_train(job *j, const options *opt)
 {
     trainer t = {.j = j, .keep_folder = opt->resume, .best = NAN, .best_step = -1, .best_epoch = -1,
-                 .saved_evaluations = STATE_NONE, .run_dir_lock = -1};
+                 .saved_evaluations = STATE_NONE, .run_dir_lock = -1, .change = opt->change,
+                 .digests = opt->digests, .die_at = opt->die_at};
 
     lk_status status = open_everything(&t, opt);
     if (status == LK_OK) status = train(&t);
     if (status == LK_OK && t.stopped && strcmp(t.stopped, "signal") == 0) status = LK_STOPPED;
+    trace_close(&t);
     leader_close(&t);
     saving_close(&t);
     lk_free(&t.ahead_lanes);

@@ -13,6 +13,8 @@ typedef enum vote {
     VOTE_FAILED,  /* its part could not be written */
 } vote;
 
+typedef struct trace trace;
+
 typedef struct trainer {
     job *j;                      /* borrowed */
     int64_t epoch, index;        /* where the data is: the next batch */
@@ -53,6 +55,9 @@ typedef struct trainer {
     bool change;                 /* --change: what makes another run of it is told and no more */
     bool keep_folder;            /* --resume: what is in the run's folder is not set aside */
     int run_dir_lock;            /* -1: none */
+    bool digests;                /* --digests */
+    int64_t die_at;              /* --die-at: after this step the last worker kills itself; 0: never */
+    trace *trace;                /* owned; NULL: neither was asked for */
 
     const char *stopped;         /* why the run ended, NULL while it goes on */
     int64_t samples;             /* trained on by this process start, all workers */
@@ -105,6 +110,15 @@ void      events_sync(trainer *t);
 void      events_step(trainer *t);
 /* The metrics of the last evaluation; every metrics.histograms evaluations, weights and gradients too. */
 void      events_evaluation(trainer *t);
+
+/* trace.c: what this worker computes, step by step, in RUN/digests, if that was asked for; there, too, a worker is
+ * killed on purpose.  Local. */
+lk_status trace_open(trainer *t);
+void      trace_close(trainer *t);
+/* Who is told when gradients of a lane that is about to run are final: the reducer, by way of the trace. */
+void      trace_lane(trainer *t, int lane, lk_lane *out);
+/* After each step. */
+lk_status trace_step(trainer *t);
 
 /* resume.c, on the leader alone: what has changed in the recipe since the checkpoint is told, into recipe_changes too;
  * what would make another run is refused unless t->change.  Errors: LK_ERR_USAGE. */

@@ -6,65 +6,12 @@
 set -u
 . "$(dirname "$0")/../support/lib.sh"
 
-skip() {
-    echo "skipped: $1"
-    exit 77
-}
-
-near=lk-near-$$ far=lk-far-$$ cable=lk0
-[ "$(id -u)" = 0 ] || skip "only root may make network namespaces"
-command -v ip >/dev/null || skip "no command ip; install iproute2"
-ip netns add "$near" 2>ip.txt || skip "no network namespace may be made here: $(cat ip.txt)"
-
-# Whatever still runs on the two hosts, for instance daemons behind the pulled cable, goes with them.
-remove_hosts() {
-    for host in "$near" "$far"; do
-        for process in $(ip netns pids "$host" 2>/dev/null); do kill -9 "$process" 2>/dev/null; done
-        ip netns del "$host" 2>/dev/null
-    done
-    rm -rf "$work"
-}
-trap remove_hosts EXIT
-trap 'exit 1' HUP INT TERM
-
-ip netns add "$far"
-ip link add "$cable" netns "$near" type veth peer name "$cable" netns "$far" 2>ip.txt ||
-    skip "no virtual cable may be made here: $(cat ip.txt)"
-plug() { # host, its address
-    ip -n "$1" address add "$2/24" dev "$cable"
-    ip -n "$1" link set lo up
-    ip -n "$1" link set "$cable" up
-}
-plug "$near" 10.0.0.1
-plug "$far" 10.0.0.2
-
-# on HOST COMMAND...: Open MPI knows hosts apart by their names, so each has its own (unshare --uts).
-cat >on <<'END'
-#!/bin/sh
-exec ip netns exec "$1" unshare --uts sh -c 'hostname "$1"; shift; exec "$@"' sh "$@"
-END
-# What mpirun calls as it would ssh: HOST, then a command line for the host's shell.
-cat >agent <<END
-#!/bin/sh
-host=\$1
-shift
-exec "$work/on" "\$host" sh -c "\$*"
-END
-chmod +x on agent
-./on "$near" true 2>ip.txt || skip "no host name of its own may be given here: $(cat ip.txt)"
+. "$(dirname "$0")/../support/hosts.sh"
 
 n_far=2
 across() {
     ./on "$near" timeout -k 5 120 mpirun -n "$((2 + n_far))" --host "$near:2,$far:$n_far" --oversubscribe \
-        --tune "$here/../../launch/cluster/mpirun.conf" --mca plm_rsh_agent "$work/agent" \
-        --mca btl_tcp_if_include "$cable" --mca oob_tcp_if_include "$cable" "$lockstep" "$@"
-}
-
-# far_worker RUN: a process of the far host.
-far_worker() {
-    for process in $(workers_of "$1"); do
-        ip netns pids "$far" | grep -x "$process" && return
-    done
+        --tune "$here/../../launch/cluster/mpirun.conf" $reach "$lockstep" "$@"
 }
 
 status 0 across doctor
@@ -104,15 +51,6 @@ ended() {
     same "$run: workers left" "$(workers_of "$run" | wc -l)" 0
 }
 
-# The cable carries again, and neither host remembers the other as gone.
-mend() {
-    ip -n "$near" link set "$cable" up
-    for host in "$near" "$far"; do
-        until ip -n "$host" link show "$cable" | grep -q 'state UP'; do sleep 0.1; done
-        ip -n "$host" neighbour flush dev "$cable"
-    done
-}
-
 if begin asked "$@"; then
     kill -USR1 "$(pgrep -f "^mpirun .*run.dir=asked")"
     ended 75 20
@@ -123,7 +61,7 @@ if begin killed "$@"; then
     says "rank [23] .* on node $far exited on signal 9"
 fi
 if begin cut "$@"; then
-    ip -n "$near" link set "$cable" down
+    pull
     ended any 40
     says "Remote daemon: .* on node $far"
     mend

@@ -65,6 +65,26 @@ Test(journal_read, a_resume_undoes_what_came_after_its_step)
     lk_journal_entries_free(&entries, n);
 }
 
+/* Begun again before there was a checkpoint: what the first try decided is undone, what was told between them stays. */
+Test(journal_read, a_start_undoes_what_came_before_it)
+{
+    static const struct { int64_t step; const char *event; bool undone; } lines[] = {
+        {0, "start", false}, {0, "lr", true}, {8, "best", true},
+        {0, "restart", false}, {0, "start", false}, {0, "lr", false},
+    };
+    enum { N_LINES = sizeof lines / sizeof lines[0] };
+    lk_journal_entry *entries;
+    size_t n;
+
+    for (int i = 0; i < N_LINES; i++) write_line(lines[i].step, lines[i].event, "");
+    cr_assert_eq(lk_journal_read(path, &entries, &n), LK_OK, "%s", lk_error_message());
+    cr_assert_eq(n, N_LINES);
+    for (size_t i = 0; i < n; i++)
+        cr_expect_eq(entries[i].undone, lines[i].undone, "line %zu, %s at step %lld: undone is %d, want %d", i + 1,
+                     entries[i].event, (long long)entries[i].step, entries[i].undone, lines[i].undone);
+    lk_journal_entries_free(&entries, n);
+}
+
 Test(journal_read, a_torn_last_line_is_left_out)
 {
     static const char text[] = "{\"time\":\"t\",\"step\":1,\"event\":\"lr\",\"reason\":\"r\"}\n{\"time\":\"t\",\"st";
