@@ -1,6 +1,6 @@
 /*
- * Channels apart and together again: a thread moves one channel of the whole, to or from the part that it belongs to.
- * Nothing is computed; bf16 moves as its bits.
+ * Channels apart and together again, a part at a time: a thread moves one channel of it, from or to the whole.  Nothing
+ * is computed; bf16 moves as its bits.
  */
 #include "engine/cuda/element.h"
 
@@ -9,37 +9,36 @@
 typedef struct split_state {
     cuda_ctx *ctx; /* borrowed */
     cuda_ref whole, part[LK_MAX_OUT]; /* an absent part is zeros */
-    size_t n_parts, C, n_whole;       /* C: channels of a part; n_whole: elements of the whole */
+    size_t n_parts, C, n_part;        /* C, n_part: channels and elements of a part */
     bool joins, half;                 /* parts into the whole; elements of 2 bytes, not 4 */
 } split_state;
 
-template <class T> struct split_parts { T *at[LK_MAX_OUT]; };
-
 template <class T, bool JOINS>
-static __global__ void split(T *whole, split_parts<T> part, size_t n_parts, size_t C, size_t n_whole)
+static __global__ void split(T *whole, T *part, size_t p, size_t n_parts, size_t C, size_t n_part)
 {
-    for (size_t i = element_first(); i < n_whole; i += element_step()) {
-        T *at = part.at[i / C % n_parts];
-        const size_t in_part = i / (C * n_parts) * C + i % C;
+    for (size_t i = element_first(); i < n_part; i += element_step()) {
+        T *in_whole = whole + (i / C * n_parts + p) * C + i % C;
 
-        if (!JOINS) at[in_part] = whole[i];
-        else whole[i] = at ? at[in_part] : (T)0;
+        if (JOINS) *in_whole = part ? part[i] : (T)0;
+        else part[i] = *in_whole;
     }
 }
 
 template <class T> static lk_status launch(const split_state *s, const lk_launch_args *args)
 {
-    const unsigned blocks = element_blocks(s->ctx, s->n_whole);
+    const unsigned blocks = element_blocks(s->ctx, s->n_part);
     T *whole = (T *)cuda_at(args, s->whole);
-    split_parts<T> part = {};
 
-    for (size_t p = 0; p < s->n_parts; p++) part.at[p] = (T *)cuda_at(args, s->part[p]);
-    if (s->joins)
-        LK_LAUNCH_FLAT((split<T, true>), blocks, ELEMENT_BLOCK, s->ctx->stream, whole, part, s->n_parts, s->C,
-                       s->n_whole);
-    else
-        LK_LAUNCH_FLAT((split<T, false>), blocks, ELEMENT_BLOCK, s->ctx->stream, whole, part, s->n_parts, s->C,
-                       s->n_whole);
+    for (size_t p = 0; p < s->n_parts; p++) {
+        T *part = (T *)cuda_at(args, s->part[p]);
+
+        if (s->joins)
+            LK_LAUNCH_FLAT((split<T, true>), blocks, ELEMENT_BLOCK, s->ctx->stream, whole, part, p, s->n_parts, s->C,
+                           s->n_part);
+        else
+            LK_LAUNCH_FLAT((split<T, false>), blocks, ELEMENT_BLOCK, s->ctx->stream, whole, part, p, s->n_parts, s->C,
+                           s->n_part);
+    }
     return LK_OK;
 }
 
@@ -62,7 +61,7 @@ static lk_status bind_either(cuda_ctx *ctx, const lk_graph *graph, int whole, co
     for (int p = 0; p < n_parts; p++) s.part[p] = cuda_ref_of(graph, parts[p]);
     s.n_parts = (size_t)n_parts;
     s.C = (size_t)(t->shape[t->ndim - 1] / n_parts);
-    s.n_whole = t->n_elem;
+    s.n_part = t->n_elem / (size_t)n_parts;
     s.joins = joins;
     s.half = t->dtype == LK_DTYPE_BF16;
     return cuda_kernel_keep(out, run_split, &s, sizeof s);
