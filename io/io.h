@@ -34,7 +34,7 @@ extern "C" {
 #define LK_LABEL_LIST(X) X(LK_LABEL_FINE, "fine") X(LK_LABEL_COARSE, "coarse")
 #define LK_TOKENIZER_LIST(X)                                                                     \
     X(LK_TOKENIZER_NONE, "none") X(LK_TOKENIZER_GPT2, "gpt2") X(LK_TOKENIZER_CHARS, "chars")     \
-    X(LK_TOKENIZER_BYTES, "bytes")
+    X(LK_TOKENIZER_BYTES, "bytes") X(LK_TOKENIZER_WORDS, "words") X(LK_TOKENIZER_BPE, "bpe")
 #define LK_UNIT_LIST(X) X(LK_UNIT_EPOCH, "epoch") X(LK_UNIT_STEP, "step")
 typedef enum lk_data_kind { LK_DATA_LIST(LK_WORD_ENUM) } lk_data_kind;
 typedef enum lk_standardize { LK_STANDARDIZE_LIST(LK_WORD_ENUM) } lk_standardize;
@@ -116,9 +116,9 @@ typedef struct lk_data_spec {
     int64_t min_freq;         /* pairs: rarer words become <unk> */
     bool lowercase;           /* pairs */
     int64_t sequence;         /* tokens: in a sample */
-    lk_tokenizer tokenizer;   /* tokens: how text becomes tokens; none: the files hold tokens */
-    char *merges;             /* tokens: of tokenizer gpt2, the file with its merges */
-    int64_t vocabulary;       /* tokens: of token files, tokens are below it */
+    lk_tokenizer tokenizer;   /* tokens: how text becomes tokens; none: the files hold tokens.  pairs: words or bpe */
+    char *merges;             /* of tokenizer gpt2 or bpe, the file with its merges; NULL: bpe learns them */
+    int64_t vocabulary;       /* tokens: of token files, tokens are below it; pairs: byte pairs to learn */
     double pixel_mean, pixel_std; /* idx, cifar10, cifar100, images: (value / 255 - mean) / std; default 0, 1 */
     lk_transform_list transforms, validation_transforms; /* of images, in this order */
     int64_t memory;           /* MiB for the samples of a worker; what does not fit is read as it is wanted.  0: no
@@ -295,7 +295,8 @@ void      lk_dataset_show(const lk_dataset *dataset, const void *x, uint8_t *rgb
 /* JSON; owned by the data set. */
 const char *lk_dataset_stats(const lk_dataset *dataset);
 /* Writes its vocabularies into a folder, a word a line in the order of their numbers: words-source.txt and
- * words-target.txt; of text by characters nothing.  Errors: LK_ERR_SYSTEM. */
+ * words-target.txt; of byte pairs their list of merges, vocab.bpe; of text by characters nothing.  Errors:
+ * LK_ERR_SYSTEM. */
 lk_status   lk_dataset_write_words(const lk_dataset *dataset, const char *dir);
 /* Its fields with types, shapes and scales of bytes: JSON; owned by the data set. */
 const char *lk_dataset_fields(const lk_dataset *dataset);
@@ -377,10 +378,17 @@ size_t    lk_loader_nbytes(const lk_loader *loader); /* of the batches that are 
 
 /* ------------------------------------------------------------------- tokens */
 
-/* Writes texts to a file of tokens, each behind an <|endoftext|>, by a list of merges (GPT-2's vocab.bpe).  *n_bytes:
- * of the texts.  Errors: LK_ERR_DATA with file and line, LK_ERR_SYSTEM. */
-lk_status lk_tokenize(const char *merges, const char *const *texts, size_t n_texts, const char *out, int64_t *n_tokens,
-                      int64_t *n_bytes);
+/* What reading texts came to. */
+typedef struct lk_tokenized { int64_t n_bytes, n_tokens; } lk_tokenized;
+/* Writes texts to a file of tokens, each behind an <|endoftext|>, by a list of merges (GPT-2's vocab.bpe).  n_bytes: of
+ * the texts.  Errors: LK_ERR_DATA with file and line, LK_ERR_SYSTEM. */
+lk_status lk_tokenize(const char *merges, const char *const *texts, size_t n_texts, const char *out,
+                      lk_tokenized *result);
+/* Learns a list of merges of n_tokens tokens (256 to 65535: bytes among them, special ones not) and writes it as
+ * GPT-2's vocab.bpe.  pairs: the texts are of data.kind pairs, whose sentences are learned as they are read by default.
+ * n_tokens: how many there are, fewer where no pair of tokens is left that stands there twice. */
+lk_status lk_learn_merges(const char *const *texts, size_t n_texts, bool pairs, int64_t n_tokens, const char *out,
+                          lk_tokenized *result);
 
 /* --------------------------------------------------------------------- BLEU */
 

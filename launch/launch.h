@@ -40,6 +40,9 @@
       "the file to write (predict, data: default is standard output); also -o FILE")                               \
     X(batch, FLAG, "--batch", NULL, "plot", "a recipe's first batch as the network gets it, as batch.png or -o") \
     X(merges, TEXT, "--merges", "FILE", "tokenize", "the list of merges: GPT-2's vocab.bpe")                         \
+    X(learn, COUNT, "--learn", "N", "tokenize",                                                          \
+      "write such a list of N tokens, 256 of them bytes, learned from the texts")                                 \
+    X(pairs, FLAG, "--pairs", NULL, "tokenize", "with --learn: the texts are sentences, tabs and translations")      \
     X(validation, FLAG, "--validation", NULL, "data", "the part that validates instead of the one that trains")    \
     X(ema, FLAG, "--ema", NULL, "predict ckpt eval", "the EMA's weights (eval: in --confusion)")                    \
     X(confusion, TEXT, "--confusion", "FILE", "eval", "how often each class is taken for each, as CSV")            \

@@ -26,7 +26,7 @@ static const command commands[] = {
     {"predict", command_predict, false, "RECIPE|RUN [--data FILE] [--out FILE] [--ema]",
      "outputs of a checkpoint as CSV"},
     {"data", command_data, true, "RECIPE [--validation] [--out FILE]", "the samples that a recipe generates, as CSV"},
-    {"tokenize", command_tokenize, true, "FILE [FILE ...] --merges FILE --out FILE",
+    {"tokenize", command_tokenize, true, "FILE [FILE ...] --merges FILE | --learn N --out FILE",
      "texts as a file of GPT-2's tokens, for data.kind tokens"},
     {"plan", command_plan, false, "RECIPE [--nodes]", "what a worker will hold and do: memory, FLOPs, groups, nodes"},
     {"lr", command_lr, true, "RECIPE... [--count N] [--csv | --plot FILE.png [--vary KEY=A,B]] [--metric FILE]",

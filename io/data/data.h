@@ -130,6 +130,7 @@ struct lk_data_stats {
     int64_t n_classes;         /* labels: the largest label of training and validation + 1 */
     lk_categories classes;     /* labels that are words: class c is the c-th; else none */
     lk_vocabulary *words[LK_N_LANGUAGES]; /* of pairs; the first alone: characters of text; owned, else NULL */
+    lk_bpe *bpe;               /* of pairs by byte pairs, which words then are; owned, else NULL */
 };
 
 lk_status lk_stats_new(lk_data_kind kind, lk_data_stats **out);
@@ -137,6 +138,8 @@ void      lk_stats_free(lk_data_stats **stats);
 /* Makes n_columns columns, named "x0", "x1", ... where names is NULL, with neutral statistics. */
 lk_status lk_stats_set_columns(lk_data_stats *stats, size_t n_columns, const char *const *names);
 lk_status lk_stats_set_target(lk_data_stats *stats, const char *name, size_t n_targets);
+/* Takes over the byte pairs, also where it fails, and makes the words of both languages of them. */
+lk_status lk_stats_set_bpe(lk_data_stats *stats, lk_bpe *bpe);
 /* Numbers that a column becomes: one, or one a category. */
 static inline size_t lk_column_width(const lk_column *column) { return column->categorical ? column->categories.n : 1; }
 /* Numbers in one sample after one-hot coding; rows_per_sample as in lk_table. */

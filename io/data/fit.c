@@ -226,7 +226,9 @@ lk_status lk_stats_fit(lk_data_stats *stats, const lk_data_spec *spec, const lk_
     for (size_t k = 0; k < stats->n_columns; k++)
         if (stats->column[k].categorical) LK_TRY(fit_categories(&stats->column[k], table, k, held_out));
     if (table->label_words) LK_TRY(fit_classes(stats, table));
-    if (table->pairs) LK_TRY(lk_pairs_fit(stats, spec, table->pairs, held_out));
+    if (table->pairs && spec->tokenizer == LK_TOKENIZER_BPE)
+        LK_TRY(lk_pairs_fit_bpe(stats, spec, table->pairs, held_out));
+    else if (table->pairs) LK_TRY(lk_pairs_fit(stats, spec, table->pairs, held_out));
     if (spec->kind == LK_DATA_CSV && fills) LK_TRY(fit_fills(stats, spec->missing, table, held_out));
     const columns x = {&table->x, stats->n_columns, table->rows_per_sample, stats->column, held_out};
     const columns y = {&table->target, table->n_targets, 1, NULL, held_out};

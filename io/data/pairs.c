@@ -66,9 +66,10 @@ lk_status lk_pairs_add(lk_pairs *pairs, const char *const text[LK_N_LANGUAGES], 
     return LK_OK;
 }
 
-/* Sentence i; returns its end. */
-static const char *sentence(const lk_sentences *s, int64_t i, const char **end)
+const char *lk_pairs_sentence(const lk_pairs *pairs, lk_language side, int64_t i, const char **end)
 {
+    const lk_sentences *s = &pairs->side[side];
+
     *end = s->text + s->begin[i + 1];
     return s->text + s->begin[i];
 }
@@ -81,7 +82,7 @@ lk_status lk_pairs_join(lk_pairs *to, lk_pairs **from)
         const char *text[LK_N_LANGUAGES], *end;
         size_t nbytes[LK_N_LANGUAGES];
         for (int s = 0; s < LK_N_LANGUAGES; s++) {
-            text[s] = sentence(&(*from)->side[s], i, &end);
+            text[s] = lk_pairs_sentence(*from, s, i, &end);
             nbytes[s] = (size_t)(end - text[s]);
         }
         status = lk_pairs_add(to, text, nbytes);
@@ -93,56 +94,42 @@ lk_status lk_pairs_join(lk_pairs *to, lk_pairs **from)
 bool lk_pairs_held_out(const lk_pairs *pairs, int64_t i, double fraction, uint64_t seed)
 {
     const double range = 18446744073709551616.0; /* 2^64 */
-    const char *end, *text = sentence(&pairs->side[LK_LANGUAGE_SOURCE], i, &end);
+    const char *end, *text = lk_pairs_sentence(pairs, LK_LANGUAGE_SOURCE, i, &end);
 
     return (double)XXH3_64bits_withSeed(text, (size_t)(end - text), seed) < fraction * range;
 }
 
 /* ---------------------------------------------------------------- vocabularies */
 
-/* Adds a sentence's words to the counts, whose array grows with the vocabulary. */
-static lk_status count_words(const char *at, const char *end, lk_vocabulary **words, int64_t **count, int64_t *room)
+static lk_status count_words(const char *at, const char *end, lk_counted *words)
 {
     const char *word;
     size_t nbytes;
 
-    for (lk_words_next(&at, end, &word, &nbytes); word; lk_words_next(&at, end, &word, &nbytes)) {
-        const int64_t number = lk_vocabulary_add_bytes(words, word, nbytes);
-        if (number < 0) return LK_FAIL(LK_ERR_SYSTEM, "out of memory: words of sentences");
-        if (number >= *room) {
-            const int64_t more = *room ? 2 * *room : FIRST_PAIRS;
-            int64_t *grown = realloc(*count, (size_t)more * sizeof *grown);
-            LK_TRY_ALLOC(grown, (size_t)more * sizeof *grown, "counts of words");
-            memset(grown + *room, 0, (size_t)(more - *room) * sizeof *grown);
-            *count = grown;
-            *room = more;
-        }
-        (*count)[number]++;
-    }
+    for (lk_words_next(&at, end, &word, &nbytes); word; lk_words_next(&at, end, &word, &nbytes))
+        LK_TRY(lk_counted_add(words, word, nbytes));
     return LK_OK;
 }
 
-static lk_status choose_words(const lk_sentences *s, int64_t n, const bool *held_out, int64_t min_freq,
+static lk_status choose_words(const lk_pairs *p, lk_language side, const bool *held_out, int64_t min_freq,
                               lk_vocabulary **out)
 {
-    lk_vocabulary *words = NULL;
-    int64_t *count = NULL, room = 0;
+    lk_counted words = {0};
     lk_status status = LK_OK;
 
-    for (int64_t i = 0; i < n && status == LK_OK; i++) {
-        const char *end, *text = sentence(s, i, &end);
-        if (!(held_out && held_out[i])) status = count_words(text, end, &words, &count, &room);
+    for (int64_t i = 0; i < p->n && status == LK_OK; i++) {
+        const char *end, *text = lk_pairs_sentence(p, side, i, &end);
+        if (!(held_out && held_out[i])) status = count_words(text, end, &words);
     }
-    if (status == LK_OK) status = lk_vocabulary_choose(words, count, min_freq, out);
-    free(count);
-    lk_vocabulary_free(&words);
+    if (status == LK_OK) status = lk_vocabulary_choose(&words, min_freq, out);
+    lk_counted_clear(&words);
     return status;
 }
 
 lk_status lk_pairs_fit(lk_data_stats *stats, const lk_data_spec *spec, const lk_pairs *pairs, const bool *held_out)
 {
     for (int s = 0; s < LK_N_LANGUAGES; s++)
-        LK_TRY(choose_words(&pairs->side[s], pairs->n, held_out, spec->min_freq, &stats->words[s]));
+        LK_TRY(choose_words(pairs, s, held_out, spec->min_freq, &stats->words[s]));
     return LK_OK;
 }
 
@@ -150,64 +137,51 @@ lk_status lk_pairs_fit(lk_data_stats *stats, const lk_data_spec *spec, const lk_
 
 enum { SOURCE, SOURCE_LEN, TARGET_IN, TARGET, N_FIELDS };
 
-/* Words of each sentence and <eos>, not more than `steps`: where each begins. */
-static lk_status measure(const lk_pairs *p, lk_language side, int64_t **begin)
-{
-    *begin = calloc((size_t)p->n + 1, sizeof **begin);
-    LK_TRY_ALLOC(*begin, ((size_t)p->n + 1) * sizeof **begin);
-    for (int64_t i = 0; i < p->n; i++) {
-        const char *end, *at = sentence(&p->side[side], i, &end), *word;
-        int64_t n = 1;
-        size_t nbytes;
-
-        for (lk_words_next(&at, end, &word, &nbytes); word; lk_words_next(&at, end, &word, &nbytes)) n++;
-        (*begin)[i + 1] = (*begin)[i] + (p->steps && n > p->steps ? p->steps : n);
-    }
-    return LK_OK;
-}
-
-/* The n numbers of a sentence, <eos> the last unless it was cut. */
-static void number_words(const lk_vocabulary *words, const char *at, const char *end, int32_t *out, int64_t n)
-{
-    for (int64_t i = 0; i < n; i++) {
-        const char *word;
-        size_t nbytes;
-
-        lk_words_next(&at, end, &word, &nbytes);
-        out[i] = word ? lk_vocabulary_number(words, word, nbytes) : LK_SPECIAL_EOS;
-    }
-}
-
-static lk_status new_field(const char *name, lk_vocabulary *const words, int32_t pad, int64_t n_values,
-                           lk_table_field *out)
+static void describe_field(const char *name, const lk_vocabulary *words, int32_t pad, lk_table_field *out)
 {
     *out = (lk_table_field){.field = {.dtype = LK_DTYPE_I32, .n_values = lk_vocabulary_n(words)}, .pad = pad};
     memcpy(out->field.name, name, strlen(name) + 1);
     if (words) out->field.ndim = 1, out->field.shape[0] = LK_LENGTH;
-    out->values = malloc((size_t)n_values * sizeof(int32_t));
-    LK_TRY_ALLOC(out->values, (size_t)n_values * sizeof(int32_t));
+}
+
+/* Every sentence's numbers behind those of the one before, cut to `steps`. */
+static lk_status encode_all(const lk_pairs *p, lk_language side, lk_coding *coding, lk_table_field *out)
+{
+    out->begin[0] = 0;
+    for (int64_t i = 0; i < p->n; i++) {
+        const char *end, *text = lk_pairs_sentence(p, side, i, &end);
+        int64_t n;
+
+        LK_TRY(lk_coding_encode(coding, text, (size_t)(end - text), (int32_t *)out->values + out->begin[i], &n));
+        out->begin[i + 1] = out->begin[i] + (p->steps && n > p->steps ? p->steps : n);
+    }
     return LK_OK;
 }
 
-/* A field of one side's numbers; takes over begin. */
-static lk_status number_side(const lk_pairs *p, lk_language side, const char *name, lk_vocabulary *words, int32_t pad,
-                             lk_table_field *out)
+/* A field of one side's numbers. */
+static lk_status number_side(const lk_pairs *p, const lk_data_stats *stats, lk_language side, const char *name,
+                             int32_t pad, lk_table_field *out)
 {
-    int64_t *begin;
+    const size_t room = (p->side[side].nbytes + LK_CODING_MORE * (size_t)p->n) * sizeof(int32_t);
+    lk_coding coding = {.words = stats->words[side], .bpe = stats->bpe};
 
-    LK_TRY(measure(p, side, &begin));
-    const lk_status status = new_field(name, words, pad, begin[p->n], out);
-    out->begin = begin;
-    for (int64_t i = 0; i < p->n && status == LK_OK; i++) {
-        const char *end, *text = sentence(&p->side[side], i, &end);
-        number_words(words, text, end, (int32_t *)out->values + begin[i], begin[i + 1] - begin[i]);
-    }
+    describe_field(name, stats->words[side], pad, out);
+    out->begin = calloc((size_t)p->n + 1, sizeof *out->begin);
+    LK_TRY_ALLOC(out->begin, ((size_t)p->n + 1) * sizeof *out->begin);
+    out->values = malloc(room);
+    LK_TRY_ALLOC(out->values, room, "numbers of sentences");
+    const lk_status status = encode_all(p, side, &coding, out);
+    lk_coding_clear(&coding);
+    void *fitting = realloc(out->values, (size_t)out->begin[p->n] * sizeof(int32_t) + 1);
+    if (fitting) out->values = fitting;
     return status;
 }
 
 static lk_status make_lengths(const lk_table_field *source, int64_t n, lk_table_field *out)
 {
-    LK_TRY(new_field("source_len", NULL, 0, n, out));
+    describe_field("source_len", NULL, 0, out);
+    out->values = malloc((size_t)n * sizeof(int32_t));
+    LK_TRY_ALLOC(out->values, (size_t)n * sizeof(int32_t));
     for (int64_t i = 0; i < n; i++) ((int32_t *)out->values)[i] = (int32_t)lk_table_field_length(source, i);
     return LK_OK;
 }
@@ -226,18 +200,17 @@ static void shift(lk_table_field *f, int64_t n)
 lk_status lk_pairs_apply(const lk_data_stats *stats, lk_table *t)
 {
     const lk_pairs *p = t->pairs;
-    lk_vocabulary *source = stats->words[LK_LANGUAGE_SOURCE], *target = stats->words[LK_LANGUAGE_TARGET];
 
-    if (!source || !target)
+    if (!stats->words[LK_LANGUAGE_SOURCE] || !stats->words[LK_LANGUAGE_TARGET])
         return LK_FAIL(LK_ERR_DATA, "%s: the statistics of training hold no vocabularies", t->path);
     t->length = p->steps;
     t->n_fields = p->want_target ? N_FIELDS : TARGET;
-    LK_TRY(number_side(p, LK_LANGUAGE_SOURCE, "source", source, LK_SPECIAL_PAD, &t->fields[SOURCE]));
+    LK_TRY(number_side(p, stats, LK_LANGUAGE_SOURCE, "source", LK_SPECIAL_PAD, &t->fields[SOURCE]));
     LK_TRY(make_lengths(&t->fields[SOURCE], p->n, &t->fields[SOURCE_LEN]));
-    LK_TRY(number_side(p, LK_LANGUAGE_TARGET, "target_in", target, LK_SPECIAL_PAD, &t->fields[TARGET_IN]));
+    LK_TRY(number_side(p, stats, LK_LANGUAGE_TARGET, "target_in", LK_SPECIAL_PAD, &t->fields[TARGET_IN]));
     shift(&t->fields[TARGET_IN], p->n);
     if (p->want_target) {
-        LK_TRY(number_side(p, LK_LANGUAGE_TARGET, "target", target, p->ignore_index, &t->fields[TARGET]));
+        LK_TRY(number_side(p, stats, LK_LANGUAGE_TARGET, "target", p->ignore_index, &t->fields[TARGET]));
         t->fields[TARGET].field.target = true;
     }
     lk_pairs_free(&t->pairs);
@@ -246,16 +219,25 @@ lk_status lk_pairs_apply(const lk_data_stats *stats, lk_table *t)
 
 /* ------------------------------------------------------------------------ text */
 
-static lk_status write_words(const lk_vocabulary *words, const char *path)
+static lk_status list_words(const lk_vocabulary *words, char **text)
 {
-    char *text = NULL;
     size_t nbytes = 0;
-    FILE *stream = open_memstream(&text, &nbytes);
+    FILE *stream = open_memstream(text, &nbytes);
 
     LK_TRY_ALLOC(stream, sizeof *stream, "a vocabulary");
     for (int64_t w = 0; w < lk_vocabulary_n(words); w++) fprintf(stream, "%s\n", lk_vocabulary_text(words, w));
-    const lk_status status = fclose(stream) == 0 ? lk_write_file_atomic(path, text, nbytes)
-                                                 : LK_FAIL(LK_ERR_SYSTEM, "out of memory: a vocabulary as text");
+    return fclose(stream) == 0 ? LK_OK : LK_FAIL(LK_ERR_SYSTEM, "out of memory: a vocabulary as text");
+}
+
+/* Takes over the text. */
+static lk_status write_text(const char *dir, const char *name, char *text)
+{
+    char *path;
+
+    if (asprintf(&path, "%s/%s", dir, name) < 0) path = NULL;
+    const lk_status status = path ? lk_write_file_atomic(path, text, strlen(text))
+                                  : LK_FAIL(LK_ERR_SYSTEM, "out of memory: the name of a vocabulary");
+    free(path);
     free(text);
     return status;
 }
@@ -263,15 +245,15 @@ static lk_status write_words(const lk_vocabulary *words, const char *path)
 lk_status lk_dataset_write_words(const lk_dataset *dataset, const char *dir)
 {
     static const char *const names[] = {"words-source.txt", "words-target.txt"};
+    char *text = NULL;
 
+    if (dataset->stats->bpe) {
+        LK_TRY(lk_bpe_write(dataset->stats->bpe, &text));
+        return write_text(dir, "vocab.bpe", text);
+    }
     for (int side = 0; side < LK_N_LANGUAGES && dataset->stats->kind == LK_DATA_PAIRS; side++) {
-        char *path;
-
-        if (asprintf(&path, "%s/%s", dir, names[side]) < 0)
-            return LK_FAIL(LK_ERR_SYSTEM, "out of memory: the name of a vocabulary");
-        const lk_status status = write_words(dataset->stats->words[side], path);
-        free(path);
-        LK_TRY(status);
+        LK_TRY(list_words(dataset->stats->words[side], &text));
+        LK_TRY(write_text(dir, names[side], text));
     }
     return LK_OK;
 }

@@ -28,6 +28,8 @@ typedef struct lk_pairs {
 void lk_pairs_free(lk_pairs **pairs);
 /* Adds a pair, whose sentences words_apart() made: text of each side, and its bytes. */
 lk_status lk_pairs_add(lk_pairs *pairs, const char *const text[LK_N_LANGUAGES], const size_t nbytes[LK_N_LANGUAGES]);
+/* Sentence i of a language, and its end. */
+const char *lk_pairs_sentence(const lk_pairs *pairs, lk_language side, int64_t i, const char **end);
 /* Moves those of `from` behind those of `to`. */
 lk_status lk_pairs_join(lk_pairs *to, lk_pairs **from);
 /* Whether pair i is set aside to validate: a function of its source sentence and the seed, so that translations of one
@@ -39,6 +41,13 @@ struct lk_data_stats;
 /* Chooses the vocabularies from the pairs that are not held out. */
 lk_status lk_pairs_fit(struct lk_data_stats *stats, const lk_data_spec *spec, const lk_pairs *pairs,
                        const bool *held_out);
+/* The same for tokenizer bpe: byte_pairs.c. */
+lk_status lk_pairs_fit_bpe(struct lk_data_stats *stats, const lk_data_spec *spec, const lk_pairs *pairs,
+                           const bool *held_out);
+/* Adds the pieces of the sentences that are not held out. */
+lk_status lk_pairs_count_bpe(const lk_pairs *pairs, const bool *held_out, lk_counted *counted);
+/* Errors: LK_ERR_DATA (data.merges is there, and is not the list that the statistics hold). */
+lk_status lk_pairs_check_bpe(const struct lk_data_stats *stats, const lk_data_spec *spec);
 /* Makes fields of a table's pairs: source, source_len, target_in, and target where it is wanted. */
 lk_status lk_pairs_apply(const struct lk_data_stats *stats, struct lk_table *table);
 

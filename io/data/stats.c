@@ -8,8 +8,9 @@
  *      "image": [0, 0, 0], "classes": 0, "target": {"name": "y", "scales": [{"mean": 0.0, "deviation": 1.0}]}}
  *
  * Numbers have 17 digits, so they come back as the same doubles.  No fill value: the key is absent.  Of pairs there are
- * the words by their numbers, too, of source and target: "words": [["<pad>", ...], ["<pad>", ...]]; of text by
- * characters these, in one list.  fit.c computes statistics, apply.c uses them.
+ * the words by their numbers, too, of source and target: "words": [["<pad>", ...], ["<pad>", ...]], or by byte pairs
+ * "merges": the list of merges as a file holds it; of text by characters "words", in one list.  fit.c computes
+ * statistics, apply.c uses them.
  */
 #include <jansson.h>
 #include <math.h>
@@ -57,6 +58,7 @@ void lk_stats_free(lk_data_stats **stats)
     free(s->column);
     free_categories(&s->classes);
     for (int side = 0; side < LK_N_LANGUAGES; side++) lk_vocabulary_free(&s->words[side]);
+    lk_bpe_free(&s->bpe);
     free(s->target_name);
     free(s->target);
     free(s);
@@ -163,6 +165,22 @@ static json_t *words_to_json(const lk_data_stats *stats)
     return sides;
 }
 
+static json_t *merges_to_json(const lk_data_stats *stats)
+{
+    char *text = NULL;
+    json_t *merges = lk_bpe_write(stats->bpe, &text) == LK_OK ? json_string(text) : NULL;
+
+    free(text);
+    return merges;
+}
+
+/* By one or the other, a sentence's numbers. */
+static int add_words(const lk_data_stats *stats, json_t *root)
+{
+    return stats->bpe ? json_object_set_new(root, "merges", merges_to_json(stats))
+                      : json_object_set_new(root, "words", words_to_json(stats));
+}
+
 static json_t *to_json(const lk_data_stats *stats)
 {
     json_t *columns = json_array();
@@ -177,7 +195,10 @@ static json_t *to_json(const lk_data_stats *stats)
                              (json_int_t)stats->image[0], (json_int_t)stats->image[1], (json_int_t)stats->image[2],
                              "classes", (json_int_t)stats->n_classes);
     if (root && stats->target_name) json_object_set_new(root, "target", target_to_json(stats));
-    if (root && stats->words[0]) json_object_set_new(root, "words", words_to_json(stats));
+    if (root && stats->words[0] && add_words(stats, root) != 0) {
+        json_decref(root);
+        return NULL;
+    }
     return root;
 }
 
@@ -267,6 +288,15 @@ static bool words_from_json(json_t *sides, lk_data_stats *stats)
     return n >= 1 && n <= LK_N_LANGUAGES;
 }
 
+static bool merges_from_json(json_t *merges, lk_data_stats *stats)
+{
+    const char *text = json_string_value(merges);
+    lk_bpe *bpe;
+
+    return text && lk_bpe_parse("the checkpoint's merges", text, strlen(text), &bpe) == LK_OK &&
+           lk_stats_set_bpe(stats, bpe) == LK_OK;
+}
+
 static bool kind_from_json(json_t *word, lk_data_kind *kind)
 {
     const char *text = json_string_value(word);
@@ -283,6 +313,7 @@ static bool from_json(json_t *root, lk_data_stats *stats)
 {
     json_int_t file_columns, image[3], classes;
     json_t *target = json_object_get(root, "target"), *words = json_object_get(root, "words");
+    json_t *merges = json_object_get(root, "merges");
 
     if (json_unpack(root, "{s:I, s:[I,I,I], s:I}", "file_columns", &file_columns, "image", &image[0], &image[1],
                     &image[2], "classes", &classes) != 0)
@@ -292,7 +323,8 @@ static bool from_json(json_t *root, lk_data_stats *stats)
     stats->n_classes = classes;
     return kind_from_json(json_object_get(root, "kind"), &stats->kind) &&
            columns_from_json(json_object_get(root, "columns"), stats) &&
-           (!target || target_from_json(target, stats)) && (!words || words_from_json(words, stats));
+           (!target || target_from_json(target, stats)) && (!words || words_from_json(words, stats)) &&
+           (!merges || merges_from_json(merges, stats));
 }
 
 lk_status lk_stats_read(const char *json, lk_data_stats **out)

@@ -202,6 +202,43 @@ static lk_status check_labels(lk_yaml *yaml, const char *files, const char *labe
                         n_files, files);
 }
 
+/* Byte pairs are read from a file, or learned. */
+static lk_status check_byte_pairs(lk_yaml *yaml)
+{
+    const int tokenizer = lk_yaml_at(yaml, "data.tokenizer"), vocabulary = lk_yaml_at(yaml, "data.vocabulary");
+    const int merges = lk_yaml_at(yaml, "data.merges");
+    const double least = 256, most = 65535; /* the bytes; what the form of a list can hold */
+    const double tokens = lk_yaml_number_at(yaml, "data.vocabulary");
+
+    if (!lk_yaml_is(yaml, "data.tokenizer", "bpe")) return LK_OK;
+    if (!merges && !vocabulary)
+        return lk_yaml_fail(yaml, tokenizer, "data.tokenizer",
+                            "bpe needs data.merges, a list of merges, or data.vocabulary, how many tokens to learn");
+    if (merges && vocabulary)
+        return lk_yaml_fail(yaml, vocabulary, "data.vocabulary", "data.merges is given too: leave one of them out");
+    if (vocabulary && (tokens < least || tokens > most))
+        return lk_yaml_fail(yaml, vocabulary, "data.vocabulary", "%s is not from %g, the bytes, to %g",
+                            lk_yaml_text_at(yaml, "data.vocabulary"), least, most);
+    return LK_OK;
+}
+
+static lk_status check_tokenizer(lk_yaml *yaml)
+{
+    const char *tokenizer = lk_yaml_text_at(yaml, "data.tokenizer"), *kind = lk_yaml_text_at(yaml, "data.kind");
+    const bool of_pairs = lk_yaml_is(yaml, "data.tokenizer", "words") || lk_yaml_is(yaml, "data.tokenizer", "bpe");
+    const int node = lk_yaml_at(yaml, "data.tokenizer");
+
+    if (!tokenizer) return LK_OK;
+    if (of_pairs != lk_yaml_is(yaml, "data.kind", "pairs"))
+        return lk_yaml_fail(yaml, node, "data.tokenizer", "data.kind %s has no tokenizer %s; it has %s", kind,
+                            tokenizer, of_pairs ? "none, gpt2, chars and bytes" : "words and bpe");
+    if (lk_yaml_is(yaml, "data.tokenizer", "words") && lk_yaml_at(yaml, "data.merges"))
+        return lk_yaml_fail(yaml, lk_yaml_at(yaml, "data.merges"), "data.merges", "is for data.tokenizer bpe");
+    if (lk_yaml_is(yaml, "data.tokenizer", "gpt2") && !lk_yaml_at(yaml, "data.merges"))
+        return lk_yaml_fail(yaml, node, "data.merges", "is missing: data.tokenizer gpt2 needs it, GPT-2's vocab.bpe");
+    return check_byte_pairs(yaml);
+}
+
 static lk_status check_data(lk_yaml *yaml)
 {
     const int data = lk_yaml_at(yaml, "data"), labels = named_at(yaml, "data.validation_labels");
@@ -217,9 +254,7 @@ static lk_status check_data(lk_yaml *yaml)
         return lk_yaml_fail(yaml, validation, "data.validation_labels", "is missing: data.validation needs it");
     if (labels && !validation)
         return lk_yaml_fail(yaml, labels, "data.validation", "is missing: data.validation_labels needs it");
-    if (lk_yaml_is(yaml, "data.tokenizer", "gpt2") && !lk_yaml_at(yaml, "data.merges"))
-        return lk_yaml_fail(yaml, lk_yaml_at(yaml, "data.tokenizer"), "data.merges",
-                            "is missing: data.tokenizer gpt2 needs it, GPT-2's vocab.bpe");
+    LK_TRY(check_tokenizer(yaml));
     LK_TRY(check_labels(yaml, "data.train", "data.train_labels"));
     LK_TRY(check_labels(yaml, "data.validation", "data.validation_labels"));
     if (lk_yaml_number_at(yaml, "data.n_informative") > lk_yaml_number_at(yaml, "data.n_features"))

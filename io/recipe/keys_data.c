@@ -55,19 +55,23 @@ enum { MOST_DEGREE = 1000, MOST_THREADS = 64, MOST_STEPS = 1 << 16, MOST_TOKENS 
     X("examples", WHOLE(data.examples), AT_LEAST(0), DEFAULT("0"), ONLY("pairs"),                                    \
       HELP("of each training file the first so many pairs; 0: all"))                                                 \
     X("steps", WHOLE(data.steps), FROM_TO(0, MOST_STEPS), DEFAULT("0"), ONLY("pairs"),                               \
-      HELP("words of every sentence, `<eos>` among them: longer ones are cut, shorter ones filled up; 0: a lane is " \
-           "as long as its longest sentence"))                                                                       \
+      HELP("words (or byte pairs) of every sentence, `<eos>` among them: longer ones are cut, shorter ones filled "  \
+           "up; 0: a lane is as long as its longest sentence"))                                                      \
     X("min_freq", WHOLE(data.min_freq), AT_LEAST(1), DEFAULT("2"), ONLY("pairs"),                                    \
-      HELP("words that the training part has less often become `<unk>`"))                                            \
+      HELP("of tokenizer words: what the training part has less often becomes `<unk>`"))                             \
     X("lowercase", TRUTH(data.lowercase), DEFAULT("true"), ONLY("pairs"), HELP("letters become small"))              \
     X("sequence", WHOLE(data.sequence), FROM_TO(1, MOST_STEPS), NEEDED, ONLY("tokens"),                              \
       HELP("tokens in a sample: sample i begins at token i * sequence"))                                             \
-    X("tokenizer", WORD(data.tokenizer, tokenizer_words), DEFAULT("none"), ONLY("tokens"),                           \
-      HELP("how text becomes tokens: GPT-2's, its characters, its bytes; none: the files hold tokens, as llm.c's "   \
-           "do"))                                                                                                    \
-    X("merges", TEXT(data.merges), A_PATH, ONLY("tokens"), HELP("of tokenizer gpt2 (needed): GPT-2's vocab.bpe"))    \
-    X("vocabulary", WHOLE(data.vocabulary), FROM_TO(1, MOST_TOKENS), DEFAULT("50257"), ONLY("tokens"),               \
-      HELP("of files of tokens: all are below it"))                                                                  \
+    X("tokenizer", WORD(data.tokenizer, tokenizer_words), DEFAULT("none"), OWN_DEFAULT({"pairs", "words"}),          \
+      ONLY("tokens pairs"), DERIVED("none, of pairs words"),                                                         \
+      HELP("tokens: how text becomes tokens: gpt2 (by a list of merges), chars, bytes; none: the files hold tokens, " \
+           "as llm.c's do.  pairs: words, or bpe, byte pairs that both languages share"))                            \
+    X("merges", TEXT(data.merges), A_PATH, ONLY("tokens pairs"),                                                     \
+      HELP("of tokenizer gpt2 (needed) or bpe: a list as GPT-2's vocab.bpe; checkpoints of bpe keep it"))            \
+    X("vocabulary", WHOLE(data.vocabulary), FROM_TO(1, MOST_TOKENS), OWN_DEFAULT({"tokens", "50257"}),               \
+      ONLY("tokens pairs"), DERIVED("50257, of pairs none"),                                                         \
+      HELP("of files of tokens: all are below it.  Of tokenizer bpe without merges: so many tokens, 256 bytes among " \
+           "them, are learned from the training part"))                                                              \
     X("pixel_mean", REAL(data.pixel_mean), ANY, DERIVED("0"), ONLY(BYTES),                                           \
       HELP("taken off after division by 255; bytes of hdf5 stay 0 to 255 unless transforms have a normalize"))       \
     X("pixel_std", REAL(data.pixel_std), ABOVE(0), DERIVED("1"), ONLY(BYTES), HELP("then divided by"))               \

@@ -6,29 +6,23 @@
  * <|endoftext|>, which no text becomes.  A list of merges (vocab.bpe) spells a byte as one character: itself, or where
  * that does not print, the next from U+0100 on.
  *
- * Pieces that came before are looked up in a cache of one entry a hash, which is most of them.  \s is spelled out: what
- * Unicode calls White_Space, where PCRE2's has U+180E too.
+ * Pieces that came before are looked up in a cache of one entry a hash, which is most of them.
  * Source: Radford et al., 2019, github.com/openai/gpt-2, src/encoder.py; Sennrich et al., 2016, arXiv:1508.07909.
  */
-#define PCRE2_CODE_UNIT_WIDTH 8
-#include <pcre2.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <xxhash.h>
 
 #include "io/file/data_file.h"
-#include "io/text/text.h"
+#include "io/text/bpe.h"
 
 enum {
-    N_BYTES = 256,
-    MOST_MERGES = UINT16_MAX - N_BYTES, /* tokens are uint16, and the last is the end of text */
+    N_CHARACTERS = 2 * LK_BPE_BYTES, /* that spell bytes are below it */
     CACHED_BYTES = 24, CACHED_TOKENS = 12, CACHE_BITS = 15, N_CACHED = 1 << CACHE_BITS,
     MERGE_SLOTS = 1 << 18, /* of a table that is at most a quarter full */
 };
 
-#define SPACE "\\x09-\\x0d\\x20\\x85\\xa0\\x{1680}\\x{2000}-\\x{200a}\\x{2028}\\x{2029}\\x{202f}\\x{205f}\\x{3000}"
-static const char pattern[] = "'(?:s|t|re|ve|m|ll|d)| ?\\p{L}+| ?\\p{N}+| ?[^" SPACE "\\p{L}\\p{N}]+|[" SPACE
-                              "]+(?![^" SPACE "])|[" SPACE "]+";
 static const char header[] = "#version";
 
 /* Two tokens and what they become; merged 0: an empty slot. */
@@ -48,14 +42,14 @@ typedef struct joint { uint16_t merged, left, right; int32_t at; } joint;
 
 struct lk_bpe {
     lk_vocabulary *spelled;   /* owned, as is all here; without the end of text */
-    uint16_t of_byte[N_BYTES];
+    uint16_t of_byte[LK_BPE_BYTES];
+    uint8_t byte_of[N_CHARACTERS]; /* that a character spells */
     merge *merges;            /* (MERGE_SLOTS), open addressing */
     cached *cache;            /* (N_CACHED) */
     node *node;               /* (room) */
     joint *heap;              /* (2 * room): each of n - 1 joins takes a token away and makes two neighbours at most */
     size_t room, n_joints;
-    pcre2_code *code;
-    pcre2_match_data *match;
+    lk_pieces *pieces;
 };
 
 /* ---------------------------------------------------------------------- merges */
@@ -75,22 +69,33 @@ static merge *find(const lk_bpe *b, int32_t left, int32_t right)
 
 static bool prints(int byte) { return (byte > ' ' && byte < 0x7F) || (byte > 0xA0 && byte != 0xAD); }
 
-/* Bytes' tokens: those that print first. */
-static lk_status add_bytes(lk_bpe *b)
+/* Those that print come first. */
+lk_status lk_bpe_alphabet(lk_vocabulary **spelled, uint16_t of_byte[LK_BPE_BYTES])
 {
-    uint32_t others = N_BYTES;
+    uint32_t others = LK_BPE_BYTES;
     int64_t token = 0;
 
     for (int pass = 0; pass < 2; pass++)
-        for (int byte = 0; byte < N_BYTES; byte++) {
+        for (int byte = 0; byte < LK_BPE_BYTES; byte++) {
             char text[LK_UTF8_BYTES];
             if (prints(byte) != (pass == 0)) continue;
             const char *end = lk_utf8_put(text, pass == 0 ? (uint32_t)byte : others++);
-            b->of_byte[byte] = (uint16_t)token;
-            if (lk_vocabulary_add_bytes(&b->spelled, text, (size_t)(end - text)) != token++)
+            of_byte[byte] = (uint16_t)token;
+            if (lk_vocabulary_add_bytes(spelled, text, (size_t)(end - text)) != token++)
                 return LK_FAIL(LK_ERR_SYSTEM, "out of memory: tokens");
         }
     return LK_OK;
+}
+
+static void invert_alphabet(lk_bpe *b)
+{
+    for (int byte = 0; byte < LK_BPE_BYTES; byte++) {
+        const char *at = lk_vocabulary_text(b->spelled, b->of_byte[byte]);
+        uint32_t character = 0;
+
+        lk_utf8_take(&at, at + strlen(at), &character);
+        b->byte_of[character] = (uint8_t)byte;
+    }
 }
 
 /* "LEFT RIGHT": the merge of two tokens that there are into one that there is not yet. */
@@ -101,6 +106,9 @@ static lk_status add_merge(lk_bpe *b, const char *path, int64_t line, const char
     const int64_t n = lk_vocabulary_n(b->spelled);
     const int64_t left = lk_vocabulary_find(b->spelled, text, n_left);
     const int64_t right = blank ? lk_vocabulary_find(b->spelled, blank + 1, n_right) : -1;
+
+    if (n == LK_BPE_BYTES + LK_BPE_MERGES)
+        return LK_FAIL(LK_ERR_DATA, "%s:%lld: more than %d merges", path, (long long)line, LK_BPE_MERGES);
     char *joined = malloc(nbytes);
 
     LK_TRY_ALLOC(joined, nbytes);
@@ -122,49 +130,42 @@ static lk_status read_merges(lk_bpe *b, const char *path, const char *at, const 
         const size_t nbytes = (size_t)((newline ? newline : end) - at);
         const bool is_header = line == 1 && nbytes >= strlen(header) && memcmp(at, header, strlen(header)) == 0;
 
-        if (line > MOST_MERGES) return LK_FAIL(LK_ERR_DATA, "%s has more than %d merges", path, MOST_MERGES);
         if (!is_header && nbytes > 0) LK_TRY(add_merge(b, path, line, at, nbytes));
         at += nbytes + 1;
     }
     return LK_OK;
 }
 
-static lk_status compile(lk_bpe *b)
+static lk_status fill(lk_bpe *b, const char *path, const char *text, size_t nbytes)
 {
-    int error;
-    PCRE2_SIZE place;
-
-    b->code = pcre2_compile((PCRE2_SPTR)pattern, PCRE2_ZERO_TERMINATED, PCRE2_UTF, &error, &place, NULL);
-    if (!b->code) return LK_FAIL(LK_ERR_SYSTEM, "PCRE2 does not take the pattern of pieces at %zu", (size_t)place);
-    pcre2_jit_compile(b->code, PCRE2_JIT_COMPLETE); /* where there is none, matching is only slower */
-    b->match = pcre2_match_data_create_from_pattern(b->code, NULL);
-    LK_TRY_ALLOC(b->match, sizeof(void *), "matches");
-    return LK_OK;
-}
-
-static lk_status fill(lk_bpe *b, const char *path)
-{
-    char *text;
-    size_t nbytes;
-
     b->merges = calloc(MERGE_SLOTS, sizeof *b->merges);
     LK_TRY_ALLOC(b->merges, MERGE_SLOTS * sizeof *b->merges);
     b->cache = calloc(N_CACHED, sizeof *b->cache);
     LK_TRY_ALLOC(b->cache, N_CACHED * sizeof *b->cache);
-    LK_TRY(add_bytes(b));
-    LK_TRY(compile(b));
-    LK_TRY(lk_data_file_read(path, &text, &nbytes));
-    const lk_status status = read_merges(b, path, text, text + nbytes);
-    free(text);
+    LK_TRY(lk_bpe_alphabet(&b->spelled, b->of_byte));
+    invert_alphabet(b);
+    LK_TRY(lk_pieces_open(&b->pieces));
+    return read_merges(b, path, text, text + nbytes);
+}
+
+lk_status lk_bpe_parse(const char *path, const char *text, size_t nbytes, lk_bpe **out)
+{
+    *out = calloc(1, sizeof **out);
+    LK_TRY_ALLOC(*out, sizeof **out);
+    const lk_status status = fill(*out, path, text, nbytes);
+    if (status != LK_OK) lk_bpe_free(out);
     return status;
 }
 
 lk_status lk_bpe_open(const char *path, lk_bpe **out)
 {
-    *out = calloc(1, sizeof **out);
-    LK_TRY_ALLOC(*out, sizeof **out);
-    const lk_status status = fill(*out, path);
-    if (status != LK_OK) lk_bpe_free(out);
+    char *text;
+    size_t nbytes;
+
+    *out = NULL;
+    LK_TRY(lk_data_file_read(path, &text, &nbytes));
+    const lk_status status = lk_bpe_parse(path, text, nbytes, out);
+    free(text);
     return status;
 }
 
@@ -173,8 +174,7 @@ void lk_bpe_free(lk_bpe **bpe)
     lk_bpe *b = *bpe;
 
     if (!b) return;
-    pcre2_match_data_free(b->match);
-    pcre2_code_free(b->code);
+    lk_pieces_free(&b->pieces);
     free(b->heap);
     free(b->node);
     free(b->cache);
@@ -185,6 +185,41 @@ void lk_bpe_free(lk_bpe **bpe)
 }
 
 int64_t lk_bpe_n(const lk_bpe *bpe) { return lk_vocabulary_n(bpe->spelled) + 1; }
+
+const lk_vocabulary *lk_bpe_spelled(const lk_bpe *bpe) { return bpe->spelled; }
+
+/* In the order of what they make. */
+static void list_merges(const lk_bpe *b, const merge **list)
+{
+    for (const merge *m = b->merges; m < b->merges + MERGE_SLOTS; m++)
+        if (m->merged) list[m->merged - LK_BPE_BYTES] = m;
+}
+
+lk_status lk_bpe_write(const lk_bpe *b, char **text)
+{
+    const int64_t n = lk_vocabulary_n(b->spelled) - LK_BPE_BYTES;
+    const merge **list = calloc((size_t)n + 1, sizeof(const merge *));
+    size_t nbytes;
+
+    LK_TRY_ALLOC(list, (size_t)n * sizeof(const merge *));
+    FILE *stream = open_memstream(text, &nbytes);
+    if (stream) fputs(LK_BPE_HEADER, stream);
+    list_merges(b, list);
+    for (int64_t i = 0; stream && i < n; i++)
+        fprintf(stream, "%s %s\n", lk_vocabulary_text(b->spelled, list[i]->left),
+                lk_vocabulary_text(b->spelled, list[i]->right));
+    free(list);
+    return stream && fclose(stream) == 0 ? LK_OK : LK_FAIL(LK_ERR_SYSTEM, "out of memory: %lld merges", (long long)n);
+}
+
+void lk_bpe_put(const lk_bpe *b, int64_t token, FILE *stream)
+{
+    if (token >= lk_vocabulary_n(b->spelled)) return;
+    const char *at = lk_vocabulary_text(b->spelled, token), *end = at + strlen(at);
+    uint32_t character = 0;
+
+    while (at < end && lk_utf8_take(&at, end, &character)) putc(b->byte_of[character], stream);
+}
 
 /* ----------------------------------------------------------------------- joins */
 
@@ -293,15 +328,12 @@ static lk_status encode_piece(lk_bpe *b, const char *text, size_t nbytes, uint16
 
 lk_status lk_bpe_encode(lk_bpe *b, const char *text, size_t nbytes, uint16_t *out, int64_t *n)
 {
-    const PCRE2_SIZE *piece = pcre2_get_ovector_pointer(b->match);
-
     *n = 0;
-    for (size_t at = 0; at < nbytes; at = piece[1]) {
+    for (size_t begin = 0, end; begin < nbytes; begin = end) {
         size_t n_piece = 0;
-        const int found = pcre2_match(b->code, (PCRE2_SPTR)text, nbytes, at, PCRE2_NO_UTF_CHECK, b->match, NULL);
 
-        if (found < 1) return LK_FAIL(LK_ERR_SYSTEM, "PCRE2: error %d at byte %zu of a text", found, at);
-        LK_TRY(encode_piece(b, text + piece[0], piece[1] - piece[0], out + *n, &n_piece));
+        LK_TRY(lk_pieces_next(b->pieces, text, nbytes, begin, &end));
+        LK_TRY(encode_piece(b, text + begin, end - begin, out + *n, &n_piece));
         *n += (int64_t)n_piece;
     }
     return LK_OK;

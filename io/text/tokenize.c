@@ -32,18 +32,18 @@ static lk_status add_file(lk_bpe *bpe, const char *path, lk_tokens *tokens, int6
     return status;
 }
 
-lk_status lk_tokenize(const char *merges, const char *const *texts, size_t n_texts, const char *out, int64_t *n_tokens,
-                      int64_t *n_bytes)
+lk_status lk_tokenize(const char *merges, const char *const *texts, size_t n_texts, const char *out,
+                      lk_tokenized *result)
 {
     lk_tokens tokens = {0};
     lk_bpe *bpe;
 
+    *result = (lk_tokenized){0};
     LK_TRY(lk_bpe_open(merges, &bpe));
     lk_status status = LK_OK;
-    *n_bytes = 0;
-    for (size_t i = 0; i < n_texts && status == LK_OK; i++) status = add_file(bpe, texts[i], &tokens, n_bytes);
+    for (size_t i = 0; i < n_texts && status == LK_OK; i++) status = add_file(bpe, texts[i], &tokens, &result->n_bytes);
     if (status == LK_OK) status = lk_token_file_write(out, &tokens);
-    *n_tokens = tokens.n;
+    result->n_tokens = tokens.n;
     lk_tokens_free(&tokens);
     lk_bpe_free(&bpe);
     return status;

@@ -5,7 +5,7 @@
 
 #include "io/text/text.h"
 
-enum { FIRST_WORDS = 16 };
+enum { FIRST_WORDS = 16, FIRST_COUNTS = 1024 };
 
 typedef struct word {
     char *text; /* owned */
@@ -94,6 +94,32 @@ void lk_vocabulary_free(lk_vocabulary **vocabulary)
     lk_free(vocabulary);
 }
 
+/* ---------------------------------------------------------------------- counts */
+
+lk_status lk_counted_add(lk_counted *c, const char *text, size_t nbytes)
+{
+    const int64_t number = lk_vocabulary_add_bytes(&c->texts, text, nbytes);
+
+    if (number < 0) return LK_FAIL(LK_ERR_SYSTEM, "out of memory: words of a text");
+    if (number >= c->room) {
+        const int64_t room = c->room ? 2 * c->room : FIRST_COUNTS;
+        int64_t *grown = realloc(c->count, (size_t)room * sizeof *grown);
+        LK_TRY_ALLOC(grown, (size_t)room * sizeof *grown, "counts of words");
+        memset(grown + c->room, 0, (size_t)(room - c->room) * sizeof *grown);
+        c->count = grown;
+        c->room = room;
+    }
+    c->count[number]++;
+    return LK_OK;
+}
+
+void lk_counted_clear(lk_counted *c)
+{
+    lk_vocabulary_free(&c->texts);
+    lk_free(&c->count);
+    c->room = 0;
+}
+
 /* ------------------------------------------------------------------- sentences */
 
 #define SPELLED(id, text) [id] = text,
@@ -119,19 +145,18 @@ static lk_status fill(const lk_vocabulary *counted, const counted_word *order, i
     return good ? LK_OK : LK_FAIL(LK_ERR_SYSTEM, "out of memory: a vocabulary of %lld words", (long long)n);
 }
 
-lk_status lk_vocabulary_choose(const lk_vocabulary *counted, const int64_t *count, int64_t min_freq,
-                               lk_vocabulary **out)
+lk_status lk_vocabulary_choose(const lk_counted *counted, int64_t min_freq, lk_vocabulary **out)
 {
-    const int64_t n_words = lk_vocabulary_n(counted);
+    const int64_t n_words = lk_vocabulary_n(counted->texts);
     counted_word *order = calloc((size_t)n_words + 1, sizeof *order);
     int64_t n = 0;
 
     *out = NULL;
     LK_TRY_ALLOC(order, (size_t)n_words * sizeof *order);
     for (int64_t w = 0; w < n_words; w++)
-        if (count[w] >= min_freq) order[n++] = (counted_word){w, count[w]};
+        if (counted->count[w] >= min_freq) order[n++] = (counted_word){w, counted->count[w]};
     qsort(order, (size_t)n, sizeof *order, more_frequent);
-    const lk_status status = fill(counted, order, n, out);
+    const lk_status status = fill(counted->texts, order, n, out);
     free(order);
     if (status != LK_OK) lk_vocabulary_free(out);
     return status;

@@ -34,6 +34,28 @@ printf 'say w1\tdis m1\nsay w2 dis m2\n' >bad.txt
 status 3 alone eval pairs --data bad.txt
 says 'bad.txt:2: the line has no tab'
 
+# Byte pairs, learned from what trains or from files; the run's folder has them, and no other list resumes it.
+status 0 alone train pairs.yaml run.dir=bpe data.tokenizer=bpe data.vocabulary=264
+same_on 2 bpe pairs.yaml data.tokenizer=bpe data.vocabulary=264
+same "merges in the run's folder" "$(wc -l <bpe/vocab.bpe)" 9
+status 0 alone eval bpe --data other.txt
+status 0 alone tokenize pairs.txt --learn 264 --pairs -o learned.bpe
+says 'learned.bpe: 264 tokens from'
+status 0 alone train pairs.yaml run.dir=by-list data.tokenizer=bpe data.merges=bpe/vocab.bpe
+same "by the list of the first run" "$(digests by-list)" "$(digests bpe)"
+cp bpe/vocab.bpe mine.bpe
+status 0 alone train pairs.yaml run.dir=mine train.epochs=1 data.tokenizer=bpe data.merges=mine.bpe
+sed -i '$d' mine.bpe
+status 3 alone train pairs.yaml run.dir=mine data.tokenizer=bpe data.merges=mine.bpe --resume
+says 'mine.bpe:[0-9]*: this is not the list of merges that the run was trained with'
+rm mine.bpe
+status 0 alone train pairs.yaml run.dir=mine data.tokenizer=bpe data.merges=mine.bpe --resume
+same "resumed without the file" "$(digests mine)" "$(digests bpe)"
+status 2 alone train pairs.yaml run.dir=none data.tokenizer=bpe
+says 'bpe needs data.merges'
+status 2 alone tokenize pairs.txt --learn 100 -o none.bpe
+says '--learn: 100 is not from 256'
+
 # Texts as a file of tokens.
 printf '#version: 0.2\na b\nab ab\n' >merges.bpe
 printf 'abababab ab\n' >a.txt
@@ -75,6 +97,8 @@ RECIPE
     says 'strange.txt:1: the character c'
     status 2 alone train tokens.yaml run.dir=none data.train=text.txt data.tokenizer=gpt2
     says 'data.merges: is missing'
+    status 3 alone train tokens.yaml run.dir=none data.vocabulary=250 model.args.vocabulary=250
+    says 'text.bin: token [0-9]* is 25[0-9], outside the vocabulary'
     head -c 2000 text.bin >cut.bin
     status 3 alone train tokens.yaml run.dir=none data.train=cut.bin
     says 'cut.bin holds 2000 bytes; its header says'

@@ -118,6 +118,7 @@ lk_status lk_read_pairs(const lk_data_spec *spec, const lk_source *source, lk_da
 {
     if (!source->labels)
         return LK_FAIL(LK_ERR_USAGE, "data.kind pairs has words as targets; set loss.kind to cross_entropy");
+    LK_TRY(lk_pairs_check_bpe(stats, spec));
     if (!stats->target_name) LK_TRY(lk_stats_set_target(stats, "target", 0));
     out->path = source->file;
     out->rows_per_sample = 1;

@@ -72,17 +72,18 @@ Test(bpe, texts_become_a_file_of_tokens)
     const char *texts[] = {write_test_text("one.txt", "abd"), write_test_text("two.txt", "aa\n")};
     const char *list = write_test_text("list.bpe", merges), *out = test_path("out.bin");
     const uint16_t want[] = {END, AB, D, END, AA, 198};
-    int64_t n_tokens, n_bytes;
+    lk_tokenized result;
     lk_tokens tokens;
 
-    cr_assert_eq(lk_tokenize(list, texts, 2, out, &n_tokens, &n_bytes), LK_OK, "%s", lk_error_message());
-    cr_expect(n_tokens == 6 && n_bytes == 6, "%ld tokens of %ld bytes", (long)n_tokens, (long)n_bytes);
+    cr_assert_eq(lk_tokenize(list, texts, 2, out, &result), LK_OK, "%s", lk_error_message());
+    cr_expect(result.n_tokens == 6 && result.n_bytes == 6, "%ld tokens of %ld bytes", (long)result.n_tokens,
+              (long)result.n_bytes);
     cr_assert_eq(lk_token_file_map(out, &tokens), LK_OK, "%s", lk_error_message());
     cr_assert_eq(tokens.n, 6);
     cr_expect_arr_eq(tokens.at, want, sizeof want);
     lk_tokens_free(&tokens);
     texts[1] = write_test_text("three.txt", "good\nb\xff" "d\n");
-    cr_expect_eq(lk_tokenize(list, texts, 2, out, &n_tokens, &n_bytes), LK_ERR_DATA);
+    cr_expect_eq(lk_tokenize(list, texts, 2, out, &result), LK_ERR_DATA);
     cr_expect(strstr(lk_error_message(), "three.txt:2: byte 0xff is not UTF-8"), "%s", lk_error_message());
 }
 
@@ -110,6 +111,37 @@ static void expect_refused(const char *text, const char *want)
 
     cr_expect_eq(lk_bpe_open(write_test_text("bad.bpe", text), &bpe), LK_ERR_DATA);
     cr_expect(strstr(lk_error_message(), want), "\n got: %s\nwant: %s", lk_error_message(), want);
+}
+
+/* Pairs of bytes as they are spelled: n lines behind a header. */
+static char *many_merges(int n)
+{
+    char *text, *one[256];
+    size_t nbytes;
+    FILE *stream = open_memstream(&text, &nbytes);
+    lk_bpe *bpe = open_merges("");
+
+    for (int t = 0; t < 256; t++) one[t] = strdup(lk_vocabulary_text(lk_bpe_spelled(bpe), t));
+    fprintf(stream, "#version: 0.2\n");
+    for (int i = 0; i < n; i++) fprintf(stream, "%s %s\n", one[i / 256], one[i % 256]);
+    fclose(stream);
+    for (int t = 0; t < 256; t++) free(one[t]);
+    lk_bpe_free(&bpe);
+    return text;
+}
+
+Test(bpe, tokens_are_two_bytes)
+{
+    enum { MOST_MERGES = 65535 - 256 };
+    char *most = many_merges(MOST_MERGES), *more = many_merges(MOST_MERGES + 1);
+    lk_bpe *bpe = open_merges(most);
+
+    cr_expect_eq(lk_bpe_n(bpe), 65536, "%ld tokens", (long)lk_bpe_n(bpe));
+    EXPECT(bpe, "\xc3\xbf", 256 + 127 * 256 + 123); /* of the bytes 0xc3 and 0xbf, the 128th and the 124th */
+    lk_bpe_free(&bpe);
+    expect_refused(more, "bad.bpe:65281: more than 65279 merges");
+    free(more);
+    free(most);
 }
 
 Test(bpe, what_is_no_list_of_merges_is_told)

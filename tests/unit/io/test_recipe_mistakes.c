@@ -156,6 +156,23 @@ static const mistake in_overrides[] = {
     {"data={kind: csv, train: a, target: y, validation: b, validation_fraction: 0.1}",
      "data={kind: csv, train: a, target: y, validation: b, validation_fraction: 0.1}: data.validation_fraction: "
      "data.validation is given too: leave one of them out"},
+    {"data={kind: pairs, train: a, tokenizer: chars}",
+     "data={kind: pairs, train: a, tokenizer: chars}: data.tokenizer: data.kind pairs has no tokenizer chars; it "
+     "has words and bpe"},
+    {"data={kind: tokens, train: a, sequence: 8, tokenizer: bpe}",
+     "data={kind: tokens, train: a, sequence: 8, tokenizer: bpe}: data.tokenizer: data.kind tokens has no "
+     "tokenizer bpe; it has none, gpt2, chars and bytes"},
+    {"data={kind: pairs, train: a, merges: b}",
+     "data={kind: pairs, train: a, merges: b}: data.merges: is for data.tokenizer bpe"},
+    {"data={kind: pairs, train: a, tokenizer: bpe}",
+     "data={kind: pairs, train: a, tokenizer: bpe}: data.tokenizer: bpe needs data.merges, a list of merges, or "
+     "data.vocabulary, how many tokens to learn"},
+    {"data={kind: pairs, train: a, tokenizer: bpe, merges: b, vocabulary: 300}",
+     "data={kind: pairs, train: a, tokenizer: bpe, merges: b, vocabulary: 300}: data.vocabulary: data.merges is "
+     "given too: leave one of them out"},
+    {"data={kind: pairs, train: a, tokenizer: bpe, vocabulary: 255}",
+     "data={kind: pairs, train: a, tokenizer: bpe, vocabulary: 255}: data.vocabulary: 255 is not from 256, the "
+     "bytes, to 65535"},
     {"data={kind: csv, train: a, target: y, delimiter: ab}",
      "data={kind: csv, train: a, target: y, delimiter: ab}: data.delimiter: `ab` is not one character, nor tab, nor "
      "space"},

@@ -1,5 +1,7 @@
 /* Running text: token files as they are mapped, text by characters and bytes, windows over several files, the end that
  * validates, and the message of everything that cannot be read. */
+#include <sys/resource.h>
+
 #include "io/data/data.h"
 #include "tests/support/data_files.h"
 
@@ -127,6 +129,60 @@ Test(tokens, a_lane_is_a_function_of_epoch_batch_and_lane)
     cr_expect(moved, "all windows came in the file's order");
     lk_loader_free(&b);
     lk_loader_free(&a);
+    lk_dataset_free(&d);
+}
+
+Test(tokens, without_shuffling_window_i_is_sample_i)
+{
+    char *files[] = {good_file("u.bin", 14, 100), good_file("v.bin", 9, 500)};
+    const int32_t first[] = {100, 104, 108, 500, 504};
+    lk_data_spec spec = spec_of(files[0], LK_TOKENIZER_NONE);
+    const lk_loader_spec in_order = {.batch = 2, .lanes = 1, .lane_end = 1, .seed = 3,
+                                     .loss = {.kind = LK_LOSS_CROSS_ENTROPY, .ignore_index = -100}};
+    lk_loader *loader;
+    lk_dataset *none;
+    spec.train_files = (lk_words){files, 2};
+    lk_dataset *d = open_both(&spec, &none);
+
+    cr_assert_eq(lk_loader_new(d, &in_order, &loader), LK_OK);
+    for (int64_t at = 0; at < 2 * 5;) {
+        const lk_batch batch = next(loader);
+        for (int64_t i = 0; i < batch.n; i++, at++) {
+            const int32_t got = ((const int32_t *)batch.lane[0].field[0])[i * SEQUENCE];
+            cr_expect_eq(got, first[at % 5], "sample %ld begins with %d, want %d", (long)at, got, first[at % 5]);
+        }
+    }
+    lk_loader_free(&loader);
+    lk_dataset_free(&d);
+}
+
+static int64_t peak_kib(void)
+{
+    struct rusage usage;
+
+    cr_assert_eq(getrusage(RUSAGE_SELF, &usage), 0);
+    return usage.ru_maxrss;
+}
+
+/* Half a thousand million tokens, of which a disk has the header alone: opening and hashing them, and windows at both
+ * ends, touch a few pages. */
+Test(tokens, a_file_is_mapped_not_read)
+{
+    enum { MANY = 1 << 29, MOST_KIB = 64 << 10 };
+    char *path = token_file("w.bin", MAGIC, 1, MANY, 0, 0), hash[LK_HASH_BYTES];
+    lk_data_spec spec = spec_of(path, LK_TOKENIZER_NONE);
+    const int64_t before = peak_kib(), n = (MANY - 1) / 1024;
+    int32_t tokens[1024];
+    lk_dataset *none;
+
+    spec.sequence = 1024;
+    cr_assert_eq(truncate(path, (off_t)(HEADER * sizeof(int32_t) + MANY * sizeof(uint16_t))), 0, "%s", strerror(errno));
+    lk_dataset *d = open_both(&spec, &none);
+    cr_expect_eq(lk_dataset_n(d), n, "%ld windows, want %ld", (long)lk_dataset_n(d), (long)n);
+    cr_assert_eq(lk_dataset_hash(d, hash), LK_OK, "%s", lk_error_message());
+    cr_assert_eq(lk_windows_get(d->windows, 0, tokens, NULL), LK_OK);
+    cr_assert_eq(lk_windows_get(d->windows, n - 1, tokens, NULL), LK_OK);
+    cr_expect_lt(peak_kib() - before, MOST_KIB, "%ld KiB more in memory", (long)(peak_kib() - before));
     lk_dataset_free(&d);
 }
 
