@@ -91,7 +91,7 @@ struct lk_lane {
     const int64_t *sample;  /* TRAIN: (n,) index of each sample in the data set; addresses its dropout mask */
     bool uploaded;          /* field and sample are engine memory, by lk_engine_upload() */
     int64_t step;           /* TRAIN: number of this step from 0; addresses dropout masks */
-    float inv_count;        /* TRAIN: 1 / loss terms in the whole global batch */
+    float inv_count;        /* TRAIN: 1 / loss terms in the whole global batch, or 1 / its steps */
     const float *params;    /* (lk_model_n_elem), engine memory */
     uint64_t params_version; /* differs whenever the contents of params differ; never 0 */
     float *grads;           /* TRAIN: (lk_trainable_n_grads) of the set in use, engine memory, overwritten whole */

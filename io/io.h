@@ -132,6 +132,7 @@ typedef struct lk_data_spec {
     double *weights; unsigned n_weights; /* polynomial: w_j */
     int64_t degree;           /* polynomial: y = sum_j w_j * x_j^degree + noise */
     uint64_t seed;            /* generators and validation_fraction; default run.seed */
+    int64_t buckets;          /* pairs: training batches whose samples are sorted by length together; 0: none are */
     bool drop_last;           /* leave out a last smaller batch */
     bool shuffle;             /* default true */
 } lk_data_spec;
@@ -335,6 +336,7 @@ typedef struct lk_loader_spec {
     int lane_begin, lane_end; /* own lanes */
     bool shuffle;           /* by (seed, epoch) through a keyed bijection; else in order */
     bool drop_last;
+    int64_t buckets;        /* batches whose samples are sorted by length together; 0: none are */
     bool train;             /* samples are transformed for training, else for evaluation */
     int threads;            /* that fill batches; 0: one, where it is worth that */
     uint64_t seed;
@@ -355,6 +357,7 @@ typedef struct lk_batch {
     int64_t epoch, index;   /* batch number in the epoch */
     int64_t n;              /* samples in the global batch */
     double n_terms;         /* loss terms in the global batch, or the sum of the weights of its labels */
+    int64_t steps;          /* loss.reduction sequence: that the global batch's targets are filled up to; else 0 */
     bool last;              /* of the epoch */
     const lk_batch_lane *lane; /* own lanes, lane_end - lane_begin of them */
 } lk_batch;

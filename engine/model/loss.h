@@ -37,9 +37,15 @@ typedef enum lk_loss_kind { LK_LOSS_LIST(LK_WORD_ENUM) } lk_loss_kind;
 #define LK_LOSS_ONE(...) +1
 enum { LK_N_LOSSES = 0 LK_LOSS_LIST(LK_LOSS_ONE) };
 
+/* What a batch's sum of terms is divided by: their number (or the weights of their labels), or the steps that its
+ * targets are filled up to, so that a sentence counts its mean over them and a batch the sum of its sentences. */
+#define LK_LOSS_REDUCTION_LIST(X) X(LK_LOSS_MEAN, "mean") X(LK_LOSS_SEQUENCE, "sequence")
+typedef enum lk_loss_reduction { LK_LOSS_REDUCTION_LIST(LK_WORD_ENUM) } lk_loss_reduction;
+
 /* Parameters as PyTorch has them. */
 typedef struct lk_loss_spec {
     lk_loss_kind kind;
+    lk_loss_reduction reduction; /* cross_entropy, of models that give a row of logits for each step */
     float label_smoothing; /* cross_entropy: in [0, 1] */
     int32_t ignore_index;  /* cross_entropy: a label that counts for nothing, PyTorch's default -100 */
     double *weight;        /* cross_entropy: (n_weight), of each class, >= 0; NULL: 1 */

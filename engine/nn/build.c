@@ -185,8 +185,12 @@ static void take_bytes(lk_model *model)
 
 static lk_status count_output(lk_model *model, const lk_tensor *y)
 {
+    enum { OF_STEPS = 3 }; /* axes: samples, steps, classes */
     const size_t row = (size_t)y->shape[y->ndim - 1];
 
+    if (model->spec.loss.reduction == LK_LOSS_SEQUENCE && y->ndim != OF_STEPS)
+        return LK_FAIL(LK_ERR_USAGE, "loss.reduction: sequence is for a network that gives logits for each step of a "
+                       "sequence; this one's output has %d axes, the samples' among them, not %d", y->ndim, OF_STEPS);
     model->n_output += y->n_elem / REGISTER_SAMPLES;
     model->n_row += row;
     return lk_loss_check(&model->spec.loss, row);

@@ -11,7 +11,7 @@
  *
  * Rows are all axes but the last.  The slot is the sum of terms times inv_count, and so is dx; inv_count is 1 / (terms
  * of the whole global batch, or the sum of its labels' weights), so slots and gradients of lanes add up to those of the
- * batch's mean, whatever the sizes of the lanes.
+ * batch's mean, whatever the sizes of the lanes.  With another reduction it is another number of the whole batch.
  */
 #include "engine/ops/ops.h"
 #include "engine/ops/rules.h"

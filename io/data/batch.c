@@ -1,7 +1,8 @@
 /*
  * What is in a batch.
  *
- * Batch b of epoch e is positions [b * batch, min((b + 1) * batch, N)) of the epoch's order (shuffle.c); lane l of
+ * Batch b of epoch e is positions [b * batch, min((b + 1) * batch, N)) of the epoch's order (shuffle.c, or where
+ * batches are made by length by_length.c); lane l of
  * it is lk_part_rows(n, l, lanes).  So a batch is a function of (e, b) alone: the workers need no agreement, a
  * seek is an assignment, and it does not matter which thread fills it.  Every lane begins on a cache line,
  * whatever lanes a worker owns.
@@ -32,6 +33,28 @@ static double count_terms(const lk_loader *l, const lk_batch_slot *s, int64_t n)
     return terms;
 }
 
+/* On every worker the same, whatever lanes it has. */
+static int64_t count_steps(const lk_loader *l, const lk_batch_slot *s, int64_t n)
+{
+    size_t longest = 1;
+
+    if (l->spec.loss.reduction != LK_LOSS_SEQUENCE) return 0;
+    if (l->data->length > 0) return l->data->length;
+    if (l->sample_terms >= 0) return (int64_t)lk_dataset_target_elems(l->data, 0);
+    for (int64_t i = 0; i < n; i++) {
+        const size_t steps = lk_dataset_target_elems(l->data, s->sample[i]);
+        if (steps > longest) longest = steps;
+    }
+    return (int64_t)longest;
+}
+
+/* Samples at positions of an epoch. */
+static void order_range(const lk_loader *l, lk_batch_slot *s, int64_t epoch, int64_t begin, int64_t n, int64_t *sample)
+{
+    if (l->spec.buckets > 0) lk_by_length_range(&s->by_length, &s->order, epoch, begin, n, sample);
+    else lk_shuffle_range(&s->order, epoch, begin, n, sample);
+}
+
 /* The sample in front of a lane's first is of the lane before, or the batch's last. */
 static lk_status mix_lane(const lk_loader *l, lk_batch_slot *s, const lk_draw *draw, int64_t begin, int64_t n,
                           void *const field[])
@@ -39,7 +62,7 @@ static lk_status mix_lane(const lk_loader *l, lk_batch_slot *s, const lk_draw *d
     const int64_t place = begin > 0 ? begin - 1 : s->batch.n - 1;
     int64_t sample;
 
-    lk_shuffle_range(&s->order, s->batch.epoch, s->batch.index * l->spec.batch + place, 1, &sample);
+    order_range(l, s, s->batch.epoch, s->batch.index * l->spec.batch + place, 1, &sample);
     LK_TRY(l->data->fetch(l->data, draw, &sample, 1, 0, s->front, &s->easel));
     lk_dataset_mix(l->data, &s->mixing, n, field, s->front);
     return LK_OK;
@@ -86,8 +109,9 @@ static lk_status fill(const lk_loader *l, lk_batch_slot *s, int64_t epoch, int64
     s->batch =
         (lk_batch){.epoch = epoch, .index = index, .n = n, .last = index == l->n_batches - 1, .lane = s->lane};
     LK_TRY(own_rows(l, n, &begin, &end));
-    lk_shuffle_range(&s->order, epoch, first + begin, end - begin, s->sample + begin);
+    order_range(l, s, epoch, first + begin, end - begin, s->sample + begin);
     s->batch.n_terms = count_terms(l, s, n);
+    s->batch.steps = count_steps(l, s, n);
     if (l->mixes) lk_mixing_draw(&l->data->view[true], &(lk_draw){spec->seed, epoch, true}, index, &s->mixing);
     for (int i = 0; i < l->n_lanes; i++) {
         LK_TRY(lk_part_rows(n, spec->lane_begin + i, spec->lanes, &begin, &end));
@@ -151,6 +175,19 @@ size_t lk_batch_plan(lk_loader *l)
     return (size_t)l->n_lanes * set_strides(l);
 }
 
+static int64_t length_of(const void *dataset, int64_t sample) { return lk_dataset_lane_length(dataset, &sample, 1); }
+
+static lk_status init_order(const lk_loader *l, lk_batch_slot *s)
+{
+    const lk_loader_spec *spec = &l->spec;
+    const int64_t n = l->data->n, used = spec->drop_last ? l->n_batches * spec->batch : n;
+
+    LK_TRY(lk_shuffle_init(&s->order, n, spec->shuffle, spec->seed, l->data->block, l->data->window));
+    if (spec->buckets == 0) return LK_OK;
+    return lk_by_length_init(&s->by_length, used, spec->batch, spec->buckets, length_of, l->data,
+                           lk_dataset_most_length(l->data));
+}
+
 lk_status lk_batch_alloc(const lk_loader *l, lk_batch_slot *s)
 {
     const size_t lanes = (size_t)l->n_lanes;
@@ -168,11 +205,12 @@ lk_status lk_batch_alloc(const lk_loader *l, lk_batch_slot *s)
     s->lane = lk_alloc(lanes * sizeof *s->lane);
     LK_TRY_ALLOC(s->lane, lanes * sizeof *s->lane);
     LK_TRY(lk_dataset_ready(l->data, &s->easel));
-    return lk_shuffle_init(&s->order, l->data->n, l->spec.shuffle, l->spec.seed, l->data->block, l->data->window);
+    return init_order(l, s);
 }
 
 void lk_batch_free(lk_batch_slot *s)
 {
+    lk_by_length_clear(&s->by_length);
     lk_shuffle_clear(&s->order);
     lk_easel_clear(&s->easel);
     lk_free(&s->lane);

@@ -7,8 +7,8 @@
 
 #include <pthread.h>
 
+#include "io/data/by_length.h"
 #include "io/data/data.h"
-#include "io/data/shuffle.h"
 
 enum { LK_MOST_THREADS = 64, LK_MESSAGE_BYTES = 1024, LK_MOST_AHEAD = 64 };
 
@@ -20,7 +20,8 @@ typedef struct lk_batch_slot {
     lk_easel easel;         /* for samples on their way */
     void *front[LK_MAX_FIELDS]; /* where samples are mixed: that in front of a lane's first, owned */
     lk_mixing mixing;
-    lk_shuffle order;       /* its own, so that threads are not in each other's way */
+    lk_shuffle order;       /* its own, so that threads are not in each other's way; as the next */
+    lk_by_length by_length; /* where the specification has them */
     lk_batch batch;
     lk_status status;
     char message[LK_MESSAGE_BYTES];

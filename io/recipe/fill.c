@@ -255,6 +255,10 @@ static lk_status check_data(lk_yaml *yaml)
     if (labels && !validation)
         return lk_yaml_fail(yaml, labels, "data.validation", "is missing: data.validation_labels needs it");
     LK_TRY(check_tokenizer(yaml));
+    if (lk_yaml_number_at(yaml, "data.buckets") > 0 && lk_yaml_number_at(yaml, "data.steps") > 0)
+        return lk_yaml_fail(yaml, lk_yaml_at(yaml, "data.buckets"), "data.buckets",
+                            "data.steps fills every sentence up to %s, so there is nothing to sort by: leave one of "
+                            "them out", lk_yaml_text_at(yaml, "data.steps"));
     LK_TRY(check_labels(yaml, "data.train", "data.train_labels"));
     LK_TRY(check_labels(yaml, "data.validation", "data.validation_labels"));
     if (lk_yaml_number_at(yaml, "data.n_informative") > lk_yaml_number_at(yaml, "data.n_features"))

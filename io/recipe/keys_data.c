@@ -8,7 +8,7 @@ static const cyaml_strval_t label_words[] = WORDS(LK_LABEL_LIST);
 static const cyaml_strval_t tokenizer_words[] = WORDS(LK_TOKENIZER_LIST);
 static const cyaml_strval_t standardize_words[] = WORDS(LK_STANDARDIZE_LIST);
 
-enum { MOST_DEGREE = 1000, MOST_THREADS = 64, MOST_STEPS = 1 << 16, MOST_TOKENS = 1 << 16 };
+enum { MOST_DEGREE = 1000, MOST_THREADS = 64, MOST_STEPS = 1 << 16, MOST_TOKENS = 1 << 16, MOST_BUCKETS = 1 << 16 };
 
 #define KIND_AND_BLANK(id, word, read) word " "
 #define FILES LK_DATA_FILES_LIST(KIND_AND_BLANK)
@@ -99,6 +99,9 @@ enum { MOST_DEGREE = 1000, MOST_THREADS = 64, MOST_STEPS = 1 << 16, MOST_TOKENS 
     X("weights", REALS(data.weights, data.n_weights, 1), ANY, NEEDED, ONLY("polynomial"), HELP("w_j, one an input")) \
     X("degree", WHOLE(data.degree), FROM_TO(0, MOST_DEGREE), DEFAULT("1"), ONLY("polynomial"), HELP("of every term")) \
     X("seed", COUNTER(data.seed), AT_LEAST(0), DERIVED("run.seed"), HELP("of generators and validation_fraction"))   \
+    X("buckets", WHOLE(data.buckets), FROM_TO(0, MOST_BUCKETS), DEFAULT("0"), ONLY("pairs"),                         \
+      HELP("training batches whose samples are sorted by length together, so that those of like length share a "     \
+           "batch and less is filled up; 0: none"))                                                                  \
     X("drop_last", TRUTH(data.drop_last), DEFAULT("false"), HELP("leave out a last smaller batch"))                  \
     X("shuffle", TRUTH(data.shuffle), DEFAULT("true"), HELP("the training part, anew each epoch"))
 

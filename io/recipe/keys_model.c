@@ -11,6 +11,7 @@ static const cyaml_strval_t pool_words[] = WORDS(LK_POOL_LIST);
 static const cyaml_strval_t tie_words[] = {LK_TIE_LIST(AS_STRVAL) {"true", LK_TIE_ALL}, {"false", LK_TIE_NONE}};
 static const cyaml_strval_t stem_words[] = WORDS(LK_STEM_LIST);
 static const cyaml_strval_t loss_words[] = WORDS(LK_LOSS_LIST);
+static const cyaml_strval_t reduction_words[] = WORDS(LK_LOSS_REDUCTION_LIST);
 
 /* Those whose activations and norms are not laid down by a paper. */
 #define FREE_KINDS "mlp cnn plugin"
@@ -34,6 +35,10 @@ static const cyaml_strval_t loss_words[] = WORDS(LK_LOSS_LIST);
 
 #define LOSS_KEYS(X)                                                                                                 \
     X("kind", WORD(model.loss.kind, loss_words), NEEDED, HELP("what training makes small"))                          \
+    X("reduction", WORD(model.loss.reduction, reduction_words), DEFAULT("mean"), ONLY("cross_entropy"),              \
+      HELP("mean over what counts; sequence, as the textbook's translation: the mean over the steps that a batch's " \
+           "targets are filled up to (data.steps, or its longest), summed over its sentences; metrics are these "    \
+           "sums by the number of words"))                                                                           \
     X("label_smoothing", REAL(model.loss.label_smoothing), FROM_TO(0, 1), DEFAULT("0"), ONLY("cross_entropy"),       \
       HELP("share of the target spread over all classes"))                                                           \
     X("ignore_index", WHOLE(model.loss.ignore_index), A_LABEL, DEFAULT("-100"), ONLY("cross_entropy"),               \

@@ -30,6 +30,7 @@ static lk_status add_batch(job *j, const lk_batch *batch, evaluation *e)
         lane.sums = e->batch;
         LK_TRY(features_lane(j, e->features, own, &lane));
         LK_TRY(lk_engine_run(j->engine, &lane));
+        if (batch->steps > 0) e->batch[LK_SUM_LOSS] /= (double)batch->steps;
         for (size_t k = 0; k < e->n_sums; k++) sums[k] += e->batch[k];
     }
     return LK_OK;

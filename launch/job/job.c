@@ -227,6 +227,7 @@ lk_status job_make_loader(job *j, const lk_dataset *dataset, bool training, unsi
         .lane_end = j->lane_end,
         .shuffle = training ? r->data.shuffle : job_evaluate_batches(j) > 0,
         .drop_last = training && r->data.drop_last,
+        .buckets = training ? r->data.buckets : 0,
         .train = training,
         .threads = r->data.threads,
         .seed = r->run.seed,

@@ -61,6 +61,19 @@ static lk_status take_batch(trainer *t, lk_batch *batch)
     return LK_OK;
 }
 
+/* What the sum of a batch's loss terms is multiplied by. */
+static float inv_count(const lk_batch *batch)
+{
+    if (batch->steps > 0) return 1.0f / (float)batch->steps;
+    return batch->n_terms ? 1.0f / (float)batch->n_terms : 0.0f;
+}
+
+/* As metrics have it: of loss.reduction sequence the sum over sentences, by the number of words. */
+static float shown_loss(const lk_batch *batch, float loss)
+{
+    return batch->steps > 0 && batch->n_terms ? (float)((double)loss / batch->n_terms) : loss;
+}
+
 /* Forward and backward of this worker's lanes; its votes ride in its first lane that has samples. */
 static lk_status run_lanes(trainer *t, const lk_batch *batch)
 {
@@ -79,7 +92,7 @@ static lk_status run_lanes(trainer *t, const lk_batch *batch)
             continue;
         }
         lane.step = j->step;
-        lane.inv_count = batch->n_terms ? 1.0f / (float)batch->n_terms : 0.0f;
+        lane.inv_count = inv_count(batch);
         lane.params = j->params;
         lane.params_version = j->params_version;
         lane.votes = votes;
@@ -149,7 +162,7 @@ static lk_status apply(trainer *t, const lk_batch *batch, const float *sum)
     }
     LK_TRY(look_ahead(t, batch));
     LK_TRY(lk_optimizer_sync(j->optimizer, &report, j->ema));
-    const float loss = t->loss = report.slots[LK_SLOT_LOSS];
+    const float loss = t->loss = shown_loss(batch, report.slots[LK_SLOT_LOSS]);
     if (count_votes(t, &report)) return give_up_saving(t);
     if (!report.finite) return refuse_nonfinite(t, loss);
     j->params_version = ++j->last_version;

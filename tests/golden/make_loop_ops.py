@@ -130,6 +130,22 @@ def soft_cross_entropy(n, v, smoothing, weight=None):
     return out if w is None else {**out, "weight": weight}
 
 
+def sequence(lengths, steps, v, smoothing):
+    """The textbook's loss of sentences (Dive into Deep Learning, MaskedSoftmaxCELoss), of which train_seq2seq makes the sum small."""
+    n = len(lengths)
+    x, label = (3 * exact(n, steps, v)).bfloat16().double().requires_grad_(True), torch.randint(0, v, (n, steps))
+    weights = (torch.arange(steps)[None, :] < torch.tensor(lengths)[:, None]).double()
+    unweighted_loss = F.cross_entropy(x.permute(0, 2, 1), label, reduction="none", label_smoothing=smoothing)
+    loss = (unweighted_loss * weights).mean(dim=1).sum()
+    loss.backward()
+    label[weights == 0] = -100
+    kept, true = x[weights > 0].detach(), label[weights > 0]
+    metrics = {"accuracy": (kept.argmax(1) == true).double().mean().item(), "perplexity": F.cross_entropy(kept, true).exp().item()}
+    return {"kind": "cross_entropy", "x_shape": [n * steps, v], "x": flat(x), "label": label.flatten().tolist(), "loss": loss.item(),
+            "dx": flat(x.grad), "count": sum(lengths), "steps": steps, "label_smoothing": smoothing, "ignore_index": -100,
+            "metrics": metrics}
+
+
 activations = [
     activation("relu", F.relu, 3, 17),
     activation("tanh", torch.tanh, 3, 17),
@@ -185,6 +201,8 @@ losses += [
     soft_cross_entropy(7, 40, 0.1),
     soft_cross_entropy(5, 6, 0.0, [0.5, 1.0, 2.0, 0.0, 3.0, 1.0]),
     soft_cross_entropy(9, 33, 0.2, [0.25 * (1 + i % 7) for i in range(33)]),
+    sequence([3, 5, 1, 4], 5, 7, 0.0),
+    sequence([2, 6, 6], 8, 11, 0.1),
 ]
 
 path = pathlib.Path(__file__).with_name("loop_ops.json")

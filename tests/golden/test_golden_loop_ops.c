@@ -206,7 +206,10 @@ static void check_metrics(const json_t *item, const lk_sums *sums)
     }
 }
 
-/* The loss node of one mode; in training the slot is the mean over what counts. */
+/* What the sum of the terms is divided by: how many count or, with loss.reduction sequence, the steps. */
+static double divisor_of(const json_t *item) { return real(item, json_object_get(item, "steps") ? "steps" : "count"); }
+
+/* The loss node of one mode; in training the slot is the mean over what counts, or over the steps. */
 static void check_loss_in(const json_t *item, lk_mode mode, lk_dtype dtype)
 {
     double weight[MOST_WEIGHTS], pos_weight[MOST_WEIGHTS];
@@ -218,7 +221,7 @@ static void check_loss_in(const json_t *item, lk_mode mode, lk_dtype dtype)
                                .weight = weight, .n_weight = weights_of(item, "weight", weight),
                                .pos_weight = pos_weight, .n_pos_weight = weights_of(item, "pos_weight", pos_weight)};
     const bool train = mode == LK_TRAIN;
-    const double count = real(item, "count"), loss = real(item, "loss");
+    const double divisor = divisor_of(item), loss = real(item, "loss");
     op_harness h;
     int dx;
 
@@ -235,11 +238,11 @@ static void check_loss_in(const json_t *item, lk_mode mode, lk_dtype dtype)
     op_bind(&h);
     fill(&h, x, item, "x");
     fill(&h, target, item, labels ? "label" : "target");
-    h.run.inv_count = (float)(1.0 / count);
+    h.run.inv_count = (float)(1.0 / divisor);
     op_run(&h);
 
     /* Terms are fp32 functions of logits up to 10. */
-    const double got = train ? (double)op_get_one(&h, slot, 0) : ((double *)op_at(&h, sums))[LK_SUM_LOSS] / count;
+    const double got = train ? (double)op_get_one(&h, slot, 0) : ((double *)op_at(&h, sums))[LK_SUM_LOSS] / divisor;
     cr_expect_float_eq(got, loss, 2e-6 * fmax(1.0, loss), "%s: loss is %.9g, want %.9g", text(item, "kind"), got, loss);
     if (train) expect(&h, dx, item, "dx");
     else check_metrics(item, &(lk_sums){.of = op_at(&h, sums), .n_output = n_row});

@@ -56,6 +56,17 @@ says 'bpe needs data.merges'
 status 2 alone tokenize pairs.txt --learn 100 -o none.bpe
 says '--learn: 100 is not from 256'
 
+# The textbook's scale: a batch of all pairs, filled up to 12 steps, counts 1/12 of the sum over its words; so where the mean
+# over words is given a rate that is larger by words / 12, the second loss is the same again, but for the scale.
+words=$(awk -F'\t' '{ n += split($2, word, " ") + 1 } END { print n }' pairs.txt)
+all="data.steps=12 data.validation_fraction=0 train.batch=240 train.lanes=1 train.epochs=2 model.dropout=0 optimizer.kind=sgd metrics.measure=[]"
+status 0 alone train pairs.yaml run.dir=sequence $all loss.reduction=sequence optimizer.lr=0.002
+status 0 alone train pairs.yaml run.dir=mean $all optimizer.lr="$(awk "BEGIN { print 0.002 * $words / 12 }")"
+same "loss by words, of that by sentences" "$(paste -d, mean/metrics.csv sequence/metrics.csv | awk -F, 'NR == 1 { half = NF / 2; next }
+    { ratio = $4 / $(half + 4); printf "%s ", (ratio > 11.999 && ratio < 12.001) ? 12 : ratio
+      if (NR == 3) print ($4 < first) ? "falls" : "stays"
+      first = $4 }')" "12 12 falls"
+
 # Texts as a file of tokens.
 printf '#version: 0.2\na b\nab ab\n' >merges.bpe
 printf 'abababab ab\n' >a.txt

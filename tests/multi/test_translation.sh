@@ -40,6 +40,9 @@ check() {
 }
 
 check fp32
+check buckets data.buckets=3 loss.reduction=sequence
+[ "$(digests buckets)" != "$(digests fp32)" ]
+same "batches by length change what is learnt" $? 0
 status 0 alone train pairs.yaml model.norm=pre run.dir=norm-first
 [ "$(digests norm-first)" != "$(digests fp32)" ]
 same "norms before branches change what is learnt" $? 0
@@ -49,6 +52,8 @@ else
     check bf16 engine.precision=bf16
 fi
 
+status 2 alone train pairs.yaml data.buckets=3 data.steps=5
+says 'data.buckets=3: data.steps fills every sentence up to 5'
 status 2 alone train pairs.yaml model.heads=3
 says 'model.hidden: 16 does not divide into 3 heads'
 status 2 alone train pairs.yaml model.target_vocabulary=5

@@ -171,6 +171,9 @@ Test(model, a_spec_that_cannot_be_built_names_its_key)
     spec = cnn_spec();
     spec.loss.label_smoothing = 1.5f;
     expect_refused(spec, "loss.label_smoothing");
+    spec = cnn_spec();
+    spec.loss.reduction = LK_LOSS_SEQUENCE; /* its rows are no steps */
+    expect_refused(spec, "loss.reduction");
 }
 
 Test(model, an_image_too_small_for_its_pools_is_told_how_many_it_allows)

@@ -173,6 +173,9 @@ static const mistake in_overrides[] = {
     {"data={kind: pairs, train: a, tokenizer: bpe, vocabulary: 255}",
      "data={kind: pairs, train: a, tokenizer: bpe, vocabulary: 255}: data.vocabulary: 255 is not from 256, the "
      "bytes, to 65535"},
+    {"data={kind: pairs, train: a, buckets: 5, steps: 10}",
+     "data={kind: pairs, train: a, buckets: 5, steps: 10}: data.buckets: data.steps fills every sentence up to "
+     "10, so there is nothing to sort by: leave one of them out"},
     {"data={kind: csv, train: a, target: y, delimiter: ab}",
      "data={kind: csv, train: a, target: y, delimiter: ab}: data.delimiter: `ab` is not one character, nor tab, nor "
      "space"},
