@@ -145,7 +145,7 @@ static const mistake in_overrides[] = {
     {"optimizer.betas=[0.9]", "optimizer.betas=[0.9]: a list of 1, expected 2"},
     {"optimizer.betas=[0.9, 1]", "optimizer.betas=[0.9, 1]: optimizer.betas[1]: 1 is out of range: below 1"},
     {"train.epochs=null", "r.yaml:6: train.epochs: is missing: give epochs, or steps"},
-    {"model.kind=cnn", "r.yaml:3: model.layers: kind cnn does not take it: it is for mlp, transformer"},
+    {"model.kind=cnn", "r.yaml:3: model.layers: kind cnn does not take it: it is for mlp, transformer, gpt2*"},
     {"loss.ignore_index=1", "loss.ignore_index=1: kind mse does not take it: it is for cross_entropy"},
     {"run.name=a/b", "run.name=a/b: `a/b` is to name a folder: no `/` in it and no `.` before it"},
     {"data.n_informative=4", "data.n_informative=4: 4 is more than data.n_features, 3"},
