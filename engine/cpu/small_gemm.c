@@ -1,83 +1,70 @@
 /*
  * Products of small matrices by blocks of c that stay in registers.
  *
- * A block is ROWS x WIDTH elements of c: for each k one row of b is loaded once and multiplied by ROWS values of a.
- * Eight rows of one vector keep enough sums in flight to hide the latency of an FMA and leave registers over.  What
- * the blocks leave at the right is done by narrower ones, at the bottom by lower ones; block() is one inline function
- * and the compiler makes a loop of vector instructions for each size.
+ * A block is ROWS rows of two vectors of c: for each k two vectors of b are loaded once and multiplied by ROWS values
+ * of a.  That keeps enough sums in flight to hide the latency of an FMA, has more FMAs than loads, and leaves
+ * registers over.  What the blocks leave at the right is done by one vector, whole or in part, at the bottom by lower
+ * ones; block() is one inline function and the compiler makes a loop for each size.
  *
  * One element is one chain of fused multiply-adds in the order of k, in every size of block, so a result does not
  * depend on where its block lies.
  */
 #include "engine/cpu/small_gemm.h"
 
-#include <math.h>
+#include "engine/cpu/vector.h"
 
-/* clang never defines C's own macro; where the processor has the instruction, its builds shall have the bits of
- * gcc's. */
-#if defined FP_FAST_FMAF || defined __FMA__ || defined __ARM_FEATURE_FMA
-#define MULTIPLY_ADD(a, b, c) __builtin_fmaf((a), (b), (c))
-#else
-#define MULTIPLY_ADD(a, b, c) ((a) * (b) + (c))
-#endif
+/* Of registers, AVX-512 has 32, AVX2 16. */
+enum { ROWS = CPU_WIDE == 16 ? 8 : 6, VECTORS = 2, STRIP = 16 };
 
-enum { ROWS = 8, STRIP = 16 };
-
-/* c, a, b and bias point at the block's first element, first row, first column. */
-static inline __attribute__((always_inline)) void block(float *restrict c, size_t ldc, small_matrix a,
-                                                        const float *restrict b, size_t ldb,
-                                                        const float *restrict bias, size_t k, const int rows,
-                                                        const int width)
+/* c, a, b and bias point at the block's first element, first row, first column; its last vector has `last` columns. */
+CPU_INLINE void block(float *restrict c, size_t ldc, small_matrix a, const float *restrict b, size_t ldb,
+                      const float *restrict bias, size_t k, const int rows, const int vectors, const size_t last)
 {
-    float sum[ROWS][16];
+    cpu_vector sum[ROWS][VECTORS], bs[VECTORS];
 
+#define WIDTH(v) ((v) + 1 < vectors ? CPU_WIDE : last)
+#pragma GCC unroll 8
     for (int r = 0; r < rows; r++)
-        for (int j = 0; j < width; j++) sum[r][j] = bias ? bias[j] : 0.0f;
+#pragma GCC unroll 2
+        for (int v = 0; v < vectors; v++)
+            sum[r][v] = bias ? cpu_vector_load(bias + v * CPU_WIDE, WIDTH(v)) : cpu_vector_all(0.0f);
     for (size_t i = 0; i < k; i++) {
+#pragma GCC unroll 2
+        for (int v = 0; v < vectors; v++) bs[v] = cpu_vector_load(b + i * ldb + v * CPU_WIDE, WIDTH(v));
 #pragma GCC unroll 8
         for (int r = 0; r < rows; r++) {
-            const float ar = a.at[(size_t)r * a.row + i * a.col];
-            for (int j = 0; j < width; j++) sum[r][j] = MULTIPLY_ADD(ar, b[i * ldb + (size_t)j], sum[r][j]);
+            const cpu_vector ar = cpu_vector_all(a.at[(size_t)r * a.row + i * a.col]);
+#pragma GCC unroll 2
+            for (int v = 0; v < vectors; v++) sum[r][v] = cpu_vector_multiply_add(ar, bs[v], sum[r][v]);
         }
     }
 #pragma GCC unroll 8
     for (int r = 0; r < rows; r++)
-        for (int j = 0; j < width; j++) c[(size_t)r * ldc + (size_t)j] = sum[r][j];
+#pragma GCC unroll 2
+        for (int v = 0; v < vectors; v++)
+            cpu_vector_store(c + (size_t)r * ldc + v * CPU_WIDE, sum[r][v], WIDTH(v));
+#undef WIDTH
 }
 
 /* Blocks of `rows` rows while m has so many. */
-#define BLOCKS(rows, width)                                                                                     \
+#define BLOCKS(rows, vectors, last)                                                                             \
     for (; m >= (rows); m -= (rows), c += (rows) * ldc, a.at += (rows) * a.row)                                 \
-        block(c, ldc, a, b, ldb, bias, k, (rows), (width))
+        block(c, ldc, a, b, ldb, bias, k, (rows), (vectors), (last))
 
-/* `width` columns of c, all m rows. */
-#define COLUMNS(width)                                                                                          \
-    static void columns_##width(float *c, size_t ldc, small_matrix a, const float *b, size_t ldb,               \
-                                const float *bias, size_t m, size_t k)                                          \
+/* Columns of c, all m rows. */
+#define COLUMNS(name, vectors, last)                                                                            \
+    static void name(float *c, size_t ldc, small_matrix a, const float *b, size_t ldb, const float *bias,       \
+                     size_t m, size_t k, size_t n)                                                              \
     {                                                                                                           \
-        BLOCKS(ROWS, width);                                                                                    \
-        BLOCKS(ROWS / 2, width);                                                                                \
-        BLOCKS(ROWS / 4, width);                                                                                \
-        BLOCKS(1, width);                                                                                       \
+        (void)n;                                                                                                \
+        BLOCKS(ROWS, vectors, last);                                                                            \
+        BLOCKS(4, vectors, last);                                                                               \
+        BLOCKS(2, vectors, last);                                                                               \
+        BLOCKS(1, vectors, last);                                                                               \
     }
-#ifdef __AVX512F__
-COLUMNS(16)
-#endif
-COLUMNS(8)
-COLUMNS(4)
-COLUMNS(2)
-COLUMNS(1)
-
-typedef void columns_fn(float *c, size_t ldc, small_matrix a, const float *b, size_t ldb, const float *bias, size_t m,
-                        size_t k);
-
-/* Widest first; the widest is one vector of the machine. */
-static const struct { size_t width; columns_fn *columns; } sizes[] = {
-#ifdef __AVX512F__
-    {16, columns_16},
-#endif
-    {8, columns_8}, {4, columns_4}, {2, columns_2}, {1, columns_1},
-};
+COLUMNS(two_vectors, 2, CPU_WIDE)
+COLUMNS(one_vector, 1, CPU_WIDE)
+COLUMNS(part_of_one, 1, n)
 
 void small_transpose(float *restrict t, const float *restrict w, size_t rows, size_t cols)
 {
@@ -93,9 +80,13 @@ void small_transpose(float *restrict t, const float *restrict w, size_t rows, si
 void small_gemm(float *c, size_t ldc, small_matrix a, const float *b, size_t ldb, const float *bias, size_t m, size_t n,
                 size_t k)
 {
-    size_t j = 0;
+    for (size_t j = 0, width; j < n; j += width) {
+        const size_t left = n - j;
+        const float *bias_j = bias ? bias + j : NULL;
 
-    for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++)
-        for (; n - j >= sizes[s].width; j += sizes[s].width)
-            sizes[s].columns(c + j, ldc, a, b + j, ldb, bias ? bias + j : NULL, m, k);
+        width = left >= 2 * CPU_WIDE ? 2 * CPU_WIDE : left >= CPU_WIDE ? CPU_WIDE : left;
+        if (width == 2 * CPU_WIDE) two_vectors(c + j, ldc, a, b + j, ldb, bias_j, m, k, width);
+        else if (width == CPU_WIDE) one_vector(c + j, ldc, a, b + j, ldb, bias_j, m, k, width);
+        else part_of_one(c + j, ldc, a, b + j, ldb, bias_j, m, k, width);
+    }
 }
