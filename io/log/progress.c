@@ -1,8 +1,8 @@
 /*
  * How far a run is: a bar redrawn in place on a terminal; elsewhere a plain line when nothing was said for ten seconds.
  *
- * The rate and the time left are averages since this start of the run, so a resumed run does not count the steps of
- * an earlier one.  An update looks at the clock and, most often, does nothing more.
+ * The time left is an average since this start of the run, evaluations and saves included, so a resumed run does not
+ * count the steps of an earlier one.  An update looks at the clock and, most often, does nothing more.
  */
 #include <math.h>
 #include <stdarg.h>
@@ -22,7 +22,8 @@ struct lk_progress {
     FILE *stream; /* borrowed */
     bool terminal;
     int64_t total, first; /* steps in all, and done before this start */
-    int64_t step, samples;
+    int64_t step;
+    double rate;        /* samples a second, 0: not known yet */
     double loss;        /* NaN: none yet */
     double begun, next; /* seconds */
     bool stale;         /* something is not shown yet */
@@ -98,8 +99,7 @@ static void describe(const lk_progress *p, double time, lk_text *l)
     if (p->total > 0) lk_text_add(l, "step %lld/%lld", (long long)p->step, (long long)p->total);
     else lk_text_add(l, "step %lld", (long long)p->step);
     if (!isnan(p->loss)) lk_text_add(l, ", loss %.4g", p->loss);
-    if (elapsed > 0 && p->samples > 0)
-        lk_text_add(l, ", %s", lk_print_rate((double)p->samples / elapsed, text, sizeof text));
+    if (p->rate > 0) lk_text_add(l, ", %s", lk_print_rate(p->rate, text, sizeof text));
     if (elapsed > 0 && done > 0 && left > 0)
         lk_text_add(l, ", %s left", lk_print_seconds(elapsed * (double)left / (double)done, text, sizeof text));
 }
@@ -130,11 +130,11 @@ static void show(lk_progress *p, double time)
 
 /* -------------------------------------------------------------------- calls */
 
-void lk_progress_update(lk_progress *progress, int64_t step, int64_t samples, double loss)
+void lk_progress_update(lk_progress *progress, int64_t step, double rate, double loss)
 {
     if (step != progress->step) progress->said = false;
     progress->step = step;
-    progress->samples = samples;
+    progress->rate = rate;
     progress->stale = true;
     if (!isnan(loss)) progress->loss = loss;
     const double time = lk_seconds();

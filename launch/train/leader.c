@@ -249,7 +249,7 @@ static lk_status record(trainer *t)
     memcpy(values + 1 + t->n_group_names, set->last, (size_t)set->n * sizeof *values);
     LK_TRY(lk_metrics_write(t->csv, t->j->step, t->epoch, values));
     events_evaluation(t);
-    lk_progress_update(t->progress, t->j->step, t->samples, epoch_loss(t));
+    lk_progress_update(t->progress, t->j->step, samples_per_second(t), epoch_loss(t));
     watch_evaluation(t);
     return LK_OK;
 }

@@ -343,7 +343,7 @@ static lk_status loop(trainer *t)
         t->train_seconds += lk_seconds() - begin;
         LK_TRY(trace_step(t));
         if (t->order.flags || batch.last || t->j->recipe->dist.check_every) LK_TRY(obey(t, &batch));
-        if (t->j->leader) lk_progress_update(t->progress, t->j->step, t->samples, epoch_loss(t));
+        if (t->j->leader) lk_progress_update(t->progress, t->j->step, samples_per_second(t), epoch_loss(t));
     }
     return saving_drain(t);
 }
