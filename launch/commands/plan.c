@@ -33,6 +33,12 @@ static void print_role(const lk_model *model, const lk_trainable *trainable, siz
 
 static void print_tensors(const lk_model *model, const lk_trainable *trainable)
 {
+    int widest = 0;
+
+    for (size_t i = 0; i < lk_model_n_tensors(model); i++) {
+        const int width = (int)strlen(lk_model_tensor(model, i)->name);
+        if (width > widest) widest = width;
+    }
     printf("\ntensors (name, shape, elements, place in the arena)\n");
     for (size_t i = 0; i < lk_model_n_tensors(model); i++) {
         const lk_tensor_info *t = lk_model_tensor(model, i);
@@ -41,7 +47,7 @@ static void print_tensors(const lk_model *model, const lk_trainable *trainable)
         for (int d = 0, used = 0; d < t->ndim; d++)
             used += snprintf(shape + used, sizeof shape - (size_t)used, "%s%" PRId64 "%s", d ? ", " : "(", t->shape[d],
                              d + 1 == t->ndim ? ")" : "");
-        printf("  %-36s %-20s %10zu %10zu", t->name, shape, t->n_elem, t->offset);
+        printf("  %-*s %-20s %10zu %10zu", widest, t->name, shape, t->n_elem, t->offset);
         print_role(model, trainable, i);
         printf("\n");
     }
