@@ -4,10 +4,12 @@
     resnet.py data FILE IMAGES SIDE               an HDF5 file of bytes, x (N, 3, SIDE, SIDE) and y
     resnet.py torch FILE BATCH STEPS FORMAT       trains torchvision's resnet18 on it with one thread; FORMAT is default or
                                                   channels_last.  Sides up to 64 get the stem for small images
+    resnet.py frozen FILE BATCH EPOCHS FORMAT     trains its last layer alone; the rest is frozen and in evaluation mode
     resnet.py peak COMMAND...                     runs it; the most memory it held
 
-The second is a loop as people write it: SGD with momentum, batches from memory, normalized there.  One step more than
-STEPS is made and not timed.  Prints images/s, and the most memory held in MiB; what is run by `peak`, the latter.
+`torch` and `frozen` are loops as people write them: SGD with momentum, batches from memory, normalized there.  One step
+is made first and not timed.  `torch` prints images/s, `frozen` seconds of training; both, and `peak`, the most memory
+held in MiB.
 """
 import resource
 import subprocess
@@ -41,23 +43,49 @@ def resnet18(side):
     return net
 
 
+class Training:
+    """A network and its data; a step trains what needs a gradient."""
+
+    def __init__(self, path, layout):
+        torch.set_num_threads(1)
+        self.memory_format = torch.channels_last if layout == "channels_last" else torch.contiguous_format
+        with h5py.File(path) as f:
+            self.x, self.y = torch.from_numpy(f["x"][:]), torch.from_numpy(f["y"][:].astype(numpy.int64))
+        self.net = resnet18(self.x.shape[-1]).to(memory_format=self.memory_format).train()
+
+    def optimize(self):
+        trained = [p for p in self.net.parameters() if p.requires_grad]
+        self.sgd = torch.optim.SGD(trained, 0.01, momentum=0.9, weight_decay=5e-4)
+
+    def step(self, index):
+        images = ((self.x[index].float() / 255 - 0.5) / 0.25).to(memory_format=self.memory_format)
+        loss = torch.nn.functional.cross_entropy(self.net(images), self.y[index])
+        self.sgd.zero_grad()
+        loss.backward()
+        self.sgd.step()
+
+
 def train(path, batch, steps, layout):
-    torch.set_num_threads(1)
-    memory_format = torch.channels_last if layout == "channels_last" else torch.contiguous_format
-    with h5py.File(path) as f:
-        x, y = torch.from_numpy(f["x"][:]), torch.from_numpy(f["y"][:].astype(numpy.int64))
-    net = resnet18(x.shape[-1]).to(memory_format=memory_format).train()
-    sgd = torch.optim.SGD(net.parameters(), 0.01, momentum=0.9, weight_decay=5e-4)
+    training = Training(path, layout)
+    training.optimize()
     for step in range(steps + 1):
         if step == 1:
             begin = time.perf_counter()
-        index = torch.randint(len(x), (batch,))
-        images = ((x[index].float() / 255 - 0.5) / 0.25).to(memory_format=memory_format)
-        loss = torch.nn.functional.cross_entropy(net(images), y[index])
-        sgd.zero_grad()
-        loss.backward()
-        sgd.step()
+        training.step(torch.randint(len(training.x), (batch,)))
     print(f"{steps * batch / (time.perf_counter() - begin):.2f} {peak_mib(resource.RUSAGE_SELF):.0f}")
+
+
+def train_head(path, batch, epochs, layout):
+    training = Training(path, layout)
+    training.net.requires_grad_(False).eval()
+    training.net.fc.requires_grad_(True)
+    training.optimize()
+    training.step(torch.arange(batch))
+    begin = time.perf_counter()
+    for _ in range(epochs):
+        for index in torch.randperm(len(training.x)).split(batch):
+            training.step(index)
+    print(f"{time.perf_counter() - begin:.2f} {peak_mib(resource.RUSAGE_SELF):.0f}")
 
 
 def main():
@@ -66,6 +94,8 @@ def main():
         make_data(args[0], int(args[1]), int(args[2]))
     elif what == "torch":
         train(args[0], int(args[1]), int(args[2]), args[3])
+    elif what == "frozen":
+        train_head(args[0], int(args[1]), int(args[2]), args[3])
     else:
         status = subprocess.run(args, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode
         print(f"{peak_mib(resource.RUSAGE_CHILDREN):.0f}")
