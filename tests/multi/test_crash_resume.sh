@@ -16,8 +16,8 @@ done
 
 # A save after every step: one is still in flight when the next is due, and none may be published before all have written.
 for n in 2 3; do
-    status 0 workers $n train "$recipes/ema-regression.yaml" train.lanes=4 train.epochs=20 data.samples=333 \
-        checkpoint.every=1 checkpoint.unit=step run.dir="dense-$n"
+    status 0 workers $n train "$recipes/ema-regression.yaml" train.lanes=4 data.samples=333 \
+        train.epochs=$((${EPOCHS:-60} / 3)) checkpoint.every=1 checkpoint.unit=step run.dir="dense-$n"
     status 0 alone ckpt verify "dense-$n"
 done
 finish
