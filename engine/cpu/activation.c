@@ -4,7 +4,7 @@
  * The formulas are in engine/base/formulas.h; each is a select or a polynomial, so every loop here is a vector loop.
  */
 #include "engine/cpu/bf16.h"
-#include "engine/cpu/cpu.h"
+#include "engine/cpu/rows.h"
 #include "engine/base/formulas.h"
 
 enum { GRAIN = 1 << 15 }; /* elements below which a second thread costs more than it saves */
@@ -62,7 +62,7 @@ typedef struct activation_state {
     forward_loop *forward;
     backward_loop *backward;
     cpu_ref to, from, kept;
-    size_t n_elem;
+    cpu_rows rows;
     int threads;
 } activation_state;
 
@@ -84,7 +84,7 @@ static lk_status run_forward(void *state, const lk_launch_args *args)
     const activation_state *s = state;
     job j = {.s = s, .to = cpu_at(args, s->to), .from = cpu_at(args, s->from)};
 
-    cpu_split(s->threads, s->n_elem, GRAIN, forward_part, &j);
+    cpu_split(s->threads, cpu_rows_elems(&s->rows, args), GRAIN, forward_part, &j);
     return LK_OK;
 }
 
@@ -100,7 +100,7 @@ static lk_status run_backward(void *state, const lk_launch_args *args)
     const activation_state *s = state;
     job j = {.s = s, .to = cpu_at(args, s->to), .from = cpu_at(args, s->from), .kept = cpu_at(args, s->kept)};
 
-    cpu_split(s->threads, s->n_elem, GRAIN, backward_part, &j);
+    cpu_split(s->threads, cpu_rows_elems(&s->rows, args), GRAIN, backward_part, &j);
     return LK_OK;
 }
 
@@ -111,7 +111,7 @@ lk_status cpu_bind_activation(const cpu_ctx *ctx, const lk_graph *graph, const l
         .forward = table[node->attrs.activation.kind].forward[x->dtype == LK_DTYPE_BF16],
         .to = cpu_ref_of(graph, node->out[0]),
         .from = cpu_ref_of(graph, node->in[0]),
-        .n_elem = x->n_elem,
+        .rows = cpu_rows_of(graph, node->in[0]),
         .threads = ctx->threads,
     };
 
@@ -126,7 +126,7 @@ lk_status cpu_bind_activation_grad(const cpu_ctx *ctx, const lk_graph *graph, co
         .to = cpu_ref_of(graph, node->out[0]),
         .from = cpu_ref_of(graph, node->in[0]),
         .kept = cpu_ref_of(graph, node->in[1]),
-        .n_elem = dy->n_elem,
+        .rows = cpu_rows_of(graph, node->in[0]),
         .threads = ctx->threads,
     };
 

@@ -1,12 +1,12 @@
 /* y = a + b, element by element; in bf16 the sum is rounded once. */
 #include "engine/cpu/bf16.h"
-#include "engine/cpu/cpu.h"
+#include "engine/cpu/rows.h"
 
 enum { GRAIN = 1 << 16 }; /* elements; fewer are done before a thread has started */
 
 typedef struct add_state {
     cpu_ref a, b, y;
-    size_t n_elem;
+    cpu_rows rows;
     lk_dtype dtype;
     int threads;
 } add_state;
@@ -33,7 +33,7 @@ static lk_status run_add(void *state, const lk_launch_args *args)
     const add_state *s = state;
     add_run r = {cpu_at(args, s->a), cpu_at(args, s->b), cpu_at(args, s->y)};
 
-    cpu_split(s->threads, s->n_elem, GRAIN, s->dtype == LK_DTYPE_BF16 ? add_bf16 : add_f32, &r);
+    cpu_split(s->threads, cpu_rows_elems(&s->rows, args), GRAIN, s->dtype == LK_DTYPE_BF16 ? add_bf16 : add_f32, &r);
     return LK_OK;
 }
 
@@ -42,7 +42,7 @@ lk_status cpu_bind_add(const cpu_ctx *ctx, const lk_graph *graph, const lk_node 
     const add_state state = {
         .a = cpu_ref_of(graph, node->in[0]), .b = cpu_ref_of(graph, node->in[1]),
         .y = cpu_ref_of(graph, node->out[0]),
-        .n_elem = cpu_out(graph, node, 0)->n_elem, .dtype = cpu_out(graph, node, 0)->dtype,
+        .rows = cpu_rows_of(graph, node->out[0]), .dtype = cpu_out(graph, node, 0)->dtype,
         .threads = ctx->threads,
     };
 

@@ -40,8 +40,8 @@ static void attend_to(const cpu_attention_run *run, const cpu_attention_head *h,
     const cpu_attention *s = run->s;
     float *shrink = h->row;
 
-    cpu_attention_gather(run, h, run->k, s->Lk, keys, 1.0f, h->k);
-    cpu_attention_gather(run, h, run->v, s->Lk, keys, 1.0f, h->v);
+    cpu_attention_gather(run, h, run->k, h->first_key, keys, 1.0f, h->k);
+    cpu_attention_gather(run, h, run->v, h->first_key, keys, 1.0f, h->v);
     cpu_attention_turn(s, h->k, keys.n, h->k_turned);
     cpu_attention_product(s, h->q, h->k_turned, queries.n, keys.n, h->p);
     for (size_t r = 0; r < queries.n; r++) {
@@ -67,7 +67,7 @@ static void attend(const cpu_attention_run *run, const cpu_attention_head *h, cp
     float *log_sum = run->log_sum + (h->sample * s->heads + h->head) * s->Lq + queries.begin;
     seen_row row[B];
 
-    cpu_attention_gather(run, h, run->q, s->Lq, queries, 1.0f / sqrtf((float)s->D), h->q);
+    cpu_attention_gather(run, h, run->q, h->first_query, queries, 1.0f / sqrtf((float)s->D), h->q);
     memset(h->sum, 0, queries.n * s->D * sizeof *h->sum);
     for (size_t r = 0; r < queries.n; r++) row[r] = (seen_row){-INFINITY, 0.0f};
     for (size_t j = 0; j < reach; j += B) attend_to(run, h, queries, cpu_attention_block_at(j, reach), row);
@@ -77,12 +77,12 @@ static void attend(const cpu_attention_run *run, const cpu_attention_head *h, cp
         log_sum[r] = reach > 0 ? row[r].largest + logf(row[r].sum) : 0.0f;
         for (size_t d = 0; d < s->D; d++) h->sum[r * s->D + d] *= inv_sum;
     }
-    cpu_attention_scatter(run, h, run->y, s->Lq, queries, h->sum, 1.0f);
+    cpu_attention_scatter(run, h, run->y, h->first_query, queries, h->sum, 1.0f);
 }
 
 static void attend_all(const cpu_attention_run *run, const cpu_attention_head *h)
 {
-    for (size_t i = 0; i < run->s->Lq; i += B) attend(run, h, cpu_attention_block_at(i, run->s->Lq));
+    for (size_t i = 0; i < h->n_queries; i += B) attend(run, h, cpu_attention_block_at(i, h->n_queries));
 }
 
 static lk_status run_attention(void *state, const lk_launch_args *args)
@@ -109,7 +109,7 @@ static void map_block(const cpu_attention_run *run, const cpu_attention_head *h,
     const cpu_attention *s = run->s;
     const size_t row = (h->sample * s->heads + h->head) * s->Lq + queries.begin;
 
-    cpu_attention_gather(run, h, run->k, s->Lk, keys, 1.0f, h->k);
+    cpu_attention_gather(run, h, run->k, h->first_key, keys, 1.0f, h->k);
     cpu_attention_turn(s, h->k, keys.n, h->k_turned);
     cpu_attention_product(s, h->q, h->k_turned, queries.n, keys.n, h->p);
     for (size_t r = 0; r < queries.n; r++) {
@@ -125,11 +125,11 @@ static void map_all(const cpu_attention_run *run, const cpu_attention_head *h)
 {
     const cpu_attention *s = run->s;
 
-    for (size_t i = 0; i < s->Lq; i += B) {
-        const cpu_attention_block queries = cpu_attention_block_at(i, s->Lq);
+    for (size_t i = 0; i < h->n_queries; i += B) {
+        const cpu_attention_block queries = cpu_attention_block_at(i, h->n_queries);
 
-        cpu_attention_gather(run, h, run->q, s->Lq, queries, 1.0f / sqrtf((float)s->D), h->q);
-        for (size_t j = 0; j < s->Lk; j += B) map_block(run, h, queries, cpu_attention_block_at(j, s->Lk));
+        cpu_attention_gather(run, h, run->q, h->first_query, queries, 1.0f / sqrtf((float)s->D), h->q);
+        for (size_t j = 0; j < h->n_rows; j += B) map_block(run, h, queries, cpu_attention_block_at(j, h->n_rows));
     }
 }
 

@@ -11,13 +11,14 @@
 #ifndef LK_CPU_ATTENTION_H
 #define LK_CPU_ATTENTION_H
 
-#include "engine/cpu/cpu.h"
+#include "engine/cpu/rows.h"
 
 enum { CPU_ATTENTION_BLOCK = 64 };
 
 /* A kernel's state: the places of the node's tensors (those that it has) and its sizes. */
 typedef struct cpu_attention {
     cpu_ref q, k, v, lengths, y, log_sum, dy, dq, dk, dv, map;
+    cpu_rows queries, keys;        /* of q and its like, of k and v and theirs */
     size_t N, Lq, Lk, C, heads, D; /* D channels a head */
     size_t n_chunks, chunk_floats;
     bool causal, cached;
@@ -35,6 +36,7 @@ typedef struct cpu_attention_run {
     float *log_sum, *map;
     const int32_t *lengths;
     float *chunks;
+    const uint32_t *first_query, *first_key; /* rows of each sample; NULL: all are as long */
     size_t first; /* position of the first query among the keys */
     const int64_t *sample;
     int64_t step;
@@ -44,7 +46,9 @@ typedef struct cpu_attention_run {
 /* One head of one sample, and the buffers of its chunk; B is CPU_ATTENTION_BLOCK. */
 typedef struct cpu_attention_head {
     size_t sample, head;
-    size_t n_keys;              /* that there are */
+    size_t first_query, n_queries; /* rows of the sample */
+    size_t first_key, n_rows;   /* of keys */
+    size_t n_keys;              /* of them that it has */
     float *q, *dy;              /* (B, D) of a block of queries; q is divided by sqrt(D) */
     float *k, *v;               /* (B, D) of a block of keys */
     float *k_turned, *v_turned; /* (D, B) */
@@ -77,11 +81,17 @@ size_t cpu_attention_reach(const cpu_attention_run *run, const cpu_attention_hea
 size_t cpu_attention_seen(const cpu_attention_run *run, const cpu_attention_head *h, size_t i,
                           cpu_attention_block keys);
 
-/* to (n, D) = scale * the head's channels of x (N, L, C) at these positions. */
-void cpu_attention_gather(const cpu_attention_run *run, const cpu_attention_head *h, const void *x, size_t L,
+/* The first of the head's channels in a row of x (rows, C). */
+static inline size_t cpu_attention_place(const cpu_attention *s, const cpu_attention_head *h, size_t row)
+{
+    return row * s->C + h->head * s->D;
+}
+
+/* to (n, D) = scale * the head's channels of x at these positions of the sample whose first row is `first`. */
+void cpu_attention_gather(const cpu_attention_run *run, const cpu_attention_head *h, const void *x, size_t first,
                           cpu_attention_block at, float scale, float *to);
 /* The way back. */
-void cpu_attention_scatter(const cpu_attention_run *run, const cpu_attention_head *h, void *x, size_t L,
+void cpu_attention_scatter(const cpu_attention_run *run, const cpu_attention_head *h, void *x, size_t first,
                            cpu_attention_block at, const float *from, float scale);
 /* turned (D, B) = x (n, D) transposed; columns behind n up to a whole vector are 0. */
 void cpu_attention_turn(const cpu_attention *s, const float *x, size_t n, float *turned);

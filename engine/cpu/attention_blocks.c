@@ -30,6 +30,7 @@ lk_status cpu_attention_bind(const cpu_ctx *ctx, const lk_graph *graph, const lk
 
     s->q = cpu_ref_of(graph, q);
     s->k = cpu_ref_of(graph, k);
+    s->queries = cpu_rows_of(graph, q), s->keys = cpu_rows_of(graph, k);
     s->N = (size_t)queries->shape[0], s->Lq = (size_t)queries->shape[1], s->Lk = (size_t)keys->shape[1];
     s->C = (size_t)queries->shape[2], s->heads = (size_t)attention->heads, s->D = s->C / s->heads;
     s->causal = attention->causal, s->cached = keys->arena == LK_ARENA_CACHE;
@@ -38,7 +39,7 @@ lk_status cpu_attention_bind(const cpu_ctx *ctx, const lk_graph *graph, const lk
     s->n_chunks = smaller(s->N * s->heads, (size_t)s->threads);
     s->chunk_floats = round_up((N_PANELS * B + s->Lq) * s->D, VECTOR) + N_SQUARES * B * B + N_ROWS * B;
     LK_TRY(cpu_kernel_keep(out, run, s, sizeof *s));
-    out->scratch_nbytes = s->n_chunks * s->chunk_floats * sizeof(float);
+    out->scratch_nbytes = s->n_chunks * s->chunk_floats * sizeof(float) + 2 * (s->N + 1) * sizeof(uint32_t);
     return LK_OK;
 }
 
@@ -70,10 +71,22 @@ typedef struct split {
     void (*body)(const cpu_attention_run *run, const cpu_attention_head *h);
 } split;
 
-static size_t count_keys(const cpu_attention_run *run, size_t sample)
+/* Rows of a sample among those of all. */
+static size_t find_rows(const uint32_t *begin, size_t sample, size_t L, size_t *first)
 {
-    if (!run->lengths) return run->s->Lk;
-    return run->lengths[sample] > 0 ? smaller((size_t)run->lengths[sample], run->s->Lk) : 0;
+    *first = begin ? begin[sample] : sample * L;
+    return begin ? begin[sample + 1] - begin[sample] : L;
+}
+
+static void find_sample(const cpu_attention_run *run, size_t sample, cpu_attention_head *h)
+{
+    const cpu_attention *s = run->s;
+    const int32_t most = run->lengths ? run->lengths[sample] : INT32_MAX;
+
+    h->sample = sample;
+    h->n_queries = find_rows(run->first_query, sample, s->Lq, &h->first_query);
+    h->n_rows = find_rows(run->first_key, sample, s->Lk, &h->first_key);
+    h->n_keys = most > 0 ? smaller((size_t)most, h->n_rows) : 0;
 }
 
 static void do_chunks(void *arg, size_t begin, size_t end)
@@ -86,18 +99,27 @@ static void do_chunks(void *arg, size_t begin, size_t end)
         cpu_attention_head h = buffers_of(p->run, chunk);
 
         for (size_t i = n_heads * chunk / s->n_chunks; i < n_heads * (chunk + 1) / s->n_chunks; i++) {
-            h.sample = i / s->heads;
+            find_sample(p->run, i / s->heads, &h);
             h.head = i % s->heads;
-            h.n_keys = count_keys(p->run, h.sample);
             p->body(p->run, &h);
         }
     }
 }
 
+/* Behind the chunks. */
+static void find_begins(const cpu_attention *s, const lk_launch_args *args, cpu_attention_run *run)
+{
+    uint32_t *begin = (uint32_t *)(run->chunks + s->n_chunks * s->chunk_floats);
+
+    if (s->queries.ends.present) cpu_rows_begin(&s->queries, args, begin), run->first_query = begin;
+    begin += s->N + 1;
+    if (s->keys.ends.present) cpu_rows_begin(&s->keys, args, begin), run->first_key = begin;
+}
+
 void cpu_attention_each(const cpu_attention *s, const lk_launch_args *args,
                         void (*body)(const cpu_attention_run *run, const cpu_attention_head *h))
 {
-    const cpu_attention_run run = {
+    cpu_attention_run run = {
         .s = s, .q = cpu_at(args, s->q), .k = cpu_at(args, s->k), .v = cpu_at(args, s->v), .dy = cpu_at(args, s->dy),
         .y = cpu_at(args, s->y), .dq = cpu_at(args, s->dq), .dk = cpu_at(args, s->dk), .dv = cpu_at(args, s->dv),
         .log_sum = cpu_at(args, s->log_sum), .map = cpu_at(args, s->map), .lengths = cpu_at(args, s->lengths),
@@ -107,6 +129,7 @@ void cpu_attention_each(const cpu_attention *s, const lk_launch_args *args,
     };
     split p = {&run, body};
 
+    find_begins(s, args, &run);
     cpu_split(s->threads, s->n_chunks, 1 + MULTIPLY_ADDS_PER_THREAD * s->n_chunks / (s->N * s->Lq * s->Lk * s->C),
               do_chunks, &p);
 }
@@ -141,26 +164,21 @@ CPU_INLINE void scatter(const float *restrict from, void *x, size_t to, size_t C
         for (size_t d = 0; d < D; d++) cpu_store(x, to + i * C + d, from[i * D + d] * scale, dtype);
 }
 
-static size_t place(const cpu_attention *s, const cpu_attention_head *h, size_t L, size_t position)
-{
-    return (h->sample * L + position) * s->C + h->head * s->D;
-}
-
-void cpu_attention_gather(const cpu_attention_run *run, const cpu_attention_head *h, const void *x, size_t L,
+void cpu_attention_gather(const cpu_attention_run *run, const cpu_attention_head *h, const void *x, size_t first,
                           cpu_attention_block at, float scale, float *to)
 {
     const cpu_attention *s = run->s;
-    const size_t from = place(s, h, L, at.begin);
+    const size_t from = cpu_attention_place(s, h, first + at.begin);
 
     if (s->dtype == LK_DTYPE_BF16) gather(to, x, from, s->C, at.n, s->D, scale, LK_DTYPE_BF16);
     else gather(to, x, from, s->C, at.n, s->D, scale, LK_DTYPE_F32);
 }
 
-void cpu_attention_scatter(const cpu_attention_run *run, const cpu_attention_head *h, void *x, size_t L,
+void cpu_attention_scatter(const cpu_attention_run *run, const cpu_attention_head *h, void *x, size_t first,
                            cpu_attention_block at, const float *from, float scale)
 {
     const cpu_attention *s = run->s;
-    const size_t to = place(s, h, L, at.begin);
+    const size_t to = cpu_attention_place(s, h, first + at.begin);
 
     if (s->dtype == LK_DTYPE_BF16) scatter(from, x, to, s->C, at.n, s->D, scale, LK_DTYPE_BF16);
     else scatter(from, x, to, s->C, at.n, s->D, scale, LK_DTYPE_F32);

@@ -19,7 +19,7 @@ static void find_delta(const cpu_attention_run *run, const cpu_attention_head *h
 {
     const size_t D = run->s->D;
 
-    cpu_attention_gather(run, h, run->y, run->s->Lq, queries, 1.0f, h->out);
+    cpu_attention_gather(run, h, run->y, h->first_query, queries, 1.0f, h->out);
     for (size_t r = 0; r < queries.n; r++) {
         delta[r] = 0.0f;
         for (size_t d = 0; d < D; d++) delta[r] += h->dy[r * D + d] * h->out[r * D + d];
@@ -63,8 +63,8 @@ static void attend_back(const cpu_attention_run *run, const cpu_attention_head *
     const float *dropped = h->p;
     float *delta = h->row;
 
-    cpu_attention_gather(run, h, run->q, s->Lq, queries, 1.0f / sqrtf((float)D), h->q);
-    cpu_attention_gather(run, h, run->dy, s->Lq, queries, 1.0f, h->dy);
+    cpu_attention_gather(run, h, run->q, h->first_query, queries, 1.0f / sqrtf((float)D), h->q);
+    cpu_attention_gather(run, h, run->dy, h->first_query, queries, 1.0f, h->dy);
     find_delta(run, h, queries, delta);
     find_probabilities(run, h, queries, keys);
     if (s->p > 0.0) {
@@ -91,24 +91,25 @@ static void attend_back_to(const cpu_attention_run *run, const cpu_attention_hea
     memset(h->sum, 0, nbytes);
     memset(h->sum_dk, 0, nbytes);
     if (keys.begin < h->n_keys) {
-        cpu_attention_gather(run, h, run->k, s->Lk, keys, 1.0f, h->k);
-        cpu_attention_gather(run, h, run->v, s->Lk, keys, 1.0f, h->v);
+        cpu_attention_gather(run, h, run->k, h->first_key, keys, 1.0f, h->k);
+        cpu_attention_gather(run, h, run->v, h->first_key, keys, 1.0f, h->v);
         cpu_attention_turn(s, h->k, keys.n, h->k_turned);
         cpu_attention_turn(s, h->v, keys.n, h->v_turned);
-        for (size_t i = first; i < s->Lq; i += B) attend_back(run, h, cpu_attention_block_at(i, s->Lq), keys);
+        for (size_t i = first; i < h->n_queries; i += B)
+            attend_back(run, h, cpu_attention_block_at(i, h->n_queries), keys);
     }
-    if (run->dk) cpu_attention_scatter(run, h, run->dk, s->Lk, keys, h->sum_dk, 1.0f);
-    if (run->dv) cpu_attention_scatter(run, h, run->dv, s->Lk, keys, h->sum, 1.0f);
+    if (run->dk) cpu_attention_scatter(run, h, run->dk, h->first_key, keys, h->sum_dk, 1.0f);
+    if (run->dv) cpu_attention_scatter(run, h, run->dv, h->first_key, keys, h->sum, 1.0f);
 }
 
 static void attend_back_all(const cpu_attention_run *run, const cpu_attention_head *h)
 {
     const cpu_attention *s = run->s;
 
-    memset(h->sum_dq, 0, s->Lq * s->D * sizeof *h->sum_dq);
-    for (size_t j = 0; j < s->Lk; j += B) attend_back_to(run, h, cpu_attention_block_at(j, s->Lk));
+    memset(h->sum_dq, 0, h->n_queries * s->D * sizeof *h->sum_dq);
+    for (size_t j = 0; j < h->n_rows; j += B) attend_back_to(run, h, cpu_attention_block_at(j, h->n_rows));
     if (run->dq)
-        cpu_attention_scatter(run, h, run->dq, s->Lq, (cpu_attention_block){0, s->Lq}, h->sum_dq,
+        cpu_attention_scatter(run, h, run->dq, h->first_query, (cpu_attention_block){0, h->n_queries}, h->sum_dq,
                               1.0f / sqrtf((float)s->D));
 }
 

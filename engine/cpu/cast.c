@@ -1,12 +1,12 @@
 /* Between fp32 and bf16; and, from a type to itself, a copy (the gradient of a parameter that is only added). */
 #include "engine/cpu/bf16.h"
-#include "engine/cpu/cpu.h"
+#include "engine/cpu/rows.h"
 
 enum { GRAIN = 1 << 16 }; /* elements; fewer are done before a thread has started */
 
 typedef struct cast_state {
     cpu_ref x, y;
-    size_t n_elem;
+    cpu_rows rows;
     lk_dtype from, to;
     int threads;
 } cast_state;
@@ -40,7 +40,7 @@ static lk_status run_cast(void *state, const lk_launch_args *args)
     const cast_state *s = state;
     cast_run r = {s, cpu_at(args, s->x), cpu_at(args, s->y)};
 
-    cpu_split(s->threads, s->n_elem, GRAIN, cast_range, &r);
+    cpu_split(s->threads, cpu_rows_elems(&s->rows, args), GRAIN, cast_range, &r);
     return LK_OK;
 }
 
@@ -48,7 +48,7 @@ lk_status cpu_bind_cast(const cpu_ctx *ctx, const lk_graph *graph, const lk_node
 {
     const cast_state state = {
         .x = cpu_ref_of(graph, node->in[0]), .y = cpu_ref_of(graph, node->out[0]),
-        .n_elem = cpu_in(graph, node, 0)->n_elem,
+        .rows = cpu_rows_of(graph, node->in[0]),
         .from = cpu_in(graph, node, 0)->dtype, .to = cpu_out(graph, node, 0)->dtype,
         .threads = ctx->threads,
     };

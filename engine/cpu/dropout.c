@@ -1,18 +1,16 @@
 /*
- * Dropout and its gradient.  Which word decides an element is laid down in engine/base/formulas.h.
- *
- * Philox costs more than all else here, so it is drawn for two groups at once (cpu/dropout.h), and rows as short as one
- * group (32 elements) waste none of it.  Groups of all rows form one list; a group that a short row does not fill draws
- * words that nobody reads.
+ * Dropout and its gradient, sample by sample.  Which word decides an element is laid down in engine/base/formulas.h.
+ * A group that a sample does not fill draws words that nobody reads.
  */
-#include "engine/cpu/cpu.h"
 #include "engine/cpu/dropout.h"
+#include "engine/cpu/rows.h"
 
-enum { GRAIN_GROUPS = 1024, GRAIN_ELEMS = 1 << 15 };
+enum { GRAIN = 1 << 15 }; /* elements below which a second thread costs more than it saves */
 
 typedef struct dropout_state {
     cpu_ref x, y, mask;
-    size_t n_elem, row_elems, row_groups; /* of a sample */
+    cpu_rows rows;
+    size_t n_samples, sample_elems;
     double p;
     uint32_t layer;
     lk_dtype dtype;
@@ -24,31 +22,13 @@ typedef struct job {
     const void *x;
     void *y;
     uint8_t *mask;
+    const uint32_t *begin; /* the first row of each sample; NULL: they are all as long */
     const int64_t *sample;
     int64_t step;
     lk_philox_key key;
     uint32_t threshold;
     float scale;
 } job;
-
-typedef struct group_at {
-    size_t element; /* of the arrays, the group's first */
-    size_t n_elem;  /* that the row fills */
-    cpu_dropout_group of;
-} group_at;
-
-static inline group_at find_group(const job *j, size_t group)
-{
-    const dropout_state *s = j->s;
-    const size_t row = group / s->row_groups, in_row = group % s->row_groups, first = in_row * LK_DROPOUT_GROUP;
-    const size_t left = s->row_elems - first;
-
-    return (group_at){
-        .element = row * s->row_elems + first,
-        .n_elem = left < LK_DROPOUT_GROUP ? left : LK_DROPOUT_GROUP,
-        .of = cpu_dropout_group_of(j->step, j->sample[row], in_row),
-    };
-}
 
 /* Elements [at, at + n), decided by words[0..n). */
 CPU_INLINE void choose(const job *j, size_t at, size_t n, const uint32_t *restrict words, lk_dtype dtype)
@@ -68,21 +48,27 @@ CPU_INLINE void choose(const job *j, size_t at, size_t n, const uint32_t *restri
     }
 }
 
-CPU_INLINE void drop_groups(const job *j, size_t begin, size_t end, lk_dtype dtype)
+/* The first element of sample n, or behind the last of them all. */
+static inline size_t begin_of(const job *j, size_t n)
 {
+    return j->begin ? j->begin[n] * j->s->rows.width : n * j->s->sample_elems;
+}
+
+/* What there is of sample n: two groups at once, while there are two. */
+CPU_INLINE void drop_sample(const job *j, size_t n, lk_dtype dtype)
+{
+    const size_t first = begin_of(j, n), n_elem = begin_of(j, n + 1) - first;
     uint32_t words[CPU_DROPOUT_WORDS];
 
-    for (size_t group = begin; group < end; group += CPU_DROPOUT_GROUPS) {
-        const bool both = group + 1 < end;
-        const group_at a = find_group(j, group), b = find_group(j, both ? group + 1 : group);
+    for (size_t i = 0; i < n_elem; i += CPU_DROPOUT_WORDS) {
+        const size_t group = i / LK_DROPOUT_GROUP, left = n_elem - i;
+        const cpu_dropout_group a = cpu_dropout_group_of(j->step, j->sample[n], group),
+                                b = cpu_dropout_group_of(j->step, j->sample[n], group + 1);
 
-        cpu_dropout_draw(j->key, j->step, &a.of, &b.of, words);
-        if (both && a.n_elem + b.n_elem == CPU_DROPOUT_WORDS) { /* the usual case: a length known here */
-            choose(j, a.element, CPU_DROPOUT_WORDS, words, dtype);
-            continue;
-        }
-        choose(j, a.element, a.n_elem, words, dtype);
-        if (both) choose(j, b.element, b.n_elem, words + LK_DROPOUT_GROUP, dtype);
+        cpu_dropout_draw_group(j->key, j->step, &a, words);
+        if (left > LK_DROPOUT_GROUP) cpu_dropout_draw_group(j->key, j->step, &b, words + LK_DROPOUT_GROUP);
+        if (left >= CPU_DROPOUT_WORDS) choose(j, first + i, CPU_DROPOUT_WORDS, words, dtype); /* a length known here */
+        else choose(j, first + i, left, words, dtype);
     }
 }
 
@@ -90,10 +76,9 @@ static void drop_part(void *arg, size_t begin, size_t end)
 {
     const job *j = arg;
 
-    if (j->s->dtype == LK_DTYPE_BF16)
-        drop_groups(j, begin, end, LK_DTYPE_BF16);
-    else
-        drop_groups(j, begin, end, LK_DTYPE_F32);
+    for (size_t n = begin; n < end; n++)
+        if (j->s->dtype == LK_DTYPE_BF16) drop_sample(j, n, LK_DTYPE_BF16);
+        else drop_sample(j, n, LK_DTYPE_F32);
 }
 
 static lk_status run_dropout(void *state, const lk_launch_args *args)
@@ -111,7 +96,11 @@ static lk_status run_dropout(void *state, const lk_launch_args *args)
         .scale = (float)(1.0 / (1.0 - s->p)),
     };
 
-    cpu_split(s->threads, s->n_elem / s->row_elems * s->row_groups, GRAIN_GROUPS, drop_part, &j);
+    if (s->rows.ends.present) {
+        cpu_rows_begin(&s->rows, args, args->base[LK_ARENA_SCRATCH]);
+        j.begin = args->base[LK_ARENA_SCRATCH];
+    }
+    cpu_split(s->threads, s->n_samples, 1 + GRAIN / s->sample_elems, drop_part, &j);
     return LK_OK;
 }
 
@@ -141,22 +130,20 @@ static lk_status run_dropout_grad(void *state, const lk_launch_args *args)
     job j = {.s = s, .x = cpu_at(args, s->x), .y = cpu_at(args, s->y), .mask = cpu_at(args, s->mask),
              .scale = (float)(1.0 / (1.0 - s->p))};
 
-    cpu_split(s->threads, s->n_elem, GRAIN_ELEMS, scale_part, &j);
+    cpu_split(s->threads, cpu_rows_elems(&s->rows, args), GRAIN, scale_part, &j);
     return LK_OK;
 }
 
 static dropout_state state_of(const cpu_ctx *ctx, const lk_graph *graph, const lk_node *node, int mask)
 {
     const lk_tensor *x = cpu_in(graph, node, 0);
-    const size_t row_elems = x->n_elem / (size_t)x->shape[0];
-
     return (dropout_state){
         .x = cpu_ref_of(graph, node->in[0]),
         .y = cpu_ref_of(graph, node->out[0]),
         .mask = cpu_ref_of(graph, mask),
-        .n_elem = x->n_elem,
-        .row_elems = row_elems,
-        .row_groups = (row_elems + LK_DROPOUT_GROUP - 1) / LK_DROPOUT_GROUP,
+        .rows = cpu_rows_of(graph, node->in[0]),
+        .n_samples = (size_t)x->shape[0],
+        .sample_elems = x->n_elem / (size_t)x->shape[0],
         .p = node->attrs.dropout.p,
         .layer = node->attrs.dropout.layer,
         .dtype = x->dtype,
@@ -168,7 +155,9 @@ lk_status cpu_bind_dropout(const cpu_ctx *ctx, const lk_graph *graph, const lk_n
 {
     const dropout_state s = state_of(ctx, graph, node, node->out[1]);
 
-    return cpu_kernel_keep(out, run_dropout, &s, sizeof s);
+    LK_TRY(cpu_kernel_keep(out, run_dropout, &s, sizeof s));
+    if (s.rows.ends.present) out->scratch_nbytes = (s.n_samples + 1) * sizeof(uint32_t);
+    return LK_OK;
 }
 
 lk_status cpu_bind_dropout_grad(const cpu_ctx *ctx, const lk_graph *graph, const lk_node *node, lk_kernel *out)

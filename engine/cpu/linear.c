@@ -7,6 +7,7 @@
  * forward pass, dy in grad_w, and grad_x wants it transposed.
  */
 #include "engine/cpu/product.h"
+#include "engine/cpu/rows.h"
 #include "engine/cpu/small_gemm.h"
 #include "engine/cpu/weights.h"
 
@@ -32,7 +33,8 @@ enum { MULTIPLY_ADDS_PER_THREAD = 1 << 20 };
 
 typedef struct small_linear {
     product_refs at;
-    size_t n, i, o;
+    cpu_rows rows; /* of x, y and their gradients */
+    size_t i, o;
     bool in_out;   /* w is (I, O) */
     int threads;
     size_t grain;  /* rows of the result that one thread should at least make */
@@ -43,6 +45,7 @@ typedef struct small_linear {
 /* What the threads share in one run. */
 typedef struct small_run {
     const small_linear *s;
+    size_t n; /* rows */
     float *x, *w, *b, *y;
 } small_run;
 
@@ -70,7 +73,7 @@ static void sum_rows(const small_run *r, size_t begin, size_t end)
     const small_linear *s = r->s;
 
     for (size_t o = begin; o < end; o++) r->b[o] = 0.0f;
-    for (size_t n = 0; n < s->n; n++)
+    for (size_t n = 0; n < r->n; n++)
         for (size_t o = begin; o < end; o++) r->b[o] += r->y[n * s->o + o];
 }
 
@@ -81,7 +84,7 @@ static void grad_w_rows(void *arg, size_t begin, size_t end)
     const small_linear *s = r->s;
 
     small_gemm(r->w + begin * s->i, s->i, (small_matrix){r->y + begin, 1, s->o}, r->x, s->i, NULL, end - begin, s->i,
-               s->n);
+               r->n);
     if (r->b) sum_rows(r, begin, end);
 }
 
@@ -92,14 +95,15 @@ static void grad_w_in_out_rows(void *arg, size_t begin, size_t end)
     const small_linear *s = r->s;
 
     small_gemm(r->w + begin * s->o, s->o, (small_matrix){r->x + begin, 1, s->i}, r->y, s->o, NULL, end - begin, s->o,
-               s->n);
+               r->n);
     if (r->b && begin == 0) sum_rows(r, 0, s->o);
 }
 
 /* w the way round that the pass reads it. */
 static small_run start(const small_linear *s, const lk_launch_args *args)
 {
-    small_run r = {s, cpu_at(args, s->at.x), cpu_at(args, s->at.w), cpu_at(args, s->at.b), cpu_at(args, s->at.y)};
+    small_run r = {s, cpu_rows_count(&s->rows, args), cpu_at(args, s->at.x), cpu_at(args, s->at.w),
+                   cpu_at(args, s->at.b), cpu_at(args, s->at.y)};
 
     if (!s->turned) return r;
     if (cpu_weight_is_stale(s->turned, s->at.w, args->params_version)) {
@@ -114,7 +118,7 @@ static lk_status run_forward(void *state, const lk_launch_args *args)
 {
     small_run r = start(state, args);
 
-    cpu_split(r.s->threads, r.s->n, r.s->grain, forward_rows, &r);
+    cpu_split(r.s->threads, r.n, r.s->grain, forward_rows, &r);
     return LK_OK;
 }
 
@@ -122,7 +126,7 @@ static lk_status run_grad_x(void *state, const lk_launch_args *args)
 {
     small_run r = start(state, args);
 
-    cpu_split(r.s->threads, r.s->n, r.s->grain, grad_x_rows, &r);
+    cpu_split(r.s->threads, r.n, r.s->grain, grad_x_rows, &r);
     return LK_OK;
 }
 
@@ -149,10 +153,10 @@ static lk_status bind_small(const cpu_ctx *ctx, const lk_graph *graph, const lk_
     lk_status (*const run[])(void *, const lk_launch_args *) = {run_forward, run_grad_x, run_grad_w};
     small_linear s = {
         .at = cpu_product_refs(graph, node, pass),
-        .n = (size_t)spec->n, .i = (size_t)spec->i, .o = (size_t)spec->o, .in_out = spec->in_out,
+        .rows = cpu_rows_of(graph, node->in[0]), .i = (size_t)spec->i, .o = (size_t)spec->o, .in_out = spec->in_out,
         .threads = ctx->threads, .weights = ctx->weights,
     };
-    const size_t of_row = pass != CPU_GRAD_W ? s.i * s.o : s.n * (s.in_out ? s.o : s.i);
+    const size_t of_row = pass != CPU_GRAD_W ? s.i * s.o : (size_t)spec->n * (s.in_out ? s.o : s.i);
 
     s.grain = 1 + MULTIPLY_ADDS_PER_THREAD / of_row;
     LK_TRY(cpu_kernel_keep(out, run[pass], &s, sizeof s));

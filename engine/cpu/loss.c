@@ -26,7 +26,7 @@ const cpu_loss *cpu_loss_begin(void *state, const lk_launch_args *args)
 cpu_loss_job cpu_loss_job_of(const cpu_loss *s, const lk_launch_args *args)
 {
     return (cpu_loss_job){.s = s, .x = cpu_at(args, s->x), .target = cpu_at(args, s->target), .dx = cpu_at(args, s->dx),
-                          .inv_count = args->inv_count};
+                          .inv_count = args->inv_count, .n_rows = s->n_rows};
 }
 
 void cpu_loss_store(const cpu_loss *s, const lk_launch_args *args)
@@ -44,12 +44,28 @@ void cpu_loss_store(const cpu_loss *s, const lk_launch_args *args)
 static void rows_part(void *arg, size_t begin, size_t end)
 {
     const cpu_loss_job *j = arg;
-    const size_t n_rows = j->s->n_rows;
+    const size_t n_rows = j->n_rows;
 
     for (size_t b = begin; b < end; b++) {
         const size_t first = b * CPU_LOGIT_ROWS, most = first + CPU_LOGIT_ROWS;
 
-        j->s->block[b] = j->sum_rows(j, first, most < n_rows ? most : n_rows);
+        j->s->block[b] = j->sum_rows(j, first < n_rows ? first : n_rows, most < n_rows ? most : n_rows);
+    }
+}
+
+/* The labels of the rows that are there, behind the blocks' sums. */
+static void take_labels(const cpu_loss *s, const lk_launch_args *args, cpu_loss_job *j)
+{
+    const int32_t *labels = j->target;
+    int32_t *taken = (int32_t *)(s->block + s->n_blocks);
+
+    j->target = taken;
+    j->n_rows = 0;
+    for (size_t n = 0; n < s->rows.N; n++) {
+        const size_t L = cpu_rows_in(&s->rows, args, n);
+
+        memcpy(taken + j->n_rows, labels + n * s->rows.L, L * sizeof *taken);
+        j->n_rows += L;
     }
 }
 
@@ -60,6 +76,7 @@ lk_status cpu_loss_run_rows(void *state, const lk_launch_args *args, cpu_loss_ro
     cpu_loss_job j = cpu_loss_job_of(s, args);
 
     j.sum_rows = sum_rows;
+    if (s->rows.ends.present) take_labels(s, args, &j);
     cpu_split(s->threads, s->n_blocks, (CPU_LOSS_GRAIN + block_elems - 1) / block_elems, rows_part, &j);
     cpu_loss_store(s, args);
     return LK_OK;
@@ -103,6 +120,7 @@ lk_status cpu_loss_bind(const cpu_ctx *ctx, const lk_graph *graph, const lk_node
         .to = cpu_ref_of(graph, node->out[1]),
         .n_outputs = (size_t)x->shape[x->ndim - 1],
         .n_blocks = n_blocks,
+        .rows = cpu_rows_of(graph, node->in[0]),
         .spec = node->attrs.loss.spec,
         .train = node->attrs.loss.mode == LK_TRAIN,
         .dtype = x->dtype,
@@ -115,6 +133,7 @@ lk_status cpu_loss_bind(const cpu_ctx *ctx, const lk_graph *graph, const lk_node
         return lk_trace(status, __FILE__, __LINE__);
     }
     *out = (lk_kernel){.run = run, .free = loss_free, .state = s, .scratch_nbytes = n_blocks * sizeof *s->block};
+    if (s->rows.ends.present) out->scratch_nbytes += s->n_rows * sizeof(int32_t);
     return LK_OK;
 }
 

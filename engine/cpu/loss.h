@@ -7,7 +7,7 @@
 #ifndef LK_CPU_LOSS_H
 #define LK_CPU_LOSS_H
 
-#include "engine/cpu/cpu.h"
+#include "engine/cpu/rows.h"
 
 enum { CPU_LOSS_GRAIN = 1 << 15 /* elements below which a second thread is not worth its start */ };
 
@@ -18,7 +18,8 @@ typedef struct cpu_loss_sums {
 
 typedef struct cpu_loss {
     cpu_ref x, target, dx, to;   /* to: the slot or the sums */
-    size_t n_rows, n_outputs, n_blocks;
+    cpu_rows rows;               /* of x */
+    size_t n_rows, n_outputs, n_blocks; /* the most rows that there may be, and their blocks */
     lk_loss_spec spec;
     float *weight;               /* (n_outputs), owned: of classes, or of events; NULL: 1 */
     float sum_w;                 /* of them */
@@ -34,9 +35,10 @@ typedef struct cpu_loss_job cpu_loss_job;
 typedef cpu_loss_sums cpu_loss_rows_fn(const cpu_loss_job *job, size_t begin, size_t end);
 struct cpu_loss_job {
     const cpu_loss *s;
-    const void *x, *target;
+    const void *x, *target; /* labels of the rows that are there */
     void *dx; /* NULL outside training */
     float inv_count;
+    size_t n_rows;
     cpu_loss_rows_fn *sum_rows; /* of cpu_loss_run_rows() */
 };
 

@@ -56,9 +56,15 @@ static void join_relu(cpu_norm_state *s, const lk_graph *graph, const lk_node *f
 
 /* ------------------------------------------------------------------- binding */
 
-/* For x (..., C), or dy of the same shape and type. */
-static void find_sizes(cpu_norm_state *s, const lk_tensor *x)
+static size_t count_blocks(const cpu_norm_state *s, size_t n_rows)
 {
+    return n_rows > s->block_rows ? (n_rows + s->block_rows - 1) / s->block_rows : 1;
+}
+
+/* For x (..., C), or dy of the same shape and type. */
+static void find_sizes(cpu_norm_state *s, const lk_graph *graph, int of)
+{
+    const lk_tensor *x = &graph->tensors[of];
     const size_t n_channels = (size_t)x->shape[x->ndim - 1];
     const size_t rows_as_one = n_channels < CPU_NORM_WIDTH ? CPU_NORM_WIDTH / n_channels : 1;
     const size_t rows = CPU_NORM_BLOCK_ELEMS / n_channels / rows_as_one * rows_as_one;
@@ -67,7 +73,8 @@ static void find_sizes(cpu_norm_state *s, const lk_tensor *x)
     s->n_rows = x->n_elem / n_channels;
     s->width = rows_as_one * n_channels;
     s->block_rows = rows > CPU_NORM_BLOCK_ROWS ? rows : CPU_NORM_BLOCK_ROWS;
-    s->n_blocks = (s->n_rows + s->block_rows - 1) / s->block_rows;
+    s->n_blocks = count_blocks(s, s->n_rows);
+    s->rows = cpu_rows_of(graph, of);
     s->dtype = x->dtype;
 }
 
@@ -78,7 +85,7 @@ lk_status cpu_norm_bind(const cpu_ctx *ctx, const lk_graph *graph, const lk_node
     cpu_norm_state s = {.eps = norm->attrs.norm.eps, .threads = ctx->threads};
 
     find_tensors(&s, graph, norm);
-    find_sizes(&s, cpu_in(graph, node, 0));
+    find_sizes(&s, graph, node->in[0]);
     if (node->n_fused > 1) join_relu(&s, graph, node);
     LK_TRY(cpu_kernel_keep(out, run, &s, sizeof s));
     out->scratch_nbytes =
@@ -90,6 +97,8 @@ const cpu_norm_state *cpu_norm_begin(void *state, const lk_launch_args *args)
 {
     cpu_norm_state *s = state;
 
+    s->n_rows = cpu_rows_count(&s->rows, args);
+    s->n_blocks = count_blocks(s, s->n_rows);
     s->total = args->base[LK_ARENA_SCRATCH];
     s->partial = (float *)(s->total + 2 * s->n_channels);
     s->factor = s->partial + s->n_blocks * 2 * s->n_channels;

@@ -10,7 +10,7 @@
 #define LK_CPU_NORM_H
 
 #include "engine/cpu/bf16.h"
-#include "engine/cpu/cpu.h"
+#include "engine/cpu/rows.h"
 
 enum {
     CPU_NORM_WIDTH = 128,        /* elements that a loop over channels should have; fits a stack */
@@ -23,7 +23,9 @@ enum {
 typedef struct cpu_norm_state {
     cpu_ref x, g, b, y, dy, dx, dg, db, mean, rstd, stat_mean, stat_var;
     cpu_ref relu_y, relu_dx; /* of a batch norm's group with a ReLU, below; else absent */
-    size_t n_rows, n_channels, block_rows, n_blocks;
+    cpu_rows rows;
+    size_t n_rows, n_channels, block_rows, n_blocks; /* n_rows and n_blocks are set by cpu_norm_begin(); before, the
+                                                      * most */
     size_t width;   /* batch norm: C times the rows that are taken as one; more than C only up to CPU_NORM_WIDTH */
     float eps;
     lk_dtype dtype;

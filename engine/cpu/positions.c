@@ -1,24 +1,33 @@
 /* What positions add, learned or sinusoids: the formulas are in engine/ops/embedding.c. */
 #include "engine/cpu/bf16.h"
-#include "engine/cpu/cpu.h"
+#include "engine/cpu/rows.h"
 #include "engine/ops/positions.h"
 
 typedef struct positions_state {
     cpu_ref x, table, y; /* the gradient: x is dy, table is dtable */
+    cpu_rows of;           /* of x */
     size_t N, L, C, rows;
     bool cached;
     lk_dtype dtype;
     float sinusoid[]; /* (rows, C), where there is no table */
 } positions_state;
 
-/* table: from the lane's first position on. */
-CPU_INLINE void add_positions(const positions_state *s, const float *table, const void *x, void *y, lk_dtype dtype)
+/* Elements of sample n. */
+static size_t elems_of(const positions_state *s, const lk_launch_args *args, size_t n)
 {
-    const size_t n_elem = s->L * s->C;
+    return (s->of.ends.present ? cpu_rows_in(&s->of, args, n) : s->L) * s->C;
+}
 
-    for (size_t n = 0; n < s->N; n++)
-        for (size_t i = 0; i < n_elem; i++)
-            cpu_store(y, n * n_elem + i, cpu_load(x, n * n_elem + i, dtype) + table[i], dtype);
+/* table: from the lane's first position on. */
+CPU_INLINE void add_positions(const positions_state *s, const lk_launch_args *args, const float *table, lk_dtype dtype)
+{
+    const void *x = cpu_at(args, s->x);
+    void *y = cpu_at(args, s->y);
+
+    for (size_t n = 0, at = 0, n_elem; n < s->N; n++, at += n_elem) {
+        n_elem = elems_of(s, args, n);
+        for (size_t i = 0; i < n_elem; i++) cpu_store(y, at + i, cpu_load(x, at + i, dtype) + table[i], dtype);
+    }
 }
 
 static lk_status run_positions(void *state, const lk_launch_args *args)
@@ -27,27 +36,30 @@ static lk_status run_positions(void *state, const lk_launch_args *args)
     const size_t first = s->cached ? (size_t)args->position : 0;
     const float *table = (s->table.present ? (const float *)cpu_at(args, s->table) : s->sinusoid) + first * s->C;
 
-    if (s->dtype == LK_DTYPE_BF16) add_positions(s, table, cpu_at(args, s->x), cpu_at(args, s->y), LK_DTYPE_BF16);
-    else add_positions(s, table, cpu_at(args, s->x), cpu_at(args, s->y), LK_DTYPE_F32);
+    if (s->dtype == LK_DTYPE_BF16) add_positions(s, args, table, LK_DTYPE_BF16);
+    else add_positions(s, args, table, LK_DTYPE_F32);
     return LK_OK;
 }
 
 /* Positions that no lane of this length has get 0. */
-CPU_INLINE void sum_samples(const positions_state *s, const void *dy, float *restrict dtable, lk_dtype dtype)
+CPU_INLINE void sum_samples(const positions_state *s, const lk_launch_args *args, lk_dtype dtype)
 {
-    const size_t n_elem = s->L * s->C;
+    const void *dy = cpu_at(args, s->x);
+    float *restrict dtable = cpu_at(args, s->table);
 
     memset(dtable, 0, s->rows * s->C * sizeof *dtable);
-    for (size_t n = 0; n < s->N; n++)
-        for (size_t i = 0; i < n_elem; i++) dtable[i] += cpu_load(dy, n * n_elem + i, dtype);
+    for (size_t n = 0, at = 0, n_elem; n < s->N; n++, at += n_elem) {
+        n_elem = elems_of(s, args, n);
+        for (size_t i = 0; i < n_elem; i++) dtable[i] += cpu_load(dy, at + i, dtype);
+    }
 }
 
 static lk_status run_positions_grad(void *state, const lk_launch_args *args)
 {
     const positions_state *s = state;
 
-    if (s->dtype == LK_DTYPE_BF16) sum_samples(s, cpu_at(args, s->x), cpu_at(args, s->table), LK_DTYPE_BF16);
-    else sum_samples(s, cpu_at(args, s->x), cpu_at(args, s->table), LK_DTYPE_F32);
+    if (s->dtype == LK_DTYPE_BF16) sum_samples(s, args, LK_DTYPE_BF16);
+    else sum_samples(s, args, LK_DTYPE_F32);
     return LK_OK;
 }
 
@@ -56,8 +68,9 @@ static positions_state state_of(const lk_graph *graph, int x, int table, size_t 
     const lk_tensor *of = &graph->tensors[x];
 
     return (positions_state){
-        .x = cpu_ref_of(graph, x), .table = cpu_ref_of(graph, table), .N = (size_t)of->shape[0],
-        .L = (size_t)of->shape[1], .C = (size_t)of->shape[2], .rows = rows, .dtype = of->dtype,
+        .x = cpu_ref_of(graph, x), .table = cpu_ref_of(graph, table), .of = cpu_rows_of(graph, x),
+        .N = (size_t)of->shape[0], .L = (size_t)of->shape[1], .C = (size_t)of->shape[2], .rows = rows,
+        .dtype = of->dtype,
     };
 }
 

@@ -1,8 +1,12 @@
 /* The kernel of linear and conv2d that runs one pass of a product on oneDNN. */
 #include "engine/cpu/product.h"
 
+#include "engine/cpu/rows.h"
+
 typedef struct product_state {
     product_refs at;
+    cpu_rows x, y; /* GRAD_W: what is there of them */
+    lk_dtype dtype;
     cpu_dnnl_product *product; /* owned */
 } product_state;
 
@@ -35,6 +39,16 @@ static lk_status run_product(void *state, const lk_launch_args *args)
     return cpu_dnnl_product_run(s->product, &arrays);
 }
 
+/* A sum over rows that takes them all: those that are not there are made 0. */
+static lk_status run_ragged_sum(void *state, const lk_launch_args *args)
+{
+    const product_state *s = state;
+
+    cpu_rows_clear_rest(&s->x, args, cpu_at(args, s->at.x), s->dtype);
+    cpu_rows_clear_rest(&s->y, args, cpu_at(args, s->at.y), s->dtype);
+    return run_product(state, args);
+}
+
 static void free_product(void *state)
 {
     product_state *s = state;
@@ -46,12 +60,17 @@ static void free_product(void *state)
 lk_status cpu_bind_product(const cpu_ctx *ctx, const lk_graph *graph, const lk_node *node, cpu_dnnl_spec spec,
                            cpu_pass pass, lk_kernel *out)
 {
-    const product_state state = {.at = cpu_product_refs(graph, node, pass)};
+    product_state state = {.at = cpu_product_refs(graph, node, pass), .dtype = spec.dtype};
+    bool ragged_sum = false;
 
+    if (pass == CPU_GRAD_W && !spec.conv) {
+        state.y = cpu_rows_of(graph, node->in[0]), state.x = cpu_rows_of(graph, node->in[1]);
+        ragged_sum = state.y.ends.present;
+    }
     spec.bias = state.at.b.present;
     spec.weight = state.at.w;
     spec.weights = ctx->weights;
-    LK_TRY(cpu_kernel_keep(out, run_product, &state, sizeof state));
+    LK_TRY(cpu_kernel_keep(out, ragged_sum ? run_ragged_sum : run_product, &state, sizeof state));
     out->free = free_product;
     product_state *kept = out->state;
     const lk_status status = cpu_dnnl_product_new(ctx->dnnl, &spec, pass, &kept->product);

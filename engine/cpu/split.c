@@ -1,5 +1,5 @@
 /* Channels apart and together again, row by row; bf16 moves as its bits. */
-#include "engine/cpu/cpu.h"
+#include "engine/cpu/rows.h"
 
 #include <string.h>
 
@@ -7,7 +7,8 @@ enum { GRAIN = 1 << 16 }; /* bytes; fewer are moved before a thread has started 
 
 typedef struct split_state {
     cpu_ref whole, part[LK_MAX_OUT]; /* an absent part is zeros */
-    size_t n_parts, rows, nbytes;    /* nbytes: of a row of a part */
+    cpu_rows rows;                   /* of the whole and of its parts */
+    size_t n_parts, nbytes;          /* nbytes: of a row of a part */
     bool joins;                      /* parts into the whole */
     int threads;
 } split_state;
@@ -44,7 +45,7 @@ static lk_status run_split(void *state, const lk_launch_args *args)
     job j = {.s = s, .whole = cpu_at(args, s->whole)};
 
     for (size_t p = 0; p < s->n_parts; p++) j.part[p] = cpu_at(args, s->part[p]);
-    cpu_split(s->threads, s->rows, 1 + GRAIN / (s->n_parts * s->nbytes), move_rows, &j);
+    cpu_split(s->threads, cpu_rows_count(&s->rows, args), 1 + GRAIN / (s->n_parts * s->nbytes), move_rows, &j);
     return LK_OK;
 }
 
@@ -53,7 +54,7 @@ static lk_status bind_either(const cpu_ctx *ctx, const lk_graph *graph, int whol
 {
     const lk_tensor *t = &graph->tensors[whole];
     const size_t channels = (size_t)t->shape[t->ndim - 1];
-    split_state s = {.whole = cpu_ref_of(graph, whole), .n_parts = (size_t)n_parts, .rows = t->n_elem / channels,
+    split_state s = {.whole = cpu_ref_of(graph, whole), .n_parts = (size_t)n_parts, .rows = cpu_rows_of(graph, whole),
                      .nbytes = t->nbytes / (t->n_elem / channels) / (size_t)n_parts, .joins = joins,
                      .threads = ctx->threads};
 

@@ -66,7 +66,7 @@ lk_status lk_graph_tensor(lk_graph *graph, const char *name, lk_dtype dtype, int
     LK_TRY(count_elements(name, dtype, ndim, shape, &n_elem));
     lk_tensor made = {.dtype = dtype, .ndim = ndim, .n_elem = n_elem, .nbytes = n_elem * lk_dtype_size(dtype),
                       .arena = arena, .offset = offset, .grad_offset = offset,
-                      .producer = -1, .info = -1, .root = LK_NO_TENSOR};
+                      .producer = -1, .info = -1, .root = LK_NO_TENSOR, .ends = {.of = LK_NO_TENSOR}};
     for (int d = 0; d < ndim; d++) made.shape[d] = shape[d]; /* before growing: shape may be another tensor's */
     LK_TRY(grow(&graph->tensors, graph->n_tensors, &graph->cap_tensors, sizeof *graph->tensors));
     made.name = strdup(name);

@@ -36,6 +36,13 @@ typedef enum lk_arena {
 
 static inline lk_arena lk_arena_of_field(int f) { return (lk_arena)(LK_ARENA_FIELD + f); }
 
+/* Where the rows of an activation (N, L, C) end that somebody reads: those of sample n at lengths[n], or behind its
+ * last label that counts. */
+typedef struct lk_ends {
+    int of;               /* lengths (N) or labels (N, L); LK_NO_TENSOR: all rows are read */
+    int32_t ignore_index; /* of labels */
+} lk_ends;
+
 typedef struct lk_tensor {
     char *name;                 /* owned */
     lk_dtype dtype;
@@ -51,6 +58,7 @@ typedef struct lk_tensor {
     int n_uses;                 /* nodes that read it so far */
     int root;                   /* of a view: the tensor whose bytes these are; else LK_NO_TENSOR */
     size_t root_offset;         /* bytes; of a view: its first in its root */
+    lk_ends ends;               /* set by lk_graph_find_ends() */
     bool swallowed;             /* stays inside a kernel that does a group of nodes: it has no memory; set by
                                  * placement */
 } lk_tensor;
@@ -186,6 +194,9 @@ lk_status lk_graph_cut(lk_graph *graph);
 void lk_graph_drop(lk_graph *graph, const bool *gone);
 /* Drops nodes nobody needs, and view nodes: their outputs lie in their roots from now on. */
 lk_status lk_graph_prune(lk_graph *graph);
+/* Sets the tensors' ends in a pruned graph.  A backend that asks for it need not compute the rows behind them, nor keep
+ * a place for them: nodes that share such an activation find the same ends. */
+lk_status lk_graph_find_ends(lk_graph *graph);
 /* A node and those behind it become a group, which one kernel does: all that it reads stays until the group's end, all
  * that it writes has a place from its beginning on, and what it writes for its own nodes alone has none. */
 void lk_graph_fuse(lk_graph *graph, int first, int n);

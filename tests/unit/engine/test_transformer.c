@@ -341,6 +341,24 @@ Test(transformer, lanes_filled_up_unevenly_add_up_to_the_batch)
     pairs_free(&p);
 }
 
+Test(transformer, how_far_a_lane_is_filled_up_changes_no_bit)
+{
+    lk_model_spec spec = transformer_spec(LK_NORM_PRE, LK_TIE_TARGET);
+
+    spec.dropout = 0.2;
+    pairs p = pairs_new(spec, LK_FP32);
+    const size_t n = lk_trainable_n_grads(lk_engine_trainable(p.engine));
+    double *near = calloc(n, sizeof *near), *far = calloc(n, sizeof *far);
+
+    cr_assert(near && far);
+    add_lane(&p, 1, ROWS, LENGTH - 1, near);
+    add_lane(&p, 1, ROWS, LENGTH, far);
+    for (size_t i = 0; i < n; i++)
+        cr_expect_eq(near[i], far[i], "element %zu: %.9g, filled up further %.9g", i, near[i], far[i]);
+    free(far), free(near);
+    pairs_free(&p);
+}
+
 /* The stand-in of a device takes its time, and test_golden_transformer has every tie there. */
 Test(transformer, it_learns_in_both_precisions)
 {
