@@ -82,6 +82,7 @@ static void attend(const cpu_attention_run *run, const cpu_attention_head *h, cp
 
 static void attend_all(const cpu_attention_run *run, const cpu_attention_head *h)
 {
+    if (cpu_attention_short(run, h)) return;
     for (size_t i = 0; i < h->n_queries; i += B) attend(run, h, cpu_attention_block_at(i, h->n_queries));
 }
 

@@ -87,6 +87,11 @@ static inline size_t cpu_attention_place(const cpu_attention *s, const cpu_atten
     return row * s->C + h->head * s->D;
 }
 
+/* Does all queries of a head, or their gradient, where keys are few and a loop is compiled for its channels; else
+ * returns false.  attention_short.c */
+bool cpu_attention_short(const cpu_attention_run *run, const cpu_attention_head *h);
+bool cpu_attention_short_grad(const cpu_attention_run *run, const cpu_attention_head *h);
+
 /* to (n, D) = scale * the head's channels of x at these positions of the sample whose first row is `first`. */
 void cpu_attention_gather(const cpu_attention_run *run, const cpu_attention_head *h, const void *x, size_t first,
                           cpu_attention_block at, float scale, float *to);

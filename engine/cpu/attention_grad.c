@@ -106,6 +106,7 @@ static void attend_back_all(const cpu_attention_run *run, const cpu_attention_he
 {
     const cpu_attention *s = run->s;
 
+    if (cpu_attention_short_grad(run, h)) return;
     memset(h->sum_dq, 0, h->n_queries * s->D * sizeof *h->sum_dq);
     for (size_t j = 0; j < h->n_rows; j += B) attend_back_to(run, h, cpu_attention_block_at(j, h->n_rows));
     if (run->dq)

@@ -14,15 +14,20 @@
 
 enum { CPU_PARTIALS = 32 };
 
-/* Result of combining the lanes pairwise, at distance 16, 8, 4, 2, 1. */
-#define CPU_FOLD(type, lane, combine)                                                                     \
-    type fold_a[CPU_PARTIALS / 2], fold_b[CPU_PARTIALS / 4];                                              \
+/* Result of combining the first half of the lanes pairwise, at distance 8, 4, 2, 1. */
+#define CPU_FOLD_HALF(type, half, combine)                                                                \
+    type fold_b[CPU_PARTIALS / 4];                                                                        \
     _Pragma("omp simd")                                                                                   \
-    for (size_t k = 0; k < CPU_PARTIALS / 2; k++) fold_a[k] = combine(lane[k], lane[k + CPU_PARTIALS / 2]); \
-    _Pragma("omp simd")                                                                                   \
-    for (size_t k = 0; k < CPU_PARTIALS / 4; k++) fold_b[k] = combine(fold_a[k], fold_a[k + CPU_PARTIALS / 4]); \
+    for (size_t k = 0; k < CPU_PARTIALS / 4; k++) fold_b[k] = combine(half[k], half[k + CPU_PARTIALS / 4]); \
     return combine(combine(combine(fold_b[0], fold_b[4]), combine(fold_b[2], fold_b[6])),                 \
                    combine(combine(fold_b[1], fold_b[5]), combine(fold_b[3], fold_b[7])))
+
+/* And of all, the two halves first. */
+#define CPU_FOLD(type, lane, combine)                                                                     \
+    type fold_a[CPU_PARTIALS / 2];                                                                        \
+    _Pragma("omp simd")                                                                                   \
+    for (size_t k = 0; k < CPU_PARTIALS / 2; k++) fold_a[k] = combine(lane[k], lane[k + CPU_PARTIALS / 2]); \
+    CPU_FOLD_HALF(type, fold_a, combine)
 
 #define CPU_PLUS(a, b) ((a) + (b))
 /* The larger; a where either is NaN. */
@@ -31,5 +36,9 @@ enum { CPU_PARTIALS = 32 };
 CPU_INLINE float cpu_add_partials(const float lane[CPU_PARTIALS]) { CPU_FOLD(float, lane, CPU_PLUS); }
 CPU_INLINE double cpu_add_partials_f64(const double lane[CPU_PARTIALS]) { CPU_FOLD(double, lane, CPU_PLUS); }
 CPU_INLINE float cpu_max_partials(const float lane[CPU_PARTIALS]) { CPU_FOLD(float, lane, CPU_LARGER); }
+
+/* Where the second half of the lanes is 0, or -infinity: the same bits. */
+CPU_INLINE float cpu_add_half(const float half[CPU_PARTIALS / 2]) { CPU_FOLD_HALF(float, half, CPU_PLUS); }
+CPU_INLINE float cpu_max_half(const float half[CPU_PARTIALS / 2]) { CPU_FOLD_HALF(float, half, CPU_LARGER); }
 
 #endif

@@ -165,7 +165,9 @@ static void expect_twin(shape s, lk_dtype dtype, double p, int threads)
 /* One token, odd sizes, whole blocks of 64 and one more, several blocks; more queries than keys and the other way;
  * heads of more than 64 channels. */
 static const shape shapes[] = {
-    {1, 1, 1, 1, 1, false, false},  {3, 10, 10, 4, 8, false, true},  {3, 10, 10, 4, 8, true, false},
+    {1, 1, 1, 1, 1, false, false},  {3, 10, 10, 4, 8, false, true},  {3, 16, 16, 1, 64, true, true},
+    {2, 5, 12, 2, 32, false, true}, {2, 40, 16, 3, 16, false, false}, {4, 9, 17, 2, 8, false, true},
+     {3, 10, 10, 4, 8, true, false},
     {2, 7, 13, 2, 5, false, true},  {2, 33, 3, 3, 16, false, true},  {1, 64, 64, 2, 4, true, false},
     {2, 65, 65, 2, 6, true, true},  {5, 130, 70, 1, 3, false, true}, {1, 200, 200, 2, 32, true, false},
     {2, 3, 130, 2, 8, false, true}, {1, 20, 70, 2, 72, false, true}, {1, 40, 40, 1, 66, true, false},
@@ -289,30 +291,40 @@ static void copy_sample(const net *a, int tensor_a, int64_t from, net *b, int te
                    op_get_one(&a->h, tensor_a, (size_t)(from * of_a * C + i)));
 }
 
-/* Sample 2 of three, filled up to 70 positions, and the same alone in a lane that is filled up to 130. */
-Test(attention, a_samples_bits_do_not_depend_on_what_is_beside_or_behind_it)
+/* Sample 2 of three, of so many positions in a lane of `among`, and the same alone in a lane of 130. */
+static void expect_same_bits(int64_t length, int64_t among, int64_t D)
 {
-    enum { FROM = 2, LENGTH = 66 };
-    const shape among = {3, 70, 70, 2, 8, true, true}, alone = {1, 130, 130, 2, 8, true, true};
+    enum { FROM = 2, ALONE = 130 };
+    const int64_t C = 2 * D;
     net a, b;
 
-    open_net(&a, among, LK_DTYPE_F32, 0.1, 1), open_net(&b, alone, LK_DTYPE_F32, 0.1, 1);
+    open_net(&a, (shape){3, among, among, 2, D, true, true}, LK_DTYPE_F32, 0.1, 1);
+    open_net(&b, (shape){1, ALONE, ALONE, 2, D, true, true}, LK_DTYPE_F32, 0.1, 1);
     start_net(&a), start_net(&b);
-    op_set_one(&a.h, a.lengths, FROM, LENGTH), op_set_one(&b.h, b.lengths, 0, LENGTH);
+    op_set_one(&a.h, a.lengths, FROM, (float)length), op_set_one(&b.h, b.lengths, 0, (float)length);
     b.sample[0] = a.sample[FROM];
     const int inputs[][2] = {{a.q, b.q}, {a.k, b.k}, {a.v, b.v}, {a.dy, b.dy}};
-    for (size_t i = 0; i < 4; i++) copy_sample(&a, inputs[i][0], FROM, &b, inputs[i][1], 0, LENGTH);
+    for (size_t i = 0; i < 4; i++) copy_sample(&a, inputs[i][0], FROM, &b, inputs[i][1], 0, length);
     /* Behind the sample's end no loss is taken. */
-    for (int64_t i = LENGTH * 16; i < 70 * 16; i++) op_set_one(&a.h, a.dy, (size_t)(FROM * 70 * 16 + i), 0.0f);
-    for (int64_t i = LENGTH * 16; i < 130 * 16; i++) op_set_one(&b.h, b.dy, (size_t)i, 0.0f);
+    for (int64_t i = length * C; i < among * C; i++) op_set_one(&a.h, a.dy, (size_t)(FROM * among * C + i), 0.0f);
+    for (int64_t i = length * C; i < ALONE * C; i++) op_set_one(&b.h, b.dy, (size_t)i, 0.0f);
     op_run(&a.h), op_run(&b.h);
     const int outputs[][2] = {{a.y, b.y}, {op_gradient(&a.h, a.q), op_gradient(&b.h, b.q)},
                               {op_gradient(&a.h, a.k), op_gradient(&b.h, b.k)},
                               {op_gradient(&a.h, a.v), op_gradient(&b.h, b.v)}};
     for (size_t o = 0; o < 4; o++)
-        cr_expect_eq(memcmp((float *)op_at(&a.h, outputs[o][0]) + FROM * 70 * 16, op_at(&b.h, outputs[o][1]),
-                            LENGTH * 16 * sizeof(float)), 0, "%s differs", a.h.graph.tensors[outputs[o][0]].name);
+        cr_expect_eq(memcmp((float *)op_at(&a.h, outputs[o][0]) + FROM * among * C, op_at(&b.h, outputs[o][1]),
+                            (size_t)(length * C) * sizeof(float)), 0, "%ld positions of %ld, %ld channels: %s differs",
+                     (long)length, (long)among, (long)D, a.h.graph.tensors[outputs[o][0]].name);
     op_close(&b.h), op_close(&a.h);
+}
+
+/* 130 queries go in blocks; in a lane of up to 64 a sentence of up to 16 goes by itself. */
+Test(attention, a_samples_bits_do_not_depend_on_what_is_beside_or_behind_it)
+{
+    expect_same_bits(66, 70, 8);
+    for (int64_t D = 8; D <= 64; D *= 2) expect_same_bits(9, 12, D), expect_same_bits(16, 64, D);
+    expect_same_bits(17, 20, 8);
 }
 
 /* ------------------------------------------------------------------- cache */
