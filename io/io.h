@@ -709,8 +709,8 @@ lk_status lk_events_sync(lk_events *events); /* as lk_metrics_sync() */
 typedef struct lk_progress lk_progress;
 lk_status lk_progress_new(FILE *stream, int64_t total_steps, int64_t done_steps, lk_progress **out);
 void      lk_progress_free(lk_progress **progress);
-/* rate: samples a second of training, 0 as long as it is not known; loss: NaN leaves what is shown.  Cheap when there is
- * nothing to show; at most ten times a second on a terminal. */
+/* rate: samples a second of training, 0 as long as it is not known; loss: NaN leaves what is shown.  Cheap when there
+ * is nothing to show; at most ten times a second on a terminal. */
 void      lk_progress_update(lk_progress *progress, int64_t step, double rate, double loss);
 /* Prints a line above the bar. */
 void      lk_progress_say(lk_progress *progress, const char *format, ...) __attribute__((format(printf, 2, 3)));
