@@ -1,7 +1,7 @@
 /*
  * What a try ended with.  Open MPI's mpirun returns the status of the first worker that failed, 128 + the signal
  * where one was killed (or 1, by version and signal), and 1 where it lost a host or was at fault itself; what it says
- * tells these apart.
+ * tells these apart.  Slurm's srun is alike.
  */
 #include "launch/run/ending.h"
 
@@ -11,7 +11,7 @@
 
 enum { BY_SIGNAL = 128 };
 
-static const char by_us[] = "lockstep: ";
+static const char by_us[] = "lockstep: ", by_srun[] = "srun: error: ";
 
 /* What is told on the way, and is no failure. */
 static bool is_news(const char *text)
@@ -26,6 +26,25 @@ static bool is_news(const char *text)
 static void keep(char out[ENDING_LINE_BYTES], const char *text)
 {
     snprintf(out, ENDING_LINE_BYTES, "%s", text);
+}
+
+/* The first that is told: others are killed for it. */
+static void keep_first(char out[ENDING_LINE_BYTES], const char *text)
+{
+    if (!*out) keep(out, text);
+}
+
+/* "srun: error: b: task 3: Killed", and "srun: error: Node failure on b". */
+static void hear_srun(ending *end, const char *text)
+{
+    static const char lost[] = "Node failure on ";
+    const char *node_end = strstr(text, ": task"), *task = node_end ? node_end + strlen(": ") : NULL;
+    const char *how = task ? strchr(task, ':') : NULL;
+
+    if (strncmp(text, lost, sizeof lost - 1) == 0) keep_first(end->lost, text + sizeof lost - 1);
+    if (!how || strstr(how, "Exited with exit code") || *end->killed) return;
+    snprintf(end->killed, sizeof end->killed, "%.*s on node %.*s%s", (int)(how - task), task, (int)(node_end - text),
+             text, how);
 }
 
 /* "mpirun noticed that process rank 3 with PID 0 on node b exited on signal 9 (Killed)." without the process's number,
@@ -45,11 +64,12 @@ static void keep_killed(ending *end, const char *line)
 void ending_hear(void *arg, const char *line)
 {
     ending *end = arg;
-    const char *ours = strstr(line, by_us), *node = strstr(line, " on node ");
+    const char *ours = strstr(line, by_us), *srun = strstr(line, by_srun), *node = strstr(line, " on node ");
 
     if (ours && !is_news(ours + sizeof by_us - 1)) keep(end->said, ours + sizeof by_us - 1);
     if (strstr(line, "exited on signal")) keep_killed(end, line);
-    if (strstr(line, "Remote daemon:") && node) keep(end->lost, node + strlen(" on node "));
+    if (strstr(line, "Remote daemon:") && node) keep_first(end->lost, node + strlen(" on node "));
+    if (srun) hear_srun(end, srun + sizeof by_srun - 1);
 }
 
 static bool is_ours(int status)

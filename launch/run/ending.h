@@ -10,8 +10,8 @@ enum { ENDING_LINE_BYTES = 512, ENDING_BYTES = 1024 };
 typedef struct ending {
     int status;                       /* of mpirun or srun; 128 + a signal */
     char said[ENDING_LINE_BYTES];     /* by Lockstep, last: where it failed, why */
-    char killed[ENDING_LINE_BYTES];   /* by mpirun: "rank 3 on node b exited on signal 9 (Killed)" */
-    char lost[ENDING_LINE_BYTES];     /* by mpirun: the host that its daemon was on */
+    char killed[ENDING_LINE_BYTES];   /* by mpirun or srun, first: "rank 3 on node b exited on signal 9 (Killed)" */
+    char lost[ENDING_LINE_BYTES];     /* by them, first: the host that is gone */
 } ending;
 
 /* Listens to a line of standard error (a process_line_fn). */
