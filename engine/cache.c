@@ -61,19 +61,22 @@ void lk_cache_free(lk_cache **cache)
     *cache = NULL;
 }
 
-static lk_status gather_rows(lk_cache *cache, const lk_cache_entry *entry, const int64_t *from)
-{
-    const size_t row_bytes = entry->nbytes / (size_t)cache->layout.rows;
-    char *to = (char *)cache->spare + entry->offset;
-    const char *rows = (const char *)cache->memory + entry->offset;
+size_t lk_cache_nbytes(const lk_cache *cache) { return cache->layout.nbytes; }
 
-    for (int64_t r = 0; r < cache->layout.rows; r++)
-        LK_TRY(lk_engine_copy(cache->engine, LK_QUEUE_COMPUTE, to + (size_t)r * row_bytes,
-                              rows + (size_t)from[r] * row_bytes, row_bytes));
+/* Copies a row of every entry, from one memory to the other. */
+static lk_status copy_row(lk_cache *cache, void *to, int64_t to_row, const void *from, int64_t from_row)
+{
+    for (int i = 0; i < cache->layout.n; i++) {
+        const lk_cache_entry *entry = &cache->layout.entries[i];
+        const size_t row_bytes = entry->nbytes / (size_t)cache->layout.rows;
+
+        LK_TRY(lk_engine_copy(cache->engine, LK_QUEUE_COMPUTE, (char *)to + entry->offset + (size_t)to_row * row_bytes,
+                              (const char *)from + entry->offset + (size_t)from_row * row_bytes, row_bytes));
+    }
     return LK_OK;
 }
 
-/* By way of a second memory and back, so that the first stays where recorded work knows it. */
+/* Rows that change go by way of a second memory and back, so that the first stays where recorded work knows it. */
 lk_status lk_cache_reorder(lk_cache *cache, const int64_t *from)
 {
     const lk_cache_layout *layout = &cache->layout;
@@ -83,6 +86,9 @@ lk_status lk_cache_reorder(lk_cache *cache, const int64_t *from)
             return LK_FAIL(LK_ERR_USAGE, "row %lld cannot go on as row %lld of %lld", (long long)r, (long long)from[r],
                            (long long)layout->rows);
     if (!cache->spare) LK_TRY(lk_engine_alloc(cache->engine, layout->nbytes, &cache->spare));
-    for (int i = 0; i < layout->n; i++) LK_TRY(gather_rows(cache, &layout->entries[i], from));
-    return lk_engine_copy(cache->engine, LK_QUEUE_COMPUTE, cache->memory, cache->spare, layout->nbytes);
+    for (int64_t r = 0; r < layout->rows; r++)
+        if (from[r] != r) LK_TRY(copy_row(cache, cache->spare, r, cache->memory, from[r]));
+    for (int64_t r = 0; r < layout->rows; r++)
+        if (from[r] != r) LK_TRY(copy_row(cache, cache->memory, r, cache->spare, r));
+    return LK_OK;
 }

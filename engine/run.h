@@ -152,6 +152,7 @@ lk_status lk_engine_run(lk_engine *engine, const lk_lane *lane);
  * Errors: LK_ERR_USAGE (the network keeps nothing: it cannot decode), LK_ERR_SYSTEM. */
 lk_status lk_cache_new(lk_engine *engine, int64_t rows, int64_t capacity, lk_cache **out);
 void      lk_cache_free(lk_cache **cache);
+size_t    lk_cache_nbytes(const lk_cache *cache);
 /* Row r goes on as a copy of row from[r] (rows entries): the survivors of a beam search. */
 lk_status lk_cache_reorder(lk_cache *cache, const int64_t *from);
 
