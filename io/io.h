@@ -299,6 +299,10 @@ const char *lk_dataset_stats(const lk_dataset *dataset);
  * words-target.txt; of byte pairs their list of merges, vocab.bpe; of text by characters nothing.  Errors:
  * LK_ERR_SYSTEM. */
 lk_status   lk_dataset_write_words(const lk_dataset *dataset, const char *dir);
+/* Of pairs: the translation of a sentence as its words stand in the data, with a blank between them, whatever the
+ * vocabulary knows of them and however many steps there are; owned by the caller.  Errors: LK_ERR_USAGE (other
+ * data). */
+lk_status   lk_dataset_translation(const lk_dataset *dataset, int64_t sample, char **text);
 /* Its fields with types, shapes and scales of bytes: JSON; owned by the data set. */
 const char *lk_dataset_fields(const lk_dataset *dataset);
 /* How a run's fields, in that form, differ from these: *differences gets a line for every field of another type or
@@ -329,6 +333,28 @@ lk_status lk_dataset_hash_drawn(const lk_dataset *dataset, bool train, uint64_t 
 lk_status lk_dataset_hash(const lk_dataset *dataset, char out[LK_HASH_BYTES]);
 /* Name of an output for a prediction's header: the target column, or "y". */
 const char *lk_dataset_target_name(const lk_dataset *dataset);
+
+/* What a run of pairs knows of its two languages: sentences become numbers, and numbers words, without a data set. */
+typedef enum lk_language { LK_LANGUAGE_SOURCE, LK_LANGUAGE_TARGET, LK_N_LANGUAGES } lk_language;
+typedef struct lk_languages lk_languages;
+
+/* Errors: LK_ERR_USAGE (the statistics are of another kind), LK_ERR_DATA. */
+lk_status   lk_languages_open(const lk_data_spec *spec, const char *stats_json, lk_languages **out);
+void        lk_languages_free(lk_languages **languages);
+/* The fields that a model is fitted to. */
+const lk_sample *lk_languages_sample(const lk_languages *languages);
+/* What fills up a sentence, begins and ends one. */
+typedef struct lk_marks { int32_t pad, bos, eos; } lk_marks;
+lk_marks    lk_languages_marks(void);
+/* A source sentence as training has it: *numbers (*n, owned by the caller) of its tokens and <eos>, cut to data.steps.
+ * *n_cut: of them, what was cut; *n is 0 where there are no words.  Errors: LK_ERR_DATA, without a place (it is not
+ * UTF-8). */
+lk_status   lk_languages_number(lk_languages *languages, const char *text, size_t nbytes, int32_t **numbers, int64_t *n,
+                                int64_t *n_cut);
+/* The sentence of the target language that n numbers stand for, words with a blank between them; owned by the
+ * caller. */
+lk_status   lk_languages_say(const lk_languages *languages, const int32_t *numbers, int64_t n, char **text);
+const char *lk_languages_word(const lk_languages *languages, lk_language language, int32_t number);
 
 typedef struct lk_loader_spec {
     int64_t batch;          /* global */

@@ -53,7 +53,8 @@ typedef struct lk_table {
     lk_table_field fields[LK_MAX_FIELDS]; /* further ones; then n_columns may be 0: there is no x */
     int n_fields;
     int64_t length;            /* of LK_LENGTH in every lane, no sample is longer; 0: as the longest in a lane */
-    lk_pairs *pairs;           /* owned: sentences that lk_stats_apply() makes fields of; NULL: there are none */
+    lk_pairs *pairs;           /* owned: sentences that lk_stats_apply() makes fields of, and then the translations as
+                                * text; NULL: there are none */
     lk_windows *windows;       /* (n), owned, in place of x: of a running text, read as they are wanted */
     bool want_target;          /* of windows */
     lk_vocabulary *label_words; /* owned; labels are numbers of words until lk_stats_apply(); NULL when they are not */
@@ -290,6 +291,7 @@ struct lk_dataset {
     lk_pictures *pictures;     /* owned; NULL: samples are no files */
     lk_windows *windows;       /* owned; NULL: samples are none of a running text */
     int windows_field;         /* place of their tokens; their target, where there is one, is the next */
+    lk_pairs *pairs;           /* (n), owned: translations as text; NULL: samples are no sentences */
     lk_table *read_from;       /* owned: what messages say of what is read; NULL in memory */
     lk_stream *stream;         /* owned; NULL: the samples are in memory */
     int64_t block, window;     /* of the order that a stream is read in; 0 in memory */

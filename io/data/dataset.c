@@ -94,6 +94,7 @@ static lk_status fill_dataset(lk_dataset *d, const lk_data_spec *spec, bool labe
     d->pixels = table->pixels, table->pixels = NULL;
     d->pictures = table->pictures, table->pictures = NULL;
     d->windows = table->windows, table->windows = NULL;
+    d->pairs = table->pairs, table->pairs = NULL;
     d->target = table->target.at, table->target.at = NULL;
     d->label = table->label, table->label = NULL;
     take_fields(d, table);
@@ -133,6 +134,7 @@ void lk_dataset_free(lk_dataset **dataset)
     free(d->target);
     lk_pictures_free(&d->pictures);
     lk_windows_free(&d->windows);
+    lk_pairs_free(&d->pairs);
     free(d->pixels);
     free(d->x);
     lk_free(dataset);

@@ -20,13 +20,17 @@ enum { FIRST_PAIRS = 1024, FIRST_BYTES = 1 << 16 };
 
 /* ------------------------------------------------------------------- sentences */
 
+static void clear_sentences(lk_sentences *s)
+{
+    free(s->text);
+    free(s->begin);
+    *s = (lk_sentences){0};
+}
+
 void lk_pairs_free(lk_pairs **pairs)
 {
     if (!*pairs) return;
-    for (int s = 0; s < LK_N_LANGUAGES; s++) {
-        free((*pairs)->side[s].text);
-        free((*pairs)->side[s].begin);
-    }
+    for (int s = 0; s < LK_N_LANGUAGES; s++) clear_sentences(&(*pairs)->side[s]);
     lk_free(pairs);
 }
 
@@ -50,7 +54,7 @@ static lk_status make_room(lk_sentences *s, int64_t n, size_t nbytes)
 
 static void put(lk_sentences *s, int64_t i, const char *text, size_t nbytes)
 {
-    if (nbytes) memcpy(s->text + s->nbytes, text, nbytes);
+    if (nbytes) memmove(s->text + s->nbytes, text, nbytes); /* which may be its own, further behind */
     s->nbytes += nbytes;
     s->begin[i + 1] = s->nbytes;
 }
@@ -89,6 +93,37 @@ lk_status lk_pairs_join(lk_pairs *to, lk_pairs **from)
     }
     lk_pairs_free(from);
     return status;
+}
+
+/* Those held out into `out`, which has room for them; the others close up. */
+static void split_sentences(lk_pairs *pairs, lk_language side, const bool *held_out, lk_sentences *out)
+{
+    lk_sentences *s = &pairs->side[side];
+    int64_t n_kept = 0, n_taken = 0;
+
+    s->nbytes = 0;
+    for (int64_t i = 0; i < pairs->n; i++) {
+        const char *end, *text = lk_pairs_sentence(pairs, side, i, &end);
+
+        if (held_out[i]) put(out, n_taken++, text, (size_t)(end - text));
+        else put(s, n_kept++, text, (size_t)(end - text));
+    }
+}
+
+lk_status lk_pairs_split(lk_pairs *pairs, const bool *held_out, lk_pairs **out)
+{
+    *out = calloc(1, sizeof **out);
+    LK_TRY_ALLOC(*out, sizeof **out);
+    for (int64_t i = 0; i < pairs->n; i++) (*out)->n += held_out[i];
+    for (int side = 0; side < LK_N_LANGUAGES; side++) {
+        lk_sentences *to = &(*out)->side[side];
+
+        if (!pairs->side[side].begin) continue;
+        LK_TRY(make_room(to, (*out)->n, pairs->side[side].nbytes));
+        split_sentences(pairs, (lk_language)side, held_out, to);
+    }
+    pairs->n -= (*out)->n;
+    return LK_OK;
 }
 
 bool lk_pairs_held_out(const lk_pairs *pairs, int64_t i, double fraction, uint64_t seed)
@@ -199,7 +234,7 @@ static void shift(lk_table_field *f, int64_t n)
 
 lk_status lk_pairs_apply(const lk_data_stats *stats, lk_table *t)
 {
-    const lk_pairs *p = t->pairs;
+    lk_pairs *p = t->pairs;
 
     if (!stats->words[LK_LANGUAGE_SOURCE] || !stats->words[LK_LANGUAGE_TARGET])
         return LK_FAIL(LK_ERR_DATA, "%s: the statistics of training hold no vocabularies", t->path);
@@ -213,11 +248,23 @@ lk_status lk_pairs_apply(const lk_data_stats *stats, lk_table *t)
         LK_TRY(number_side(p, stats, LK_LANGUAGE_TARGET, "target", p->ignore_index, &t->fields[TARGET]));
         t->fields[TARGET].field.target = true;
     }
-    lk_pairs_free(&t->pairs);
+    clear_sentences(&p->side[LK_LANGUAGE_SOURCE]);
     return LK_OK;
 }
 
 /* ------------------------------------------------------------------------ text */
+
+lk_status lk_dataset_translation(const lk_dataset *dataset, int64_t sample, char **text)
+{
+    const char *end, *begin;
+
+    *text = NULL;
+    if (!dataset->pairs) return LK_FAIL(LK_ERR_USAGE, "data.kind: only pairs have translations");
+    begin = lk_pairs_sentence(dataset->pairs, LK_LANGUAGE_TARGET, sample, &end);
+    *text = strndup(begin, (size_t)(end - begin));
+    LK_TRY_ALLOC(*text, end - begin);
+    return LK_OK;
+}
 
 static lk_status list_words(const lk_vocabulary *words, char **text)
 {

@@ -1,14 +1,13 @@
 /*
  * Pairs of sentences on their way from a file to fields: read as text, counted once it is known which of them train,
- * and numbered by the vocabularies of the training part.  Private to io/data.
+ * and numbered by the vocabularies of the training part.  Their translations stay as text beside the fields, for who
+ * compares them with others.  Private to io/data.
  */
 #ifndef LK_IO_PAIRS_H
 #define LK_IO_PAIRS_H
 
 #include "io/io.h"
 #include "io/text/text.h"
-
-typedef enum lk_language { LK_LANGUAGE_SOURCE, LK_LANGUAGE_TARGET, LK_N_LANGUAGES } lk_language;
 
 /* Sentences of one language: words with one blank between them. */
 typedef struct lk_sentences {
@@ -36,6 +35,9 @@ lk_status lk_pairs_join(lk_pairs *to, lk_pairs **from);
  * sentence are all on one side. */
 bool lk_pairs_held_out(const lk_pairs *pairs, int64_t i, double fraction, uint64_t seed);
 
+/* Moves those that are held out into new ones; both keep their order. */
+lk_status lk_pairs_split(lk_pairs *pairs, const bool *held_out, lk_pairs **out);
+
 struct lk_table;
 struct lk_data_stats;
 /* Chooses the vocabularies from the pairs that are not held out. */
@@ -48,7 +50,8 @@ lk_status lk_pairs_fit_bpe(struct lk_data_stats *stats, const lk_data_spec *spec
 lk_status lk_pairs_count_bpe(const lk_pairs *pairs, const bool *held_out, lk_counted *counted);
 /* Errors: LK_ERR_DATA (data.merges is there, and is not the list that the statistics hold). */
 lk_status lk_pairs_check_bpe(const struct lk_data_stats *stats, const lk_data_spec *spec);
-/* Makes fields of a table's pairs: source, source_len, target_in, and target where it is wanted. */
+/* Makes fields of a table's pairs: source, source_len, target_in, and target where it is wanted.  Of the sentences the
+ * translations stay, as text. */
 lk_status lk_pairs_apply(const struct lk_data_stats *stats, struct lk_table *table);
 
 #endif

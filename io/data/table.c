@@ -312,6 +312,7 @@ lk_status lk_table_split(lk_table *table, size_t n_input, const bool *held_out, 
     LK_TRY(split_array(&table->label, sizeof *table->label, table->n, held_out, &out->label));
     if (table->pictures) LK_TRY(lk_pictures_split(table->pictures, held_out, &out->pictures));
     if (table->windows) LK_TRY(split_windows(table, held_out, out));
+    if (table->pairs) LK_TRY(lk_pairs_split(table->pairs, held_out, &out->pairs));
     LK_TRY(lk_table_fields_split(table, held_out, out));
     for (int64_t i = 0; i < table->n; i++) out->n += held_out[i];
     table->n -= out->n;
