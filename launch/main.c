@@ -25,6 +25,9 @@ static const command commands[] = {
     {"eval", command_eval, false, "RECIPE|RUN [--checkpoint PATH] [--data FILE]", "metrics of a checkpoint"},
     {"predict", command_predict, false, "RECIPE|RUN [--data FILE] [--out FILE] [--ema]",
      "outputs of a checkpoint as CSV"},
+    {"translate", command_translate, false,
+     "RECIPE|RUN [--beam K] [--length-penalty A] [--ema] [--attention FILE.png] [TEXT ...]",
+     "sentences (standard input's lines without TEXT) and what a run of pairs makes of them, a tab between"},
     {"data", command_data, true, "RECIPE [--validation] [--out FILE]", "the samples that a recipe generates, as CSV"},
     {"tokenize", command_tokenize, true, "FILE [FILE ...] --merges FILE | --learn N --out FILE",
      "texts as a file of GPT-2's tokens, for data.kind tokens"},
@@ -47,7 +50,7 @@ static void print_help(FILE *stream)
     fprintf(stream, "lockstep %s: data-parallel training with the same bits on any number of workers\n\n"
                     "  [mpirun -n N] lockstep COMMAND ...\n\n", LK_VERSION);
     for (int i = 0; i < N_COMMANDS; i++)
-        fprintf(stream, "  %-8s %s\n           %s\n", commands[i].name, commands[i].usage, commands[i].help);
+        fprintf(stream, "  %-9s %s\n            %s\n", commands[i].name, commands[i].usage, commands[i].help);
     options_help(stream, NULL);
     fprintf(stream, "\nexit status:");
 #define PRINT_STATUS(name, exit_status, text) \

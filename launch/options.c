@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-typedef enum option_kind { FLAG, TEXT, COUNT } option_kind;
+typedef enum option_kind { FLAG, TEXT, COUNT, REAL } option_kind;
 
 typedef struct option {
     size_t offset;
@@ -79,6 +79,28 @@ static lk_status unknown_option(const char *argument)
     return LK_FAIL(LK_ERR_USAGE, "%s: no such option; see lockstep --help", argument);
 }
 
+static lk_status set_count(int64_t *field, const option *o, const char *value)
+{
+    char *end;
+
+    errno = 0;
+    const long long count = strtoll(value, &end, 10);
+    if (errno || *end || end == value || count < 1)
+        return LK_FAIL(LK_ERR_USAGE, "%s: `%s` is not a whole number of at least 1", o->spelling, value);
+    *field = count;
+    return LK_OK;
+}
+
+static lk_status set_real(OPTION_REAL *field, const option *o, const char *value)
+{
+    char *end;
+
+    *field = (OPTION_REAL){strtod(value, &end), true};
+    if (*end || end == value || !isfinite(field->value) || field->value < 0.0)
+        return LK_FAIL(LK_ERR_USAGE, "%s: `%s` is not a number of at least 0", o->spelling, value);
+    return LK_OK;
+}
+
 static lk_status set_option(options *out, const option *o, const char *value)
 {
     void *field = (char *)out + o->offset;
@@ -93,13 +115,7 @@ static lk_status set_option(options *out, const option *o, const char *value)
         *(const char **)field = value;
         return LK_OK;
     }
-    char *end;
-    errno = 0;
-    const long long count = strtoll(value, &end, 10);
-    if (errno || *end || end == value || count < 1)
-        return LK_FAIL(LK_ERR_USAGE, "%s: `%s` is not a whole number of at least 1", o->spelling, value);
-    *(int64_t *)field = count;
-    return LK_OK;
+    return o->kind == REAL ? set_real(field, o, value) : set_count(field, o, value);
 }
 
 static bool is_given(const options *opt, const option *o)
@@ -110,6 +126,7 @@ static bool is_given(const options *opt, const option *o)
     case FLAG: return *(const bool *)field;
     case TEXT: return *(const char *const *)field != NULL;
     case COUNT: return *(const int64_t *)field != 0;
+    case REAL: return ((const OPTION_REAL *)field)->given;
     }
     return false;
 }

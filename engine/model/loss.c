@@ -5,6 +5,7 @@
  *     accuracy, accuracy_top5  share of the labels (of events: of the values) that are hit
  *     perplexity               exp(- mean over the labels of log softmax): of the model, whatever smooths or weighs
  *                              its loss
+ *     bleu, bleu2              of translations, counted where they are made (io/text/bleu.c has the formulas)
  *     mse, rmse, mae           over all values
  *     r2                       mean over outputs of 1 - E / S; E: squared errors, S: squared deviations of the targets
  *                              from their mean.  A constant target gives 1 where every prediction is right, else 0:
@@ -110,6 +111,8 @@ static double mean_of(const lk_sums *s, lk_sum sum) { return s->of[sum] / s->of[
 static double value_LOSS(const lk_sums *s) { return s->of[LK_SUM_LOSS] / s->of[LK_SUM_COUNT]; }
 static double value_ACCURACY(const lk_sums *s) { return mean_of(s, LK_SUM_CORRECT); }
 static double value_PERPLEXITY(const lk_sums *s) { return exp(-mean_of(s, LK_SUM_LOG_LIKELIHOOD)); }
+static double value_BLEU(const lk_sums *s) { return s->bleu; }
+static double value_BLEU2(const lk_sums *s) { return s->textbook_bleu2; }
 static double value_MSE(const lk_sums *s) { return mean_of(s, LK_SUM_SQUARED); }
 static double value_RMSE(const lk_sums *s) { return sqrt(mean_of(s, LK_SUM_SQUARED)); }
 static double value_MAE(const lk_sums *s) { return mean_of(s, LK_SUM_ABS); }

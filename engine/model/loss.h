@@ -106,6 +106,7 @@ size_t lk_loss_n_sums(lk_loss_kind kind, size_t n_output);
 typedef struct lk_sums {
     const double *of;  /* (lk_loss_n_sums) */
     size_t n_output;
+    double bleu, textbook_bleu2; /* of translations, where such a metric was asked for */
 } lk_sums;
 
 /* ------------------------------------------------------------------- metrics */
@@ -116,18 +117,22 @@ typedef struct lk_sums {
 #define LK_FOR_ALL (LK_FOR_VALUES | LK_FOR_CLASSES | LK_FOR_EVENTS)
 
 /* X(ID, "name", outputs it is for, measured without being asked for, larger is better, axis label, the same where
- * targets are standardised, what axes multiply it by, a fraction: its axis is never logarithmic).  The formula of ID is
- * in loss.c.  No label: the loss's. */
-#define LK_METRIC_LIST(X)                                                                                       \
-    X(LOSS, "loss", LK_FOR_ALL, true, false, NULL, NULL, 1.0, false)                                            \
-    X(ACCURACY, "accuracy", LK_FOR_CLASSES | LK_FOR_EVENTS, true, true, "Accuracy (%)", NULL, 100.0, true)      \
-    X(ACCURACY_TOP5, "accuracy_top5", LK_FOR_CLASSES, false, true, "Top-5 accuracy (%)", NULL, 100.0, true)     \
-    X(PERPLEXITY, "perplexity", LK_FOR_CLASSES, false, false, "Perplexity", NULL, 1.0, false)                   \
-    X(MSE, "mse", LK_FOR_VALUES, true, false, "Mean squared error", "Mean squared error (target σ²)", 1.0, false) \
-    X(RMSE, "rmse", LK_FOR_VALUES, false, false, "Root mean squared error",                                     \
-      "Root mean squared error (target σ)", 1.0, false)                                                         \
-    X(MAE, "mae", LK_FOR_VALUES, true, false, "Mean absolute error", "Mean absolute error (target σ)", 1.0, false) \
-    X(R2, "r2", LK_FOR_VALUES, true, true, "R²", NULL, 1.0, true)
+ * targets are standardised, what axes multiply it by, a fraction: its axis is never logarithmic, of translations that
+ * an evaluation makes).  The formula of ID is in loss.c.  No label: the loss's. */
+#define LK_METRIC_LIST(X)                                                                                           \
+    X(LOSS, "loss", LK_FOR_ALL, true, false, NULL, NULL, 1.0, false, false)                                         \
+    X(ACCURACY, "accuracy", LK_FOR_CLASSES | LK_FOR_EVENTS, true, true, "Accuracy (%)", NULL, 100.0, true, false)   \
+    X(ACCURACY_TOP5, "accuracy_top5", LK_FOR_CLASSES, false, true, "Top-5 accuracy (%)", NULL, 100.0, true, false)  \
+    X(PERPLEXITY, "perplexity", LK_FOR_CLASSES, false, false, "Perplexity", NULL, 1.0, false, false)                \
+    X(BLEU, "bleu", LK_FOR_CLASSES, false, true, "BLEU", NULL, 1.0, true, true)                                     \
+    X(BLEU2, "bleu2", LK_FOR_CLASSES, false, true, "BLEU-2 (textbook, mean)", NULL, 1.0, true, true)                \
+    X(MSE, "mse", LK_FOR_VALUES, true, false, "Mean squared error", "Mean squared error (target σ²)", 1.0, false,   \
+      false)                                                                                                        \
+    X(RMSE, "rmse", LK_FOR_VALUES, false, false, "Root mean squared error",                                         \
+      "Root mean squared error (target σ)", 1.0, false, false)                                                      \
+    X(MAE, "mae", LK_FOR_VALUES, true, false, "Mean absolute error", "Mean absolute error (target σ)", 1.0, false,  \
+      false)                                                                                                        \
+    X(R2, "r2", LK_FOR_VALUES, true, true, "R²", NULL, 1.0, true, false)
 
 typedef enum lk_metric_id {
 #define LK_METRIC_ENUM(id, ...) LK_METRIC_##id,
@@ -145,6 +150,7 @@ typedef struct lk_metric {
     const char *axis, *standardized_axis; /* axis NULL: the loss's; the second NULL: like the first */
     double axis_scale;
     bool fraction;
+    bool of_translations;
     double (*value)(const lk_sums *sums);
 } lk_metric;
 

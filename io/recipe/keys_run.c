@@ -45,7 +45,8 @@ enum { MOST_THREADS = 1024 };
     X("log_every", WHOLE(metrics.log_every), AT_LEAST(1), DEFAULT("10"), HELP("steps between TensorBoard's points")) \
     X("histograms", WHOLE(metrics.histograms), AT_LEAST(0), DEFAULT("0"),                                            \
       HELP("k: weights and gradients of every k-th evaluation; 0: none"))                                            \
-    X("measure", TEXTS(metrics.measure), HELP("metrics beside the usual ones: rmse, accuracy_top5, perplexity"))     \
+    X("measure", TEXTS(metrics.measure),                                                                             \
+      HELP("metrics beside the usual ones: rmse, accuracy_top5, perplexity, bleu, bleu2"))                           \
     X("train", TRUTH(metrics.train), DEFAULT("false"),                                                               \
       HELP("evaluate the training part, too, as `train_eval.`: with running statistics, without dropout"))
 

@@ -89,6 +89,12 @@ lk_status lk_recipe_derive_measures(lk_yaml *yaml)
 
 /* ------------------------------------------------------------------ checks */
 
+static bool can_measure(lk_yaml *yaml, const lk_metric *metric)
+{
+    return lk_metric_fits(metric, loss_of(yaml)) &&
+           (!metric->of_translations || lk_yaml_is(yaml, "data.kind", "pairs"));
+}
+
 /* Why a name that no run of this recipe measures is none; NULL: there is no such name. */
 static const char *missing_for(lk_yaml *yaml, const char *name)
 {
@@ -99,7 +105,7 @@ static const char *missing_for(lk_yaml *yaml, const char *name)
     if (lk_metric_parts[part].needs_ema && !lk_yaml_at(yaml, "ema")) return "the section ema";
     if (lk_metric_parts[part].needs_validation && !has_validation(yaml)) return "validation data";
     if (lk_metric_parts[part].needs_train && !trains_metrics(yaml)) return "metrics.train: true";
-    const bool fits = metric && part != LK_PART_OF_STEPS && lk_metric_fits(metric, loss_of(yaml));
+    const bool fits = metric && part != LK_PART_OF_STEPS && can_measure(yaml, metric);
     return fits && !metric->usual ? "to be named in metrics.measure" : NULL;
 }
 
@@ -119,23 +125,23 @@ static lk_status check_metric(lk_yaml *yaml, const char *path)
                         lk_print_list(metrics, n, list, sizeof list));
 }
 
-/* metrics.measure names metrics that the loss has. */
+/* metrics.measure names metrics that the loss and the data have. */
 static lk_status check_measure(lk_yaml *yaml)
 {
-    const lk_loss_kind loss = loss_of(yaml);
     const char *known[LK_N_METRICS];
     size_t n = 0;
     char list[512];
 
     for (int m = 0; m < LK_N_METRICS; m++)
-        if (lk_metric_fits(lk_metric_get((lk_metric_id)m), loss)) known[n++] = lk_metric_get((lk_metric_id)m)->name;
+        if (can_measure(yaml, lk_metric_get((lk_metric_id)m))) known[n++] = lk_metric_get((lk_metric_id)m)->name;
     for (ptrdiff_t i = 0; measure_at(yaml, i); i++) {
         const char *text = lk_yaml_text(yaml, measure_at(yaml, i));
         const lk_metric *metric = lk_metric_find(text);
 
-        if (metric && lk_metric_fits(metric, loss)) continue;
-        return lk_yaml_fail(yaml, measure_at(yaml, i), measure_path, "`%s` is no metric of loss %s, which has %s", text,
-                            lk_loss_get(loss)->word, lk_print_list(known, n, list, sizeof list));
+        if (metric && can_measure(yaml, metric)) continue;
+        return lk_yaml_fail(yaml, measure_at(yaml, i), measure_path, "`%s` is no metric of loss %s%s, which has %s",
+                            text, lk_loss_get(loss_of(yaml))->word, metric && metric->of_translations ?
+                            " on data that are no pairs" : "", lk_print_list(known, n, list, sizeof list));
     }
     return LK_OK;
 }

@@ -66,6 +66,7 @@ static void print_tensors(const lk_model *model, const lk_trainable *trainable)
     X(scratch, "scratch", "of the kernel that needs most")                                    \
     X(workspace, "workspace", "of the device's libraries")                                    \
     X(output, "evaluation", "outputs of a lane")                                              \
+    X(translations, "translations", "the cache of decoding, during an evaluation")                \
     X(exchange, "exchange", "what comes from other workers, while it is added")                   \
     X(save, "save", "the images of its files, and what is copied from a device")              \
     X(samples, "samples", "of the data, or what is held of data that are read as they are wanted") \
@@ -110,6 +111,7 @@ static void find_parts(const job *j, const lk_plan_stats *train, parts *out)
         .output = (double)memory.output, .save = (double)save_nbytes(j, j->trainable, n_states),
         .workspace = (double)memory.workspace, .exchange = (double)reduction.exchange_nbytes,
         .samples = samples_nbytes(j), .loader = batches_nbytes(j),
+        .translations = (double)j->translation_bytes,
         .features = (double)(features_nbytes(j->train_features) + features_nbytes(j->validation_features)) +
                     (double)memory.features,
     };

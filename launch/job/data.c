@@ -51,14 +51,24 @@ static lk_status fit_to_training(const job *j, char **stats)
     return LK_OK;
 }
 
-static lk_status open_looked_at(job *j, const char *saved_stats)
+static lk_status open_file(job *j, const char *stats)
+{
+    return lk_dataset_open_file(&j->recipe->data, j->recipe->model.loss.kind, stats, j->look_at.file,
+                                j->look_at.labels, j->look_at.need_target, &j->validation);
+}
+
+static lk_status open_words(job *j, const char *stats)
+{
+    return lk_languages_open(&j->recipe->data, stats, &j->languages);
+}
+
+/* Without the training data, where a checkpoint has their statistics. */
+static lk_status open_by_statistics(job *j, const char *saved, lk_status (*open)(job *j, const char *stats))
 {
     char *fitted = NULL;
 
-    if (!saved_stats && j->weights) LK_TRY(fit_to_training(j, &fitted));
-    const lk_status status =
-        lk_dataset_open_file(&j->recipe->data, j->recipe->model.loss.kind, saved_stats ? saved_stats : fitted,
-                             j->look_at.file, j->look_at.labels, j->look_at.need_target, &j->validation);
+    if (!saved && j->weights) LK_TRY(fit_to_training(j, &fitted));
+    const lk_status status = open(j, saved ? saved : fitted);
     free(fitted);
     return status;
 }
@@ -71,7 +81,8 @@ lk_status job_open_data(job *j)
 
     if (j->checkpoint) LK_TRY(state_get(lk_checkpoint_metadata(j->checkpoint), &saved));
     const char *stats = saved.data_stats;
-    if (j->look_at.file) LK_TRY(job_blame_key(j, open_looked_at(j, stats)));
+    if (j->words_alone) return job_blame_key(j, open_by_statistics(j, stats, open_words));
+    if (j->look_at.file) LK_TRY(job_blame_key(j, open_by_statistics(j, stats, open_file)));
     else LK_TRY(job_blame_key(j, lk_dataset_open(spec, loss, stats, &j->train, &j->validation)));
     if (j->train) say_warnings(j, lk_dataset_warnings(j->train));
     LK_TRY(check_fields(j, saved.data_fields));

@@ -2,7 +2,7 @@
  * Evaluation by all workers.  Each lane adds up its own sums over the batches in double precision, in order; at the
  * end the lanes are summed in the tree.  So the metrics, too, are the same bits for any number of workers.
  */
-#include "launch/launch.h"
+#include "launch/job/bleu.h"
 
 #include <stdlib.h>
 
@@ -11,6 +11,7 @@ typedef struct evaluation {
     const float *params;
     uint64_t version;
     features *features; /* borrowed; NULL: lanes run whole */
+    translations *translations; /* owned; NULL: no metric wants them */
     size_t n_sums;
     double *batch;  /* (n_sums): of a lane of one batch; owned, as the next */
     double *lanes;  /* (own lanes, n_sums) */
@@ -32,11 +33,12 @@ static lk_status add_batch(job *j, const lk_batch *batch, evaluation *e)
         LK_TRY(lk_engine_run(j->engine, &lane));
         if (batch->steps > 0) e->batch[LK_SUM_LOSS] /= (double)batch->steps;
         for (size_t k = 0; k < e->n_sums; k++) sums[k] += e->batch[k];
+        LK_TRY(translations_add(e->translations, own));
     }
     return LK_OK;
 }
 
-static lk_status begin(const job *j, evaluation *e)
+static lk_status begin(job *j, evaluation *e)
 {
     const size_t rows = (size_t)(j->lane_end - j->lane_begin) + 2; /* own lanes, a batch's, the total */
 
@@ -45,7 +47,7 @@ static lk_status begin(const job *j, evaluation *e)
     LK_TRY_ALLOC(e->batch, rows * e->n_sums * sizeof *e->batch);
     e->total = e->batch + e->n_sums;
     e->lanes = e->total + e->n_sums;
-    return LK_OK;
+    return translations_new(j, &e->translations);
 }
 
 /* A part of the samples is the same each time: that at the beginning of the loader's first epoch. */
@@ -67,13 +69,18 @@ lk_status evaluate(job *j, lk_loader *loader, const float *params, uint64_t vers
 {
     evaluation e = {.params = params, .version = version,
                     .features = part == LK_PART_OF_WEIGHTS ? j->validation_features : NULL};
+    const lk_dataset *dataset = part == LK_PART_OF_TRAINING ? j->train : j->validation;
+    const decoder_weights weights = {.params = params, .version = version};
+    lk_sums sums = {.n_output = lk_model_n_row(j->model)};
     lk_status status = begin(j, &e);
 
     if (status == LK_OK) status = add_all(j, loader, &e);
     status = job_agree(j, status);
     if (status == LK_OK) status = lk_world_sum_lanes(j->world, j->lanes, e.lanes, e.n_sums, e.total);
-    if (status == LK_OK)
-        metrics_put_part(&j->metrics, part, &(lk_sums){.of = e.total, .n_output = lk_model_n_row(j->model)});
+    if (status == LK_OK) status = translations_score(j, e.translations, dataset, &weights, &sums);
+    sums.of = e.total;
+    if (status == LK_OK) metrics_put_part(&j->metrics, part, &sums);
+    translations_free(&e.translations);
     free(e.batch);
     return status;
 }

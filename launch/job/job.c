@@ -2,6 +2,7 @@
  * From a recipe to a ready worker: recipe, checkpoint, data, model, engine, then what only training needs.  Every
  * step that can fail on one worker is agreed on by all before the next, so nobody waits for a worker that has left.
  */
+#include "launch/job/bleu.h"
 #include "launch/job/state.h"
 
 #include <math.h>
@@ -129,8 +130,8 @@ lk_status job_make_model(job *j)
 {
     lk_model_spec *spec = &j->whole->model;
 
-    if (opened(j)) {
-        const lk_sample data = fields_of(j, opened(j));
+    if (opened(j) || j->languages) {
+        const lk_sample data = opened(j) ? fields_of(j, opened(j)) : *lk_languages_sample(j->languages);
 
         LK_TRY(job_blame_key(j, lk_model_fit(spec, &data)));
     }
@@ -311,7 +312,8 @@ lk_status job_open(job *j)
     LK_TRY(job_agree(j, choose_lanes(j)));
     const lk_measured measured = lk_recipe_measures(j->recipe, j->validation != NULL);
     metrics_init(&j->metrics, &measured);
-    return job_agree(j, job_make_evaluation_loaders(j));
+    LK_TRY(job_agree(j, job_make_evaluation_loaders(j)));
+    return job_agree(j, translations_open(j));
 }
 
 void job_close(job *j)
@@ -333,6 +335,7 @@ void job_close(job *j)
     lk_engine_free(&j->engine);
     lk_trainable_free(&j->trainable);
     lk_model_free(&j->model);
+    lk_languages_free(&j->languages);
     lk_dataset_free(&j->validation);
     lk_dataset_free(&j->train);
     lk_weights_free(&j->weights);

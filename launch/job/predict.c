@@ -39,7 +39,8 @@ lk_status job_predict(job *j, const lk_dataset *dataset, predict_row_fn *each, v
     return status;
 }
 
-lk_status job_open_for_predict(job *j, const options *opt)
+/* The recipe, and where its weights are. */
+static lk_status find_weights(job *j, const options *opt)
 {
     LK_TRY(job_read_recipe(j, opt));
     if (opt->ema && !j->recipe->has_ema) {
@@ -51,9 +52,30 @@ lk_status job_open_for_predict(job *j, const options *opt)
         j->agreed = true;
         return LK_FAIL(LK_ERR_USAGE, "--ema: %s has one set of weights", lk_weights_path(j->weights));
     }
-    LK_TRY(job_agree(j, job_say_differences(j)));
-    job_look_at(j, opt, false);
+    return job_agree(j, job_say_differences(j));
+}
+
+static lk_status open_with_weights(job *j, const options *opt)
+{
     LK_TRY(job_open(j));
     LK_TRY(job_agree(j, job_say_plugin(j)));
     return job_load_model(j, opt->ema ? "ema" : "model");
+}
+
+lk_status job_open_for_predict(job *j, const options *opt)
+{
+    LK_TRY(find_weights(j, opt));
+    job_look_at(j, opt, false);
+    return open_with_weights(j, opt);
+}
+
+/* Words behind the recipe are sentences. */
+lk_status job_open_for_sentences(job *j, const options *opt)
+{
+    options recipe = *opt;
+
+    if (recipe.n_positional > 1) recipe.n_positional = 1;
+    LK_TRY(find_weights(j, &recipe));
+    j->words_alone = true;
+    return open_with_weights(j, opt);
 }

@@ -2,6 +2,7 @@
 #ifndef LK_PLOT_H
 #define LK_PLOT_H
 
+#include "launch/decode/search.h"
 #include "launch/plot/gnuplot.h"
 #include "launch/launch.h"
 
@@ -43,5 +44,7 @@ typedef struct page {
 lk_status plot_draw(const page *p, const char *path);
 /* plot --batch: a recipe's first training batch as a PNG. */
 lk_status plot_batch(job *j, const options *opt);
+/* translate --attention: what the words of a sentence and of its translation attend to, as a PNG. */
+lk_status plot_attention(job *j, const sentence *s, const char *path);
 
 #endif

@@ -41,7 +41,7 @@ Test(loss_tables, metrics_are_means_over_what_counts)
     const double of[LK_N_SUMS] = {
         [LK_SUM_LOSS] = 6.0, [LK_SUM_COUNT] = 4.0,   [LK_SUM_TERMS] = 8.0,       [LK_SUM_SQUARED] = 2.0,
         [LK_SUM_ABS] = 4.0,  [LK_SUM_CORRECT] = 6.0, [LK_SUM_CORRECT_TOP5] = 7.0};
-    const lk_sums sums = {.of = of, .n_output = 6};
+    const lk_sums sums = {.of = of, .n_output = 6, .bleu = 30.5, .textbook_bleu2 = 0.25};
 
     expect_value("loss", &sums, 1.5);
     expect_value("accuracy", &sums, 0.75);
@@ -50,6 +50,8 @@ Test(loss_tables, metrics_are_means_over_what_counts)
     expect_value("mse", &sums, 0.25);
     expect_value("rmse", &sums, 0.5);
     expect_value("mae", &sums, 0.5);
+    expect_value("bleu", &sums, 30.5);
+    expect_value("bleu2", &sums, 0.25);
 }
 
 Test(loss_tables, of_five_classes_the_first_five_say_nothing)

@@ -30,7 +30,7 @@ static lk_languages *open_languages(const lk_data_spec *spec)
 }
 
 /* What a sentence is numbered by, as words again, and how much of it was cut. */
-static void expect_numbers(const lk_languages *languages, const char *text, const char *want, int64_t want_cut)
+static void expect_numbers(lk_languages *languages, const char *text, const char *want, int64_t want_cut)
 {
     char got[256];
     lk_text out = lk_text_in(got, sizeof got);
