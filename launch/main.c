@@ -30,7 +30,7 @@ static const command commands[] = {
      "sentences (standard input's lines without TEXT) and what a run of pairs makes of them, a tab between"},
     {"data", command_data, true, "RECIPE [--validation] [--out FILE]", "the samples that a recipe generates, as CSV"},
     {"tokenize", command_tokenize, true, "FILE [FILE ...] --merges FILE | --learn N --out FILE",
-     "texts as a file of GPT-2's tokens, for data.kind tokens"},
+     "texts as a file of GPT-2's tokens, for data.kind tokens; with --learn, the list of merges that makes tokens"},
     {"plan", command_plan, false, "RECIPE [--nodes]", "what a worker will hold and do: memory, FLOPs, groups, nodes"},
     {"lr", command_lr, true, "RECIPE... [--count N] [--csv | --plot FILE.png [--vary KEY=A,B]] [--metric FILE]",
      "the learning rate's course, without training"},

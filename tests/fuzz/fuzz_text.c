@@ -42,7 +42,7 @@ static void say_again(lk_coding *coding, const lk_table_field *field, int64_t sa
     const int32_t *number = lk_table_field_at(field, sample);
     const int64_t n = lk_table_field_length(field, sample);
     char *text;
-    int64_t n_again;
+    int64_t n_again = 0;
 
     must(lk_coding_decode(coding, number, n, &text) == LK_OK, "numbers that are no text");
     int32_t *again = malloc((strlen(text) + LK_CODING_MORE) * sizeof *again);
@@ -93,8 +93,8 @@ static void encode_and_decode(lk_bpe *bpe, const char *text, size_t nbytes)
 {
     uint16_t *token = malloc(nbytes * sizeof *token + 1);
     char *again = NULL;
-    size_t n_again;
-    int64_t n;
+    size_t n_again = 0;
+    int64_t n = 0;
 
     must(token && lk_bpe_encode(bpe, text, nbytes, token, &n) == LK_OK, "text that has no tokens");
     FILE *stream = open_memstream(&again, &n_again);

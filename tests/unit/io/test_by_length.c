@@ -200,6 +200,33 @@ Test(by_length, fill_up_less)
     lk_dataset_free(&data);
 }
 
+/* What does not fill a batch is left out before samples are sorted. */
+Test(by_length, a_last_smaller_batch_may_be_left_out)
+{
+    lk_dataset *data = make_pairs();
+    const lk_loader_spec spec = {.batch = BATCH, .lanes = 1, .lane_end = 1, .shuffle = true, .drop_last = true,
+                                 .seed = SEED, .buckets = 10,
+                                 .loss = {.kind = LK_LOSS_CROSS_ENTROPY, .ignore_index = -100}};
+    bool seen[PAIRS] = {false};
+    lk_loader *loader;
+
+    cr_assert_eq(lk_loader_new(data, &spec, &loader), LK_OK, "%s", lk_error_message());
+    cr_assert_eq(lk_loader_batches(loader), PAIRS / BATCH);
+    for (int64_t b = 0; b < PAIRS / BATCH; b++) {
+        const lk_batch batch = next(loader);
+
+        cr_assert_eq(batch.n, BATCH);
+        cr_expect_eq(batch.steps, 0, "%ld steps without loss.reduction sequence", (long)batch.steps);
+        for (int64_t i = 0; i < BATCH; i++) {
+            const int64_t sample = batch.lane[0].sample[i];
+            cr_assert(sample >= 0 && sample < PAIRS && !seen[sample], "sample %ld comes again", (long)sample);
+            seen[sample] = true;
+        }
+    }
+    lk_loader_free(&loader);
+    lk_dataset_free(&data);
+}
+
 /* A worker that has the last lane alone sees the same samples, terms and steps, after a seek into the epoch too. */
 Test(by_length, a_batch_is_the_same_for_every_worker)
 {
