@@ -11,7 +11,7 @@
 
 enum { PATH_BYTES = 4096 };
 
-static const char of_lane[] = "lane ", of_weights[] = "model ", of_ema[] = "ema ";
+static const char of_lane[] = "lane ", of_ema[] = "ema ";
 
 static int64_t group_of(const char *name)
 {
@@ -104,7 +104,7 @@ int64_t record_steps(const record *r) { return r->n > 0 ? r->cell[r->n - 1].step
 /* "the gradient of lane 1, tensor fc.weight", "the weights fc.weight", "the EMA's fc.weight". */
 static void describe(const record_cell *c, lk_text *out)
 {
-    if (c->group == RECORD_WEIGHTS) lk_text_add(out, "the weights `%s`", c->name + strlen(of_weights));
+    if (c->group == RECORD_WEIGHTS) lk_text_add(out, "the weights `%s`", c->name + strlen("model "));
     else if (c->group == RECORD_EMA) lk_text_add(out, "the EMA's `%s`", c->name + sizeof of_ema - 1);
     else {
         const char *tensor = strchr(c->name + sizeof of_lane - 1, ' ');
