@@ -91,11 +91,13 @@ lk_status ending_status(const ending *end)
 
 const char *ending_describe(const ending *end, char text[ENDING_BYTES])
 {
+    const int number = end->status - BY_SIGNAL;
+
     if (*end->lost) snprintf(text, ENDING_BYTES, "host %s was lost", end->lost);
     else if (*end->killed) snprintf(text, ENDING_BYTES, "%s", end->killed);
-    else if (end->status > BY_SIGNAL && end->status < BY_SIGNAL + NSIG)
-        snprintf(text, ENDING_BYTES, "a worker was ended by signal %d (%s)", end->status - BY_SIGNAL,
-                 strsignal(end->status - BY_SIGNAL));
+    else if (number > 0 && number < NSIG)
+        snprintf(text, ENDING_BYTES, "a worker, or what starts them, was ended by signal %d (%s)", number,
+                 strsignal(number));
     else if (*end->said) snprintf(text, ENDING_BYTES, "exit status %d: %s", end->status, end->said);
     else snprintf(text, ENDING_BYTES, "exit status %d, and no worker has said why", end->status);
     return text;

@@ -65,14 +65,15 @@ void launcher_close(launcher *l) { hosts_free(&l->hosts); }
 
 /* ---------------------------------------------------------------------- command lines */
 
-/* "a:4,b:4" of Open MPI, "a,b" of Slurm. */
-static void add_hosts(const launcher *l, words *argv)
+/* "a:4,b:4" of Open MPI, "a,b" of Slurm, which wants no more nodes than workers. */
+static void add_hosts(const launcher *l, int64_t n_workers, words *argv)
 {
+    const size_t most = l->slurm && (size_t)n_workers < l->hosts.n ? (size_t)n_workers : l->hosts.n;
     char *list = NULL;
     size_t nbytes = 0, n = 0;
     FILE *out = open_memstream(&list, &nbytes);
 
-    for (size_t i = 0; out && i < l->hosts.n; i++) {
+    for (size_t i = 0; out && i < l->hosts.n && n < most; i++) {
         const host *h = &l->hosts.host[i];
 
         if (h->gone) continue;
@@ -92,7 +93,7 @@ void launcher_begin(const launcher *l, int64_t n_workers, words *argv)
     words_print(argv, "%lld", (long long)n_workers);
     if (l->hosts.n > 0) {
         if (!l->slurm) words_add(argv, "--host");
-        add_hosts(l, argv);
+        add_hosts(l, n_workers, argv);
     }
     for (int i = 0; i < l->n_passed; i++) words_add(argv, l->passed[i]);
 }

@@ -8,8 +8,8 @@ enum { TITLE_BYTES = 160, KEY_BYTES = VERIFY_NAME_BYTES + 32 };
 
 void page_begin(const verification *v)
 {
-    printf("%s: %" PRId64 " step%s in %" PRId64 " lane%s, from the first to the last bit\n", v->recipe->run.name,
-           v->steps, plural(v->steps), v->lanes, plural(v->lanes));
+    printf("%s: up to %" PRId64 " step%s%s in %" PRId64 " lane%s\n", v->recipe->run.name, v->steps, plural(v->steps),
+           v->recipe->n_stages > 1 ? " of each stage" : "", v->lanes, plural(v->lanes));
     fflush(stdout);
 }
 
@@ -48,8 +48,8 @@ void page_end(const verification *v)
     const size_t n = n_different(v);
 
     if (n == 0)
-        printf("The same bits in all %zu runs: gradients of every lane and weights in every step, last checkpoints, "
-               "metrics\n", v->n_verdicts);
+        printf("The same bits in all %zu runs: gradients of every lane and weights in each of %" PRId64 " steps, last "
+               "checkpoints, metrics\n", v->n_verdicts, v->verdict->steps);
     if (v->opt->keep) printf("  the runs are in %s\n", v->dir);
 }
 
@@ -89,7 +89,7 @@ static lk_status fill(const verification *v, lk_metadata *json)
 {
     LK_TRY(lk_metadata_set_text(json, "recipe", v->recipe->path));
     LK_TRY(lk_metadata_set_text(json, "version", LK_VERSION));
-    LK_TRY(lk_metadata_set_int(json, "steps", v->steps));
+    LK_TRY(lk_metadata_set_int(json, "steps", v->verdict->steps));
     LK_TRY(lk_metadata_set_int(json, "lanes", v->lanes));
     LK_TRY(lk_metadata_set_int(json, "runs", (int64_t)v->n_verdicts));
     LK_TRY(lk_metadata_set_int(json, "different", (int64_t)n_different(v)));

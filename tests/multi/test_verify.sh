@@ -54,6 +54,17 @@ else
 fi
 same "runs left after differences" "$(ls runs | wc -l)" 0
 
+# Ctrl-C ends it, and its runs go.
+timeout 120 "$lockstep" verify "$@" --workers 2 --steps 1000000 train.epochs=1000000 train.early_stop.patience=1000000 \
+    >out.txt 2>&1 &
+job=$!
+n=0
+until [ -n "$(ls runs/*/on-2/digests 2>/dev/null)" ] || [ $((n += 1)) -gt 600 ]; do sleep 0.05; done
+kill -INT "$job" # timeout hands it on
+wait "$job"
+same "Ctrl-C: exit status" $? 75
+same "Ctrl-C: runs left" "$(ls runs | wc -l)" 0
+
 include=$(dirname "$lockstep")/include # what cmake --install copies
 cc=${CC:-cc}
 if command -v "$cc" >/dev/null && [ -d "$include/lockstep" ]; then

@@ -35,7 +35,7 @@ Test(ending, a_killed_worker_by_either_status)
     expect(&by_signal, LK_ERR_PEER, "rank 3 on node b exited on signal 9 (Killed)", false);
     expect(&by_one, LK_ERR_PEER, "rank 3 on node b exited on signal 9 (Killed)", false);
     expect(&srun, LK_ERR_PEER, "task 3 on node b: Killed", false);
-    expect(&silent, LK_ERR_PEER, "a worker was ended by signal 11 (Segmentation fault)", false);
+    expect(&silent, LK_ERR_PEER, "was ended by signal 11 (Segmentation fault)", false);
 }
 
 Test(ending, a_lost_host)
