@@ -86,7 +86,7 @@ static __device__ inline void finish(const attention_call *s, const attention_pl
 
 /* A block has a tile of queries, the last ones first: where attention is causal they have the most to do. */
 template <int R>
-static __global__ void __launch_bounds__(TILE_THREADS, 2) attend(const __grid_constant__ attention_call s)
+static __global__ void __launch_bounds__(TILE_THREADS, TILE_BLOCKS(R)) attend(const __grid_constant__ attention_call s)
 {
     __shared__ __align__(16) float rows[TILE_FLOATS], weights[TILE_SIDE * R * TILE_ROW];
     const unsigned n_tiles = attention_tiles(s.Lq, TILE_SIDE * R);
@@ -123,7 +123,7 @@ static lk_status run_attention(void *state, const lk_launch_args *args)
 /* --------------------------------------------------------------------- map */
 
 template <int R>
-static __global__ void __launch_bounds__(TILE_THREADS, 2) show(const __grid_constant__ attention_call s)
+static __global__ void __launch_bounds__(TILE_THREADS, TILE_BLOCKS(R)) show(const __grid_constant__ attention_call s)
 {
     __shared__ __align__(16) float rows[TILE_FLOATS];
     const attention_place at = attention_place_of(&s, attention_tiles(s.Lq, TILE_SIDE * R));

@@ -32,6 +32,9 @@ enum {
     TILE_ROW = TILE_WIDTH + TILE_PAD,
     TILE_FLOATS = 2 * TILE_PANEL,       /* of the rows that are multiplied: two panels, or 64 rows of TILE_ROW */
 };
+/* Blocks that an SM shall hold: what threads sum is in registers, 128 of which leave room for two, 64 for four.  Loops
+ * over channels and keys are not unrolled further than they say, for that would spill. */
+#define TILE_BLOCKS(R) ((R) > 1 ? 2 : 4)
 static_assert(TILE_FLOATS >= TILE_KEYS * TILE_ROW, "rows of values lie where the panels of scores were");
 
 /* One run: arrays of the node's tensors, NULL for those it has not, and sizes; D channels a head. */
@@ -232,6 +235,7 @@ template <int R> static __device__ inline void tile_zero(float (&v)[R][TILE_FOUR
 template <int R>
 static __device__ inline void tile_dot(float (&p)[R][TILE_FOUR], const float *a, const float *b, unsigned depth)
 {
+#pragma unroll 1
     for (unsigned d = 0; d < depth; d += TILE_FOUR) {
         float4 x[R], y[TILE_FOUR];
 
@@ -270,6 +274,7 @@ static __device__ inline void tile_product(float (&p)[R][TILE_FOUR], const atten
 template <int R>
 static __device__ inline void tile_add(float (&sum)[R][TILE_FOUR], const float *a, const float *b, unsigned n)
 {
+#pragma unroll 1
     for (unsigned k = 0; k < n; k += TILE_FOUR) {
         float4 y[TILE_FOUR];
 

@@ -92,7 +92,8 @@ static __device__ inline float find_ds(const attention_call *s, const query_rows
 
 /* A block has a tile of queries, the last ones first as in the forward pass. */
 template <int R>
-static __global__ void __launch_bounds__(TILE_THREADS, 2) find_dq(const __grid_constant__ attention_call s)
+static __global__ void __launch_bounds__(TILE_THREADS, TILE_BLOCKS(TILE_FOUR))
+    find_dq(const __grid_constant__ attention_call s)
 {
     __shared__ __align__(16) float rows[TILE_FLOATS], weights[TILE_SIDE * R * TILE_ROW];
     const unsigned n_tiles = attention_tiles(s.Lq, TILE_SIDE * R);
@@ -160,7 +161,8 @@ static __device__ inline void add_queries(const attention_call *s, const attenti
 
 /* A block has a tile of keys; in training queries and keys count alike. */
 template <int R>
-static __global__ void __launch_bounds__(TILE_THREADS, 2) find_dk_dv(const __grid_constant__ attention_call s)
+static __global__ void __launch_bounds__(TILE_THREADS, TILE_BLOCKS(TILE_FOUR))
+    find_dk_dv(const __grid_constant__ attention_call s)
 {
     __shared__ __align__(16) float rows[TILE_FLOATS], weights[TILE_KEYS * TILE_ROW];
     const attention_place at = attention_place_of(&s, attention_tiles(s.Lk, TILE_KEYS));

@@ -20,6 +20,8 @@ cat >registers.txt <<'EOT'
 ^pool_grad<true>    72  three blocks of 256 threads: a window's indices are divided, which no load waits for
 ^adaptive_pool<true> 84 three blocks of 256 threads: each term divides by its window's sides
 ^grad_x             72  three blocks of 256 threads: for convolutions that the library has nothing for
+^(attend|show)<1>   64  four blocks of 256 threads, as everywhere
+^(attend|show|find_dq|find_dk_dv)< 128 two blocks of 256 threads: tiles are summed up in registers, 16 to 32 sums a thread
 ^add_f32            32  every thread an SM can hold, with 32 bytes each on their way: 64 KB, where memory wants 40
 ^run_neighbours     48  five blocks of 256 threads, 32 bytes each on their way: 40 KB
 ^update_arena       64  four blocks of 256 threads, at least 48 bytes each on their way: 48 KB
