@@ -168,6 +168,20 @@ static inline void run_lane(network *net, lk_lane lane)
     network_fetch(net);
 }
 
+/* n numbers that lanes of other shapes made: equal on the CPU, where products of few rows and of many add in one order;
+ * a device's library may choose another for each. */
+static inline void expect_same_numbers(const lk_engine *engine, const float *got, const float *want, size_t n,
+                                       const char *what, int row, int position)
+{
+    for (size_t i = 0; i < n; i++) {
+        const double tolerance = lk_engine_on_device(engine) ? 1e-5 * fmax(1.0, fabs((double)want[i])) : 0.0;
+
+        cr_expect_float_eq((double)got[i], (double)want[i], tolerance,
+                           "%s, sample %d, position %d, number %zu: got %.9g, want %.9g", what, row, position, i,
+                           (double)got[i], (double)want[i]);
+    }
+}
+
 /* The loss in training mode; its gradient is left in net->grads. */
 static inline double train_loss(network *net)
 {
