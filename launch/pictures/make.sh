@@ -1,11 +1,11 @@
 #!/bin/sh
 # Draws the pictures of README.md and tests/bench/RESULTS.md anew: trains the recipes that they show and plots them.
 #
-#     LOCKSTEP=build/lockstep AIRFOIL=airfoil_self_noise.dat VISION=vision-results launch/pictures/make.sh
+#     LOCKSTEP=build/lockstep AIRFOIL=airfoil_self_noise.dat PAIRS=fra.txt VISION=vision-results launch/pictures/make.sh
 #
-# About ten seconds.  Without the airfoil table (see launch/recipes/stages-airfoil.yaml) its picture stays as it is, and
-# so do those of vision without VISION, the folder of runs that tests/bench/vision.sh leaves.  pngquant, where
-# installed, makes the files a third as large.
+# Half a minute.  Without the airfoil table and the pairs of sentences (see launch/recipes/stages-airfoil.yaml and
+# fra-eng-transformer.yaml) their pictures stay as they are, and so do those of vision without VISION, the folder of runs
+# that tests/bench/vision.sh leaves.  pngquant, where installed, makes the files a third as large.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 top=$(cd "$here/../.." && pwd)
@@ -13,6 +13,8 @@ recipes=$top/launch/recipes
 lockstep=$(realpath "${LOCKSTEP:-$top/build/lockstep}")
 airfoil=${AIRFOIL:-$top/../shared/data/airfoil-self-noise/airfoil_self_noise.dat}
 [ -f "$airfoil" ] && airfoil=$(realpath "$airfoil")
+pairs=${PAIRS:-$top/../shared/data/fra-eng/fra.txt.xz}
+[ -f "$pairs" ] && pairs=$(realpath "$pairs")
 vision=${VISION:+$(realpath "$VISION")}
 
 work=$(mktemp -d)
@@ -35,6 +37,13 @@ if [ -f "$airfoil" ]; then
     "$lockstep" plot stages-airfoil -o stages-airfoil.png
 else
     echo "skipped stages-airfoil.png: no $airfoil; AIRFOIL=FILE names it" >&2
+fi
+
+if [ -f "$pairs" ]; then
+    train "$recipes/fra-eng-transformer.yaml" data.train="$pairs" run.dir=pairs
+    "$lockstep" translate pairs --attention attention.png "I'm home."
+else
+    echo "skipped attention.png: no $pairs; PAIRS=FILE names it" >&2
 fi
 
 (cd "$recipes/schedules" && "$lockstep" lr warmup-cosine-exp.yaml onecycle.yaml wsd.yaml \
