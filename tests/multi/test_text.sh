@@ -35,8 +35,10 @@ status 3 alone eval pairs --data bad.txt
 says 'bad.txt:2: the line has no tab'
 
 # Byte pairs, learned from what trains or from files; the run's folder has them, and no other list resumes it.
-status 0 alone train pairs.yaml run.dir=bpe data.tokenizer=bpe data.vocabulary=264
-same_on 2 bpe pairs.yaml data.tokenizer=bpe data.vocabulary=264
+status 0 alone train pairs.yaml run.dir=bpe data.tokenizer=bpe data.vocabulary=264 metrics.measure=[bleu2]
+same_on 2 bpe pairs.yaml data.tokenizer=bpe data.vocabulary=264 metrics.measure=[bleu2]
+status 0 alone translate bpe "say w1 w2."
+same "a translation in words, not in byte pairs" "$(grep -c '^say w1 w2\.	' out.txt):$(grep -c 'Ġ' out.txt)" 1:0
 same "merges in the run's folder" "$(wc -l <bpe/vocab.bpe)" 9
 status 0 alone eval bpe --data other.txt
 status 0 alone tokenize pairs.txt --learn 264 --pairs -o learned.bpe
