@@ -55,6 +55,9 @@ says "cpu engine"
 status 0 there /lockstep/mpirun --allow-run-as-root --oversubscribe -n 2 /lockstep/lockstep train \
     /lockstep/recipes/ema-regression.yaml run.dir=/tmp/run train.epochs=2 train.lanes=2
 says "epoch"
+status 0 there /lockstep/lockstep run -n 2 /lockstep/recipes/ema-regression.yaml run.dir=/tmp/run train.epochs=3 train.lanes=2 \
+    -- --allow-run-as-root --oversubscribe
+says "going on at step 100"
 
 # gnuplot is the machine's own: it sees the machine's libraries, not the bundle's.
 mkdir fake
