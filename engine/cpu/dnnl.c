@@ -1,9 +1,11 @@
 /*
  * The one file that speaks to oneDNN, of either version (dnnl_versions.h).
  *
- * Weights are offered in the layout `any`: oneDNN names the one it likes for the shape, and where that is not
- * PyTorch's fp32 layout a reorder goes between: before FORWARD and GRAD_X when the parameters have changed, after
- * GRAD_W always.  Activations stay (N, H, W, C), so nothing is reordered between layers.
+ * Weights of convolutions and of all bf16 are offered in the layout `any`: oneDNN names the one it likes for the shape,
+ * and where that is not PyTorch's fp32 layout a reorder goes between: before FORWARD and GRAD_X when the parameters
+ * have changed, after GRAD_W always.  Matrices of fp32 are read and written as they lie: in training a reorder comes
+ * with every product, and costs more than the layout gains.  Activations stay (N, H, W, C), so nothing is reordered
+ * between layers.
  *
  * Packed weights are the store's (weights.h); scratchpads and the packed gradient of a weight lie in the plan's scratch
  * (scratchpad mode `user`; the library would otherwise allocate in its own time).  A run sets those addresses that
@@ -241,11 +243,12 @@ static lk_status matrix_layouts(product_layouts *l, layout *plain, const cpu_dnn
                                 dnnl_data_type_t w_type)
 {
     const dnnl_dims_t x = {s->n, s->i}, w = {s->o, s->i}, y = {s->n, s->o};
+    const dnnl_format_tag_t as_it_lies = s->in_out ? dnnl_io : dnnl_oi;
 
     LK_TRY(layout_new(&l->x, 2, x, type, dnnl_nc));
-    LK_TRY(layout_new(&l->w, 2, w, w_type, dnnl_format_tag_any));
+    LK_TRY(layout_new(&l->w, 2, w, w_type, type == dnnl_f32 ? as_it_lies : dnnl_format_tag_any));
     LK_TRY(layout_new(&l->y, 2, y, type, dnnl_nc));
-    LK_TRY(layout_new(plain, 2, w, dnnl_f32, s->in_out ? dnnl_io : dnnl_oi));
+    LK_TRY(layout_new(plain, 2, w, dnnl_f32, as_it_lies));
     return LK_OK;
 }
 

@@ -12,19 +12,20 @@
 #include "engine/cpu/weights.h"
 
 /*
- * Where oneDNN takes over, measured on one core of an AMD EPYC (Zen 5, AVX-512) with oneDNN 2.6.3, weights renewed in
- * each run as in training, microseconds for the three passes together (transposing and reordering included):
+ * Where oneDNN takes over, measured on one core of a Sapphire Rapids (AVX-512) with oneDNN 2.6.3, weights renewed in
+ * each run as in training, microseconds for the three passes together (transposing included):
  *
  *     n, I, O          loops   oneDNN
- *      32,   20,  64     2.1     3.8
- *       8,   64,  32     1.0     3.3
- *      32,  128, 128    17.6    25.6
- *      32,  256, 256      70     100
- *     128,  256, 256     238     247
- *     128,  512, 512    1087     982
+ *      32,   20,  64     3.7     5.2
+ *       8,   64,  32     2.3     3.5
+ *     640,   32,  32      25      26
+ *      32,  128, 128      27      25
+ *     128,  256, 256     325     305
+ *     128,  512, 512    1452    1203
  *
- * So up to 128 * 256 * 256 multiply-adds; weights that do not stay in the second-level cache leave earlier, because
- * the loops read them once for every eight samples.
+ * So up to 128 * 256 * 256 multiply-adds: about equal there, and a row's bits do not depend on the batch, nor do rows
+ * that nobody reads cost anything.  Weights that do not stay in the second-level cache leave earlier, because the loops
+ * read them once for every eight samples.
  */
 enum { SMALL_MULTIPLY_ADDS = 1 << 23, SMALL_WEIGHTS = 1 << 18 };
 
