@@ -334,6 +334,29 @@ lk_status lk_dataset_hash(const lk_dataset *dataset, char out[LK_HASH_BYTES]);
 /* Name of an output for a prediction's header: the target column, or "y". */
 const char *lk_dataset_target_name(const lk_dataset *dataset);
 
+/* Text and tokens as data of kind `tokens` have them, without a data set: codec.c. */
+typedef struct lk_codec lk_codec;
+
+/* The tokens follow from the training part: stats_json is needed. */
+bool        lk_codec_is_fitted(const lk_data_spec *spec);
+/* stats_json: as lk_dataset_stats(); may be NULL where nothing is fitted.  Errors: LK_ERR_USAGE (data of another kind;
+ * files of tokens without a list of merges), LK_ERR_DATA. */
+lk_status   lk_codec_open(const lk_data_spec *spec, const char *stats_json, lk_codec **out);
+void        lk_codec_free(lk_codec **codec);
+/* The fields that a model is fitted to. */
+const lk_sample *lk_codec_sample(const lk_codec *codec);
+int64_t     lk_codec_n(const lk_codec *codec); /* tokens are below it */
+/* The token that a text begins with where nothing is before it: <|endoftext|>, or the end of a line.  Errors:
+ * LK_ERR_USAGE (there is none). */
+lk_status   lk_codec_begin(const lk_codec *codec, int32_t *token);
+int32_t     lk_codec_end(const lk_codec *codec); /* <|endoftext|>; -1: texts have no end */
+/* *tokens (*n) are owned by the caller.  where: for messages.  Errors: LK_ERR_DATA (no UTF-8, or a character that the
+ * training part has not). */
+lk_status   lk_codec_encode(const lk_codec *codec, const char *where, const char *text, size_t nbytes, int32_t **tokens,
+                            int64_t *n);
+/* Writes the bytes that a token stands for, which may be part of a character. */
+void        lk_codec_put(const lk_codec *codec, int32_t token, FILE *stream);
+
 /* What a run of pairs knows of its two languages: sentences become numbers, and numbers words, without a data set. */
 typedef enum lk_language { LK_LANGUAGE_SOURCE, LK_LANGUAGE_TARGET, LK_N_LANGUAGES } lk_language;
 typedef struct lk_languages lk_languages;

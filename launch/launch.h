@@ -19,7 +19,7 @@
     X(digests, FLAG, "--digests", NULL, "train",                                                                   \
       "digests of gradients and weights of every step, into RUN/digests, as verify compares them")                 \
     X(die_at, COUNT, "--die-at", "STEP", "train", "the last worker kills itself after this step, as verify wants it") \
-    X(engine, TEXT, "--engine", "KIND", "train eval predict translate plan run verify",                            \
+    X(engine, TEXT, "--engine", "KIND", "train eval predict translate generate plan run verify",                   \
       "auto, cpu or cuda; the same as engine.kind=KIND")                                                           \
     X(workers, TEXT, "--workers", "N", "run verify",                                                              \
       "how many to start; also -n N (default: all slots of the hosts); verify: several, as 1,2,4")                 \
@@ -32,7 +32,7 @@
     X(backoff, TEXT, "--backoff", "SECONDS", "run",                                                                \
       "before the first restart (default 5); doubles while no checkpoint is added, up to 300")                     \
     X(probe, TEXT, "--probe", "SECONDS", "run", "what a host gets to answer after a failure (default 20)")         \
-    X(checkpoint, TEXT, "--checkpoint", "PATH", "eval predict translate",                                          \
+    X(checkpoint, TEXT, "--checkpoint", "PATH", "eval predict translate generate",                                 \
       "this checkpoint or safetensors file instead of the newest good checkpoint")                                 \
     X(data, TEXT, "--data", "FILE", "eval predict", "this file instead of the recipe's validation part")           \
     X(labels, TEXT, "--labels", "FILE", "eval predict", "labels that belong to --data (idx)")                      \
@@ -44,11 +44,17 @@
       "write such a list of N tokens, 256 of them bytes, learned from the texts")                                 \
     X(pairs, FLAG, "--pairs", NULL, "tokenize", "with --learn: the texts are sentences, tabs and translations")      \
     X(validation, FLAG, "--validation", NULL, "data", "the part that validates instead of the one that trains")    \
-    X(ema, FLAG, "--ema", NULL, "predict translate ckpt eval", "the EMA's weights (eval: in --confusion)")          \
+    X(ema, FLAG, "--ema", NULL, "predict translate generate ckpt eval", "the EMA's weights (eval: in --confusion)") \
     X(beam, COUNT, "--beam", "K", "translate", "keep the K likeliest beginnings, not the one of the likeliest words") \
     X(length_penalty, REAL, "--length-penalty", "A", "translate",                                                  \
       "of a beam: log probability / words^A decides (default 0.75)")                                               \
     X(attention, TEXT, "--attention", "FILE", "translate", "draw what one sentence's words attend to, as a PNG")   \
+    X(prompt, TEXT, "--prompt", "TEXT", "generate", "what is gone on with (default: the beginning of a text)")     \
+    X(tokens, COUNT, "--tokens", "N", "generate", "how many follow, if the text does not end before (default 256)") \
+    X(temperature, REAL, "--temperature", "T", "generate", "divides logits (default 1); 0: the likeliest each time") \
+    X(top_k, COUNT, "--top-k", "K", "generate", "choose among the K likeliest")                                    \
+    X(top_p, REAL, "--top-p", "P", "generate", "choose among the fewest likeliest with probability P together")    \
+    X(seed, COUNT, "--seed", "S", "generate", "of the choices (default: run.seed); the same seed, the same text")  \
     X(confusion, TEXT, "--confusion", "FILE", "eval", "how often each class is taken for each, as CSV")            \
     X(against, TEXT, "--against", "RECIPE", "ckpt",                                                                \
       "show: what init_from would load for this recipe, tensor by tensor")                                         \
@@ -154,6 +160,8 @@ typedef struct job {
     struct { const char *file, *labels; bool need_target, whole; } look_at;
     bool words_alone;           /* translate: of the data the vocabularies alone */
     lk_languages *languages;    /* of pairs, where sentences are translated; else NULL */
+    bool text_alone;            /* generate: of the data how text becomes tokens alone */
+    lk_codec *codec;            /* that; else NULL */
     size_t translation_bytes;   /* of the cache, while an evaluation translates; 0: none does */
     lk_dataset *train, *validation; /* train stays NULL where look_at names a file */
     data_hash data_hash;
@@ -359,9 +367,10 @@ size_t    save_nbytes(const job *j, const lk_trainable *trainable, int n_states)
 size_t    count_weights(const lk_model *model);
 
 /* predict.c.  The recipe or run that opt names, its checkpoint's weights in params, the data that opt names; or, of
- * these, no more than j->languages.  Collective. */
+ * these, no more than j->languages, or j->codec.  Collective. */
 lk_status job_open_for_predict(job *j, const options *opt);
 lk_status job_open_for_sentences(job *j, const options *opt);
+lk_status job_open_for_text(job *j, const options *opt);
 /* Every sample's outputs (n_output), in order.  Local. */
 typedef void predict_row_fn(void *arg, const float *output);
 lk_status job_predict(job *j, const lk_dataset *dataset, predict_row_fn *each, void *arg);
@@ -389,8 +398,8 @@ lk_status write_confusion(job *j, lk_loader *loader, const char *path);
 static inline const char *plural(int64_t n) { return n == 1 ? "" : "s"; }
 
 typedef lk_status command_fn(job *j, const options *opt);
-command_fn command_train, command_eval, command_predict, command_translate, command_data, command_plan, command_lr,
-    command_plot, command_ckpt, command_doctor, command_tokenize, command_run, command_verify;
+command_fn command_train, command_eval, command_predict, command_translate, command_generate, command_data,
+    command_plan, command_lr, command_plot, command_ckpt, command_doctor, command_tokenize, command_run, command_verify;
 
 /* lockstep --version: what this program is made of, beside doctor.c. */
 void print_version(void);

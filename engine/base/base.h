@@ -132,6 +132,7 @@ typedef enum lk_purpose {
     LK_PURPOSE_SHUFFLE = 3, /* order of samples */
     LK_PURPOSE_DATA = 4,    /* generated data sets */
     LK_PURPOSE_AUGMENT = 5,
+    LK_PURPOSE_GENERATE = 6, /* tokens of a text */
 } lk_purpose;
 
 typedef struct lk_philox_key { uint32_t k[2]; } lk_philox_key;

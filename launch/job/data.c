@@ -62,6 +62,8 @@ static lk_status open_words(job *j, const char *stats)
     return lk_languages_open(&j->recipe->data, stats, &j->languages);
 }
 
+static lk_status open_codec(job *j, const char *stats) { return lk_codec_open(&j->recipe->data, stats, &j->codec); }
+
 /* Without the training data, where a checkpoint has their statistics. */
 static lk_status open_by_statistics(job *j, const char *saved, lk_status (*open)(job *j, const char *stats))
 {
@@ -73,6 +75,12 @@ static lk_status open_by_statistics(job *j, const char *saved, lk_status (*open)
     return status;
 }
 
+/* Where the training part has no say in what tokens are, it is not looked at either. */
+static lk_status open_text(job *j, const char *stats)
+{
+    return lk_codec_is_fitted(&j->recipe->data) ? open_by_statistics(j, stats, open_codec) : open_codec(j, stats);
+}
+
 lk_status job_open_data(job *j)
 {
     const lk_data_spec *spec = &j->recipe->data;
@@ -82,6 +90,7 @@ lk_status job_open_data(job *j)
     if (j->checkpoint) LK_TRY(state_get(lk_checkpoint_metadata(j->checkpoint), &saved));
     const char *stats = saved.data_stats;
     if (j->words_alone) return job_blame_key(j, open_by_statistics(j, stats, open_words));
+    if (j->text_alone) return job_blame_key(j, open_text(j, stats));
     if (j->look_at.file) LK_TRY(job_blame_key(j, open_by_statistics(j, stats, open_file)));
     else LK_TRY(job_blame_key(j, lk_dataset_open(spec, loss, stats, &j->train, &j->validation)));
     if (j->train) say_warnings(j, lk_dataset_warnings(j->train));

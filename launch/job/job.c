@@ -125,16 +125,23 @@ static lk_sample fields_of(const job *j, const lk_dataset *data)
     return sample;
 }
 
+/* False: nothing is known of the data. */
+static bool given_fields(const job *j, lk_sample *out)
+{
+    if (opened(j)) *out = fields_of(j, opened(j));
+    else if (j->languages) *out = *lk_languages_sample(j->languages);
+    else if (j->codec) *out = *lk_codec_sample(j->codec);
+    else return false;
+    return true;
+}
+
 /* Checked against the data where they are there. */
 lk_status job_make_model(job *j)
 {
     lk_model_spec *spec = &j->whole->model;
+    lk_sample data;
 
-    if (opened(j) || j->languages) {
-        const lk_sample data = opened(j) ? fields_of(j, opened(j)) : *lk_languages_sample(j->languages);
-
-        LK_TRY(job_blame_key(j, lk_model_fit(spec, &data)));
-    }
+    if (given_fields(j, &data)) LK_TRY(job_blame_key(j, lk_model_fit(spec, &data)));
     const lk_status status = lk_model_new(spec, &j->model);
     return status != LK_OK && strncmp(lk_error_message(), "loss.", strlen("loss.")) == 0 ? job_blame_key(j, status)
                                                                                          : status;
@@ -335,6 +342,7 @@ void job_close(job *j)
     lk_engine_free(&j->engine);
     lk_trainable_free(&j->trainable);
     lk_model_free(&j->model);
+    lk_codec_free(&j->codec);
     lk_languages_free(&j->languages);
     lk_dataset_free(&j->validation);
     lk_dataset_free(&j->train);

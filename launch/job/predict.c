@@ -79,3 +79,10 @@ lk_status job_open_for_sentences(job *j, const options *opt)
     j->words_alone = true;
     return open_with_weights(j, opt);
 }
+
+lk_status job_open_for_text(job *j, const options *opt)
+{
+    LK_TRY(find_weights(j, opt));
+    j->text_alone = true;
+    return open_with_weights(j, opt);
+}
