@@ -48,8 +48,8 @@ void page_end(const verification *v)
     const size_t n = n_different(v);
 
     if (n == 0)
-        printf("The same bits in all %zu runs: gradients of every lane and weights in each of %" PRId64 " steps, last "
-               "checkpoints, metrics\n", v->n_verdicts, v->verdict->steps);
+        printf("The same bits in all %zu runs: %sweights in each of %" PRId64 " steps, last checkpoints, metrics\n",
+               v->n_verdicts, record_has_gradients(&v->want) ? "gradients of every lane and " : "", v->verdict->steps);
     if (v->opt->keep) printf("  the runs are in %s\n", v->dir);
 }
 

@@ -99,6 +99,8 @@ void record_free(record *r)
 
 int64_t record_steps(const record *r) { return r->n > 0 ? r->cell[r->n - 1].step : 0; }
 
+bool record_has_gradients(const record *r) { return r->n > 0 && r->cell[0].group < RECORD_WEIGHTS; }
+
 /* --------------------------------------------------------------------------- comparing */
 
 /* "the gradient of lane 1, tensor fc.weight", "the weights fc.weight", "the EMA's fc.weight". */

@@ -27,6 +27,7 @@ typedef struct record {
 lk_status record_read(const char *run, record *out);
 void      record_free(record *r);
 int64_t   record_steps(const record *r); /* the last one */
+bool      record_has_gradients(const record *r); /* not those of a device */
 
 enum { RECORD_WHAT_BYTES = 768 };
 typedef struct record_difference {
