@@ -377,7 +377,8 @@ lk_status   lk_languages_number(lk_languages *languages, const char *text, size_
 /* The sentence of the target language that n numbers stand for, words with a blank between them; owned by the
  * caller. */
 lk_status   lk_languages_say(const lk_languages *languages, const int32_t *numbers, int64_t n, char **text);
-const char *lk_languages_word(const lk_languages *languages, lk_language language, int32_t number);
+/* What one number stands for, as people read it; owned by the caller. */
+lk_status   lk_languages_word(const lk_languages *languages, lk_language language, int32_t number, char **text);
 
 typedef struct lk_loader_spec {
     int64_t batch;          /* global */

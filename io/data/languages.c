@@ -103,9 +103,14 @@ lk_status lk_languages_number(lk_languages *languages, const char *text, size_t 
     return status;
 }
 
-const char *lk_languages_word(const lk_languages *languages, lk_language language, int32_t number)
+lk_status lk_languages_word(const lk_languages *languages, lk_language language, int32_t number, char **text)
 {
-    return lk_vocabulary_text(languages->stats->words[language], number);
+    const lk_coding *coding = &languages->coding[language];
+
+    if (coding->bpe && number >= LK_N_SPECIALS) return lk_coding_decode(coding, &number, 1, text);
+    *text = strdup(lk_vocabulary_text(coding->words, number));
+    LK_TRY_ALLOC(*text, strlen(lk_vocabulary_text(coding->words, number)) + 1);
+    return LK_OK;
 }
 
 lk_status lk_languages_say(const lk_languages *languages, const int32_t *numbers, int64_t n, char **text)

@@ -34,8 +34,8 @@ typedef struct map {
 } map;
 
 typedef struct drawing {
-    const lk_languages *languages; /* borrowed */
     const int32_t *words[LK_N_LANGUAGES]; /* borrowed: the source with <eos>, the translation behind <bos> */
+    char **text[LK_N_LANGUAGES]; /* (n), owned: as people read them */
     int64_t n[LK_N_LANGUAGES];
     map *maps;                 /* (n_maps), owned: kind by kind, each from the first layer on */
     int n_maps;
@@ -113,9 +113,23 @@ static lk_status run_pair(job *j, const drawing *d)
 
 /* ------------------------------------------------------------------ the picture */
 
-static const char *word_at(const drawing *d, lk_language side, int64_t i)
+static lk_status read_words(const lk_languages *languages, drawing *d)
 {
-    return lk_languages_word(d->languages, side, d->words[side][i]);
+    for (int side = 0; side < LK_N_LANGUAGES; side++) {
+        d->text[side] = calloc((size_t)d->n[side], sizeof *d->text[side]);
+        LK_TRY_ALLOC(d->text[side], (size_t)d->n[side] * sizeof *d->text[side]);
+        for (int64_t i = 0; i < d->n[side]; i++)
+            LK_TRY(lk_languages_word(languages, (lk_language)side, d->words[side][i], &d->text[side][i]));
+    }
+    return LK_OK;
+}
+
+static size_t count_characters(const char *text)
+{
+    size_t n = 0;
+
+    for (; *text; text++) n += (*text & 0xC0) != 0x80; /* UTF-8's first bytes */
+    return n;
 }
 
 /* What the longest word of a side takes, as it is shown. */
@@ -124,7 +138,7 @@ static int label_width(const drawing *d, lk_language side)
     size_t most = 0;
 
     for (int64_t i = 0; i < d->n[side]; i++) {
-        const size_t n = strlen(word_at(d, side, i));
+        const size_t n = count_characters(d->text[side][i]);
         if (n > most) most = n;
     }
     return LABEL * (int)(most > MOST_CHARACTERS ? MOST_CHARACTERS : most) + LABEL;
@@ -204,7 +218,7 @@ static void put_tics(const drawing *d, gnuplot *plot, const char *axis, lk_langu
             *axis == 'x' ? "rotate by 90 right" : "");
     for (int64_t i = 0; i < d->n[side]; i++) {
         if (i) fprintf(f, ", ");
-        put_word(plot, word_at(d, side, i));
+        put_word(plot, d->text[side][i]);
         fprintf(f, " %lld", (long long)i);
     }
     fprintf(f, ")\n");
@@ -284,6 +298,7 @@ static lk_status draw(job *j, drawing *d, const char *path)
 {
     gnuplot *plot;
 
+    LK_TRY(read_words(j->languages, d));
     LK_TRY(run_pair(j, d));
     LK_TRY(take_maps(j, d));
     if (page_width(d) > MOST_POINTS || page_height(d) > MOST_POINTS)
@@ -296,17 +311,26 @@ static lk_status draw(job *j, drawing *d, const char *path)
     return status;
 }
 
+static void clear(drawing *d)
+{
+    for (int i = 0; i < d->n_maps; i++) free(d->maps[i].p);
+    free(d->maps);
+    for (int side = 0; side < LK_N_LANGUAGES; side++) {
+        for (int64_t i = 0; d->text[side] && i < d->n[side]; i++) free(d->text[side][i]);
+        free(d->text[side]);
+    }
+}
+
 lk_status plot_attention(job *j, const sentence *s, const char *path)
 {
     int32_t *said = calloc((size_t)s->n_said + 1, sizeof *said);
-    drawing d = {.languages = j->languages, .words = {s->source, said}, .n = {s->n_source, s->n_said + 1}};
+    drawing d = {.words = {s->source, said}, .n = {s->n_source, s->n_said + 1}};
 
     LK_TRY_ALLOC(said, ((size_t)s->n_said + 1) * sizeof *said);
     said[0] = lk_languages_marks().bos;
     memcpy(said + 1, s->said, (size_t)s->n_said * sizeof *said);
     const lk_status status = draw(j, &d, path);
-    for (int i = 0; i < d.n_maps; i++) free(d.maps[i].p);
-    free(d.maps);
+    clear(&d);
     free(said);
     return status;
 }

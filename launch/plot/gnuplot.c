@@ -41,9 +41,24 @@ void gnuplot_free(gnuplot **plot)
     lk_free(plot);
 }
 
-/* A single-quoted string of gnuplot knows no escapes; a quote in it is doubled, and a line ends it. */
+/* A double-quoted string of gnuplot has escapes, and commands and macros that must not be taken for such. */
+static void quote_with_escapes(gnuplot *plot, const char *text)
+{
+    fputc('"', plot->script);
+    for (; *text; text++)
+        if (strchr("\"\\`@\n", *text)) fprintf(plot->script, "\\%03o", *text == '\n' ? ' ' : *text);
+        else fputc(*text, plot->script);
+    fputc('"', plot->script);
+}
+
+/* A single-quoted string of gnuplot knows no escapes; a quote in it is doubled, and a line ends it.  Where it begins
+ * with a quote, gnuplot takes the two for an empty string. */
 void gnuplot_quote(gnuplot *plot, const char *text)
 {
+    if (*text == '\'') {
+        quote_with_escapes(plot, text);
+        return;
+    }
     fputc('\'', plot->script);
     for (; *text; text++) {
         if (*text == '\'') fputc('\'', plot->script);

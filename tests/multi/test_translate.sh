@@ -84,6 +84,9 @@ says '`bleu` is no metric of loss cross_entropy on data that are no pairs'
 if command -v gnuplot >/dev/null; then
     status 0 alone translate one --attention attention.png 'one two three'
     same "the picture is drawn" "$([ "$(wc -c <attention.png)" -gt 20000 ] && echo yes)" yes
+    mv one "'one'"
+    status 0 alone plot "'one'" -o quoted.png
+    same "a name that begins with a quote is drawn, too" "$([ -s quoted.png ] && echo yes)" yes
 else
     echo "skipped: pictures: no gnuplot"
 fi

@@ -39,8 +39,13 @@ static void expect_numbers(lk_languages *languages, const char *text, const char
 
     cr_assert_eq(lk_languages_number(languages, text, strlen(text), &numbers, &n, &n_cut), LK_OK, "%s",
                  lk_error_message());
-    for (int64_t i = 0; i < n; i++)
-        lk_text_add(&out, "%s%s", i ? " " : "", lk_languages_word(languages, LK_LANGUAGE_SOURCE, numbers[i]));
+    for (int64_t i = 0; i < n; i++) {
+        char *word;
+
+        cr_assert_eq(lk_languages_word(languages, LK_LANGUAGE_SOURCE, numbers[i], &word), LK_OK);
+        lk_text_add(&out, "%s%s", i ? " " : "", word);
+        free(word);
+    }
     cr_expect_str_eq(got, want, "%s: got `%s`, want `%s`", text, got, want);
     cr_expect_eq(n_cut, want_cut, "%s: %lld cut, want %lld", text, (long long)n_cut, (long long)want_cut);
     free(numbers);
@@ -67,8 +72,11 @@ Test(languages, numbers_become_words)
     int32_t words[3] = {LK_SPECIAL_UNK};
     char *text;
 
-    for (int32_t w = 0; w < sample->field[1].n_values; w++)
-        if (strcmp(lk_languages_word(languages, LK_LANGUAGE_TARGET, w), "va") == 0) words[1] = words[2] = w;
+    for (int32_t w = 0; w < sample->field[1].n_values; w++) {
+        cr_assert_eq(lk_languages_word(languages, LK_LANGUAGE_TARGET, w, &text), LK_OK);
+        if (strcmp(text, "va") == 0) words[1] = words[2] = w;
+        free(text);
+    }
     cr_assert_eq(lk_languages_say(languages, words, 3, &text), LK_OK, "%s", lk_error_message());
     cr_expect_str_eq(text, "<unk> va va");
     free(text);
@@ -111,6 +119,32 @@ Test(languages, of_other_data_there_are_none)
     cr_expect_eq(lk_languages_open(&csv, lk_dataset_stats(train), &languages), LK_ERR_USAGE);
     cr_expect(strstr(lk_error_message(), "translated by a run of pairs"), "%s", lk_error_message());
     lk_dataset_free(&train);
+}
+
+/* A sentence of byte pairs comes back as it was, and a token of them is read as it is written, its blank aside. */
+Test(languages, byte_pairs_are_read_as_they_are_written)
+{
+    lk_data_spec spec = spec_of(0);
+
+    spec.tokenizer = LK_TOKENIZER_BPE;
+    spec.vocabulary = 260;
+    lk_languages *languages = open_languages(&spec);
+    int32_t *numbers;
+    int64_t n, n_cut;
+    char *text;
+
+    cr_assert_eq(lk_languages_number(languages, "Va !", 4, &numbers, &n, &n_cut), LK_OK, "%s", lk_error_message());
+    cr_assert_eq(lk_languages_say(languages, numbers, n, &text), LK_OK, "%s", lk_error_message());
+    cr_expect_str_eq(text, "va !", "got `%s`", text);
+    free(text);
+    cr_assert_eq(lk_languages_word(languages, LK_LANGUAGE_SOURCE, numbers[n - 1], &text), LK_OK);
+    cr_expect_str_eq(text, "<eos>", "got `%s`", text);
+    free(text);
+    cr_assert_eq(lk_languages_word(languages, LK_LANGUAGE_SOURCE, numbers[0], &text), LK_OK);
+    cr_expect(strncmp("va", text, strlen(text)) == 0, "`va !` begins with `%s`", text);
+    free(text);
+    free(numbers);
+    lk_languages_free(&languages);
 }
 
 /* ---------------------------------------------------------------- translations */
