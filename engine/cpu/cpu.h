@@ -33,6 +33,10 @@ bool cpu_has(lk_op_id op);
 lk_status cpu_rewrite(void *ctx, lk_graph *graph);
 lk_status cpu_bind(void *ctx, const lk_graph *graph, const lk_node *node, lk_kernel *out);
 
+/* Whether an embedding's gradient begins a group with the addition behind it; what it is added to then has the sum's
+ * place. */
+bool cpu_embedding_joins(lk_graph *graph, int first);
+
 /* The passes over arenas, update.c and inspect.c; lk_backend says what each does. */
 lk_status cpu_update(void *ctx, const lk_update *update);
 lk_status cpu_grad_norm(void *ctx, const float *grads, size_t n_elem, float clip_value, double *norm, bool *finite);

@@ -1,4 +1,10 @@
-/* Rows of a table by token, and the way back: the formulas are in engine/ops/embedding.c. */
+/*
+ * Rows of a table by token, and the way back: the formulas are in engine/ops/embedding.c.
+ *
+ * Where a table makes the logits too, two gradients are added, and that of the rows is 0 but for the lane's tokens.  So
+ * the other one is made in the sum's place, and the rows are added to it there: memory has neither a table of zeros nor
+ * a pass over all of it.
+ */
 #include "engine/cpu/bf16.h"
 #include "engine/cpu/rows.h"
 
@@ -9,6 +15,7 @@ typedef struct embedding_state {
     cpu_rows rows;              /* of x */
     size_t N, L, V, C;
     float scale;
+    bool joins;                 /* the gradient is added to what is in its place */
     lk_dtype dtype;
     int threads;
     char layer[128];
@@ -43,7 +50,7 @@ CPU_INLINE void add_rows(const embedding_run *r, size_t begin, size_t end, lk_dt
     const embedding_state *s = r->s;
     const size_t C = s->C;
 
-    memset(r->table + begin * C, 0, (end - begin) * C * sizeof *r->table);
+    if (!s->joins) memset(r->table + begin * C, 0, (end - begin) * C * sizeof *r->table);
     for (size_t i = 0; i < r->n; i++) {
         const size_t token = (size_t)r->tokens[i];
         float *restrict row = r->table + token * C;
@@ -143,7 +150,27 @@ lk_status cpu_bind_embedding(const cpu_ctx *ctx, const lk_graph *graph, const lk
 
 lk_status cpu_bind_embedding_grad(const cpu_ctx *ctx, const lk_graph *graph, const lk_node *node, lk_kernel *out)
 {
-    const embedding_state s = state_of(ctx, graph, node, (int[]){node->in[1], node->out[0], node->in[0]});
+    const bool joins = node->n_fused > 1;
+    const int table = joins ? node[1].out[0] : node->out[0];
+    embedding_state s = state_of(ctx, graph, node, (int[]){node->in[1], table, node->in[0]});
 
+    s.joins = joins;
     return keep(&s, run_embedding_grad, out);
+}
+
+bool cpu_embedding_joins(lk_graph *graph, int first)
+{
+    const lk_node *node = &graph->nodes[first], *add = node + 1;
+
+    if (node->op != LK_OP_EMBEDDING_GRAD || first + 1 >= graph->n_nodes || add->op != LK_OP_ADD) return false;
+    const int rows = node->out[0], other = add->in[add->in[0] == rows];
+    const lk_tensor *sum = &graph->tensors[add->out[0]];
+    lk_tensor *there = &graph->tensors[other];
+
+    if ((add->in[0] != rows && add->in[1] != rows) || other == rows || graph->tensors[rows].n_uses != 1) return false;
+    if (sum->arena != LK_ARENA_GRADS || there->arena != LK_ARENA_ACT || there->root != LK_NO_TENSOR) return false;
+    if (there->n_uses != 1 || there->dtype != sum->dtype) return false;
+    there->arena = sum->arena;
+    there->offset = sum->offset;
+    return true;
 }

@@ -83,7 +83,8 @@ Test(embedding, rows_and_their_gradient_are_those_of_plain_loops)
 }
 
 /* The table is a linear layer's weight too: both gradients add up. */
-Test(embedding, a_shared_table_gets_the_sum_of_both_gradients)
+/* rewritten: as in a plan, where the CPU adds the rows in the place of what the logits gave. */
+static void expect_both_gradients(bool rewritten)
 {
     double want[V * C] = {0};
     net t;
@@ -92,6 +93,9 @@ Test(embedding, a_shared_table_gets_the_sum_of_both_gradients)
     open_net(&t, small, LK_DTYPE_F32, 1, 1.0f);
     op_ok(lk_op_linear(&t.h.graph, "head", t.y, t.table, LK_NO_TENSOR, &logits));
     t.dy = op_differentiate(&t.h, logits);
+    if (rewritten) op_ok(t.h.backend->rewrite(t.h.ctx, &t.h.graph));
+    if (rewritten && !t.h.backend->device)
+        cr_expect_eq(t.h.graph.nodes[t.h.graph.n_nodes - 2].n_fused, 2, "the rows and their addition are no group");
     op_bind(&t.h);
     fill_tokens(&t);
     op_fill(&t.h, t.table, 1);
@@ -110,6 +114,12 @@ Test(embedding, a_shared_table_gets_the_sum_of_both_gradients)
     }
     op_expect_equal(&t.h, op_gradient(&t.h, t.table), want, "shared table");
     op_close(&t.h);
+}
+
+Test(embedding, a_shared_table_gets_the_sum_of_both_gradients)
+{
+    expect_both_gradients(false);
+    expect_both_gradients(true);
 }
 
 /* A device's tokens are not seen by the host: there it shows as NaN, and changes no row of the table. */
