@@ -19,6 +19,7 @@
 #include <mutex>
 #include <set>
 #include <string>
+#include <sys/mman.h>
 #include <time.h>
 #include <vector>
 
@@ -310,13 +311,25 @@ const char *cudaGetErrorString(cudaError_t error)
 
 /* ------------------------------------------------------------------- memory */
 
+/* Large pieces, a context's workspace say, in large pages: filling them otherwise means thousands of page faults. */
+static void *take(size_t nbytes)
+{
+    enum { ALIGNMENT = 256, LARGE = 2 << 20 };
+    const size_t alignment = nbytes < LARGE ? (size_t)ALIGNMENT : (size_t)LARGE;
+    const size_t room = (nbytes + ALIGNMENT + alignment - 1) / alignment * alignment;
+    void *at = std::aligned_alloc(alignment, room);
+
+    if (at && nbytes >= LARGE) madvise(at, room, MADV_HUGEPAGE);
+    return at;
+}
+
 cudaError_t cudaMalloc(void **out, size_t nbytes)
 {
     Guard guard(lock);
 
     if (capturing_somewhere) return fail(cudaErrorStreamCaptureUnsupported);
     if (nbytes > ((size_t)8 << 30)) return fail(cudaErrorMemoryAllocation);
-    *out = std::aligned_alloc(256, (nbytes + 255) / 256 * 256 + 256);
+    *out = take(nbytes);
     if (!*out) return fail(cudaErrorMemoryAllocation);
     std::memset(*out, 0xff, nbytes);
     device_memory[*out] = nbytes;
