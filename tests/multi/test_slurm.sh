@@ -103,7 +103,8 @@ id=$(sbatch --parsable --ntasks-per-node=2 --output=out.txt "$here/../../launch/
 saved_since ""
 victim=$(for process in $(processes_of n2); do workers_of run | grep -x "$process"; done | tail -n 1)
 kill -9 "$victim"
-until grep -q '"restart"' run/journal.jsonl; do sleep 0.05; done
+n=0
+until grep -q '"restart"' run/journal.jsonl || [ $((n += 1)) -gt 600 ]; do sleep 0.05; done
 saved_since "$(readlink run/checkpoints/latest)"
 scancel --signal=USR1 "$id"
 until_state PENDING
@@ -111,7 +112,10 @@ says '^lockstep run: restart 1 of 3 on 4 workers from step [0-9]+, after: task 3
 says 'finishing step [0-9]+, then a checkpoint'
 says '^status 75: the job queues up again'
 before=$(readlink run/checkpoints/latest)
-until [ "$(job_state "$id")" = RUNNING ]; do # not in two minutes, as Slurm would have it
+# Not in two minutes, as Slurm would have it; but within two seconds slurmd takes it for the job that was just ended.
+sleep 3
+n=0
+until [ "$(job_state "$id")" = RUNNING ] || [ $((n += 1)) -gt 60 ]; do
     scontrol update "JobId=$id" StartTime=now >/dev/null 2>&1
     sleep 0.5
 done
