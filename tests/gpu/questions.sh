@@ -31,6 +31,13 @@ for record in $(seq 400); do
 done >"$work/pictures.bin"
 pictures="train: $work/pictures.bin, validation: $work/pictures.bin"
 
+# Sentences, and a text that is read by its characters.
+awk 'BEGIN {
+    for (i = 0; i < 800; i++) print "say w" i % 11 " w" i % 7 " .\tdis m" i % 9 " ."
+}' >"$work/pairs.txt"
+for i in $(seq 200); do echo "$i green bottles, hanging on the wall."; done >"$work/text.txt"
+sequences="sequence: 64, validation_fraction: 0.1"
+
 data_of() { # RECIPE: the override of its files
     case $1 in
     california-housing) echo "data.train=$work/housing.csv" ;;
@@ -38,6 +45,8 @@ data_of() { # RECIPE: the override of its files
     fashion-cnn) echo "data={kind: idx, train: $work/train-images, train_labels: $work/train-labels," \
         "validation: $work/test-images, validation_labels: $work/test-labels}" ;;
     cifar-* | few-*) echo "data={kind: cifar10, $pictures}" ;;
+    fra-eng-*) echo "data={kind: pairs, train: $work/pairs.txt, validation_fraction: 0.1}" ;;
+    gpt2-* | shakespeare-*) echo "data={kind: tokens, train: $work/text.txt, tokenizer: chars, $sequences}" ;;
     finetune-*) echo "data={kind: cifar10, $pictures, transforms: [{kind: resize, size: 224}]}" ;;
     *) echo "run.name=$1" ;; # its own, which are generated
     esac
