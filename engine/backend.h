@@ -76,7 +76,6 @@ typedef struct lk_update {
 /* What a backend has beside when the host cannot see its memory.  Its passes and these only queue; engine.h says what
  * each does. */
 typedef struct lk_device_calls {
-    size_t workspace_nbytes; /* device memory that libraries and passes are lent, whatever the model */
     void (*identify)(void *ctx, char *text, size_t nbytes);
     lk_status (*add)(void *ctx, lk_queue queue, float *into, const float *from, size_t n_elem);
     lk_status (*zero)(void *ctx, lk_queue queue, void *at, size_t nbytes);
@@ -135,6 +134,8 @@ struct lk_backend {
      * all that have none, before any of the plans runs, and packed_nbytes() says how much it comes to. */
     lk_status (*reserve)(void *ctx);
     size_t (*packed_nbytes)(void *ctx);
+    /* What libraries and passes hold beside all that, whatever the model, once the plans that are bound have run. */
+    size_t (*workspace_nbytes)(void *ctx);
     lk_status (*wait)(void *ctx); /* until everything queued is done; NULL: nothing is queued */
 
     /* Passes over arenas.  All sums are in a fixed order that does not depend on threads. */

@@ -153,7 +153,7 @@ void lk_engine_get_memory(const lk_engine *engine, lk_engine_memory *out)
         .packed = engine->backend->packed_nbytes(engine->ctx),
         .output = engine->output_bytes,
         .features = engine->features_bytes,
-        .workspace = engine->backend->device ? engine->backend->device->workspace_nbytes : 0,
+        .workspace = engine->backend->workspace_nbytes(engine->ctx),
     };
 }
 

@@ -248,7 +248,7 @@ typedef struct lk_plan_stats {
 } lk_plan_stats;
 
 /* Bytes of engine memory that the plans compiled so far share: each as much as the one that needs most, packed weights
- * the sum of what is wanted; and the workspace that a device's libraries have beside them. */
+ * the sum of what is wanted; and what libraries hold beside them. */
 typedef struct lk_engine_memory { size_t activations, scratch, packed, output, features, workspace; } lk_engine_memory;
 void lk_engine_get_memory(const lk_engine *engine, lk_engine_memory *out);
 /* What a program would cost under a set that need not be in use: no kernel is made, so no scratch is known. */

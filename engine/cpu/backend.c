@@ -60,6 +60,7 @@ static lk_status cpu_copy(void *ctx, void *to, const void *from, size_t nbytes)
 
 static lk_status cpu_reserve(void *ctx) { return cpu_weights_reserve(((cpu_ctx *)ctx)->weights); }
 static size_t cpu_packed_nbytes(void *ctx) { return cpu_weights_nbytes(((cpu_ctx *)ctx)->weights); }
+static size_t cpu_workspace_nbytes(void *ctx) { return cpu_dnnl_own_nbytes(((cpu_ctx *)ctx)->dnnl); }
 
 const lk_backend lk_cpu_backend = {
     .name = "cpu",
@@ -79,6 +80,7 @@ const lk_backend lk_cpu_backend = {
     .bind = cpu_bind,
     .reserve = cpu_reserve,
     .packed_nbytes = cpu_packed_nbytes,
+    .workspace_nbytes = cpu_workspace_nbytes,
     .wait = NULL,
     .update = cpu_update,
     .grad_norm = cpu_grad_norm,

@@ -27,7 +27,14 @@ struct cpu_dnnl {
     dnnl_engine_t engine;      /* owned */
     dnnl_stream_t stream;      /* owned */
     dnnl_primitive_attr_t attr; /* owned; scratchpads are ours */
+    bool has_matrices;         /* fp32 ones are multiplied */
 };
+
+/* Machine code that oneDNN 2.6.3 writes when it first multiplies fp32 matrices that lie as we want them, measured with
+ * AVX-512; a few MiB more, in which it lays parts of large ones, it takes and gives back in each product. */
+enum { MATRIX_CODE_NBYTES = 9 << 20 };
+
+size_t cpu_dnnl_own_nbytes(const cpu_dnnl *dnnl) { return dnnl->has_matrices ? MATRIX_CODE_NBYTES : 0; }
 
 /* oneDNN asks OpenMP for its thread count, which is a setting of the calling thread: no system call, no lock.  It waits
  * for as many as it asked for, so OpenMP must not start fewer. */
@@ -326,6 +333,7 @@ lk_status cpu_dnnl_product_new(cpu_dnnl *dnnl, const cpu_dnnl_spec *spec, cpu_pa
     p->weights = spec->weights;
     p->w = spec->weight;
     use_threads(dnnl);
+    dnnl->has_matrices |= !spec->conv && spec->dtype == LK_DTYPE_F32;
     const lk_status status = make_product(p, spec);
     if (status != LK_OK) {
         cpu_dnnl_product_free(&p);

@@ -35,6 +35,8 @@ void      cpu_dnnl_platform(void *ctx, lk_platform *out);
 /* threads: of every primitive made with it.  Errors: LK_ERR_SYSTEM, LK_ERR_USAGE (OpenMP's limit is lower). */
 lk_status cpu_dnnl_open(int threads, cpu_dnnl **out);
 void      cpu_dnnl_close(cpu_dnnl **dnnl);
+/* Bytes that the library takes for itself, for the products made so far. */
+size_t    cpu_dnnl_own_nbytes(const cpu_dnnl *dnnl);
 
 /* Chooses implementation and weight layout by shape, and takes no memory for tensors.  dnnl is borrowed and must
  * outlive it.  Errors: LK_ERR_USAGE (bf16 on a processor without it), LK_ERR_SYSTEM. */

@@ -207,10 +207,12 @@ static lk_status grad_norm(void *arg, const float *grads, size_t n_elem, float c
     return LK_OK;
 }
 
+static size_t workspace_nbytes(void *) { return CUDA_WORKSPACE_BYTES + CUDA_PARTIALS_BYTES; }
+
 const lk_backend lk_cuda_backend = {
     "cuda", &cuda_device_calls, false, cuda_describe, cuda_available, cuda_platform, open_ctx, close_ctx, alloc,
     release, read_memory, write_memory, cuda_has, cuda_rewrite, cuda_bind, cuda_packed_reserve, cuda_packed_nbytes,
-    wait_for_all, cuda_queue_update, grad_norm, cuda_queue_ema, cuda_queue_running,
+    workspace_nbytes, wait_for_all, cuda_queue_update, grad_norm, cuda_queue_ema, cuda_queue_running,
 };
 
 extern "C" __attribute__((visibility("default"))) const lk_module lk_module_entry = {LK_MODULE_ABI, &lk_cuda_backend,

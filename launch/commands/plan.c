@@ -64,7 +64,7 @@ static void print_tensors(const lk_model *model, const lk_trainable *trainable)
     X(activations, "activations", "shared by liveness")                                       \
     X(packed, "packed weights", "in the layouts kernels prefer, shared by all plans")         \
     X(scratch, "scratch", "of the kernel that needs most")                                    \
-    X(workspace, "workspace", "of the device's libraries")                                    \
+    X(workspace, "workspace", "of the libraries, whatever the model")                                    \
     X(output, "evaluation", "outputs of a lane")                                              \
     X(translations, "translations", "the cache of decoding, during an evaluation")                \
     X(exchange, "exchange", "what comes from other workers, while it is added")                   \

@@ -223,7 +223,7 @@ Test(recipe_values, keys_are_for_families_by_pattern_and_defaults_may_be_a_famil
     lk_recipe_free(&r);
     expect_failure(base, "model={kind: resnet18, dropout: 0.1}",
                    "model={kind: resnet18, dropout: 0.1}: model.dropout: kind resnet18 does not take it: it is for "
-                   "mlp, cnn, plugin, vgg*, swin_*, transformer");
+                   "mlp, cnn, plugin, vgg*, swin_*, transformer, gpt2*");
     expect_failure(base, "model={kind: vgg11, zero_init_residual: true}",
                    "model={kind: vgg11, zero_init_residual: true}: model.zero_init_residual: kind vgg11 does not take "
                    "it: it is for resnet*");
