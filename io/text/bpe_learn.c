@@ -75,6 +75,7 @@ static lk_status grow_table(learner *l)
 /* The pair of these two, made if it is new. */
 static lk_status find(learner *l, int32_t left, int32_t right, pair **out)
 {
+    *out = NULL;
     LK_TRY(grow_table(l));
     const size_t at = slot_of(l, left, right);
     if (!l->slot[at]) {
