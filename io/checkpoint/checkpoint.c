@@ -12,7 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "io/checkpoint/checkpoint.h"
+#include "io/checkpoint/parts.h"
 
 enum { OPEN_FILES = 32, MESSAGE_BYTES = 2048 };
 

@@ -1,5 +1,5 @@
 /* Checksums of bytes: XXH3-128 (https://xxhash.com) in canonical (big-endian) order, as hexadecimal digits. */
-#include "io/checkpoint/checkpoint.h"
+#include "io/checkpoint/parts.h"
 
 void lk_checksum_hex(XXH128_hash_t hash, char out[LK_CHECKSUM_CHARS])
 {

@@ -3,7 +3,7 @@
  * the number of dimensions and the extents as little-endian int64; the elements as little-endian fp32.  So it does
  * not depend on how tensors were ordered, cut or stored.
  */
-#include "io/checkpoint/checkpoint.h"
+#include "io/checkpoint/parts.h"
 
 #include <stdlib.h>
 #include <string.h>

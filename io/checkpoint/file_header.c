@@ -5,7 +5,7 @@
  * in the block is found.  Files are written with write(2) from memory: a full disk, a limit or a dead disk is an
  * errno here, and HDF5 never sees it.
  */
-#include "io/checkpoint/checkpoint.h"
+#include "io/checkpoint/parts.h"
 #include "io/file/files.h"
 
 #include <errno.h>

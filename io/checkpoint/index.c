@@ -17,7 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "io/checkpoint/checkpoint.h"
+#include "io/checkpoint/parts.h"
 
 /* Rows of the virtual data set come from one file, where they are a data set of the same path. */
 static lk_status map_rows(hid_t properties, hid_t space, const lk_ckpt_tensor *tensor, const char *file,

@@ -1,5 +1,5 @@
 /* The list of tensors of a save, kept so that the next save can tell whether anything changed its shape. */
-#include "io/checkpoint/checkpoint.h"
+#include "io/checkpoint/parts.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
-#include "io/checkpoint/checkpoint.h"
+#include "io/checkpoint/parts.h"
 
 /* Bytes of the files in a folder; one that just went away counts nothing. */
 static int64_t bytes_in(const char *path)

@@ -2,7 +2,7 @@
  * checked here is that this program understands it. */
 #include <stdlib.h>
 
-#include "io/checkpoint/checkpoint.h"
+#include "io/checkpoint/parts.h"
 
 
 static lk_status read_int(hid_t file, const char *path, int64_t *out)

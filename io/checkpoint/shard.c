@@ -15,7 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "io/checkpoint/checkpoint.h"
+#include "io/checkpoint/parts.h"
 #include "io/file/metadata.h"
 
 void lk_shard_name(char out[LK_FILE_NAME_BYTES], int r, int n)

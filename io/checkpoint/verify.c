@@ -3,7 +3,7 @@
  * and with what index.h5 expects; from both together follows what is wrong.  No HDF5 here: it opens a file only
  * when it is whole.
  */
-#include "io/checkpoint/checkpoint.h"
+#include "io/checkpoint/parts.h"
 #include "io/file/files.h"
 
 #include <errno.h>

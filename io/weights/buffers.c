@@ -17,7 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "io/weights/weights.h"
+#include "io/weights/parts.h"
 
 static const char tracked[] = "num_batches_tracked", mean[] = "running_mean";
 static const char mask[] = "bias", masked[] = "masked_bias";

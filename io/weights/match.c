@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "io/checkpoint/checkpoint.h"
+#include "io/checkpoint/parts.h"
 #include "io/weights/match.h"
 
 enum { RULE_BYTES = 256, MOST_LISTED = 8, LIST_BYTES = 1536 };

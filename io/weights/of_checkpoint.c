@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "io/weights/weights.h"
+#include "io/weights/parts.h"
 
 static lk_status read(lk_weights *weights, size_t i, int64_t begin, int64_t end, float *out)
 {

@@ -12,7 +12,7 @@
 #include "io/file/file_hash.h"
 #include "io/file/files.h"
 #include "io/weights/safetensors.h"
-#include "io/weights/weights.h"
+#include "io/weights/parts.h"
 
 static const char index_ending[] = ".json", kind_of_tensor[] = "model/";
 

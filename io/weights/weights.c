@@ -1,10 +1,10 @@
 /* A source of named tensors, whatever it is read from. */
-#include "io/weights/weights.h"
+#include "io/weights/parts.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "io/checkpoint/checkpoint.h"
+#include "io/checkpoint/parts.h"
 #include "io/weights/safetensors.h"
 
 lk_status lk_weights_new(const lk_weights_kind *kind, const char *path, size_t most, lk_weights **out)

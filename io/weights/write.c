@@ -9,10 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "io/checkpoint/checkpoint.h"
+#include "io/checkpoint/parts.h"
 #include "io/file/files.h"
 #include "io/weights/safetensors.h"
-#include "io/weights/weights.h"
+#include "io/weights/parts.h"
 
 enum { HEADER_ALIGNMENT = 8 };
 

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "io/checkpoint/checkpoint.h"
+#include "io/checkpoint/parts.h"
 
 enum { N_SHARED = 8, N_LEADER = 3, MOST_ELEMS = 128, MOST_SAVERS = 8 };
 

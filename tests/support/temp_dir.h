@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "io/checkpoint/checkpoint.h"
+#include "io/checkpoint/parts.h"
 
 static char temp_dir[64];
 
