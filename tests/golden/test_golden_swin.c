@@ -5,6 +5,7 @@
  */
 #include "tests/support/formula.h"
 #include "tests/support/golden.h"
+#include "tests/support/golden_changes.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -13,8 +14,6 @@
 
 /* Sums of up to a few hundred terms in fp32, in another order, through twelve blocks. */
 #define OUTPUT_TOLERANCE 2e-5
-/* A step's rounding errors go into the next; seen in a random direction, an error of a change is as long as it is. */
-#define CHANGE_TOLERANCE 1e-2
 
 enum { MOST_SAMPLES = 4, MOST_OUTPUTS = 32, FIRST_CHANNELS = 96 };
 
@@ -121,45 +120,17 @@ static void step(golden *g, size_t number, double lr)
     for (size_t i = 0; i < lk_model_n_params(g->model); i++) g->params[i] -= (float)lr * g->grads[i];
 }
 
-/* seen[0]: the length of a tensor's change; behind it, the change in each direction. */
-static void expect_change(const golden *g, const lk_tensor_info *info, const json_t *seen)
-{
-    const float *params = g->params + info->offset, *first = g->first + info->offset;
-    const double length = json_number_value(json_array_get(seen, 0));
-
-    for (size_t d = 0; d + 1 < json_array_size(seen); d++) {
-        const double want = json_number_value(json_array_get(seen, d + 1));
-        char direction[256];
-        double got = 0.0;
-
-        snprintf(direction, sizeof direction, "%s/%zu", info->name, d);
-        for (size_t i = 0; i < info->n_elem; i++)
-            got += formula_sign(direction, i) * ((double)params[i] - (double)first[i]);
-        cr_expect_float_eq(got, want, CHANGE_TOLERANCE * length, "%s: change of %s: got %.9g, torchvision %.9g, its "
-                           "length %.3g", g->name, direction, got, want, length);
-    }
-}
-
 static void expect_case(const json_t *values)
 {
     golden g = golden_new(values);
-    const json_t *changes = json_object_get(values, "changes"), *output = json_object_get(values, "output");
-    const char *name;
-    json_t *seen;
+    const json_t *output = json_object_get(values, "output");
 
-    cr_expect_eq(lk_model_n_tensors(g.model), json_object_size(changes), "%s: %zu tensors, torchvision %zu", g.name,
-                 lk_model_n_tensors(g.model), json_object_size(changes));
     run(&g, LK_EVAL, 1);
     for (size_t i = 0; i < json_array_size(output); i++)
         expect_near(&g, "output", i, (double)g.output[i], json_number_value(json_array_get(output, i)));
     for (size_t s = 0; s < json_array_size(json_object_get(values, "losses")); s++)
         step(&g, s, json_number_value(json_object_get(values, "lr")));
-    json_object_foreach((json_t *)changes, name, seen) {
-        const ptrdiff_t i = lk_model_find(g.model, name);
-
-        cr_assert_geq(i, 0, "%s: torchvision's %s is not in the model", g.name, name);
-        expect_change(&g, lk_model_tensor(g.model, (size_t)i), seen);
-    }
+    golden_expect_changes(g.name, g.model, json_object_get(values, "changes"), g.params, g.first);
     golden_free(&g);
 }
 

@@ -12,11 +12,10 @@
 #include "tests/support/backend_under_test.h"
 #include "tests/support/formula.h"
 #include "tests/support/golden.h"
+#include "tests/support/golden_changes.h"
 
 /* Sums of a few dozen terms in fp32, in another order, through up to five blocks. */
 #define GOLDEN_OUTPUT_TOLERANCE 1e-4
-/* A step's rounding errors go into the next; seen in a random direction, an error of a change is as long as it is. */
-#define GOLDEN_CHANGE_TOLERANCE 1e-2
 
 enum { GOLDEN_SAMPLES = 4, GOLDEN_LENGTH = 7, GOLDEN_VOCABULARY = 16, GOLDEN_IGNORED = -100 };
 
@@ -133,43 +132,6 @@ static inline void golden_step(golden *g, size_t number)
     cr_assert_eq(lk_optimizer_sync(g->optimizer, &report, NULL), LK_OK);
 }
 
-/* seen[0]: the length of a tensor's change; behind it, the change in each direction. */
-static inline void golden_expect_change(const golden *g, const lk_tensor_info *info, const json_t *seen)
-{
-    const float *params = g->params + info->offset, *first = g->first + info->offset;
-    const double length = json_number_value(json_array_get(seen, 0));
-
-    for (size_t d = 0; d + 1 < json_array_size(seen); d++) {
-        const double want = json_number_value(json_array_get(seen, d + 1));
-        char direction[256];
-        double got = 0.0;
-
-        snprintf(direction, sizeof direction, "%s/%zu", info->name, d);
-        for (size_t i = 0; i < info->n_elem; i++)
-            got += formula_sign(direction, i) * ((double)params[i] - (double)first[i]);
-        cr_expect_float_eq(got, want, GOLDEN_CHANGE_TOLERANCE * length, "%s: change of %s: got %.9g, PyTorch %.9g, its "
-                           "length %.3g", g->name, direction, got, want, length);
-    }
-}
-
-static inline void golden_expect_changes(golden *g)
-{
-    const json_t *changes = json_object_get(g->values, "changes");
-    const char *name;
-    json_t *seen;
-
-    cr_expect_eq(lk_model_n_tensors(g->model), json_object_size(changes), "%s: %zu tensors, PyTorch %zu", g->name,
-                 lk_model_n_tensors(g->model), json_object_size(changes));
-    cr_assert_eq(lk_engine_read(g->engine, g->params, g->there_params, lk_model_n_elem(g->model) * sizeof(float)),
-                 LK_OK);
-    json_object_foreach((json_t *)changes, name, seen) {
-        const ptrdiff_t i = lk_model_find(g->model, name);
-
-        cr_assert_geq(i, 0, "%s: PyTorch's %s is not in the model", g->name, name);
-        golden_expect_change(g, lk_model_tensor(g->model, (size_t)i), seen);
-    }
-}
-
 /* All that a case holds; the fields are set. */
 static inline void golden_expect(golden *g)
 {
@@ -182,7 +144,9 @@ static inline void golden_expect(golden *g)
     for (size_t i = 0; i < json_array_size(output); i++)
         golden_expect_near(g, "output", i, (double)g->output[i], json_number_value(json_array_get(output, i)));
     for (size_t s = 0; s < json_array_size(json_object_get(g->values, "losses")); s++) golden_step(g, s);
-    golden_expect_changes(g);
+    cr_assert_eq(lk_engine_read(g->engine, g->params, g->there_params, lk_model_n_elem(g->model) * sizeof(float)),
+                 LK_OK);
+    golden_expect_changes(g->name, g->model, json_object_get(g->values, "changes"), g->params, g->first);
 }
 
 #endif
