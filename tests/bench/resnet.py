@@ -5,14 +5,11 @@
     resnet.py torch FILE BATCH STEPS FORMAT       trains torchvision's resnet18 on it with one thread; FORMAT is default or
                                                   channels_last.  Sides up to 64 get the stem for small images
     resnet.py frozen FILE BATCH EPOCHS FORMAT     trains its last layer alone; the rest is frozen and in evaluation mode
-    resnet.py peak COMMAND...                     runs it; the most memory it held
 
 `torch` and `frozen` are loops as people write them: SGD with momentum, batches from memory, normalized there.  One step
-is made first and not timed.  `torch` prints images/s, `frozen` seconds of training; both, and `peak`, the most memory
-held in MiB.
+is made first and not timed.  `torch` prints images/s, `frozen` seconds of training, both the most memory held in MiB.
 """
 import resource
-import subprocess
 import sys
 import time
 
@@ -24,8 +21,8 @@ import torchvision
 CLASSES, LARGEST_SMALL_SIDE = 10, 64
 
 
-def peak_mib(who):
-    return resource.getrusage(who).ru_maxrss / 1024
+def peak_mib():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def make_data(path, n, side):
@@ -72,7 +69,7 @@ def train(path, batch, steps, layout):
         if step == 1:
             begin = time.perf_counter()
         training.step(torch.randint(len(training.x), (batch,)))
-    print(f"{steps * batch / (time.perf_counter() - begin):.2f} {peak_mib(resource.RUSAGE_SELF):.0f}")
+    print(f"{steps * batch / (time.perf_counter() - begin):.2f} {peak_mib():.0f}")
 
 
 def train_head(path, batch, epochs, layout):
@@ -85,7 +82,7 @@ def train_head(path, batch, epochs, layout):
     for _ in range(epochs):
         for index in torch.randperm(len(training.x)).split(batch):
             training.step(index)
-    print(f"{time.perf_counter() - begin:.2f} {peak_mib(resource.RUSAGE_SELF):.0f}")
+    print(f"{time.perf_counter() - begin:.2f} {peak_mib():.0f}")
 
 
 def main():
@@ -96,10 +93,6 @@ def main():
         train(args[0], int(args[1]), int(args[2]), args[3])
     elif what == "frozen":
         train_head(args[0], int(args[1]), int(args[2]), args[3])
-    else:
-        status = subprocess.run(args, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode
-        print(f"{peak_mib(resource.RUSAGE_CHILDREN):.0f}")
-        sys.exit(status)
 
 
 main()

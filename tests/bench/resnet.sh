@@ -15,13 +15,11 @@ set -eu
 root=$(cd "$(dirname "$0")/../.." && pwd)
 lockstep=${LOCKSTEP:-$root/build/lockstep}
 python=${PYTHON:-python3}
+. "$root/tests/bench/lib.sh"
 steps=${STEPS:-4}
 export OMP_NUM_THREADS=1
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-
-rate() { sed -n 's/.*"samples_per_second": *\([0-9.e+]*\).*/\1/p' "$1" | head -n 1; }
-median() { sort -g | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }'; }
 
 # recipe SIDE BATCH STEM LENGTH: resnet.yaml, its `train` begun with LENGTH
 recipe() {
@@ -36,7 +34,7 @@ train: {$4, batch: $2, lanes: 1}
 RECIPE
     rm -rf "$work/run"
 }
-train() { "$python" "$root/tests/bench/resnet.py" peak "$lockstep" train "$work/resnet.yaml"; }
+train() { peak "$lockstep" train "$work/resnet.yaml"; }
 
 # ours SIDE BATCH STEM: a line "images/s MiB".
 ours() {
