@@ -7,6 +7,7 @@
 #include "launch/launch.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <string.h>
 
 typedef struct command {
@@ -46,7 +47,11 @@ static const command commands[] = {
     {"help", NULL, true, "[COMMAND|KEY|SECTION]", "a command, a key of the recipe (optimizer.lr) or a section of it"},
 };
 
-enum { N_COMMANDS = sizeof commands / sizeof commands[0], HELP_KEY_BYTES = 256 };
+enum {
+    N_COMMANDS = sizeof commands / sizeof commands[0],
+    HELP_KEY_BYTES = 256,
+    OWN_MAPPING_NBYTES = 1 << 20, /* a block from this size on is mapped for itself, and given back when it is freed */
+};
 
 static void print_help(FILE *stream)
 {
@@ -212,6 +217,9 @@ int main(int argc, char **argv)
 {
     char lacks[512];
 
+    /* glibc would raise the limit with each large block that is freed, and keep those below it: what a worker holds
+     * would follow the order in which its threads free, and not what `plan` says. */
+    mallopt(M_MMAP_THRESHOLD, OWN_MAPPING_NBYTES);
     if (!lk_processor_lacks(lacks, sizeof lacks)) return answer(argc, argv);
     fprintf(stderr, "lockstep: %s\n", lacks);
     return LK_ERR_SYSTEM;
