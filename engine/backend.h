@@ -102,6 +102,12 @@ typedef struct lk_device_calls {
     lk_status (*inspect)(void *ctx, const float *grads, size_t n_elem, const float *slots, bool all, float clip_value,
                          double clip_norm);
     lk_status (*report)(void *ctx, lk_grad_report *out);
+
+    /* Of a profile.  mark() notes when the compute queue comes to it, number i of 0, 1, ...; what is queued with it is
+     * never replayed as a graph.  elapsed() launches, waits and says what passed between marks i and i + 1, for the n
+     * marks of this number and below: n - 1 times.  Errors: LK_ERR_SYSTEM (no memory for so many marks). */
+    lk_status (*mark)(void *ctx, size_t i);
+    lk_status (*elapsed)(void *ctx, size_t n, double *seconds);
 } lk_device_calls;
 
 typedef struct lk_backend lk_backend;

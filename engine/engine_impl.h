@@ -23,6 +23,7 @@ struct lk_engine {
     lk_reservation *reserved; /* owned; of a dry engine */
     lk_plan **plans;          /* owned */
     int n_plans;
+    double *node_seconds;     /* borrowed while a lane is profiled: its kernels' times go there; else NULL */
     const lk_plan *tapped;    /* of the last lane with taps; NULL: none, or it has gone */
     void *act;                /* owned, engine memory: activations of the plan that runs */
     size_t act_bytes;

@@ -50,6 +50,8 @@ static lk_status run_plan(lk_engine *engine, lk_plan *plan, const lk_lane *lane)
 
     LK_TRY(lk_engine_begin(engine, &plan->graph, &args));
     if (trains(lane)) LK_TRY(begin_gradients(engine, plan, lane));
+    if (engine->node_seconds)
+        return lk_plan_run_timed(plan, engine->backend, engine->ctx, &args, engine->node_seconds);
     LK_TRY(lk_plan_run(plan, engine->backend, engine->ctx, &args, trains(lane) ? lane->ready : NULL,
                        lane->ready_arg));
     if (plan->key.taps) engine->tapped = plan;
@@ -125,6 +127,25 @@ lk_status lk_engine_run(lk_engine *engine, const lk_lane *lane)
         return lk_engine_read(engine, lane->features, there.features, lane->features_nbytes);
     if (!plan->key.output || there.output == lane->output) return LK_OK;
     return lk_engine_read(engine, lane->output, there.output, plan->graph.output_bytes);
+}
+
+/* ------------------------------------------------------------------ profile */
+
+lk_status lk_engine_profile(lk_engine *engine, const lk_lane *lane, lk_node_time_fn *put, void *arg)
+{
+    const lk_program program = {.mode = lane->mode, .n = lane->n, .length = lane->length, .side = lane->side};
+    lk_plan *plan;
+
+    assert(lane->mode == LK_TRAIN && !lane->taps);
+    LK_TRY(lk_engine_plan(engine, &program, &plan));
+    double *seconds = lk_alloc(((size_t)plan->n_kernels + 1) * sizeof *seconds);
+    LK_TRY_ALLOC(seconds, ((size_t)plan->n_kernels + 1) * sizeof *seconds);
+    engine->node_seconds = seconds;
+    const lk_status status = lk_engine_run(engine, lane);
+    engine->node_seconds = NULL;
+    if (status == LK_OK) lk_plan_put_times(plan, seconds, put, arg);
+    lk_free(&seconds);
+    return status;
 }
 
 /* --------------------------------------------------------------- statistics */

@@ -147,6 +147,20 @@ lk_status lk_engine_check(const lk_engine *engine, const lk_trainable *trainable
  * only queued: ready() is called while they are, and what it queues comes after them. */
 lk_status lk_engine_run(lk_engine *engine, const lk_lane *lane);
 
+/* What a node of a plan took.  Where one kernel does several nodes, the first has the time and the others none. */
+typedef struct lk_node_time {
+    const char *layer;      /* its path; borrowed from the plan, as the next two */
+    const char *op;
+    const char *within;     /* the layer whose kernel does this node; NULL: its own */
+    bool backward;
+    double seconds;
+    double flops, bytes_moved; /* as lk_plan_stats counts them */
+} lk_node_time;
+typedef void lk_node_time_fn(void *arg, const lk_node_time *time);
+/* Runs a lane of TRAIN as lk_engine_run() does, with a look at the clock (on a device an event) between its kernels,
+ * and tells of its nodes in the order of the run.  It never says that gradients are ready: all are when it returns. */
+lk_status lk_engine_profile(lk_engine *engine, const lk_lane *lane, lk_node_time_fn *put, void *arg);
+
 /* Memory of decoding that outlives a run: for each of `rows` sequences and up to `capacity` positions, whatever the
  * network's layers keep (lk_layer_append()).  It begins with zeros.  engine is borrowed and must outlive the cache.
  * Errors: LK_ERR_USAGE (the network keeps nothing: it cannot decode), LK_ERR_SYSTEM. */

@@ -19,14 +19,15 @@
     X(digests, FLAG, "--digests", NULL, "train",                                                                   \
       "digests of gradients and weights of every step, into RUN/digests, as verify compares them")                 \
     X(die_at, COUNT, "--die-at", "STEP", "train", "the last worker kills itself after this step, as verify wants it") \
-    X(engine, TEXT, "--engine", "KIND", "train eval predict translate generate plan run verify",                   \
+    X(engine, TEXT, "--engine", "KIND", "train eval predict translate generate plan run verify bench",             \
       "auto, cpu or cuda; the same as engine.kind=KIND")                                                           \
     X(workers, TEXT, "--workers", "N", "run verify",                                                              \
       "how many to start; also -n N (default: all slots of the hosts); verify: several, as 1,2,4")                 \
     X(hostfile, TEXT, "--hostfile", "FILE", "run verify",                                                          \
       "hosts as mpirun reads them: a line `NAME slots=N` for each")                                                \
     X(steps, COUNT, "--steps", "N", "verify", "how many (of each stage) are trained (default 20)")                 \
-    X(json, TEXT, "--json", "FILE", "verify", "the result for programs, too")                                      \
+    X(json, TEXT, "--json", "FILE", "verify bench", "the result for programs, too")                                \
+    X(iterations, COUNT, "--iterations", "N", "bench", "how often each thing is measured (default 20)")            \
     X(keep, FLAG, "--keep", NULL, "verify", "leave the runs that were compared")                                   \
     X(restarts, TEXT, "--restarts", "K", "run", "start again at most so often (default 3)")                        \
     X(backoff, TEXT, "--backoff", "SECONDS", "run",                                                                \
@@ -92,6 +93,8 @@ typedef struct options {
 lk_status options_parse(int argc, char **argv, options *out);
 /* An option that its command does not take is an error, not ignored. */
 lk_status options_check(const options *opt);
+/* The same of a command's parts: `takes` has the spellings of what this one does. */
+lk_status options_check_among(const options *opt, const char *takes);
 /* Of one command, or (NULL) of all. */
 void      options_help(FILE *stream, const char *command);
 /* The number that an option's text is, left as it is where the option is not given.  Errors: LK_ERR_USAGE (it is none,
@@ -399,7 +402,8 @@ static inline const char *plural(int64_t n) { return n == 1 ? "" : "s"; }
 
 typedef lk_status command_fn(job *j, const options *opt);
 command_fn command_train, command_eval, command_predict, command_translate, command_generate, command_data,
-    command_plan, command_lr, command_plot, command_ckpt, command_doctor, command_tokenize, command_run, command_verify;
+    command_plan, command_lr, command_plot, command_ckpt, command_doctor, command_tokenize, command_run, command_verify,
+    command_bench;
 
 /* lockstep --version: what this program is made of, beside doctor.c. */
 void print_version(void);

@@ -42,6 +42,8 @@ static const command commands[] = {
      "losses, metrics and learning rate of runs as a picture; or a recipe's first batch of images"},
     {"ckpt", command_ckpt, true, "list|show|verify|digest|diff|export PATH [PATH ...] [--against RECIPE] [-o FILE]",
      "look into checkpoints; verify: all of a run; diff: status 1 where two differ; export: safetensors"},
+    {"bench", command_bench, false, "step RECIPE [--iterations N] [--json FILE]",
+     "what a training step costs, layer by layer"},
     {"doctor", command_doctor, false, "", "what this machine (every worker's) has and lacks"},
     {"keys", NULL, true, "[SECTION] [--markdown]", "the keys of a recipe, with their defaults"},
     {"help", NULL, true, "[COMMAND|KEY|SECTION]", "a command, a key of the recipe (optimizer.lr) or a section of it"},

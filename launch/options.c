@@ -156,6 +156,17 @@ lk_status options_check(const options *opt)
     return LK_OK;
 }
 
+lk_status options_check_among(const options *opt, const char *takes)
+{
+    for (int i = 0; i < N_OPTIONS; i++) {
+        const option *o = &option_table[i];
+
+        if (*o->commands && is_given(opt, o) && !has_word(takes, o->spelling))
+            return LK_FAIL(LK_ERR_USAGE, "lockstep %s does not take %s", opt->command, o->spelling);
+    }
+    return LK_OK;
+}
+
 static const char *spelt_out(const char *argument)
 {
     for (size_t i = 0; i < sizeof short_table / sizeof *short_table; i++)

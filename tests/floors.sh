@@ -15,7 +15,7 @@ floors='
 engine: base schedule model {graph ops nn} optim {cpu cuda}
 dist: world nccl reduce
 io: file {checkpoint weights log text} recipe data
-launch: decode job plot lr train run verify commands
+launch: decode job plot lr train run verify bench commands
 '
 
 # room folder number: the number of its floor.

@@ -27,6 +27,7 @@ static void close_ctx(void *arg)
     cudaDeviceSynchronize();
     if (ctx->tape) cuda_tape_forget(ctx);
     cuda_tape_free(&ctx->tape);
+    cuda_marks_free(ctx);
     cuda_upload_free(&ctx->upload);
     cuda_args_free(&ctx->args);
     cudaFree(ctx->shadow.copy);

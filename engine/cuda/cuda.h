@@ -68,6 +68,8 @@ typedef struct cuda_ctx {
     cudaEvent_t passed[LK_N_QUEUES];  /* owned: how far each queue was, for the other to wait on */
     cudaEvent_t waited;               /* owned */
     cudaEvent_t snapshot_from, snapshot_done; /* owned: where it may begin, that it is complete */
+    cudaEvent_t *mark;                /* owned, (n_marks): of a profile, marks.cu */
+    size_t n_marks;
     lk_status (*poll)(void *arg);
     void *poll_arg;
 } cuda_ctx;

@@ -343,4 +343,5 @@ static lk_status snapshot_wait(void *arg)
 const lk_device_calls cuda_device_calls = {
     identify, queue_add, queue_zero, queue_copy, queue_call, queue_after, launch, set_poll, host_alloc, host_release,
     upload, snapshot, snapshot_wait, queue_put, queue_begin, queue_run, queue_inspect, queue_report,
+    cuda_mark, cuda_elapsed,
 };

@@ -82,6 +82,7 @@ lk_status cuda_record_run(cuda_ctx *ctx, cuda_record_kind kind, lk_queue queue, 
         return call->fn(call + 1, stream);
     }
     case CUDA_RECORD_AFTER: return run_after(ctx, queue, (lk_queue)((const cuda_after_record *)payload)->first);
+    case CUDA_RECORD_MARK: LK_CUDA(cudaEventRecord(*(const cudaEvent_t *)payload, stream)); return LK_OK;
     case CUDA_RECORD_GUARD: return run_guard(ctx, queue);
     case CUDA_RECORD_UPDATE: return run_update(ctx, (const cuda_update_record *)payload);
     case CUDA_RECORD_EMA: return run_ema(ctx, (const cuda_ema_record *)payload);

@@ -17,6 +17,7 @@ typedef enum cuda_record_kind {
     CUDA_RECORD_INSPECT, /* cuda_inspect_record */
     CUDA_RECORD_CAST,    /* cuda_range_record: fp32 to bf16, n elements */
     CUDA_RECORD_PACK,    /* const float *: all packed weights from these parameters */
+    CUDA_RECORD_MARK,    /* cudaEvent_t: notes the time */
     CUDA_RECORD_GUARD,   /* nothing: waits for the snapshot that is under way */
 } cuda_record_kind;
 
@@ -80,7 +81,7 @@ lk_status cuda_tape_append(cuda_ctx *ctx, cuda_record_kind kind, lk_queue queue,
                            size_t nbytes);
 /* The next writes of parameters and states in a queue wait for the snapshot under way, if there is one. */
 lk_status cuda_tape_guard(cuda_ctx *ctx, lk_queue queue);
-/* Other processes take part in what is queued: this tape runs on the streams. */
+/* Other processes take part in what is queued, or its times are measured: this tape runs on the streams. */
 void      cuda_tape_share(cuda_tape *tape);
 /* A snapshot has begun. */
 void      cuda_tape_snapshot(cuda_tape *tape);
@@ -131,6 +132,11 @@ void      cuda_upload_next(cuda_upload *upload, cuda_store store);
 lk_status cuda_packed_renew(cuda_ctx *ctx, const float *params, uint64_t version);
 /* What that record does. */
 lk_status cuda_packed_run(cuda_ctx *ctx, const float *params);
+
+/* marks.cu: two entries of lk_device_calls. */
+lk_status cuda_mark(void *ctx, size_t i);
+lk_status cuda_elapsed(void *ctx, size_t n, double *seconds);
+void      cuda_marks_free(cuda_ctx *ctx);
 
 /* wait.cu: until the event has happened, or the compute stream has done what it holds, polling. */
 lk_status cuda_await(cuda_ctx *ctx, cudaEvent_t event);

@@ -21,6 +21,9 @@ static double node_bytes(const lk_graph *graph, const lk_node *node)
     return nbytes;
 }
 
+double lk_plan_node_flops(const lk_plan *plan, int i) { return node_flops(&plan->graph, &plan->graph.nodes[i]); }
+double lk_plan_node_bytes(const lk_plan *plan, int i) { return node_bytes(&plan->graph, &plan->graph.nodes[i]); }
+
 void lk_plan_get_stats(const lk_plan *plan, const lk_trainable *trainable, lk_plan_stats *out)
 {
     const lk_graph *graph = &plan->graph;

@@ -59,6 +59,15 @@ lk_status lk_plan_map_gradients(lk_plan *plan, const lk_trainable *trainable);
 lk_status lk_plan_run(const lk_plan *plan, const lk_backend *backend, void *ctx, const lk_launch_args *args,
                       lk_ready_fn *ready, void *ready_arg);
 
+/* The same with a look at the clock between kernels: seconds (n_kernels) of each.  profile.c */
+lk_status lk_plan_run_timed(const lk_plan *plan, const lk_backend *backend, void *ctx, const lk_launch_args *args,
+                            double *seconds);
+/* Tells of the nodes with these times. */
+void lk_plan_put_times(const lk_plan *plan, const double *seconds, lk_node_time_fn *put, void *arg);
+
+/* Floating-point operations of node i, and what it reads and writes of memory. */
+double lk_plan_node_flops(const lk_plan *plan, int i);
+double lk_plan_node_bytes(const lk_plan *plan, int i);
 void lk_plan_get_stats(const lk_plan *plan, const lk_trainable *trainable, lk_plan_stats *out);
 void lk_plan_print(const lk_plan *plan, void (*put)(void *arg, const char *line), void *arg);
 

@@ -1,4 +1,5 @@
-/* summary.json: notes as JSON in their order; metrics/validation.mse is the key validation.mse of an object metrics. */
+/* summary.json: notes as JSON in their order; metrics/validation.mse is the key validation.mse of an object metrics,
+ * layers/fc1/flops one of an object in an object. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,17 +24,26 @@ static json_t *value_of(const lk_metadata *metadata, size_t i)
     return lk_metadata_get_text(metadata, path, &text) == LK_OK ? lk_json_text(text) : NULL;
 }
 
-/* The object in which a path's key goes, made when it is the first of its name; *key is what remains of the path. */
+/* The member of that name, made when it is the first. */
+static json_t *member_of(json_t *object, const char *text, size_t length)
+{
+    char *name = strndup(text, length);
+    json_t *member = name ? json_object_get(object, name) : NULL;
+
+    if (name && !member && json_object_set_new(object, name, json_object()) == 0)
+        member = json_object_get(object, name);
+    free(name);
+    return member;
+}
+
+/* The object in which a path's key goes; *key is what remains of the path. */
 static json_t *object_of(json_t *root, const char *path, const char **key)
 {
-    const char *slash = strchr(path, '/');
+    json_t *object = root;
 
-    *key = slash ? slash + 1 : path;
-    if (!slash) return root;
-    char *name = strndup(path, (size_t)(slash - path));
-    json_t *object = name ? json_object_get(root, name) : NULL;
-    if (name && !object && json_object_set_new(root, name, json_object()) == 0) object = json_object_get(root, name);
-    free(name);
+    *key = path;
+    for (const char *slash; (slash = strchr(*key, '/')); *key = slash + 1)
+        object = member_of(object, *key, (size_t)(slash - *key));
     return object;
 }
 

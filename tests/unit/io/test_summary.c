@@ -40,6 +40,23 @@ Test(summary, keeps_order_and_groups_what_stands_before_a_slash)
     lk_metadata_free(&metadata);
 }
 
+Test(summary, each_slash_is_a_group_in_a_group)
+{
+    static const char want[] = "{\n  \"layers\": {\n    \"0\": {\n"
+                               "      \"flops\": 2.0,\n      \"op\": \"linear\"\n    },\n"
+                               "    \"1\": {\n      \"flops\": 3.0\n    }\n  }\n}\n";
+    lk_metadata *metadata;
+
+    cr_assert_eq(lk_metadata_new(&metadata), LK_OK);
+    lk_metadata_set_real(metadata, "layers/0/flops", 2);
+    lk_metadata_set_real(metadata, "layers/1/flops", 3);
+    lk_metadata_set_text(metadata, "layers/0/op", "linear");
+    char *text = summary_of(metadata);
+    cr_expect_str_eq(text, want, "got:\n%s\nwant:\n%s", text, want);
+    free(text);
+    lk_metadata_free(&metadata);
+}
+
 Test(summary, numbers_come_back_bit_by_bit)
 {
     const double values[] = {0.1, 1.0 / 3, 1e-300, 47123.456789};

@@ -1,0 +1,44 @@
+/* What the commands of `lockstep bench` share: the worker's job, steps as training makes them, tables and JSON. */
+#ifndef LK_BENCH_H
+#define LK_BENCH_H
+
+#include "launch/launch.h"
+
+enum { BENCH_ITERATIONS = 20, BENCH_WARMUP = 3 };
+
+/* ---------------------------------------------------------------------- step */
+
+/* Steps of a recipe's first stage, over the same batch again and again. */
+typedef struct bench_steps {
+    job *j;                  /* borrowed; job_open_training() is done */
+    lk_batch batch;          /* the loader's first, and its memory */
+    double busy_s;           /* that each worker spends in the backward pass beside its work, evenly; 0: none */
+    double compute_s;        /* of the last step: the lanes, forward and backward */
+    double wait_s;           /* and what it waited for the sum behind them */
+    double update_s;
+} bench_steps;
+
+/* Reads the recipe, makes of it what training needs, takes a batch.  Collective. */
+lk_status bench_steps_open(bench_steps *steps, job *j, const options *opt);
+/* Where a lane's gradients are told to be ready, and how it is run: lk_engine_run(), or one that measures. */
+typedef lk_status bench_run_fn(void *arg, const lk_lane *lane);
+/* One step: lanes, their sum, the update.  run NULL: as training does.  Collective. */
+lk_status bench_step_once(bench_steps *steps, bench_run_fn *run, void *arg);
+
+/* ------------------------------------------------------------------- numbers */
+
+/* The middle one of n > 0 values, which it sorts. */
+double bench_median(double *values, size_t n);
+/* --iterations, or what is usual. */
+size_t bench_iterations(const options *opt);
+/* Writes --json, if it was given, from what fill() puts into it.  On the leader alone. */
+typedef lk_status bench_fill_fn(const void *arg, lk_metadata *json);
+lk_status bench_write_json(const options *opt, bench_fill_fn *fill, const void *arg);
+
+/* ------------------------------------------------------------------ commands */
+
+#define BENCH_NAMES "step"
+/* lockstep bench NAME ...; opt begins behind NAME.  Collective. */
+lk_status bench_step(job *j, const options *opt);
+
+#endif

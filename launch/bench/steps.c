@@ -1,0 +1,88 @@
+/*
+ * Training steps to be measured: what `lockstep train` does in one, without the leader's decisions and with the same
+ * batch each time, so that no time goes into data.
+ */
+#include "launch/bench/bench.h"
+
+#include <math.h>
+
+lk_status bench_steps_open(bench_steps *s, job *j, const options *opt)
+{
+    s->j = j;
+    LK_TRY(job_read_recipe(j, opt));
+    LK_TRY(job_open(j));
+    LK_TRY(job_open_training(j));
+    if (j->train_features)
+        return job_agree(j, LK_FAIL(LK_ERR_USAGE, "bench measures steps that compute all layers: set "
+                                                  "train.cache_frozen=no"));
+    LK_TRY(job_agree(j, lk_loader_seek(j->loader, 0, 0)));
+    return job_agree(j, lk_loader_next(j->loader, &s->batch));
+}
+
+static float inv_count(const lk_batch *batch)
+{
+    if (batch->steps > 0) return 1.0f / (float)batch->steps;
+    return batch->n_terms ? 1.0f / (float)batch->n_terms : 0.0f;
+}
+
+static lk_status run_plainly(void *arg, const lk_lane *lane) { return lk_engine_run(arg, lane); }
+
+static lk_status run_lanes(bench_steps *s, bench_run_fn *run, void *arg)
+{
+    job *j = s->j;
+
+    for (int l = j->lane_begin; l < j->lane_end; l++) {
+        const lk_batch_lane *own = &s->batch.lane[l - j->lane_begin];
+        lk_lane lane = job_lane(own, LK_TRAIN);
+
+        LK_TRY(lk_reducer_lane(j->reducer, l, &lane.grads));
+        if (lane.n == 0) {
+            LK_TRY(lk_reducer_empty_lane(j->reducer));
+            continue;
+        }
+        lane.step = j->step;
+        lane.inv_count = inv_count(&s->batch);
+        lane.params = j->params;
+        lane.params_version = j->params_version;
+        lane.ready = lk_reducer_ready;
+        lane.ready_arg = j->reducer;
+        LK_TRY(run(arg, &lane));
+    }
+    return LK_OK;
+}
+
+static lk_status update(job *j, const float *sum)
+{
+    lk_hyperparams groups[LK_MAX_GROUPS];
+    lk_grad_report report;
+
+    for (unsigned g = 0; g < j->recipe->n_groups; g++)
+        groups[g] = (lk_hyperparams){.lr = j->recipe->groups[g]->optimizer.lr, .momentum = NAN, .weight_decay = NAN};
+    LK_TRY(lk_optimizer_inspect(j->optimizer, sum, j->recipe->train.check_finite, &report));
+    if (report.finite) {
+        LK_TRY(lk_engine_update_stats(j->engine, j->params, sum, &report));
+        LK_TRY(lk_optimizer_update(j->optimizer, j->params, sum, groups, &report, j->ema));
+    }
+    LK_TRY(lk_optimizer_sync(j->optimizer, &report, j->ema));
+    j->params_version = ++j->last_version;
+    j->step++;
+    return lk_engine_wait(j->engine);
+}
+
+lk_status bench_step_once(bench_steps *s, bench_run_fn *run, void *arg)
+{
+    job *j = s->j;
+    const float *sum;
+
+    lk_world_progress(j->world, j->step, "bench");
+    const double begin = lk_seconds();
+    LK_TRY(run_lanes(s, run ? run : run_plainly, run ? arg : j->engine));
+    const double computed = lk_seconds();
+    LK_TRY(lk_reducer_finish(j->reducer, &sum));
+    const double summed = lk_seconds();
+    LK_TRY(update(j, sum));
+    s->compute_s = computed - begin;
+    s->wait_s = summed - computed;
+    s->update_s = lk_seconds() - summed;
+    return LK_OK;
+}
