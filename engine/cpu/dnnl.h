@@ -1,6 +1,6 @@
 /*
  * oneDNN as the CPU backend uses it: one kind of thing, the product of activations with weights, in its three passes.
- * Only dnnl.c includes oneDNN's headers.
+ * Only dnnl*.c and weights.c include oneDNN's headers, by way of dnnl_versions.h.
  *
  *     FORWARD  y = x * w + b          GRAD_X  dx from dy and w          GRAD_W  dw, db from dy and x
  *

@@ -1,5 +1,5 @@
 /*
- * What differs between oneDNN 2 and 3, said once.  Private to dnnl.c and weights.c.
+ * What differs between oneDNN 2 and 3, said once.  Private to dnnl*.c and weights.c.
  *
  * oneDNN 2 describes an operation by a struct and then makes a primitive descriptor of it; its memory descriptors are
  * values.  oneDNN 3 makes the primitive descriptor at once and hides memory descriptors behind pointers.
