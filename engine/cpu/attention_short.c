@@ -1,36 +1,40 @@
 /*
- * Attention over up to 16 keys, and its gradient: sentences.  A query's row of S is one vector that does not leave the
- * registers, and nothing is gathered into blocks; the results have the bits that blocks give, for every sum has their
- * order.  The formulas are in engine/ops/attention.c.
+ * Attention over up to 16 keys, and its gradient: sentences.  A query's row of S is a vector or two, and half of that
+ * where keys are 8 at most; nothing is gathered into blocks, and the results have the bits that blocks give, for every
+ * sum has their order.  The formulas are in engine/ops/attention.c.
  *
  * The loops are compiled for each usual number of channels, which is too small for a loop that learns it at run time.
+ * Products keep their sums in registers by name: left to itself, gcc writes and reads them with each step.
  */
 #include "engine/cpu/attention.h"
 
 #include "engine/base/formulas.h"
 #include "engine/cpu/dropout.h"
 #include "engine/cpu/partials.h"
+#include "engine/cpu/small_gemm.h"
 #include "engine/cpu/vector.h"
 
 #include <math.h>
 
 enum {
     KEYS = CPU_PARTIALS / 2,
+    FEW_KEYS = KEYS / 2, /* up to which a row of S is half as wide */
     CHANNELS = 64, /* the most */
     GROUP = 16,    /* queries that take each step together: what one waits for, another has to do */
 };
 
-/* The keys and values of one head. */
+/* The keys and values of one head.  K, the width of a row of S, is KEYS or FEW_KEYS. */
 typedef struct key_side {
-    float k_turned[CHANNELS * KEYS], v_turned[CHANNELS * KEYS]; /* (D, KEYS) */
-    float k[KEYS * CHANNELS], v[KEYS * CHANNELS];               /* (KEYS, D) */
+    float k_turned[CHANNELS * KEYS], v_turned[CHANNELS * KEYS]; /* (D, K) */
+    float k[KEYS * CHANNELS], v[KEYS * CHANNELS];               /* (n_keys, D) */
 } key_side;
 
 /* A group of queries. */
 typedef struct query_side {
     size_t begin, n;
     float q[GROUP * CHANNELS], dy[GROUP * CHANNELS]; /* (n, D); q is divided by sqrt(D) */
-    float p[GROUP * KEYS], dropped[GROUP * KEYS], ds[GROUP * KEYS];
+    float y[GROUP * CHANNELS]; /* (n, D): y, or dq */
+    float p[GROUP * KEYS], dropped[GROUP * KEYS], ds[GROUP * KEYS]; /* (n, K) */
 } query_side;
 
 CPU_INLINE void load_row(float *restrict to, const void *x, size_t at, const size_t D, float scale, lk_dtype dtype)
@@ -53,64 +57,99 @@ CPU_INLINE void load_rows(const cpu_attention_run *run, const cpu_attention_head
         load_row(rows + i * D, x, cpu_attention_place(run->s, h, first + i), D, scale, dtype);
 }
 
-/* turned (D, KEYS) = rows (n, D), 0 behind n. */
-CPU_INLINE void turn(const float *restrict rows, size_t n, const size_t D, float *restrict turned)
+/* turned (D, K) = rows (n, D), 0 behind n. */
+CPU_INLINE void turn(const float *restrict rows, size_t n, const size_t D, const size_t K, float *restrict turned)
 {
-    memset(turned, 0, D * KEYS * sizeof *turned);
-    for (size_t j = 0; j < n; j++)
-        for (size_t d = 0; d < D; d++) turned[d * KEYS + j] = rows[j * D + d];
+    float all[KEYS * CHANNELS];
+
+    memcpy(all, rows, n * D * sizeof *all);
+    memset(all + n * D, 0, (K - n) * D * sizeof *all);
+    for (size_t j = 0; j < K; j += CPU_TURN)
+        for (size_t d = 0; d < D; d += CPU_TURN) cpu_turn(turned + d * K + j, K, all + j * D + d, D);
 }
 
-/* s (n, KEYS) = a (n, D) turned (D, KEYS). */
-CPU_INLINE void look_at(float *restrict s, const float *restrict a, size_t n, const float *restrict turned,
-                        const size_t D)
-{
-    for (size_t i = 0; i < n; i++) {
-        float sum[KEYS] = {0};
+/* As many rows of c as keep eight vectors in flight. */
+#define ROWS_OF(width) ((width) >= 8 * CPU_WIDE ? 1 : (width) <= CPU_WIDE ? 8 : 8 * CPU_WIDE / (width))
 
-        for (size_t d = 0; d < D; d++)
-#pragma omp simd
-            for (size_t j = 0; j < KEYS; j++) sum[j] = CPU_MULTIPLY_ADD(a[i * D + d], turned[d * KEYS + j], sum[j]);
-        memcpy(s + i * KEYS, sum, sizeof sum);
+/* c (rows, width) = a (rows, k) b (k, width), or onto what is there: a chain of fused multiply-adds an element. */
+CPU_INLINE void product_rows(float *restrict c, small_matrix a, const float *restrict b, size_t k, bool onto,
+                             const size_t rows, const size_t width)
+{
+    cpu_vector sum[8][CHANNELS / CPU_WIDE];
+    const size_t vectors = (width + CPU_WIDE - 1) / CPU_WIDE;
+
+#define WIDTH(v) (width < CPU_WIDE ? width : CPU_WIDE)
+#pragma GCC unroll 8
+    for (size_t r = 0; r < rows; r++)
+#pragma GCC unroll 16
+        for (size_t v = 0; v < vectors; v++)
+            sum[r][v] = onto ? cpu_vector_load(c + r * width + v * CPU_WIDE, WIDTH(v)) : cpu_vector_all(0.0f);
+    for (size_t i = 0; i < k; i++)
+#pragma GCC unroll 16
+        for (size_t v = 0; v < vectors; v++) {
+            const cpu_vector bs = cpu_vector_load(b + i * width + v * CPU_WIDE, WIDTH(v));
+#pragma GCC unroll 8
+            for (size_t r = 0; r < rows; r++)
+                sum[r][v] = cpu_vector_multiply_add(cpu_vector_all(a.at[r * a.row + i * a.col]), bs, sum[r][v]);
+        }
+#pragma GCC unroll 8
+    for (size_t r = 0; r < rows; r++)
+#pragma GCC unroll 16
+        for (size_t v = 0; v < vectors; v++) cpu_vector_store(c + r * width + v * CPU_WIDE, sum[r][v], WIDTH(v));
+#undef WIDTH
+}
+
+/* And of m rows, for each width. */
+#define PRODUCT(width)                                                                                             \
+    static void product_##width(float *c, small_matrix a, const float *b, size_t m, size_t k, bool onto)           \
+    {                                                                                                              \
+        enum { ROWS = ROWS_OF(width), FEW = ROWS > 1 ? ROWS / 2 : 1 };                                             \
+                                                                                                                   \
+        for (; m >= ROWS; m -= ROWS, c += ROWS * (width), a.at += ROWS * a.row)                                    \
+            product_rows(c, a, b, k, onto, ROWS, width);                                                           \
+        for (; m >= FEW; m -= FEW, c += FEW * (width), a.at += FEW * a.row)                                        \
+            product_rows(c, a, b, k, onto, FEW, width);                                                            \
+        for (; m > 0; m--, c += (width), a.at += a.row) product_rows(c, a, b, k, onto, 1, width);                  \
     }
-}
+PRODUCT(8) PRODUCT(16) PRODUCT(32) PRODUCT(64)
 
-/* to (D) += weight (n) rows (n, D), where weights are `stride` apart. */
-CPU_INLINE void mix(float *restrict to, const float *restrict weight, size_t stride, const float *restrict rows,
-                    size_t n, const size_t D)
+/* width: known where it is inlined, one of those. */
+CPU_INLINE void product(float *c, small_matrix a, const float *b, size_t m, size_t k, bool onto, const size_t width)
 {
-    float sum[CHANNELS];
-
-    memcpy(sum, to, D * sizeof *to);
-    for (size_t i = 0; i < n; i++)
-#pragma omp simd
-        for (size_t d = 0; d < D; d++) sum[d] = CPU_MULTIPLY_ADD(weight[i * stride], rows[i * D + d], sum[d]);
-    memcpy(to, sum, D * sizeof *to);
+    if (width == 8) product_8(c, a, b, m, k, onto);
+    else if (width == 16) product_16(c, a, b, m, k, onto);
+    else if (width == 32) product_32(c, a, b, m, k, onto);
+    else product_64(c, a, b, m, k, onto);
 }
 
-/* to (n, KEYS) = from times what dropout multiplies the queries' rows of P by; the arrays may be the same. */
-CPU_INLINE void drop(const cpu_attention_run *run, const cpu_attention_head *h, const query_side *of, const float *from,
-                     float *to, const float *also_from, float *also_to)
+/* s (n, K) = a (n, D) turned (D, K). */
+CPU_INLINE void look_at(float *s, const float *a, size_t n, const float *turned, const size_t D,
+                        const size_t K)
+{
+    product(s, (small_matrix){a, D, 1}, turned, n, D, false, K);
+}
+
+/* What dropout multiplies the row of P of the group's query i by. */
+CPU_INLINE void find_factors(const cpu_attention_run *run, const cpu_attention_head *h, size_t query,
+                             float factor[KEYS], const size_t K)
 {
     const cpu_attention *s = run->s;
     const uint32_t threshold = lk_dropout_threshold(s->p);
     const float scale = (float)(1.0 / (1.0 - s->p));
+    const cpu_dropout_group group =
+        cpu_dropout_group_of(run->step, run->sample[h->sample],
+                             lk_attention_group((uint32_t)query, 0, (uint32_t)h->head, (uint32_t)s->heads));
+    uint32_t words[LK_DROPOUT_GROUP];
 
-    for (size_t i = 0; i < of->n; i++) {
-        const cpu_dropout_group group = cpu_dropout_group_of(
-            run->step, run->sample[h->sample],
-            lk_attention_group((uint32_t)(of->begin + i), 0, (uint32_t)h->head, (uint32_t)s->heads));
-        uint32_t words[LK_DROPOUT_GROUP];
-
-        cpu_dropout_draw_group(run->key, run->step, &group, words);
+    cpu_dropout_draw_group(run->key, run->step, &group, words);
 #pragma omp simd
-        for (size_t j = 0; j < KEYS; j++) {
-            const float factor = lk_dropout_keep(words[j], threshold) ? scale : 0.0f;
+    for (size_t j = 0; j < K; j++) factor[j] = lk_dropout_keep(words[j], threshold) ? scale : 0.0f;
+}
 
-            to[i * KEYS + j] = from[i * KEYS + j] * factor;
-            if (also_to) also_to[i * KEYS + j] = also_from[i * KEYS + j] * factor;
-        }
-    }
+CPU_INLINE void multiply_row(float *to, const float *from, const float *factor, const size_t K)
+{
+#pragma omp simd
+    for (size_t j = 0; j < K; j++) to[j] = from[j] * factor[j];
 }
 
 /* Keys that query i sees, of so many. */
@@ -120,48 +159,62 @@ static size_t seen_by(const cpu_attention_run *run, size_t n_keys, size_t i)
 }
 
 /* S is -infinity where a query does not look. */
-CPU_INLINE void hide(const cpu_attention_run *run, query_side *of, size_t n_keys)
+CPU_INLINE void hide(const cpu_attention_run *run, query_side *of, size_t n_keys, const size_t K)
 {
     for (size_t i = 0; i < of->n; i++)
-        for (size_t j = seen_by(run, n_keys, of->begin + i); j < KEYS; j++) of->p[i * KEYS + j] = -INFINITY;
+        for (size_t j = seen_by(run, n_keys, of->begin + i); j < K; j++) of->p[i * K + j] = -INFINITY;
 }
 
 /* p, S, becomes e^(S - shift). */
-CPU_INLINE void exponentials(query_side *of, const float *restrict shift)
+CPU_INLINE void exponentials(query_side *of, const float *restrict shift, const size_t K)
 {
-    for (size_t i = 0; i < of->n; i++)
+    for (size_t i = 0; i < of->n; i++) {
+        float *restrict row = of->p + i * K;
+        const float by = shift[i];
+
 #pragma omp simd
-        for (size_t j = 0; j < KEYS; j++) of->p[i * KEYS + j] = lk_exp(of->p[i * KEYS + j] - shift[i]);
+        for (size_t j = 0; j < K; j++) row[j] = lk_exp(row[j] - by);
+    }
+}
+
+/* Of a row of K, in the order of a whole one: what it lacks is 0, or -infinity. */
+CPU_INLINE float sum_of(const float *row, const size_t K) { return K == KEYS ? cpu_add_half(row) : cpu_add_quarter(row); }
+CPU_INLINE float largest_of(const float *row, const size_t K)
+{
+    return K == KEYS ? cpu_max_half(row) : cpu_max_quarter(row);
 }
 
 /* The group's y and log_sum. */
 CPU_INLINE void attend(const cpu_attention_run *run, const cpu_attention_head *h, const key_side *keys, query_side *of,
-                       size_t n_keys, float *log_sum, const size_t D, lk_dtype dtype)
+                       size_t n_keys, float *log_sum, const size_t D, const size_t K, lk_dtype dtype)
 {
     float largest[GROUP], inv_sum[GROUP];
     const size_t first = h->first_query + of->begin;
 
     load_rows(run, h, run->q, first, of->n, 1.0f / sqrtf((float)D), D, of->q, dtype);
-    look_at(of->p, of->q, of->n, keys->k_turned, D);
-    hide(run, of, n_keys);
-    for (size_t i = 0; i < of->n; i++) largest[i] = cpu_max_half(of->p + i * KEYS);
-    exponentials(of, largest);
+    look_at(of->p, of->q, of->n, keys->k_turned, D, K);
+    hide(run, of, n_keys, K);
+    for (size_t i = 0; i < of->n; i++) largest[i] = largest_of(of->p + i * K, K);
+    exponentials(of, largest, K);
     for (size_t i = 0; i < of->n; i++) {
-        const float sum = cpu_add_half(of->p + i * KEYS);
+        const float sum = sum_of(of->p + i * K, K);
 
         log_sum[of->begin + i] = n_keys > 0 ? largest[i] + logf(sum) : 0.0f;
         inv_sum[i] = n_keys > 0 ? 1.0f / sum : 0.0f;
     }
-    if (run->s->p > 0.0) drop(run, h, of, of->p, of->p, NULL, NULL);
-    for (size_t i = 0; i < of->n; i++) {
-        float row[CHANNELS] = {0};
+    for (size_t i = 0; run->s->p > 0.0 && i < of->n; i++) {
+        float factor[KEYS];
 
-        mix(row, of->p + i * KEYS, 1, keys->v, n_keys, D);
-        store_row(run->y, cpu_attention_place(run->s, h, first + i), row, D, inv_sum[i], dtype);
+        find_factors(run, h, of->begin + i, factor, K);
+        multiply_row(of->p + i * K, of->p + i * K, factor, K);
     }
+    product(of->y, (small_matrix){of->p, K, 1}, keys->v, of->n, n_keys, false, D);
+    for (size_t i = 0; i < of->n; i++)
+        store_row(run->y, cpu_attention_place(run->s, h, first + i), of->y + i * D, D, inv_sum[i], dtype);
 }
 
-CPU_INLINE void attend_all(const cpu_attention_run *run, const cpu_attention_head *h, const size_t D, lk_dtype dtype)
+CPU_INLINE void attend_all(const cpu_attention_run *run, const cpu_attention_head *h, const size_t D,
+                           const size_t K, lk_dtype dtype)
 {
     const cpu_attention *s = run->s;
     const size_t n_keys = cpu_attention_reach(run, h, (cpu_attention_block){0, h->n_queries});
@@ -171,57 +224,58 @@ CPU_INLINE void attend_all(const cpu_attention_run *run, const cpu_attention_hea
 
     load_rows(run, h, run->k, h->first_key, n_keys, 1.0f, D, keys.k, dtype);
     load_rows(run, h, run->v, h->first_key, n_keys, 1.0f, D, keys.v, dtype);
-    turn(keys.k, n_keys, D, keys.k_turned);
+    turn(keys.k, n_keys, D, K, keys.k_turned);
     for (of.begin = 0; of.begin < h->n_queries; of.begin += of.n) {
         of.n = h->n_queries - of.begin < GROUP ? h->n_queries - of.begin : GROUP;
-        attend(run, h, &keys, &of, n_keys, log_sum, D, dtype);
+        attend(run, h, &keys, &of, n_keys, log_sum, D, K, dtype);
     }
 }
 
-/* ds, dP so far, becomes P (dP - delta). */
+/* ds, dP so far, becomes P (dP - delta), and dropped P times the factors of dropout, which dP gets too. */
 CPU_INLINE void find_ds(const cpu_attention_run *run, const cpu_attention_head *h, query_side *of, const size_t D,
-                        lk_dtype dtype)
+                        const size_t K, lk_dtype dtype)
 {
     for (size_t i = 0; i < of->n; i++) {
         const size_t at = cpu_attention_place(run->s, h, h->first_query + of->begin + i);
-        float delta = 0.0f;
+        const float *restrict p = of->p + i * K;
+        float *restrict ds = of->ds + i * K, factor[KEYS], delta = 0.0f;
 
         for (size_t d = 0; d < D; d++) delta += of->dy[i * D + d] * cpu_load(run->y, at + d, dtype);
+        if (run->s->p > 0.0) {
+            find_factors(run, h, of->begin + i, factor, K);
+            multiply_row(of->dropped + i * K, p, factor, K);
+            multiply_row(ds, ds, factor, K);
+        }
 #pragma omp simd
-        for (size_t j = 0; j < KEYS; j++) of->ds[i * KEYS + j] = of->p[i * KEYS + j] * (of->ds[i * KEYS + j] - delta);
+        for (size_t j = 0; j < K; j++) ds[j] = p[j] * (ds[j] - delta);
     }
 }
 
-/* The group's dq, and its part of dk and dv (KEYS, D). */
+/* The group's dq, and its part of dk and dv (n_keys, D). */
 CPU_INLINE void attend_back(const cpu_attention_run *run, const cpu_attention_head *h, const key_side *keys,
-                            query_side *of, float *dk, float *dv, const size_t D, lk_dtype dtype)
+                            query_side *of, float *dk, float *dv, const size_t D, const size_t K, lk_dtype dtype)
 {
     const cpu_attention *s = run->s;
     const size_t first = h->first_query + of->begin;
-    const float *dropped = of->p, root = 1.0f / sqrtf((float)D);
+    const float *dropped = s->p > 0.0 ? of->dropped : of->p, root = 1.0f / sqrtf((float)D);
 
     load_rows(run, h, run->q, first, of->n, root, D, of->q, dtype);
     load_rows(run, h, run->dy, first, of->n, 1.0f, D, of->dy, dtype);
-    look_at(of->p, of->q, of->n, keys->k_turned, D);
-    look_at(of->ds, of->dy, of->n, keys->v_turned, D);
-    hide(run, of, h->n_keys);
-    exponentials(of, run->log_sum + (h->sample * s->heads + h->head) * s->Lq + of->begin);
-    if (s->p > 0.0) drop(run, h, of, of->p, of->dropped, of->ds, of->ds), dropped = of->dropped;
-    find_ds(run, h, of, D, dtype);
-    for (size_t j = 0; j < h->n_keys; j++) {
-        mix(dv + j * D, dropped + j, KEYS, of->dy, of->n, D);
-        mix(dk + j * D, of->ds + j, KEYS, of->q, of->n, D);
-    }
-    for (size_t i = 0; run->dq && i < of->n; i++) {
-        float dq[CHANNELS] = {0};
-
-        mix(dq, of->ds + i * KEYS, 1, keys->k, h->n_keys, D);
-        store_row(run->dq, cpu_attention_place(s, h, first + i), dq, D, root, dtype);
-    }
+    look_at(of->p, of->q, of->n, keys->k_turned, D, K);
+    look_at(of->ds, of->dy, of->n, keys->v_turned, D, K);
+    hide(run, of, h->n_keys, K);
+    exponentials(of, run->log_sum + (h->sample * s->heads + h->head) * s->Lq + of->begin, K);
+    find_ds(run, h, of, D, K, dtype);
+    product(dv, (small_matrix){dropped, 1, K}, of->dy, h->n_keys, of->n, true, D);
+    product(dk, (small_matrix){of->ds, 1, K}, of->q, h->n_keys, of->n, true, D);
+    if (!run->dq) return;
+    product(of->y, (small_matrix){of->ds, K, 1}, keys->k, of->n, h->n_keys, false, D);
+    for (size_t i = 0; i < of->n; i++)
+        store_row(run->dq, cpu_attention_place(s, h, first + i), of->y + i * D, D, root, dtype);
 }
 
 CPU_INLINE void attend_back_all(const cpu_attention_run *run, const cpu_attention_head *h, const size_t D,
-                                lk_dtype dtype)
+                                const size_t K, lk_dtype dtype)
 {
     float dk[KEYS * CHANNELS], dv[KEYS * CHANNELS];
     const float none[CHANNELS] = {0}; /* what a key that nobody sees gets */
@@ -230,13 +284,13 @@ CPU_INLINE void attend_back_all(const cpu_attention_run *run, const cpu_attentio
 
     load_rows(run, h, run->k, h->first_key, h->n_keys, 1.0f, D, keys.k, dtype);
     load_rows(run, h, run->v, h->first_key, h->n_keys, 1.0f, D, keys.v, dtype);
-    turn(keys.k, h->n_keys, D, keys.k_turned);
-    turn(keys.v, h->n_keys, D, keys.v_turned);
+    turn(keys.k, h->n_keys, D, K, keys.k_turned);
+    turn(keys.v, h->n_keys, D, K, keys.v_turned);
     memset(dk, 0, h->n_keys * D * sizeof *dk);
     memset(dv, 0, h->n_keys * D * sizeof *dv);
     for (of.begin = 0; of.begin < h->n_queries; of.begin += of.n) {
         of.n = h->n_queries - of.begin < GROUP ? h->n_queries - of.begin : GROUP;
-        attend_back(run, h, &keys, &of, dk, dv, D, dtype);
+        attend_back(run, h, &keys, &of, dk, dv, D, K, dtype);
     }
     for (size_t j = 0; j < h->n_rows; j++) {
         const size_t at = cpu_attention_place(run->s, h, h->first_key + j);
@@ -246,11 +300,14 @@ CPU_INLINE void attend_back_all(const cpu_attention_run *run, const cpu_attentio
     }
 }
 
-/* body(run, h) with the head's channels and type known to the compiler. */
+/* body(run, h) with the head's channels, the width of a row of S and the type known to the compiler. */
+#define FOR_KEYS(body, D, K)                                                      \
+        if (run->s->dtype == LK_DTYPE_BF16) body(run, h, D, K, LK_DTYPE_BF16);    \
+        else body(run, h, D, K, LK_DTYPE_F32)
 #define FOR_CHANNELS(body, D)                                                     \
     case D:                                                                       \
-        if (run->s->dtype == LK_DTYPE_BF16) body(run, h, D, LK_DTYPE_BF16);       \
-        else body(run, h, D, LK_DTYPE_F32);                                       \
+        if (n_keys <= FEW_KEYS) FOR_KEYS(body, D, FEW_KEYS);                      \
+        else FOR_KEYS(body, D, KEYS);                                             \
         return true;
 #define FOR_HEAD(body)                                                            \
     switch (run->s->D) {                                                          \
@@ -260,13 +317,17 @@ CPU_INLINE void attend_back_all(const cpu_attention_run *run, const cpu_attentio
 
 bool cpu_attention_short(const cpu_attention_run *run, const cpu_attention_head *h)
 {
-    if (cpu_attention_reach(run, h, (cpu_attention_block){0, h->n_queries}) > KEYS) return false;
+    const size_t n_keys = cpu_attention_reach(run, h, (cpu_attention_block){0, h->n_queries});
+
+    if (n_keys > KEYS) return false;
     FOR_HEAD(attend_all)
 }
 
 /* Behind one block of queries the order of sums is another. */
 bool cpu_attention_short_grad(const cpu_attention_run *run, const cpu_attention_head *h)
 {
-    if (h->n_keys > KEYS || h->n_queries > CPU_ATTENTION_BLOCK) return false;
+    const size_t n_keys = h->n_keys;
+
+    if (n_keys > KEYS || h->n_queries > CPU_ATTENTION_BLOCK) return false;
     FOR_HEAD(attend_back_all)
 }

@@ -9,6 +9,7 @@
 #include "engine/cpu/product.h"
 #include "engine/cpu/rows.h"
 #include "engine/cpu/small_gemm.h"
+#include "engine/cpu/vector.h"
 #include "engine/cpu/weights.h"
 
 /*
@@ -28,6 +29,8 @@
  * read them once for every eight samples.
  */
 enum { SMALL_MULTIPLY_ADDS = 1 << 23, SMALL_WEIGHTS = 1 << 18 };
+
+enum { DB_VECTORS = 4 }; /* of db in registers at once */
 
 /* A thread must have this much to do, some ten microseconds, before starting it pays. */
 enum { MULTIPLY_ADDS_PER_THREAD = 1 << 20 };
@@ -68,14 +71,31 @@ static void grad_x_rows(void *arg, size_t begin, size_t end)
                s->i, s->o);
 }
 
-/* db of outputs [begin, end). */
+/* db of n outputs from `first` on, rows in order. */
+CPU_INLINE void sum_outputs(const small_run *r, size_t first, const size_t n)
+{
+    const size_t vectors = (n + CPU_WIDE - 1) / CPU_WIDE;
+    const cpu_vector one = cpu_vector_all(1.0f);
+    cpu_vector sum[DB_VECTORS];
+
+#define WIDTH(v) (n - (v) * CPU_WIDE < CPU_WIDE ? n - (v) * CPU_WIDE : CPU_WIDE)
+    for (size_t v = 0; v < vectors; v++) sum[v] = cpu_vector_all(0.0f);
+    for (size_t i = 0; i < r->n; i++)
+        for (size_t v = 0; v < vectors; v++)
+            sum[v] = cpu_vector_multiply_add(
+                one, cpu_vector_load(r->y + i * r->s->o + first + v * CPU_WIDE, WIDTH(v)), sum[v]);
+    for (size_t v = 0; v < vectors; v++) cpu_vector_store(r->b + first + v * CPU_WIDE, sum[v], WIDTH(v));
+#undef WIDTH
+}
+
+/* db of outputs [begin, end): as many at once as stay in registers. */
 static void sum_rows(const small_run *r, size_t begin, size_t end)
 {
-    const small_linear *s = r->s;
+    enum { MOST = DB_VECTORS * CPU_WIDE };
 
-    for (size_t o = begin; o < end; o++) r->b[o] = 0.0f;
-    for (size_t n = 0; n < r->n; n++)
-        for (size_t o = begin; o < end; o++) r->b[o] += r->y[n * s->o + o];
+    for (; end - begin >= MOST; begin += MOST) sum_outputs(r, begin, MOST);
+    for (; end - begin >= CPU_WIDE; begin += CPU_WIDE) sum_outputs(r, begin, CPU_WIDE);
+    if (begin < end) sum_outputs(r, begin, end - begin);
 }
 
 /* Rows of dw are outputs: column o of dy times x. */

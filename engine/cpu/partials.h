@@ -14,13 +14,16 @@
 
 enum { CPU_PARTIALS = 32 };
 
-/* Result of combining the first half of the lanes pairwise, at distance 8, 4, 2, 1. */
+/* Result of combining the first quarter of the lanes pairwise, at distance 4, 2, 1. */
+#define CPU_FOLD_QUARTER(q, combine)                                                                      \
+    combine(combine(combine(q[0], q[4]), combine(q[2], q[6])), combine(combine(q[1], q[5]), combine(q[3], q[7])))
+
+/* Of the first half, its two quarters first. */
 #define CPU_FOLD_HALF(type, half, combine)                                                                \
     type fold_b[CPU_PARTIALS / 4];                                                                        \
     _Pragma("omp simd")                                                                                   \
     for (size_t k = 0; k < CPU_PARTIALS / 4; k++) fold_b[k] = combine(half[k], half[k + CPU_PARTIALS / 4]); \
-    return combine(combine(combine(fold_b[0], fold_b[4]), combine(fold_b[2], fold_b[6])),                 \
-                   combine(combine(fold_b[1], fold_b[5]), combine(fold_b[3], fold_b[7])))
+    return CPU_FOLD_QUARTER(fold_b, combine)
 
 /* And of all, the two halves first. */
 #define CPU_FOLD(type, lane, combine)                                                                     \
@@ -40,5 +43,8 @@ CPU_INLINE float cpu_max_partials(const float lane[CPU_PARTIALS]) { CPU_FOLD(flo
 /* Where the second half of the lanes is 0, or -infinity: the same bits. */
 CPU_INLINE float cpu_add_half(const float half[CPU_PARTIALS / 2]) { CPU_FOLD_HALF(float, half, CPU_PLUS); }
 CPU_INLINE float cpu_max_half(const float half[CPU_PARTIALS / 2]) { CPU_FOLD_HALF(float, half, CPU_LARGER); }
+/* And where the second quarter is too. */
+CPU_INLINE float cpu_add_quarter(const float q[CPU_PARTIALS / 4]) { return CPU_FOLD_QUARTER(q, CPU_PLUS); }
+CPU_INLINE float cpu_max_quarter(const float q[CPU_PARTIALS / 4]) { return CPU_FOLD_QUARTER(q, CPU_LARGER); }
 
 #endif

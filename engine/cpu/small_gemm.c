@@ -68,13 +68,15 @@ COLUMNS(part_of_one, 1, n)
 
 void small_transpose(float *restrict t, const float *restrict w, size_t rows, size_t cols)
 {
-    /* Strips of as many rows as a cache line of t holds, so that each line is written at once. */
-    for (size_t r0 = 0; r0 < rows; r0 += STRIP) {
-        const size_t n = rows - r0 < STRIP ? rows - r0 : STRIP;
+    const size_t whole_rows = rows - rows % CPU_TURN, whole_cols = cols - cols % CPU_TURN;
 
-        for (size_t c = 0; c < cols; c++)
-            for (size_t r = r0; r < r0 + n; r++) t[c * rows + r] = w[r * cols + c];
-    }
+    /* Strips of as many rows as a cache line of t holds, so that each line is written at once. */
+    for (size_t r0 = 0; r0 < whole_rows; r0 += STRIP)
+        for (size_t c = 0; c < whole_cols; c += CPU_TURN)
+            for (size_t r = r0; r < r0 + STRIP && r < whole_rows; r += CPU_TURN)
+                cpu_turn(t + c * rows + r, rows, w + r * cols + c, cols);
+    for (size_t r = 0; r < rows; r++)
+        for (size_t c = r < whole_rows ? whole_cols : 0; c < cols; c++) t[c * rows + r] = w[r * cols + c];
 }
 
 void small_gemm(float *c, size_t ldc, small_matrix a, const float *b, size_t ldb, const float *bias, size_t m, size_t n,

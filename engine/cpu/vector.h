@@ -108,4 +108,40 @@ CPU_INLINE cpu_vector cpu_vector_multiply_add(cpu_vector a, cpu_vector b, cpu_ve
 }
 
 #endif
+
+/* Transposes of CPU_TURN x CPU_TURN elements: to (., to_row) of from (., from_row). */
+enum { CPU_TURN = 8 };
+
+#ifdef __AVX2__
+
+CPU_INLINE void cpu_turn(float *restrict to, size_t to_row, const float *restrict from, size_t from_row)
+{
+    __m256 r[CPU_TURN], s[CPU_TURN];
+
+    /* Neighbours of two rows, then of four, then the halves of all. */
+    for (size_t i = 0; i < CPU_TURN; i++) r[i] = _mm256_loadu_ps(from + i * from_row);
+    for (size_t i = 0; i < CPU_TURN; i += 2) {
+        s[i] = _mm256_unpacklo_ps(r[i], r[i + 1]);
+        s[i + 1] = _mm256_unpackhi_ps(r[i], r[i + 1]);
+    }
+    for (size_t i = 0; i < CPU_TURN; i += 4)
+        for (size_t half = 0; half < 2; half++) {
+            r[i + 2 * half] = _mm256_shuffle_ps(s[i + half], s[i + half + 2], _MM_SHUFFLE(1, 0, 1, 0));
+            r[i + 2 * half + 1] = _mm256_shuffle_ps(s[i + half], s[i + half + 2], _MM_SHUFFLE(3, 2, 3, 2));
+        }
+    for (size_t i = 0; i < CPU_TURN / 2; i++) {
+        _mm256_storeu_ps(to + i * to_row, _mm256_permute2f128_ps(r[i], r[i + CPU_TURN / 2], 0x20));
+        _mm256_storeu_ps(to + (i + CPU_TURN / 2) * to_row, _mm256_permute2f128_ps(r[i], r[i + CPU_TURN / 2], 0x31));
+    }
+}
+
+#else
+
+CPU_INLINE void cpu_turn(float *restrict to, size_t to_row, const float *restrict from, size_t from_row)
+{
+    for (size_t i = 0; i < CPU_TURN; i++)
+        for (size_t j = 0; j < CPU_TURN; j++) to[j * to_row + i] = from[i * from_row + j];
+}
+
+#endif
 #endif
