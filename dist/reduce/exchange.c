@@ -18,7 +18,10 @@ static lk_status sum_bucket(void *arg, size_t i)
 {
     lk_exchange *x = arg;
 
-    return x->transport.algorithm->sum(x->state, is_staged(x) ? x->staged : x->root, x->buckets->bucket[i]);
+    lk_heartbeat_set_bucket(x->world, i + 1, x->buckets->n);
+    LK_TRY(x->transport.algorithm->sum(x->state, is_staged(x) ? x->staged : x->root, x->buckets->bucket[i]));
+    lk_heartbeat_set_bucket(x->world, 0, 0);
+    return LK_OK;
 }
 
 /* ------------------------------------------------------------ open and close */
@@ -121,7 +124,7 @@ static lk_status wait_for_sum(lk_exchange *x)
 {
     const double start = lk_seconds();
 
-    lk_wait_begin(x->world);
+    lk_wait_begin(x->world, LK_AWAITS_SUMS);
     const lk_status status = sum_all(x);
     lk_wait_end(x->world);
     x->seconds_waited += lk_seconds() - start;

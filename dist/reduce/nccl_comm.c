@@ -135,7 +135,7 @@ static lk_status join(lk_nccl_comm *c)
 
     LK_TRY(lk_world_agree(world, world->rank == 0 ? c->nccl->unique_id(id) : LK_OK));
     LK_TRY(lk_world_broadcast(world, id, sizeof id));
-    lk_wait_begin(world);
+    lk_wait_begin(world, "all to join NCCL");
     const lk_status status = c->nccl->open(id, world->size, world->rank, &c->comm);
     lk_wait_end(world);
     if (status != LK_OK) lk_world_abort(world, status, lk_error_message());
@@ -174,7 +174,7 @@ void lk_nccl_comm_free(lk_nccl_comm **address)
     lk_world_on_end(c->world, NULL, NULL);
     void *comm = take(c);
     if (comm && at_rest) {
-        lk_wait_begin(c->world);
+        lk_wait_begin(c->world, "all to leave NCCL");
         c->nccl->close(comm);
         lk_wait_end(c->world);
     } else if (comm) {

@@ -1,9 +1,10 @@
 /*
  * Messages of the reduction.
  *
- * In the foreground they are waited for as everything is (wait.c).  In the background MPI must not wait: it spins, and
- * the core is the backward pass's.  So the communication thread looks a few times (each look moves long messages on),
- * sleeps for a moment, and looks again; once the main thread is waiting for it, it only gives way.
+ * In the foreground they are waited for as everything is (wait.c), but for a look at whose are missing.  In the
+ * background MPI must not wait: it spins, and the core is the backward pass's.  So the communication thread looks a few
+ * times (each look moves long messages on), sleeps for a moment, and looks again; once the main thread is waiting for
+ * it, it only gives way.
  */
 #include "dist/reduce/p2p.h"
 
@@ -12,17 +13,22 @@
 #include <assert.h>
 #include <time.h>
 
-enum { TAG_GRADIENTS = 1, LOOKS_A_NAP = 16, NAP_NS = 20000 };
+enum { TAG_GRADIENTS = 1, LOOKS_A_NAP = 16, NAP_NS = 20000, LOOKS_TO_NAME = 1024 };
 
 lk_status lk_p2p_reserve(lk_p2p *p2p, int messages)
 {
     p2p->request = lk_alloc((size_t)messages * sizeof *p2p->request);
-    LK_TRY_ALLOC(p2p->request, (size_t)messages * sizeof *p2p->request);
+    p2p->peer = lk_alloc((size_t)messages * sizeof *p2p->peer);
+    if (!p2p->request || !p2p->peer) return LK_FAIL(LK_ERR_SYSTEM, "out of memory: %d messages", messages);
     p2p->capacity = messages;
     return LK_OK;
 }
 
-void lk_p2p_close(lk_p2p *p2p) { lk_free(&p2p->request); }
+void lk_p2p_close(lk_p2p *p2p)
+{
+    lk_free(&p2p->request);
+    lk_free(&p2p->peer);
+}
 
 lk_status lk_p2p_send(lk_p2p *p2p, const float *from, size_t n_elem, int to)
 {
@@ -31,7 +37,7 @@ lk_status lk_p2p_send(lk_p2p *p2p, const float *from, size_t n_elem, int to)
     assert(p2p->n < p2p->capacity && n_elem <= LK_P2P_MAX_ELEM);
     LK_MPI(world, MPI_Isend(from, (int)n_elem, MPI_FLOAT, to, TAG_GRADIENTS, world->reduce_comm,
                             &p2p->request[p2p->n]));
-    p2p->n++;
+    p2p->peer[p2p->n++] = to;
     atomic_fetch_add_explicit(&p2p->bytes_sent, (int64_t)(n_elem * sizeof *from), memory_order_relaxed);
     return LK_OK;
 }
@@ -43,9 +49,29 @@ lk_status lk_p2p_receive(lk_p2p *p2p, float *into, size_t n_elem, int from)
     assert(p2p->n < p2p->capacity && n_elem <= LK_P2P_MAX_ELEM);
     LK_MPI(world, MPI_Irecv(into, (int)n_elem, MPI_FLOAT, from, TAG_GRADIENTS, world->reduce_comm,
                             &p2p->request[p2p->n]));
-    p2p->n++;
+    p2p->peer[p2p->n++] = from;
     return LK_OK;
 }
+
+/* Whose messages are missing, for who asks why all wait: one worker, or several (-1). */
+static lk_status name_missing(lk_p2p *p2p)
+{
+    int missing = -1;
+
+    for (int i = 0; i < p2p->n; i++) {
+        int done = 0;
+
+        LK_MPI(p2p->world, MPI_Request_get_status(p2p->request[i], &done, MPI_STATUS_IGNORE));
+        if (done) continue;
+        if (missing >= 0 && missing != p2p->peer[i]) return LK_OK;
+        missing = p2p->peer[i];
+    }
+    lk_heartbeat_set_peer(p2p->world, missing);
+    return LK_OK;
+}
+
+/* Names are looked for at looks that double in number: seldom, and never later than after twice the time. */
+static bool is_time_to_name(int look) { return look >= LOOKS_TO_NAME && (look & (look - 1)) == 0; }
 
 static lk_status poll_until_done(lk_p2p *p2p)
 {
@@ -56,16 +82,26 @@ static lk_status poll_until_done(lk_p2p *p2p)
 
         LK_MPI(p2p->world, MPI_Testall(p2p->n, p2p->request, &done, MPI_STATUSES_IGNORE));
         if (done) return LK_OK;
-        if (atomic_load_explicit(&p2p->hurry, memory_order_relaxed))
+        if (is_time_to_name(look)) LK_TRY(name_missing(p2p));
+        if (!p2p->background || atomic_load_explicit(&p2p->hurry, memory_order_relaxed))
             lk_give_way(p2p->world, hurried++);
         else if (look % LOOKS_A_NAP == 0)
             nanosleep(&nap, NULL);
     }
 }
 
+/* The one worker of all messages of this round, or -1. */
+static int only_peer(const lk_p2p *p2p)
+{
+    for (int i = 1; i < p2p->n; i++)
+        if (p2p->peer[i] != p2p->peer[0]) return -1;
+    return p2p->n > 0 ? p2p->peer[0] : -1;
+}
+
 lk_status lk_p2p_complete(lk_p2p *p2p)
 {
-    if (p2p->background)
+    lk_heartbeat_set_peer(p2p->world, only_peer(p2p));
+    if (p2p->background || p2p->world->looks)
         LK_TRY(poll_until_done(p2p));
     else
         LK_TRY(lk_wait_all(p2p->world, p2p->n, p2p->request));
@@ -85,6 +121,6 @@ lk_status lk_p2p_all_reduce(lk_p2p *p2p, float *values, size_t n_elem)
     }
     LK_MPI(world, MPI_Iallreduce(MPI_IN_PLACE, values, (int)n_elem, MPI_FLOAT, MPI_SUM, world->reduce_comm,
                                  &p2p->request[p2p->n]));
-    p2p->n++;
+    p2p->peer[p2p->n++] = -1;
     return lk_p2p_complete(p2p);
 }

@@ -11,6 +11,7 @@ enum { LK_P2P_MAX_ELEM = 1 << 30 };  /* of one message: MPI counts are int */
 typedef struct lk_p2p {
     lk_world *world;          /* borrowed */
     MPI_Request *request;     /* owned, (capacity) */
+    int *peer;                /* owned, (capacity): whose message each is */
     int n, capacity;
     bool background;          /* used by the communication thread */
     _Atomic bool hurry;       /* somebody waits for it: poll without sleeping */

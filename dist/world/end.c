@@ -14,7 +14,7 @@
 
 enum {
     ABORT_SECONDS = 5,     /* what MPI_Abort gets before the worker ends by itself */
-    HOLD_BACK_SECONDS = 3, /* what another host or worker gets to speak first */
+    HOLD_BACK_SECONDS = 4, /* what another host or worker gets to speak first */
 };
 
 void lk_hold_back(void)
@@ -23,6 +23,8 @@ void lk_hold_back(void)
 
     while (nanosleep(&left, &left) != 0 && errno == EINTR) {}
 }
+
+double lk_hold_back_seconds(void) { return HOLD_BACK_SECONDS; }
 
 /* The exit status for a worker whose MPI_Abort does not come back. */
 static volatile sig_atomic_t last_status;
@@ -48,17 +50,22 @@ static void call_on_end(lk_world *world)
     pthread_mutex_unlock(&world->end_lock);
 }
 
+void lk_end_within(int exit_status, unsigned seconds)
+{
+    sigset_t alarms;
+
+    last_status = exit_status;
+    signal(SIGALRM, end_now);
+    sigemptyset(&alarms);
+    sigaddset(&alarms, SIGALRM);
+    pthread_sigmask(SIG_UNBLOCK, &alarms, NULL);
+    alarm(seconds);
+}
+
 void lk_world_end(lk_world *world, int exit_status)
 {
     if (world->mpi) {
-        sigset_t alarms;
-
-        last_status = exit_status;
-        signal(SIGALRM, end_now);
-        sigemptyset(&alarms);
-        sigaddset(&alarms, SIGALRM);
-        pthread_sigmask(SIG_UNBLOCK, &alarms, NULL);
-        alarm(ABORT_SECONDS);
+        lk_end_within(exit_status, ABORT_SECONDS);
         call_on_end(world);
         /* Not through mpi_lock: its holder may be waiting for a worker that will never come. */
         MPI_Abort(world->comm != MPI_COMM_NULL ? world->comm : MPI_COMM_WORLD, exit_status);

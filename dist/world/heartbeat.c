@@ -8,24 +8,57 @@
 #include <stdio.h>
 #include <string.h>
 
+/* Texts in words: n of them, the last byte a NUL. */
+static void store(_Atomic uint64_t *word, size_t n, const char *text)
+{
+    uint64_t copy[LK_LAYER_WORDS] = {0};
+
+    strncpy((char *)copy, text, n * sizeof *copy - 1);
+    for (size_t i = 0; i < n; i++) atomic_store_explicit(&word[i], copy[i], memory_order_relaxed);
+}
+
+static void load(const _Atomic uint64_t *word, size_t n, char *text)
+{
+    for (size_t i = 0; i < n; i++) {
+        const uint64_t copy = atomic_load_explicit(&word[i], memory_order_relaxed);
+        memcpy(text + i * sizeof copy, &copy, sizeof copy);
+    }
+    text[n * sizeof *word - 1] = '\0';
+}
+
 void lk_heartbeat_set_phase(lk_heartbeats *h, const char *phase)
 {
-    uint64_t words[LK_PHASE_WORDS] = {0};
-
-    strncpy((char *)words, phase, LK_PHASE_BYTES - 1);
-    for (int i = 0; i < LK_PHASE_WORDS; i++)
-        atomic_store_explicit(&h->mine->phase[i], words[i], memory_order_relaxed);
+    store(h->mine->phase, LK_PHASE_WORDS, phase);
     h->phase = phase;
 }
 
 void lk_heartbeat_phase(const lk_heartbeat *heartbeat, char phase[LK_PHASE_BYTES])
 {
-    uint64_t words[LK_PHASE_WORDS];
+    load(heartbeat->phase, LK_PHASE_WORDS, phase);
+}
 
-    for (int i = 0; i < LK_PHASE_WORDS; i++)
-        words[i] = atomic_load_explicit(&heartbeat->phase[i], memory_order_relaxed);
-    memcpy(phase, words, LK_PHASE_BYTES);
-    phase[LK_PHASE_BYTES - 1] = '\0';
+void lk_heartbeat_awaits(const lk_heartbeat *heartbeat, char awaits[LK_PHASE_BYTES])
+{
+    load(heartbeat->awaits, LK_PHASE_WORDS, awaits);
+}
+
+void lk_heartbeat_set_layer(lk_heartbeats *h, const char *layer) { store(h->mine->layer, LK_LAYER_WORDS, layer); }
+
+void lk_heartbeat_layer(const lk_heartbeat *heartbeat, char layer[LK_LAYER_BYTES])
+{
+    load(heartbeat->layer, LK_LAYER_WORDS, layer);
+}
+
+void lk_heartbeat_set_bucket(lk_world *world, size_t bucket, size_t n_buckets)
+{
+    if (!world->heartbeats) return;
+    atomic_store_explicit(&world->heartbeats->mine->bucket, (int)bucket, memory_order_relaxed);
+    atomic_store_explicit(&world->heartbeats->mine->n_buckets, (int)n_buckets, memory_order_relaxed);
+}
+
+void lk_heartbeat_set_peer(lk_world *world, int rank)
+{
+    if (world->heartbeats) atomic_store_explicit(&world->heartbeats->mine->peer, rank + 1, memory_order_relaxed);
 }
 
 void lk_heartbeat_stamp(lk_heartbeat *heartbeat)
@@ -43,11 +76,15 @@ void lk_world_progress(lk_world *world, int64_t step, const char *phase)
     lk_heartbeat_stamp(h->mine);
 }
 
-void lk_wait_begin(lk_world *world)
+void lk_wait_begin(lk_world *world, const char *what)
 {
-    if (!world->heartbeats) return; /* while the world is being made */
-    lk_heartbeat_stamp(world->heartbeats->mine);
-    atomic_store_explicit(&world->heartbeats->mine->waiting, 1, memory_order_release);
+    lk_heartbeats *h = world->heartbeats;
+
+    if (!h) return; /* while the world is being made */
+    if (what != h->awaits) store(h->mine->awaits, LK_PHASE_WORDS, what);
+    h->awaits = what;
+    lk_heartbeat_stamp(h->mine);
+    atomic_store_explicit(&h->mine->waiting, 1, memory_order_release);
 }
 
 void lk_wait_end(lk_world *world)
@@ -62,7 +99,7 @@ void lk_wait_end(lk_world *world)
 void lk_wait_on_device(lk_world *world)
 {
     if (!world->heartbeats || world->heartbeats->device_wait) return;
-    lk_wait_begin(world);
+    lk_wait_begin(world, "its device");
     world->heartbeats->device_wait = true;
 }
 

@@ -22,7 +22,7 @@ lk_status lk_order_wait(lk_world *world, int64_t step)
     assert(order);
     world->order = NULL;
     if (world->size > 1) {
-        lk_wait_begin(world);
+        lk_wait_begin(world, "the leader's order");
         const lk_status status = lk_wait_all(world, 1, &world->order_request);
         lk_wait_end(world);
         LK_TRY(status);

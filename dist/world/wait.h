@@ -20,7 +20,7 @@ int lk_wait_meet(lk_world *world);
  * where waiting goes by looks it is for all to be there, so that the call itself is short. */
 #define LK_MPI_WAIT(world, call)                                                               \
     do {                                                                                       \
-        lk_wait_begin(world);                                                                  \
+        lk_wait_begin(world, #call);                                                                \
         int lk_mpi_ = lk_wait_meet(world);                                                     \
         if (lk_mpi_ == MPI_SUCCESS) {                                                          \
             pthread_mutex_lock(&(world)->mpi_lock);                                            \

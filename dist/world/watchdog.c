@@ -18,14 +18,19 @@
 #include "dist/world/end.h"
 #include "dist/world/heartbeat.h"
 #include "dist/world/mpi.h"
+#include "dist/world/report.h"
 #include "dist/world/roll.h"
+#include "dist/world/stack.h"
+#include "engine/layer_now.h"
 
-#include <stdio.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { LINE_BYTES = 512 };
+enum {
+    LOOK_NS = 50 * 1000 * 1000,
+    LAST_SECONDS = 10, /* for a report, also where the main thread is stuck with a lock that it takes */
+};
 
 static const double TICK_S = 0.5;         /* between beats, less for short timeouts */
 static const double TICKS_A_TIMEOUT = 10; /* at least */
@@ -55,56 +60,28 @@ typedef struct memory {
 
 /* ---------------------------------------------------------------- ending */
 
-/* Straight to the descriptor: the main thread may be stuck with stdio's lock in its hands. */
-static void print(const char *line)
+/* Leaves who spoke first the time to end the job, and tells it where this process stands. */
+static void hold_back(const lk_watchdog *dog)
 {
-    if (write(STDERR_FILENO, line, strlen(line)) < 0) return; /* nobody reads: the exit status says it too */
+    const struct timespec nap = {0, LOOK_NS};
+    const double until = lk_seconds() + lk_hold_back_seconds();
+
+    while (lk_seconds() < until) {
+        lk_report_own_stack(dog->world);
+        nanosleep(&nap, NULL);
+    }
 }
 
-static void say_verdict(const lk_watchdog *dog, lk_verdict verdict)
-{
-    const lk_heartbeat *s = &dog->heartbeats.table[verdict.culprit];
-    const lk_heartbeat_view *seen = &dog->view[verdict.culprit];
-    const int rank = atomic_load(&s->rank);
-    char phase[LK_PHASE_BYTES], line[LINE_BYTES];
-    const char *why = "";
-
-    if (verdict.kind == LK_VERDICT_STOPPED) why = ": its process is stopped or dead";
-    if (verdict.kind == LK_VERDICT_ELSEWHERE)
-        why = dog->world->n_hosts > 1 ? " for workers of other hosts, or the network"
-                                      : " for workers that all wait as well";
-    lk_heartbeat_phase(s, phase);
-    snprintf(line, sizeof line, "lockstep: rank %d (%s) %s at step %lld in `%s` for %.0f s%s; ending the job\n", rank,
-             dog->world->hosts[rank], verdict.kind == LK_VERDICT_ELSEWHERE ? "has waited" : "is stuck",
-             (long long)seen->step, phase, seen->age, why);
-    print(line);
-}
-
-static void say_silent(const lk_watchdog *dog, int silent)
-{
-    const lk_world *world = dog->world;
-    const lk_heartbeat_view *seen = &dog->view[world->host_rank];
-    char phase[LK_PHASE_BYTES], line[LINE_BYTES];
-
-    lk_heartbeat_phase(dog->heartbeats.mine, phase);
-    snprintf(line, sizeof line,
-             "lockstep: rank %d (%s) does not answer: its process is stopped, or its host or the network "
-             "is gone; rank %d (%s) has waited at step %lld in `%s` for %.0f s; ending the job\n",
-             silent, world->hosts[silent], world->rank, world->hosts[world->rank], (long long)seen->step, phase,
-             seen->age);
-    print(line);
-}
-
-/* One voice a host; who comes second leaves the first the time to end the job.  silent: who does not answer, -1: the
- * verdict is told. */
+/* One voice a host.  silent: who does not answer, -1: the verdict is told. */
 static void end_job(lk_watchdog *dog, lk_verdict verdict, int silent)
 {
+    lk_end_within(LK_ERR_PEER, LAST_SECONDS);
     if (!lk_heartbeat_speaks_first(dog->world))
-        lk_hold_back();
+        hold_back(dog);
     else if (silent >= 0)
-        say_silent(dog, silent);
+        lk_report_silent(dog->world, dog->view, silent);
     else
-        say_verdict(dog, verdict);
+        lk_report_verdict(dog->world, dog->view, verdict);
     lk_world_end(dog->world, LK_ERR_PEER);
 }
 
@@ -165,6 +142,15 @@ static void note_alive(lk_watchdog *dog, memory *m)
     m->alive = alive;
 }
 
+/* Where it computes, once that has taken long: the name is not looked at while it may go away. */
+static void note_layer(lk_watchdog *dog, double timeout)
+{
+    const char *layer = lk_layer_now();
+
+    if (dog->view[dog->world->host_rank].age <= LK_STALE * timeout) layer = NULL;
+    lk_heartbeat_set_layer(&dog->heartbeats, layer ? layer : "");
+}
+
 static bool is_moving(const lk_watchdog *dog, double timeout)
 {
     for (int i = 0; i < dog->heartbeats.n; i++)
@@ -182,6 +168,8 @@ static void tick(lk_watchdog *dog, double timeout, memory *m)
     note_alive(dog, m);
     if (timeout == 0) return;
     lk_heartbeat_look(&dog->heartbeats, now, m->floor, dog->view);
+    note_layer(dog, timeout);
+    lk_report_own_stack(dog->world);
     lk_roll_reply(dog->world, dog->roll, is_moving(dog, timeout));
     check(dog, timeout, m);
 }
@@ -250,6 +238,8 @@ static lk_status open_table(lk_world *world, lk_heartbeats *h)
     }
     h->mine = &h->table[world->host_rank];
     atomic_store(&h->mine->rank, world->rank);
+    atomic_store(&h->mine->pid, (int)getpid());
+    atomic_store(&h->mine->pid_space, lk_pid_space());
     lk_heartbeat_set_phase(h, "start");
     lk_heartbeat_stamp(h->mine);
     return LK_OK;
@@ -280,6 +270,7 @@ lk_status lk_watchdog_new(lk_world *world, double timeout_s)
     pthread_condattr_destroy(&monotonic);
 
     world->watchdog = dog;
+    lk_stack_open();
     return open_watchdog(world, dog, timeout_s);
 }
 
@@ -295,7 +286,7 @@ void lk_watchdog_free(lk_world *world)
     if (dog->running) pthread_join(dog->thread, NULL);
     if (world->heartbeats) {
         atomic_store(&dog->heartbeats.mine->beat, 0);
-        lk_wait_begin(world); /* for good: who is still watching must not blame who has left */
+        lk_wait_begin(world, "the end"); /* for good: who is still watching must not blame who has left */
         world->heartbeats = NULL;
     }
     lk_roll_close(&dog->roll);

@@ -3,7 +3,8 @@
  *
  *     heartbeat   where the workers of this host are       mpi      the door to MPI
  *     wait        waiting for other workers                end      the end of a job that one worker ends
- *     roll        do other hosts answer?                   watchdog names who is stuck
+ *     roll        do other hosts answer?                   stack    where the main thread is
+ *     report      the words of a hang                      watchdog names who is stuck
  *     agree, collectives, order, replicas, world           what dist.h promises
  */
 #ifndef LK_DIST_WORLD_H

@@ -4,6 +4,7 @@
  * was.
  */
 #include "engine/graph/plan.h"
+#include "engine/layer_now.h"
 #include "engine/nn/build.h"
 
 #include <stdlib.h>
@@ -175,8 +176,12 @@ static lk_status run_kernels(const lk_plan *plan, const lk_backend *backend, voi
                              int begin, int end)
 {
     if (backend->device) return backend->device->run(ctx, plan->kernels + begin, (size_t)(end - begin), args);
-    for (int i = begin; i < end; i++)
-        if (plan->kernels[i].run) LK_TRY(plan->kernels[i].run(plan->kernels[i].state, args));
+    for (int i = begin; i < end; i++) {
+        if (!plan->kernels[i].run) continue;
+        lk_at_layer(plan->graph.nodes[i].path);
+        LK_TRY(plan->kernels[i].run(plan->kernels[i].state, args));
+    }
+    lk_at_layer(NULL);
     return LK_OK;
 }
 

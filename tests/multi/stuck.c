@@ -6,6 +6,8 @@
  *     stopped          the last rank is stopped (SIGSTOP) in its own work
  *     stopped-waiting  the last rank is stopped while it waits in a collective
  *     asleep           the last rank sleeps in its own work
+ *     looping          the last rank computes for ever in its own work
+ *     reducing         the same, and the others already sum gradients
  *     crossed          the last rank calls another collective than the rest
  *     abort            the last rank ends the job with status 5
  *     alone            a world of one sleeps
@@ -16,17 +18,48 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "dist/dist.h"
+#include "dist/reduce/reducer.h"
 
+enum { TENSOR = 1 << 16, N_TENSORS = 3 };
 enum { STUCK_STEP = 5, N_STEPS = 10, SLOW_PARTS = 20, SLOW_PART_US = 100 * 1000 };
 static const double TIMEOUT_S = 1.0;
 
 static bool is(const char *mode, const char *name) { return strcmp(mode, name) == 0; }
 
+/* Not static: a stack names what a program shows. */
+void compute_for_ever(volatile int *turns) __attribute__((noreturn, noinline));
+void compute_for_ever(volatile int *turns)
+{
+    for (;;) *turns += 1;
+}
+
+/* Three buckets of a tensor each, over one lane a worker. */
+static void reduce(lk_world *world, bool stuck)
+{
+    static const size_t cut[] = {0, TENSOR, 2 * TENSOR};
+    const lk_arena_cuts cuts = {cut, N_TENSORS, N_TENSORS * TENSOR};
+    lk_reducer *reducer;
+    const float *sum;
+    float *grads;
+    volatile int turns = 0;
+
+    if (lk_reducer_new_plain(world, NULL, LK_REDUCE_TREE, lk_world_size(world), cuts, TENSOR * sizeof(float),
+                             &reducer) != LK_OK)
+        lk_world_abort(world, LK_ERR_PEER, lk_error_message());
+    if (stuck) compute_for_ever(&turns);
+    lk_reducer_lane(reducer, lk_world_rank(world), &grads);
+    lk_reducer_empty_lane(reducer);
+    lk_reducer_finish(reducer, &sum);
+}
+
 static void misbehave(lk_world *world, const char *mode)
 {
     if (is(mode, "stopped")) raise(SIGSTOP);
     if (is(mode, "asleep")) pause();
+    if (is(mode, "looping")) {
+        volatile int turns = 0;
+        compute_for_ever(&turns);
+    }
     if (is(mode, "crossed")) lk_world_gather(world, mode, 1, NULL), lk_world_agree(world, LK_OK);
     if (is(mode, "abort")) lk_world_abort(world, LK_ERR_NUMBERS, "loss is not finite");
     if (is(mode, "slow"))
@@ -61,6 +94,7 @@ int main(int argc, char **argv)
             if (is(mode, "stopped-waiting")) stop_soon();
             misbehave(world, is(mode, "alone") ? "asleep" : mode);
         }
+        if (step == STUCK_STEP && is(mode, "reducing")) reduce(world, lk_world_rank(world) == last);
         if (step == STUCK_STEP && lk_world_rank(world) == 0 && is(mode, "stopped-waiting")) usleep(6 * SLOW_PART_US);
         if (lk_world_barrier(world) != LK_OK) lk_world_abort(world, LK_ERR_PEER, lk_error_message());
     }

@@ -6,6 +6,11 @@ shift
 failed=0
 
 # try WORKERS MODE STATUS PATTERN: the exit status and one line of stderr that has the pattern ("": no line of ours).
+and() { # PATTERN: a line more of the last try's output
+    printf '%s\n' "$output" | grep -q -- "$1" && return
+    failed=1
+    printf '%s\n' "FAILED: want a line with: $1; output:" "$output"
+}
 try() {
     start=$(date +%s)
     if [ "$1" = 0 ]; then
@@ -40,12 +45,25 @@ mpirun=$1
 shift
 options=$*
 
+waits='waits at step 5 in `forward` for .* s'
+
 try 3 fine 0 ""
 try 3 slow 0 ""
-try 3 stopped 6 'rank 2 (.*) is stuck at step 5 in `forward` for .* s: its process is stopped'
+try 3 stopped 6 'rank 2 (.*) is stuck at step 5 in `forward` for .* s: its process is stopped or dead (process .*, state T)'
+and "^  rank 0 (.*) $waits, in MPI_Barrier"
+and "^  rank 1 (.*) $waits, in MPI_Barrier"
 try 2 stopped-waiting 6 'rank 1 (.*) is stuck at step 5 in `forward` for .* s: its process is stopped'
 try 4 asleep 6 'rank 3 (.*) is stuck at step 5 in `forward` for .* s; ending the job'
+and '^  where rank 3 is (process [0-9]*), innermost first:'
+and '^    .*pause (libc'
+try 2 looping 6 'rank 1 (.*) is stuck at step 5 in `forward` for .* s; ending the job'
+and '^    compute_for_ever (multi_stuck+0x'
+and '^    main (multi_stuck+0x'
+try 2 reducing 6 'rank 1 (.*) is stuck at step 5 in `forward` for .* s; ending the job'
+and "^  rank 0 (.*) $waits, reducing bucket 1 of 3 with rank 1 "
 try 3 abort 5 'rank 2 (.*): loss is not finite'
 try 2 crossed 6 'rank . (.*) has waited at step 5 in `forward` for .* s for workers that all wait as well'
+and "^  rank 0 (.*) $waits, in MPI_Barrier"
+and "^  rank 1 (.*) $waits, in MPI_Gather"
 try 0 alone 6 'rank 0 (.*) is stuck at step 5 in `forward`'
 exit $failed
