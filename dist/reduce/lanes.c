@@ -13,7 +13,7 @@ lk_status lk_world_lanes(const lk_world *world, int lanes, int *begin, int *end)
     if (world->size > lanes)
         return LK_FAIL(LK_ERR_USAGE, "%d workers for %d lanes: start at most %d workers, or set train.lanes=%d",
                        world->size, lanes, lanes, world->size);
-    LK_TRY(lk_part_rows(lanes, world->rank, world->size, &from, &to));
+    LK_TRY(lk_part_rows(lanes, world->place, world->size, &from, &to));
     *begin = (int)from;
     *end = (int)to;
     return LK_OK;
@@ -34,9 +34,10 @@ static lk_status make_table(const lk_world *world, int lanes, size_t n, lane_tab
     t->place = lk_alloc((size_t)world->size * sizeof *t->place);
     if (!t->all || !t->count || !t->place)
         return LK_FAIL(LK_ERR_SYSTEM, "out of memory: sums of %d lanes of %zu numbers", lanes, n);
-    for (int r = 0; r < world->size; r++) {
+    for (int place = 0; place < world->size; place++) {
+        const int r = world->rank_at[place];
         int64_t begin, end;
-        LK_TRY(lk_part_rows(lanes, r, world->size, &begin, &end));
+        LK_TRY(lk_part_rows(lanes, place, world->size, &begin, &end));
         t->count[r] = (int)((size_t)(end - begin) * n);
         t->place[r] = (int)((size_t)begin * n);
     }

@@ -136,7 +136,7 @@ static lk_status join(lk_nccl_comm *c)
     LK_TRY(lk_world_agree(world, world->rank == 0 ? c->nccl->unique_id(id) : LK_OK));
     LK_TRY(lk_world_broadcast(world, id, sizeof id));
     lk_wait_begin(world, "all to join NCCL");
-    const lk_status status = c->nccl->open(id, world->size, world->rank, &c->comm);
+    const lk_status status = c->nccl->open(id, world->size, world->place, &c->comm);
     lk_wait_end(world);
     if (status != LK_OK) lk_world_abort(world, status, lk_error_message());
     lk_engine_set_poll(c->engine, watch, c);

@@ -35,9 +35,9 @@ lk_status lk_p2p_send(lk_p2p *p2p, const float *from, size_t n_elem, int to)
     lk_world *world = p2p->world;
 
     assert(p2p->n < p2p->capacity && n_elem <= LK_P2P_MAX_ELEM);
-    LK_MPI(world, MPI_Isend(from, (int)n_elem, MPI_FLOAT, to, TAG_GRADIENTS, world->reduce_comm,
+    LK_MPI(world, MPI_Isend(from, (int)n_elem, MPI_FLOAT, world->rank_at[to], TAG_GRADIENTS, world->reduce_comm,
                             &p2p->request[p2p->n]));
-    p2p->peer[p2p->n++] = to;
+    p2p->peer[p2p->n++] = world->rank_at[to];
     atomic_fetch_add_explicit(&p2p->bytes_sent, (int64_t)(n_elem * sizeof *from), memory_order_relaxed);
     return LK_OK;
 }
@@ -47,9 +47,9 @@ lk_status lk_p2p_receive(lk_p2p *p2p, float *into, size_t n_elem, int from)
     lk_world *world = p2p->world;
 
     assert(p2p->n < p2p->capacity && n_elem <= LK_P2P_MAX_ELEM);
-    LK_MPI(world, MPI_Irecv(into, (int)n_elem, MPI_FLOAT, from, TAG_GRADIENTS, world->reduce_comm,
+    LK_MPI(world, MPI_Irecv(into, (int)n_elem, MPI_FLOAT, world->rank_at[from], TAG_GRADIENTS, world->reduce_comm,
                             &p2p->request[p2p->n]));
-    p2p->peer[p2p->n++] = from;
+    p2p->peer[p2p->n++] = world->rank_at[from];
     return LK_OK;
 }
 

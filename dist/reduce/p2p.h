@@ -11,7 +11,7 @@ enum { LK_P2P_MAX_ELEM = 1 << 30 };  /* of one message: MPI counts are int */
 typedef struct lk_p2p {
     lk_world *world;          /* borrowed */
     MPI_Request *request;     /* owned, (capacity) */
-    int *peer;                /* owned, (capacity): whose message each is */
+    int *peer;                /* owned, (capacity): whose message each is, by rank */
     int n, capacity;
     bool background;          /* used by the communication thread */
     _Atomic bool hurry;       /* somebody waits for it: poll without sleeping */
@@ -21,7 +21,7 @@ typedef struct lk_p2p {
 /* Room for the most messages that one round posts.  Local. */
 lk_status lk_p2p_reserve(lk_p2p *p2p, int messages);
 void      lk_p2p_close(lk_p2p *p2p); /* Local */
-/* Post; Local. */
+/* Post; to and from are places.  Local. */
 lk_status lk_p2p_send(lk_p2p *p2p, const float *from, size_t n_elem, int to);
 lk_status lk_p2p_receive(lk_p2p *p2p, float *into, size_t n_elem, int from);
 /* Waits until all that was posted is done: Collective for those who posted to one another. */

@@ -22,7 +22,7 @@ typedef struct nccl_state {
     lk_mem_space space;  /* of the queue for reductions */
     const lk_nccl *nccl;
     lk_nccl_comm *comm;  /* owned */
-    int rank, size, n_own, n_roots;
+    int rank, size, n_own, n_roots; /* rank: the place, NCCL's rank too */
     lk_tree_join join;
     float **leaf;        /* owned, (n_roots): of the bucket that is being queued */
     float *scratch;      /* owned, device: what others send */
@@ -82,7 +82,7 @@ static lk_status open_algorithm(lk_p2p *p2p, lk_mem_space space, int lanes, size
         algorithm->space = space;
         algorithm->space.queue = LK_QUEUE_REDUCE;
         algorithm->nccl = lk_engine_collectives(space.engine);
-        algorithm->rank = world->rank;
+        algorithm->rank = world->place;
         algorithm->size = world->size;
         status = prepare(algorithm, lanes, max_elem);
     } else {

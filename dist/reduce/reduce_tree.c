@@ -1,21 +1,27 @@
 /*
- * Sums over workers in the fixed tree.  Three patterns, the same bits:
+ * Sums over workers in the fixed tree.  Four patterns, the same bits:
  *
  *     direct   short buckets: everybody sends its roots to everybody and adds up alone.  One round of
  *              roots * (W - 1) messages, that many times the bucket's bytes.
  *     halving  one root a worker and a full binary tree over W workers: recursive halving, adjacent ranks first, which
  *              is the tree from its leaves up; then doubling, back.  2 log2(W) messages, 2 (W - 1) / W times the bytes:
  *              the least there is.  Rabenseifner, 2004, doi:10.1007/978-3-540-24685-5_1.
- *     slices   any other counts: worker s owns slice s of the bucket, gets it of every root, adds it up and sends it to
- *              everybody.  2 rounds of W - 1 messages (roots times that in the first), (roots + 1) (W - 1) / W times
- *              the bytes.
+ *     slices   any other counts of few workers: worker s owns slice s of the bucket, gets it of every root, adds it up
+ *              and sends it to everybody.  2 rounds of W - 1 messages (roots times that in the first),
+ *              (roots + 1) (W - 1) / W times the bytes.
+ *     relays   any other counts of many workers: messages follow the tree, up and back, each segment of the bucket by
+ *              way of other workers (relay.c).  O(log W) messages, and about twice the bytes.
  *
+ * Workers are told apart by their places, in which those of a host are neighbours (world/places.c): so in halving and
+ * relays what is near is added up first, and what goes from host to host are the pieces of a sum over the host.
  * Who adds may differ, what is added never does; and a + b rounds like b + a.
  */
 #include "dist/reduce/algorithm.h"
+#include "dist/reduce/relay.h"
 
 enum {
     DIRECT_BYTES = 64 * 1024, /* of all roots together; above, the other patterns win */
+    FEW_WORKERS = 16,         /* may send to all others */
     ALIGN_ELEM = 16,          /* halves begin at cache lines */
     MAX_LEVELS = 32,
 };
@@ -23,9 +29,10 @@ enum {
 typedef struct tree_state {
     lk_p2p *p2p;        /* borrowed */
     lk_mem_space space; /* of the roots and of scratch */
-    int rank, size;
+    int rank, size;     /* places */
     int n_own, n_roots; /* roots of this worker, of all */
     lk_tree_join join;
+    lk_relay one, segments; /* owned, of short buckets and of others; empty where they are not used */
     float **leaf;       /* owned, (n_roots): where each root is while a bucket is added up */
     float *scratch;     /* owned: what others send */
     size_t scratch_nbytes;
@@ -44,7 +51,17 @@ static lk_range slice_of(const tree_state *algorithm, lk_range bucket, int s)
 /* The same answer on every worker. */
 static bool is_direct(const tree_state *algorithm, size_t n_elem)
 {
-    return n_elem * sizeof(float) * (size_t)algorithm->n_roots <= DIRECT_BYTES;
+    return algorithm->size <= FEW_WORKERS && n_elem * sizeof(float) * (size_t)algorithm->n_roots <= DIRECT_BYTES;
+}
+
+static bool relays(const tree_state *algorithm) { return algorithm->size > FEW_WORKERS && !algorithm->join.perfect; }
+
+/* Longer ones are cut into segments. */
+static bool is_short(size_t n_elem) { return n_elem * sizeof(float) <= DIRECT_BYTES; }
+
+static size_t longest_segment(size_t n_elem)
+{
+    return length(lk_range_part((lk_range){0, n_elem}, 0, LK_RELAY_SEGMENTS));
 }
 
 /* ------------------------------------------------------------ open and close */
@@ -56,8 +73,21 @@ static size_t scratch_elem(const tree_state *algorithm, size_t max_elem)
     const size_t direct = DIRECT_BYTES / sizeof(float);
     const size_t halves = max_elem / 2 + ALIGN_ELEM;
     const size_t slices = length(slice_of(algorithm, (lk_range){0, max_elem}, 0)) * others;
+    const size_t shorts = max_elem < direct ? max_elem : direct;
 
+    if (relays(algorithm))
+        return max_of((size_t)algorithm->one.most_received * shorts,
+                      (size_t)algorithm->segments.most_received * longest_segment(max_elem));
     return max_of(direct, algorithm->join.perfect ? halves : slices);
+}
+
+/* The most messages of a round. */
+static int most_messages(const tree_state *algorithm)
+{
+    const lk_relay *one = &algorithm->one, *segments = &algorithm->segments;
+
+    if (!relays(algorithm)) return algorithm->n_own * (algorithm->size - 1) + algorithm->n_roots;
+    return one->most_messages > segments->most_messages ? one->most_messages : segments->most_messages;
 }
 
 static lk_status open_algorithm(lk_p2p *p2p, lk_mem_space space, int lanes, size_t max_elem, void **state)
@@ -68,17 +98,21 @@ static lk_status open_algorithm(lk_p2p *p2p, lk_mem_space space, int lanes, size
     LK_TRY_ALLOC(algorithm, sizeof *algorithm);
     algorithm->p2p = p2p;
     algorithm->space = space;
-    algorithm->rank = p2p->world->rank;
+    algorithm->rank = p2p->world->place;
     algorithm->size = p2p->world->size;
     LK_TRY(lk_tree_join_new(lanes, algorithm->size, &algorithm->join));
     algorithm->n_roots = algorithm->join.first[algorithm->size];
     algorithm->n_own = algorithm->join.first[algorithm->rank + 1] - algorithm->join.first[algorithm->rank];
 
+    if (relays(algorithm)) {
+        LK_TRY(lk_relay_new(&algorithm->join, algorithm->rank, 1, &algorithm->one));
+        LK_TRY(lk_relay_new(&algorithm->join, algorithm->rank, LK_RELAY_SEGMENTS, &algorithm->segments));
+    }
     algorithm->leaf = lk_alloc((size_t)algorithm->n_roots * sizeof *algorithm->leaf);
     LK_TRY_ALLOC(algorithm->leaf, (size_t)algorithm->n_roots * sizeof *algorithm->leaf);
     algorithm->scratch_nbytes = scratch_elem(algorithm, max_elem) * sizeof *algorithm->scratch;
     LK_TRY(lk_mem_space_alloc(space, algorithm->scratch_nbytes, (void **)&algorithm->scratch));
-    return lk_p2p_reserve(p2p, algorithm->n_own * (algorithm->size - 1) + algorithm->n_roots);
+    return lk_p2p_reserve(p2p, most_messages(algorithm));
 }
 
 static size_t nbytes(const void *state)
@@ -93,6 +127,8 @@ static void close_algorithm(void *state)
     tree_state *algorithm = state;
 
     if (!algorithm) return;
+    lk_relay_clear(&algorithm->segments);
+    lk_relay_clear(&algorithm->one);
     lk_tree_join_clear(&algorithm->join);
     lk_free(&algorithm->leaf);
     lk_mem_space_free(algorithm->space, &algorithm->scratch);
@@ -200,11 +236,79 @@ static lk_status sum_halving(tree_state *algorithm, float *sum, lk_range bucket)
     return LK_OK;
 }
 
+/* -------------------------------------------------------------------- relays */
+
+/* Acts [*first, end) are of one round. */
+static int end_of_round(const lk_relay *relay, int first)
+{
+    int end = first;
+
+    while (end < relay->n && relay->act[end].round == relay->act[first].round) end++;
+    return end;
+}
+
+static lk_status post(tree_state *algorithm, const lk_relay_act *act, float *const *root, lk_range s, float *place)
+{
+    switch (act->kind) {
+    case LK_RELAY_SEND: return lk_p2p_send(algorithm->p2p, root[act->root] + s.begin, length(s), act->peer);
+    case LK_RELAY_RECEIVE: return lk_p2p_receive(algorithm->p2p, place, length(s), act->peer);
+    case LK_RELAY_GIVE: return lk_p2p_send(algorithm->p2p, root[0] + s.begin, length(s), act->peer);
+    case LK_RELAY_GET: return lk_p2p_receive(algorithm->p2p, root[0] + s.begin, length(s), act->peer);
+    case LK_RELAY_ADD:
+    case LK_RELAY_MOVE: break;
+    }
+    return LK_OK;
+}
+
+static lk_status add(tree_state *algorithm, const lk_relay_act *act, float *const *root, lk_range s, const float *place)
+{
+    const lk_mem_space space = algorithm->space;
+    float *into = root[act->root] + s.begin;
+
+    switch (act->kind) {
+    case LK_RELAY_RECEIVE: return lk_mem_space_add(space, into, place, length(s));
+    case LK_RELAY_ADD: return lk_mem_space_add(space, into, root[act->from] + s.begin, length(s));
+    case LK_RELAY_MOVE: return lk_mem_space_copy(space, root[0] + s.begin, root[act->from] + s.begin, length(s));
+    case LK_RELAY_SEND:
+    case LK_RELAY_GIVE:
+    case LK_RELAY_GET: break;
+    }
+    return LK_OK;
+}
+
+static lk_status sum_relayed(tree_state *algorithm, float *const *root, lk_range bucket)
+{
+    const bool whole = is_short(length(bucket));
+    const lk_relay *relay = whole ? &algorithm->one : &algorithm->segments;
+    const int n_segments = whole ? 1 : LK_RELAY_SEGMENTS;
+
+    for (int first = 0, end; first < relay->n; first = end) {
+        float *place = algorithm->scratch;
+
+        end = end_of_round(relay, first);
+        for (int i = first; i < end; i++) {
+            const lk_range s = lk_range_part(bucket, relay->act[i].segment, n_segments);
+            if (length(s) > 0) LK_TRY(post(algorithm, &relay->act[i], root, s, place));
+            if (relay->act[i].kind == LK_RELAY_RECEIVE) place += length(s);
+        }
+        LK_TRY(lk_p2p_complete(algorithm->p2p));
+        place = algorithm->scratch;
+        for (int i = first; i < end; i++) {
+            const lk_range s = lk_range_part(bucket, relay->act[i].segment, n_segments);
+            LK_TRY(add(algorithm, &relay->act[i], root, s, place));
+            if (relay->act[i].kind == LK_RELAY_RECEIVE) place += length(s);
+        }
+        LK_TRY(lk_mem_space_sync(algorithm->space));
+    }
+    return LK_OK;
+}
+
 static lk_status sum(void *state, float *const *root, lk_range bucket)
 {
     tree_state *algorithm = state;
 
     if (is_direct(algorithm, length(bucket))) return sum_direct(algorithm, root, bucket);
+    if (relays(algorithm)) return sum_relayed(algorithm, root, bucket);
     return algorithm->join.perfect ? sum_halving(algorithm, root[0], bucket) : sum_slices(algorithm, root, bucket);
 }
 

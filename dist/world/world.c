@@ -38,6 +38,28 @@ static lk_status meet(lk_world *world)
     return LK_OK;
 }
 
+static lk_status take_place(lk_world *world, int *first)
+{
+    int own = world->rank;
+
+    LK_MPI(world, MPI_Bcast(&own, 1, MPI_INT, 0, world->host_comm));
+    LK_MPI(world, MPI_Allgather(&own, 1, MPI_INT, first, 1, MPI_INT, world->comm));
+    world->place = lk_places_make(first, world->size, world->rank, world->rank_at);
+    return LK_OK;
+}
+
+static lk_status take_places(lk_world *world)
+{
+    const size_t nbytes = (size_t)world->size * sizeof *world->rank_at;
+    int *first = lk_alloc(nbytes);
+
+    world->rank_at = lk_alloc(nbytes);
+    const lk_status status = first && world->rank_at ? take_place(world, first)
+                                                     : LK_FAIL(LK_ERR_SYSTEM, "out of memory: %zu bytes", nbytes);
+    lk_free(&first);
+    return status;
+}
+
 static lk_status join(lk_world *world, const lk_launch *launch)
 {
     int provided = MPI_THREAD_SINGLE;
@@ -62,6 +84,7 @@ static lk_status join(lk_world *world, const lk_launch *launch)
     world->hosts = lk_alloc((size_t)world->size * sizeof *world->hosts);
     LK_TRY_ALLOC(world->hosts, (size_t)world->size * sizeof *world->hosts);
     LK_TRY(meet(world));
+    LK_TRY(take_places(world));
     return lk_wait_choose(world);
 }
 
@@ -71,6 +94,8 @@ static lk_status be_alone(lk_world *world)
     world->hosts = lk_alloc(sizeof *world->hosts);
     LK_TRY_ALLOC(world->hosts, sizeof *world->hosts);
     gethostname(world->hosts[0], LK_HOST_BYTES - 1);
+    world->rank_at = lk_alloc(sizeof *world->rank_at); /* rank 0 in place 0 */
+    LK_TRY_ALLOC(world->rank_at, sizeof *world->rank_at);
     return LK_OK;
 }
 
@@ -153,6 +178,7 @@ void lk_world_free(lk_world **address)
     if (world->mpi) MPI_Finalize();
     pthread_mutex_destroy(&world->end_lock);
     pthread_mutex_destroy(&world->mpi_lock);
+    lk_free(&world->rank_at);
     lk_free(&world->hosts);
     lk_free(address);
 }

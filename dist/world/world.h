@@ -5,6 +5,7 @@
  *     wait        waiting for other workers                end      the end of a job that one worker ends
  *     roll        do other hosts answer?                   stack    where the main thread is
  *     report      the words of a hang                      watchdog names who is stuck
+ *     places      the order of workers over lanes
  *     agree, collectives, order, replicas, world           what dist.h promises
  */
 #ifndef LK_DIST_WORLD_H
@@ -25,6 +26,8 @@ struct lk_world {
     bool threads;                 /* MPI lets a second thread call it */
     int rank, size;
     int host_rank, host_size, n_hosts;
+    int place;                    /* of this worker among all, in which workers of a host are neighbours */
+    int *rank_at;                 /* owned, (size): the rank in each place */
     bool shares_cores;            /* this host has fewer cores than workers */
     bool looks;                   /* waiting goes by looks, not behind the lock: cores or hosts are several */
     MPI_Comm comm;                /* what the main thread says */
@@ -42,6 +45,10 @@ struct lk_world {
     void *on_end_arg;
     bool said_shared;             /* that workers share devices */
 };
+
+/* Places: hosts in the order of their first ranks, within them the ranks.  first: (size), the lowest rank of each
+ * rank's host; rank_at: (size).  Returns the place of `rank`.  Local. */
+int lk_places_make(const int *first, int size, int rank, int *rank_at);
 
 /* Where the launcher's words about this job are: how many workers it says it started, 0 when it says nothing, and
  * whether it is there at all. */

@@ -1,17 +1,17 @@
 #!/bin/sh
 # Two hosts: two network namespaces with names of their own, joined by a cable (veth), with an agent in ssh's place.
-# Two workers on each train the bits of one worker; doctor lists both hosts; a worker killed on the far host ends the
-# job, and so does a pulled cable, within launch/cluster/mpirun.conf's time and with a message; a worker that is stopped
-# alone on its host is named.  Needs root: exit status 77 without.
+# Two workers on each train the bits of one worker, in whatever order ranks are dealt to them; doctor lists both hosts;
+# a worker killed on the far host ends the job, and so does a pulled cable, within launch/cluster/mpirun.conf's time and
+# with a message; a worker that is stopped alone on its host is named.  Needs root: exit status 77 without.
 set -u
 . "$(dirname "$0")/../support/lib.sh"
 
 . "$(dirname "$0")/../support/hosts.sh"
 
-n_far=2
+n_far=2 deal=
 across() {
     ./on "$near" timeout -k 5 120 mpirun -n "$((2 + n_far))" --host "$near:2,$far:$n_far" --oversubscribe \
-        --tune "$here/../../launch/cluster/mpirun.conf" $reach "$lockstep" "$@"
+        $deal --tune "$here/../../launch/cluster/mpirun.conf" $reach "$lockstep" "$@"
 }
 
 status 0 across doctor
@@ -24,6 +24,10 @@ status 0 across train "$@" run.dir=two-hosts
 same "digests of 2 workers on each of 2 hosts" "$(digests two-hosts)" "$(digests one)"
 status 0 across train "$@" run.dir=short-buckets dist.bucket_bytes=4096
 same "the same in several buckets" "$(digests short-buckets)" "$(digests one)"
+deal='--map-by node' # ranks 0 and 2 on one host: what is near is still added up first
+status 0 across train "$@" run.dir=in-turn
+same "digests of workers that were dealt to hosts in turn" "$(digests in-turn)" "$(digests one)"
+deal=
 
 # A run too long to end by itself.
 set -- "$recipes/ema-regression.yaml" train.lanes=4 train.epochs=1000000 train.early_stop.patience=1000000 \
