@@ -29,6 +29,7 @@ static void put_program(char line[LINE_BYTES], const lk_plan_key *key)
     if (key->side == LK_SIDE_FROZEN) used += snprintf(line + used, (size_t)(LINE_BYTES - used), ", frozen side");
     if (key->side == LK_SIDE_TRAINED) used += snprintf(line + used, (size_t)(LINE_BYTES - used), ", trained side");
     if (key->output) used += snprintf(line + used, (size_t)(LINE_BYTES - used), ", output");
+    if (key->accumulate) used += snprintf(line + used, (size_t)(LINE_BYTES - used), ", added");
     if (key->taps) snprintf(line + used, (size_t)(LINE_BYTES - used), ", taps");
 }
 

@@ -20,7 +20,7 @@ static lk_plan_key key_of(const lk_engine *engine, const lk_program *p)
 
     return (lk_plan_key){.mode = p->mode, .output = always || asked, .taps = p->taps, .n = p->n, .length = p->length,
                          .capacity = p->cache ? p->cache->layout.capacity : 0,
-                         .side = p->side,
+                         .side = p->side, .accumulate = p->accumulate,
                          .set = p->mode == LK_TRAIN || p->side != LK_SIDE_BOTH ? engine->trainable_id : 0};
 }
 
@@ -28,7 +28,7 @@ static bool same_key(const lk_plan_key *a, const lk_plan_key *b)
 {
     return a->mode == b->mode && a->n == b->n && a->length == b->length && a->output == b->output &&
            a->taps == b->taps && a->capacity == b->capacity && a->side == b->side &&
-           a->set == b->set;
+           a->set == b->set && a->accumulate == b->accumulate;
 }
 
 static lk_plan *find_plan(const lk_engine *engine, const lk_plan_key *key)
@@ -81,6 +81,7 @@ static lk_status check_program(const lk_program *p)
 {
     const bool coding = p->mode == LK_ENCODE || p->mode == LK_DECODE;
 
+    assert(!p->accumulate || (p->mode == LK_TRAIN && p->side != LK_SIDE_FROZEN));
     assert(p->side == LK_SIDE_BOTH || p->mode == LK_TRAIN || p->mode == LK_EVAL);
     if (p->n < 1)
         return LK_FAIL(LK_ERR_USAGE, "a lane of %lld samples cannot run; it needs at least 1", (long long)p->n);

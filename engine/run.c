@@ -10,12 +10,14 @@
 static inline bool trains(const lk_lane *lane) { return lane->mode == LK_TRAIN && lane->side != LK_SIDE_FROZEN; }
 static inline bool evaluates(const lk_lane *lane) { return lane->mode == LK_EVAL && lane->side != LK_SIDE_FROZEN; }
 
-/* What no node writes: padding and the scalars of this lane.  The loss node overwrites its slot later. */
+/* What no node writes: padding and the scalars of this lane, with its first micro-batch.  The loss node overwrites its
+ * slot later. */
 static lk_status begin_gradients(lk_engine *engine, const lk_plan *plan, const lk_lane *lane)
 {
+    if (lane->accumulate) return LK_OK;
     const size_t first = lk_trainable_slot(engine->trainable, (lk_slot)0);
     const size_t n_slots = lk_trainable_n_grads(engine->trainable) - first;
-    float slots[2 * LK_N_SLOTS] = {[LK_SLOT_LANES] = 1.0f};
+    float slots[2 * LK_N_SLOTS] = {0};
 
     assert(n_slots <= sizeof slots / sizeof *slots);
     for (int i = 0; i < plan->n_unwritten; i++) {
@@ -23,6 +25,7 @@ static lk_status begin_gradients(lk_engine *engine, const lk_plan *plan, const l
 
         LK_TRY(lk_engine_zero(engine, LK_QUEUE_COMPUTE, lane->grads + r.begin, (r.end - r.begin) * sizeof(float)));
     }
+    slots[LK_SLOT_MICRO_BATCHES] = lane->n_micro_batches ? (float)lane->n_micro_batches : 1.0f;
     if (lane->votes) memcpy(slots + LK_SLOT_VOTES, lane->votes, LK_N_VOTES * sizeof(float));
     return lk_engine_put(engine, lane->grads + first, slots, n_slots);
 }
@@ -106,7 +109,8 @@ static inline bool has_fields(const lk_plan *plan, const lk_lane *lane)
 lk_status lk_engine_run(lk_engine *engine, const lk_lane *lane)
 {
     const lk_program program = {.mode = lane->mode, .n = lane->n, .length = lane->length, .cache = lane->cache,
-                                .output = lane->output != NULL, .taps = lane->taps, .side = lane->side};
+                                .output = lane->output != NULL, .taps = lane->taps, .side = lane->side,
+                                .accumulate = lane->accumulate};
     lk_lane there = *lane; /* with its data and its output in the engine's memory */
     lk_plan *plan;
 
@@ -154,13 +158,13 @@ lk_status lk_engine_profile(lk_engine *engine, const lk_lane *lane, lk_node_time
 lk_status lk_engine_update_stats(lk_engine *engine, float *params, const float *grads, const lk_grad_report *report)
 {
     const lk_trainable *trainable = engine->trainable;
-    const float *lanes = grads + lk_trainable_slot(trainable, LK_SLOT_LANES);
+    const float *n_micro = grads + lk_trainable_slot(trainable, LK_SLOT_MICRO_BATCHES);
 
     for (size_t r = 0; r < lk_trainable_n_stat_ranges(trainable); r++) {
         const lk_trainable_range *range = lk_trainable_get_stat_range(trainable, r);
 
         LK_TRY(engine->backend->running(engine->ctx, params + range->param, grads + range->grad, range->n_elem,
-                                        LK_BATCH_NORM_MOMENTUM, lanes, report->pending));
+                                        LK_BATCH_NORM_MOMENTUM, n_micro, report->pending));
     }
     return LK_OK;
 }

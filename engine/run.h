@@ -77,6 +77,7 @@ typedef struct lk_program {
     bool output;            /* EVAL, ENCODE: somebody will ask for the output */
     bool taps;              /* keep what layers named with lk_tap() */
     lk_side side;           /* TRAIN, EVAL: one side alone, of the set in use */
+    bool accumulate;        /* TRAIN: a micro-batch behind the first of its lane */
 } lk_program;
 
 /* [begin, end) of the gradient arena holds this lane's final values. */
@@ -95,6 +96,9 @@ struct lk_lane {
     const float *params;    /* (lk_model_n_elem), engine memory */
     uint64_t params_version; /* differs whenever the contents of params differ; never 0 */
     float *grads;           /* TRAIN: (lk_trainable_n_grads) of the set in use, engine memory, overwritten whole */
+    bool accumulate;        /* TRAIN: a micro-batch behind the first of its lane: what it gives is added to what
+                             * grads has; it brings no votes */
+    int n_micro_batches;    /* TRAIN, without accumulate: of its lane, to be counted with the first; 0 is 1 */
     const float *votes;     /* TRAIN: (LK_N_VOTES) copied into the slots; NULL: zeros */
     lk_ready_fn *ready;     /* TRAIN: may be NULL; called on the caller's thread, ranges cover the arena once */
     void *ready_arg;
@@ -185,8 +189,9 @@ typedef struct lk_grad_report {
     float slots[LK_N_SLOTS]; /* of the arena */
 } lk_grad_report;
 
-/* After the reduction and the inspection: running = (1 - momentum) * running + momentum * (summed statistic / lanes),
- * for every batch norm that collects statistics; PyTorch's rule with the mean over lanes as the batch's statistic. */
+/* After the reduction and the inspection: running = (1 - momentum) * running + momentum * (summed statistic / number of
+ * micro-batches in all lanes), for every batch norm that collects statistics; PyTorch's rule, once a step, with the
+ * mean over micro-batches as the batch's statistic. */
 lk_status lk_engine_update_stats(lk_engine *engine, float *params, const float *grads, const lk_grad_report *report);
 
 /* Memory the engine computes in (host memory on CPU), zeroed.  Release with lk_engine_release(). */

@@ -236,15 +236,31 @@ lk_status job_make_evaluation_loaders(job *j);
 int64_t   job_evaluate_batches(const job *j);
 /* A lane of the loader's as the engine wants it: its data, without weights and results.  Local. */
 lk_lane   job_lane(const lk_batch_lane *own, lk_mode mode);
+/* Micro-batches of a training lane of n samples, at least 1: train.accumulate, and never more than samples; the samples
+ * of micro-batch m; and the m-th of a lane of the loader's, which it borrows from.  Local. */
+int       job_n_micro_batches(const job *j, int64_t n);
+int64_t   job_micro_batch_size(const job *j, int64_t n, int m);
+lk_batch_lane job_micro_batch(const job *j, const lk_batch_lane *own, int m);
+/* Samples of a batch of evaluation: as the recipe says, else lanes of the size of a training micro-batch.  Local. */
+int64_t   job_evaluate_batch(const job *j);
 /* The program of lanes of n samples, as long as the loader's longest: shorter ones run in the memory of these.
  * Local. */
 lk_program job_program(const lk_loader *loader, lk_mode mode, lk_side side, int64_t n);
+/* Each program that the loader's lanes need once, the largest first: of training lanes those of their micro-batches.
+ * Local. */
+enum { JOB_MOST_SIZES = 4, JOB_MOST_PROGRAMS = 3 * JOB_MOST_SIZES };
+typedef struct job_programs {
+    int n;
+    lk_program program[JOB_MOST_PROGRAMS];
+    int64_t lane[JOB_MOST_PROGRAMS]; /* samples of the lane that needs it */
+} job_programs;
+void      job_list_programs(const job *j, const lk_loader *loader, lk_mode mode, lk_side side, job_programs *out);
 /* Errors: LK_ERR_USAGE (a sample's outputs are no row of a table: their length varies).  Local. */
 lk_status job_check_rows(const job *j);
 /* Which fields of a data set the model reads.  Local.  Errors: LK_ERR_USAGE (one is missing, or has another type or
  * shape). */
 lk_status job_match_fields(const job *j, const lk_dataset *dataset, bool need_targets, lk_field_map *out);
-/* Compiles the plans for every lane size of the loader, so that no step has to.  Local. */
+/* Compiles the plans of every program of the loader's lanes, so that no step has to.  Local. */
 lk_status job_compile(job *j, const lk_loader *loader, lk_mode mode, lk_side side);
 /* The same without memory or kernels: whether training plans of this set fit the loader's lane sizes.  Local. */
 lk_status job_check_sizes(job *j, const lk_trainable *trainable, const lk_loader *loader);

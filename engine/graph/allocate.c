@@ -23,7 +23,7 @@ typedef struct group { int first, last; } group;
 static void find_groups(const lk_graph *graph, group *groups)
 {
     for (int i = 0, n; i < graph->n_nodes; i += n) {
-        n = graph->nodes[i].n_fused > 1 ? graph->nodes[i].n_fused : 1;
+        n = lk_graph_group(graph, i);
         for (int k = i; k < i + n; k++) groups[k] = (group){i, i + n - 1};
     }
 }

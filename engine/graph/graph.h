@@ -200,6 +200,16 @@ lk_status lk_graph_find_ends(lk_graph *graph);
 /* A node and those behind it become a group, which one kernel does: all that it reads stays until the group's end, all
  * that it writes has a place from its beginning on, and what it writes for its own nodes alone has none. */
 void lk_graph_fuse(lk_graph *graph, int first, int n);
+/* How many nodes the group has that begins with node `first`; 1 where it is alone. */
+static inline int lk_graph_group(const lk_graph *graph, int first)
+{
+    return graph->nodes[first].n_fused > 1 ? graph->nodes[first].n_fused : 1;
+}
+/* Puts the nodes of a pruned graph in another order of execution, which keeps groups together: order (n_nodes) has
+ * their numbers so far. */
+lk_status lk_graph_reorder(lk_graph *graph, const int *order);
+/* What a training graph, pruned and with its groups, writes to LK_ARENA_GRADS it adds to what is there. */
+lk_status lk_graph_accumulate(lk_graph *graph);
 /* Places the activations of a pruned graph by liveness, and its views in their roots. */
 lk_status lk_graph_allocate(lk_graph *graph);
 /* The last step of it, for tests that place roots themselves. */

@@ -31,7 +31,7 @@ static lk_status bind_nodes(lk_plan *plan, const lk_backend *backend, void *ctx)
     LK_TRY_ALLOC(plan->kernels, ((size_t)graph->n_nodes + 1) * sizeof *plan->kernels);
     for (int i = 0; i < graph->n_nodes; i += n) {
         LK_TRY(backend->bind(ctx, graph, &graph->nodes[i], &plan->kernels[i]));
-        n = graph->nodes[i].n_fused > 1 ? graph->nodes[i].n_fused : 1;
+        n = lk_graph_group(graph, i);
         lk_alive();
         plan->n_kernels = i + n;
         if (plan->kernels[i].scratch_nbytes > plan->scratch_bytes)
@@ -113,6 +113,7 @@ static lk_status place(lk_plan *plan, const lk_backend *backend, void *ctx, cons
 {
     LK_TRY(build(&plan->graph, backend, trainable));
     if (backend->rewrite) LK_TRY(backend->rewrite(ctx, &plan->graph));
+    if (plan->key.accumulate) LK_TRY(lk_graph_accumulate(&plan->graph));
     return lk_graph_allocate(&plan->graph);
 }
 

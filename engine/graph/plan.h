@@ -21,6 +21,7 @@ typedef struct lk_plan_key {
     int64_t capacity;             /* of the cache; 0: none */
     lk_side side;
     uint64_t set;                 /* TRAIN, or one side: what trains; else 0 */
+    bool accumulate;              /* TRAIN: gradients are added to those in their arena */
 } lk_plan_key;
 
 typedef struct lk_plan {

@@ -74,6 +74,27 @@ void lk_graph_drop(lk_graph *graph, const bool *gone)
     graph->n_nodes = kept;
 }
 
+lk_status lk_graph_reorder(lk_graph *graph, const int *order)
+{
+    lk_node *moved = calloc((size_t)graph->n_nodes + 1, sizeof *moved);
+
+    LK_TRY_ALLOC(moved, ((size_t)graph->n_nodes + 1) * sizeof *moved);
+    for (int i = 0; i < graph->n_nodes; i++) {
+        moved[i] = graph->nodes[order[i]];
+        for (int o = 0; o < moved[i].n_out; o++)
+            if (moved[i].out[o] != LK_NO_TENSOR) graph->tensors[moved[i].out[o]].producer = i;
+    }
+    free(graph->nodes);
+    graph->nodes = moved;
+    graph->cap_nodes = graph->n_nodes + 1;
+    for (int t = 0; t < graph->n_tensors; t++) {
+        lk_tensor *view = &graph->tensors[t];
+
+        if (view->root != LK_NO_TENSOR) view->producer = graph->tensors[view->root].producer;
+    }
+    return LK_OK;
+}
+
 lk_status lk_graph_prune(lk_graph *graph)
 {
     bool *flag = calloc((size_t)graph->n_nodes + 1, sizeof *flag); /* live, then gone */

@@ -167,7 +167,7 @@ const lk_trainable_range *lk_trainable_get_range(const lk_trainable *trainable, 
  * scalars. */
 typedef enum lk_slot {
     LK_SLOT_LOSS,  /* sum of loss terms / global count: over lanes it adds up to the batch's mean loss */
-    LK_SLOT_LANES, /* 1: over lanes it adds up to the number of lanes that had samples */
+    LK_SLOT_MICRO_BATCHES, /* of the lane: over lanes it adds up to what statistics are a sum of */
     LK_SLOT_VOTES, /* first of LK_N_VOTES numbers of the caller */
     LK_N_VOTES = 6,
     LK_N_SLOTS = LK_SLOT_VOTES + LK_N_VOTES,

@@ -8,7 +8,7 @@ static const cyaml_strval_t unit_words[] = WORDS(LK_UNIT_LIST);
 static const cyaml_strval_t frozen_mode_words[] = WORDS(LK_FROZEN_MODE_LIST);
 static const cyaml_strval_t cache_frozen_words[] = WORDS(LK_CACHE_FROZEN_LIST);
 
-enum { MOST_LANES = 1 << 16 };
+enum { MOST_LANES = 1 << 16, MOST_MICRO_BATCHES = 1 << 16 };
 
 #define PREFERRED "ema.validation.loss, else validation.loss, else train.loss"
 #define BY_METRIC "max for accuracies and r2, else min"
@@ -29,10 +29,13 @@ enum { MOST_LANES = 1 << 16 };
     X("batch", WHOLE(train.batch), A_SIZE, DEFAULT("32"), HELP("samples of a step, of all workers together"))        \
     X("lanes", WHOLE(train.lanes), FROM_TO(0, MOST_LANES), DEFAULT("0"), DERIVED("workers at the first start"),      \
       HELP("parts a batch is cut into: as many workers can share the run"))                                          \
+    X("accumulate", WHOLE(train.accumulate), FROM_TO(1, MOST_MICRO_BATCHES), DEFAULT("1"), DECIDES,                  \
+      HELP("micro-batches a lane is computed in, one after another, for the memory of one: gradients are added in "  \
+           "order, batch norms take each by itself"))                                                                \
     X("evaluate_every", WHOLE(train.evaluate_every), AT_LEAST(1), DEFAULT("1"), HELP("units between evaluations"))   \
     X("evaluate_unit", WORD(train.evaluate_unit, unit_words), DEFAULT("epoch"), HELP("what `evaluate_every` counts")) \
-    X("evaluate_batch", WHOLE(train.evaluate_batch), FROM_TO(0, 1 << 30), DEFAULT("0"), DERIVED("batch"),            \
-      HELP("samples at a time in evaluations"))                                                                      \
+    X("evaluate_batch", WHOLE(train.evaluate_batch), FROM_TO(0, 1 << 30), DEFAULT("0"),                              \
+      DERIVED("batch, with accumulate its micro-batches"), HELP("samples at a time in evaluations"))                 \
     X("evaluate_batches", WHOLE(train.evaluate_batches), AT_LEAST(0), DEFAULT("0"),                                  \
       HELP("at most so many a part and evaluation, the same samples each time, drawn by `run.seed`; 0: all"))        \
     X("check_finite", TRUTH(train.check_finite), DEFAULT("true"),                                                    \

@@ -158,9 +158,10 @@ struct lk_recipe {
         int64_t steps;                 /* stop after this many steps in all; 0: by epochs alone */
         int64_t batch;                 /* global, >= 1 */
         int lanes;                     /* 0: number of workers of the first start */
+        int accumulate;                /* micro-batches of a lane, >= 1 */
         int64_t evaluate_every;        /* units between evaluations, counted from the stage's beginning, default 1 */
         lk_unit evaluate_unit;
-        int64_t evaluate_batch;        /* 0: the training batch */
+        int64_t evaluate_batch;        /* 0: as the training's */
         int64_t evaluate_batches;      /* at most so many, drawn once by run.seed; 0: all of a part, in order */
         bool check_finite;             /* every step, default true */
         int on_nonfinite;              /* lk_on_nonfinite */

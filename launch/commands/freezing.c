@@ -33,16 +33,15 @@ static void print_flops(char cell[CELL_BYTES], double flops)
     print_quantity(cell, flops, 1000.0, (const char *const[]){"FLOP", "kFLOP", "MFLOP", "GFLOP", "TFLOP", NULL});
 }
 
-/* A training step of the largest lane. */
+/* A training step of the largest lane, or its first micro-batch. */
 static lk_status estimate(job *j, const lk_trainable *set, lk_side side, const char *name, column *out)
 {
     const double n_states = (double)lk_optimizer_n_states(j->optimizer);
     lk_plan_stats stats;
-    int64_t sizes[4];
+    job_programs programs;
 
-    lk_loader_lane_sizes(j->loader, sizes);
-    const lk_program program = job_program(j->loader, LK_TRAIN, side, sizes[0]);
-    LK_TRY(lk_engine_estimate(j->engine, set, &program, &stats));
+    job_list_programs(j, j->loader, LK_TRAIN, side, &programs);
+    LK_TRY(lk_engine_estimate(j->engine, set, &programs.program[0], &stats));
     *out = (column){.name = name, .n_weights = lk_trainable_n_weights(set), .gradients = (double)stats.grad_bytes,
                     .states = n_states * sizeof(float) * (double)lk_trainable_n_elem(set),
                     .activations = (double)stats.activation_bytes, .flops = stats.flops};

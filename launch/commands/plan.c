@@ -135,23 +135,31 @@ static void print_parts(const job *j, const lk_plan_stats *train)
 
 static lk_side side_of(const job *j) { return j->train_features ? LK_SIDE_TRAINED : LK_SIDE_BOTH; }
 
+/* Micro-batches behind the first cost the additions too. */
+static void print_program(const job *j, const lk_program *program, const lk_plan_stats *train)
+{
+    const char *what = j->recipe->train.accumulate == 1 ? "" : program->accumulate ? ", added" : ", the first";
+
+    printf("  %" PRId64 " samples%s: %zu nodes, %.4g MFLOP, %.4g MB moved, %.4g MB of activations (%.4g unshared)\n",
+           program->n, what, train->n_nodes, train->flops / 1e6, train->bytes_moved / 1e6,
+           (double)train->activation_bytes / 1e6, (double)train->activation_bytes_unshared / 1e6);
+}
+
 /* What depends on the set that trains: memory, and the work of a step. */
 static lk_status print_set(job *j)
 {
+    const int n_micro = j->recipe->train.accumulate;
     lk_plan_stats train;
-    int64_t sizes[4];
-    const int n_sizes = lk_loader_lane_sizes(j->loader, sizes);
-    lk_program program = job_program(j->loader, LK_TRAIN, side_of(j), sizes[0]);
+    job_programs programs;
 
-    LK_TRY(lk_engine_plan_stats(j->engine, &program, &train));
+    job_list_programs(j, j->loader, LK_TRAIN, side_of(j), &programs);
+    LK_TRY(lk_engine_plan_stats(j->engine, &programs.program[0], &train));
     print_parts(j, &train);
-    printf("\na training step of a lane\n");
-    for (int i = 0; i < n_sizes; i++) {
-        program = job_program(j->loader, LK_TRAIN, side_of(j), sizes[i]);
-        LK_TRY(lk_engine_plan_stats(j->engine, &program, &train));
-        printf("  %" PRId64 " samples: %zu nodes, %.4g MFLOP, %.4g MB moved, %.4g MB of activations (%.4g unshared)\n",
-               sizes[i], train.n_nodes, train.flops / 1e6, train.bytes_moved / 1e6,
-               (double)train.activation_bytes / 1e6, (double)train.activation_bytes_unshared / 1e6);
+    if (n_micro > 1) printf("\na micro-batch of training, %d a lane\n", n_micro);
+    else printf("\na training step of a lane\n");
+    for (int i = 0; i < programs.n; i++) {
+        LK_TRY(lk_engine_plan_stats(j->engine, &programs.program[i], &train));
+        print_program(j, &programs.program[i], &train);
     }
     return LK_OK;
 }
@@ -222,7 +230,7 @@ static void print_groups(const job *j)
 
 static lk_status print_plan(job *j, const options *opt)
 {
-    int64_t sizes[4];
+    job_programs programs;
 
     if (j->recipe->stage) printf("%s== stage %s\n", j->stage ? "\n" : "", j->recipe->stage);
     printf("%s: %zu of %zu weights train, engine %s; %" PRId64 " samples a batch in %d lane%s over %d worker%s\n",
@@ -235,11 +243,9 @@ static lk_status print_plan(job *j, const options *opt)
     print_groups(j);
     print_tensors(j->model, j->trainable);
     if (!opt->nodes) return LK_OK;
-    lk_loader_lane_sizes(j->loader, sizes);
-    const lk_program program = job_program(j->loader, LK_TRAIN, side_of(j), sizes[0]);
-
-    printf("\nnodes of the training plan for %" PRId64 " samples\n", sizes[0]);
-    return lk_engine_plan_print(j->engine, &program, put_line, NULL);
+    job_list_programs(j, j->loader, LK_TRAIN, side_of(j), &programs);
+    printf("\nnodes of the training plan for %" PRId64 " samples\n", programs.program[0].n);
+    return lk_engine_plan_print(j->engine, &programs.program[0], put_line, NULL);
 }
 
 lk_status command_plan(job *j, const options *opt)

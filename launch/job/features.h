@@ -21,7 +21,7 @@ struct features {
     char *rows;               /* (n, row_nbytes), owned: kept in memory; NULL: not filled, or not there */
     lk_row_files *files;      /* owned: kept on disk; NULL alike */
     lk_loader *loader;        /* owned: EVAL's batches, with what the trained side reads */
-    char *lane;               /* owned: of the lane that runs */
+    char *lane;               /* owned: of the lane, or micro-batch, that runs */
     char *of_piece;           /* owned: of the piece that was run last */
     char *row;                /* owned: of a sample on its way */
     char *field[LK_MAX_FIELDS]; /* owned: (piece, shape...), what the frozen side reads; NULL: it does not */

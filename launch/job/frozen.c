@@ -105,19 +105,26 @@ static int64_t largest_lane(int64_t batch, int64_t n, int lanes)
     return ((batch < n ? batch : n) + lanes - 1) / lanes;
 }
 
+/* Of training. */
+static int64_t largest_micro_batch(const job *j)
+{
+    return job_micro_batch_size(j, largest_lane(j->recipe->train.batch, lk_dataset_n(j->train), j->lanes), 0);
+}
+
 /* Of both parts. */
 static int64_t piece_of(const job *j)
 {
     const int64_t asked = j->recipe->train.frozen_piece, n = lk_dataset_n(j->train);
 
-    if (asked == 0) return largest_lane(j->recipe->train.batch, n, j->lanes);
+    if (asked == 0) return largest_micro_batch(j);
     return asked < n ? asked : n;
 }
 
-static lk_status take_rooms(const job *j, features *f, int64_t batch)
+static lk_status take_rooms(const job *j, features *f)
 {
     const lk_sample *sample = lk_model_sample(j->model);
-    const int64_t lane = largest_lane(batch, f->n, j->lanes);
+    const int64_t lane = f->mode == LK_TRAIN ? largest_micro_batch(j)
+                                             : largest_lane(job_evaluate_batch(j), f->n, j->lanes);
 
     LK_TRY(take_room(f, lk_frontier_nbytes(&f->frontier, lane), &f->lane));
     LK_TRY(take_room(f, lk_frontier_nbytes(&f->frontier, f->piece), &f->of_piece));
@@ -152,8 +159,7 @@ static lk_status open_features(job *j, lk_mode mode, const lk_frontier *frontier
                     .on_disk = r->train.cache_frozen == LK_CACHE_FROZEN_DISK};
     f->n = lk_dataset_n(f->data);
     const lk_program program = {.mode = mode, .n = f->piece, .side = LK_SIDE_FROZEN};
-    const int64_t batch = training || !r->train.evaluate_batch ? r->train.batch : r->train.evaluate_batch;
-    lk_status status = take_rooms(j, f, batch);
+    lk_status status = take_rooms(j, f);
     if (status == LK_OK) status = lk_engine_compile(j->engine, &program);
     return blame_piece(j, f->piece, status);
 }

@@ -195,6 +195,20 @@ static lk_status make_engine(job *j)
     return j->dry ? LK_OK : set_first_values(j);
 }
 
+/* Of a whole batch: the last of an epoch may leave lanes without samples, and micro-batches out. */
+static lk_status check_cuts(const job *j, const lk_recipe *r)
+{
+    if (r->train.batch < j->lanes)
+        return LK_FAIL(LK_ERR_USAGE, "%s: train.batch: %lld samples cannot be cut into %d lanes: at least one a lane",
+                       lk_recipe_where(r, "train.batch"), (long long)r->train.batch, j->lanes);
+    if (r->train.batch / j->lanes < r->train.accumulate)
+        return LK_FAIL(LK_ERR_USAGE, "%s: train.accumulate: batches of %lld samples in %d lane%s cannot be cut into %d "
+                       "micro-batches a lane: at least one sample in each",
+                       lk_recipe_where(r, "train.accumulate"), (long long)r->train.batch, j->lanes, plural(j->lanes),
+                       r->train.accumulate);
+    return LK_OK;
+}
+
 /* Lanes are a property of the run: the checkpoint's, else the recipe's, else one a worker. */
 static lk_status choose_lanes(job *j)
 {
@@ -212,14 +226,7 @@ static lk_status choose_lanes(job *j)
                            lk_recipe_where(j->recipe, "train.lanes"), (long long)saved.lanes, asked);
         j->lanes = (int)saved.lanes;
     }
-    for (unsigned s = 0; s < j->whole->n_stages; s++) {
-        const lk_recipe *r = j->whole->stages[s];
-
-        if (r->train.batch < j->lanes)
-            return LK_FAIL(LK_ERR_USAGE,
-                           "%s: train.batch: %lld samples cannot be cut into %d lanes: at least one a lane",
-                           lk_recipe_where(r, "train.batch"), (long long)r->train.batch, j->lanes);
-    }
+    for (unsigned s = 0; s < j->whole->n_stages; s++) LK_TRY(check_cuts(j, j->whole->stages[s]));
     return lk_world_lanes(j->world, j->lanes, &j->lane_begin, &j->lane_end);
 }
 
@@ -229,7 +236,7 @@ lk_status job_make_loader(job *j, const lk_dataset *dataset, bool training, unsi
 {
     const lk_recipe *r = j->recipe;
     lk_loader_spec spec = {
-        .batch = !training && r->train.evaluate_batch ? r->train.evaluate_batch : r->train.batch,
+        .batch = training ? r->train.batch : job_evaluate_batch(j),
         .lanes = j->lanes,
         .lane_begin = j->lane_begin,
         .lane_end = j->lane_end,
@@ -246,49 +253,6 @@ lk_status job_make_loader(job *j, const lk_dataset *dataset, bool training, unsi
     for (int k = 0; k < spec.fields.n; k++)
         if (!(reads >> k & 1u)) spec.fields.from[k] = -1;
     return lk_loader_new(dataset, &spec, out);
-}
-
-/* The engine's reason, with the key that it names, or as what the lane's size may help against. */
-static lk_status fail_size(const job *j, int64_t size)
-{
-    const lk_recipe *r = j->recipe;
-    const char *key = lk_error_key();
-
-    if (key) return LK_FAIL(LK_ERR_USAGE, "%s: %s: %s", lk_recipe_where(r, key), key, lk_error_message());
-    return LK_FAIL(LK_ERR_USAGE, "%s: train.batch: batches of %lld over %lld samples in %d lanes make a lane of "
-                   "%lld; layer %s; another train.batch or train.lanes helps, or data.drop_last: true",
-                   lk_recipe_where(r, "train.batch"), (long long)r->train.batch, (long long)lk_dataset_n(opened(j)),
-                   j->lanes, (long long)size, lk_error_message());
-}
-
-lk_status job_compile(job *j, const lk_loader *loader, lk_mode mode, lk_side side)
-{
-    int64_t sizes[4];
-    const int n = lk_loader_lane_sizes(loader, sizes);
-
-    for (int i = 0; i < n; i++) {
-        const lk_program program = job_program(loader, mode, side, sizes[i]);
-        const lk_status status = lk_engine_compile(j->engine, &program);
-
-        if (status == LK_ERR_USAGE) return fail_size(j, sizes[i]);
-        LK_TRY(status);
-    }
-    return LK_OK;
-}
-
-lk_status job_check_sizes(job *j, const lk_trainable *trainable, const lk_loader *loader)
-{
-    int64_t sizes[4];
-    const int n = lk_loader_lane_sizes(loader, sizes);
-
-    for (int i = 0; i < n; i++) {
-        const lk_program program = job_program(loader, LK_TRAIN, LK_SIDE_BOTH, sizes[i]);
-        const lk_status status = lk_engine_check(j->engine, trainable, &program);
-
-        if (status == LK_ERR_USAGE) return fail_size(j, sizes[i]);
-        LK_TRY(status);
-    }
-    return LK_OK;
 }
 
 static lk_status make_evaluation_loader(job *j, const lk_dataset *dataset, lk_loader **out)

@@ -23,85 +23,10 @@ static void cast_votes(trainer *t)
     t->votes[VOTE_FAILED] = failed;
 }
 
-static lk_status make_lane(job *j, const lk_batch_lane *own, lk_lane *out)
-{
-    *out = job_lane(own, LK_TRAIN);
-    return features_lane(j, j->train_features, own, out);
-}
-
-/* Takes the next batch and sends this worker's lanes to the device while it works on this one.  Not where the order may
- * lead elsewhere: to another stage, to the end, or to what reads the device in between. */
-static lk_status look_ahead(trainer *t, const lk_batch *batch)
-{
-    job *j = t->j;
-    const int n_lanes = j->lane_end - j->lane_begin;
-
-    if (!lk_engine_on_device(j->engine)) return LK_OK;
-    LK_TRY(lk_engine_launch(j->engine));
-    if (t->order.flags || batch->last) return LK_OK;
-    if (!t->ahead_lanes) {
-        t->ahead_lanes = lk_alloc((size_t)n_lanes * sizeof *t->ahead_lanes);
-        LK_TRY_ALLOC(t->ahead_lanes, (size_t)n_lanes * sizeof *t->ahead_lanes);
-    }
-    LK_TRY(lk_loader_next(j->loader, &t->ahead_batch));
-    for (int l = j->lane_begin; l < j->lane_end; l++) {
-        lk_lane *lane = &t->ahead_lanes[l - j->lane_begin];
-
-        LK_TRY(make_lane(j, &t->ahead_batch.lane[l - j->lane_begin], lane));
-        if (lane->n > 0) LK_TRY(lk_engine_upload(j->engine, lane));
-    }
-    t->ahead = true;
-    return LK_OK;
-}
-
-static lk_status take_batch(trainer *t, lk_batch *batch)
-{
-    if (!t->ahead) return lk_loader_next(t->j->loader, batch);
-    *batch = t->ahead_batch;
-    return LK_OK;
-}
-
-/* What the sum of a batch's loss terms is multiplied by. */
-static float inv_count(const lk_batch *batch)
-{
-    if (batch->steps > 0) return 1.0f / (float)batch->steps;
-    return batch->n_terms ? 1.0f / (float)batch->n_terms : 0.0f;
-}
-
 /* As metrics have it: of loss.reduction sequence the sum over sentences, by the number of words. */
 static float shown_loss(const lk_batch *batch, float loss)
 {
     return batch->steps > 0 && batch->n_terms ? (float)((double)loss / batch->n_terms) : loss;
-}
-
-/* Forward and backward of this worker's lanes; its votes ride in its first lane that has samples. */
-static lk_status run_lanes(trainer *t, const lk_batch *batch)
-{
-    job *j = t->j;
-    const float *votes = t->votes;
-
-    for (int l = j->lane_begin; l < j->lane_end; l++) {
-        const int own = l - j->lane_begin;
-        lk_lane lane;
-
-        if (t->ahead) lane = t->ahead_lanes[own];
-        else LK_TRY(make_lane(j, &batch->lane[own], &lane));
-        LK_TRY(lk_reducer_lane(j->reducer, l, &lane.grads));
-        if (lane.n == 0) {
-            LK_TRY(lk_reducer_empty_lane(j->reducer));
-            continue;
-        }
-        lane.step = j->step;
-        lane.inv_count = inv_count(batch);
-        lane.params = j->params;
-        lane.params_version = j->params_version;
-        lane.votes = votes;
-        trace_lane(t, l, &lane);
-        LK_TRY(lk_engine_run(j->engine, &lane));
-        votes = NULL;
-    }
-    t->ahead = false;
-    return LK_OK;
 }
 
 /* True: some worker could not write its part of the checkpoint in flight. */
@@ -160,7 +85,7 @@ static lk_status apply(trainer *t, const lk_batch *batch, const float *sum)
         LK_TRY(lk_engine_update_stats(j->engine, j->params, sum, &report));
         LK_TRY(lk_optimizer_update(j->optimizer, j->params, sum, groups, &report, j->ema));
     }
-    LK_TRY(look_ahead(t, batch));
+    LK_TRY(lanes_look_ahead(t, batch));
     LK_TRY(lk_optimizer_sync(j->optimizer, &report, j->ema));
     const float loss = t->loss = shown_loss(batch, report.slots[LK_SLOT_LOSS]);
     if (count_votes(t, &report)) return give_up_saving(t);
@@ -177,13 +102,13 @@ static lk_status step(trainer *t, lk_batch *batch)
     const float *sum;
 
     lk_world_progress(j->world, j->step, "data");
-    LK_TRY(take_batch(t, batch));
+    LK_TRY(lanes_take(t, batch));
     if (j->leader) LK_TRY(leader_order(t, batch));
     LK_TRY(lk_order_begin(j->world, &t->order));
 
     cast_votes(t);
     lk_world_progress(j->world, j->step, "forward and backward");
-    LK_TRY(run_lanes(t, batch));
+    LK_TRY(lanes_run(t, batch));
     LK_TRY(lk_reducer_finish(j->reducer, &sum));
     LK_TRY(lk_order_wait(j->world, j->step));
 

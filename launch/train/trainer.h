@@ -31,7 +31,8 @@ typedef struct trainer {
     lk_saver *saver;
     staging staging;
     lk_batch ahead_batch;        /* on a device: the next batch, taken while this step's work runs */
-    lk_lane *ahead_lanes;        /* owned, (own lanes): where its data is on the device */
+    lk_lane *ahead_lanes;        /* owned, (own lanes, ahead_stride): where its micro-batches are on the device */
+    size_t ahead_stride;         /* micro-batches of a lane at most */
     bool ahead;                  /* the two hold something */
     bool next_best;              /* the leader's: what is saved next has the best weights so far */
     int64_t saving_step;         /* of the checkpoint in flight */
@@ -65,6 +66,14 @@ typedef struct trainer {
     double started;              /* clock */
     double seconds_waited;       /* for reductions, in the stages that are over */
 } trainer;
+
+/* lanes.c: a step's lanes of this worker.  The next batch, or the one taken ahead; forward and backward of its own
+ * lanes.  Local. */
+lk_status lanes_take(trainer *t, lk_batch *batch);
+lk_status lanes_run(trainer *t, const lk_batch *batch);
+/* Takes the next batch and sends this worker's lanes to the device while it works on this one.  Not where the order may
+ * lead elsewhere: to another stage, to the end, or to what reads the device in between.  Local. */
+lk_status lanes_look_ahead(trainer *t, const lk_batch *batch);
 
 /* leader.c: decisions, on the leader alone unless said. */
 lk_status leader_open(trainer *t, int64_t resume_step);

@@ -491,7 +491,8 @@ Test(tape, a_report_is_of_the_inspection_before_it)
 {
     enum { N = 1000 };
     const fixture f = open_device();
-    float host[N] = {[17] = 3.0f, [900] = -4.0f}, slots[LK_N_SLOTS] = {[LK_SLOT_LOSS] = 2.0f, [LK_SLOT_LANES] = 3.0f};
+    float host[N] = {[17] = 3.0f, [900] = -4.0f},
+          slots[LK_N_SLOTS] = {[LK_SLOT_LOSS] = 2.0f, [LK_SLOT_MICRO_BATCHES] = 3.0f};
     float *grads = floats(&f, N, 0.0f), *device_slots = floats(&f, LK_N_SLOTS, 0.0f), *others = floats(&f, 4, 6.0f);
     lk_grad_report report = {.pending = true};
     double norm = 0.0;

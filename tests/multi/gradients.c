@@ -83,8 +83,8 @@ static void compare(const float *sum, int64_t step)
         if (memcmp(&sum[i], &alone[0][i], sizeof sum[i]) != 0 && n_wrong++ == 0) first = i;
     check(n_wrong == 0, "step %d: %zu elements differ; the first, %zu: got %.9g, want %.9g", (int)step, n_wrong, first,
           (double)sum[first], (double)alone[0][first]);
-    check(sum[lk_trainable_slot(trainable, LK_SLOT_LANES)] == LANES, "lanes counted: got %g, want %d",
-          (double)sum[lk_trainable_slot(trainable, LK_SLOT_LANES)], LANES);
+    check(sum[lk_trainable_slot(trainable, LK_SLOT_MICRO_BATCHES)] == LANES, "lanes counted: got %g, want %d",
+          (double)sum[lk_trainable_slot(trainable, LK_SLOT_MICRO_BATCHES)], LANES);
     check_say("step %d: mean loss %.9g, alone %.9g\n", (int)step, (double)sum[loss], (double)alone[0][loss]);
 }
 

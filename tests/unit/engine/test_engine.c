@@ -35,7 +35,7 @@ Test(engine, slots_hold_the_lane_and_the_callers_votes)
     lane.votes = votes;
     run_lane(&net, lane);
     const float *slots = net.grads + lk_trainable_slot(lk_engine_trainable(net.engine), LK_SLOT_LOSS);
-    cr_expect_eq(slots[LK_SLOT_LANES], 1.0f, "got %g lanes, want 1", (double)slots[LK_SLOT_LANES]);
+    cr_expect_eq(slots[LK_SLOT_MICRO_BATCHES], 1.0f, "got %g lanes, want 1", (double)slots[LK_SLOT_MICRO_BATCHES]);
     for (int i = 0; i < LK_N_VOTES; i++)
         cr_expect_eq(slots[LK_SLOT_VOTES + i], votes[i], "vote %d: got %g", i, (double)slots[LK_SLOT_VOTES + i]);
     lane.votes = NULL;

@@ -138,6 +138,32 @@ Test(gpt2, fans_are_those_of_inputs_and_outputs)
     text_free(&t);
 }
 
+/* Of a tied table, whose gradient has two parts, each is added to the arena where it is made: the last bits are those
+ * of another order of three additions. */
+Test(gpt2, micro_batches_add_up_to_the_lane)
+{
+    text t = text_new(gpt2_spec(LK_TIE_ALL), LK_FP32);
+    const size_t n = lk_trainable_slot(lk_engine_trainable(t.engine), LK_SLOT_MICRO_BATCHES);
+    float *whole = lk_alloc(n * sizeof *whole);
+    lk_lane lane = text_lane(&t, LK_TRAIN);
+
+    run_text(&t, &lane);
+    memcpy(whole, t.grads, n * sizeof *whole);
+    for (int r = 0; r < ROWS; r++) {
+        lane = text_lane(&t, LK_TRAIN);
+        lane.n = 1;
+        lane.accumulate = r > 0;
+        lane.field[0] = t.tokens[r], lane.field[1] = t.target[r];
+        lane.sample += r;
+        run_text(&t, &lane);
+    }
+    for (size_t i = 0; i < n; i++)
+        cr_expect_float_eq(t.grads[i], whole[i], 1e-5, "element %zu: micro-batches %.9g, the lane %.9g", i,
+                           (double)t.grads[i], (double)whole[i]);
+    lk_free(&whole);
+    text_free(&t);
+}
+
 /* ---------------------------------------------------------------- sequences */
 
 Test(gpt2, nothing_looks_ahead)

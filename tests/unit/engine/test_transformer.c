@@ -315,7 +315,8 @@ Test(transformer, lanes_filled_up_unevenly_add_up_to_the_batch)
 
     spec.dropout = 0.2;
     pairs p = pairs_new(spec, LK_FP32);
-    const size_t n = lk_trainable_slot(lk_engine_trainable(p.engine), LK_SLOT_LANES); /* gradients and the loss */
+    const lk_trainable *set = lk_engine_trainable(p.engine);
+    const size_t n = lk_trainable_slot(set, LK_SLOT_MICRO_BATCHES); /* gradients and the loss */
     const size_t all = lk_trainable_n_grads(lk_engine_trainable(p.engine));
     double *whole = calloc(all, sizeof *whole), *lanes = calloc(all, sizeof *lanes);
 
