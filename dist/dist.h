@@ -100,6 +100,10 @@ typedef struct lk_reducer lk_reducer;
  * Collective.  Errors, the same on every worker: LK_ERR_USAGE (nccl without a device for each worker), LK_ERR_PEER. */
 lk_status lk_reducer_new(lk_world *world, lk_engine *engine, const lk_trainable *trainable, lk_reduction kind,
                          int lanes, size_t bucket_bytes, lk_reducer **out);
+/* The same for a plain array of n_elem > 0 floats in host memory, in buckets of bucket_bytes: to measure what sums over
+ * workers cost.  Collective. */
+lk_status lk_reducer_new_array(lk_world *world, lk_reduction kind, int lanes, size_t n_elem, size_t bucket_bytes,
+                               lk_reducer **out);
 /* Collective: NCCL's communicator waits for the others. */
 void      lk_reducer_free(lk_reducer **reducer);
 /* Begins one of this worker's lanes, in order; *grads is where its gradients go (lk_lane.grads).  Local. */

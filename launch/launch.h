@@ -27,6 +27,8 @@
       "hosts as mpirun reads them: a line `NAME slots=N` for each")                                                \
     X(steps, COUNT, "--steps", "N", "verify", "how many (of each stage) are trained (default 20)")                 \
     X(json, TEXT, "--json", "FILE", "verify bench", "the result for programs, too")                                \
+    X(sizes, TEXT, "--sizes", "A,B", "bench", "reduce: bytes of the arrays, as 8,1K,100M (default 8,1K,64K,1M,16M)") \
+    X(algorithms, TEXT, "--algorithms", "A,B", "bench", "reduce: of tree, mpi, nccl (default tree,mpi)")           \
     X(iterations, COUNT, "--iterations", "N", "bench", "how often each thing is measured (default 20)")            \
     X(keep, FLAG, "--keep", NULL, "verify", "leave the runs that were compared")                                   \
     X(restarts, TEXT, "--restarts", "K", "run", "start again at most so often (default 3)")                        \

@@ -35,10 +35,16 @@ size_t bench_iterations(const options *opt);
 typedef lk_status bench_fill_fn(const void *arg, lk_metadata *json);
 lk_status bench_write_json(const options *opt, bench_fill_fn *fill, const void *arg);
 
+/* "100M" in bytes; a count of whole floats is the caller's.  Errors: LK_ERR_USAGE with the option. */
+lk_status bench_size(const char *option, const char *text, size_t *out);
+/* Seconds of one sum of so many bytes over all workers, the same on all.  Collective. */
+lk_status bench_reduce_once(job *j, lk_reduction algorithm, size_t nbytes, size_t n_calls, double *seconds);
+
 /* ------------------------------------------------------------------ commands */
 
-#define BENCH_NAMES "step"
+#define BENCH_NAMES "step or reduce"
 /* lockstep bench NAME ...; opt begins behind NAME.  Collective. */
 lk_status bench_step(job *j, const options *opt);
+lk_status bench_reduce(job *j, const options *opt);
 
 #endif

@@ -11,6 +11,7 @@ typedef struct bench {
 
 static const bench benches[] = {
     {"step", "bench step", bench_step, "--iterations --json --engine"},
+    {"reduce", "bench reduce", bench_reduce, "--iterations --json --sizes --algorithms"},
 };
 
 enum { N_BENCHES = sizeof benches / sizeof benches[0] };

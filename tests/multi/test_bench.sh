@@ -23,6 +23,31 @@ status 0 workers 2 bench step "$small" --iterations 2
 says '2 of them this worker.s; 2 workers'
 same "tables of 2 workers" "$(grep -c 'forward us' out.txt)" 1
 
+# nccl-tests' columns; busbw is algbw times 2 (n - 1) / n; all elements right.
+status 0 workers 3 bench reduce --sizes 8,100K,1M --iterations 3 --json reduce.json
+says '^# +size +count +type +redop +algorithm +time +algbw +busbw +#wrong$'
+says '^# +\(B\) +\(elements\) +\(us\) +\(GB/s\) +\(GB/s\)$'
+same "rows" "$(awk '!/^#/ { printf "%s:%s:%s:%s:%s ", $1, $2, $3, $5, $9 }' out.txt)" \
+    "8:2:float:tree:0 8:2:float:mpi:0 102400:25600:float:tree:0 102400:25600:float:mpi:0 \
+1048576:262144:float:tree:0 1048576:262144:float:mpi:0 "
+holds "busbw is 4/3 of algbw" "$(sed -nE 's/^ *"(algbw|busbw)": ([^,]*),$/\2/p' reduce.json | tail -n 2 |
+    awk 'NR == 1 { a = $1 } NR == 2 { print ($1 / a - 4 / 3) ^ 2 }') < 1e-12"
+status 0 alone bench reduce --sizes 64 --algorithms tree --iterations 1
+same "of one worker" "$(awk '!/^#/ { print $8 }' out.txt)" 0.000
+status 2 workers 2 bench reduce --sizes 8,big
+says 'sizes: `big` is no size'
+status 2 workers 2 bench reduce --sizes 3
+says 'sizes: `3` is no size: bytes, from 4 on'
+status 2 alone bench reduce --algorithms tree,ring
+says 'algorithms: there is no `ring`'
+status 2 alone bench reduce --algorithms tree,tree
+says 'tree stands there twice'
+status 2 workers 2 bench reduce --algorithms nccl
+status 2 alone bench reduce "$small"
+says 'bench reduce takes no'
+status 2 alone bench step "$small" --sizes 8
+says 'bench step does not take --sizes'
+
 status 2 alone bench
 says 'bench needs a word: step'
 status 2 alone bench stpe "$small"
