@@ -59,6 +59,14 @@ lk_status lk_world_gather(lk_world *world, const void *mine, size_t nbytes, void
  * elsewhere.  Collective. */
 lk_status lk_world_gather_text(lk_world *world, const char *mine, char ***all);
 
+/* From here to lk_world_widen() the world is its first n workers, 1 <= n <= size, as if no others had been started (but
+ * for the number of hosts, and for how workers wait): *in tells whether this worker is one of them.  The others have
+ * nothing to do but to call lk_world_widen(), in which they wait, and the watchdog does not look at them until
+ * lk_world_set_timeout().  What was made of the world before is not to be used in between, and what is made in between
+ * not after.  Collective, of all workers, both of them.  Errors: LK_ERR_USAGE, LK_ERR_PEER. */
+lk_status lk_world_narrow(lk_world *world, int n, bool *in);
+lk_status lk_world_widen(lk_world *world);
+
 /* Tells the watchdog where this worker is: progress, so to be called at least once a timeout.  phase is a string
  * constant, of which messages show 31 characters.  Inside a Collective call a worker counts as waiting for others
  * by itself, whatever its phase.  Local, a few stores.

@@ -29,6 +29,8 @@
     X(json, TEXT, "--json", "FILE", "verify bench", "the result for programs, too")                                \
     X(sizes, TEXT, "--sizes", "A,B", "bench", "reduce: bytes of the arrays, as 8,1K,100M (default 8,1K,64K,1M,16M)") \
     X(algorithms, TEXT, "--algorithms", "A,B", "bench", "reduce: of tree, mpi, nccl (default tree,mpi)")           \
+    X(busy, REAL, "--busy", "MS", "bench",                                                                         \
+      "scaling: stretch each step to so long, on cores that workers share; the network is measured")               \
     X(iterations, COUNT, "--iterations", "N", "bench", "how often each thing is measured (default 20)")            \
     X(keep, FLAG, "--keep", NULL, "verify", "leave the runs that were compared")                                   \
     X(restarts, TEXT, "--restarts", "K", "run", "start again at most so often (default 3)")                        \
@@ -39,7 +41,7 @@
       "this checkpoint or safetensors file instead of the newest good checkpoint")                                 \
     X(data, TEXT, "--data", "FILE", "eval predict", "this file instead of the recipe's validation part")           \
     X(labels, TEXT, "--labels", "FILE", "eval predict", "labels that belong to --data (idx)")                      \
-    X(out, TEXT, "--out", "FILE", "predict data plot ckpt tokenize",                                               \
+    X(out, TEXT, "--out", "FILE", "predict data plot ckpt tokenize bench",                             \
       "the file to write (predict, data: default is standard output); also -o FILE")                               \
     X(batch, FLAG, "--batch", NULL, "plot", "a recipe's first batch as the network gets it, as batch.png or -o") \
     X(merges, TEXT, "--merges", "FILE", "tokenize", "the list of merges: GPT-2's vocab.bpe")                         \
@@ -68,6 +70,11 @@
     X(metric, TEXT, "--metric", "FILE", "lr", "what a plateau observes, one number a line")                        \
     X(markdown, FLAG, "--markdown", NULL, "keys", "all of them as the tables of launch/recipes/README.md")         \
     X(nodes, FLAG, "--nodes", NULL, "plan", "every node of the training plan")                                     \
+    X(cluster, COUNT, "--cluster", "W", "plan", "what W workers whose hosts fail will make of their time")         \
+    X(mtbf, REAL, "--mtbf", "HOURS", "plan bench", "of a --cluster: how long one worker's host lasts on average")  \
+    X(costs, TEXT, "--costs", "FILE", "plan bench", "of a --cluster: what bench checkpoint --json measured")       \
+    X(save, REAL, "--save", "SECONDS", "plan", "of a --cluster: that a checkpoint holds training up, instead")     \
+    X(downtime, REAL, "--downtime", "SECONDS", "plan", "of a --cluster: a restart (default 120 and the reading)")  \
     X(trace, FLAG, "--trace", NULL, "", "on an error, also say where in the source it arose")                      \
     X(help, FLAG, "--help", NULL, "", "of a command, or of all; also -h")                                         \
     X(version, FLAG, "--version", NULL, "", "the version, its commit, compiler and libraries")

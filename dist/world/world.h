@@ -44,6 +44,7 @@ struct lk_world {
     void (*on_end)(void *arg);    /* called when the job is ended from here; NULL: nothing to do */
     void *on_end_arg;
     bool said_shared;             /* that workers share devices */
+    struct lk_wide *wide;         /* owned: what it was, while it is narrowed (subset.c); else NULL */
 };
 
 /* Places: hosts in the order of their first ranks, within them the ranks.  first: (size), the lowest rank of each

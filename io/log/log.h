@@ -143,6 +143,9 @@ const char *lk_print_seconds(double seconds, char *text, size_t nbytes);
  * object "metrics", a path without '/' a key of the whole.  Written to a temporary name, fsynced and renamed.  The
  * metadata' texts become strings, ints and reals numbers; a real that is not finite becomes null. */
 lk_status lk_summary_write(const char *path, const lk_metadata *metadata);
+/* A number of such a file: of the whole, not of a group in it.  Errors: LK_ERR_USAGE (it is no JSON, or has no such
+ * number), LK_ERR_SYSTEM (it cannot be read). */
+lk_status lk_summary_read_real(const char *path, const char *key, double *out);
 
 #ifdef __cplusplus
 }

@@ -75,3 +75,20 @@ lk_status lk_summary_write(const char *path, const lk_metadata *metadata)
     free(text);
     return status;
 }
+
+lk_status lk_summary_read_real(const char *path, const char *key, double *out)
+{
+    json_error_t error;
+    char *text;
+
+    LK_TRY(lk_read_file(path, &text, NULL));
+    json_t *root = json_loads(text, 0, &error);
+    free(text);
+    if (!root) return LK_FAIL(LK_ERR_USAGE, "%s:%d: %s", path, error.line, error.text);
+    const json_t *value = json_object_get(root, key);
+    const bool good = json_is_number(value);
+
+    *out = json_number_value(value);
+    json_decref(root);
+    return good ? LK_OK : LK_FAIL(LK_ERR_USAGE, "%s has no number `%s`", path, key);
+}

@@ -12,7 +12,10 @@ enum { BENCH_ITERATIONS = 20, BENCH_WARMUP = 3 };
 typedef struct bench_steps {
     job *j;                  /* borrowed; job_open_training() is done */
     lk_batch batch;          /* the loader's first, and its memory */
-    double busy_s;           /* that each worker spends in the backward pass beside its work, evenly; 0: none */
+    double busy_s;           /* what a step of one lane is stretched to; 0: it is not */
+    double began;            /* the clock, and until the last lane's first gradients were final from then */
+    double first_s;
+    size_t n_ready, n_grads; /* gradients of the lane that runs, final and all */
     double compute_s;        /* of the last step: the lanes, forward and backward */
     double wait_s;           /* and what it waited for the sum behind them */
     double update_s;
@@ -42,9 +45,14 @@ lk_status bench_reduce_once(job *j, lk_reduction algorithm, size_t nbytes, size_
 
 /* ------------------------------------------------------------------ commands */
 
-#define BENCH_NAMES "step or reduce"
+#define BENCH_NAMES "step, reduce or scaling"
 /* lockstep bench NAME ...; opt begins behind NAME.  Collective. */
 lk_status bench_step(job *j, const options *opt);
 lk_status bench_reduce(job *j, const options *opt);
+lk_status bench_scaling(job *j, const options *opt);
+
+/* cluster.c, for lockstep plan: the options of a cluster that fails, and what will become of it.  Local. */
+lk_status cluster_check(const options *opt);
+lk_status cluster_print(const options *opt);
 
 #endif

@@ -1,5 +1,5 @@
 /* lockstep plan: what each worker will hold and do, before anything is trained. */
-#include "launch/launch.h"
+#include "launch/bench/bench.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -251,6 +251,7 @@ static lk_status print_plan(job *j, const options *opt)
 lk_status command_plan(job *j, const options *opt)
 {
     j->dry = true;
+    LK_TRY(job_agree(j, j->leader ? cluster_check(opt) : LK_OK));
     LK_TRY(job_read_recipe(j, opt));
     LK_TRY(job_open(j));
     LK_TRY(job_open_training(j));
@@ -258,5 +259,5 @@ lk_status command_plan(job *j, const options *opt)
         if (s > 0) LK_TRY(job_enter_stage(j, s));
         LK_TRY(job_agree(j, j->leader ? print_plan(j, opt) : LK_OK));
     }
-    return LK_OK;
+    return job_agree(j, j->leader && opt->cluster ? cluster_print(opt) : LK_OK);
 }

@@ -24,12 +24,12 @@ says '2 of them this worker.s; 2 workers'
 same "tables of 2 workers" "$(grep -c 'forward us' out.txt)" 1
 
 # nccl-tests' columns; busbw is algbw times 2 (n - 1) / n; all elements right.
-status 0 workers 3 bench reduce --sizes 8,100K,1M --iterations 3 --json reduce.json
+status 0 workers 3 bench reduce --sizes 8,1K,100K --iterations 2 --json reduce.json
 says '^# +size +count +type +redop +algorithm +time +algbw +busbw +#wrong$'
 says '^# +\(B\) +\(elements\) +\(us\) +\(GB/s\) +\(GB/s\)$'
 same "rows" "$(awk '!/^#/ { printf "%s:%s:%s:%s:%s ", $1, $2, $3, $5, $9 }' out.txt)" \
-    "8:2:float:tree:0 8:2:float:mpi:0 102400:25600:float:tree:0 102400:25600:float:mpi:0 \
-1048576:262144:float:tree:0 1048576:262144:float:mpi:0 "
+    "8:2:float:tree:0 8:2:float:mpi:0 1024:256:float:tree:0 1024:256:float:mpi:0 \
+102400:25600:float:tree:0 102400:25600:float:mpi:0 "
 holds "busbw is 4/3 of algbw" "$(sed -nE 's/^ *"(algbw|busbw)": ([^,]*),$/\2/p' reduce.json | tail -n 2 |
     awk 'NR == 1 { a = $1 } NR == 2 { print ($1 / a - 4 / 3) ^ 2 }') < 1e-12"
 status 0 alone bench reduce --sizes 64 --algorithms tree --iterations 1
@@ -48,8 +48,45 @@ says 'bench reduce takes no'
 status 2 alone bench step "$small" --sizes 8
 says 'bench step does not take --sizes'
 
+# Steps on 1, 2 and 3 workers: of one worker's speed one worker keeps all, in the measure and in the model.
+picture=; command -v gnuplot >/dev/null && picture="-o scaling.png"
+status 0 workers 3 bench scaling "$small" --busy 10 --iterations 2 --json scaling.json $picture
+says '^ +workers +step ms +predicted +error +efficiency +predicted +sums ms +hidden +predicted$'
+same "rows" "$(awk '$1 == "weak" || $1 == "strong" { printf "%s:%s ", $1, $2 }' out.txt)" \
+    "weak:1 weak:2 weak:3 strong:1 strong:2 strong:3 "
+same "efficiency on one worker" "$(awk '$2 == 1 { print $6, $7 }' out.txt | sort -u)" "100.0% 100.0%"
+says '^network: .* us a message, .* GB/s; off by .* from 6 sums$'
+says '^predicted efficiency weak .*% on 10, .*% on 10000; strong .*% on 10,'
+says 'breaks'
+same "numbers of steps and shares" "$(grep -cE '"(step_seconds|hidden)": [0-9.e-]+,$' scaling.json)" 12
+holds "a step is no shorter than it is stretched to" "$(value step_seconds scaling.json) >= 0.01"
+[ -z "$picture" ] || same "a picture" "$(head -c 4 scaling.png | tail -c 3)" PNG
+status 0 alone bench scaling "$small" --iterations 1
+says 'of one worker nothing can be predicted'
+status 2 workers 3 bench scaling "$small" train.batch=2
+says 'train.batch: 2 samples are none for some of 3 workers'
+status 2 workers 2 bench scaling "$small" --busy soon
+says 'busy: `soon` is not a number'
+status 2 workers 2 bench scaling "$small" -o scaling.jpg
+says 'pictures are PNG files'
+
+# A cluster that fails: 0.5 s a save, a failure in 10 h; sqrt(2 * 0.5 * 36000) s is 3.2 min.
+status 0 alone plan "$small" --cluster 1000 --mtbf 10000 --save 0.5 --downtime 60
+says 'a cluster of 1000 workers, each lost once in 10000 h: a failure every 10.0 h'
+says "by Young's formula +3.2 min +goodput +99.3"
+says 'by simulation of 20000 failures +3.[0-9] min +goodput +99.'
+says 'lost of a day: .* in restarts, .* of steps done again, .* saving'
+status 2 alone plan "$small" --cluster 1000
+says 'cluster 1000 needs --mtbf HOURS'
+status 2 alone plan "$small" --cluster 1000 --mtbf 10000
+says 'give --costs FILE, of `lockstep bench checkpoint'
+status 2 alone plan "$small" --cluster 10 --mtbf 10 --costs step.json
+says 'step.json has no number `held_up_seconds`'
+status 2 alone plan "$small" --mtbf 10
+says 'give --cluster WORKERS'
+
 status 2 alone bench
-says 'bench needs a word: step'
+says 'bench needs a word: step, reduce or scaling'
 status 2 alone bench stpe "$small"
 says 'bench `stpe`: there is none; did you mean step'
 status 2 alone bench step

@@ -57,6 +57,27 @@ Test(summary, each_slash_is_a_group_in_a_group)
     lk_metadata_free(&metadata);
 }
 
+Test(summary, a_number_is_read_back_and_what_is_none_is_told)
+{
+    lk_metadata *metadata;
+    char path[512];
+    double value;
+
+    snprintf(path, sizeof path, "%s/summary.json", temp_dir);
+    cr_assert_eq(lk_metadata_new(&metadata), LK_OK);
+    lk_metadata_set_int(metadata, "epochs", 3);
+    lk_metadata_set_text(metadata, "digest", "ab");
+    cr_assert_eq(lk_summary_write(path, metadata), LK_OK, "%s", lk_error_message());
+    lk_metadata_free(&metadata);
+    cr_expect_eq(lk_summary_read_real(path, "epochs", &value), LK_OK, "%s", lk_error_message());
+    cr_expect_eq(value, 3.0, "got %g", value);
+    cr_expect_eq(lk_summary_read_real(path, "digest", &value), LK_ERR_USAGE);
+    cr_expect_eq(lk_summary_read_real(path, "absent", &value), LK_ERR_USAGE);
+    cr_expect(strstr(lk_error_message(), "has no number `absent`") != NULL, "%s", lk_error_message());
+    cr_expect_eq(lk_write_file_atomic(path, "{", 1), LK_OK);
+    cr_expect_eq(lk_summary_read_real(path, "epochs", &value), LK_ERR_USAGE);
+}
+
 Test(summary, numbers_come_back_bit_by_bit)
 {
     const double values[] = {0.1, 1.0 / 3, 1e-300, 47123.456789};
