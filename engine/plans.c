@@ -123,7 +123,9 @@ lk_status lk_engine_check(const lk_engine *engine, const lk_trainable *trainable
 
 lk_status lk_engine_frontier(const lk_engine *engine, const lk_trainable *trainable, lk_mode mode, lk_frontier *out)
 {
-    return lk_plan_frontier(engine->backend, trainable, mode, engine->precision, out);
+    LK_TRY(lk_plan_frontier(engine->backend, trainable, mode, engine->precision, out));
+    out->tiles_samples |= engine->backend->device != NULL; /* its libraries choose among ways that we have not seen */
+    return LK_OK;
 }
 
 /* --------------------------------------------------------------- inspection */

@@ -127,6 +127,8 @@ typedef struct lk_frontier {
     lk_feature feature[LK_MAX_FEATURES];
     int n;
     unsigned frozen_reads, trained_reads; /* bit f: that side reads field f */
+    bool tiles_samples; /* a library takes rows of several samples together in the frozen side: whether a sample's bits
+                         * depend on its place among them is to be looked at */
 } lk_frontier;
 
 /* The frontier of this set, which need not be in use.  Errors: LK_ERR_USAGE (no frozen layer lies in front of the first

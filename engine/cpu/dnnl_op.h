@@ -1,5 +1,5 @@
 /*
- * An operation of oneDNN made ready: primitive, arguments, scratchpad.  Private to dnnl.c, dnnl_op.c and dnnl_product.c.
+ * An operation of oneDNN made ready: primitive, arguments, scratchpad.  Private to dnnl*.c.
  *
  * Scratchpads lie in the plan's scratch (scratchpad mode `user`; the library would otherwise allocate in its own time).
  * A run sets those addresses that moved and executes.

@@ -134,6 +134,15 @@ static lk_status find_features(lk_graph *graph, const bool *trained, int crosses
     return LK_OK;
 }
 
+/* A product of matrices cuts its rows into tiles, and the last may go another way than the first.  Convolutions go image
+ * by image, and all else is ours. */
+static bool tiles_samples(const lk_graph *graph, const bool *frozen)
+{
+    for (int i = 0; i < graph->n_nodes; i++)
+        if (frozen[i] && graph->nodes[i].op == LK_OP_LINEAR) return true;
+    return false;
+}
+
 static lk_status cut(lk_graph *graph, reach *of_tensor, bool *frozen, bool *trained)
 {
     bool *side = graph->side == LK_SIDE_FROZEN ? frozen : trained;
@@ -142,6 +151,7 @@ static lk_status cut(lk_graph *graph, reach *of_tensor, bool *frozen, bool *trai
     for (int t = 0; t < graph->n_tensors; t++) of_tensor[t].chance = NOBODY;
     LK_TRY(find_sides(graph, of_tensor, frozen, trained));
     LK_TRY(find_features(graph, trained, crosses));
+    graph->frontier.tiles_samples = tiles_samples(graph, frozen);
     for (int i = 0; i < graph->n_nodes; i++) side[i] = !side[i]; /* what is not on it goes */
     lk_graph_drop(graph, side);
     for (int f = 0; f < graph->frontier.n; f++) {

@@ -8,7 +8,10 @@
  * again, so that a job that was killed while it filled goes on where it was.
  *
  * A lane without features runs the same pieces of other samples.  That a sample's features do not depend on those
- * beside it is so for all kernels of ours; for those of libraries it is looked at before anything is kept.
+ * beside it is so for all kernels of ours; where libraries take samples together it is looked at before anything is
+ * kept.
+ *
+ * A request to stop is heeded between two pieces.
  */
 #include "launch/job/features.h"
 
@@ -135,6 +138,7 @@ static lk_status compute_piece(filling *w, char *rows)
     LK_TRY(lk_loader_next(w->loader, &batch));
     LK_TRY(features_run(w->j, w->f, batch.lane[0].field, batch.n));
     keep_rows(w->f, batch.n, rows);
+    if (w->watch->stop()) return LK_STOPPED;
     if (!w->compared) LK_TRY(compare_turned(w->j, w->f, &batch.lane[0], rows));
     w->compared = true;
     w->n_done += batch.n;
@@ -274,6 +278,7 @@ static lk_status fill(job *j, features *f, const char *part, const frozen_watch 
     filling w = {.j = j, .f = f, .part = part, .watch = watch, .said = begun};
 
     if (!f || !f->kept) return LK_OK;
+    w.compared = !f->frontier.tiles_samples;
     LK_TRY(job_agree(j, compute_own(&w)));
     if (f->on_disk) LK_TRY(job_agree(j, lk_row_files_open(f->files)));
     else LK_TRY(share(j, f));

@@ -66,7 +66,12 @@ loss: {kind: cross_entropy}
 optimizer: {kind: adam, lr: 1e-3}
 train: {epochs: 3, batch: 24, lanes: 3, freeze: ['features.*'], cache_frozen: memory}
 E3
-for precision in fp32 bf16; do
+precisions='fp32 bf16'
+if alone plan pictures.yaml engine.precision=bf16 2>&1 | grep -q 'cannot compute in bf16'; then
+    echo "skipped: bf16: this processor cannot compute in it"
+    precisions=fp32
+fi
+for precision in $precisions; do
     status 0 alone train pictures.yaml engine.precision=$precision run.dir=$precision
     same_on 3 $precision pictures.yaml engine.precision=$precision
     status 0 workers 2 train pictures.yaml engine.precision=$precision train.cache_frozen=no run.dir=none

@@ -25,6 +25,12 @@ check() {
     status 0 workers 2 train swin.yaml "$@" train.epochs=4 run.dir="$name-long"
     break_and_resume 3 2 "$name-long" swin.yaml "$@" train.epochs=4
     rm -rf broken-3-2
+    # What the frozen stages give is kept, with the bits of layers that run in every epoch.
+    set -- "$@" model.stochastic_depth=0 model.dropout=0 model.attention_dropout=0 train.frozen_piece=5 \
+        'train.freeze=["*"]' 'train.unfreeze=["head.*"]'
+    status 0 alone train swin.yaml "$@" train.cache_frozen=memory run.dir="$name-kept"
+    status 0 workers 3 train swin.yaml "$@" train.cache_frozen=no run.dir="$name-none"
+    same "$name, kept nothing: digests" "$(digests "$name-none")" "$(digests "$name-kept")"
 }
 
 check fp32

@@ -155,6 +155,9 @@ Test(frontier, what_crosses_is_the_last_that_stays_the_same)
                          frontier.frozen_reads);
             cr_expect_eq(frontier.trained_reads, all[c].reads_x ? 3u : 2u, "%s: the trained side reads fields %#x",
                          all[c].name, frontier.trained_reads);
+            const bool tiles = strncmp(all[c].name, "cnn", 3) != 0 || engine_under_test() == LK_ENGINE_CUDA;
+            cr_expect_eq(frontier.tiles_samples, tiles, "%s: samples are taken together: %d, want %d", all[c].name,
+                         frontier.tiles_samples, tiles);
             network_free(&net);
             lk_trainable_free(&set);
         }
