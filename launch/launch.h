@@ -29,9 +29,10 @@
     X(json, TEXT, "--json", "FILE", "verify bench", "the result for programs, too")                                \
     X(sizes, TEXT, "--sizes", "A,B", "bench", "reduce: bytes of the arrays, as 8,1K,100M (default 8,1K,64K,1M,16M)") \
     X(algorithms, TEXT, "--algorithms", "A,B", "bench", "reduce: of tree, mpi, nccl (default tree,mpi)")           \
+    X(size, TEXT, "--size", "BYTES", "bench", "checkpoint: of an array of so many bytes, as 100M, not of a recipe") \
     X(busy, REAL, "--busy", "MS", "bench",                                                                         \
       "scaling: stretch each step to so long, on cores that workers share; the network is measured")               \
-    X(iterations, COUNT, "--iterations", "N", "bench", "how often each thing is measured (default 20)")            \
+    X(iterations, COUNT, "--iterations", "N", "bench", "how often each thing is measured (default 20, saves 5)")   \
     X(keep, FLAG, "--keep", NULL, "verify", "leave the runs that were compared")                                   \
     X(restarts, TEXT, "--restarts", "K", "run", "start again at most so often (default 3)")                        \
     X(backoff, TEXT, "--backoff", "SECONDS", "run",                                                                \

@@ -44,9 +44,11 @@ static const command commands[] = {
     {"ckpt", command_ckpt, true, "list|show|verify|digest|diff|export PATH [PATH ...] [--against RECIPE] [-o FILE]",
      "look into checkpoints; verify: all of a run; diff: status 1 where two differ; export: safetensors"},
     {"bench", command_bench, false,
-     "step RECIPE | reduce [--sizes A,B] [--algorithms A,B] | scaling RECIPE [--busy MS] [-o FILE.png]",
-     "step: what a training step costs, layer by layer; reduce: time and bandwidth of sums over workers; scaling: "
-     "steps on 1 to all workers, and what they will take on 10,000"},
+     "step RECIPE | reduce [--sizes A,B] [--algorithms A,B] | checkpoint RECIPE|--size BYTES |\n"
+     "            scaling RECIPE [--busy MS] [-o FILE.png]",
+     "step: what a training step costs, layer by layer; reduce: time and bandwidth of sums over workers; "
+     "checkpoint: what a save and a resume cost; scaling: steps on 1 to all workers, and what they will take on "
+     "10,000"},
     {"doctor", command_doctor, false, "", "what this machine (every worker's) has and lacks"},
     {"keys", NULL, true, "[SECTION] [--markdown]", "the keys of a recipe, with their defaults"},
     {"help", NULL, true, "[COMMAND|KEY|SECTION]", "a command, a key of the recipe (optimizer.lr) or a section of it"},

@@ -45,10 +45,11 @@ lk_status bench_reduce_once(job *j, lk_reduction algorithm, size_t nbytes, size_
 
 /* ------------------------------------------------------------------ commands */
 
-#define BENCH_NAMES "step, reduce or scaling"
+#define BENCH_NAMES "step, reduce, checkpoint or scaling"
 /* lockstep bench NAME ...; opt begins behind NAME.  Collective. */
 lk_status bench_step(job *j, const options *opt);
 lk_status bench_reduce(job *j, const options *opt);
+lk_status bench_checkpoint(job *j, const options *opt);
 lk_status bench_scaling(job *j, const options *opt);
 
 /* cluster.c, for lockstep plan: the options of a cluster that fails, and what will become of it.  Local. */

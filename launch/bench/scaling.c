@@ -10,8 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { FIT_CALLS = 5, OVERRIDE_BYTES = 48 };
-static const size_t fit_nbytes[SCALING_SIZES - 1] = {128 * 1024, 1024 * 1024}; /* and a bucket of the recipe's */
+enum { FIT_CALLS = 15, OVERRIDE_BYTES = 48 };
+static const size_t fit_nbytes[SCALING_SIZES - 1] = {128 * 1024, 1024 * 1024}; /* and a bucket of the recipe */
 static const double MS_PER_S = 1e3, HOUR = 3600.0;
 /* A GPU with its part of a host: 419 unexpected interruptions of 16,384 in 54 days.  Llama team, 2024,
  * arXiv:2407.21783, section 3.3.4. */
@@ -109,19 +109,21 @@ static lk_status measure_row(job *j, const scaling *s, int64_t batch, double bus
     return status;
 }
 
-/* Sums of several sizes, for the fit. */
+/* Sums of several sizes, for the fit; those of a bucket are known from the step's. */
 static lk_status measure_points(job *j, scaling *s, const scaling_row *row)
 {
     job own = {.world = j->world, .leader = j->leader};
-    const double bucket = row->gradients.nbytes / row->gradients.n_buckets;
+    const double n_buckets = row->gradients.n_buckets;
 
-    for (int i = 0; i < SCALING_SIZES && row->workers > 1; i++) {
-        const size_t nbytes = i + 1 < SCALING_SIZES ? fit_nbytes[i] : (size_t)fmax(bucket, sizeof(float));
+    if (row->workers == 1) return LK_OK;
+    for (int i = 0; i < SCALING_SIZES - 1; i++) {
         sum_point *p = &s->point[s->n_points++];
 
-        *p = (sum_point){.workers = row->workers, .nbytes = (double)nbytes};
-        LK_TRY(bench_reduce_once(&own, LK_REDUCE_TREE, nbytes, FIT_CALLS, &p->seconds));
+        *p = (sum_point){.workers = row->workers, .nbytes = (double)fit_nbytes[i]};
+        LK_TRY(bench_reduce_once(&own, LK_REDUCE_TREE, fit_nbytes[i], FIT_CALLS, &p->seconds));
     }
+    s->point[s->n_points++] = (sum_point){row->workers, row->gradients.nbytes / n_buckets,
+                                          row->reduction_s / n_buckets};
     return LK_OK;
 }
 

@@ -12,6 +12,7 @@ typedef struct bench {
 static const bench benches[] = {
     {"step", "bench step", bench_step, "--iterations --json --engine"},
     {"reduce", "bench reduce", bench_reduce, "--iterations --json --sizes --algorithms"},
+    {"checkpoint", "bench checkpoint", bench_checkpoint, "--iterations --json --engine --size"},
     {"scaling", "bench scaling", bench_scaling, "--iterations --json --engine --busy --out --costs --mtbf"},
 };
 

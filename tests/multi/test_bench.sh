@@ -70,6 +70,26 @@ says 'busy: `soon` is not a number'
 status 2 workers 2 bench scaling "$small" -o scaling.jpg
 says 'pictures are PNG files'
 
+# Saves of a recipe: weights, two states of Adam's and the EMA, of 3457 elements each; nothing is left behind.
+status 0 workers 2 bench checkpoint "$small" run.dir=saved --iterations 2 --json saves.json
+says 'checkpoints of 0.05531 MB in 2 parts; medians of 2, of the slowest worker'
+same "lines" "$(sed -nE 's/^  (copied|written|published|read) +[0-9.]+ ms.*/\1/p' out.txt | tr '\n' ' ')" \
+    "copied written published read "
+holds "held up is copied and published" "$(value held_up_seconds saves.json) - $(value copy_seconds saves.json) - \
+$(value publish_seconds saves.json) < 1e-12"
+same "folders left" "$(ls -d saved* 2>/dev/null)" ""
+status 0 alone plan "$small" --cluster 100 --mtbf 10000 --costs saves.json
+says 'best time between checkpoints'
+status 0 alone bench checkpoint --size 1M --iterations 1
+says 'an array: checkpoints of 1.049 MB in 1 part;'
+status 2 alone bench checkpoint "$small" --size 1M
+says 'takes a recipe or --size, not both'
+status 2 alone bench checkpoint --size none
+says 'size: `none` is no size'
+mkdir saved.bench
+status 2 workers 2 bench checkpoint "$small" run.dir=saved
+says 'saved.bench is there already'
+
 # A cluster that fails: 0.5 s a save, a failure in 10 h; sqrt(2 * 0.5 * 36000) s is 3.2 min.
 status 0 alone plan "$small" --cluster 1000 --mtbf 10000 --save 0.5 --downtime 60
 says 'a cluster of 1000 workers, each lost once in 10000 h: a failure every 10.0 h'
@@ -86,7 +106,7 @@ status 2 alone plan "$small" --mtbf 10
 says 'give --cluster WORKERS'
 
 status 2 alone bench
-says 'bench needs a word: step, reduce or scaling'
+says 'bench needs a word: step, reduce, checkpoint or scaling'
 status 2 alone bench stpe "$small"
 says 'bench `stpe`: there is none; did you mean step'
 status 2 alone bench step
