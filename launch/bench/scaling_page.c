@@ -48,30 +48,37 @@ static int breaks_at(const scaling *s, cause c)
     return 0;
 }
 
-static int first_cause(const scaling *s)
+/* Of all together. */
+static double left(const scaling *s, double workers)
 {
-    int first = -1;
+    const double sums = s->row[SCALING_WEAK][0].predicted.step / scaling_predict(s, SCALING_WEAK, workers).step;
 
-    for (int c = 0; c < N_CAUSES; c++) {
-        const int at = breaks_at(s, (cause)c);
-        if (at && (first < 0 || at < breaks_at(s, (cause)first))) first = c;
-    }
-    return first;
+    return sums * left_by(s, BY_ORDER, workers) * left_by(s, BY_CHECKPOINT, workers);
+}
+
+/* Where all together break scaling, 0: nowhere; *worst: what costs most there. */
+static int breaks_first(const scaling *s, cause *worst)
+{
+    int p = 1;
+
+    while (p <= LAST_POWER && left(s, 1 << p) >= broken) p++;
+    *worst = BY_LATENCY;
+    for (int c = 0; c < N_CAUSES; c++)
+        if (left_by(s, (cause)c, 1 << p) < left_by(s, *worst, 1 << p)) *worst = (cause)c;
+    return p <= LAST_POWER ? 1 << p : 0;
 }
 
 static void print_breaks(const scaling *s)
 {
-    const int first = first_cause(s);
+    cause worst;
+    const int at = breaks_first(s, &worst);
 
-    if (first < 0) printf("nothing breaks weak scaling up to 10,000 workers (an efficiency below 90 %%)");
-    else printf("first breaks (weak scaling below 90 %%) %s, at %d workers", cause_words[first],
-                breaks_at(s, (cause)first));
+    if (!at) printf("nothing breaks weak scaling up to 10,000 workers (an efficiency below 90 %%)");
+    else printf("weak scaling breaks (below 90 %%) at %d workers, first by %s", at, cause_words[worst]);
     for (int c = 0; c < N_CAUSES; c++) {
-        const int at = breaks_at(s, (cause)c);
-
-        if (c == first || (c == BY_CHECKPOINT && s->save_s <= 0.0)) continue;
-        if (at) printf("; %s alone at %d", cause_words[c], at);
-        else if (first >= 0) printf("; %s alone not before 10,000", cause_words[c]);
+        if (c == BY_CHECKPOINT && s->save_s <= 0.0) continue;
+        if (breaks_at(s, (cause)c)) printf("; %s alone at %d", cause_words[c], breaks_at(s, (cause)c));
+        else if (at) printf("; %s alone nowhere", cause_words[c]);
     }
     printf(s->save_s > 0.0 ? "\n" : "; what checkpoints cost is not known without --costs\n");
 }
@@ -152,7 +159,8 @@ static lk_status fill_row(const scaling *s, scaling_kind kind, size_t i, lk_meta
 lk_status scaling_fill(const void *arg, lk_metadata *json)
 {
     const scaling *s = arg;
-    const int first = s->fits ? first_cause(s) : -1;
+    cause worst = BY_LATENCY;
+    const int breaks = s->fits ? breaks_first(s, &worst) : 0;
     const gradients *g = &s->row[SCALING_WEAK][0].gradients;
 
     LK_TRY(lk_metadata_set_text(json, "recipe", s->recipe->path));
@@ -164,8 +172,8 @@ lk_status scaling_fill(const void *arg, lk_metadata *json)
     LK_TRY(lk_metadata_set_real(json, "message_seconds", s->network.alpha));
     LK_TRY(lk_metadata_set_real(json, "byte_seconds", s->network.beta));
     LK_TRY(lk_metadata_set_real(json, "fit_error", s->error));
-    LK_TRY(lk_metadata_set_text(json, "breaks_first", first < 0 ? "" : cause_words[first]));
-    LK_TRY(lk_metadata_set_int(json, "breaks_at_workers", first < 0 ? 0 : breaks_at(s, (cause)first)));
+    LK_TRY(lk_metadata_set_text(json, "breaks_first", breaks ? cause_words[worst] : ""));
+    LK_TRY(lk_metadata_set_int(json, "breaks_at_workers", breaks));
     for (int kind = 0; kind < N_SCALINGS; kind++)
         for (size_t i = 0; i < s->n_counts; i++) LK_TRY(fill_row(s, (scaling_kind)kind, i, json));
     return LK_OK;
