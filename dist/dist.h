@@ -90,6 +90,12 @@ lk_status lk_world_sum_lanes(lk_world *world, int lanes, const double *mine, siz
 #define LK_REDUCTION_LIST(X) X(LK_REDUCE_TREE, "tree") X(LK_REDUCE_MPI, "mpi") X(LK_REDUCE_NCCL, "nccl")
 typedef enum lk_reduction { LK_REDUCTION_LIST(LK_WORD_ENUM) } lk_reduction;
 
+/* As what gradients travel between workers.  bf16: half the bytes.  A lane's gradient is rounded to bf16 (to nearest,
+ * ties to even), and so is every sum of the tree, on one worker, too: the bits are a function of the lanes alone, and
+ * other ones than fp32's.  Statistics and sums of the loss stay fp32. */
+#define LK_WIRE_LIST(X) X(LK_WIRE_FP32, "fp32") X(LK_WIRE_BF16, "bf16")
+typedef enum lk_wire { LK_WIRE_LIST(LK_WORD_ENUM) } lk_wire;
+
 typedef struct lk_reducer lk_reducer;
 
 /* Sums gradient arenas of all lanes of all workers.  Buckets are slices of the arena cut at the tensors that train,
@@ -105,9 +111,10 @@ typedef struct lk_reducer lk_reducer;
  * MPI and the leader says so on stderr.  MPI takes device memory as it is if it can; LOCKSTEP_CUDA_AWARE=0 or 1
  * overrules what it says of itself.
  *
- * Collective.  Errors, the same on every worker: LK_ERR_USAGE (nccl without a device for each worker), LK_ERR_PEER. */
+ * Collective.  Errors, the same on every worker: LK_ERR_USAGE (nccl without a device for each worker; bf16 on the wire
+ * on devices, or but in the tree), LK_ERR_PEER. */
 lk_status lk_reducer_new(lk_world *world, lk_engine *engine, const lk_trainable *trainable, lk_reduction kind,
-                         int lanes, size_t bucket_bytes, lk_reducer **out);
+                         lk_wire wire, int lanes, size_t bucket_bytes, lk_reducer **out);
 /* The same for a plain array of n_elem > 0 floats in host memory, in buckets of bucket_bytes: to measure what sums over
  * workers cost.  Collective. */
 lk_status lk_reducer_new_array(lk_world *world, lk_reduction kind, int lanes, size_t n_elem, size_t bucket_bytes,

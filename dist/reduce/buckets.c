@@ -31,6 +31,10 @@ static void cut_up(lk_arena_cuts cuts, size_t bucket_bytes, list *l)
 {
     size_t end = cuts.n_elem;
 
+    if (cuts.apart > 0) {
+        append(l, cuts.apart, end);
+        end = cuts.apart;
+    }
     for (size_t i = cuts.n; i-- > 0;)
         if (i == 0 || (end - cuts.cut[i]) * sizeof(float) >= bucket_bytes) {
             append(l, cuts.cut[i], end);
@@ -56,7 +60,7 @@ lk_status lk_buckets_cut(lk_arena_cuts cuts, size_t bucket_bytes, lk_buckets *ou
     list l = {0};
 
     assert(cuts.n > 0 && cuts.cut[0] == 0);
-    *out = (lk_buckets){.n_elem = cuts.n_elem};
+    *out = (lk_buckets){.n_elem = cuts.n_elem, .apart = cuts.apart};
     if (bucket_bytes == 0) return LK_FAIL(LK_ERR_USAGE, "buckets of 0 bytes: dist.bucket_bytes must be positive");
 
     cut_up(cuts, bucket_bytes, &l);

@@ -8,13 +8,14 @@
 typedef struct lk_arena_cuts {
     const size_t *cut; /* (n), ascending, cut[0] = 0, multiples of 16 */
     size_t n, n_elem;
+    size_t apart;      /* no bucket reaches over it, a multiple of 16; 0: they may */
 } lk_arena_cuts;
 
 typedef struct lk_buckets {
     lk_range *bucket;  /* owned, (n) in order of summing; together they tile [0, n_elem) */
     int *by_place;     /* owned: buckets from the front of the arena to its end */
     size_t *missing;   /* owned: elements of each that are not final */
-    size_t n, n_elem;
+    size_t n, n_elem, apart;
     size_t n_complete; /* buckets [0, n_complete) are final */
 } lk_buckets;
 

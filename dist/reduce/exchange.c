@@ -19,6 +19,7 @@ static lk_status sum_bucket(void *arg, size_t i)
     lk_exchange *x = arg;
 
     lk_heartbeat_set_bucket(x->world, i + 1, x->buckets->n);
+    x->p2p.halves = x->buckets->bucket[i].end <= x->buckets->apart;
     LK_TRY(x->transport.algorithm->sum(x->state, is_staged(x) ? x->staged : x->root, x->buckets->bucket[i]));
     lk_heartbeat_set_bucket(x->world, 0, 0);
     return LK_OK;
@@ -35,9 +36,10 @@ static lk_status alloc_staged(lk_exchange *x)
 
 static lk_status open_algorithm(lk_exchange *x, int lanes)
 {
-    const lk_mem_space host = {NULL, LK_QUEUE_COMPUTE};
+    const lk_mem_space host = {NULL, LK_QUEUE_COMPUTE, false};
 
     x->p2p.world = x->world;
+    x->p2p.may_halve = x->buckets->apart > 0;
     if (x->transport.staged) LK_TRY(alloc_staged(x));
     return x->transport.algorithm->open(&x->p2p, x->transport.staged ? host : x->space, lanes,
                                         lk_buckets_longest(x->buckets), &x->state);
@@ -47,7 +49,7 @@ size_t lk_exchange_nbytes(const lk_exchange *x)
 {
     const size_t copies = is_staged(x) ? (size_t)x->n_roots * x->buckets->n_elem * sizeof(float) : 0;
 
-    return copies + (x->state ? x->transport.algorithm->nbytes(x->state) : 0);
+    return copies + lk_p2p_nbytes(&x->p2p) + (x->state ? x->transport.algorithm->nbytes(x->state) : 0);
 }
 
 static lk_status open_background(lk_exchange *x)

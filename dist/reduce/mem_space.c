@@ -21,7 +21,8 @@ lk_status lk_mem_space_apply(lk_mem_space space, const lk_tree_add *add, int n_a
                              size_t end)
 {
     if (!space.engine) {
-        lk_tree_apply(add, n_adds, buffer, begin, end);
+        if (space.rounds) lk_tree_apply_bf16(add, n_adds, buffer, begin, end);
+        else lk_tree_apply(add, n_adds, buffer, begin, end);
         return LK_OK;
     }
     for (int i = 0; i < n_adds; i++)
@@ -33,8 +34,10 @@ lk_status lk_mem_space_apply(lk_mem_space space, const lk_tree_add *add, int n_a
 lk_status lk_mem_space_add(lk_mem_space space, float *into, const float *from, size_t n_elem)
 {
     if (space.engine) return lk_engine_add(space.engine, space.queue, into, from, n_elem);
-    lk_add_f32(into, from, n_elem);
-    return LK_OK;
+    const lk_tree_add one = {0, 1};
+    float *const both[] = {into, (float *)from}; /* `from` is read alone */
+
+    return lk_mem_space_apply(space, &one, 1, both, 0, n_elem);
 }
 
 lk_status lk_mem_space_copy(lk_mem_space space, float *into, const float *from, size_t n_elem)

@@ -8,6 +8,7 @@
 typedef struct lk_mem_space {
     lk_engine *engine; /* borrowed; NULL: host memory.  Else calls only queue, on `queue` */
     lk_queue queue;
+    bool rounds;       /* of host memory: every sum is rounded to bf16 */
 } lk_mem_space;
 
 static inline bool lk_mem_space_is_device(lk_mem_space space) { return space.engine != NULL; }

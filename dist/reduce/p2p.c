@@ -5,9 +5,12 @@
  * background MPI must not wait: it spins, and the core is the backward pass's.  So the communication thread looks a few
  * times (each look moves long messages on), sleeps for a moment, and looks again; once the main thread is waiting for
  * it, it only gives way.
+ *
+ * Numbers that were rounded to bf16 are packed on the way out and unpacked when the round is complete.
  */
 #include "dist/reduce/p2p.h"
 
+#include "dist/reduce/bf16.h"
 #include "dist/world/wait.h"
 
 #include <assert.h>
@@ -15,40 +18,73 @@
 
 enum { TAG_GRADIENTS = 1, LOOKS_A_NAP = 16, NAP_NS = 20000, LOOKS_TO_NAME = 1024 };
 
-lk_status lk_p2p_reserve(lk_p2p *p2p, int messages)
+static lk_status reserve_packed(lk_p2p *p2p, int messages, size_t n_elem)
+{
+    p2p->unpack = lk_alloc((size_t)messages * sizeof *p2p->unpack);
+    p2p->packed = lk_alloc(n_elem * sizeof *p2p->packed);
+    p2p->packed_capacity = n_elem;
+    return p2p->unpack && p2p->packed ? LK_OK : LK_FAIL(LK_ERR_SYSTEM, "out of memory: %zu numbers in bf16", n_elem);
+}
+
+lk_status lk_p2p_reserve(lk_p2p *p2p, int messages, size_t n_elem)
 {
     p2p->request = lk_alloc((size_t)messages * sizeof *p2p->request);
     p2p->peer = lk_alloc((size_t)messages * sizeof *p2p->peer);
     if (!p2p->request || !p2p->peer) return LK_FAIL(LK_ERR_SYSTEM, "out of memory: %d messages", messages);
     p2p->capacity = messages;
-    return LK_OK;
+    return p2p->may_halve ? reserve_packed(p2p, messages, n_elem) : LK_OK;
 }
+
+size_t lk_p2p_nbytes(const lk_p2p *p2p) { return p2p->packed_capacity * sizeof *p2p->packed; }
 
 void lk_p2p_close(lk_p2p *p2p)
 {
+    lk_free(&p2p->packed);
+    lk_free(&p2p->unpack);
     lk_free(&p2p->request);
     lk_free(&p2p->peer);
+}
+
+/* Room for n more values of this round. */
+static uint16_t *take_packed(lk_p2p *p2p, size_t n)
+{
+    uint16_t *place = p2p->packed + p2p->n_packed;
+
+    p2p->n_packed += n;
+    assert(p2p->n_packed <= p2p->packed_capacity);
+    return place;
 }
 
 lk_status lk_p2p_send(lk_p2p *p2p, const float *from, size_t n_elem, int to)
 {
     lk_world *world = p2p->world;
+    const size_t each = p2p->halves ? sizeof *p2p->packed : sizeof *from;
+    const void *what = from;
 
     assert(p2p->n < p2p->capacity && n_elem <= LK_P2P_MAX_ELEM);
-    LK_MPI(world, MPI_Isend(from, (int)n_elem, MPI_FLOAT, world->rank_at[to], TAG_GRADIENTS, world->reduce_comm,
-                            &p2p->request[p2p->n]));
+    if (p2p->halves) {
+        what = take_packed(p2p, n_elem);
+        lk_bf16_pack((uint16_t *)what, from, n_elem);
+    }
+    LK_MPI(world, MPI_Isend(what, (int)n_elem, p2p->halves ? MPI_UINT16_T : MPI_FLOAT, world->rank_at[to],
+                            TAG_GRADIENTS, world->reduce_comm, &p2p->request[p2p->n]));
     p2p->peer[p2p->n++] = world->rank_at[to];
-    atomic_fetch_add_explicit(&p2p->bytes_sent, (int64_t)(n_elem * sizeof *from), memory_order_relaxed);
+    atomic_fetch_add_explicit(&p2p->bytes_sent, (int64_t)(n_elem * each), memory_order_relaxed);
     return LK_OK;
 }
 
 lk_status lk_p2p_receive(lk_p2p *p2p, float *into, size_t n_elem, int from)
 {
     lk_world *world = p2p->world;
+    void *place = into;
 
     assert(p2p->n < p2p->capacity && n_elem <= LK_P2P_MAX_ELEM);
-    LK_MPI(world, MPI_Irecv(into, (int)n_elem, MPI_FLOAT, world->rank_at[from], TAG_GRADIENTS, world->reduce_comm,
-                            &p2p->request[p2p->n]));
+    if (p2p->halves) {
+        place = take_packed(p2p, n_elem);
+        p2p->unpack[p2p->n_unpack++] = (lk_p2p_unpack){into, place, n_elem};
+    }
+    LK_MPI(world, MPI_Irecv(place, (int)n_elem, p2p->halves ? MPI_UINT16_T : MPI_FLOAT, world->rank_at[from],
+                            TAG_GRADIENTS, world->reduce_comm, &p2p->request[p2p->n]));
     p2p->peer[p2p->n++] = world->rank_at[from];
     return LK_OK;
 }
@@ -105,7 +141,10 @@ lk_status lk_p2p_complete(lk_p2p *p2p)
         LK_TRY(poll_until_done(p2p));
     else
         LK_TRY(lk_wait_all(p2p->world, p2p->n, p2p->request));
-    p2p->n = 0;
+    for (int i = 0; i < p2p->n_unpack; i++)
+        lk_bf16_unpack(p2p->unpack[i].into, p2p->unpack[i].from, p2p->unpack[i].n);
+    p2p->n_packed = 0;
+    p2p->n_unpack = p2p->n = 0;
     return LK_OK;
 }
 

@@ -20,7 +20,7 @@ static lk_status open_algorithm(lk_p2p *p2p, lk_mem_space space, int lanes, size
     algorithm->p2p = p2p;
     algorithm->space = space;
     algorithm->n_roots = lk_tree_roots(lanes, begin, end, roots);
-    return lk_p2p_reserve(p2p, 1);
+    return lk_p2p_reserve(p2p, 1, 0);
 }
 
 static void close_algorithm(void *state) { lk_free(&state); }

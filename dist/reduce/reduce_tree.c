@@ -90,6 +90,19 @@ static int most_messages(const tree_state *algorithm)
     return one->most_messages > segments->most_messages ? one->most_messages : segments->most_messages;
 }
 
+/* The most elements that one round sends and receives. */
+static size_t most_elem(const tree_state *algorithm, size_t max_elem)
+{
+    const size_t messages = (size_t)most_messages(algorithm);
+    const size_t direct = DIRECT_BYTES / sizeof(float) / (size_t)algorithm->n_roots;
+    const size_t shorts = max_elem < DIRECT_BYTES / sizeof(float) ? max_elem : DIRECT_BYTES / sizeof(float);
+    const size_t slice = length(slice_of(algorithm, (lk_range){0, max_elem}, 0));
+
+    if (relays(algorithm)) return messages * max_of(shorts, longest_segment(max_elem));
+    return max_of(messages * (max_elem < direct ? max_elem : direct),
+                  max_of(messages * slice, max_elem + 2 * ALIGN_ELEM));
+}
+
 static lk_status open_algorithm(lk_p2p *p2p, lk_mem_space space, int lanes, size_t max_elem, void **state)
 {
     tree_state *algorithm = lk_alloc(sizeof *algorithm);
@@ -112,7 +125,7 @@ static lk_status open_algorithm(lk_p2p *p2p, lk_mem_space space, int lanes, size
     LK_TRY_ALLOC(algorithm->leaf, (size_t)algorithm->n_roots * sizeof *algorithm->leaf);
     algorithm->scratch_nbytes = scratch_elem(algorithm, max_elem) * sizeof *algorithm->scratch;
     LK_TRY(lk_mem_space_alloc(space, algorithm->scratch_nbytes, (void **)&algorithm->scratch));
-    return lk_p2p_reserve(p2p, most_messages(algorithm));
+    return lk_p2p_reserve(p2p, most_messages(algorithm), most_elem(algorithm, max_elem));
 }
 
 static size_t nbytes(const void *state)
@@ -307,6 +320,7 @@ static lk_status sum(void *state, float *const *root, lk_range bucket)
 {
     tree_state *algorithm = state;
 
+    algorithm->space.rounds = algorithm->p2p->halves;
     if (is_direct(algorithm, length(bucket))) return sum_direct(algorithm, root, bucket);
     if (relays(algorithm)) return sum_relayed(algorithm, root, bucket);
     return algorithm->join.perfect ? sum_halving(algorithm, root[0], bucket) : sum_slices(algorithm, root, bucket);

@@ -11,6 +11,7 @@
  */
 #include "dist/reduce/reducer.h"
 
+#include "dist/reduce/bf16.h"
 #include "dist/reduce/exchange.h"
 
 #include <assert.h>
@@ -29,9 +30,22 @@ struct lk_reducer {
 
 /* --------------------------------------------------------------- new and free */
 
-static lk_status prepare(lk_reducer *reducer, const lk_world *world, int lanes, lk_arena_cuts cuts, size_t bucket_bytes)
+static lk_status check_wire(const lk_reducer *reducer, lk_reduction kind)
+{
+    if (kind != LK_REDUCE_TREE)
+        return LK_FAIL(LK_ERR_USAGE, "dist.wire=bf16 sums in the tree alone; use dist.reduction=tree");
+    if (lk_mem_space_is_device(reducer->space))
+        return LK_FAIL(LK_ERR_USAGE, "dist.wire=bf16: the %s engine cannot round sums; use dist.wire=fp32",
+                       lk_engine_name(reducer->engine));
+    return LK_OK;
+}
+
+static lk_status prepare(lk_reducer *reducer, const lk_world *world, lk_reduction kind, int lanes, lk_arena_cuts cuts,
+                         size_t bucket_bytes)
 {
     int begin, end;
+
+    if (cuts.apart > 0) LK_TRY(check_wire(reducer, kind));
 
     LK_TRY(lk_world_lanes(world, lanes, &begin, &end));
     LK_TRY(lk_tree_local_new(lanes, begin, end, &reducer->run));
@@ -61,7 +75,7 @@ static lk_status open_reducer(lk_reducer *reducer, lk_world *world, lk_reduction
 {
     lk_exchange *x = &reducer->exchange;
 
-    LK_TRY(lk_world_agree(world, prepare(reducer, world, lanes, cuts, bucket_bytes)));
+    LK_TRY(lk_world_agree(world, prepare(reducer, world, kind, lanes, cuts, bucket_bytes)));
     *x = (lk_exchange){.world = world, .space = reducer->space, .buckets = &reducer->buckets, .root = reducer->arena,
                        .n_roots = reducer->run.n_roots};
     LK_TRY(lk_exchange_open(x, kind, lanes));
@@ -76,7 +90,7 @@ lk_status lk_reducer_new_plain(lk_world *world, lk_engine *engine, lk_reduction 
     *out = NULL;
     LK_TRY(lk_world_agree(world, reducer ? LK_OK : LK_FAIL(LK_ERR_SYSTEM, "out of memory: a reducer")));
     reducer->engine = engine;
-    reducer->space = (lk_mem_space){engine && lk_engine_on_device(engine) ? engine : NULL, LK_QUEUE_COMPUTE};
+    reducer->space = (lk_mem_space){engine && lk_engine_on_device(engine) ? engine : NULL, LK_QUEUE_COMPUTE, false};
     const lk_status status = open_reducer(reducer, world, kind, lanes, cuts, bucket_bytes);
     if (status != LK_OK) {
         lk_reducer_free(&reducer);
@@ -87,7 +101,7 @@ lk_status lk_reducer_new_plain(lk_world *world, lk_engine *engine, lk_reduction 
 }
 
 lk_status lk_reducer_new(lk_world *world, lk_engine *engine, const lk_trainable *trainable, lk_reduction kind,
-                         int lanes, size_t bucket_bytes, lk_reducer **out)
+                         lk_wire wire, int lanes, size_t bucket_bytes, lk_reducer **out)
 {
     const size_t n = lk_model_n_tensors(lk_trainable_model(trainable));
     size_t *cut = lk_alloc(n * sizeof *cut), n_cuts = 0;
@@ -96,7 +110,8 @@ lk_status lk_reducer_new(lk_world *world, lk_engine *engine, const lk_trainable 
     LK_TRY(lk_world_agree(world, cut ? LK_OK : LK_FAIL(LK_ERR_SYSTEM, "out of memory: places of %zu tensors", n)));
     for (size_t i = 0; i < n; i++)
         if (lk_trainable_has(trainable, i)) cut[n_cuts++] = lk_trainable_offset(trainable, i);
-    const lk_arena_cuts cuts = {cut, n_cuts, lk_trainable_n_grads(trainable)};
+    const lk_arena_cuts cuts = {cut, n_cuts, lk_trainable_n_grads(trainable),
+                                wire == LK_WIRE_BF16 ? lk_trainable_n_elem(trainable) : 0};
     const lk_status status = lk_reducer_new_plain(world, engine, kind, lanes, cuts, bucket_bytes, out);
     lk_free(&cut);
     return status;
@@ -151,13 +166,27 @@ lk_status lk_reducer_empty_lane(lk_reducer *reducer)
 }
 
 /* What the tree adds after the current lane, in [begin, end). */
-static lk_status add_lane(lk_reducer *reducer, size_t begin, size_t end)
+static lk_status add_range(lk_reducer *reducer, bool rounds, size_t begin, size_t end)
 {
     const lk_tree_local *run = &reducer->run;
     const int i = reducer->lane - run->begin;
+    lk_mem_space space = reducer->space;
 
-    return lk_mem_space_apply(reducer->space, run->add + run->first_add[i], run->first_add[i + 1] - run->first_add[i],
+    space.rounds = rounds;
+    return lk_mem_space_apply(space, run->add + run->first_add[i], run->first_add[i + 1] - run->first_add[i],
                               reducer->arena, begin, end);
+}
+
+/* Gradients that travel as bf16 are rounded before they are added to anything. */
+static lk_status add_lane(lk_reducer *reducer, size_t begin, size_t end)
+{
+    const size_t apart = reducer->buckets.apart, cut = apart < begin ? begin : apart < end ? apart : end;
+
+    if (cut > begin) {
+        lk_bf16_round(arena_of_lane(reducer) + begin, cut - begin);
+        LK_TRY(add_range(reducer, true, begin, cut));
+    }
+    return cut < end ? add_range(reducer, false, cut, end) : LK_OK;
 }
 
 void lk_reducer_ready(void *arg, size_t begin, size_t end)

@@ -5,7 +5,8 @@
 #include "dist/reduce/buckets.h"
 #include "dist/world/world.h"
 
-/* engine: the arenas are its memory; NULL: the host's.  Otherwise as lk_reducer_new().  Collective. */
+/* engine: the arenas are its memory; NULL: the host's.  cuts.apart != 0: gradients, in front of it, travel as bf16.
+ * Otherwise as lk_reducer_new().  Collective. */
 lk_status lk_reducer_new_plain(lk_world *world, lk_engine *engine, lk_reduction kind, int lanes, lk_arena_cuts cuts,
                                size_t bucket_bytes, lk_reducer **out);
 

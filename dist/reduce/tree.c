@@ -8,6 +8,8 @@
  */
 #include "dist/reduce/tree.h"
 
+#include "dist/reduce/bf16.h"
+
 #include <assert.h>
 
 enum { PIECE_ELEM = 4096 }; /* 16 kB: a few buffers' pieces stay in the first caches */
@@ -164,6 +166,17 @@ void lk_tree_apply(const lk_tree_add *add, int n_adds, float *const *buffer, siz
     for (size_t i = begin; i < end; i += PIECE_ELEM) {
         const size_t n = end - i < PIECE_ELEM ? end - i : PIECE_ELEM;
         for (int a = 0; a < n_adds; a++) lk_add_f32(buffer[add[a].into] + i, buffer[add[a].from] + i, n);
+    }
+}
+
+void lk_tree_apply_bf16(const lk_tree_add *add, int n_adds, float *const *buffer, size_t begin, size_t end)
+{
+    for (size_t i = begin; i < end; i += PIECE_ELEM) {
+        const size_t n = end - i < PIECE_ELEM ? end - i : PIECE_ELEM;
+        for (int a = 0; a < n_adds; a++) {
+            lk_add_f32(buffer[add[a].into] + i, buffer[add[a].from] + i, n);
+            lk_bf16_round(buffer[add[a].into] + i, n);
+        }
     }
 }
 

@@ -48,6 +48,9 @@ void      lk_tree_join_clear(lk_tree_join *join);
 /* Does the additions for elements [begin, end) of the buffers, a cache-sized piece at a time. */
 void lk_tree_apply(const lk_tree_add *add, int n_adds, float *const *buffer, size_t begin, size_t end);
 
+/* The same, every sum rounded to bf16. */
+void lk_tree_apply_bf16(const lk_tree_add *add, int n_adds, float *const *buffer, size_t begin, size_t end);
+
 /* The tree itself, for short sums: values are (lanes, n), sum is (n). */
 void lk_tree_sum_f64(const double *values, int lanes, size_t n, double *sum);
 

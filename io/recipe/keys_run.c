@@ -5,8 +5,9 @@
 static const cyaml_strval_t engine_words[] = WORDS(LK_ENGINE_LIST);
 static const cyaml_strval_t precision_words[] = WORDS(LK_PRECISION_LIST);
 static const cyaml_strval_t unit_words[] = WORDS(LK_UNIT_LIST);
-/* dist's list, which io may not see; test_recipe_values.c holds the two together. */
+/* dist's lists, which io may not see; test_recipe_values.c holds them together. */
 static const cyaml_strval_t reduction_words[] = {{"tree", 0}, {"mpi", 1}, {"nccl", 2}};
+static const cyaml_strval_t wire_words[] = {{"fp32", 0}, {"bf16", 1}};
 
 enum { MOST_THREADS = 1024 };
 
@@ -53,6 +54,8 @@ enum { MOST_THREADS = 1024 };
 #define DIST_KEYS(X)                                                                                                 \
     X("reduction", WORD(dist.reduction, reduction_words), DEFAULT("tree"),                                           \
       HELP("of gradients; tree keeps the bits on any number of workers, mpi and nccl (GPUs) do not"))                \
+    X("wire", WORD(dist.wire, wire_words), DEFAULT("fp32"), DECIDES,                                                 \
+      HELP("as what gradients travel; bf16: half the bytes, and another result: every lane's and every sum rounded"))  \
     X("check_every", WHOLE(dist.check_every), AT_LEAST(0), DEFAULT("100"),                                           \
       HELP("steps between comparisons of the workers' weights; 0: before checkpoints alone"))                        \
     X("timeout", REAL(dist.timeout), AT_LEAST(0), DEFAULT("300"),                                                    \

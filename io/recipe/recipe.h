@@ -182,8 +182,8 @@ struct lk_recipe {
         lk_words measure;          /* metrics beside the usual ones */
         bool train;                /* the training part is evaluated, too */
     } metrics;
-    /* reduction: index in dist's list of words: tree, mpi, nccl */
-    struct { int reduction; int64_t check_every; double timeout; int64_t bucket_bytes; } dist;
+    /* reduction, wire: indices in dist's lists of words: tree, mpi, nccl; fp32, bf16 */
+    struct { int reduction, wire; int64_t check_every; double timeout; int64_t bucket_bytes; } dist;
     char *group;        /* name of the parameter group that optimizer and schedulers describe; NULL: the one of the
                          * rest */
     lk_words params;    /* patterns of the tensor names in it; empty: what no other group selects */

@@ -161,6 +161,9 @@ static lk_status print_set(job *j)
         LK_TRY(lk_engine_plan_stats(j->engine, &programs.program[i], &train));
         print_program(j, &programs.program[i], &train);
     }
+    if (j->recipe->dist.wire == LK_WIRE_BF16)
+        printf("  gradients of %.4g MB travel as bf16 (dist.wire): half the bytes, and other bits than fp32's\n",
+               (double)train.grad_bytes / 1e6);
     return LK_OK;
 }
 

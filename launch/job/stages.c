@@ -107,7 +107,8 @@ lk_status job_enter_stage(job *j, unsigned stage)
     LK_TRY(job_agree(j, turn(j)));
     /* Collective, and the same on all. */
     const lk_status status = lk_reducer_new(j->world, j->engine, j->trainable, (lk_reduction)j->recipe->dist.reduction,
-                                            j->lanes, (size_t)j->recipe->dist.bucket_bytes, &j->reducer);
+                                            (lk_wire)j->recipe->dist.wire, j->lanes,
+                                            (size_t)j->recipe->dist.bucket_bytes, &j->reducer);
     if (status != LK_OK) j->agreed = true;
     LK_TRY(status);
     if (!j->dry) job_say_slow(j);

@@ -20,7 +20,7 @@ static void measure(lk_reduction kind, size_t n_elem, int lanes, int n_calls)
 {
     enum { N_RUNS = 9 };
     const size_t front = 0;
-    const lk_arena_cuts cuts = {&front, 1, n_elem};
+    const lk_arena_cuts cuts = {&front, 1, n_elem, 0};
     double seconds[N_RUNS];
     lk_reducer *reducer;
     int begin, end;

@@ -86,7 +86,7 @@ static void reduce(const shape *s, lk_reduction kind)
     int begin, end;
 
     for (size_t i = 0; i < n_cuts; i++) cut[i] = i * s->tensor;
-    const lk_arena_cuts cuts = {cut, n_cuts, s->n_elem};
+    const lk_arena_cuts cuts = {cut, n_cuts, s->n_elem, 0};
     MUST(lk_reducer_new_plain(world, NULL, kind, s->lanes, cuts, s->bucket_bytes, &reducer));
     MUST(lk_world_lanes(world, s->lanes, &begin, &end));
 
@@ -124,7 +124,7 @@ static void all_shapes(int lanes)
 static void what_cannot_be_is_an_error_on_all(void)
 {
     const size_t start = 0;
-    const lk_arena_cuts cuts = {&start, 1, 16};
+    const lk_arena_cuts cuts = {&start, 1, 16, 0};
     lk_reducer *reducer;
 
     check(lk_reducer_new_plain(world, NULL, LK_REDUCE_NCCL, MOST_LANES, cuts, 64, &reducer) == LK_ERR_USAGE,

@@ -37,7 +37,7 @@ void compute_for_ever(volatile int *turns)
 static void reduce(lk_world *world, bool stuck)
 {
     static const size_t cut[] = {0, TENSOR, 2 * TENSOR};
-    const lk_arena_cuts cuts = {cut, N_TENSORS, N_TENSORS * TENSOR};
+    const lk_arena_cuts cuts = {cut, N_TENSORS, N_TENSORS * TENSOR, 0};
     lk_reducer *reducer;
     const float *sum;
     float *grads;

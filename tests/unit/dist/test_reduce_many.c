@@ -1,9 +1,10 @@
 /*
  * The whole reducer over workers that are threads, thousands of small cases: any number of workers, lanes, tensors,
- * buckets and empty lanes gives the bits of plain loops over all lanes.  Messages go by a mailbox of this file, which
- * takes the place of dist/reduce/p2p.c; what else would speak MPI is replaced below.
+ * buckets, empty lanes, fp32 and bf16 on the wire give the bits of plain loops over all lanes.  Messages go by a
+ * mailbox of this file, which takes the place of dist/reduce/p2p.c; what else would speak MPI is replaced below.
  */
 #include <criterion/criterion.h>
+#include <math.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,15 +44,30 @@ static pthread_cond_t arrived[MOST_WORKERS]; /* something for that worker */
 static letter mail[MOST_MESSAGES]; /* in order of sending */
 static int n_mail, most_sent, n_sent[MOST_WORKERS];
 
+/* Room is kept for all of a round, and what goes as bf16 has nothing in its lower 16 bits. */
+static void check_half(lk_p2p *p2p, const float *values, size_t n)
+{
+    cr_assert((p2p->n_packed += n) <= p2p->packed_capacity, "%zu elements, %zu reserved", p2p->n_packed,
+              p2p->packed_capacity);
+    for (size_t i = 0; p2p->halves && values && i < n; i++) {
+        uint32_t bits;
+        memcpy(&bits, &values[i], sizeof bits);
+        cr_assert_eq(bits & 0xffff, 0, "worker %d sends %.9g as bf16", p2p->world->place, (double)values[i]);
+    }
+}
+
 /* What one round of a worker is to fetch; a thread sums for one worker. */
 static _Thread_local letter due[MOST_MESSAGES / 4];
 static _Thread_local int n_due;
 
-lk_status lk_p2p_reserve(lk_p2p *p2p, int messages)
+lk_status lk_p2p_reserve(lk_p2p *p2p, int messages, size_t n_elem)
 {
     p2p->capacity = messages;
+    p2p->packed_capacity = n_elem;
     return LK_OK;
 }
+
+size_t lk_p2p_nbytes(const lk_p2p *p2p) { return p2p->packed_capacity; }
 
 void lk_p2p_close(lk_p2p *p2p) { p2p->capacity = 0; }
 
@@ -59,6 +75,7 @@ lk_status lk_p2p_send(lk_p2p *p2p, const float *from, size_t n_elem, int to)
 {
     letter m = {p2p->world->place, to, n_elem, malloc(n_elem * sizeof *from + 1)};
 
+    check_half(p2p, from, n_elem);
     memcpy(m.values, from, n_elem * sizeof *from);
     pthread_mutex_lock(&lock);
     cr_assert(++p2p->n <= p2p->capacity, "%d messages, %d reserved", p2p->n, p2p->capacity);
@@ -73,6 +90,7 @@ lk_status lk_p2p_send(lk_p2p *p2p, const float *from, size_t n_elem, int to)
 lk_status lk_p2p_receive(lk_p2p *p2p, float *into, size_t n_elem, int from)
 {
     cr_assert(++p2p->n <= p2p->capacity, "%d messages, %d reserved", p2p->n, p2p->capacity);
+    check_half(p2p, NULL, n_elem);
     due[n_due++] = (letter){from, p2p->world->place, n_elem, into};
     return LK_OK;
 }
@@ -99,6 +117,7 @@ lk_status lk_p2p_complete(lk_p2p *p2p)
     pthread_mutex_unlock(&lock);
     n_due = 0;
     p2p->n = 0;
+    p2p->n_packed = 0;
     return LK_OK;
 }
 
@@ -126,21 +145,38 @@ lk_status lk_transport_choose(lk_world *world, const lk_engine *engine, lk_reduc
 typedef struct job {
     unsigned seed;
     int workers, lanes;
-    size_t cut[MOST_TENSORS], n_cuts, n_elem, bucket_bytes;
+    size_t cut[MOST_TENSORS], n_cuts, n_elem, apart, bucket_bytes;
     float *want[N_STEPS]; /* (n_elem) */
     int rank_at[MOST_WORKERS];
 } job;
 
 static bool is_empty(const job *j, int step, int lane) { return (j->seed + (unsigned)(step * 3 + lane)) % 7 == 0; }
 
-/* The definition of the tree, level by level. */
+/* The nearest bf16, by arithmetic: bf16 keeps 8 bits of a number. */
+static float nearest_bf16(float value)
+{
+    enum { KEPT = 8 };
+    int exponent;
+
+    frexpf(value, &exponent);
+    return ldexpf(rintf(ldexpf(value, KEPT - exponent)), exponent - KEPT);
+}
+
+/* The definition of the tree, level by level; gradients in front of `apart` are rounded at each. */
 static float plain_sum(const job *j, int step, size_t element)
 {
+    const bool rounds = element < j->apart;
     float v[MOST_LANES];
 
-    for (int l = 0; l < j->lanes; l++) v[l] = is_empty(j, step, l) ? 0 : value(step, l, element);
+    for (int l = 0; l < j->lanes; l++) {
+        v[l] = is_empty(j, step, l) ? 0 : value(step, l, element);
+        if (rounds) v[l] = nearest_bf16(v[l]);
+    }
     for (int n = j->lanes; n > 1; n = (n + 1) / 2) {
-        for (int i = 0; i < n / 2; i++) v[i] = v[2 * i] + v[2 * i + 1];
+        for (int i = 0; i < n / 2; i++) {
+            v[i] = v[2 * i] + v[2 * i + 1];
+            if (rounds) v[i] = nearest_bf16(v[i]);
+        }
         if (n % 2) v[n / 2] = v[n - 1];
     }
     return v[0];
@@ -174,8 +210,8 @@ static void *work(void *arg)
     int begin, end;
 
     cr_assert_eq(lk_world_lanes(&world, j->lanes, &begin, &end), LK_OK);
-    cr_assert_eq(lk_reducer_new_plain(&world, NULL, LK_REDUCE_TREE, j->lanes,
-                                      (lk_arena_cuts){j->cut, j->n_cuts, j->n_elem}, j->bucket_bytes, &reducer), LK_OK);
+    const lk_arena_cuts cuts = {j->cut, j->n_cuts, j->n_elem, j->apart};
+    cr_assert_eq(lk_reducer_new_plain(&world, NULL, LK_REDUCE_TREE, j->lanes, cuts, j->bucket_bytes, &reducer), LK_OK);
     for (int step = 0; step < N_STEPS; step++) {
         for (int lane = begin; lane < end; lane++) compute_lane(j, reducer, step, lane);
         cr_assert_eq(lk_reducer_finish(reducer, &sum), LK_OK);
@@ -205,6 +241,7 @@ static void draw_case(job *j, unsigned seed)
         j->cut[c] = j->n_elem;
         j->n_elem += (size_t)draw(1, tensor / 16) * 16;
     }
+    if (draw(0, 2) == 0) j->apart = j->n_elem; /* behind it statistics, not rounded */
     j->n_elem += (size_t)draw(0, 15); /* statistics may end anywhere */
     j->bucket_bytes = (size_t)draw(1, (int)j->n_elem * 5);
     for (int p = 0; p < j->workers; p++) j->rank_at[p] = (p * 7 + (int)seed) % j->workers;

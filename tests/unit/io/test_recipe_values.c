@@ -172,6 +172,20 @@ Test(recipe_values, reductions_are_numbered_as_in_dist)
     }
 }
 
+Test(recipe_values, wires_are_numbered_as_in_dist)
+{
+#define AS_CASE(name, word) {name, "dist.wire=" word},
+    const struct { int value; const char *override; } cases[] = {LK_WIRE_LIST(AS_CASE)};
+#undef AS_CASE
+
+    for (size_t i = 0; i < N_OF(cases); i++) {
+        lk_recipe *r = good(base, cases[i].override);
+        cr_expect_eq(r->dist.wire, cases[i].value, "%s: got %d, want %d", cases[i].override, r->dist.wire,
+                     cases[i].value);
+        lk_recipe_free(&r);
+    }
+}
+
 Test(recipe_values, event_files_are_off_until_asked_for)
 {
     lk_recipe *r = good(base, "metrics={log_every: 7}");
