@@ -33,9 +33,9 @@ static bool lock_mpi(lk_world *world)
 {
     struct timespec until;
 
-    clock_gettime(CLOCK_REALTIME, &until);
+    clock_gettime(CLOCK_MONOTONIC, &until); /* the time of day may jump */
     until.tv_sec += LOCK_SECONDS;
-    return pthread_mutex_timedlock(&world->mpi_lock, &until) == 0;
+    return pthread_mutex_clocklock(&world->mpi_lock, CLOCK_MONOTONIC, &until) == 0;
 }
 
 /* ------------------------------------------------------------ open and close */

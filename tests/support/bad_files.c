@@ -4,12 +4,15 @@
  *     LK_BAD_FILES=no-links    has no symbolic links, like SMB, exFAT and object stores
  *     LK_BAD_FILES=interrupts  lets a signal interrupt every second open, fsync, mkdir and rename, like NFS with intr
  *                              and FUSE
+ *     LK_BAD_FILES=full        has no room for files whose path has $LK_BAD_PATH in it
+ *     LK_BAD_FILES=killed      kills the process that gives a checkpoint its name, once: when there is no file $LK_TOLD
  *     LK_BAD_FILES=told        tells what is brought to the disk, in order: lines "fsync PATH" and "rename TO" in
  *                              $LK_TOLD
  */
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -63,13 +66,46 @@ int open(const char *path, int flags, ...)
     return ((int (*)(const char *, int, ...))dlsym(RTLD_NEXT, "open"))(path, flags, mode);
 }
 
+/* "": unknown. */
+static void path_of(int fd, char *path, size_t nbytes)
+{
+    char link[64];
+
+    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    const ssize_t n = readlink(link, path, nbytes - 1);
+    path[n > 0 ? n : 0] = '\0';
+}
+
+static bool has_room(int fd)
+{
+    const char *bad = getenv("LK_BAD_PATH");
+    char path[4096];
+
+    if (!is("full") || !bad) return true;
+    path_of(fd, path, sizeof path);
+    if (!strstr(path, bad)) return true;
+    errno = ENOSPC;
+    return false;
+}
+
+ssize_t write(int fd, const void *from, size_t n)
+{
+    return has_room(fd) ? ((ssize_t (*)(int, const void *, size_t))dlsym(RTLD_NEXT, "write"))(fd, from, n) : -1;
+}
+
+ssize_t pwrite(int fd, const void *from, size_t n, off_t at)
+{
+    return has_room(fd) ? ((ssize_t (*)(int, const void *, size_t, off_t))dlsym(RTLD_NEXT, "pwrite"))(fd, from, n, at)
+                        : -1;
+}
+
 int fsync(int fd)
 {
     static unsigned calls;
-    char link[64], path[4096] = "";
+    char path[4096];
 
-    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
-    if (is("told") && readlink(link, path, sizeof path - 1) > 0) tell("fsync", path);
+    path_of(fd, path, sizeof path);
+    if (is("told")) tell("fsync", path);
     return interrupted(&calls) ? -1 : ((int (*)(int))dlsym(RTLD_NEXT, "fsync"))(fd);
 }
 
@@ -84,6 +120,10 @@ int rename(const char *from, const char *to)
 {
     static unsigned calls;
 
+    if (is("killed") && strstr(from, ".partial") && access(getenv("LK_TOLD"), F_OK) != 0) {
+        close(creat(getenv("LK_TOLD"), 0666));
+        raise(SIGKILL);
+    }
     tell("rename", to);
     return interrupted(&calls) ? -1 : ((int (*)(const char *, const char *))dlsym(RTLD_NEXT, "rename"))(from, to);
 }
