@@ -97,9 +97,11 @@ void lk_mpi_library(char *text, size_t nbytes)
 bool lk_mpi_cuda_aware(void)
 {
     const char *said = getenv("LOCKSTEP_CUDA_AWARE");
-    int aware = 0;
+    int aware = 0, initialized = 0;
 
     if (said && *said) return strcmp(said, "0") != 0;
+    MPI_Initialized(&initialized); /* a world of one never is, and MPICH ends a program that asks it then */
+    if (!initialized) return false;
 #if defined(MPIX_CUDA_AWARE_SUPPORT) /* Open MPI */
     aware = MPIX_Query_cuda_support();
 #elif defined(MPIX_GPU_SUPPORT_CUDA) /* MPICH */
