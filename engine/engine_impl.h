@@ -17,6 +17,7 @@ struct lk_engine {
     lk_trainable *everything; /* owned; the set in use before any other */
     const lk_trainable *trainable; /* the set in use */
     uint64_t trainable_id;    /* its; plans of training are made for it */
+    lk_recompute recompute;   /* its patterns are borrowed */
     lk_precision precision;
     uint64_t seed;
     bool dry;                 /* nothing runs, and memory is addresses alone */

@@ -21,6 +21,7 @@ static lk_plan_key key_of(const lk_engine *engine, const lk_program *p)
     return (lk_plan_key){.mode = p->mode, .output = always || asked, .taps = p->taps, .n = p->n, .length = p->length,
                          .capacity = p->cache ? p->cache->layout.capacity : 0,
                          .side = p->side, .accumulate = p->accumulate,
+                         .recompute = &engine->recompute,
                          .set = p->mode == LK_TRAIN || p->side != LK_SIDE_BOTH ? engine->trainable_id : 0};
 }
 
@@ -38,14 +39,11 @@ static lk_plan *find_plan(const lk_engine *engine, const lk_plan_key *key)
     return NULL;
 }
 
-void lk_engine_set_trainable(lk_engine *engine, const lk_trainable *trainable)
+/* Those of training, and of one side. */
+static void drop_plans_of_set(lk_engine *engine)
 {
     int kept = 0;
 
-    assert(lk_trainable_model(trainable) == engine->model);
-    engine->trainable = trainable;
-    if (engine->trainable_id == lk_trainable_id(trainable)) return;
-    engine->trainable_id = lk_trainable_id(trainable);
     lk_engine_finish_plans(engine);
     engine->tapped = NULL;
     for (int i = 0; i < engine->n_plans; i++) {
@@ -53,6 +51,21 @@ void lk_engine_set_trainable(lk_engine *engine, const lk_trainable *trainable)
         else engine->plans[kept++] = engine->plans[i];
     }
     engine->n_plans = kept;
+}
+
+void lk_engine_set_trainable(lk_engine *engine, const lk_trainable *trainable)
+{
+    assert(lk_trainable_model(trainable) == engine->model);
+    engine->trainable = trainable;
+    if (engine->trainable_id == lk_trainable_id(trainable)) return;
+    engine->trainable_id = lk_trainable_id(trainable);
+    drop_plans_of_set(engine);
+}
+
+void lk_engine_set_recompute(lk_engine *engine, const lk_recompute *recompute)
+{
+    engine->recompute = *recompute;
+    drop_plans_of_set(engine);
 }
 
 /* What the plan needs beside itself, and its place in the list. */

@@ -35,6 +35,15 @@ const char *lk_engine_name(const lk_engine *engine); /* "cpu", "cuda" */
  * everything, in one group. */
 void lk_engine_set_trainable(lk_engine *engine, const lk_trainable *trainable);
 const lk_trainable *lk_engine_trainable(const lk_engine *engine);
+/* Layers whose activations training drops after the forward pass and computes again in the backward pass, to the same
+ * bits: LK_RECOMPUTE_BLOCKS, the network's own blocks, or globs of scopes, which are layers' names up to a dot ("layer1",
+ * "h.3"): of each path the outermost one that matches is a block, whose inside is dropped. */
+#define LK_RECOMPUTE_BLOCKS "blocks"
+typedef struct lk_recompute { const char *const *pattern; size_t n; } lk_recompute;
+/* Errors: LK_ERR_USAGE, beginning with train.recompute (a pattern matches no layer that has tensors). */
+lk_status lk_recompute_check(const lk_model *model, const lk_recompute *recompute);
+/* Of plans of training from now on; those there are are dropped.  The patterns are borrowed and must stay. */
+void      lk_engine_set_recompute(lk_engine *engine, const lk_recompute *recompute);
 /* Whether there is reason to expect an engine of this kind here: for cuda, a driver, or a module that is named. */
 bool lk_engine_expected(lk_engine_kind kind);
 /* For doctor: what an engine of this kind would run on ("oneDNN 2.6.3, AVX-512, 1 thread"), or why there is none;
@@ -263,6 +272,8 @@ typedef struct lk_plan_stats {
     size_t param_bytes, grad_bytes;   /* arenas of the model and of the set in use */
     size_t activation_bytes;          /* the arena after placement */
     size_t activation_bytes_unshared; /* had every activation its own place */
+    size_t activation_bytes_kept;     /* the arena, had nothing been computed again; 0: nothing is */
+    double recomputed_flops;          /* of flops */
     size_t scratch_bytes;             /* the most that one of the plan's kernels needs; the largest plan's serves all */
     double flops;                     /* multiply and add count as two */
     double bytes_moved;               /* read and written by the nodes, each tensor once per node */

@@ -115,7 +115,9 @@ lk_status lk_graph_differentiate(lk_graph *graph, int n, const int *x, const int
         for (int t = 0; t < p.n_tensors; t++) p.grad[t] = LK_NO_TENSOR;
         count_readers(&p);
         for (int i = 0; i < n; i++) p.grad[x[i]] = dx[i];
+        graph->backward = true;
         status = visit_all(&p);
+        graph->backward = false;
     }
     free(p.pending);
     free(p.grad);

@@ -105,7 +105,7 @@ lk_status lk_graph_node(lk_graph *graph, lk_op_id op, const char *path, int n_in
                         const int *out, const lk_attrs *attrs, int *node)
 {
     assert(n_in >= 0 && n_in <= LK_MAX_IN && n_out >= 0 && n_out <= LK_MAX_OUT);
-    lk_node made = {.op = op, .n_in = n_in, .n_out = n_out};
+    lk_node made = {.op = op, .n_in = n_in, .n_out = n_out, .backward = graph->backward};
     for (int i = 0; i < n_in; i++) made.in[i] = in[i]; /* before growing: in may be another node's */
     for (int o = 0; o < n_out; o++) made.out[o] = out[o];
     if (attrs) made.attrs = *attrs;

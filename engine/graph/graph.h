@@ -119,6 +119,8 @@ typedef struct lk_node {
     int n_in, n_out;
     int in[LK_MAX_IN], out[LK_MAX_OUT];
     lk_attrs attrs;
+    bool backward;              /* of the backward pass */
+    bool recomputed;            /* a copy of one of the forward pass; backward, too */
     int n_fused;                /* from 2: one kernel does this node and as many behind it as make a group of so many */
 } lk_node;
 
@@ -127,6 +129,7 @@ typedef struct lk_graph {
     const lk_trainable *trainable; /* borrowed while the graph is built; TRAIN with a model: what needs gradients */
     lk_mode mode;
     lk_precision precision;
+    bool backward;              /* while lk_graph_differentiate() appends */
     bool keeps_masks;           /* dropout makes a mask; else its gradient chooses again.  lk_graph_init(): true */
     int64_t n;                  /* samples */
     int64_t length;             /* of fields that begin with LK_LENGTH */
@@ -140,6 +143,7 @@ typedef struct lk_graph {
     int n_tensors, n_nodes;
     int cap_tensors, cap_nodes;
     size_t act_bytes, act_bytes_unshared; /* after placement */
+    size_t act_bytes_kept;      /* had nothing been computed again */
     size_t output_bytes, tap_bytes, sums_bytes; /* of these arenas */
     int n_outputs;
 } lk_graph;
@@ -208,6 +212,9 @@ static inline int lk_graph_group(const lk_graph *graph, int first)
 /* Puts the nodes of a pruned graph in another order of execution, which keeps groups together: order (n_nodes) has
  * their numbers so far. */
 lk_status lk_graph_reorder(lk_graph *graph, const int *order);
+/* What the blocks of a training graph, pruned and with its groups, make inside is made again for the backward pass, so
+ * that it need not be kept.  block: (n_nodes), number of each forward node's from 0, -1: its outputs are kept. */
+lk_status lk_graph_recompute(lk_graph *graph, const int *block);
 /* What a training graph, pruned and with its groups, writes to LK_ARENA_GRADS it adds to what is there. */
 lk_status lk_graph_accumulate(lk_graph *graph);
 /* Places the activations of a pruned graph by liveness, and its views in their roots. */

@@ -34,10 +34,12 @@ void lk_plan_get_stats(const lk_plan *plan, const lk_trainable *trainable, lk_pl
         .grad_bytes = lk_trainable_n_grads(trainable) * sizeof(float),
         .activation_bytes = graph->act_bytes,
         .activation_bytes_unshared = graph->act_bytes_unshared,
+        .activation_bytes_kept = graph->act_bytes_kept,
         .scratch_bytes = plan->scratch_bytes,
     };
     for (int i = 0; i < graph->n_nodes; i++) {
         out->flops += node_flops(graph, &graph->nodes[i]);
+        if (graph->nodes[i].recomputed) out->recomputed_flops += node_flops(graph, &graph->nodes[i]);
         out->bytes_moved += node_bytes(graph, &graph->nodes[i]);
     }
 }

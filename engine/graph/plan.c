@@ -109,10 +109,26 @@ lk_status lk_plan_frontier(const lk_backend *backend, const lk_trainable *traina
     return LK_OK;
 }
 
+/* What it would take without is measured beside it. */
+static lk_status recompute(lk_graph *graph, const lk_recompute *what)
+{
+    int *block = malloc(((size_t)graph->n_nodes + 1) * sizeof *block);
+
+    LK_TRY_ALLOC(block, ((size_t)graph->n_nodes + 1) * sizeof *block);
+    lk_recompute_find_blocks(graph, what, block);
+    lk_status status = lk_graph_allocate(graph);
+    graph->act_bytes_kept = graph->act_bytes;
+    if (status == LK_OK) status = lk_graph_recompute(graph, block);
+    free(block);
+    return status;
+}
+
 static lk_status place(lk_plan *plan, const lk_backend *backend, void *ctx, const lk_trainable *trainable)
 {
     LK_TRY(build(&plan->graph, backend, trainable));
     if (backend->rewrite) LK_TRY(backend->rewrite(ctx, &plan->graph));
+    if (plan->key.recompute && plan->key.recompute->n > 0 && plan->graph.mode == LK_TRAIN)
+        LK_TRY(recompute(&plan->graph, plan->key.recompute));
     if (plan->key.accumulate) LK_TRY(lk_graph_accumulate(&plan->graph));
     return lk_graph_allocate(&plan->graph);
 }
@@ -153,6 +169,7 @@ lk_status lk_plan_new(const lk_backend *backend, void *ctx, const lk_trainable *
         lk_plan_free(&plan);
         return lk_trace(status, __FILE__, __LINE__);
     }
+    plan->key.recompute = NULL;
     *out = plan;
     return LK_OK;
 }

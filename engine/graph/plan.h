@@ -22,6 +22,7 @@ typedef struct lk_plan_key {
     lk_side side;
     uint64_t set;                 /* TRAIN, or one side: what trains; else 0 */
     bool accumulate;              /* TRAIN: gradients are added to those in their arena */
+    const lk_recompute *recompute; /* TRAIN: borrowed until the plan is made; NULL: nothing.  A set's plans have one */
 } lk_plan_key;
 
 typedef struct lk_plan {

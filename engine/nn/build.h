@@ -8,4 +8,7 @@
  * training graph->trainable must be there. */
 lk_status lk_model_build(const lk_model *model, lk_graph *graph);
 
+/* blocks.c: numbers, from 0, of the blocks that forward nodes lie in; -1: none.  block: (n_nodes). */
+void lk_recompute_find_blocks(const lk_graph *graph, const lk_recompute *recompute, int *block);
+
 #endif

@@ -181,6 +181,8 @@ static void sample(const lk_model_spec *spec, lk_sample *out)
 
 static const char *const no_decay[] = {"*.bias", "*ln_*.weight", NULL};
 
+static const char *const blocks[] = {"h.*", NULL};
+
 const lk_network lk_network_gpt2 = {.word = "gpt2", .fit = fit, .is_complete = is_complete,
                                     .context = context, .check = check, .sample = sample, .build = build,
-                                    .no_decay = no_decay};
+                                    .no_decay = no_decay, .blocks = blocks};

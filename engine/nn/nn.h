@@ -150,6 +150,8 @@ struct lk_network {
     const char *word; /* the recipe's; of a plug-in: its name in messages */
     const char *const *no_decay; /* patterns of tensors that weight decay leaves alone where a recipe names no groups,
                                   * NULL behind the last; NULL: all decay */
+    const char *const *blocks; /* patterns of the scopes of its blocks, which train.recompute may go by, NULL behind the
+                                * last; NULL: it has none */
     const char *const *args; /* of a plug-in: the names that model.args may have, NULL behind the last; NULL: none */
     /* lk_model_fit() and lk_model_is_complete(); NULL: nothing is left to the data and nothing to check.  That a field
      * of `sample` has a side of 0 is seen without the second. */

@@ -144,6 +144,9 @@ static lk_status build(lk_builder *builder, const lk_model_spec *spec, const int
     return lk_layer_linear(builder, "fc", n.x, &(lk_linear){.n_out = spec->vision.classes}, y);
 }
 
+static const char *const blocks[] = {"layer?.*", NULL};
+
 const lk_network lk_network_resnet = {
-    .word = "resnet", .fit = lk_vision_fit, .is_complete = lk_vision_is_complete, .check = lk_backbone_check,
+    .word = "resnet", .blocks = blocks, .fit = lk_vision_fit, .is_complete = lk_vision_is_complete,
+    .check = lk_backbone_check,
     .sample = lk_vision_sample, .build = build};

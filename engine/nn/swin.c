@@ -175,6 +175,9 @@ static lk_status check(const lk_model_spec *spec)
     return LK_OK;
 }
 
+/* Patches and their merging lie between. */
+static const char *const blocks[] = {"features.[1357].*", NULL};
+
 const lk_network lk_network_swin = {
-    .word = "swin", .fit = lk_vision_fit, .is_complete = lk_vision_is_complete, .check = check,
+    .word = "swin", .blocks = blocks, .fit = lk_vision_fit, .is_complete = lk_vision_is_complete, .check = check,
     .sample = lk_vision_sample, .build = build};

@@ -335,5 +335,7 @@ static void sample(const lk_model_spec *spec, lk_sample *out)
     lk_sample_add(out, &tokens);
 }
 
+static const char *const blocks[] = {"encoder.blks.*", "decoder.blks.*", NULL};
+
 const lk_network lk_network_transformer = {.word = "transformer", .fit = fit, .is_complete = is_complete,
-                                           .check = check, .sample = sample, .build = build};
+                                           .check = check, .sample = sample, .build = build, .blocks = blocks};

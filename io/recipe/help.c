@@ -61,7 +61,7 @@ static void put_list(FILE *stream, const cyaml_schema_value_t *value, const lk_r
         return;
     }
     if (rule->one_or_more) {
-        fprintf(stream, "the name of a file, or a list of them");
+        fprintf(stream, "%s, or a list of them", rule->is_path ? "the name of a file" : "a text");
         return;
     }
     if (value->sequence.min == value->sequence.max) fprintf(stream, "a list of %u ", value->sequence.min);

@@ -32,6 +32,9 @@ enum { MOST_LANES = 1 << 16, MOST_MICRO_BATCHES = 1 << 16 };
     X("accumulate", WHOLE(train.accumulate), FROM_TO(1, MOST_MICRO_BATCHES), DEFAULT("1"), DECIDES,                  \
       HELP("micro-batches a lane is computed in, one after another, for the memory of one: gradients are added in "  \
            "order, batch norms take each by itself"))                                                                \
+    X("recompute", TEXTS(train.recompute), ONE_OR_MORE, DEFAULT("none"),                                             \
+      HELP("layers whose activations are dropped after the forward pass and computed again in the backward pass, to "  \
+           "the same bits: none, blocks (residual ones, a Transformer's), or patterns of layers' names up to a dot")) \
     X("evaluate_every", WHOLE(train.evaluate_every), AT_LEAST(1), DEFAULT("1"), HELP("units between evaluations"))   \
     X("evaluate_unit", WORD(train.evaluate_unit, unit_words), DEFAULT("epoch"), HELP("what `evaluate_every` counts")) \
     X("evaluate_batch", WHOLE(train.evaluate_batch), FROM_TO(0, 1 << 30), DEFAULT("0"),                              \

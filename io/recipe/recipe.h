@@ -159,6 +159,7 @@ struct lk_recipe {
         int64_t batch;                 /* global, >= 1 */
         int lanes;                     /* 0: number of workers of the first start */
         int accumulate;                /* micro-batches of a lane, >= 1 */
+        lk_words recompute;            /* "none", or as lk_recompute has it */
         int64_t evaluate_every;        /* units between evaluations, counted from the stage's beginning, default 1 */
         lk_unit evaluate_unit;
         int64_t evaluate_batch;        /* 0: as the training's */

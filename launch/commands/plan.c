@@ -143,6 +143,10 @@ static void print_program(const job *j, const lk_program *program, const lk_plan
     printf("  %" PRId64 " samples%s: %zu nodes, %.4g MFLOP, %.4g MB moved, %.4g MB of activations (%.4g unshared)\n",
            program->n, what, train->n_nodes, train->flops / 1e6, train->bytes_moved / 1e6,
            (double)train->activation_bytes / 1e6, (double)train->activation_bytes_unshared / 1e6);
+    if (train->activation_bytes_kept > 0)
+        printf("    recomputed: %.4g of the MFLOP, for %.4g MB of activations instead of %.4g\n",
+               train->recomputed_flops / 1e6, (double)train->activation_bytes / 1e6,
+               (double)train->activation_bytes_kept / 1e6);
 }
 
 /* What depends on the set that trains: memory, and the work of a step. */

@@ -5,6 +5,7 @@
 #include "launch/job/hyperparams.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 int64_t stage_batches(const lk_recipe *stage, int64_t samples)
 {
@@ -64,16 +65,27 @@ static lk_status fill_specs(const lk_recipe *stage, lk_optimizer_spec specs[LK_M
     return lk_optimizer_check(specs, (int)stage->n_groups);
 }
 
+/* What a stage's train.recompute asks for; its patterns are the recipe's. */
+static lk_recompute recompute_of(const lk_recipe *stage)
+{
+    const lk_words *words = &stage->train.recompute;
+    const bool none = words->n == 1 && strcmp(words->word[0], "none") == 0;
+
+    return (lk_recompute){.pattern = (const char *const *)words->word, .n = none ? 0 : words->n};
+}
+
 /* The engine turns to the new set before the old one goes; an optimizer needs its set to the end. */
 static lk_status change_set(job *j)
 {
     lk_trainable *trainable;
     lk_optimizer *optimizer = NULL;
     lk_optimizer_spec specs[LK_MAX_GROUPS];
+    const lk_recompute recompute = recompute_of(j->recipe);
 
     LK_TRY(fill_specs(j->recipe, specs));
     LK_TRY(job_make_set(j, &trainable));
     lk_engine_set_trainable(j->engine, trainable);
+    lk_engine_set_recompute(j->engine, &recompute);
     lk_status status = lk_optimizer_new(j->engine, trainable, specs, &optimizer);
     if (status == LK_OK && j->optimizer && !j->dry) status = lk_optimizer_copy_state(optimizer, j->optimizer);
     lk_optimizer_free(&j->optimizer);
@@ -115,9 +127,23 @@ lk_status job_enter_stage(job *j, unsigned stage)
     return job_compare_choices(j);
 }
 
+/* Of all stages. */
+static lk_status check_recompute(const job *j)
+{
+    for (unsigned s = 0; s < j->whole->n_stages; s++) {
+        const lk_recompute recompute = recompute_of(j->whole->stages[s]);
+
+        if (lk_recompute_check(j->model, &recompute) == LK_OK) continue;
+        return LK_FAIL(LK_ERR_USAGE, "%s: %s", lk_recipe_where(j->whole->stages[s], "train.recompute"),
+                       lk_error_message());
+    }
+    return LK_OK;
+}
+
 lk_status job_check_patterns(job *j)
 {
     const size_t n = lk_model_n_tensors(j->model);
+    LK_TRY(check_recompute(j));
     const char **names = calloc(n, sizeof *names);
 
     LK_TRY_ALLOC(names, n * sizeof *names);

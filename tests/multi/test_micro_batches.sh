@@ -1,7 +1,7 @@
 #!/bin/sh
 # train.accumulate: lanes in micro-batches have the same bits on 1 to 4 workers and through a kill and a resume; over stages of
 # their own, with batch norm and kept features; with sentences of many lengths and a tied table; and, without batch norm, they
-# are the whole lanes' but for rounding.  Another number of them is another run.
+# are the whole lanes' but for rounding.  Another number of them is another run.  And train.recompute, which changes no bit.
 set -u
 . "$(dirname "$0")/../support/lib.sh"
 
@@ -62,6 +62,17 @@ train: {epochs: 2, batch: 20, lanes: 3, accumulate: 3}
 RECIPE
 status 0 alone train pairs.yaml run.dir=pairs
 same_on 3 pairs pairs.yaml
+
+# train.recompute changes no bit.
+same_on 2 pairs pairs.yaml train.recompute=blocks
+status 0 alone train staged.yaml run.dir=again 'train.recompute=["0", "[1-7]"]' stages.head.recompute=none
+same "layers computed again: digests" "$(digests again)" "$(digests staged)"
+status 0 alone plan pairs.yaml train.recompute=blocks
+says '^    recomputed: [0-9.]+ of the MFLOP, for [0-9.]+ MB of activations instead of [0-9.]+'
+status 2 alone train pairs.yaml 'train.recompute=[encoder.block7]' run.dir=none
+says 'train.recompute: `encoder.block7` matches no layer'
+status 2 alone train plain.yaml train.recompute=blocks run.dir=none
+says 'train.recompute: mlp has no blocks of its own'
 
 # Memory: activations are those of a micro-batch, gradients stay what they were.
 line() { grep "^  $1 " out.txt | tr -s ' ' | cut -d' ' -f"$2"-; }

@@ -164,6 +164,31 @@ Test(gpt2, micro_batches_add_up_to_the_lane)
     text_free(&t);
 }
 
+Test(gpt2, blocks_computed_again_have_the_same_bits_in_less_memory)
+{
+    static const char *const blocks[] = {LK_RECOMPUTE_BLOCKS};
+    lk_model_spec spec = gpt2_spec(LK_TIE_ALL);
+
+    spec.dropout = 0.1;
+    text t = text_new(spec, LK_FP32);
+    const lk_program program = {.mode = LK_TRAIN, .n = ROWS, .length = LENGTH};
+    const lk_lane lane = text_lane(&t, LK_TRAIN);
+    float *kept = lk_alloc(n_grads(&t));
+    lk_plan_stats before, after;
+
+    run_text(&t, &lane);
+    memcpy(kept, t.grads, n_grads(&t));
+    cr_assert_eq(lk_engine_plan_stats(t.engine, &program, &before), LK_OK, "%s", lk_error_message());
+    lk_engine_set_recompute(t.engine, &(lk_recompute){blocks, 1});
+    run_text(&t, &lane);
+    cr_expect(memcmp(kept, t.grads, n_grads(&t)) == 0, "other bits than without");
+    cr_assert_eq(lk_engine_plan_stats(t.engine, &program, &after), LK_OK, "%s", lk_error_message());
+    cr_expect_leq(after.activation_bytes * 10, before.activation_bytes * 8, "%zu bytes of activations, without %zu",
+                  after.activation_bytes, before.activation_bytes);
+    lk_free(&kept);
+    text_free(&t);
+}
+
 /* ---------------------------------------------------------------- sequences */
 
 Test(gpt2, nothing_looks_ahead)

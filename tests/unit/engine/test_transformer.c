@@ -330,6 +330,31 @@ Test(transformer, lanes_filled_up_unevenly_add_up_to_the_batch)
     pairs_free(&p);
 }
 
+Test(transformer, blocks_computed_again_have_the_same_bits_in_less_memory)
+{
+    static const char *const blocks[] = {LK_RECOMPUTE_BLOCKS};
+    lk_model_spec spec = transformer_spec(LK_NORM_PRE, LK_TIE_TARGET);
+
+    spec.dropout = 0.2;
+    pairs p = pairs_new(spec, LK_FP32);
+    const lk_program program = {.mode = LK_TRAIN, .n = ROWS, .length = LENGTH};
+    const lk_lane lane = pairs_lane(&p, LK_TRAIN);
+    float *kept = lk_alloc(n_grads(&p));
+    lk_plan_stats before, after;
+
+    run_pairs(&p, &lane);
+    memcpy(kept, p.grads, n_grads(&p));
+    cr_assert_eq(lk_engine_plan_stats(p.engine, &program, &before), LK_OK, "%s", lk_error_message());
+    lk_engine_set_recompute(p.engine, &(lk_recompute){blocks, 1});
+    run_pairs(&p, &lane);
+    cr_expect(memcmp(kept, p.grads, n_grads(&p)) == 0, "other bits than without");
+    cr_assert_eq(lk_engine_plan_stats(p.engine, &program, &after), LK_OK, "%s", lk_error_message());
+    cr_expect_lt(after.activation_bytes * 10, before.activation_bytes * 9, "%zu bytes of activations, without %zu",
+                 after.activation_bytes, before.activation_bytes);
+    lk_free(&kept);
+    pairs_free(&p);
+}
+
 Test(transformer, how_far_a_lane_is_filled_up_changes_no_bit)
 {
     lk_model_spec spec = transformer_spec(LK_NORM_PRE, LK_TIE_TARGET);
