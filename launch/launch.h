@@ -12,7 +12,7 @@
 /* ------------------------------------------------------------------ options */
 
 /* Every option once: field, kind, spelling, argument, commands that take it ("" all), help.  Kinds: FLAG bool, TEXT
- * const char *, COUNT int64_t, REAL a number that may be 0. */
+ * const char *, COUNT int64_t from 1 on, WHOLE and REAL numbers that may be 0. */
 #define OPTION_LIST(X)                                                                                            \
     X(resume, FLAG, "--resume", NULL, "train", "continue the newest good checkpoint, on any number of workers")    \
     X(change, FLAG, "--change", NULL, "train run", "resume although model, loss, data or precision have changed")  \
@@ -60,7 +60,7 @@
     X(temperature, REAL, "--temperature", "T", "generate", "divides logits (default 1); 0: the likeliest each time") \
     X(top_k, COUNT, "--top-k", "K", "generate", "choose among the K likeliest")                                    \
     X(top_p, REAL, "--top-p", "P", "generate", "choose among the fewest likeliest with probability P together")    \
-    X(seed, COUNT, "--seed", "S", "generate", "of the choices (default: run.seed); the same seed, the same text")  \
+    X(seed, WHOLE, "--seed", "S", "generate", "of the choices (default: run.seed); the same seed, the same text")  \
     X(confusion, TEXT, "--confusion", "FILE", "eval", "how often each class is taken for each, as CSV")            \
     X(against, TEXT, "--against", "RECIPE", "ckpt",                                                                \
       "show: what init_from would load for this recipe, tensor by tensor")                                         \
@@ -83,6 +83,7 @@
 typedef bool OPTION_FLAG;
 typedef const char *OPTION_TEXT;
 typedef int64_t OPTION_COUNT;
+typedef struct OPTION_WHOLE { int64_t value; bool given; } OPTION_WHOLE;
 typedef struct OPTION_REAL { double value; bool given; } OPTION_REAL;
 
 enum { MAX_POSITIONAL = 64, MAX_OVERRIDES = 128 };

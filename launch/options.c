@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-typedef enum option_kind { FLAG, TEXT, COUNT, REAL } option_kind;
+typedef enum option_kind { FLAG, TEXT, COUNT, WHOLE, REAL } option_kind;
 
 typedef struct option {
     size_t offset;
@@ -79,16 +79,22 @@ static lk_status unknown_option(const char *argument)
     return LK_FAIL(LK_ERR_USAGE, "%s: no such option; see lockstep --help", argument);
 }
 
-static lk_status set_count(int64_t *field, const option *o, const char *value)
+static lk_status set_count(int64_t *field, const option *o, const char *value, long long least)
 {
     char *end;
 
     errno = 0;
     const long long count = strtoll(value, &end, 10);
-    if (errno || *end || end == value || count < 1)
-        return LK_FAIL(LK_ERR_USAGE, "%s: `%s` is not a whole number of at least 1", o->spelling, value);
+    if (errno || *end || end == value || count < least)
+        return LK_FAIL(LK_ERR_USAGE, "%s: `%s` is not a whole number of at least %lld", o->spelling, value, least);
     *field = count;
     return LK_OK;
+}
+
+static lk_status set_whole(OPTION_WHOLE *field, const option *o, const char *value)
+{
+    field->given = true;
+    return set_count(&field->value, o, value, 0);
 }
 
 static lk_status set_real(OPTION_REAL *field, const option *o, const char *value)
@@ -115,7 +121,11 @@ static lk_status set_option(options *out, const option *o, const char *value)
         *(const char **)field = value;
         return LK_OK;
     }
-    return o->kind == REAL ? set_real(field, o, value) : set_count(field, o, value);
+    switch (o->kind) {
+    case WHOLE: return set_whole(field, o, value);
+    case REAL: return set_real(field, o, value);
+    default: return set_count(field, o, value, 1);
+    }
 }
 
 static bool is_given(const options *opt, const option *o)
@@ -126,6 +136,7 @@ static bool is_given(const options *opt, const option *o)
     case FLAG: return *(const bool *)field;
     case TEXT: return *(const char *const *)field != NULL;
     case COUNT: return *(const int64_t *)field != 0;
+    case WHOLE: return ((const OPTION_WHOLE *)field)->given;
     case REAL: return ((const OPTION_REAL *)field)->given;
     }
     return false;

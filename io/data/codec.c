@@ -4,6 +4,7 @@
  */
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "io/data/data.h"
 
@@ -31,6 +32,14 @@ static lk_status open_characters(lk_codec *c, const char *stats_json)
     return LK_FAIL(LK_ERR_USAGE, "data.tokenizer chars: the run was trained on other data, without characters");
 }
 
+/* A run's checkpoints do not hold the list, which is the same for all the world. */
+static lk_status open_bpe(const char *merges, lk_bpe **out)
+{
+    if (access(merges, F_OK) == 0) return lk_bpe_open(merges, out);
+    return LK_FAIL(LK_ERR_DATA, "data.merges: cannot open %s: %m; checkpoints of tokens keep no list of merges: name the "
+                   "file that the run was trained with by data.merges=FILE", merges);
+}
+
 static lk_status open_parts(lk_codec *c, const lk_data_spec *spec, const char *stats_json)
 {
     const bool named = spec->tokenizer == LK_TOKENIZER_NONE && spec->merges;
@@ -39,7 +48,7 @@ static lk_status open_parts(lk_codec *c, const lk_data_spec *spec, const char *s
         return LK_FAIL(LK_ERR_USAGE, "data.kind: text is gone on with by a network of data.kind tokens");
     c->tokenizer = named ? LK_TOKENIZER_GPT2 : spec->tokenizer;
     switch (c->tokenizer) {
-    case LK_TOKENIZER_GPT2: return lk_bpe_open(spec->merges, &c->bpe);
+    case LK_TOKENIZER_GPT2: return open_bpe(spec->merges, &c->bpe);
     case LK_TOKENIZER_CHARS: return open_characters(c, stats_json);
     case LK_TOKENIZER_BYTES: return LK_OK;
     default:

@@ -67,8 +67,8 @@ enum { MOST_DEGREE = 1000, MOST_THREADS = 64, MOST_STEPS = 1 << 16, MOST_TOKENS 
       HELP("tokens: how text becomes tokens: gpt2 (by a list of merges), chars, bytes; none: the files hold tokens, " \
            "as llm.c's do.  pairs: words, or bpe, byte pairs that both languages share"))                            \
     X("merges", TEXT(data.merges), A_PATH, ONLY("tokens pairs"),                                                     \
-      HELP("of tokenizer gpt2 (needed) or bpe: a list as GPT-2's vocab.bpe; checkpoints of bpe keep it.  Of files "   \
-           "of tokens: what `generate` writes them by"))                                                             \
+      HELP("of tokenizer gpt2 (needed) or bpe: a list as GPT-2's vocab.bpe; checkpoints of bpe keep it, of gpt2 they " \
+           "do not, and `generate` reads the file again.  Of files of tokens: what `generate` writes them by"))      \
     X("vocabulary", WHOLE(data.vocabulary), FROM_TO(1, MOST_TOKENS), OWN_DEFAULT({"tokens", "50257"}),               \
       ONLY("tokens pairs"), DERIVED("50257, of pairs none"),                                                         \
       HELP("of files of tokens: all are below it.  Of tokenizer bpe without merges: so many tokens, 256 bytes among " \

@@ -44,7 +44,7 @@ static sampling_spec sampling_of(const job *j, const options *opt)
 {
     return (sampling_spec){.temperature = opt->temperature.given ? opt->temperature.value : 1.0, .top_k = opt->top_k,
                            .top_p = opt->top_p.given ? opt->top_p.value : 1.0,
-                           .seed = opt->seed ? (uint64_t)opt->seed : (uint64_t)j->recipe->run.seed};
+                           .seed = opt->seed.given ? (uint64_t)opt->seed.value : j->recipe->run.seed};
 }
 
 /* The prompt, what follows, and a line's end. */

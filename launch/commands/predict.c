@@ -41,10 +41,14 @@ static void print_header(FILE *file, const lk_dataset *dataset, bool classes, si
     fputc('\n', file);
 }
 
+/* Arithmetic gives NaN either sign, which says nothing: it is written without one. */
+static double unsigned_nan(double value) { return isnan(value) ? (double)NAN : value; }
+
 static void print_events(FILE *file, const lk_dataset *dataset, const float *logit, size_t n_output)
 {
     (void)dataset;
-    for (size_t k = 0; k < n_output; k++) fprintf(file, "%s%.6g", k ? "," : "", 1.0 / (1.0 + exp(-(double)logit[k])));
+    for (size_t k = 0; k < n_output; k++) 
+        fprintf(file, "%s%.6g", k ? "," : "", unsigned_nan(1.0 / (1.0 + exp(-(double)logit[k]))));
     fputc('\n', file);
 }
 
@@ -52,7 +56,7 @@ static void print_outputs(FILE *file, const lk_dataset *dataset, const float *ou
 {
     for (size_t k = 0; k < n_output; k++)
         fprintf(file, "%s%.*g", k ? "," : "", lk_dataset_digits(dataset, k),
-                lk_dataset_unstandardize(dataset, k, output[k]));
+                unsigned_nan(lk_dataset_unstandardize(dataset, k, output[k])));
     fputc('\n', file);
 }
 
@@ -67,7 +71,8 @@ static void print_class(FILE *file, const lk_dataset *dataset, const float *logi
     for (size_t k = 0; k < n_output; k++) sum += exp((double)logit[k] - logit[best]);
     if (lk_dataset_class(dataset, best)) print_csv_text(file, lk_dataset_class(dataset, best));
     else fprintf(file, "%zu", best);
-    for (size_t k = 0; k < n_output; k++) fprintf(file, ",%.6g", exp((double)logit[k] - logit[best]) / sum);
+    for (size_t k = 0; k < n_output; k++)
+        fprintf(file, ",%.6g", unsigned_nan(exp((double)logit[k] - logit[best]) / sum));
     fputc('\n', file);
 }
 

@@ -50,6 +50,9 @@ same "another seed, and half of what is likely, say something else" $? 0
 generate seeded months --tokens 30
 generate named months --tokens 30 --seed 3
 same "the run's seed, where none is named" "$(cksum <seeded.txt)" "$(cksum <named.txt)"
+generate zero months --tokens 30 --seed 0
+[ "$(cksum <zero.txt)" != "$(cksum <seeded.txt)" ]
+same "seed 0 is a seed of its own" $? 0
 generate ema months --tokens 40 --temperature 0 --ema --prompt mar
 says_months=$(tr '\n' ' ' <ema.txt)
 same "the EMA's" "$says_months" "mar apr may jun jul aug sep oct nov dec jan "
