@@ -7,11 +7,15 @@
                                       trains the same network on it with one thread; WORK is translation, shakespeare or
                                       gpt2.  WAY is plain: attention as the textbook writes it, Adam as it comes; or fused:
                                       scaled_dot_product_attention and the optimizer in one kernel
+    sequences.py curve FILE WEIGHTS BATCH SEQUENCE METRICS
+                                      trains GPT-2 from WEIGHTS (safetensors, the published names) on FILE's tokens in their
+                                      order, a step for each line of METRICS, a run's metrics.csv, and prints both losses
 
 Loops as people write them, with batches from memory.  Some steps before STEPS are made and not timed.  Prints tokens/s
 (translation: those of the target that are no padding), and the most memory held in MiB.
 """
 import collections
+import csv
 import lzma
 import math
 import re
@@ -234,12 +238,61 @@ def train(work, path, steps, way):
     print(f"{n_tokens / (time.perf_counter() - begin):.1f} {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f}")
 
 
+# --------------------------------------------------------------------------------------------------------------- curve
+
+def published(name):
+    """GPT-2's name of a tensor of Gpt2, and whether it lies there as (inputs, outputs)."""
+    for ours, theirs in ((".mlp.0.", ".mlp.c_fc."), (".mlp.2.", ".mlp.c_proj."), (".c_attn.", ".attn.c_attn."),
+                         (r"^(h\.\d+)\.c_proj\.", r"\1.attn.c_proj.")):
+        name = re.sub(ours if ours.startswith("^") else re.escape(ours), theirs, name)
+    return name, name.endswith(".weight") and ".c_" in name
+
+
+def load_gpt2(path):
+    from safetensors.torch import load_file
+
+    weights = load_file(path)
+    layers = sum(name.endswith(".ln_1.weight") for name in weights)
+    (vocabulary, width), context = weights["wte.weight"].shape, len(weights["wpe.weight"])
+    net = Gpt2(vocabulary, context, layers, width // 64, width, True)
+    with torch.no_grad():
+        for name, p in net.named_parameters():
+            theirs, turned = published(name)
+            p.copy_(weights[theirs].T if turned else weights[theirs])
+    return net
+
+
+def curve(path, weights, batch, sequence, metrics):
+    torch.set_num_threads(1)
+    with open(metrics, encoding="utf-8") as f:
+        ours = [float(row["train.loss"]) for row in csv.DictReader(f)]
+    tokens = torch.from_numpy(numpy.fromfile(path, numpy.uint16, offset=1024).astype(numpy.int64))
+    net, largest = load_gpt2(weights), 0.0
+    groups = [{"params": [p for p in net.parameters() if (p.ndim > 1) == decays], "weight_decay": 0.1 * decays}
+              for decays in (True, False)]
+    optimizer = torch.optim.AdamW(groups, 6e-4, (0.9, 0.95))
+    print("step  lockstep  torch     difference")
+    for step, own in enumerate(ours):
+        at = [(step * batch + i) * sequence for i in range(batch)]
+        x, y = (torch.stack([tokens[i + k:i + k + sequence] for i in at]) for k in (0, 1))
+        loss = functional.cross_entropy(net(x).flatten(0, 1), y.flatten())
+        optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(net.parameters(), 1.0)
+        optimizer.step()
+        largest = max(largest, abs(own - loss.item()))
+        print(f"{step + 1:4}  {own:.6f}  {loss.item():.6f}  {own - loss.item():+.1e}", flush=True)
+    print(f"largest difference {largest:.1e}")
+
+
 def main():
     what, *args = sys.argv[1:]
     if what == "pairs":
         make_pairs(*args)
     elif what == "tokens":
         make_tokens(*args)
+    elif what == "curve":
+        curve(args[0], args[1], int(args[2]), int(args[3]), args[4])
     else:
         train(args[0], args[1], int(args[2]), args[3])
 
