@@ -21,6 +21,7 @@ enum {
     BY_SIGNAL = 128,   /* and what it adds to the signal's number */
     AGAIN_MS = 2000,   /* a request that came before the workers were there is repeated */
     KILL_SECONDS = 10, /* what a process gets to end at once */
+    LAST_SECONDS = 45, /* and after its last words: mpirun takes 20 to know that a host is silent */
     TERM_SECONDS = 2,  /* the same of one that was only tried */
     LINE_BYTES = 1024, PIECE_BYTES = 4096,
 };
@@ -34,6 +35,7 @@ typedef struct process {
     size_t used;
     bool told_stop;
     double told_now;        /* clock; 0: not */
+    double last_words;      /* the same: it should have ended soon after */
 } process;
 
 /* ------------------------------------------------------------------- in the child */
@@ -90,6 +92,7 @@ static void hear(process *p, const char *text, size_t nbytes)
             p->line[p->used] = '\0';
             p->used = 0;
             if (p->spec->line) p->spec->line(p->spec->arg, p->line);
+            if (p->spec->last_words && strstr(p->line, p->spec->last_words)) p->last_words = lk_seconds();
         } else if (p->used + 1 < sizeof p->line) {
             p->line[p->used++] = text[i];
         }
@@ -138,6 +141,12 @@ static void hand_on(process *p, const requests *r, bool again)
     }
 }
 
+/* A mpirun whose daemon on another host is frozen waits for that for ever. */
+static void end_at_last(const process *p)
+{
+    if (p->last_words > 0.0 && lk_seconds() - p->last_words > LAST_SECONDS) kill(-p->pid, SIGKILL);
+}
+
 static bool has_ended(pid_t pid, int options, int *status)
 {
     int how = 0;
@@ -154,13 +163,15 @@ lk_status process_run(requests *r, const process_spec *spec, int *status)
     LK_TRY(start(r, spec, &p));
     while (!has_ended(p.pid, WNOHANG, status)) {
         struct pollfd two[2] = {{.fd = r->fd, .events = POLLIN}, {.fd = p.hears, .events = POLLIN}};
-        const int n = poll(two, 2, r->stop ? AGAIN_MS : -1);
+        const int n = poll(two, 2, r->stop || p.last_words > 0.0 ? AGAIN_MS : -1);
 
         requests_take(r);
         hand_on(&p, r, n == 0);
+        end_at_last(&p);
         if (two[1].revents) listen_once(&p);
     }
     listen_to_the_end(&p);
+    if (p.last_words > 0.0 && *status == BY_SIGNAL + SIGKILL) *status = LK_ERR_PEER; /* as it would have ended */
     return LK_OK;
 }
 

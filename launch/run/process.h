@@ -12,6 +12,8 @@ typedef struct process_spec {
     const char *log;        /* a file that gets all that it says; NULL: it speaks where we do */
     process_line_fn *line;  /* without a log: told of each line of its standard error, too; NULL: nobody */
     void *arg;
+    const char *last_words; /* after a line with these in it it is killed if it does not end in 45 s, and its status is
+                             * LK_ERR_PEER; NULL: there are none */
 } process_spec;
 
 /* Starts it and waits for its end; *status is its exit status, 128 + the signal where one ended it.  A request to stop

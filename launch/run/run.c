@@ -100,7 +100,8 @@ static lk_status start(healer *h, ending *end)
     *end = (ending){0};
     launcher_begin(&h->launcher, hosts_workers(&h->launcher.hosts, h->asked), &argv);
     add_training(h->opt, &h->launcher, &argv);
-    const process_spec spec = {.argv = argv.word, .line = ending_hear, .arg = end};
+    const process_spec spec = {.argv = argv.word, .line = ending_hear, .arg = end,
+                               .last_words = "; ending the job"};
     lk_status status = words_check(&argv);
     if (status == LK_OK) status = process_run(&h->requests, &spec, &end->status);
     words_free(&argv);
