@@ -134,8 +134,8 @@ static lk_status find_features(lk_graph *graph, const bool *trained, int crosses
     return LK_OK;
 }
 
-/* A product of matrices cuts its rows into tiles, and the last may go another way than the first.  Convolutions go image
- * by image, and all else is ours. */
+/* A product of matrices cuts its rows into tiles, and the last may go another way than the first.  Convolutions go
+ * image by image, and all else is ours. */
 static bool tiles_samples(const lk_graph *graph, const bool *frozen)
 {
     for (int i = 0; i < graph->n_nodes; i++)
