@@ -13,7 +13,8 @@
  * channels: they are contiguous, sums are folded to C at a block's end, and what a pass needs per channel is repeated
  * k times.
  *
- * A ReLU next to it is done in the same passes (cpu_norm_has_relu()), with the bits of one by one.
+ * A ReLU next to it, and an addition between them, are done in the same passes (cpu_norm_group()), with the bits of one
+ * by one.
  */
 #include "engine/base/formulas.h"
 #include "engine/cpu/norm.h"
@@ -23,6 +24,7 @@
 typedef struct job {
     const cpu_norm_state *s;
     const void *x, *dy;
+    const void *addend;               /* of a group with an addition; else NULL */
     const void *relu_y;               /* of the gradient of a group with a ReLU: what that is taken by; else NULL */
     void *to;                         /* y or dx */
     void *relu_dx;                    /* where the ReLU's gradient is wanted by others; else NULL */
@@ -132,23 +134,30 @@ static void store_stats(const cpu_norm_state *s, float *restrict mean, float *re
 
 /* -------------------------------------------------------------- normalise */
 
-/* A value as the norm alone would have left it to the ReLU. */
+/* A value as it would have been left to the next node. */
 CPU_INLINE float rounded(float value, lk_dtype dtype)
 {
     return dtype == LK_DTYPE_BF16 ? cpu_bf16_to_f32(cpu_bf16_from_f32(value)) : value;
 }
 
-/* y = (x - mean) a0 + a1 over elements [begin, end), whole rows; with a ReLU, of that. */
-CPU_INLINE void normalise_rows(void *restrict y, const void *restrict x, const float *restrict mean,
-                               const float *restrict a0, const float *restrict a1, size_t begin, size_t end, size_t W,
-                               bool relu, lk_dtype dtype)
+/* What happens to (x - mean) a0 + a1 behind the norm: nothing, a ReLU, or a ReLU of that and an addend. */
+typedef enum tail { TAIL_NONE, TAIL_RELU, TAIL_ADD_RELU } tail;
+
+/* y over elements [begin, end), whole rows. */
+CPU_INLINE void normalise_rows(const job *j, size_t begin, size_t end, tail behind, lk_dtype dtype)
 {
+    const size_t W = j->s->width;
+    const float *restrict mean = j->mean, *restrict a0 = j->a0, *restrict a1 = j->a1;
+    const void *restrict x = j->x, *restrict addend = j->addend;
+    void *restrict y = j->to;
+
     for (size_t first = begin; first < end; first += W) {
         const size_t n = end - first < W ? end - first : W;
 
         for (size_t w = 0; w < n; w++) {
-            const float value = (cpu_load(x, first + w, dtype) - mean[w]) * a0[w] + a1[w];
-            cpu_store(y, first + w, relu ? lk_relu(rounded(value, dtype)) : value, dtype);
+            float value = (cpu_load(x, first + w, dtype) - mean[w]) * a0[w] + a1[w];
+            if (behind == TAIL_ADD_RELU) value = rounded(value, dtype) + cpu_load(addend, first + w, dtype);
+            cpu_store(y, first + w, behind == TAIL_NONE ? value : lk_relu(rounded(value, dtype)), dtype);
         }
     }
 }
@@ -160,11 +169,14 @@ static void normalise_part(void *arg, size_t begin, size_t end)
     const size_t first = cpu_norm_block_begin(s, begin) * s->n_channels;
     const size_t last = cpu_norm_block_end(s, end - 1) * s->n_channels;
 
-#define NORMALISE(relu, dtype) normalise_rows(j->to, j->x, j->mean, j->a0, j->a1, first, last, s->width, relu, dtype)
-    if (s->relu_y.present && s->dtype == LK_DTYPE_BF16) NORMALISE(true, LK_DTYPE_BF16);
-    else if (s->relu_y.present) NORMALISE(true, LK_DTYPE_F32);
-    else if (s->dtype == LK_DTYPE_BF16) NORMALISE(false, LK_DTYPE_BF16);
-    else NORMALISE(false, LK_DTYPE_F32);
+#define NORMALISE(dtype)                                                                \
+    do {                                                                                \
+        if (j->addend) normalise_rows(j, first, last, TAIL_ADD_RELU, dtype);            \
+        else if (s->relu_y.present) normalise_rows(j, first, last, TAIL_RELU, dtype);   \
+        else normalise_rows(j, first, last, TAIL_NONE, dtype);                          \
+    } while (0)
+    if (s->dtype == LK_DTYPE_BF16) NORMALISE(LK_DTYPE_BF16);
+    else NORMALISE(LK_DTYPE_F32);
 #undef NORMALISE
 }
 
@@ -174,7 +186,8 @@ static void normalise(const cpu_norm_state *s, const lk_launch_args *args, const
     const size_t C = s->n_channels, W = s->width;
     const float *g = cpu_at(args, s->g), *b = cpu_at(args, s->b);
     float *wide_mean = s->factor, *factor = wide_mean + W, *wide_b = factor + W, *product = wide_b + W;
-    job j = {.s = s, .x = cpu_at(args, s->x), .to = cpu_at(args, s->y), .mean = wide_mean, .a0 = factor, .a1 = wide_b};
+    job j = {.s = s, .x = cpu_at(args, s->x), .addend = cpu_at(args, s->addend), .to = cpu_at(args, s->y),
+             .mean = wide_mean, .a0 = factor, .a1 = wide_b};
 
     for (size_t c = 0; c < C; c++) product[c] = g[c] * rstd[c];
     repeat(s, factor, product);

@@ -17,7 +17,7 @@ lk_status cpu_rewrite(void *ctx, lk_graph *graph)
     (void)ctx;
     if (graph->mode == LK_TRAIN && graph->length > 0) LK_TRY(lk_graph_find_ends(graph));
     for (int i = 0, n; i < graph->n_nodes; i += n) {
-        n = cpu_norm_has_relu(graph, i) || cpu_embedding_joins(graph, i) ? 2 : 1;
+        n = cpu_embedding_joins(graph, i) ? 2 : cpu_norm_group(graph, i);
         if (n > 1) lk_graph_fuse(graph, i, n);
     }
     return LK_OK;

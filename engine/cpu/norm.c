@@ -19,13 +19,22 @@ static bool is_relu(const lk_node *node, lk_op_id op)
     return node->op == op && node->attrs.activation.kind == LK_ACT_RELU;
 }
 
-/* The norm's result is read by the ReLU alone. */
-static bool relu_follows(const lk_graph *graph, const lk_node *norm)
+/* The node's result is read once, by the ReLU behind it. */
+static bool relu_follows(const lk_graph *graph, const lk_node *node)
+{
+    const lk_tensor *y = &graph->tensors[node->out[0]];
+
+    return is_relu(node + 1, LK_OP_ACTIVATION) && node[1].in[0] == node->out[0] && y->n_uses == 1 &&
+           y->arena == LK_ARENA_ACT;
+}
+
+/* The norm's result is read once, by the addition behind it. */
+static bool add_follows(const lk_graph *graph, const lk_node *norm)
 {
     const lk_tensor *y = &graph->tensors[norm->out[0]];
 
-    return (norm->op == LK_OP_BATCH_NORM || norm->op == LK_OP_BATCH_NORM_EVAL) && is_relu(norm + 1, LK_OP_ACTIVATION) &&
-           norm[1].in[0] == norm->out[0] && y->n_uses == 1 && y->arena == LK_ARENA_ACT;
+    return norm[1].op == LK_OP_ADD && (norm[1].in[0] == norm->out[0] || norm[1].in[1] == norm->out[0]) &&
+           y->n_uses == 1 && y->arena == LK_ARENA_ACT;
 }
 
 /* The ReLU's gradient may have other readers: the kernel writes it then. */
@@ -35,14 +44,19 @@ static bool norm_follows(const lk_node *relu)
            relu[1].in[0] == relu->out[0] && relu[1].out[0] != LK_NO_TENSOR;
 }
 
-bool cpu_norm_has_relu(const lk_graph *graph, int first)
+int cpu_norm_group(const lk_graph *graph, int first)
 {
     const lk_node *node = &graph->nodes[first];
+    const int n_left = graph->n_nodes - first;
+    const bool is_norm = node->op == LK_OP_BATCH_NORM || node->op == LK_OP_BATCH_NORM_EVAL;
 
-    return first + 1 < graph->n_nodes && (relu_follows(graph, node) || norm_follows(node));
+    if (is_norm && n_left > 2 && add_follows(graph, node) && relu_follows(graph, node + 1)) return 3;
+    if (is_norm && n_left > 1 && relu_follows(graph, node)) return 2;
+    return n_left > 1 && norm_follows(node) ? 2 : 1;
 }
 
-/* The group's outside in the places of the norm's: its y is the ReLU's, its dy is that of the ReLU. */
+/* The group's outside in the places of the norm's: its y is the ReLU's, its dy is that of the ReLU.  What is added is
+ * the other one that the addition reads. */
 static void join_relu(cpu_norm_state *s, const lk_graph *graph, const lk_node *first)
 {
     if (first->op == LK_OP_ACTIVATION_GRAD) {
@@ -50,7 +64,10 @@ static void join_relu(cpu_norm_state *s, const lk_graph *graph, const lk_node *f
         s->relu_y = cpu_ref_of(graph, first->in[1]);
         if (!graph->tensors[first->out[0]].swallowed) s->relu_dx = cpu_ref_of(graph, first->out[0]);
     } else {
-        s->y = s->relu_y = cpu_ref_of(graph, first[1].out[0]);
+        const lk_node *last = first + first->n_fused - 1, *add = first + 1;
+
+        s->y = s->relu_y = cpu_ref_of(graph, last->out[0]);
+        if (last > add) s->addend = cpu_ref_of(graph, add->in[add->in[0] == first->out[0]]);
     }
 }
 

@@ -22,7 +22,7 @@ enum {
 /* The places of a node's tensors (those that it has, by engine/ops/norm.h), its sizes, and scratch for sums. */
 typedef struct cpu_norm_state {
     cpu_ref x, g, b, y, dy, dx, dg, db, mean, rstd, stat_mean, stat_var;
-    cpu_ref relu_y, relu_dx; /* of a batch norm's group with a ReLU, below; else absent */
+    cpu_ref relu_y, relu_dx, addend; /* of a batch norm's group with a ReLU, below; else absent */
     cpu_rows rows;
     size_t n_rows, n_channels, block_rows, n_blocks; /* n_rows and n_blocks are set by cpu_norm_begin(); before, the
                                                       * most */
@@ -35,9 +35,10 @@ typedef struct cpu_norm_state {
     float *factor;  /* (4, width): what a pass needs per channel, repeated */
 } cpu_norm_state;
 
-/* A group of two that one kernel does: a batch norm and the ReLU behind it, or a ReLU's gradient and the batch norm's
- * in front of it; what is between them need not be written and read again.  Whether node `first` begins one. */
-bool cpu_norm_has_relu(const lk_graph *graph, int first);
+/* A group that one kernel does: a batch norm and the ReLU behind it, maybe with an addition between them, as where a
+ * residual block ends; or a ReLU's gradient and the batch norm's in front of it.  What is between them need not be
+ * written and read again.  How many nodes the group has that node `first` begins; 1: it begins none. */
+int cpu_norm_group(const lk_graph *graph, int first);
 
 /* Makes run the kernel of a node of LK_NORM_NODE_LIST, or of a group with one, with the state of it that *out then
  * owns. */
