@@ -178,7 +178,10 @@ CPU_INLINE void exponentials(query_side *of, const float *restrict shift, const 
 }
 
 /* Of a row of K, in the order of a whole one: what it lacks is 0, or -infinity. */
-CPU_INLINE float sum_of(const float *row, const size_t K) { return K == KEYS ? cpu_add_half(row) : cpu_add_quarter(row); }
+CPU_INLINE float sum_of(const float *row, const size_t K)
+{
+    return K == KEYS ? cpu_add_half(row) : cpu_add_quarter(row);
+}
 CPU_INLINE float largest_of(const float *row, const size_t K)
 {
     return K == KEYS ? cpu_max_half(row) : cpu_max_quarter(row);

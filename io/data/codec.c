@@ -36,8 +36,8 @@ static lk_status open_characters(lk_codec *c, const char *stats_json)
 static lk_status open_bpe(const char *merges, lk_bpe **out)
 {
     if (access(merges, F_OK) == 0) return lk_bpe_open(merges, out);
-    return LK_FAIL(LK_ERR_DATA, "data.merges: cannot open %s: %m; checkpoints of tokens keep no list of merges: name the "
-                   "file that the run was trained with by data.merges=FILE", merges);
+    return LK_FAIL(LK_ERR_DATA, "data.merges: cannot open %s: %m; checkpoints of tokens keep no list of merges: name "
+                   "the file that the run was trained with by data.merges=FILE", merges);
 }
 
 static lk_status open_parts(lk_codec *c, const lk_data_spec *spec, const char *stats_json)
