@@ -36,7 +36,7 @@ const char *lk_engine_name(const lk_engine *engine); /* "cpu", "cuda" */
 void lk_engine_set_trainable(lk_engine *engine, const lk_trainable *trainable);
 const lk_trainable *lk_engine_trainable(const lk_engine *engine);
 /* Layers whose activations training drops after the forward pass and computes again in the backward pass, to the same
- * bits: LK_RECOMPUTE_BLOCKS, the network's own blocks, or globs of scopes, which are layers' names up to a dot ("layer1",
+ * bits: LK_RECOMPUTE_BLOCKS, the network's own blocks, or globs of scopes, layers' names up to a dot ("layer1",
  * "h.3"): of each path the outermost one that matches is a block, whose inside is dropped. */
 #define LK_RECOMPUTE_BLOCKS "blocks"
 typedef struct lk_recompute { const char *const *pattern; size_t n; } lk_recompute;
