@@ -36,11 +36,10 @@ status 0 alone eval weights
 says 'validation.accuracy +[01]'
 says 'validation.perplexity +[0-9]'
 
-
 # 42 samples validate; the matrix counts those whose label is not ignored, and its diagonal is the accuracy.
 for n in 1 3; do
     status 0 workers $n eval weights --confusion "matrix-$n.csv"
-    accuracy=$(awk '/ validation.accuracy/ { print $2 }' out.txt)
+    accuracy=$(awk '$1 == "validation.accuracy" { print $2 }' out.txt)
     same "accuracy by the matrix, $n workers" "$(awk -F, 'NR > 1 { for (i = 2; i <= NF; i++) all += $i; hit += $NR }
         END { printf "%.6f", hit / all }' "matrix-$n.csv")" "$(printf %.6f "$accuracy")"
 done

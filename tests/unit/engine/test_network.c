@@ -263,7 +263,7 @@ Test(network, an_mlp_learns_in_both_precisions)
 Test(network, a_resnet_and_a_vgg_learn)
 {
     for (int precision = LK_FP32; precision <= LK_BF16; precision++)
-        expect_learns("resnet50", backbone_spec(LK_MODEL_RESNET50, 0.03, 4), (lk_precision)precision, 0.1f);
+        expect_learns("resnet50", backbone_spec(LK_MODEL_RESNET50, 0.03, 4), (lk_precision)precision, 0.02f);
     expect_learns("vgg11_bn", backbone_spec(LK_MODEL_VGG11_BN, 0.03, 32), LK_BF16, 0.1f);
 }
 
