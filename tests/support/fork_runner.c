@@ -1,7 +1,12 @@
 /* Criterion's runner once more, for valgrind and the sanitizers: tests are written with Criterion's header and linked
  * with this in the library's place.  Criterion starts a program anew for each test and links some thirty libraries;
  * under valgrind that is two seconds a test.  Here a test is a fork, and it runs on the thread that ThreadSanitizer
- * knows.  The calls are those that the header's macros make. */
+ * knows.  The calls are those that the header's macros make.
+ *
+ *   PROGRAM [--together] [NAME ...]
+ *
+ * Runs the tests of the files NAME.c, without a name all that are linked.  --together: one process runs them one after
+ * another, and after one that ends it a fork goes on with the next.  What valgrind has translated then serves all. */
 #include <criterion/criterion.h>
 #include <criterion/internal/ordered-set.h>
 #include <criterion/options.h>
@@ -11,10 +16,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-enum { FAILED = 1, SKIPPED = 77 }; /* how a test's process ends, beside 0 */
 
 /* What the macros put into these sections; the linker names their ends. */
 extern struct criterion_test *const __start_cr_tst[], *const __stop_cr_tst[];
@@ -26,7 +30,13 @@ struct criterion_options criterion_options; /* the macros ask it for full_stats 
 static const struct criterion_test *test;
 static const struct criterion_test_extra_data *suite;
 static jmp_buf end_of_test;
-static bool failed;
+static bool failed, skipped;
+
+/* Shared with the forks, which count: what one of them had begun when it ended is known. */
+static struct progress {
+    size_t next;             /* the test to run */
+    int n_tested, n_failed;
+} *progress;
 
 /* ------------------------------------------------------- what the macros call */
 
@@ -76,7 +86,8 @@ void criterion_skip_test(const char *format, ...)
     vprintf(format, ap);
     puts("");
     va_end(ap);
-    exit(SKIPPED);
+    skipped = true;
+    longjmp(end_of_test, 1);
 }
 
 static char *format_text(const char *format, va_list ap)
@@ -130,35 +141,76 @@ static const struct criterion_test_extra_data *suite_of(const char *name)
     return NULL;
 }
 
-static int run_in_child(void)
+/* Whether the test's file is one of the names; no names mean all. */
+static bool is_wanted(char **names)
 {
-    fflush(NULL);
-    const pid_t child = fork();
-    if (child < 0) perror("fork"), exit(FAILED);
-    if (child == 0) {
-        test->test();
-        exit(failed ? FAILED : 0);
+    const char *base = strrchr(test->data->file_, '/'), *file = base ? base + 1 : test->data->file_;
+    if (!*names) return true;
+    for (; *names; names++) {
+        const size_t n = strlen(*names);
+        if (!strncmp(file, *names, n) && !strcmp(file + n, ".c")) return true;
     }
-    int status;
-    waitpid(child, &status, 0);
-    return status;
+    return false;
 }
 
-int main(void)
+static void say_failed(void)
 {
-    int n_tested = 0, n_failed = 0;
-    for (struct criterion_test *const *t = __start_cr_tst; t < __stop_cr_tst; t++) {
-        if (!*t) continue;
-        test = *t;
-        suite = suite_of(test->category);
-        const int status = run_in_child();
-        if (WIFEXITED(status) && WEXITSTATUS(status) == SKIPPED) continue;
-        n_tested++;
-        if (status == 0) continue;
-        n_failed++;
-        if (WIFSIGNALED(status)) printf("[----] %s\n", strsignal(WTERMSIG(status)));
-        printf("[FAIL] %s/%s\n", test->category, test->name);
+    printf("[FAIL] %s/%s\n", test->category, test->name);
+}
+
+static void run_test(void)
+{
+    suite = suite_of(test->category);
+    failed = skipped = false;
+    progress->n_tested++, progress->n_failed++; /* until it is back: who ends the process has failed */
+    test->test();
+    if (failed) say_failed();
+    else progress->n_failed--;
+    if (skipped && !failed) progress->n_tested--;
+    fflush(stdout);
+}
+
+/* In the fork: a test, or as many as leave it alive. */
+static void run_tests(size_t n_tests, char **names, bool together)
+{
+    do {
+        test = __start_cr_tst[progress->next++];
+        if (test && is_wanted(names)) run_test();
+    } while (together && progress->next < n_tests);
+    exit(0);
+}
+
+static void run_in_child(size_t n_tests, char **names, bool together)
+{
+    const int before = progress->n_failed;
+    int status;
+
+    fflush(NULL);
+    const pid_t child = fork();
+    if (child < 0) perror("fork"), exit(1);
+    if (child == 0) run_tests(n_tests, names, together);
+    waitpid(child, &status, 0);
+    if (status == 0) return;
+    if (progress->n_failed == before) progress->n_failed++; /* at the end of a process: a leak */
+    if (WIFSIGNALED(status)) printf("[----] %s\n", strsignal(WTERMSIG(status)));
+    test = __start_cr_tst[progress->next - 1];
+    say_failed();
+}
+
+int main(int argc, char **argv)
+{
+    const bool together = argc > 1 && !strcmp(argv[1], "--together");
+    char **names = argv + 1 + together;
+    const size_t n_tests = (size_t)(__stop_cr_tst - __start_cr_tst);
+
+    progress = mmap(NULL, sizeof *progress, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (progress == MAP_FAILED) perror("mmap"), exit(1);
+    while (progress->next < n_tests) {
+        test = __start_cr_tst[progress->next];
+        if (test && is_wanted(names)) run_in_child(n_tests, names, together);
+        else progress->next++;
     }
-    printf("[====] Synthesis: Tested: %d | Passing: %d | Failing: %d\n", n_tested, n_tested - n_failed, n_failed);
-    return n_failed > 0;
+    printf("[====] Synthesis: Tested: %d | Passing: %d | Failing: %d\n", progress->n_tested,
+           progress->n_tested - progress->n_failed, progress->n_failed);
+    return progress->n_failed > 0;
 }
