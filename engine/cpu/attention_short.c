@@ -99,9 +99,10 @@ CPU_INLINE void product_rows(float *restrict c, small_matrix a, const float *res
 #undef WIDTH
 }
 
-/* And of m rows, for each width. */
+/* And of m rows, for each width: by themselves, for all heads' shapes together took compilers a minute. */
 #define PRODUCT(width)                                                                                             \
-    static void product_##width(float *c, small_matrix a, const float *b, size_t m, size_t k, bool onto)           \
+    static __attribute__((noinline)) void product_##width(float *c, small_matrix a, const float *b, size_t m,      \
+                                                          size_t k, bool onto)                                     \
     {                                                                                                              \
         enum { ROWS = ROWS_OF(width), FEW = ROWS > 1 ? ROWS / 2 : 1 };                                             \
                                                                                                                    \
@@ -303,14 +304,11 @@ CPU_INLINE void attend_back_all(const cpu_attention_run *run, const cpu_attentio
     }
 }
 
-/* body(run, h) with the head's channels, the width of a row of S and the type known to the compiler. */
-#define FOR_KEYS(body, D, K)                                                      \
-        if (run->s->dtype == LK_DTYPE_BF16) body(run, h, D, K, LK_DTYPE_BF16);    \
-        else body(run, h, D, K, LK_DTYPE_F32)
+/* body(run, h) with the head's channels and the width of a row of S known to the compiler. */
 #define FOR_CHANNELS(body, D)                                                     \
     case D:                                                                       \
-        if (n_keys <= FEW_KEYS) FOR_KEYS(body, D, FEW_KEYS);                      \
-        else FOR_KEYS(body, D, KEYS);                                             \
+        if (n_keys <= FEW_KEYS) body(run, h, D, FEW_KEYS, run->s->dtype);         \
+        else body(run, h, D, KEYS, run->s->dtype);                                \
         return true;
 #define FOR_HEAD(body)                                                            \
     switch (run->s->D) {                                                          \
