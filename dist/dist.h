@@ -98,9 +98,10 @@ typedef enum lk_wire { LK_WIRE_LIST(LK_WORD_ENUM) } lk_wire;
 
 typedef struct lk_reducer lk_reducer;
 
-/* Sums gradient arenas of all lanes of all workers.  Buckets are slices of the arena cut at the tensors that train,
- * reduced in the order in which the backward pass finishes them; with several buckets and workers a communication
- * thread reduces while the backward pass goes on.  Memory is allocated here and never in a step.
+/* Sums gradient arenas of all lanes of all workers.  Buckets are slices of the arena cut at tensors with which a
+ * chunk of the set's grid begins, reduced in the order in which the backward pass finishes them; with several buckets
+ * and workers a communication thread reduces while the backward pass goes on.  Memory is allocated here and never in a
+ * step.
  *
  *   engine        borrowed
  *   trainable     the set whose gradient arenas are summed; read here only

@@ -97,7 +97,7 @@ typedef struct lk_device_calls {
     lk_status (*begin)(void *ctx, const lk_graph *graph, lk_launch_args *args);
     /* Queues kernels of one plan, in order, with a copy of *args; those with run NULL are done by the one before. */
     lk_status (*run)(void *ctx, const lk_kernel *kernels, size_t n, const lk_launch_args *args);
-    /* Inspection: if `all`, the norm as grad_norm has it, with clip_scale's coefficient if clip_norm > 0; the slots.
+    /* Inspection: if `all`, the norm of all n_elem, with clip_scale's coefficient if clip_norm > 0; the slots.
      * Later updates and statistics with `pending` set read it.  report() launches, waits and gives it to the host. */
     lk_status (*inspect)(void *ctx, const float *grads, size_t n_elem, const float *slots, bool all, float clip_value,
                          double clip_norm);
@@ -146,8 +146,9 @@ struct lk_backend {
 
     /* Passes over arenas.  All sums are in a fixed order that does not depend on threads. */
     lk_status (*update)(void *ctx, const lk_update *update);
-    /* sqrt(sum of clamp(g, +-clip_value)^2) (clip_value 0: no clamp); *finite false if any is not. */
-    lk_status (*grad_norm)(void *ctx, const float *grads, size_t n_elem, float clip_value, double *norm, bool *finite);
+    /* Squares of chunks [cut[c], cut[c + 1]) of grads, c < n; clip_value 0: none.  A chunk's depend on nothing else. */
+    lk_status (*squares)(void *ctx, const float *grads, const size_t *cut, size_t n, float clip_value,
+                         lk_squares *out);
     /* ema over [begin, end) by mode, pending as in lk_update; both arrays are whole. */
     lk_status (*ema)(void *ctx, float *ema, const float *params, size_t begin, size_t end, lk_ema_mode mode,
                      float decay, bool pending);

@@ -2,7 +2,8 @@
  * Cutting a gradient arena into buckets.
  *
  * The backward pass finishes the last layers first, so buckets go from the end of the trained part to its front.  They
- * are cut at tensors: a part of a tensor is never ready before the rest.  Statistics and slots lie behind the trained
+ * are cut at tensors, for a part of a tensor is never ready before the rest, where a chunk of the grid begins with one.
+ * Statistics and slots lie behind the trained
  * part and are known when the loss is, before all gradients; so they ride in the first bucket.
  */
 #include "dist/reduce/buckets.h"

@@ -4,7 +4,7 @@
 
 #include "engine/base/base.h"
 
-/* Where an arena of n_elem may be cut: in front of each tensor. */
+/* Where an arena of n_elem may be cut: in front of tensors. */
 typedef struct lk_arena_cuts {
     const size_t *cut; /* (n), ascending, cut[0] = 0, multiples of 16 */
     size_t n, n_elem;

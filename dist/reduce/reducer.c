@@ -100,17 +100,29 @@ lk_status lk_reducer_new_plain(lk_world *world, lk_engine *engine, lk_reduction 
     return LK_OK;
 }
 
+/* Where tensors begin with which a chunk of the grid begins. */
+static size_t find_cuts(const lk_trainable *trainable, size_t *cut)
+{
+    const lk_grid *grid = lk_trainable_grid(trainable);
+    size_t n = 0;
+
+    for (size_t i = 0; i < lk_model_n_tensors(lk_trainable_model(trainable)); i++) {
+        if (!lk_trainable_has(trainable, i)) continue;
+        const size_t place = lk_trainable_offset(trainable, i);
+        if (grid->cut[lk_grid_chunk_from(grid, place)] == place) cut[n++] = place;
+    }
+    return n;
+}
+
 lk_status lk_reducer_new(lk_world *world, lk_engine *engine, const lk_trainable *trainable, lk_reduction kind,
                          lk_wire wire, int lanes, size_t bucket_bytes, lk_reducer **out)
 {
     const size_t n = lk_model_n_tensors(lk_trainable_model(trainable));
-    size_t *cut = lk_alloc(n * sizeof *cut), n_cuts = 0;
+    size_t *cut = lk_alloc(n * sizeof *cut);
 
     *out = NULL;
     LK_TRY(lk_world_agree(world, cut ? LK_OK : LK_FAIL(LK_ERR_SYSTEM, "out of memory: places of %zu tensors", n)));
-    for (size_t i = 0; i < n; i++)
-        if (lk_trainable_has(trainable, i)) cut[n_cuts++] = lk_trainable_offset(trainable, i);
-    const lk_arena_cuts cuts = {cut, n_cuts, lk_trainable_n_grads(trainable),
+    const lk_arena_cuts cuts = {cut, find_cuts(trainable, cut), lk_trainable_n_grads(trainable),
                                 wire == LK_WIRE_BF16 ? lk_trainable_n_elem(trainable) : 0};
     const lk_status status = lk_reducer_new_plain(world, engine, kind, lanes, cuts, bucket_bytes, out);
     lk_free(&cut);

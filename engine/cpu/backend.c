@@ -83,7 +83,7 @@ const lk_backend lk_cpu_backend = {
     .workspace_nbytes = cpu_workspace_nbytes,
     .wait = NULL,
     .update = cpu_update,
-    .grad_norm = cpu_grad_norm,
+    .squares = cpu_squares,
     .ema = cpu_ema,
     .running = cpu_running,
 };

@@ -39,7 +39,7 @@ bool cpu_embedding_joins(lk_graph *graph, int first);
 
 /* The passes over arenas, update.c and inspect.c; lk_backend says what each does. */
 lk_status cpu_update(void *ctx, const lk_update *update);
-lk_status cpu_grad_norm(void *ctx, const float *grads, size_t n_elem, float clip_value, double *norm, bool *finite);
+lk_status cpu_squares(void *ctx, const float *grads, const size_t *cut, size_t n, float clip_value, lk_squares *out);
 lk_status cpu_ema(void *ctx, float *ema, const float *params, size_t begin, size_t end, lk_ema_mode mode, float decay,
                   bool pending);
 lk_status cpu_running(void *ctx, float *running, const float *stat, size_t n_elem, float momentum, const float *lanes,

@@ -1,17 +1,16 @@
 /*
- * The inspection of a gradient: its norm after clip_value, and whether all of it is finite.
+ * The inspection of a gradient: sums of squares as they are and after clip_value, chunk by chunk.
  *
- * Squares are added in double, where a float's square is exact, in an order that n_elem alone fixes: partial sums side
- * by side within a block, blocks in order within a piece, pieces in order.
+ * Squares are added in double, where a float's square is exact, in an order that a chunk's length alone fixes: partial
+ * sums side by side within a block, blocks in order.
  */
 #include "engine/cpu/cpu.h"
 #include "engine/optim/formulas.h"
 
 enum {
     BLOCK = 1024,          /* elements that stay in the first-level cache */
-    GRAIN = 64,            /* pieces below which a second thread costs more than it saves */
+    GRAIN = 4,             /* chunks below which a second thread costs more than it saves */
     PARTIALS = 32,         /* sums kept side by side, so that additions neither wait nor leave vector registers */
-    MAX_PIECES = 256,      /* of a gradient arena, each summed by one thread */
 };
 
 /* Sum of the PARTIALS sums, neighbours first. */
@@ -47,45 +46,36 @@ LK_FORMULA double squares_loop(const float *restrict g, size_t n, float limit, c
 static double squares(const float *g, size_t n) { return squares_loop(g, n, INFINITY, false); }
 static double squares_clamped(const float *g, size_t n, float limit) { return squares_loop(g, n, limit, true); }
 
-typedef struct norm_pass {
+typedef struct squares_pass {
     const float *g;
-    size_t n_elem, piece;           /* elements in all and in each piece but the last */
+    const size_t *cut;
     float clip_value;
-    double raw[MAX_PIECES], clamped[MAX_PIECES];
-} norm_pass;
+    lk_squares *out;
+} squares_pass;
 
-/* Pieces [begin, end), block by block so that both sums of a clamped gradient read it from memory once. */
-static void norm_pieces(void *arg, size_t begin, size_t end)
+/* Chunks [begin, end), block by block so that both sums of a clamped gradient read it from memory once. */
+static void square_chunks(void *arg, size_t begin, size_t end)
 {
-    norm_pass *pass = arg;
+    const squares_pass *pass = arg;
 
-    for (size_t k = begin; k < end; k++) {
-        const size_t stop = (k + 1) * pass->piece < pass->n_elem ? (k + 1) * pass->piece : pass->n_elem;
+    for (size_t c = begin; c < end; c++) {
+        const size_t stop = pass->cut[c + 1];
         double raw = 0.0, clamped = 0.0;
 
-        for (size_t at = k * pass->piece; at < stop; at += BLOCK) {
+        for (size_t at = pass->cut[c]; at < stop; at += BLOCK) {
             const size_t n = stop - at < BLOCK ? stop - at : BLOCK;
             raw += squares(pass->g + at, n);
             if (pass->clip_value > 0.0f) clamped += squares_clamped(pass->g + at, n, pass->clip_value);
         }
-        pass->raw[k] = raw;
-        pass->clamped[k] = pass->clip_value > 0.0f ? clamped : raw;
+        pass->out[c] = (lk_squares){raw, pass->clip_value > 0.0f ? clamped : raw};
     }
 }
 
-lk_status cpu_grad_norm(void *ctx, const float *grads, size_t n_elem, float clip_value, double *norm, bool *finite)
+lk_status cpu_squares(void *ctx, const float *grads, const size_t *cut, size_t n, float clip_value, lk_squares *out)
 {
     const cpu_ctx *cpu = ctx;
-    const size_t n_blocks = (n_elem + BLOCK - 1) / BLOCK;
-    const size_t blocks_per_piece = (n_blocks + MAX_PIECES - 1) / MAX_PIECES;
-    norm_pass pass = {.g = grads, .n_elem = n_elem, .clip_value = clip_value};
-    double raw = 0.0, clamped = 0.0;
+    squares_pass pass = {.g = grads, .cut = cut, .clip_value = clip_value, .out = out};
 
-    pass.piece = (blocks_per_piece ? blocks_per_piece : 1) * BLOCK;
-    const size_t n_pieces = (n_elem + pass.piece - 1) / pass.piece;
-    cpu_split(cpu->threads, n_pieces, GRAIN, norm_pieces, &pass);
-    for (size_t k = 0; k < n_pieces; k++) raw += pass.raw[k], clamped += pass.clamped[k];
-    *norm = sqrt(clamped);
-    *finite = isfinite(raw);
+    cpu_split(cpu->threads, n, GRAIN, square_chunks, &pass);
     return LK_OK;
 }

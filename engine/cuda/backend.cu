@@ -187,9 +187,8 @@ static lk_status write_memory(void *arg, void *device, const void *host, size_t 
 /* ---------------------------------------------------- passes that are waited for */
 
 /* Into a report of its own, because that of a queued inspection may still be asked for. */
-static lk_status grad_norm(void *arg, const float *grads, size_t n_elem, float clip_value, double *norm, bool *finite)
+static lk_status square_chunk(cuda_ctx *ctx, const float *grads, size_t n_elem, float clip_value, lk_squares *out)
 {
-    cuda_ctx *ctx = (cuda_ctx *)arg;
     cuda_report *own = ctx->report + 1;
     cuda_inspect_record inspect;
 
@@ -203,8 +202,15 @@ static lk_status grad_norm(void *arg, const float *grads, size_t n_elem, float c
     LK_TRY(cuda_tape_launch(ctx));
     LK_CUDA(cudaMemcpyAsync(ctx->report_host, own, sizeof *own, cudaMemcpyDeviceToHost, ctx->stream));
     LK_TRY(cuda_wait_stream(ctx));
-    *norm = ctx->report_host->norm;
-    *finite = ctx->report_host->finite != 0;
+    out->raw = ctx->report_host->raw;
+    out->clamped = ctx->report_host->clamped;
+    return LK_OK;
+}
+
+static lk_status squares(void *arg, const float *grads, const size_t *cut, size_t n, float clip_value, lk_squares *out)
+{
+    for (size_t c = 0; c < n; c++)
+        LK_TRY(square_chunk((cuda_ctx *)arg, grads + cut[c], cut[c + 1] - cut[c], clip_value, &out[c]));
     return LK_OK;
 }
 
@@ -213,7 +219,7 @@ static size_t workspace_nbytes(void *) { return CUDA_WORKSPACE_BYTES + CUDA_PART
 const lk_backend lk_cuda_backend = {
     "cuda", &cuda_device_calls, false, cuda_describe, cuda_available, cuda_platform, open_ctx, close_ctx, alloc,
     release, read_memory, write_memory, cuda_has, cuda_rewrite, cuda_bind, cuda_packed_reserve, cuda_packed_nbytes,
-    workspace_nbytes, wait_for_all, cuda_queue_update, grad_norm, cuda_queue_ema, cuda_queue_running,
+    workspace_nbytes, wait_for_all, cuda_queue_update, squares, cuda_queue_ema, cuda_queue_running,
 };
 
 extern "C" __attribute__((visibility("default"))) const lk_module lk_module_entry = {LK_MODULE_ABI, &lk_cuda_backend,

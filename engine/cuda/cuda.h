@@ -31,6 +31,7 @@ typedef struct cuda_ref {
 
 /* What the inspection of a step's gradients found, in device memory; passes queued after it read it. */
 typedef struct cuda_report {
+    double raw, clamped;     /* sums of squares, as they are and after clip_value */
     double norm;
     float grad_scale;        /* clip_grad_norm_'s coefficient */
     int finite;
@@ -57,7 +58,7 @@ typedef struct cuda_ctx {
     struct cuda_dnn *dnn;             /* owned, conv_cudnn.cu; NULL until the first convolution */
     void *workspace;                  /* owned, device: scratch of products on `stream`, CUDA_WORKSPACE_BYTES */
     double *partials;                 /* owned, device: scratch of inspections, CUDA_PARTIALS_BYTES */
-    cuda_report *report;              /* owned, device: of inspections, and behind it grad_norm's own */
+    cuda_report *report;              /* owned, device: of inspections, and behind it squares' own */
     cuda_report *report_host;         /* owned, page-locked: where it is fetched to */
     cuda_shadow shadow;
     cuda_packed *packed;              /* owned: the first of a list */

@@ -53,6 +53,8 @@ static __global__ void write_report(const double *partial, unsigned n_pieces, bo
 
     for (int k = 0; k < LK_N_SLOTS; k++) report->slots[k] = slots ? slots[k] : 0.0f;
     if (slots) finite = finite && isfinite(slots[LK_SLOT_LOSS]);
+    report->raw = raw;
+    report->clamped = clamped;
     report->norm = norm;
     report->finite = finite;
     report->grad_scale = clip_norm > 0.0 && !(scale > 1.0) ? (float)scale : 1.0f;

@@ -5,6 +5,7 @@
  * cache line, so kernels load aligned and no two tensors share a line.  Tensors are found by name through a hash: every
  * plan looks up every tensor of a network.
  */
+#include "engine/model/grid.h"
 #include "engine/model/model_impl.h"
 #include "engine/model/trainable.h"
 
@@ -106,7 +107,7 @@ lk_status lk_model_lay_out(lk_model *model)
     free(model->entries);
     model->entries = sorted;
     model->cap_entries = model->n_entries + 1;
-    return LK_OK;
+    return lk_grid_cut(model, NULL, &model->grid);
 }
 
 /* --------------------------------------------------------------------- spec */
@@ -136,6 +137,7 @@ lk_status lk_model_take_spec(lk_model *model, const lk_model_spec *spec)
 void lk_model_free(lk_model **model)
 {
     if (!model || !*model) return;
+    lk_grid_clear(&(*model)->grid);
     HASH_CLEAR(hh, (*model)->by_name);
     for (size_t i = 0; i < (*model)->n_entries; i++) free_entry((*model)->entries[i]);
     free((*model)->entries);
@@ -158,6 +160,7 @@ ptrdiff_t lk_model_find(const lk_model *model, const char *name)
 
 size_t lk_model_n_elem(const lk_model *model) { return model->n_elem; }
 size_t lk_model_n_params(const lk_model *model) { return model->n_params; }
+const lk_grid *lk_model_grid(const lk_model *model) { return &model->grid; }
 const lk_sample *lk_model_sample(const lk_model *model) { return &model->sample; }
 size_t lk_model_n_output(const lk_model *model) { return model->n_output; }
 size_t lk_model_n_row(const lk_model *model) { return model->n_row; }

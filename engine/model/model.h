@@ -83,6 +83,20 @@ typedef struct lk_tensor_info {
 
 typedef struct lk_model lk_model;
 
+/* How an arena is cut where it is shared out or summed in parts: chunks of whole rows, at least 16 k elements (or a
+ * 64 k-th of it) but for the last, a function of the tensors in it alone.  Buckets, shards and a checkpoint's pieces
+ * end where chunks end, and the gradient's norm is summed by them; so these agree whatever the number of workers. */
+typedef struct lk_grid {
+    size_t *cut; /* owned, (n + 1) ascending multiples of 16: chunk c is [cut[c], cut[c + 1]); the first is 0, the last
+                  * the arena's end */
+    size_t n;
+} lk_grid;
+
+/* The first chunk that begins at `place` or behind it; n: none does. */
+size_t lk_grid_chunk_from(const lk_grid *grid, size_t place);
+/* Where the s-th of n even parts of `within`, whose ends are cuts, begins: at a cut; s == n: its end. */
+size_t lk_grid_border(const lk_grid *grid, lk_range within, int s, int n);
+
 /* Fills what the recipe leaves to the data (the sides of images, the number of classes) and checks the rest against the
  * fields that the data gives; a target field is there whether or not the data has it.  Errors: LK_ERR_USAGE, beginning
  * with the recipe's key. */
@@ -114,6 +128,8 @@ size_t lk_model_n_output(const lk_model *model); /* elements of one sample's out
 size_t lk_model_n_row(const lk_model *model);
 /* Doubles that a lane of evaluation sums up: those of its loss. */
 size_t lk_model_n_sums(const lk_model *model);
+/* How its parameter arena, buffers included, is shared out (below). */
+const lk_grid *lk_model_grid(const lk_model *model);
 /* First values of all tensors, a function of seed, name and shape alone.  params: (lk_model_n_elem), host. */
 void lk_model_init(const lk_model *model, uint64_t seed, float *params);
 
@@ -158,6 +174,7 @@ size_t lk_trainable_offset(const lk_trainable *trainable, size_t i);
 /* Elements of the packed gradients, padding included; and of the tensors that train, without it. */
 size_t lk_trainable_n_elem(const lk_trainable *trainable);
 size_t lk_trainable_n_weights(const lk_trainable *trainable);
+const lk_grid *lk_trainable_grid(const lk_trainable *trainable); /* of the packed gradients */
 /* Runs in order of both arenas, the fewest that will do. */
 size_t lk_trainable_n_ranges(const lk_trainable *trainable);
 const lk_trainable_range *lk_trainable_get_range(const lk_trainable *trainable, size_t r);

@@ -27,6 +27,7 @@ struct lk_model {
     lk_model_entry *by_name;  /* uthash's head */
     size_t n_entries, cap_entries;
     size_t n_params, n_elem;
+    lk_grid grid;             /* owned */
     lk_sample sample;         /* what it reads: the network's fields, then the loss's target */
     int pixels;               /* the field that comes as bytes of images and is normalised; -1: none */
     int n_outputs;            /* targets of sample, and outputs of the network */

@@ -8,6 +8,7 @@
  * Statistics of batch norms are packed behind the gradients by the same rule.  A buffer is told to belong to a gain and
  * a bias by its layer, the part of the name before the last dot.
  */
+#include "engine/model/grid.h"
 #include "engine/model/trainable.h"
 
 #include <stdatomic.h>
@@ -32,6 +33,7 @@ struct lk_trainable {
     int n_groups;
     bool frozen_eval;
     size_t n_elem, n_weights;
+    lk_grid grid;          /* owned */
     size_t slots;          /* first element of the scalars */
 };
 
@@ -135,7 +137,7 @@ static lk_status fill(lk_trainable *trainable, const lk_trainable_spec *spec)
     for (size_t i = 0; i < n; i++) trainable->places[i] = (place){.offset = SIZE_MAX};
     LK_TRY(pack_params(trainable, spec));
     pack_stats(trainable, spec);
-    return LK_OK;
+    return lk_grid_cut(trainable->model, trainable, &trainable->grid);
 }
 
 /* ------------------------------------------------------------------- public */
@@ -164,6 +166,7 @@ lk_status lk_trainable_new(const lk_model *model, const lk_trainable_spec *spec,
 void lk_trainable_free(lk_trainable **trainable)
 {
     if (!trainable || !*trainable) return;
+    lk_grid_clear(&(*trainable)->grid);
     free((*trainable)->stats.run);
     free((*trainable)->params.run);
     free((*trainable)->places);
@@ -183,6 +186,7 @@ int lk_trainable_n_groups(const lk_trainable *trainable) { return trainable->n_g
 size_t lk_trainable_offset(const lk_trainable *trainable, size_t i) { return trainable->places[i].offset; }
 size_t lk_trainable_n_elem(const lk_trainable *trainable) { return trainable->n_elem; }
 size_t lk_trainable_n_weights(const lk_trainable *trainable) { return trainable->n_weights; }
+const lk_grid *lk_trainable_grid(const lk_trainable *trainable) { return &trainable->grid; }
 size_t lk_trainable_n_ranges(const lk_trainable *trainable) { return trainable->params.n; }
 const lk_trainable_range *lk_trainable_get_range(const lk_trainable *trainable, size_t r)
 {

@@ -56,6 +56,10 @@ float      *lk_optimizer_state(lk_optimizer *optimizer, int i, size_t tensor);
 int64_t     lk_optimizer_step(const lk_optimizer *optimizer, size_t tensor);
 void        lk_optimizer_set_step(lk_optimizer *optimizer, size_t tensor, int64_t step);
 
+/* The sum of the squares of a chunk's gradients: as they are, which is finite where all of them are, and after
+ * clip_value. */
+typedef struct lk_squares { double raw, clamped; } lk_squares;
+
 /* Takes one pass over the gradients only if clipping asks for the norm or check is true; else the loss slot alone
  * is looked at and norm is NaN.  On a device the pass is queued, and the report pending. */
 lk_status lk_optimizer_inspect(lk_optimizer *optimizer, const float *grads, bool check, lk_grad_report *out);

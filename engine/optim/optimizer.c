@@ -1,5 +1,6 @@
 /*
- * SGD, Adam and AdamW over what a set trains: the states, clipping by the report, one fused pass with the EMA.
+ * SGD, Adam and AdamW over what a set trains: the states, clipping by the report (inspect.c), one fused pass with the
+ * EMA.
  * PyTorch's names, ranges and rules; the arithmetic is in formulas.h, the loops in the backend.
  *
  * An update goes piece by piece: a piece is a stretch of neighbouring tensors of one group that have done equally many
@@ -12,37 +13,15 @@
  * padding.
  */
 #include "engine/optim/ema.h"
+#include "engine/optim/impl.h"
 #include "engine/model/trainable.h"
 
 #include <assert.h>
 #include <math.h>
 #include <string.h>
 
-enum { MAX_STATES = 3 };
 /* torch.nn.utils.clip_grad_norm_ adds it to the norm it divides by. */
 static const double CLIP_EPS = 1e-6;
-
-typedef struct piece {
-    size_t param, grad, n_elem;
-    int group;
-    int64_t joined; /* updates of the optimizer before the first of these elements */
-} piece;
-
-struct lk_optimizer {
-    const lk_trainable *trainable; /* borrowed */
-    lk_engine *engine;         /* borrowed, as its backend and that one's state */
-    const lk_backend *backend;
-    void *ctx;
-    lk_optimizer_spec *specs;  /* owned, one a group */
-    lk_optimizer_spec common;  /* what all groups share: kind, amsgrad, clip_norm, clip_value */
-    int n_states;
-    float *state[MAX_STATES];  /* owned, in the backend's memory; (lk_trainable_n_elem) each */
-    int64_t updates;           /* done by this optimizer */
-    int64_t *joined;           /* owned, by tensor of the model */
-    piece *pieces;             /* owned; what an update visits, in order, room for every tensor */
-    size_t n_pieces;
-    bool pieces_stale;         /* a step was set since they were made */
-};
 
 static const char *const adam_states[] = {"exp_avg", "exp_avg_sq", "max_exp_avg_sq"};
 static const char *const sgd_states[] = {"momentum_buffer"};
@@ -116,7 +95,7 @@ static int count_states(const lk_optimizer_spec *specs, int n_groups)
 
 /* ------------------------------------------------------------------ pieces */
 
-static bool continues(const piece *last, const piece *next)
+static bool continues(const lk_piece *last, const lk_piece *next)
 {
     return last->group == next->group && last->joined == next->joined && last->param + last->n_elem == next->param &&
            last->grad + last->n_elem == next->grad;
@@ -135,10 +114,10 @@ static void make_pieces(lk_optimizer *optimizer)
         const lk_tensor_info *info = lk_model_tensor(model, t);
         const int group = lk_trainable_group(trainable, t);
         const bool alone = optimizer->common.kind != LK_SGD && optimizer->specs[group].eps == 0.0;
-        const piece next = {.param = info->offset, .grad = lk_trainable_offset(trainable, t),
+        const lk_piece next = {.param = info->offset, .grad = lk_trainable_offset(trainable, t),
                             .n_elem = alone ? info->n_elem : lk_round_up(info->n_elem), .group = group,
                             .joined = optimizer->joined[t]};
-        piece *last = optimizer->n_pieces ? &optimizer->pieces[optimizer->n_pieces - 1] : NULL;
+        lk_piece *last = optimizer->n_pieces ? &optimizer->pieces[optimizer->n_pieces - 1] : NULL;
 
         if (last && !alone && continues(last, &next)) last->n_elem += next.n_elem;
         else optimizer->pieces[optimizer->n_pieces++] = next;
@@ -161,6 +140,9 @@ static lk_status fill(lk_optimizer *optimizer, const lk_optimizer_spec *specs)
     optimizer->pieces = lk_alloc(n_tensors * sizeof *optimizer->pieces);
     LK_TRY_ALLOC(optimizer->pieces, n_tensors * sizeof *optimizer->pieces);
     make_pieces(optimizer);
+    const size_t squares_nbytes = lk_trainable_grid(optimizer->trainable)->n * sizeof *optimizer->squares;
+    optimizer->squares = lk_alloc(squares_nbytes);
+    LK_TRY_ALLOC(optimizer->squares, squares_nbytes);
     for (int i = 0; i < optimizer->n_states; i++)
         LK_TRY(lk_engine_alloc(optimizer->engine, state_nbytes, (void **)&optimizer->state[i]));
     return LK_OK;
@@ -190,6 +172,7 @@ void lk_optimizer_free(lk_optimizer **optimizer)
     if (!optimizer || !*optimizer) return;
     for (int i = (*optimizer)->n_states - 1; i >= 0; i--)
         lk_engine_release((*optimizer)->engine, &(*optimizer)->state[i]);
+    lk_free(&(*optimizer)->squares);
     lk_free(&(*optimizer)->pieces);
     lk_free(&(*optimizer)->joined);
     lk_free(&(*optimizer)->specs);
@@ -250,40 +233,6 @@ void lk_optimizer_set_step(lk_optimizer *optimizer, size_t tensor, int64_t step)
     optimizer->pieces_stale = true;
 }
 
-/* ----------------------------------------------------------------- inspect */
-
-lk_status lk_optimizer_inspect(lk_optimizer *optimizer, const float *grads, bool check_all, lk_grad_report *out)
-{
-    const lk_backend *backend = optimizer->backend;
-    const lk_optimizer_spec *common = &optimizer->common;
-    const float *slots = grads + lk_trainable_slot(optimizer->trainable, (lk_slot)0);
-    const size_t n_elem = lk_trainable_n_elem(optimizer->trainable);
-    const bool all = check_all || common->clip_norm > 0.0;
-
-    *out = (lk_grad_report){.norm = NAN, .finite = true};
-    if (backend->device) {
-        out->pending = true;
-        return backend->device->inspect(optimizer->ctx, grads, n_elem, slots, all, (float)common->clip_value,
-                                        common->clip_norm);
-    }
-    LK_TRY(backend->read(optimizer->ctx, out->slots, slots, sizeof out->slots));
-    if (all)
-        LK_TRY(backend->grad_norm(optimizer->ctx, grads, n_elem, (float)common->clip_value, &out->norm, &out->finite));
-    out->finite = out->finite && isfinite(out->slots[LK_SLOT_LOSS]);
-    return LK_OK;
-}
-
-lk_status lk_optimizer_sync(lk_optimizer *optimizer, lk_grad_report *report, lk_ema *ema)
-{
-    if (!report->pending) return LK_OK;
-    LK_TRY(optimizer->backend->device->report(optimizer->ctx, report));
-    report->pending = false;
-    if (report->finite) return LK_OK;
-    optimizer->updates--;
-    if (ema) lk_ema_retreat(ema);
-    return LK_OK;
-}
-
 /* ------------------------------------------------------------------ update */
 
 /* What one update works with. */
@@ -322,7 +271,7 @@ static double momentum_now(const lk_optimizer_spec *spec, const lk_hyperparams *
 }
 
 /* One piece, run by run of the EMA's turn; a single pass when all tensors are treated alike. */
-static lk_status update_piece(const lk_optimizer *optimizer, const update_call *call, const piece *p)
+static lk_status update_piece(const lk_optimizer *optimizer, const update_call *call, const lk_piece *p)
 {
     const lk_hyperparams *hyperparams = &call->hyperparams[p->group];
     const lk_optimizer_spec spec = spec_now(&optimizer->specs[p->group], hyperparams);

@@ -495,14 +495,13 @@ Test(tape, a_report_is_of_the_inspection_before_it)
           slots[LK_N_SLOTS] = {[LK_SLOT_LOSS] = 2.0f, [LK_SLOT_MICRO_BATCHES] = 3.0f};
     float *grads = floats(&f, N, 0.0f), *device_slots = floats(&f, LK_N_SLOTS, 0.0f), *others = floats(&f, 4, 6.0f);
     lk_grad_report report = {.pending = true};
-    double norm = 0.0;
-    bool finite = false;
+    lk_squares squares = {0};
 
     ok(f.b->write(f.ctx, grads, host, sizeof host));
     ok(f.b->write(f.ctx, device_slots, slots, sizeof slots));
     ok(f.d->inspect(f.ctx, grads, N, device_slots, true, 0.0f, 0.0));
-    ok(f.b->grad_norm(f.ctx, others, 4, 0.0f, &norm, &finite));
-    cr_expect(norm == 12.0 && finite, "the other norm is %g, want 12", norm);
+    ok(f.b->squares(f.ctx, others, (const size_t[]){0, 4}, 1, 0.0f, &squares));
+    cr_expect(squares.raw == 144.0 && squares.clamped == 144.0, "the other squares are %g, want 144", squares.raw);
     ok(f.d->report(f.ctx, &report));
     cr_expect(report.norm == 5.0 && report.finite && !report.pending, "norm %g, want 5", report.norm);
     cr_expect(memcmp(report.slots, slots, sizeof slots) == 0, "slots are %g, %g, want 2, 3", (double)report.slots[0],
