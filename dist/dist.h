@@ -96,6 +96,20 @@ typedef enum lk_reduction { LK_REDUCTION_LIST(LK_WORD_ENUM) } lk_reduction;
 #define LK_WIRE_LIST(X) X(LK_WIRE_FP32, "fp32") X(LK_WIRE_BF16, "bf16")
 typedef enum lk_wire { LK_WIRE_LIST(LK_WORD_ENUM) } lk_wire;
 
+/* Who updates what where a run shares out its optimizer (ZeRO-1): of each bucket a worker gets a part, a run of chunks
+ * of the set's grid.  It depends on set, bucket_bytes and the number of workers. */
+typedef struct lk_shards lk_shards;
+
+/* Local.  Errors, the same on every worker: LK_ERR_USAGE (a bucket is longer than a message can be). */
+lk_status lk_shards_new(const lk_world *world, const lk_trainable *trainable, size_t bucket_bytes, lk_shards **out);
+void      lk_shards_free(lk_shards **shards);
+/* Ranges of the packed gradients that are a worker's, ascending in i < lk_shards_n(); some may be empty.  Of each
+ * tensor a worker has one run of rows at most.  Local. */
+size_t    lk_shards_n(const lk_shards *shards);
+lk_range  lk_shards_range(const lk_shards *shards, int rank, size_t i);
+/* Adds up over the workers, to the same bits on all: for each value all but one worker have 0.  Collective. */
+lk_status lk_world_merge(lk_world *world, double *values, size_t n);
+
 typedef struct lk_reducer lk_reducer;
 
 /* Sums gradient arenas of all lanes of all workers.  Buckets are slices of the arena cut at tensors with which a
@@ -106,6 +120,8 @@ typedef struct lk_reducer lk_reducer;
  *   engine        borrowed
  *   trainable     the set whose gradient arenas are summed; read here only
  *   bucket_bytes  size at which a bucket is closed, > 0
+ *   shards        of the same set, bucket_bytes and workers, borrowed: each worker gets the sum of its own ranges, and
+ *                 of statistics and slots, alone; NULL: all get all
  *
  * On devices, `tree` and `nccl` go by NCCL where every worker has a device of its own: then lk_reducer_finish() only
  * queues, and what the engine is asked to do with *sum comes after it.  Where workers share a device, `tree` goes by
@@ -113,9 +129,9 @@ typedef struct lk_reducer lk_reducer;
  * overrules what it says of itself.
  *
  * Collective.  Errors, the same on every worker: LK_ERR_USAGE (nccl without a device for each worker; bf16 on the wire
- * on devices, or but in the tree), LK_ERR_PEER. */
+ * or shards on devices, or but in the tree), LK_ERR_PEER. */
 lk_status lk_reducer_new(lk_world *world, lk_engine *engine, const lk_trainable *trainable, lk_reduction kind,
-                         lk_wire wire, int lanes, size_t bucket_bytes, lk_reducer **out);
+                         lk_wire wire, int lanes, size_t bucket_bytes, const lk_shards *shards, lk_reducer **out);
 /* The same for a plain array of n_elem > 0 floats in host memory, in buckets of bucket_bytes: to measure what sums over
  * workers cost.  Collective. */
 lk_status lk_reducer_new_array(lk_world *world, lk_reduction kind, int lanes, size_t n_elem, size_t bucket_bytes,
@@ -131,6 +147,9 @@ void      lk_reducer_ready(void *reducer, size_t begin, size_t end);
 /* Waits for all buckets (or queues that, above); *sum is the sum over all lanes in the engine's memory, the same bits
  * on every worker, valid until the next lk_reducer_lane().  Collective. */
 lk_status lk_reducer_finish(lk_reducer *reducer, const float **sum);
+/* With shards, after the update: the parameters of each worker's ranges become the same on all; params is
+ * (lk_model_n_elem), the engine's.  What lk_reducer_finish() gave is no longer valid.  Collective. */
+lk_status lk_reducer_gather(lk_reducer *reducer, const lk_trainable *trainable, float *params);
 
 typedef struct lk_reducer_stats {
     size_t n_buckets;

@@ -192,7 +192,8 @@ typedef struct job {
     float *host;                /* (host_elem), of a device alone: what host.c copies it to; NULL: not needed yet */
     size_t host_elem;
     lk_trainable *trainable;    /* what trains now; train only, like all below */
-    lk_optimizer *optimizer;    /* over the set */
+    lk_shards *shards;          /* of the set; NULL: each worker holds all states, and updates all */
+    lk_optimizer *optimizer;    /* over the set, or this worker's shard of it */
     lk_ema *ema;                /* leader alone */
     lk_reducer *reducer;        /* over the set */
     features *train_features, *validation_features; /* train.cache_frozen, of this stage; NULL: lanes run whole */

@@ -20,8 +20,8 @@ lk_status lk_reducer_new_array(lk_world *world, lk_reduction kind, int lanes, si
     *out = NULL;
     LK_TRY(lk_world_agree(world, cut ? LK_OK : LK_FAIL(LK_ERR_SYSTEM, "out of memory: %zu buckets", n_cuts)));
     for (size_t i = 0; i < n_cuts; i++) cut[i] = i * each;
-    const lk_arena_cuts cuts = {cut, n_cuts, n_elem, 0};
-    const lk_status status = lk_reducer_new_plain(world, NULL, kind, lanes, cuts, each * sizeof(float), out);
+    const lk_arena_cuts cuts = {.cut = cut, .n = n_cuts, .n_elem = n_elem};
+    const lk_status status = lk_reducer_new_plain(world, NULL, kind, lanes, cuts, each * sizeof(float), NULL, out);
     lk_free(&cut);
     return status;
 }

@@ -37,7 +37,7 @@ static void cut_up(lk_arena_cuts cuts, size_t bucket_bytes, list *l)
         end = cuts.apart;
     }
     for (size_t i = cuts.n; i-- > 0;)
-        if (i == 0 || (end - cuts.cut[i]) * sizeof(float) >= bucket_bytes) {
+        if (i == 0 || cuts.cut[i] == cuts.alone || (end - cuts.cut[i]) * sizeof(float) >= bucket_bytes) {
             append(l, cuts.cut[i], end);
             end = cuts.cut[i];
         }

@@ -9,6 +9,7 @@ typedef struct lk_arena_cuts {
     const size_t *cut; /* (n), ascending, cut[0] = 0, multiples of 16 */
     size_t n, n_elem;
     size_t apart;      /* no bucket reaches over it, a multiple of 16; 0: they may */
+    size_t alone;      /* what lies behind this cut is a bucket of its own; 0: there is none */
 } lk_arena_cuts;
 
 typedef struct lk_buckets {

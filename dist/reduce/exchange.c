@@ -14,13 +14,19 @@
 
 static bool is_staged(const lk_exchange *x) { return x->staged[0] != NULL; }
 
+/* Statistics and slots, which are the first bucket of a sharded run, everybody needs whole. */
+static bool is_shared_out(const lk_exchange *x, size_t bucket) { return x->shards && bucket > 0; }
+
 static lk_status sum_bucket(void *arg, size_t i)
 {
     lk_exchange *x = arg;
 
+    float *const *root = is_staged(x) ? x->staged : x->root;
+
     lk_heartbeat_set_bucket(x->world, i + 1, x->buckets->n);
     x->p2p.halves = x->buckets->bucket[i].end <= x->buckets->apart;
-    LK_TRY(x->transport.algorithm->sum(x->state, is_staged(x) ? x->staged : x->root, x->buckets->bucket[i]));
+    if (is_shared_out(x, i)) LK_TRY(x->transport.algorithm->scatter(x->state, root, lk_shard_borders(x->shards, i)));
+    else LK_TRY(x->transport.algorithm->sum(x->state, root, x->buckets->bucket[i]));
     lk_heartbeat_set_bucket(x->world, 0, 0);
     return LK_OK;
 }
@@ -34,15 +40,47 @@ static lk_status alloc_staged(lk_exchange *x)
     return LK_OK;
 }
 
+/* What an evenly cut bucket asks for beside others. */
+static void lengthen(lk_lengths *l, size_t bucket, int size)
+{
+    const lk_range all = {0, bucket};
+    const size_t part = lk_range_part(all, 0, size).end, middle = lk_range_part(all, size / 2, size).begin;
+    const size_t half = middle > bucket - middle ? middle : bucket - middle;
+
+    if (part > l->part) l->part = part;
+    if (half > l->half) l->half = half;
+}
+
+static lk_lengths longest(const lk_exchange *x)
+{
+    lk_lengths l = {.bucket = lk_buckets_longest(x->buckets), .scatters = x->shards};
+
+    if (!x->shards) {
+        lengthen(&l, l.bucket, x->world->size);
+        return l;
+    }
+    lk_shards_longest(x->shards, &l.part, &l.half);
+    lengthen(&l, x->buckets->bucket[0].end - x->buckets->bucket[0].begin, x->world->size);
+    return l;
+}
+
+/* Sharded gradients travel over MPI alone, in the tree. */
+static lk_status check_shards(const lk_exchange *x)
+{
+    if (!x->shards || (x->transport.algorithm->scatter && !lk_mem_space_is_device(x->space))) return LK_OK;
+    return LK_FAIL(LK_ERR_USAGE, "dist.shard: optimizer goes with engine cpu and dist.reduction: tree; leave it out, "
+                   "or set these");
+}
+
 static lk_status open_algorithm(lk_exchange *x, int lanes)
 {
     const lk_mem_space host = {NULL, LK_QUEUE_COMPUTE, false};
+    const lk_lengths lengths = longest(x);
 
     x->p2p.world = x->world;
     x->p2p.may_halve = x->buckets->apart > 0;
     if (x->transport.staged) LK_TRY(alloc_staged(x));
-    return x->transport.algorithm->open(&x->p2p, x->transport.staged ? host : x->space, lanes,
-                                        lk_buckets_longest(x->buckets), &x->state);
+    return x->transport.algorithm->open(&x->p2p, x->transport.staged ? host : x->space, lanes, &lengths, &x->state);
 }
 
 size_t lk_exchange_nbytes(const lk_exchange *x)
@@ -65,6 +103,7 @@ static lk_status open_background(lk_exchange *x)
 lk_status lk_exchange_open(lk_exchange *x, lk_reduction kind, int lanes)
 {
     LK_TRY(lk_transport_choose(x->world, x->space.engine, kind, &x->transport));
+    LK_TRY(lk_world_agree(x->world, check_shards(x)));
     if (x->world->size == 1) return LK_OK;
     LK_TRY(lk_world_agree(x->world, open_algorithm(x, lanes)));
     return lk_world_agree(x->world, open_background(x));
@@ -139,4 +178,27 @@ lk_status lk_exchange_finish(lk_exchange *x)
     if (x->transport.algorithm->queues) return lk_engine_after(x->space.engine, LK_QUEUE_COMPUTE, LK_QUEUE_REDUCE);
     LK_TRY(lk_mem_space_sync(x->space)); /* own work, not a wait for others */
     return wait_for_sum(x);
+}
+
+static lk_status gather_all(lk_exchange *x, float *array)
+{
+    for (size_t i = x->buckets->n; i-- > 0;)
+        if (is_shared_out(x, i))
+            LK_TRY(x->transport.algorithm->gather(x->state, array, lk_shard_borders(x->shards, i)));
+    return LK_OK;
+}
+
+lk_status lk_exchange_gather(lk_exchange *x, float *array)
+{
+    const double start = lk_seconds();
+
+    if (!x->state) return LK_OK;
+    lk_wait_begin(x->world, "the other workers' new weights");
+    x->p2p.halves = false; /* weights stay fp32 */
+    atomic_store(&x->p2p.hurry, true); /* the communication thread has nothing to do now */
+    const lk_status status = gather_all(x, array);
+    atomic_store(&x->p2p.hurry, false);
+    lk_wait_end(x->world);
+    x->seconds_waited += lk_seconds() - start;
+    return status;
 }

@@ -7,13 +7,14 @@ typedef struct mpi_state {
     int n_roots;
 } mpi_state;
 
-static lk_status open_algorithm(lk_p2p *p2p, lk_mem_space space, int lanes, size_t max_elem, void **state)
+static lk_status open_algorithm(lk_p2p *p2p, lk_mem_space space, int lanes, const lk_lengths *longest,
+                                void **state)
 {
     mpi_state *algorithm = lk_alloc(sizeof *algorithm);
     lk_tree_node roots[LK_TREE_DEPTH];
     int begin, end;
 
-    (void)max_elem;
+    (void)longest;
     *state = algorithm;
     LK_TRY_ALLOC(algorithm, sizeof *algorithm);
     LK_TRY(lk_world_lanes(p2p->world, lanes, &begin, &end));
@@ -42,4 +43,4 @@ static lk_status sum(void *state, float *const *root, lk_range slice)
     return lk_p2p_all_reduce(algorithm->p2p, root[0] + slice.begin, n_elem);
 }
 
-const lk_algorithm lk_reduce_mpi = {false, open_algorithm, close_algorithm, nbytes, sum};
+const lk_algorithm lk_reduce_mpi = {false, open_algorithm, close_algorithm, nbytes, sum, NULL, NULL};

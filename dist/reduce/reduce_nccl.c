@@ -70,7 +70,8 @@ static lk_status prepare(nccl_state *algorithm, int lanes, size_t max_elem)
     return lk_mem_space_alloc(algorithm->space, algorithm->scratch_nbytes, (void **)&algorithm->scratch);
 }
 
-static lk_status open_algorithm(lk_p2p *p2p, lk_mem_space space, int lanes, size_t max_elem, void **state)
+static lk_status open_algorithm(lk_p2p *p2p, lk_mem_space space, int lanes, const lk_lengths *longest,
+                                void **state)
 {
     nccl_state *algorithm = lk_alloc(sizeof *algorithm);
     lk_world *world = p2p->world;
@@ -84,7 +85,7 @@ static lk_status open_algorithm(lk_p2p *p2p, lk_mem_space space, int lanes, size
         algorithm->nccl = lk_engine_collectives(space.engine);
         algorithm->rank = world->place;
         algorithm->size = world->size;
-        status = prepare(algorithm, lanes, max_elem);
+        status = prepare(algorithm, lanes, longest->bucket);
     } else {
         status = LK_FAIL(LK_ERR_SYSTEM, "out of memory: %zu bytes for a reduction", sizeof *algorithm);
     }
@@ -278,5 +279,6 @@ static lk_status sum_anyhow(void *state, float *const *root, lk_range bucket)
     return queue_call(algorithm, all_reduce, &call);
 }
 
-const lk_algorithm lk_reduce_nccl_tree = {true, open_algorithm, close_algorithm, nbytes, sum_in_tree};
-const lk_algorithm lk_reduce_nccl = {true, open_algorithm, close_algorithm, nbytes, sum_anyhow};
+const lk_algorithm lk_reduce_nccl_tree = {true, open_algorithm, close_algorithm, nbytes, sum_in_tree, NULL,
+                                           NULL};
+const lk_algorithm lk_reduce_nccl = {true, open_algorithm, close_algorithm, nbytes, sum_anyhow, NULL, NULL};

@@ -12,7 +12,7 @@
 #include "dist/reduce/reducer.h"
 
 #include "dist/reduce/bf16.h"
-#include "dist/reduce/exchange.h"
+#include "dist/reduce/gather.h"
 
 #include <assert.h>
 
@@ -71,19 +71,20 @@ static lk_status alloc_arenas(lk_reducer *reducer)
 
 /* Agrees with the others on each step, for the next one may wait for them. */
 static lk_status open_reducer(lk_reducer *reducer, lk_world *world, lk_reduction kind, int lanes, lk_arena_cuts cuts,
-                              size_t bucket_bytes)
+                              size_t bucket_bytes, const lk_shards *shards)
 {
     lk_exchange *x = &reducer->exchange;
 
     LK_TRY(lk_world_agree(world, prepare(reducer, world, kind, lanes, cuts, bucket_bytes)));
-    *x = (lk_exchange){.world = world, .space = reducer->space, .buckets = &reducer->buckets, .root = reducer->arena,
-                       .n_roots = reducer->run.n_roots};
+    *x = (lk_exchange){.world = world, .space = reducer->space, .buckets = &reducer->buckets, .shards = shards,
+                       .root = reducer->arena, .n_roots = reducer->run.n_roots};
+    assert(!shards || shards->n == reducer->buckets.n);
     LK_TRY(lk_exchange_open(x, kind, lanes));
     return lk_world_agree(world, alloc_arenas(reducer));
 }
 
 lk_status lk_reducer_new_plain(lk_world *world, lk_engine *engine, lk_reduction kind, int lanes, lk_arena_cuts cuts,
-                               size_t bucket_bytes, lk_reducer **out)
+                               size_t bucket_bytes, const lk_shards *shards, lk_reducer **out)
 {
     lk_reducer *reducer = lk_alloc(sizeof *reducer);
 
@@ -91,7 +92,7 @@ lk_status lk_reducer_new_plain(lk_world *world, lk_engine *engine, lk_reduction 
     LK_TRY(lk_world_agree(world, reducer ? LK_OK : LK_FAIL(LK_ERR_SYSTEM, "out of memory: a reducer")));
     reducer->engine = engine;
     reducer->space = (lk_mem_space){engine && lk_engine_on_device(engine) ? engine : NULL, LK_QUEUE_COMPUTE, false};
-    const lk_status status = open_reducer(reducer, world, kind, lanes, cuts, bucket_bytes);
+    const lk_status status = open_reducer(reducer, world, kind, lanes, cuts, bucket_bytes, shards);
     if (status != LK_OK) {
         lk_reducer_free(&reducer);
         return lk_trace(status, __FILE__, __LINE__);
@@ -100,31 +101,17 @@ lk_status lk_reducer_new_plain(lk_world *world, lk_engine *engine, lk_reduction 
     return LK_OK;
 }
 
-/* Where tensors begin with which a chunk of the grid begins. */
-static size_t find_cuts(const lk_trainable *trainable, size_t *cut)
-{
-    const lk_grid *grid = lk_trainable_grid(trainable);
-    size_t n = 0;
-
-    for (size_t i = 0; i < lk_model_n_tensors(lk_trainable_model(trainable)); i++) {
-        if (!lk_trainable_has(trainable, i)) continue;
-        const size_t place = lk_trainable_offset(trainable, i);
-        if (grid->cut[lk_grid_chunk_from(grid, place)] == place) cut[n++] = place;
-    }
-    return n;
-}
-
 lk_status lk_reducer_new(lk_world *world, lk_engine *engine, const lk_trainable *trainable, lk_reduction kind,
-                         lk_wire wire, int lanes, size_t bucket_bytes, lk_reducer **out)
+                         lk_wire wire, int lanes, size_t bucket_bytes, const lk_shards *shards, lk_reducer **out)
 {
-    const size_t n = lk_model_n_tensors(lk_trainable_model(trainable));
+    const size_t n = lk_model_n_tensors(lk_trainable_model(trainable)) + 1;
     size_t *cut = lk_alloc(n * sizeof *cut);
 
     *out = NULL;
     LK_TRY(lk_world_agree(world, cut ? LK_OK : LK_FAIL(LK_ERR_SYSTEM, "out of memory: places of %zu tensors", n)));
-    const lk_arena_cuts cuts = {cut, find_cuts(trainable, cut), lk_trainable_n_grads(trainable),
-                                wire == LK_WIRE_BF16 ? lk_trainable_n_elem(trainable) : 0};
-    const lk_status status = lk_reducer_new_plain(world, engine, kind, lanes, cuts, bucket_bytes, out);
+    lk_arena_cuts cuts = lk_cuts_of(trainable, shards != NULL, cut);
+    if (wire == LK_WIRE_BF16) cuts.apart = lk_trainable_n_elem(trainable);
+    const lk_status status = lk_reducer_new_plain(world, engine, kind, lanes, cuts, bucket_bytes, shards, out);
     lk_free(&cut);
     return status;
 }
@@ -222,6 +209,16 @@ lk_status lk_reducer_finish(lk_reducer *reducer, const float **sum)
     *sum = reducer->arena[0];
     LK_TRY(reducer->status);
     return lk_exchange_finish(&reducer->exchange);
+}
+
+lk_status lk_reducer_gather_plain(lk_reducer *reducer, float *array)
+{
+    return lk_exchange_gather(&reducer->exchange, array);
+}
+
+lk_status lk_reducer_gather(lk_reducer *reducer, const lk_trainable *trainable, float *params)
+{
+    return lk_gather_params(&reducer->exchange, trainable, reducer->arena[0], params);
 }
 
 void lk_reducer_get_stats(const lk_reducer *reducer, lk_reducer_stats *out)

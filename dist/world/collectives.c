@@ -35,6 +35,18 @@ lk_status lk_world_broadcast(lk_world *world, void *buffer, size_t nbytes)
     return lk_world_broadcast_from(world, 0, buffer, nbytes);
 }
 
+/* x + 0 is x in any order, so the sum is exact. */
+lk_status lk_world_merge(lk_world *world, double *values, size_t n)
+{
+    if (world->size == 1) return LK_OK;
+    for (size_t done = 0; done < n; done += PIECE_BYTES / sizeof *values) {
+        const size_t left = n - done, most = PIECE_BYTES / sizeof *values;
+        const int count = (int)(left < most ? left : most);
+        LK_MPI_WAIT(world, MPI_Allreduce(MPI_IN_PLACE, values + done, count, MPI_DOUBLE, MPI_SUM, world->comm));
+    }
+    return LK_OK;
+}
+
 lk_status lk_world_gather(lk_world *world, const void *mine, size_t nbytes, void *all)
 {
     assert(nbytes <= INT_MAX); /* what is gathered is small: hashes, counts, rows of a table */

@@ -43,14 +43,26 @@ lk_status lk_optimizer_check(const lk_optimizer_spec *specs, int n_groups);
  * Errors: those of lk_optimizer_check(). */
 lk_status lk_optimizer_new(lk_engine *engine, const lk_trainable *trainable, const lk_optimizer_spec *specs,
                            lk_optimizer **out);
+/* The same for one of several workers that share the work: it holds states of `own` alone and updates nothing else.
+ * own: (n_own) ascending ranges of the packed gradients that begin and end with chunks of the set's grid, so that of
+ * each tensor there is one run of rows at most in them; copied; n_own may be 0. */
+lk_status lk_optimizer_new_part(lk_engine *engine, const lk_trainable *trainable, const lk_optimizer_spec *specs,
+                                const lk_range *own, size_t n_own, lk_optimizer **out);
 void      lk_optimizer_free(lk_optimizer **optimizer);
 /* Goes on from another optimizer of the same model, as after add_param_group: tensors that both train keep their
- * states and steps; those new to `to` start afresh, as everything does when the kinds keep other states. */
+ * states and steps; those new to `to` start afresh, as everything does when the kinds keep other states.  Both hold all
+ * of what they train. */
 lk_status lk_optimizer_copy_state(lk_optimizer *to, lk_optimizer *from);
+/* How many states go on from one to the other, the first ones of both. */
+int         lk_optimizer_n_common_states(const lk_optimizer *to, const lk_optimizer *from);
 int         lk_optimizer_n_states(const lk_optimizer *optimizer);
+/* Elements of each state that are held here, padding included. */
+size_t      lk_optimizer_n_held(const lk_optimizer *optimizer);
 const char *lk_optimizer_state_name(const lk_optimizer *optimizer, int i); /* "exp_avg", PyTorch's names */
-/* State i of a tensor that trains: as many elements as it has, engine memory.  States of all tensors are one array,
- * (lk_trainable_n_elem), in which each lies at lk_trainable_offset(). */
+/* Rows [*begin, *end) of a tensor that trains whose states are held here; of all of it unless this is a part. */
+void        lk_optimizer_rows(const lk_optimizer *optimizer, size_t tensor, int64_t *begin, int64_t *end);
+/* State i of these rows, engine memory; NULL where there are none.  States of all tensors are one array, in which,
+ * where all is held, each lies at lk_trainable_offset(). */
 float      *lk_optimizer_state(lk_optimizer *optimizer, int i, size_t tensor);
 /* Updates of a tensor that trains, PyTorch's `step`: a tensor that joined later has done fewer. */
 int64_t     lk_optimizer_step(const lk_optimizer *optimizer, size_t tensor);
@@ -63,12 +75,19 @@ typedef struct lk_squares { double raw, clamped; } lk_squares;
 /* Takes one pass over the gradients only if clipping asks for the norm or check is true; else the loss slot alone
  * is looked at and norm is NaN.  On a device the pass is queued, and the report pending. */
 lk_status lk_optimizer_inspect(lk_optimizer *optimizer, const float *grads, bool check, lk_grad_report *out);
+/* The same in two parts, where several workers hold parts and the backend computes in host memory.  What measure()
+ * finds in the own chunks, *squares, and zeros for all others, (*n) of the set's grid, is to be added up over the
+ * workers before conclude(); *n is 0 where nobody asks for it. */
+lk_status lk_optimizer_measure(lk_optimizer *optimizer, const float *grads, bool check, lk_squares **squares,
+                               size_t *n);
+lk_status lk_optimizer_conclude(lk_optimizer *optimizer, const float *grads, bool check, lk_grad_report *out);
 /* After the update: waits for a pending report and completes it; else does nothing.  An update by a report that turns
  * out not finite has changed nothing: the device left out its passes, and steps are counted back here. */
 lk_status lk_optimizer_sync(lk_optimizer *optimizer, lk_grad_report *report, lk_ema *ema);
 /* One update of what trains: clip (by the report), weight decay, rule, and, where ema is not NULL, the EMA in the same
  * pass; the EMA of what is frozen and of buffers follows by itself, so call it after lk_engine_update_stats().
- * params is (lk_model_n_elem), rates (lk_trainable_n_groups). */
+ * params is (lk_model_n_elem), rates (lk_trainable_n_groups).  ema: NULL of a part, for the other parts are not
+ * there yet; lk_ema_update() once they are comes to the same bits. */
 lk_status lk_optimizer_update(lk_optimizer *optimizer, float *params, const float *grads, const lk_hyperparams *rates,
                               const lk_grad_report *report, lk_ema *ema);
 

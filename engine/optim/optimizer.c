@@ -101,6 +101,33 @@ static bool continues(const lk_piece *last, const lk_piece *next)
            last->grad + last->n_elem == next->grad;
 }
 
+/* Adds a piece, to the last one where it continues that. */
+static void add_piece(lk_optimizer *optimizer, const lk_piece *next, bool alone)
+{
+    lk_piece *last = optimizer->n_pieces ? &optimizer->pieces[optimizer->n_pieces - 1] : NULL;
+
+    if (last && !alone && continues(last, next)) last->n_elem += next->n_elem;
+    else optimizer->pieces[optimizer->n_pieces++] = *next;
+}
+
+/* What of a stretch of one tensor is held here. */
+static void add_held(lk_optimizer *optimizer, const lk_piece *all, bool alone)
+{
+    const size_t end = all->grad + all->n_elem;
+    size_t state = 0;
+
+    for (size_t k = 0; k < optimizer->n_own && optimizer->own[k].begin < end; k++) {
+        const lk_range *own = &optimizer->own[k];
+        const size_t from = own->begin > all->grad ? own->begin : all->grad, to = own->end < end ? own->end : end;
+
+        if (from < to)
+            add_piece(optimizer, &(lk_piece){.param = all->param + (from - all->grad), .grad = from,
+                                             .state = state + (from - own->begin), .n_elem = to - from,
+                                             .group = all->group, .joined = all->joined}, alone);
+        state += own->end - own->begin;
+    }
+}
+
 /* Tensors with their padding join where they may. */
 static void make_pieces(lk_optimizer *optimizer)
 {
@@ -114,42 +141,61 @@ static void make_pieces(lk_optimizer *optimizer)
         const lk_tensor_info *info = lk_model_tensor(model, t);
         const int group = lk_trainable_group(trainable, t);
         const bool alone = optimizer->common.kind != LK_SGD && optimizer->specs[group].eps == 0.0;
-        const lk_piece next = {.param = info->offset, .grad = lk_trainable_offset(trainable, t),
-                            .n_elem = alone ? info->n_elem : lk_round_up(info->n_elem), .group = group,
-                            .joined = optimizer->joined[t]};
-        lk_piece *last = optimizer->n_pieces ? &optimizer->pieces[optimizer->n_pieces - 1] : NULL;
+        const lk_piece all = {.param = info->offset, .grad = lk_trainable_offset(trainable, t),
+                              .n_elem = alone ? info->n_elem : lk_round_up(info->n_elem), .group = group,
+                              .joined = optimizer->joined[t]};
 
-        if (last && !alone && continues(last, &next)) last->n_elem += next.n_elem;
-        else optimizer->pieces[optimizer->n_pieces++] = next;
+        add_held(optimizer, &all, alone);
     }
 }
 
 /* ------------------------------------------------------------- life, state */
 
-static lk_status fill(lk_optimizer *optimizer, const lk_optimizer_spec *specs)
+static lk_status take_own(lk_optimizer *optimizer, const lk_range *own, size_t n_own)
+{
+    optimizer->own = lk_alloc((n_own + 1) * sizeof *own);
+    LK_TRY_ALLOC(optimizer->own, (n_own + 1) * sizeof *own);
+    optimizer->n_own = n_own;
+    for (size_t k = 0; k < n_own; k++) {
+        assert(k == 0 || own[k].begin >= own[k - 1].end);
+        optimizer->own[k] = own[k];
+        optimizer->n_held += own[k].end - own[k].begin;
+    }
+    return LK_OK;
+}
+
+static lk_status alloc_arrays(lk_optimizer *optimizer)
+{
+    const size_t n_tensors = lk_model_n_tensors(lk_trainable_model(optimizer->trainable));
+    const size_t pieces_nbytes = (n_tensors + optimizer->n_own) * sizeof *optimizer->pieces;
+    const size_t squares_nbytes = lk_trainable_grid(optimizer->trainable)->n * sizeof *optimizer->squares;
+
+    optimizer->joined = lk_alloc(n_tensors * sizeof *optimizer->joined);
+    LK_TRY_ALLOC(optimizer->joined, n_tensors * sizeof *optimizer->joined);
+    optimizer->pieces = lk_alloc(pieces_nbytes);
+    LK_TRY_ALLOC(optimizer->pieces, pieces_nbytes);
+    optimizer->squares = lk_alloc(squares_nbytes);
+    LK_TRY_ALLOC(optimizer->squares, squares_nbytes);
+    return LK_OK;
+}
+
+static lk_status fill(lk_optimizer *optimizer, const lk_optimizer_spec *specs, const lk_range *own, size_t n_own)
 {
     const int n_groups = lk_trainable_n_groups(optimizer->trainable);
-    const size_t n_tensors = lk_model_n_tensors(lk_trainable_model(optimizer->trainable));
-    const size_t state_nbytes = lk_trainable_n_elem(optimizer->trainable) * sizeof(float);
 
     optimizer->specs = lk_alloc((size_t)n_groups * sizeof *specs);
     LK_TRY_ALLOC(optimizer->specs, (size_t)n_groups * sizeof *specs);
     memcpy(optimizer->specs, specs, (size_t)n_groups * sizeof *specs);
-    optimizer->joined = lk_alloc(n_tensors * sizeof *optimizer->joined);
-    LK_TRY_ALLOC(optimizer->joined, n_tensors * sizeof *optimizer->joined);
-    optimizer->pieces = lk_alloc(n_tensors * sizeof *optimizer->pieces);
-    LK_TRY_ALLOC(optimizer->pieces, n_tensors * sizeof *optimizer->pieces);
+    LK_TRY(take_own(optimizer, own, n_own));
+    LK_TRY(alloc_arrays(optimizer));
     make_pieces(optimizer);
-    const size_t squares_nbytes = lk_trainable_grid(optimizer->trainable)->n * sizeof *optimizer->squares;
-    optimizer->squares = lk_alloc(squares_nbytes);
-    LK_TRY_ALLOC(optimizer->squares, squares_nbytes);
-    for (int i = 0; i < optimizer->n_states; i++)
-        LK_TRY(lk_engine_alloc(optimizer->engine, state_nbytes, (void **)&optimizer->state[i]));
+    for (int i = 0; i < optimizer->n_states && optimizer->n_held > 0; i++)
+        LK_TRY(lk_engine_alloc(optimizer->engine, optimizer->n_held * sizeof(float), (void **)&optimizer->state[i]));
     return LK_OK;
 }
 
-lk_status lk_optimizer_new(lk_engine *engine, const lk_trainable *trainable, const lk_optimizer_spec *specs,
-                           lk_optimizer **out)
+lk_status lk_optimizer_new_part(lk_engine *engine, const lk_trainable *trainable, const lk_optimizer_spec *specs,
+                                const lk_range *own, size_t n_own, lk_optimizer **out)
 {
     *out = NULL;
     LK_TRY(lk_optimizer_check(specs, lk_trainable_n_groups(trainable)));
@@ -160,21 +206,28 @@ lk_status lk_optimizer_new(lk_engine *engine, const lk_trainable *trainable, con
     optimizer->engine = engine;
     optimizer->backend = lk_engine_backend(engine, &optimizer->ctx);
     optimizer->n_states = count_states(specs, lk_trainable_n_groups(trainable));
-    const lk_status status = fill(optimizer, specs);
+    const lk_status status = fill(optimizer, specs, own, n_own);
     if (status != LK_OK) lk_optimizer_free(&optimizer);
     LK_TRY(status);
     *out = optimizer;
     return LK_OK;
 }
 
+lk_status lk_optimizer_new(lk_engine *engine, const lk_trainable *trainable, const lk_optimizer_spec *specs,
+                           lk_optimizer **out)
+{
+    return lk_optimizer_new_part(engine, trainable, specs, &(lk_range){0, lk_trainable_n_elem(trainable)}, 1, out);
+}
+
 void lk_optimizer_free(lk_optimizer **optimizer)
 {
     if (!optimizer || !*optimizer) return;
     for (int i = (*optimizer)->n_states - 1; i >= 0; i--)
-        lk_engine_release((*optimizer)->engine, &(*optimizer)->state[i]);
+        if ((*optimizer)->state[i]) lk_engine_release((*optimizer)->engine, &(*optimizer)->state[i]);
     lk_free(&(*optimizer)->squares);
     lk_free(&(*optimizer)->pieces);
     lk_free(&(*optimizer)->joined);
+    lk_free(&(*optimizer)->own);
     lk_free(&(*optimizer)->specs);
     lk_free(optimizer);
 }
@@ -185,7 +238,7 @@ static lk_status copy(const lk_optimizer *optimizer, float *to, const float *fro
     return optimizer->backend->ema(optimizer->ctx, to, from, 0, n_elem, LK_EMA_COPY, 0.0f, false);
 }
 
-static int shared_states(const lk_optimizer *a, const lk_optimizer *b)
+int lk_optimizer_n_common_states(const lk_optimizer *a, const lk_optimizer *b)
 {
     if ((a->common.kind == LK_SGD) != (b->common.kind == LK_SGD)) return 0;
     return a->n_states < b->n_states ? a->n_states : b->n_states;
@@ -194,7 +247,7 @@ static int shared_states(const lk_optimizer *a, const lk_optimizer *b)
 lk_status lk_optimizer_copy_state(lk_optimizer *to, lk_optimizer *from)
 {
     const lk_model *model = lk_trainable_model(to->trainable);
-    const int n_states = shared_states(to, from);
+    const int n_states = lk_optimizer_n_common_states(to, from);
 
     if (lk_trainable_model(from->trainable) != model)
         return LK_FAIL(LK_ERR_USAGE, "an optimizer's states can only go on with the same model");
@@ -216,10 +269,50 @@ const char *lk_optimizer_state_name(const lk_optimizer *optimizer, int i)
     return optimizer->common.kind == LK_SGD ? sgd_states[i] : adam_states[i];
 }
 
+size_t lk_optimizer_n_held(const lk_optimizer *optimizer) { return optimizer->n_held; }
+
+/* The own range that has rows of a tensor, which lies at `all`, and where its states begin; NULL: none has. */
+static const lk_range *find_own(const lk_optimizer *optimizer, lk_range all, size_t *state)
+{
+    *state = 0;
+    for (size_t k = 0; k < optimizer->n_own; k++) {
+        const lk_range *own = &optimizer->own[k];
+
+        if (own->begin < all.end && own->end > all.begin) return own;
+        *state += own->end - own->begin;
+    }
+    return NULL;
+}
+
+/* Where a tensor's gradient lies. */
+static lk_range place_of(const lk_optimizer *optimizer, size_t tensor)
+{
+    const size_t begin = lk_trainable_offset(optimizer->trainable, tensor);
+
+    assert(lk_trainable_has(optimizer->trainable, tensor));
+    return (lk_range){begin, begin + lk_model_tensor(lk_trainable_model(optimizer->trainable), tensor)->n_elem};
+}
+
+void lk_optimizer_rows(const lk_optimizer *optimizer, size_t tensor, int64_t *begin, int64_t *end)
+{
+    const lk_tensor_info *info = lk_model_tensor(lk_trainable_model(optimizer->trainable), tensor);
+    const lk_range all = place_of(optimizer, tensor);
+    const size_t row = info->n_elem / (info->ndim > 0 ? (size_t)info->shape[0] : 1);
+    size_t state;
+    const lk_range *own = find_own(optimizer, all, &state);
+
+    *begin = own && own->begin > all.begin ? (int64_t)((own->begin - all.begin) / row) : 0;
+    *end = own ? (int64_t)(((own->end < all.end ? own->end : all.end) - all.begin) / row) : 0;
+}
+
 float *lk_optimizer_state(lk_optimizer *optimizer, int i, size_t tensor)
 {
-    assert(lk_trainable_has(optimizer->trainable, tensor));
-    return optimizer->state[i] + lk_trainable_offset(optimizer->trainable, tensor);
+    const lk_range all = place_of(optimizer, tensor);
+    size_t state;
+    const lk_range *own = find_own(optimizer, all, &state);
+
+    if (!own) return NULL;
+    return optimizer->state[i] + state + (own->begin < all.begin ? all.begin - own->begin : 0);
 }
 
 int64_t lk_optimizer_step(const lk_optimizer *optimizer, size_t tensor)
@@ -282,16 +375,17 @@ static lk_status update_piece(const lk_optimizer *optimizer, const update_call *
         const size_t begin = run->begin > p->param ? run->begin : p->param, end = run->end < p_end ? run->end : p_end;
 
         if (begin >= end) continue;
-        const size_t packed = p->grad + (begin - p->param);
+        const size_t skipped = begin - p->param;
         lk_update update = {
-            .spec = &spec, .params = call->params + begin, .grads = call->grads + packed, .n_elem = end - begin,
+            .spec = &spec, .params = call->params + begin, .grads = call->grads + p->grad + skipped,
+            .n_elem = end - begin,
             .step = optimizer->updates + 1 - p->joined, .lr = spec.lr,
             .momentum = momentum_now(&spec, hyperparams), .grad_scale = call->grad_scale,
             .ema = run->mode == LK_EMA_OFF ? NULL : call->ema + begin, .ema_mode = run->mode,
             .ema_decay = call->turn.decay, .pending = call->pending,
         };
 
-        for (int i = 0; i < optimizer->n_states; i++) update.state[i] = optimizer->state[i] + packed;
+        for (int i = 0; i < optimizer->n_states; i++) update.state[i] = optimizer->state[i] + p->state + skipped;
         LK_TRY(optimizer->backend->update(optimizer->ctx, &update));
     }
     return LK_OK;

@@ -2,8 +2,8 @@
  * Opening, verifying and reading a checkpoint.
  *
  * Opening reads every file once and compares it with its checksum; only then does HDF5 see it.  Reading asks for
- * rows of a tensor, whoever wrote them: the parts that wrote a tensor are known from its number of rows, so rows
- * are looked up by arithmetic.  Files of shards are opened when they are first needed and a few stay open.
+ * rows of a tensor, whoever wrote them: index.h5 says which part has which.  Files of shards are opened when they are
+ * first needed and a few stay open.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -244,13 +244,13 @@ static lk_status read_rows(lk_checkpoint *checkpoint, size_t i, int64_t begin, i
                        tensor->path, (long long)n_rows, (long long)begin, (long long)end);
     if (begin == end || row_elems == 0) return LK_OK;
     if (of_leader) return read_extent(checkpoint, i, manifest->parts, begin, end, out);
-    for (int r = 0; r < manifest->parts; r++) {
-        int64_t first, last;
+    for (size_t k = manifest->pieces.first[i]; k < manifest->pieces.first[i + 1]; k++) {
+        const lk_ckpt_piece *piece = &manifest->pieces.piece[k];
+        const int64_t from = piece->begin > begin ? piece->begin : begin, to = piece->end < end ? piece->end : end;
 
-        LK_TRY(lk_part_rows(n_rows, r, manifest->parts, &first, &last));
-        const int64_t from = first > begin ? first : begin, to = last < end ? last : end;
         if (from < to)
-            LK_TRY(read_extent(checkpoint, i, r, from, to, out + (size_t)(from - begin) * row_elems));
+            LK_TRY(read_extent(checkpoint, i, (int)piece->part, from, to,
+                               out + (size_t)(from - begin) * row_elems));
     }
     return LK_OK;
 }
@@ -275,7 +275,8 @@ static lk_status load_one(lk_checkpoint *checkpoint, const lk_ckpt_tensor *tenso
         return LK_FAIL(LK_ERR_CHECKPOINT, "%s: %s was saved with shape %s, this model has %s", checkpoint->path,
                        tensor->path, lk_print_shape(found->ndim, found->shape, saved),
                        lk_print_shape(tensor->ndim, tensor->shape, wanted));
-    LK_TRY(read_rows(checkpoint, i, 0, lk_tensor_rows(found), tensor->data));
+    if (tensor->is_part) LK_TRY(read_rows(checkpoint, i, tensor->begin, tensor->end, tensor->data));
+    else LK_TRY(read_rows(checkpoint, i, 0, lk_tensor_rows(found), tensor->data));
     return LK_OK;
 }
 

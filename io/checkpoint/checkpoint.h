@@ -15,7 +15,12 @@ typedef struct lk_ckpt_tensor {
     int64_t shape[LK_MAX_DIMS];
     size_t n_elem;
     float *data;            /* whole tensor, fp32, host memory; borrowed */
+    bool is_part;           /* data begins with row `begin` and ends with row `end` - 1: no other is here */
+    int64_t begin, end;
 } lk_ckpt_tensor;
+
+/* Rows [begin, end) of a tensor, by its place among the shared ones, are in a part's file. */
+typedef struct lk_ckpt_piece { int64_t tensor, part, begin, end; } lk_ckpt_piece;
 
 typedef struct lk_saver lk_saver;
 
@@ -27,8 +32,13 @@ typedef struct lk_saver lk_saver;
  * removal of what `keep` no longer keeps.  Until then the older checkpoints are all that exist. */
 lk_status lk_saver_new(const char *dir, int r, int n, int keep, lk_saver **out);
 void      lk_saver_free(lk_saver **saver); /* waits for the thread; an unpublished save stays .partial */
-/* shared: tensors every worker holds alike, cut by rows over the parts.  leader: tensors of part 0 alone (n_leader 0
- * and metadata NULL elsewhere).  All is copied before it returns.  Errors: LK_ERR_CHECKPOINT (a save is in flight). */
+/* How the shared tensors of the saves to come are cut: pieces, in order of tensors and of their rows, each row in one,
+ * of a tensor at most one a part; the same on all parts; copied.  Where this is not said, each tensor is cut evenly.
+ * Errors, when a save begins: LK_ERR_CHECKPOINT (a tensor is not covered). */
+lk_status lk_saver_cut(lk_saver *saver, const lk_ckpt_piece *pieces, size_t n);
+/* shared: tensors every worker holds alike, or of which it holds its pieces, cut by rows over the parts.
+ * leader: tensors of part 0 alone (n_leader 0 and metadata NULL elsewhere).  All is copied before it returns.  Errors:
+ * LK_ERR_CHECKPOINT (a save is in flight). */
 lk_status lk_saver_begin(lk_saver *saver, int64_t step, const lk_ckpt_tensor *shared, size_t n_shared,
                          const lk_ckpt_tensor *leader, size_t n_leader, const lk_metadata *metadata);
 /* For tensors that are still on their way to the host when a save begins: from now on ready(arg) is called by the
@@ -71,7 +81,8 @@ const lk_ckpt_tensor *lk_checkpoint_tensor(const lk_checkpoint *checkpoint, size
 bool      lk_checkpoint_has(const lk_checkpoint *checkpoint, const char *path);
 /* Rows [begin, end) of a tensor into out, from the shards themselves.  Errors: LK_ERR_CHECKPOINT. */
 lk_status lk_checkpoint_read(lk_checkpoint *checkpoint, const char *path, int64_t begin, int64_t end, float *out);
-/* Whole tensors by path into each data; shapes must agree.  Errors: LK_ERR_CHECKPOINT naming the tensor. */
+/* Whole tensors, or the rows that are held, by path into each data; shapes must agree.  Errors: LK_ERR_CHECKPOINT
+ * naming the tensor. */
 lk_status lk_checkpoint_load(lk_checkpoint *checkpoint, const lk_ckpt_tensor *tensors, size_t n);
 
 /* One 128-bit hash (XXH3, 32 hex digits and NUL) of all tensors whose path starts with `prefix` ("model/"): name

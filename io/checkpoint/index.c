@@ -3,6 +3,7 @@
  *
  *     /model/NAME, /optimizer/..., /ema/NAME     virtual data sets over the shards and leader.h5
  *     /lockstep/format, step, parts, version
+ *     /lockstep/rows                             table of (tensor, part, begin, end), as lk_cut: who has which rows
  *     /lockstep/path, shape, shared              tables of tensors in the order they were saved, with -1 for extents
  *                                                they do not have; how many are shared, the rest the leader's
  *     /lockstep/file, file_bytes, file_xxh3      tables of files: the shards, then leader.h5
@@ -41,10 +42,26 @@ static lk_status map_rows(hid_t properties, hid_t space, const lk_ckpt_tensor *t
     return LK_OK;
 }
 
-static lk_status add_virtual(hid_t index, const lk_ckpt_tensor *tensor, int parts, bool of_leader)
+/* The rows of tensor i that each part has; the leader's tensors (i behind the shared ones) are in one file. */
+static lk_status map_tensor(hid_t properties, hid_t space, const lk_ckpt_tensor *tensor, size_t i,
+                            const lk_cut *pieces, const lk_index *index)
+{
+    char file[LK_FILE_NAME_BYTES];
+
+    if (i >= index->shared.n) return map_rows(properties, space, tensor, LK_LEADER_FILE, 0, lk_tensor_rows(tensor));
+    for (size_t k = pieces->first[i]; k < pieces->first[i + 1]; k++) {
+        const lk_ckpt_piece *piece = &pieces->piece[k];
+
+        lk_shard_name(file, (int)piece->part, index->parts);
+        LK_TRY(map_rows(properties, space, tensor, file, piece->begin, piece->end));
+    }
+    return LK_OK;
+}
+
+static lk_status add_virtual(hid_t file, const lk_ckpt_tensor *tensor, size_t i, const lk_cut *pieces,
+                             const lk_index *index)
 {
     hsize_t dims[LK_CKPT_DIMS];
-    char file[LK_FILE_NAME_BYTES];
     LK_H5_ID properties = H5I_INVALID_HID;
     LK_H5_ID links = H5I_INVALID_HID;
     LK_H5_ID space = H5I_INVALID_HID;
@@ -53,44 +70,36 @@ static lk_status add_virtual(hid_t index, const lk_ckpt_tensor *tensor, int part
     for (int d = 0; d < tensor->ndim; d++) dims[d] = (hsize_t)tensor->shape[d];
     LK_H5(LK_ERR_SYSTEM, properties = H5Pcreate(H5P_DATASET_CREATE), "cannot make data set properties");
     LK_H5(LK_ERR_SYSTEM, space = H5Screate_simple(tensor->ndim, dims, NULL), "cannot describe %s", tensor->path);
-    for (int r = 0; r < parts && !of_leader; r++) {
-        int64_t begin, end;
-
-        LK_TRY(lk_part_rows(lk_tensor_rows(tensor), r, parts, &begin, &end));
-        lk_shard_name(file, r, parts);
-        LK_TRY(map_rows(properties, space, tensor, file, begin, end));
-    }
-    if (of_leader) LK_TRY(map_rows(properties, space, tensor, LK_LEADER_FILE, 0, lk_tensor_rows(tensor)));
+    LK_TRY(map_tensor(properties, space, tensor, i, pieces, index));
     LK_H5(LK_ERR_SYSTEM, H5Sselect_all(space), "cannot select all of %s", tensor->path);
     LK_TRY(lk_h5_link_properties(&links));
     LK_H5(LK_ERR_SYSTEM,
-          set = H5Dcreate2(index, tensor->path, H5T_IEEE_F32LE, space, links, properties, H5P_DEFAULT),
+          set = H5Dcreate2(file, tensor->path, H5T_IEEE_F32LE, space, links, properties, H5P_DEFAULT),
           "cannot make virtual data set \"%s\"", tensor->path);
     return LK_OK;
 }
 
-static lk_status add_tensor(hid_t file, const lk_ckpt_tensor *tensor, int parts, bool of_leader,
-                            size_t *scalar_offset)
+static lk_status add_tensor(hid_t file, size_t i, const lk_cut *pieces, lk_index *index)
 {
+    const size_t n_shared = index->shared.n;
+    const lk_ckpt_tensor *tensor = i < n_shared ? &index->shared.tensor[i] : &index->leader.tensor[i - n_shared];
     LK_H5_ID set = H5I_INVALID_HID;
 
     /* Without elements there are no rows to map, and HDF5 takes no virtual data set without a mapping. */
-    if (tensor->n_elem > 0 && tensor->ndim > 0) return add_virtual(file, tensor, parts, of_leader);
+    if (tensor->n_elem > 0 && tensor->ndim > 0) return add_virtual(file, tensor, i, pieces, index);
     LK_TRY(lk_h5_write(file, tensor->path, H5T_IEEE_F32LE, H5T_NATIVE_FLOAT, tensor->ndim, tensor->shape, NULL,
                        &set));
-    if (tensor->ndim == 0) LK_TRY(lk_h5_offset(set, scalar_offset));
+    if (tensor->ndim == 0) LK_TRY(lk_h5_offset(set, &index->scalar_offset[i]));
     return LK_OK;
 }
 
-static lk_status add_tensors(hid_t file, lk_index *index)
+static lk_status add_tensors(hid_t file, const lk_cut *pieces, lk_index *index)
 {
-    const size_t n_shared = index->shared.n, n = n_shared + index->leader.n;
+    const size_t n = index->shared.n + index->leader.n;
 
     index->scalar_offset = calloc(n + 1, sizeof *index->scalar_offset);
     LK_TRY_ALLOC(index->scalar_offset, n * sizeof *index->scalar_offset);
-    for (size_t i = 0; i < n; i++)
-        LK_TRY(add_tensor(file, i < n_shared ? &index->shared.tensor[i] : &index->leader.tensor[i - n_shared],
-                          index->parts, i >= n_shared, &index->scalar_offset[i]));
+    for (size_t i = 0; i < n; i++) LK_TRY(add_tensor(file, i, pieces, index));
     return LK_OK;
 }
 
@@ -163,12 +172,13 @@ static lk_status add_files(hid_t file, lk_index *index)
     return LK_OK;
 }
 
-static lk_status add_constants(hid_t file, int parts)
+static lk_status add_constants(hid_t file, int parts, const lk_cut *pieces)
 {
-    const int64_t format = LK_CKPT_FORMAT, n = parts;
+    const int64_t format = LK_CKPT_FORMAT, n = parts, rows[2] = {(int64_t)pieces->n, LK_PIECE_INTS};
 
     LK_TRY(lk_h5_write(file, LK_AT_FORMAT, H5T_STD_I64LE, H5T_NATIVE_INT64, 0, NULL, &format, NULL));
     LK_TRY(lk_h5_write(file, LK_AT_PARTS, H5T_STD_I64LE, H5T_NATIVE_INT64, 0, NULL, &n, NULL));
+    LK_TRY(lk_h5_write(file, LK_AT_ROWS, H5T_STD_I64LE, H5T_NATIVE_INT64, 2, rows, pieces->piece, NULL));
     LK_TRY(lk_h5_write_text(file, LK_AT_VERSION, LK_VERSION));
     return LK_OK;
 }
@@ -183,7 +193,8 @@ static void forget_structure(lk_index *index)
 }
 
 static lk_status lay_out(lk_index *index, const lk_ckpt_tensor *shared, size_t n_shared,
-                         const lk_ckpt_tensor *leader, size_t n_leader, int parts)
+                         const lk_ckpt_tensor *leader, size_t n_leader, int parts,
+                         const lk_cut *pieces)
 {
     LK_H5_ID file = H5I_INVALID_HID;
 
@@ -191,19 +202,20 @@ static lk_status lay_out(lk_index *index, const lk_ckpt_tensor *shared, size_t n
     LK_TRY(lk_layout_copy(shared, n_shared, &index->shared));
     LK_TRY(lk_layout_copy(leader, n_leader, &index->leader));
     LK_TRY(lk_h5_image_begin(&index->image, LK_INDEX_FILE, LK_FILE_HEADER_BYTES, &file));
-    LK_TRY(add_constants(file, parts));
+    LK_TRY(add_constants(file, parts, pieces));
     LK_TRY(add_files(file, index));
     LK_TRY(add_tensor_tables(file, index));
-    LK_TRY(add_tensors(file, index));
+    LK_TRY(add_tensors(file, pieces, index));
     LK_TRY(lk_h5_image_end(&index->image, &file));
     return LK_OK;
 }
 
 lk_status lk_index_build(lk_index *index, const lk_ckpt_tensor *shared, size_t n_shared,
-                         const lk_ckpt_tensor *leader, size_t n_leader, int parts)
+                         const lk_ckpt_tensor *leader, size_t n_leader, int parts,
+                         const lk_cut *pieces)
 {
     forget_structure(index);
-    const lk_status status = lay_out(index, shared, n_shared, leader, n_leader, parts);
+    const lk_status status = lay_out(index, shared, n_shared, leader, n_leader, parts, pieces);
     if (status != LK_OK) {
         forget_structure(index); /* half a layout must not pass for the next save's */
         return lk_trace(status, __FILE__, __LINE__);
@@ -214,7 +226,7 @@ lk_status lk_index_build(lk_index *index, const lk_ckpt_tensor *shared, size_t n
 static void fill_scalars(lk_index *index, const lk_ckpt_tensor *tensors, size_t n, const size_t *offset)
 {
     for (size_t i = 0; i < n; i++)
-        if (offset[i] > 0) memcpy(index->image.bytes + offset[i], tensors[i].data, sizeof(float));
+        if (offset[i] > 0 && tensors[i].data) memcpy(index->image.bytes + offset[i], tensors[i].data, sizeof(float));
 }
 
 void lk_index_fill(lk_index *index, const lk_ckpt_tensor *shared, const lk_ckpt_tensor *leader)

@@ -1,6 +1,7 @@
 /* The list of tensors of a save, kept so that the next save can tell whether anything changed its shape. */
 #include "io/checkpoint/parts.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,6 +20,12 @@ size_t lk_tensor_row_elems(const lk_ckpt_tensor *tensor)
 
     for (int d = 1; d < tensor->ndim; d++) n_elem *= (size_t)tensor->shape[d];
     return n_elem;
+}
+
+const float *lk_tensor_row(const lk_ckpt_tensor *tensor, int64_t row)
+{
+    assert(!tensor->is_part || (row >= tensor->begin && row < tensor->end));
+    return tensor->data + (size_t)(row - (tensor->is_part ? tensor->begin : 0)) * lk_tensor_row_elems(tensor);
 }
 
 bool lk_tensor_same_shape(const lk_ckpt_tensor *a, const lk_ckpt_tensor *b)
@@ -40,9 +47,15 @@ static lk_status check(const lk_ckpt_tensor *tensor)
     return LK_OK;
 }
 
-lk_status lk_layout_copy(const lk_ckpt_tensor *tensors, size_t n, lk_layout *out)
+lk_status lk_layout_check(const lk_ckpt_tensor *tensors, size_t n)
 {
     for (size_t i = 0; i < n; i++) LK_TRY(check(&tensors[i]));
+    return LK_OK;
+}
+
+lk_status lk_layout_copy(const lk_ckpt_tensor *tensors, size_t n, lk_layout *out)
+{
+    LK_TRY(lk_layout_check(tensors, n));
     *out = (lk_layout){.tensor = calloc(n ? n : 1, sizeof *out->tensor), .n = n};
     LK_TRY_ALLOC(out->tensor, n * sizeof *out->tensor);
     for (size_t i = 0; i < n; i++) {

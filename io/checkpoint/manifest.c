@@ -10,14 +10,14 @@ static lk_status read_int(hid_t file, const char *path, int64_t *out)
     return lk_h5_read(LK_ERR_CHECKPOINT, file, path, H5T_NATIVE_INT64, 1, out);
 }
 
-static lk_status read_constants(hid_t file, const char *dir, lk_manifest *out)
+static lk_status read_constants(hid_t file, const char *dir, int64_t *format, lk_manifest *out)
 {
-    int64_t format, parts;
+    int64_t parts;
 
-    LK_TRY(read_int(file, LK_AT_FORMAT, &format));
-    if (format != LK_CKPT_FORMAT)
-        return LK_FAIL(LK_ERR_CHECKPOINT, "%s has format %lld, this program reads format %d: use the program that "
-                       "wrote it", dir, (long long)format, LK_CKPT_FORMAT);
+    LK_TRY(read_int(file, LK_AT_FORMAT, format));
+    if (*format < LK_CKPT_OLDEST || *format > LK_CKPT_FORMAT)
+        return LK_FAIL(LK_ERR_CHECKPOINT, "%s has format %lld, this program reads formats %d to %d: use the program "
+                       "that wrote it", dir, (long long)*format, LK_CKPT_OLDEST, LK_CKPT_FORMAT);
     LK_TRY(read_int(file, LK_AT_STEP, &out->step));
     LK_TRY(read_int(file, LK_AT_PARTS, &parts));
     if (parts < 1 || parts > LK_MOST_PARTS)
@@ -72,6 +72,27 @@ static lk_status read_tensors(hid_t file, const char *dir, lk_manifest *out)
     return LK_OK;
 }
 
+static lk_status read_rows(hid_t file, const char *dir, lk_manifest *out)
+{
+    LK_H5_ID set = H5I_INVALID_HID;
+    hsize_t dims[2] = {0};
+    int ndim;
+
+    LK_TRY(lk_h5_open_set(LK_ERR_CHECKPOINT, file, LK_AT_ROWS, &set));
+    LK_TRY(lk_h5_shape(LK_ERR_CHECKPOINT, set, 2, &ndim, dims));
+    if (ndim != 2 || dims[1] != LK_PIECE_INTS)
+        return LK_FAIL(LK_ERR_CHECKPOINT, "%s: the table %s has another shape than that of a table of rows", dir,
+                       LK_AT_ROWS);
+    lk_ckpt_piece *piece = calloc((size_t)dims[0] + 1, sizeof *piece);
+    LK_TRY_ALLOC(piece, (size_t)dims[0] * sizeof *piece);
+    lk_status status = lk_h5_read(LK_ERR_CHECKPOINT, file, LK_AT_ROWS, H5T_NATIVE_INT64,
+                                  (size_t)dims[0] * LK_PIECE_INTS, piece);
+    if (status == LK_OK)
+        status = lk_cut_take(piece, (size_t)dims[0], out->layout.tensor, out->n_shared, out->parts, &out->pieces);
+    free(piece);
+    return status;
+}
+
 static lk_status headers_from(const char *dir, char **name, size_t n_names, char **checksum, size_t n_checksums,
                               const int64_t *nbytes, lk_manifest *out)
 {
@@ -115,8 +136,12 @@ static lk_status read_headers(hid_t file, const char *dir, lk_manifest *out)
 
 static lk_status read_manifest(hid_t file, const char *dir, lk_manifest *out)
 {
-    LK_TRY(read_constants(file, dir, out));
+    int64_t format = 0;
+
+    LK_TRY(read_constants(file, dir, &format, out));
     LK_TRY(read_tensors(file, dir, out));
+    if (format > LK_CKPT_OLDEST) LK_TRY(read_rows(file, dir, out));
+    else LK_TRY(lk_cut_even(out->layout.tensor, out->n_shared, out->parts, &out->pieces));
     LK_TRY(read_headers(file, dir, out));
     return LK_OK;
 }
@@ -140,6 +165,7 @@ lk_status lk_manifest_read(const char *dir, lk_manifest *out)
 void lk_manifest_free(lk_manifest *manifest)
 {
     free(manifest->header);
+    lk_cut_free(&manifest->pieces);
     lk_layout_free(&manifest->layout);
     *manifest = (lk_manifest){0};
 }

@@ -5,6 +5,7 @@
  *
  *     checksum.c     XXH3-128 of bytes                    layout.c      the list of tensors of a save
  *     file_header.c  a file's first 512 bytes; writing    folder.c      names, links, removal
+ *     cut.c          rows of tensors in parts
  *     shard.c        tensors, or rows of them, in a file  index.c       index.h5; manifest.c reads it
  *     verify.c       is a file whole; if not, what of it  publish.c     partial -> published, `keep`
  *     saver.c        copy, thread, states                 checkpoint.c  open, read, newest
@@ -29,12 +30,13 @@ enum {
     LK_CHECKSUM_CHARS = 32,  /* hexadecimal digits of 128 bits */
     LK_FILE_NAME_BYTES = 64,
     LK_CKPT_PATH_BYTES = 4096,
-    LK_CKPT_FORMAT = 1,
+    LK_CKPT_FORMAT = 2,      /* which is written; */
+    LK_CKPT_OLDEST = 1,      /* the oldest that is read: there each part has its lk_part_rows() of every tensor */
     LK_MOST_PARTS = 99999,   /* five digits in the names of shards */
 };
 /* The table of shapes: how many dimensions files of this format have room for, whatever the engine can do, and what
  * stands for those a tensor does not have. */
-enum { LK_CKPT_DIMS = 4, LK_NO_DIM = -1 };
+enum { LK_CKPT_DIMS = 4, LK_NO_DIM = -1, LK_PIECE_INTS = 4 };
 
 /* Where the files keep what they say of themselves; shard.c and index.c explain. */
 #define LK_AT_PATH "lockstep/path"
@@ -46,6 +48,7 @@ enum { LK_CKPT_DIMS = 4, LK_NO_DIM = -1 };
 #define LK_AT_VERSION "lockstep/version"
 #define LK_AT_SHAPE "lockstep/shape"
 #define LK_AT_SHARED "lockstep/shared"
+#define LK_AT_ROWS "lockstep/rows"
 #define LK_AT_FILE "lockstep/file"
 #define LK_AT_FILE_BYTES "lockstep/file_bytes"
 #define LK_AT_FILE_XXH3 "lockstep/file_xxh3"
@@ -65,13 +68,33 @@ typedef struct lk_layout {
 } lk_layout;
 
 /* Errors: LK_ERR_USAGE (a shape that does not give n_elem, naming the tensor). */
+lk_status lk_layout_check(const lk_ckpt_tensor *tensors, size_t n);
 lk_status lk_layout_copy(const lk_ckpt_tensor *tensors, size_t n, lk_layout *out);
 bool      lk_layout_equal(const lk_layout *layout, const lk_ckpt_tensor *tensors, size_t n);
 void      lk_layout_free(lk_layout *layout);
 /* A tensor without dimensions has one row of one element. */
 int64_t lk_tensor_rows(const lk_ckpt_tensor *tensor);
 size_t  lk_tensor_row_elems(const lk_ckpt_tensor *tensor);
+/* Where a row that is held lies. */
+const float *lk_tensor_row(const lk_ckpt_tensor *tensor, int64_t row);
 bool    lk_tensor_same_shape(const lk_ckpt_tensor *a, const lk_ckpt_tensor *b);
+
+/* ------------------------------------------------------------------- pieces */
+
+/* Pieces of the shared tensors, in order of tensors and rows: those of tensor i are [first[i], first[i + 1]). */
+typedef struct lk_cut {
+    lk_ckpt_piece *piece; /* owned */
+    size_t *first;        /* owned */
+    size_t n;
+} lk_cut;
+_Static_assert(sizeof(lk_ckpt_piece) == LK_PIECE_INTS * sizeof(int64_t), "pieces go into files as they are");
+
+/* All parts have their lk_part_rows() of each tensor. */
+lk_status lk_cut_even(const lk_ckpt_tensor *tensors, size_t n, int parts, lk_cut *out);
+/* Errors: LK_ERR_CHECKPOINT (they are out of order, or a row is in none or in several). */
+lk_status lk_cut_take(const lk_ckpt_piece *from, size_t n_pieces, const lk_ckpt_tensor *tensors, size_t n, int parts,
+                         lk_cut *out);
+void      lk_cut_free(lk_cut *pieces);
 
 /* ----------------------------------------------------------------- checksum */
 
@@ -136,9 +159,10 @@ typedef struct lk_shard {
 } lk_shard;
 
 void      lk_shard_name(char out[LK_FILE_NAME_BYTES], int r, int n);
-/* Makes the file's structure with room for the extents.  metadata may be NULL. */
-lk_status lk_shard_build(lk_shard *shard, const char *file, const lk_ckpt_tensor *tensors, size_t n_tensors, int r,
-                         int n, const lk_metadata *metadata);
+/* Makes the file's structure with room for the extents: part r's pieces, or (pieces NULL) all tensors whole.  metadata
+ * may be NULL. */
+lk_status lk_shard_build(lk_shard *shard, const char *file, const lk_ckpt_tensor *tensors, size_t n_tensors,
+                         const lk_cut *pieces, int r, const lk_metadata *metadata);
 /* Copies the extents from tensors of the same layout. */
 void      lk_shard_fill(lk_shard *shard, const lk_ckpt_tensor *tensors);
 /* Takes the checksums of the extents. */
@@ -171,8 +195,9 @@ typedef struct lk_index {
     size_t *scalar_offset;  /* owned; shared then leader: the value of a tensor without dimensions, else 0 */
 } lk_index;
 
+/* pieces: of the shared tensors; borrowed for the call. */
 lk_status lk_index_build(lk_index *index, const lk_ckpt_tensor *shared, size_t n_shared,
-                         const lk_ckpt_tensor *leader, size_t n_leader, int parts);
+                         const lk_ckpt_tensor *leader, size_t n_leader, int parts, const lk_cut *pieces);
 /* Copies the values of tensors without dimensions. */
 void      lk_index_fill(lk_index *index, const lk_ckpt_tensor *shared, const lk_ckpt_tensor *leader);
 /* headers: of the shards, then of leader.h5. */
@@ -185,6 +210,7 @@ typedef struct lk_manifest {
     int parts;
     lk_layout layout;     /* shared tensors, then the leader's */
     size_t n_shared;
+    lk_cut pieces;     /* of the shared tensors */
     lk_file_header *header; /* owned: parts shards, then leader.h5 */
 } lk_manifest;
 

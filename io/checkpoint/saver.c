@@ -30,6 +30,9 @@ struct lk_saver {
     int r, n, keep;
     lk_shard shard, leader;           /* leader and index: part 0 alone */
     lk_index index;
+    lk_ckpt_piece *cut;               /* owned, (n_cut): as lk_saver_cut() was told; NULL: evenly */
+    size_t n_cut;
+    lk_cut pieces;                 /* of the tensors that are laid out */
 
     void (*warn)(void *arg, const char *message); /* NULL: nobody is told */
     void *warn_arg;
@@ -120,24 +123,44 @@ static void join(lk_saver *saver)
 
 /* -------------------------------------------------------------------- begin */
 
+lk_status lk_saver_cut(lk_saver *saver, const lk_ckpt_piece *pieces, size_t n)
+{
+    lk_ckpt_piece *cut = malloc((n + 1) * sizeof *cut);
+
+    LK_TRY_ALLOC(cut, n * sizeof *cut);
+    if (n > 0) memcpy(cut, pieces, n * sizeof *cut);
+    free(saver->cut);
+    saver->cut = cut;
+    saver->n_cut = n;
+    return LK_OK;
+}
+
+static lk_status cut_pieces(lk_saver *saver, const lk_ckpt_tensor *shared, size_t n_shared)
+{
+    lk_cut_free(&saver->pieces);
+    if (saver->cut) return lk_cut_take(saver->cut, saver->n_cut, shared, n_shared, saver->n, &saver->pieces);
+    return lk_cut_even(shared, n_shared, saver->n, &saver->pieces);
+}
+
 static lk_status lay_out_own(lk_saver *saver, const lk_ckpt_tensor *shared, size_t n_shared)
 {
     char name[LK_FILE_NAME_BYTES];
 
+    if (lk_layout_equal(&saver->shard.layout, shared, n_shared)) return LK_OK;
+    LK_TRY(lk_layout_check(shared, n_shared));
+    LK_TRY(cut_pieces(saver, shared, n_shared));
     lk_shard_name(name, saver->r, saver->n);
-    if (!lk_layout_equal(&saver->shard.layout, shared, n_shared))
-        LK_TRY(lk_shard_build(&saver->shard, name, shared, n_shared, saver->r, saver->n, NULL));
-    return LK_OK;
+    return lk_shard_build(&saver->shard, name, shared, n_shared, &saver->pieces, saver->r, NULL);
 }
 
 static lk_status lay_out_leader(lk_saver *saver, const lk_ckpt_tensor *shared, size_t n_shared,
                                 const lk_ckpt_tensor *leader, size_t n_leader, const lk_metadata *metadata)
 {
     /* Texts among the metadata change their length, so this file is laid out each time. */
-    LK_TRY(lk_shard_build(&saver->leader, LK_LEADER_FILE, leader, n_leader, 0, 1, metadata));
+    LK_TRY(lk_shard_build(&saver->leader, LK_LEADER_FILE, leader, n_leader, NULL, 0, metadata));
     if (!lk_layout_equal(&saver->index.shared, shared, n_shared) ||
         !lk_layout_equal(&saver->index.leader, leader, n_leader))
-        LK_TRY(lk_index_build(&saver->index, shared, n_shared, leader, n_leader, saver->n));
+        LK_TRY(lk_index_build(&saver->index, shared, n_shared, leader, n_leader, saver->n, &saver->pieces));
     return LK_OK;
 }
 
@@ -284,6 +307,8 @@ void lk_saver_free(lk_saver **saver)
     if (!saver || !*saver) return;
     join(*saver);
     forget_late(*saver);
+    lk_cut_free(&(*saver)->pieces);
+    free((*saver)->cut);
     lk_index_free(&(*saver)->index);
     lk_shard_free(&(*saver)->leader);
     lk_shard_free(&(*saver)->shard);

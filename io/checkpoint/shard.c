@@ -128,14 +128,18 @@ static lk_status add_metadata(hid_t file, const lk_metadata *metadata)
     return LK_OK;
 }
 
-static lk_status cut(lk_shard *shard, int r, int n)
+static lk_status cut(lk_shard *shard, const lk_cut *pieces, int r)
 {
     shard->extent = calloc(shard->layout.n + 1, sizeof *shard->extent);
     LK_TRY_ALLOC(shard->extent, shard->layout.n * sizeof *shard->extent);
-    for (size_t i = 0; i < shard->layout.n; i++) {
-        lk_extent *extent = &shard->extent[i];
+    for (size_t i = 0; i < shard->layout.n && !pieces; i++)
+        shard->extent[i].end = lk_tensor_rows(&shard->layout.tensor[i]);
+    for (size_t k = 0; pieces && k < pieces->n; k++) {
+        const lk_ckpt_piece *piece = &pieces->piece[k];
 
-        LK_TRY(lk_part_rows(lk_tensor_rows(&shard->layout.tensor[i]), r, n, &extent->begin, &extent->end));
+        if (piece->part != r) continue;
+        shard->extent[piece->tensor].begin = piece->begin;
+        shard->extent[piece->tensor].end = piece->end;
     }
     return LK_OK;
 }
@@ -149,12 +153,12 @@ static void forget_structure(lk_shard *shard)
 }
 
 static lk_status lay_out(lk_shard *shard, const char *file_name, const lk_ckpt_tensor *tensors, size_t n_tensors,
-                         int r, int n, const lk_metadata *metadata)
+                         const lk_cut *pieces, int r, const lk_metadata *metadata)
 {
     LK_H5_ID file = H5I_INVALID_HID;
 
     LK_TRY(lk_layout_copy(tensors, n_tensors, &shard->layout));
-    LK_TRY(cut(shard, r, n));
+    LK_TRY(cut(shard, pieces, r));
     LK_TRY(lk_h5_image_begin(&shard->image, file_name, LK_FILE_HEADER_BYTES, &file));
     for (size_t i = 0; i < n_tensors; i++) LK_TRY(add_tensor(file, &tensors[i], &shard->extent[i]));
     LK_TRY(add_paths(file, &shard->layout));
@@ -165,10 +169,10 @@ static lk_status lay_out(lk_shard *shard, const char *file_name, const lk_ckpt_t
 }
 
 lk_status lk_shard_build(lk_shard *shard, const char *file_name, const lk_ckpt_tensor *tensors, size_t n_tensors,
-                         int r, int n, const lk_metadata *metadata)
+                         const lk_cut *pieces, int r, const lk_metadata *metadata)
 {
     forget_structure(shard);
-    const lk_status status = lay_out(shard, file_name, tensors, n_tensors, r, n, metadata);
+    const lk_status status = lay_out(shard, file_name, tensors, n_tensors, pieces, r, metadata);
     if (status != LK_OK) {
         forget_structure(shard); /* half a layout must not pass for the next save's */
         return lk_trace(status, __FILE__, __LINE__);
@@ -183,8 +187,7 @@ void lk_shard_fill(lk_shard *shard, const lk_ckpt_tensor *tensors)
         const size_t nbytes = lk_extent_bytes(extent, &tensors[i]);
 
         if (nbytes == 0) continue;
-        memcpy(shard->image.bytes + extent->offset,
-               tensors[i].data + (size_t)extent->begin * lk_tensor_row_elems(&tensors[i]), nbytes);
+        memcpy(shard->image.bytes + extent->offset, lk_tensor_row(&tensors[i], extent->begin), nbytes);
     }
 }
 

@@ -8,6 +8,7 @@ static const cyaml_strval_t unit_words[] = WORDS(LK_UNIT_LIST);
 /* dist's lists, which io may not see; test_recipe_values.c holds them together. */
 static const cyaml_strval_t reduction_words[] = {{"tree", 0}, {"mpi", 1}, {"nccl", 2}};
 static const cyaml_strval_t wire_words[] = {{"fp32", 0}, {"bf16", 1}};
+static const cyaml_strval_t shard_words[] = WORDS(LK_SHARD_LIST);
 
 enum { MOST_THREADS = 1024 };
 
@@ -45,7 +46,7 @@ enum { MOST_THREADS = 1024 };
     X("tensorboard", TRUTH(metrics.tensorboard), DEFAULT("false"), HELP("event files in RUN/tensorboard"))           \
     X("log_every", WHOLE(metrics.log_every), AT_LEAST(1), DEFAULT("10"), HELP("steps between TensorBoard's points")) \
     X("histograms", WHOLE(metrics.histograms), AT_LEAST(0), DEFAULT("0"),                                            \
-      HELP("k: weights and gradients of every k-th evaluation; 0: none"))                                            \
+      HELP("k: weights and (without dist.shard) gradients of every k-th evaluation; 0: none"))                       \
     X("measure", TEXTS(metrics.measure),                                                                             \
       HELP("metrics beside the usual ones: rmse, accuracy_top5, perplexity, bleu, bleu2"))                           \
     X("train", TRUTH(metrics.train), DEFAULT("false"),                                                               \
@@ -56,6 +57,9 @@ enum { MOST_THREADS = 1024 };
       HELP("of gradients; tree keeps the bits on any number of workers, mpi and nccl (GPUs) do not"))                \
     X("wire", WORD(dist.wire, wire_words), DEFAULT("fp32"), DECIDES,                                                 \
       HELP("as what gradients travel; bf16: half the bytes, and another result: every lane's and every sum rounded"))  \
+    X("shard", WORD(dist.shard, shard_words), DEFAULT("none"),                                                       \
+      HELP("optimizer: each worker holds and updates its part of the optimizer's states (ZeRO-1), to the same bits; " \
+           "on the cpu engine, with reduction tree"))                                                                \
     X("check_every", WHOLE(dist.check_every), AT_LEAST(0), DEFAULT("100"),                                           \
       HELP("steps between comparisons of the workers' weights; 0: before checkpoints alone"))                        \
     X("timeout", REAL(dist.timeout), AT_LEAST(0), DEFAULT("300"),                                                    \

@@ -184,7 +184,7 @@ struct lk_recipe {
         bool train;                /* the training part is evaluated, too */
     } metrics;
     /* reduction, wire: indices in dist's lists of words: tree, mpi, nccl; fp32, bf16 */
-    struct { int reduction, wire; int64_t check_every; double timeout; int64_t bucket_bytes; } dist;
+    struct { int reduction, shard, wire; int64_t check_every; double timeout; int64_t bucket_bytes; } dist;
     char *group;        /* name of the parameter group that optimizer and schedulers describe; NULL: the one of the
                          * rest */
     lk_words params;    /* patterns of the tensor names in it; empty: what no other group selects */
@@ -208,6 +208,8 @@ typedef enum lk_frozen_mode { LK_FROZEN_MODE_LIST(LK_WORD_ENUM) } lk_frozen_mode
 #define LK_CACHE_FROZEN_LIST(X) X(LK_CACHE_FROZEN_NO, "no") X(LK_CACHE_FROZEN_MEMORY, "memory") \
     X(LK_CACHE_FROZEN_DISK, "disk")
 typedef enum lk_cache_frozen { LK_CACHE_FROZEN_UNSET, LK_CACHE_FROZEN_LIST(LK_WORD_ENUM) } lk_cache_frozen;
+#define LK_SHARD_LIST(X) X(LK_SHARD_NONE, "none") X(LK_SHARD_OPTIMIZER, "optimizer")
+typedef enum lk_shard_what { LK_SHARD_LIST(LK_WORD_ENUM) } lk_shard_what;
 #define LK_ON_NONFINITE_LIST(X) X(LK_NONFINITE_STOP, "stop") X(LK_NONFINITE_SKIP, "skip")
 typedef enum lk_on_nonfinite { LK_ON_NONFINITE_LIST(LK_WORD_ENUM) } lk_on_nonfinite;
 

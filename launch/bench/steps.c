@@ -7,6 +7,7 @@
  * time that they would take with a core each, and what is left to measure is the network.
  */
 #include "launch/bench/bench.h"
+#include "launch/job/update.h"
 
 #include <math.h>
 #include <time.h>
@@ -86,11 +87,8 @@ static lk_status update(job *j, const float *sum)
 
     for (unsigned g = 0; g < j->recipe->n_groups; g++)
         groups[g] = (lk_hyperparams){.lr = j->recipe->groups[g]->optimizer.lr, .momentum = NAN, .weight_decay = NAN};
-    LK_TRY(lk_optimizer_inspect(j->optimizer, sum, j->recipe->train.check_finite, &report));
-    if (report.finite) {
-        LK_TRY(lk_engine_update_stats(j->engine, j->params, sum, &report));
-        LK_TRY(lk_optimizer_update(j->optimizer, j->params, sum, groups, &report, j->ema));
-    }
+    LK_TRY(update_inspect(j, sum, &report));
+    if (report.finite) LK_TRY(update_weights(j, sum, groups, &report));
     LK_TRY(lk_optimizer_sync(j->optimizer, &report, j->ema));
     j->params_version = ++j->last_version;
     j->step++;

@@ -59,7 +59,7 @@ static void print_tensors(const lk_model *model, const lk_trainable *trainable)
 #define PART_LIST(X)                                                                          \
     X(parameters, "parameters", "fp32, buffers included")                                     \
     X(gradients, "gradients", "arenas in which its lanes are added up")                       \
-    X(optimizer, "optimizer", "states")                                                       \
+    X(optimizer, "optimizer", "states; with dist.shard this worker's share of them")          \
     X(ema, "EMA", "on the leader; on others a copy to evaluate")                              \
     X(activations, "activations", "shared by liveness")                                       \
     X(packed, "packed weights", "in the layouts kernels prefer, shared by all plans")         \
@@ -106,7 +106,7 @@ static void find_parts(const job *j, const lk_plan_stats *train, parts *out)
     lk_engine_get_memory(j->engine, &memory);
     *out = (parts){
         .parameters = params, .gradients = (double)train->grad_bytes * reduction.n_arenas, .ema = ema,
-        .optimizer = (double)lk_trainable_n_elem(j->trainable) * sizeof(float) * n_states,
+        .optimizer = (double)lk_optimizer_n_held(j->optimizer) * sizeof(float) * n_states,
         .activations = (double)memory.activations, .packed = (double)memory.packed, .scratch = (double)memory.scratch,
         .output = (double)memory.output, .save = (double)save_nbytes(j, j->trainable, n_states),
         .workspace = (double)memory.workspace, .exchange = (double)reduction.exchange_nbytes,

@@ -292,6 +292,7 @@ void job_close(job *j)
     lk_reducer_free(&j->reducer);
     lk_ema_free(&j->ema);
     lk_optimizer_free(&j->optimizer);
+    lk_shards_free(&j->shards);
     features_free(&j->validation_features);
     features_free(&j->train_features);
     lk_loader_free(&j->train_eval_loader);

@@ -3,6 +3,7 @@
  * everything else reads its keys from j->recipe as if there were only one.
  */
 #include "launch/job/hyperparams.h"
+#include "launch/job/shards.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -74,24 +75,31 @@ static lk_recompute recompute_of(const lk_recipe *stage)
     return (lk_recompute){.pattern = (const char *const *)words->word, .n = none ? 0 : words->n};
 }
 
-/* The engine turns to the new set before the old one goes; an optimizer needs its set to the end. */
-static lk_status change_set(job *j)
+static lk_status make_updating(job *j)
 {
-    lk_trainable *trainable;
-    lk_optimizer *optimizer = NULL;
     lk_optimizer_spec specs[LK_MAX_GROUPS];
     const lk_recompute recompute = recompute_of(j->recipe);
+    lk_trainable *trainable;
 
     LK_TRY(fill_specs(j->recipe, specs));
     LK_TRY(job_make_set(j, &trainable));
+    j->trainable = trainable;
     lk_engine_set_trainable(j->engine, trainable);
     lk_engine_set_recompute(j->engine, &recompute);
-    lk_status status = lk_optimizer_new(j->engine, trainable, specs, &optimizer);
-    if (status == LK_OK && j->optimizer && !j->dry) status = lk_optimizer_copy_state(optimizer, j->optimizer);
-    lk_optimizer_free(&j->optimizer);
-    lk_trainable_free(&j->trainable);
-    j->trainable = trainable;
-    j->optimizer = optimizer;
+    return shards_make_optimizer(j, specs);
+}
+
+/* The engine turns to the new set before the old one goes; an optimizer needs its set to the end.  Collective. */
+static lk_status change_set(job *j)
+{
+    updating before = {j->trainable, j->shards, j->optimizer};
+
+    j->trainable = NULL;
+    j->shards = NULL;
+    j->optimizer = NULL;
+    lk_status status = job_agree(j, make_updating(j));
+    if (status == LK_OK) status = shards_carry_states(j, &before);
+    updating_free(&before);
     return status;
 }
 
@@ -103,8 +111,6 @@ static lk_status make_training_loader(job *j)
 
 static lk_status turn(job *j)
 {
-    lk_loader_free(&j->loader);
-    LK_TRY(change_set(j));
     if (j->whole->n_stages > 1) LK_TRY(job_make_evaluation_loaders(j));
     LK_TRY(frozen_open(j));
     return make_training_loader(j);
@@ -116,11 +122,13 @@ lk_status job_enter_stage(job *j, unsigned stage)
     j->stage = stage;
     j->recipe = j->whole->stages[stage];
     lk_world_progress(j->world, j->step, "compile");
+    lk_loader_free(&j->loader);
+    LK_TRY(change_set(j));
     LK_TRY(job_agree(j, turn(j)));
     /* Collective, and the same on all. */
     const lk_status status = lk_reducer_new(j->world, j->engine, j->trainable, (lk_reduction)j->recipe->dist.reduction,
                                             (lk_wire)j->recipe->dist.wire, j->lanes,
-                                            (size_t)j->recipe->dist.bucket_bytes, &j->reducer);
+                                            (size_t)j->recipe->dist.bucket_bytes, j->shards, &j->reducer);
     if (status != LK_OK) j->agreed = true;
     LK_TRY(status);
     if (!j->dry) job_say_slow(j);

@@ -1,5 +1,5 @@
 /* The model's tensors under the paths that checkpoints use: "model/NAME", "optimizer/exp_avg/NAME", "ema/NAME". */
-#include "launch/launch.h"
+#include "launch/job/shards.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -46,17 +46,6 @@ size_t count_weights(const lk_model *model)
     return n;
 }
 
-/* Elements of this worker's rows of a tensor. */
-static size_t own_elems(const job *j, const lk_tensor_info *info)
-{
-    const int64_t rows = info->ndim > 0 ? info->shape[0] : 1;
-    int64_t begin, end;
-
-    if (rows == 0) return 0;
-    lk_part_rows(rows, lk_world_rank(j->world), lk_world_size(j->world), &begin, &end); /* a world has its own rank */
-    return info->n_elem / (size_t)rows * (size_t)(end - begin);
-}
-
 size_t save_nbytes(const job *j, const lk_trainable *trainable, int n_states)
 {
     const bool ema = j->leader && j->recipe->has_ema;
@@ -65,9 +54,10 @@ size_t save_nbytes(const job *j, const lk_trainable *trainable, int n_states)
 
     for (size_t i = 0; i < lk_model_n_tensors(j->model); i++) {
         const lk_tensor_info *info = lk_model_tensor(j->model, i);
-        const size_t copies = lk_trainable_has(trainable, i) ? 1 + (size_t)n_states : 1;
+        const size_t states = lk_trainable_has(trainable, i) ? (size_t)n_states : 0;
 
-        n_elem += copies * own_elems(j, info) + (ema ? info->n_elem : 0);
+        n_elem += shards_saved_elems(j, NULL, i) + (ema ? info->n_elem : 0);
+        if (states) n_elem += states * shards_saved_elems(j, trainable, i);
     }
     if (lk_engine_on_device(j->engine)) n_elem += n_model + (size_t)n_states * n_trainable + (ema ? n_model : 0);
     return n_elem * sizeof(float);

@@ -110,7 +110,7 @@ static bool histograms_are_due(const trainer *t)
     const lk_recipe *r = t->j->recipe;
     const int64_t done = r->train.evaluate_unit == LK_UNIT_STEP ? t->j->step : t->epoch;
 
-    return r->metrics.histograms && t->grads && done / r->train.evaluate_every % r->metrics.histograms == 0;
+    return r->metrics.histograms && t->samples > 0 && done / r->train.evaluate_every % r->metrics.histograms == 0;
 }
 
 static lk_status put_evaluation(trainer *t)
@@ -118,7 +118,7 @@ static lk_status put_evaluation(trainer *t)
     LK_TRY(put_metrics(t));
     if (histograms_are_due(t)) {
         LK_TRY(put_weights(t));
-        LK_TRY(put_gradients(t));
+        if (t->grads) LK_TRY(put_gradients(t));
     }
     return lk_events_flush(t->events);
 }

@@ -73,6 +73,16 @@ static lk_status restore_position(trainer *t, const run_state *saved)
 
 /* ------------------------------------------------------------------- arrays */
 
+/* Zeroes what is held of a state. */
+static void forget(const lk_ckpt_tensor *tensor)
+{
+    const int64_t n_rows = tensor->ndim > 0 ? tensor->shape[0] : 1, held = tensor->end - tensor->begin;
+    size_t n_elem = tensor->n_elem;
+
+    if (tensor->is_part && n_rows > 0) n_elem = n_elem / (size_t)n_rows * (size_t)held;
+    if (n_elem > 0) memset(tensor->data, 0, n_elem * sizeof *tensor->data);
+}
+
 /* Leaves out of the list, and zeroes, what the checkpoint has no state of (state_is_fresh(), or amsgrad is new).  It
  * was verified against its manifest, so what it lacks was never there; weights that it lacks remain an error. */
 static void begin_anew(const job *j, tensor_lists *lists)
@@ -84,7 +94,7 @@ static void begin_anew(const job *j, tensor_lists *lists)
         const bool is_state = strncmp(tensor->path, "optimizer/", strlen("optimizer/")) == 0;
 
         if (is_state && !lk_checkpoint_has(j->checkpoint, tensor->path))
-            memset(tensor->data, 0, tensor->n_elem * sizeof *tensor->data);
+            forget(tensor);
         else
             lists->all[n++] = *tensor;
     }

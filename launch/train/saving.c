@@ -5,6 +5,7 @@
  * A save overlaps the steps after it.  When every worker's vote says that its part is on disk, the leader's next
  * order publishes it; a save that is still in flight when the next is due is waited for.
  */
+#include "launch/job/shards.h"
 #include "launch/train/trainer.h"
 
 enum { PATH_BYTES = 4096 };
@@ -78,6 +79,7 @@ lk_status saving_open(trainer *t)
     snprintf(dir, sizeof dir, "%s/checkpoints", j->recipe->run.dir);
     LK_TRY(job_agree(j, lk_saver_new(dir, lk_world_rank(j->world), lk_world_size(j->world), j->recipe->checkpoint.keep,
                                      &t->saver)));
+    LK_TRY(job_agree(j, shards_cut_saves(j, t->saver)));
     lk_saver_set_warn(t->saver, warn, t);
     if (lk_engine_on_device(j->engine)) lk_saver_set_source(t->saver, snapshot_ready, j->engine);
     return LK_OK;

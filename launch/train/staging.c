@@ -75,6 +75,24 @@ static float *state_array(const job *j, int s)
     return lk_optimizer_state(j->optimizer, s, first);
 }
 
+/* Of a state that is held in part, the rows that are, where they are. */
+static lk_status add_held(job *j, const char *prefix, int s, tensor_lists *lists)
+{
+    const int i = lists->n_arrays++;
+    size_t n = 0;
+
+    LK_TRY(list_tensors(j->model, prefix, j->trainable, NULL, &lists->array[i].tensors, &lists->array[i].n));
+    for (size_t t = 0; t < lk_model_n_tensors(j->model); t++) {
+        if (!lk_trainable_has(j->trainable, t)) continue;
+        lk_ckpt_tensor *tensor = &lists->array[i].tensors[n++];
+
+        tensor->is_part = true;
+        lk_optimizer_rows(j->optimizer, t, &tensor->begin, &tensor->end);
+        tensor->data = lk_optimizer_state(j->optimizer, s, t);
+    }
+    return append(lists, lists->array[i].tensors, lists->array[i].n);
+}
+
 lk_status staging_shared(staging *s, job *j, bool read, tensor_lists *out)
 {
     char prefix[64];
@@ -82,7 +100,8 @@ lk_status staging_shared(staging *s, job *j, bool read, tensor_lists *out)
     LK_TRY(add(s, j, ARRAY_WEIGHTS, "model", NULL, j->params, read, out));
     for (int k = 0; k < lk_optimizer_n_states(j->optimizer); k++) {
         snprintf(prefix, sizeof prefix, "optimizer/%s", lk_optimizer_state_name(j->optimizer, k));
-        LK_TRY(add(s, j, ARRAY_STATE + k, prefix, j->trainable, state_array(j, k), read, out));
+        if (j->shards) LK_TRY(add_held(j, prefix, k, out));
+        else LK_TRY(add(s, j, ARRAY_STATE + k, prefix, j->trainable, state_array(j, k), read, out));
     }
     return LK_OK;
 }

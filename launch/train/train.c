@@ -76,15 +76,12 @@ static lk_status apply(trainer *t, const lk_batch *batch, const float *sum)
     lk_hyperparams groups[LK_MAX_GROUPS];
     lk_grad_report report;
 
-    t->grads = sum;
+    t->grads = j->shards ? NULL : sum;
     for (int g = 0; g < t->order.n_groups; g++)
         groups[g] = (lk_hyperparams){.lr = t->order.lr[g], .momentum = t->order.momentum[g],
                                     .weight_decay = t->order.weight_decay[g]};
-    LK_TRY(lk_optimizer_inspect(j->optimizer, sum, j->recipe->train.check_finite, &report));
-    if (report.finite) {
-        LK_TRY(lk_engine_update_stats(j->engine, j->params, sum, &report));
-        LK_TRY(lk_optimizer_update(j->optimizer, j->params, sum, groups, &report, j->ema));
-    }
+    LK_TRY(update_inspect(j, sum, &report));
+    if (report.finite) LK_TRY(update_weights(j, sum, groups, &report));
     LK_TRY(lanes_look_ahead(t, batch));
     LK_TRY(lk_optimizer_sync(j->optimizer, &report, j->ema));
     const float loss = t->loss = shown_loss(batch, report.slots[LK_SLOT_LOSS]);

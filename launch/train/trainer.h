@@ -4,6 +4,7 @@
 
 #include "launch/job/hyperparams.h"
 #include "launch/job/state.h"
+#include "launch/job/update.h"
 #include "launch/train/staging.h"
 
 /* What workers add to a step's reduction beside gradients. */
@@ -23,7 +24,8 @@ typedef struct trainer {
     double loss_sum, loss_terms; /* of the epoch so far; evaluations by steps: since the last one */
     int64_t skipped;             /* steps of the epoch so far that were not finite, by this process start */
     float loss;                  /* of the last step */
-    const float *grads;          /* borrowed: the last step's sum, valid until the next step's first lane */
+    const float *grads;          /* borrowed: the last step's sum, valid until the next step's first lane; NULL: no step
+                                  * yet, or no worker has all of it */
     lk_order order;              /* of this step */
     float votes[LK_N_VOTES];     /* this worker's */
     bool stop_voted, all_written; /* what the last reduction said */

@@ -94,7 +94,7 @@ static void reduce(size_t bucket_bytes)
     lk_reducer_stats stats;
     int begin, end;
 
-    MUST(lk_reducer_new(world, engine, trainable, LK_REDUCE_TREE, LK_WIRE_FP32, LANES, bucket_bytes, &reducer));
+    MUST(lk_reducer_new(world, engine, trainable, LK_REDUCE_TREE, LK_WIRE_FP32, LANES, bucket_bytes, NULL, &reducer));
     MUST(lk_world_lanes(world, LANES, &begin, &end));
     for (int64_t step = 0; step < N_STEPS; step++) {
         const float *sum;

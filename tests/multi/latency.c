@@ -20,12 +20,12 @@ static void measure(lk_reduction kind, size_t n_elem, int lanes, int n_calls)
 {
     enum { N_RUNS = 9 };
     const size_t front = 0;
-    const lk_arena_cuts cuts = {&front, 1, n_elem, 0};
+    const lk_arena_cuts cuts = {.cut = &front, .n = 1, .n_elem = n_elem};
     double seconds[N_RUNS];
     lk_reducer *reducer;
     int begin, end;
 
-    MUST(lk_reducer_new_plain(world, NULL, kind, lanes, cuts, n_elem * sizeof(float), &reducer));
+    MUST(lk_reducer_new_plain(world, NULL, kind, lanes, cuts, n_elem * sizeof(float), NULL, &reducer));
     MUST(lk_world_lanes(world, lanes, &begin, &end));
     for (int run = 0; run < N_RUNS; run++) {
         MUST(lk_world_barrier(world));

@@ -1,6 +1,6 @@
 /*
  * The reduction: the same bits as the tree, computed here over all lanes at once, for many counts of lanes, several and
- * single buckets, short and long ones, empty lanes.
+ * single buckets, short and long ones, empty lanes; whole, and scattered into parts that are then gathered.
  */
 #include <math.h>
 #include <stdio.h>
@@ -9,6 +9,7 @@
 
 #include "check.h"
 #include "dist/reduce/reducer.h"
+#include "tests/support/uneven_shards.h"
 
 enum { MOST_LANES = 16, N_STEPS = 3 };
 
@@ -61,11 +62,12 @@ static void compute_lane(lk_reducer *reducer, const shape *s, int step, int lane
     }
 }
 
-static void compare(const shape *s, lk_reduction kind, int step, const float *sum)
+/* Elements [begin, end) of a sum. */
+static void compare(const shape *s, lk_reduction kind, int step, const float *sum, size_t begin, size_t end)
 {
     size_t n_wrong = 0, first = 0;
 
-    for (size_t i = 0; i < s->n_elem; i++) {
+    for (size_t i = begin; i < end; i++) {
         const float want = direct_sum(step, s->lanes, i);
         /* mpi adds in another order: of at most 16 terms below 2^19, each addition rounds by 2^-24 of at most 2^23. */
         const bool same = memcmp(&sum[i], &want, sizeof want) == 0;
@@ -73,34 +75,65 @@ static void compare(const shape *s, lk_reduction kind, int step, const float *su
         if (!right && n_wrong++ == 0) first = i;
     }
     check(n_wrong == 0, "%s, %d lanes, step %d: %zu of %zu elements are wrong; the first, %zu: got %.9g, want %.9g",
-          s->text, s->lanes, step, n_wrong, s->n_elem, first, (double)sum[first],
+          s->text, s->lanes, step, n_wrong, end - begin, first, (double)sum[first],
           (double)direct_sum(step, s->lanes, first));
 }
 
-static void reduce(const shape *s, lk_reduction kind)
+static lk_range own_part(const lk_shards *shards, size_t bucket) { return uneven_part(shards, bucket, world->place); }
+
+/* What each worker says of its parts comes to all; what is nobody's part stays. */
+static void gather(const shape *s, const lk_shards *shards, size_t n_shared, lk_reducer *reducer)
+{
+    float *array = calloc(s->n_elem, sizeof *array);
+    size_t n_wrong = 0;
+
+    for (size_t i = n_shared; i < s->n_elem; i++) array[i] = -1;
+    for (size_t b = 1; b < shards->n; b++)
+        for (size_t i = own_part(shards, b).begin; i < own_part(shards, b).end; i++) array[i] = (float)(i + 1);
+    MUST(lk_reducer_gather_plain(reducer, array));
+    for (size_t i = 0; i < s->n_elem; i++) n_wrong += array[i] != (i < n_shared ? (float)(i + 1) : -1);
+    check(n_wrong == 0, "%s, %d lanes: %zu of %zu gathered elements are wrong", s->text, s->lanes, n_wrong, s->n_elem);
+    free(array);
+}
+
+static void compare_parts(const shape *s, const lk_shards *shards, size_t n_shared, int step, const float *sum)
+{
+    compare(s, LK_REDUCE_TREE, step, sum, n_shared, s->n_elem);
+    for (size_t b = 1; b < shards->n; b++)
+        compare(s, LK_REDUCE_TREE, step, sum, own_part(shards, b).begin, own_part(shards, b).end);
+}
+
+static void reduce(const shape *s, lk_reduction kind, bool sharded)
 {
     const size_t n_cuts = (s->n_elem + s->tensor - 1) / s->tensor;
     size_t *cut = calloc(n_cuts, sizeof *cut);
+    lk_shards shards = {0};
     lk_reducer *reducer;
     lk_reducer_stats stats;
     int begin, end;
 
     for (size_t i = 0; i < n_cuts; i++) cut[i] = i * s->tensor;
-    const lk_arena_cuts cuts = {cut, n_cuts, s->n_elem, 0};
-    MUST(lk_reducer_new_plain(world, NULL, kind, s->lanes, cuts, s->bucket_bytes, &reducer));
+    const lk_arena_cuts cuts = {.cut = cut, .n = n_cuts, .n_elem = s->n_elem,
+                                .alone = sharded ? cut[n_cuts - 1] : 0};
+    if (sharded) shards = uneven_shards(cuts, s->bucket_bytes, lk_world_size(world));
+    MUST(lk_reducer_new_plain(world, NULL, kind, s->lanes, cuts, s->bucket_bytes, sharded ? &shards : NULL, &reducer));
     MUST(lk_world_lanes(world, s->lanes, &begin, &end));
 
     for (int step = 0; step < N_STEPS; step++) {
         const float *sum;
         for (int lane = begin; lane < end; lane++) compute_lane(reducer, s, step, lane);
         MUST(lk_reducer_finish(reducer, &sum));
-        compare(s, kind, step, sum);
+        if (sharded) compare_parts(s, &shards, cuts.alone, step, sum);
+        else compare(s, kind, step, sum, 0, s->n_elem);
+        if (sharded) gather(s, &shards, cuts.alone, reducer);
     }
     lk_reducer_get_stats(reducer, &stats);
-    check_say("%-28s %-4s %2d lanes: %zu buckets, %lld bytes sent, %d steps compared\n", s->text,
-              kind == LK_REDUCE_TREE ? "tree" : "mpi", s->lanes, stats.n_buckets, (long long)stats.bytes_sent, N_STEPS);
+    check_say("%-28s %-7s %2d lanes: %zu buckets, %lld bytes sent, %d steps compared\n", s->text,
+              sharded ? "sharded" : kind == LK_REDUCE_TREE ? "tree" : "mpi", s->lanes, stats.n_buckets,
+              (long long)stats.bytes_sent, N_STEPS);
 
     lk_reducer_free(&reducer);
+    free(shards.border);
     free(cut);
 }
 
@@ -116,22 +149,23 @@ static void all_shapes(int lanes)
     };
 
     for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++) {
-        reduce(&shapes[i], LK_REDUCE_TREE);
-        reduce(&shapes[i], LK_REDUCE_MPI);
+        reduce(&shapes[i], LK_REDUCE_TREE, false);
+        reduce(&shapes[i], LK_REDUCE_MPI, false);
+        if (shapes[i].n_elem > shapes[i].tensor && lk_world_size(world) > 1) reduce(&shapes[i], LK_REDUCE_TREE, true);
     }
 }
 
 static void what_cannot_be_is_an_error_on_all(void)
 {
     const size_t start = 0;
-    const lk_arena_cuts cuts = {&start, 1, 16, 0};
+    const lk_arena_cuts cuts = {.cut = &start, .n = 1, .n_elem = 16};
     lk_reducer *reducer;
 
-    check(lk_reducer_new_plain(world, NULL, LK_REDUCE_NCCL, MOST_LANES, cuts, 64, &reducer) == LK_ERR_USAGE,
+    check(lk_reducer_new_plain(world, NULL, LK_REDUCE_NCCL, MOST_LANES, cuts, 64, NULL, &reducer) == LK_ERR_USAGE,
           "nccl is an error");
     check_say("nccl: '%s'\n", lk_error_message());
     if (lk_world_size(world) == 1) return;
-    check(lk_reducer_new_plain(world, NULL, LK_REDUCE_TREE, lk_world_size(world) - 1, cuts, 64, &reducer) ==
+    check(lk_reducer_new_plain(world, NULL, LK_REDUCE_TREE, lk_world_size(world) - 1, cuts, 64, NULL, &reducer) ==
               LK_ERR_USAGE,
           "more workers than lanes is an error");
     check_say("too few lanes: '%s'\n", lk_error_message());

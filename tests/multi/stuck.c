@@ -37,14 +37,14 @@ void compute_for_ever(volatile int *turns)
 static void reduce(lk_world *world, bool stuck)
 {
     static const size_t cut[] = {0, TENSOR, 2 * TENSOR};
-    const lk_arena_cuts cuts = {cut, N_TENSORS, N_TENSORS * TENSOR, 0};
+    const lk_arena_cuts cuts = {.cut = cut, .n = N_TENSORS, .n_elem = N_TENSORS * TENSOR};
     lk_reducer *reducer;
     const float *sum;
     float *grads;
     volatile int turns = 0;
 
     if (lk_reducer_new_plain(world, NULL, LK_REDUCE_TREE, lk_world_size(world), cuts, TENSOR * sizeof(float),
-                             &reducer) != LK_OK)
+                             NULL, &reducer) != LK_OK)
         lk_world_abort(world, LK_ERR_PEER, lk_error_message());
     if (stuck) compute_for_ever(&turns);
     lk_reducer_lane(reducer, lk_world_rank(world), &grads);

@@ -13,19 +13,19 @@ enum { N_SHARED = 8, N_LEADER = 3, MOST_ELEMS = 128, MOST_SAVERS = 8 };
 
 /* Few rows, one row, no rows, no dimensions; every number of dimensions there can be. */
 static const lk_ckpt_tensor shared_shapes[N_SHARED] = {
-    {"model/0.weight", 2, {7, 5}, 35, NULL},
-    {"model/0.bias", 1, {7}, 7, NULL},
-    {"model/conv.weight", 4, {4, 3, 3, 3}, 108, NULL},
-    {"model/one", 2, {1, 4}, 4, NULL},
-    {"model/scalar", 0, {0}, 1, NULL},
-    {"model/none", 2, {0, 3}, 0, NULL},
-    {"optimizer/exp_avg/0.weight", 2, {7, 5}, 35, NULL},
-    {"optimizer/exp_avg/tall", 3, {23, 1, 2}, 46, NULL},
+    {.path = "model/0.weight", .ndim = 2, .shape = {7, 5}, .n_elem = 35},
+    {.path = "model/0.bias", .ndim = 1, .shape = {7}, .n_elem = 7},
+    {.path = "model/conv.weight", .ndim = 4, .shape = {4, 3, 3, 3}, .n_elem = 108},
+    {.path = "model/one", .ndim = 2, .shape = {1, 4}, .n_elem = 4},
+    {.path = "model/scalar", .ndim = 0, .shape = {0}, .n_elem = 1},
+    {.path = "model/none", .ndim = 2, .shape = {0, 3}, .n_elem = 0},
+    {.path = "optimizer/exp_avg/0.weight", .ndim = 2, .shape = {7, 5}, .n_elem = 35},
+    {.path = "optimizer/exp_avg/tall", .ndim = 3, .shape = {23, 1, 2}, .n_elem = 46},
 };
 static const lk_ckpt_tensor leader_shapes[N_LEADER] = {
-    {"ema/0.weight", 2, {7, 5}, 35, NULL},
-    {"ema/0.bias", 1, {7}, 7, NULL},
-    {"ema/scalar", 0, {0}, 1, NULL},
+    {.path = "ema/0.weight", .ndim = 2, .shape = {7, 5}, .n_elem = 35},
+    {.path = "ema/0.bias", .ndim = 1, .shape = {7}, .n_elem = 7},
+    {.path = "ema/scalar", .ndim = 0, .shape = {0}, .n_elem = 1},
 };
 
 typedef struct fixture {

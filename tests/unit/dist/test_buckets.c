@@ -5,7 +5,7 @@
 #include "dist/reduce/buckets.h"
 
 static const size_t cut[] = {0, 16, 64, 96}; /* the last tensor ends at 128; behind it statistics and slots */
-static const lk_arena_cuts cuts = {cut, 4, 160};
+static const lk_arena_cuts cuts = {.cut = cut, .n = 4, .n_elem = 160};
 
 static void expect_buckets(size_t bucket_bytes, const lk_range *want, size_t n_want)
 {

@@ -1,7 +1,8 @@
 /*
  * The whole reducer over workers that are threads, thousands of small cases: any number of workers, lanes, tensors,
- * buckets, empty lanes, fp32 and bf16 on the wire give the bits of plain loops over all lanes.  Messages go by a
- * mailbox of this file, which takes the place of dist/reduce/p2p.c; what else would speak MPI is replaced below.
+ * buckets, empty lanes, fp32 and bf16 on the wire give the bits of plain loops over all lanes, whole or scattered into
+ * parts that are then gathered.  Messages go by a mailbox of this file, which takes the place of dist/reduce/p2p.c;
+ * what else would speak MPI is replaced below.
  */
 #include <criterion/criterion.h>
 #include <math.h>
@@ -11,6 +12,7 @@
 
 #include "dist/reduce/reducer.h"
 #include "dist/reduce/transport.h"
+#include "tests/support/uneven_shards.h"
 
 enum {
     N_CASES = 2000,
@@ -145,7 +147,8 @@ lk_status lk_transport_choose(lk_world *world, const lk_engine *engine, lk_reduc
 typedef struct job {
     unsigned seed;
     int workers, lanes;
-    size_t cut[MOST_TENSORS], n_cuts, n_elem, apart, bucket_bytes;
+    bool sharded;
+    size_t cut[MOST_TENSORS], n_cuts, n_elem, apart, alone, bucket_bytes;
     float *want[N_STEPS]; /* (n_elem) */
     int rank_at[MOST_WORKERS];
 } job;
@@ -199,31 +202,63 @@ static void compute_lane(const job *j, lk_reducer *reducer, int step, int lane)
 
 typedef struct worker { job *j; int place; pthread_t thread; } worker;
 
+/* Elements [begin, end) of what a worker got. */
+static void compare(const worker *me, int step, const float *sum, size_t begin, size_t end)
+{
+    const job *j = me->j;
+
+    for (size_t i = begin; i < end; i++) {
+        if (memcmp(&sum[i], &j->want[step][i], sizeof *sum) == 0) continue;
+        cr_expect_fail("case %u: %d workers, %d lanes, %zu elements, buckets of %zu bytes%s: element %zu of worker %d: "
+                       "got %.9g, want %.9g", j->seed, j->workers, j->lanes, j->n_elem, j->bucket_bytes,
+                       j->sharded ? ", sharded" : "", i, me->place, (double)sum[i], (double)j->want[step][i]);
+        return;
+    }
+}
+
+/* Of the sum the own parts and what lies behind the last cut; then all parts of an array, from those who have them. */
+static void compare_parts(const worker *me, int step, lk_reducer *reducer, const lk_shards *shards, const float *sum)
+{
+    const job *j = me->j;
+    const size_t alone = j->alone;
+    float *array = calloc(j->n_elem + 1, sizeof *array);
+
+    compare(me, step, sum, alone, j->n_elem);
+    for (size_t b = 1; b < shards->n; b++) {
+        const lk_range own = uneven_part(shards, b, me->place);
+
+        compare(me, step, sum, own.begin, own.end);
+        memcpy(array + own.begin, sum + own.begin, (own.end - own.begin) * sizeof *array);
+    }
+    cr_assert_eq(lk_reducer_gather_plain(reducer, array), LK_OK);
+    compare(me, step, array, 0, alone);
+    free(array);
+}
+
 static void *work(void *arg)
 {
     const worker *me = arg;
     job *j = me->j;
+    const lk_arena_cuts cuts = {.cut = j->cut, .n = j->n_cuts, .n_elem = j->n_elem, .apart = j->apart,
+                                .alone = j->alone};
     lk_world world = {.threads = true, .rank = j->rank_at[me->place], .size = j->workers, .place = me->place,
                       .rank_at = j->rank_at, .n_hosts = 1};
+    lk_shards shards = j->sharded ? uneven_shards(cuts, j->bucket_bytes, j->workers) : (lk_shards){0};
     lk_reducer *reducer;
     const float *sum;
     int begin, end;
 
     cr_assert_eq(lk_world_lanes(&world, j->lanes, &begin, &end), LK_OK);
-    const lk_arena_cuts cuts = {j->cut, j->n_cuts, j->n_elem, j->apart};
-    cr_assert_eq(lk_reducer_new_plain(&world, NULL, LK_REDUCE_TREE, j->lanes, cuts, j->bucket_bytes, &reducer), LK_OK);
+    cr_assert_eq(lk_reducer_new_plain(&world, NULL, LK_REDUCE_TREE, j->lanes, cuts, j->bucket_bytes,
+                                      j->sharded ? &shards : NULL, &reducer), LK_OK);
     for (int step = 0; step < N_STEPS; step++) {
         for (int lane = begin; lane < end; lane++) compute_lane(j, reducer, step, lane);
         cr_assert_eq(lk_reducer_finish(reducer, &sum), LK_OK);
-        for (size_t i = 0; i < j->n_elem; i++)
-            if (memcmp(&sum[i], &j->want[step][i], sizeof *sum) != 0) {
-                cr_expect_fail("case %u: %d workers, %d lanes, %zu elements, buckets of %zu bytes: element %zu of "
-                               "worker %d: got %.9g, want %.9g", j->seed, j->workers, j->lanes, j->n_elem,
-                               j->bucket_bytes, i, me->place, (double)sum[i], (double)j->want[step][i]);
-                break;
-            }
+        if (j->sharded) compare_parts(me, step, reducer, &shards, sum);
+        else compare(me, step, sum, 0, j->n_elem);
     }
     lk_reducer_free(&reducer);
+    free(shards.border);
     return NULL;
 }
 
@@ -244,6 +279,8 @@ static void draw_case(job *j, unsigned seed)
     if (draw(0, 2) == 0) j->apart = j->n_elem; /* behind it statistics, not rounded */
     j->n_elem += (size_t)draw(0, 15); /* statistics may end anywhere */
     j->bucket_bytes = (size_t)draw(1, (int)j->n_elem * 5);
+    j->sharded = j->workers > 1 && j->n_cuts > 1 && j->apart < j->n_elem && draw(0, 2) == 0;
+    if (j->sharded) j->alone = j->apart ? j->apart : j->cut[j->n_cuts - 1];
     for (int p = 0; p < j->workers; p++) j->rank_at[p] = (p * 7 + (int)seed) % j->workers;
     for (int p = 0; p < j->workers && j->workers % 7 == 0; p++) j->rank_at[p] = p; /* 7 would not reach all */
 }

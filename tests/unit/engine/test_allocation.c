@@ -174,7 +174,7 @@ static void set_up(rig *r, lk_precision precision)
     ok_or_no_bf16(lk_optimizer_new(r->engine, lk_engine_trainable(r->engine), &adam, &r->optimizer));
     ok_or_no_bf16(lk_ema_new(r->engine, &ema, r->params, &r->ema));
     ok_or_no_bf16(lk_reducer_new(r->world, r->engine, lk_engine_trainable(r->engine), LK_REDUCE_TREE, LK_WIRE_FP32,
-                                 LANES, 1 << 12, &r->reducer));
+                                 LANES, 1 << 12, NULL, &r->reducer));
     ok_or_no_bf16(lk_loader_new(r->train, &loader, &r->loader));
     make_temp_dir();
     ok_or_no_bf16(lk_events_open(temp_dir, 1, &r->events));

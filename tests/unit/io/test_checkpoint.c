@@ -208,10 +208,14 @@ Test(checkpoint, digests_agree_between_memory_and_every_number_of_parts)
 Test(checkpoint, a_digest_sees_names_without_the_prefix_in_name_order)
 {
     float a[2] = {1, 2}, b[2] = {3, 4};
-    const lk_ckpt_tensor one[] = {{"model/a", 1, {2}, 2, a}, {"model/b", 1, {2}, 2, b}};
-    const lk_ckpt_tensor turned[] = {{"ema/b", 1, {2}, 2, b}, {"ema/a", 1, {2}, 2, a}};
-    const lk_ckpt_tensor swapped[] = {{"ema/a", 1, {2}, 2, b}, {"ema/b", 1, {2}, 2, a}};
-    const lk_ckpt_tensor shaped[] = {{"ema/a", 2, {1, 2}, 2, a}, {"ema/b", 1, {2}, 2, b}};
+    const lk_ckpt_tensor one[] = {{.path = "model/a", .ndim = 1, .shape = {2}, .n_elem = 2, .data = a},
+        {.path = "model/b", .ndim = 1, .shape = {2}, .n_elem = 2, .data = b}};
+    const lk_ckpt_tensor turned[] = {{.path = "ema/b", .ndim = 1, .shape = {2}, .n_elem = 2, .data = b},
+        {.path = "ema/a", .ndim = 1, .shape = {2}, .n_elem = 2, .data = a}};
+    const lk_ckpt_tensor swapped[] = {{.path = "ema/a", .ndim = 1, .shape = {2}, .n_elem = 2, .data = b},
+        {.path = "ema/b", .ndim = 1, .shape = {2}, .n_elem = 2, .data = a}};
+    const lk_ckpt_tensor shaped[] = {{.path = "ema/a", .ndim = 2, .shape = {1, 2}, .n_elem = 2, .data = a},
+        {.path = "ema/b", .ndim = 1, .shape = {2}, .n_elem = 2, .data = b}};
     char want[33], got[33];
 
     OK(lk_digest(one, 2, "model/", want));
@@ -231,7 +235,8 @@ Test(checkpoint, the_digest_of_a_large_tensor_is_that_of_its_memory)
     enum { ROWS = 3001, COLUMNS = 701 };
     const size_t n_elem = (size_t)ROWS * COLUMNS;
     float *values = lk_alloc(n_elem * sizeof *values);
-    const lk_ckpt_tensor tensor = {"model/large", 2, {ROWS, COLUMNS}, n_elem, values};
+    const lk_ckpt_tensor tensor = {.path = "model/large", .ndim = 2, .shape = {ROWS, COLUMNS}, .n_elem = n_elem,
+        .data = values};
     char memory[33], file[33];
     lk_saver *savers[2];
     lk_checkpoint *checkpoint;
@@ -252,8 +257,8 @@ Test(checkpoint, the_digest_of_a_large_tensor_is_that_of_its_memory)
 Test(checkpoint, another_shape_or_an_absent_tensor_is_named)
 {
     float data[MOST_ELEMS];
-    const lk_ckpt_tensor shape = {"model/0.weight", 2, {5, 7}, 35, data};
-    const lk_ckpt_tensor absent = {"model/9.weight", 1, {1}, 1, data};
+    const lk_ckpt_tensor shape = {.path = "model/0.weight", .ndim = 2, .shape = {5, 7}, .n_elem = 35, .data = data};
+    const lk_ckpt_tensor absent = {.path = "model/9.weight", .ndim = 1, .shape = {1}, .n_elem = 1, .data = data};
     lk_checkpoint *checkpoint;
 
     save(dir, 2, 1, 1);
@@ -307,4 +312,78 @@ Test(checkpoint, no_checkpoint_at_all_is_no_error_for_newest_but_is_for_open)
     cr_expect_null(checkpoint);
     cr_expect_eq(lk_checkpoint_open(absent, &checkpoint), LK_ERR_CHECKPOINT);
     cr_expect(strstr(lk_error_message(), absent), "message: %s", lk_error_message());
+}
+
+/* ------------------------------------------------------------------- pieces */
+
+/* Rows of every tensor in the parts as a grid might have them: uneven, not in order of parts, all in one. */
+static const lk_ckpt_piece pieces[] = {
+    {0, 2, 0, 1}, {0, 0, 1, 7}, {1, 1, 0, 7}, {2, 0, 0, 2}, {2, 1, 2, 3}, {2, 2, 3, 4}, {3, 2, 0, 1}, {4, 1, 0, 1},
+    {6, 1, 0, 7}, {7, 2, 0, 20}, {7, 0, 20, 23},
+};
+enum { N_PIECES = sizeof pieces / sizeof *pieces };
+
+/* Part r of 3 holds of the last two tensors its rows alone, and finds them where they begin. */
+static void begin_with_pieces(lk_saver *saver, int r, fixture *f)
+{
+    lk_metadata *metadata = make_metadata(3);
+
+    OK(lk_saver_cut(saver, pieces, N_PIECES));
+    for (size_t k = 0; k < N_PIECES; k++) {
+        lk_ckpt_tensor *tensor = &f->shared[pieces[k].tensor];
+
+        if (pieces[k].tensor < 6 || pieces[k].part != r) continue;
+        tensor->is_part = true;
+        tensor->begin = pieces[k].begin;
+        tensor->end = pieces[k].end;
+        tensor->data += (size_t)tensor->begin * lk_tensor_row_elems(tensor);
+    }
+    OK(lk_saver_begin(saver, 5, f->shared, N_SHARED, f->leader, r == 0 ? N_LEADER : 0, r == 0 ? metadata : NULL));
+    lk_metadata_free(&metadata);
+}
+
+Test(checkpoint, pieces_of_any_cut_load_whole_and_by_rows)
+{
+    lk_saver *savers[3];
+    lk_checkpoint *checkpoint;
+
+    new_savers(savers, dir, 3, 1);
+    for (int r = 0; r < 3; r++) {
+        fixture f;
+
+        fixture_set(&f, 3);
+        begin_with_pieces(savers[r], r, &f);
+    }
+    publish_all(savers, 3, -1);
+    free_savers(savers, 3);
+    expect_loads(dir, 3);
+    OK(lk_checkpoint_open(dir, &checkpoint));
+    for (int m = 1; m <= 4; m++) expect_rows(checkpoint, m, 3);
+    float rows[MOST_ELEMS];
+    const lk_ckpt_tensor part = {.path = "optimizer/exp_avg/tall", .ndim = 3, .shape = {23, 1, 2}, .n_elem = 46,
+                                 .data = rows, .is_part = true, .begin = 19, .end = 22};
+    OK(lk_checkpoint_load(checkpoint, &part, 1));
+    for (size_t i = 0; i < 6; i++) cr_expect_eq(rows[i], value_of(7, 38 + i, 3), "row %zu", 19 + i / 2);
+    lk_checkpoint_free(&checkpoint);
+}
+
+Test(checkpoint, rows_in_no_part_or_in_several_are_refused)
+{
+    for (int wrong = 0; wrong < 4; wrong++) {
+        lk_ckpt_piece cut[N_PIECES];
+        lk_saver *saver;
+        fixture f;
+
+        memcpy(cut, pieces, sizeof cut);
+        for (size_t k = 0; k < N_PIECES; k++) cut[k].part = 0;
+        if (wrong == 0) cut[1].begin = 2; /* a row is missing */
+        if (wrong == 1) cut[0].end = 2;   /* one is there twice */
+        if (wrong == 2) cut[8].part = 1;  /* there is one part */
+        if (wrong == 3) cut[10].end = 24; /* there are 23 rows */
+        fixture_set(&f, 3);
+        new_savers(&saver, dir, 1, 1);
+        OK(lk_saver_cut(saver, cut, N_PIECES));
+        cr_expect_eq(lk_saver_begin(saver, 5, f.shared, N_SHARED, NULL, 0, NULL), LK_ERR_CHECKPOINT, "case %d", wrong);
+        lk_saver_free(&saver);
+    }
 }

@@ -249,7 +249,8 @@ Test(meeting, every_tensor_of_both_sides_has_its_fate_and_reason)
 
 Test(meeting, equal_elements_in_another_shape_do_not_fit)
 {
-    lk_ckpt_tensor here = {"model/w", 2, {2, 6}, 12, NULL}, there = {"model/w", 3, {2, 3, 2}, 12, NULL};
+    lk_ckpt_tensor here = {.path = "model/w", .ndim = 2, .shape = {2, 6}, .n_elem = 12}, there = {.path = "model/w",
+        .ndim = 3, .shape = {2, 3, 2}, .n_elem = 12};
     lk_weight_match *t;
 
     OK(lk_weight_match_new(&here, 1, &there, 1, &(lk_words){NULL, 0}, &t));
@@ -356,7 +357,8 @@ Test(loading, values_come_from_the_checkpoint_and_what_is_missing_is_left_alone)
 {
     char dir[64], path[96];
     float weight[35], fresh[4] = {1, 2, 3, 4};
-    lk_ckpt_tensor here[] = {{"model/x.weight", 2, {7, 5}, 35, weight}, {"model/one", 2, {4, 1}, 4, fresh}};
+    lk_ckpt_tensor here[] = {{.path = "model/x.weight", .ndim = 2, .shape = {7, 5}, .n_elem = 35, .data = weight},
+        {.path = "model/one", .ndim = 2, .shape = {4, 1}, .n_elem = 4, .data = fresh}};
     char *rules[] = {"0.* -> x.*"};
     lk_checkpoint *ckpt;
     lk_weights *weights;

@@ -78,8 +78,9 @@ Test(saver, what_changes_after_begin_is_not_saved)
     enum { ROWS = 2000, COLUMNS = 1000 };
     const size_t n_elem = (size_t)ROWS * COLUMNS;
     float *values = lk_alloc(n_elem * sizeof *values);
-    const lk_ckpt_tensor model = {"model/w", 2, {ROWS, COLUMNS}, n_elem, values};
-    const lk_ckpt_tensor ema = {"ema/w", 2, {ROWS, COLUMNS}, n_elem, values};
+    const lk_ckpt_tensor model = {.path = "model/w", .ndim = 2, .shape = {ROWS, COLUMNS}, .n_elem = n_elem,
+        .data = values};
+    const lk_ckpt_tensor ema = {.path = "ema/w", .ndim = 2, .shape = {ROWS, COLUMNS}, .n_elem = n_elem, .data = values};
     char before[33], model_digest[33], ema_digest[33];
     lk_saver *savers[2];
     lk_checkpoint *checkpoint;
@@ -128,7 +129,7 @@ Test(saver, late_tensors_are_read_when_they_have_arrived)
     float values[35] = {0};
     arrival a = {values, 35, 0.0f, LK_OK};
     char path[] = "model/0.weight";
-    lk_ckpt_tensor model = {path, 2, {7, 5}, 35, values};
+    lk_ckpt_tensor model = {.path = path, .ndim = 2, .shape = {7, 5}, .n_elem = 35, .data = values};
     lk_saver *saver;
 
     OK(lk_saver_new(dir, 0, 1, 2, &saver));
@@ -151,7 +152,7 @@ Test(saver, late_tensors_that_do_not_arrive_fail_the_save)
 {
     float values[35] = {0};
     arrival a = {values, 35, 0.0f, LK_ERR_SYSTEM};
-    const lk_ckpt_tensor model = {"model/0.weight", 2, {7, 5}, 35, values};
+    const lk_ckpt_tensor model = {.path = "model/0.weight", .ndim = 2, .shape = {7, 5}, .n_elem = 35, .data = values};
     lk_saver *saver;
     lk_metadata *metadata = make_metadata(1);
 
@@ -344,7 +345,8 @@ Test(saver, a_step_saved_again_replaces_the_old_one)
 Test(saver, the_next_save_may_have_other_tensors)
 {
     float data[6] = {1, 2, 3, 4, 5, 6}, back[6] = {0};
-    const lk_ckpt_tensor other = {"model/other", 2, {3, 2}, 6, data}, read = {"model/other", 2, {3, 2}, 6, back};
+    const lk_ckpt_tensor other = {.path = "model/other", .ndim = 2, .shape = {3, 2}, .n_elem = 6, .data = data},
+        read = {.path = "model/other", .ndim = 2, .shape = {3, 2}, .n_elem = 6, .data = back};
     lk_saver *savers[2];
     lk_checkpoint *checkpoint;
 
@@ -430,7 +432,7 @@ Test(saver, free_waits_for_the_thread_and_leaves_the_save_partial)
 Test(saver, mistakes_of_the_caller_are_usage_errors)
 {
     float data[2] = {0};
-    const lk_ckpt_tensor wrong = {"model/w", 2, {3, 2}, 2, data};
+    const lk_ckpt_tensor wrong = {.path = "model/w", .ndim = 2, .shape = {3, 2}, .n_elem = 2, .data = data};
     lk_saver *saver;
 
     cr_expect_eq(lk_saver_new(dir, 2, 2, 3, &saver), LK_ERR_USAGE);
@@ -448,7 +450,8 @@ Test(saver, mistakes_of_the_caller_are_usage_errors)
 Test(saver, two_tensors_of_one_name_are_an_error_that_names_it)
 {
     float data[2] = {0};
-    const lk_ckpt_tensor twice[] = {{"model/w", 1, {2}, 2, data}, {"model/w", 1, {2}, 2, data}};
+    const lk_ckpt_tensor twice[] = {{.path = "model/w", .ndim = 1, .shape = {2}, .n_elem = 2, .data = data},
+        {.path = "model/w", .ndim = 1, .shape = {2}, .n_elem = 2, .data = data}};
     lk_saver *saver;
 
     OK(lk_saver_new(dir, 0, 1, 3, &saver));
