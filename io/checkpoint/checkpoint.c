@@ -1,9 +1,9 @@
 /*
  * Opening, verifying and reading a checkpoint.
  *
- * Opening reads every file once and compares it with its checksum; only then does HDF5 see it.  Reading asks for
- * rows of a tensor, whoever wrote them: index.h5 says which part has which.  Files of shards are opened when they are
- * first needed and a few stay open.
+ * Opening reads every file once (workers each their part of them) and compares it with its checksum; only then does
+ * HDF5 see it.  Reading asks for rows of a tensor, whoever wrote them: index.h5 says which part has which.  Files of
+ * shards are opened when they are first needed and a few stay open.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -61,11 +61,14 @@ static size_t tensors_in(const lk_manifest *manifest, int number, const lk_ckpt_
     return of_leader ? manifest->layout.n - manifest->n_shared : manifest->n_shared;
 }
 
-static lk_status verify(const lk_checkpoint *checkpoint)
+/* Who verifies which files when one is opened: every n-th from r on; n 0: they have been verified. */
+typedef struct share { int r, n; } share;
+
+static lk_status verify(const lk_checkpoint *checkpoint, share mine)
 {
     const lk_manifest *manifest = &checkpoint->manifest;
 
-    for (int f = 0; f <= manifest->parts; f++) {
+    for (int f = mine.r; mine.n > 0 && f <= manifest->parts; f += mine.n) {
         const lk_ckpt_tensor *tensors;
         const size_t n = tensors_in(manifest, f, &tensors);
 
@@ -99,29 +102,48 @@ static lk_status read_metadata(lk_checkpoint *checkpoint)
     return LK_OK;
 }
 
-static lk_status open_folder(const char *path, lk_checkpoint *checkpoint)
+/* Without its metadata, for leader.h5 may be in another's share. */
+static lk_status open_folder(const char *path, share mine, lk_checkpoint *checkpoint)
 {
     for (int i = 0; i < OPEN_FILES; i++) checkpoint->open[i].reader.file = H5I_INVALID_HID;
     LK_TRY(find_folder(path, &checkpoint->path));
     LK_TRY(lk_ckpt_file_verify(checkpoint->path, LK_INDEX_FILE, NULL, NULL, 0));
     LK_TRY(lk_manifest_read(checkpoint->path, &checkpoint->manifest));
-    LK_TRY(verify(checkpoint));
-    LK_TRY(read_metadata(checkpoint));
+    LK_TRY(verify(checkpoint, mine));
     return LK_OK;
 }
 
-static lk_status open_exactly(const char *path, lk_checkpoint **out)
+lk_status lk_checkpoint_verify_part(const char *path, int r, int n)
 {
     lk_checkpoint *checkpoint = calloc(1, sizeof *checkpoint);
 
     LK_TRY_ALLOC(checkpoint, sizeof *checkpoint);
-    const lk_status status = open_folder(path, checkpoint);
+    const lk_status status = open_folder(path, (share){r, n}, checkpoint);
+    lk_checkpoint_free(&checkpoint);
+    return status;
+}
+
+static lk_status open_shared(const char *path, share mine, lk_checkpoint **out)
+{
+    lk_checkpoint *checkpoint = calloc(1, sizeof *checkpoint);
+
+    LK_TRY_ALLOC(checkpoint, sizeof *checkpoint);
+    lk_status status = open_folder(path, mine, checkpoint);
+    if (status == LK_OK) status = read_metadata(checkpoint);
     if (status != LK_OK) {
         lk_checkpoint_free(&checkpoint);
         return lk_trace(status, __FILE__, __LINE__);
     }
     *out = checkpoint;
     return LK_OK;
+}
+
+static lk_status open_exactly(const char *path, lk_checkpoint **out) { return open_shared(path, (share){0, 1}, out); }
+
+lk_status lk_checkpoint_open_verified(const char *path, lk_checkpoint **out)
+{
+    *out = NULL;
+    return open_shared(path, (share){0, 0}, out);
 }
 
 void lk_checkpoint_free(lk_checkpoint **checkpoint)
@@ -184,6 +206,50 @@ lk_status lk_checkpoint_open(const char *path, lk_checkpoint **out)
         if (n > 0) return lk_checkpoint_newest(dir, NULL, NULL, out);
     }
     return open_exactly(path, out);
+}
+
+/* The newest first. */
+static char *print_paths(const char *dir, const int64_t *steps, size_t n)
+{
+    char path[LK_CKPT_PATH_BYTES], name[LK_FILE_NAME_BYTES];
+    char *text = NULL;
+    size_t nbytes;
+    FILE *out = open_memstream(&text, &nbytes);
+
+    for (size_t i = n; out && i-- > 0;) {
+        lk_step_name(name, steps[i], "");
+        if (lk_ckpt_path(path, dir, name) == LK_OK) fprintf(out, "%s\n", path);
+    }
+    if (out && fclose(out) == 0) return text;
+    free(text);
+    return NULL;
+}
+
+static lk_status list_paths(const char *dir, char **paths)
+{
+    int64_t *steps;
+    size_t n;
+
+    LK_TRY(lk_ckpt_steps(dir, &steps, &n));
+    if (n > 0) *paths = print_paths(dir, steps, n);
+    free(steps);
+    return n == 0 || *paths ? LK_OK : LK_FAIL(LK_ERR_SYSTEM, "out of memory: paths of %zu checkpoints", n);
+}
+
+lk_status lk_checkpoint_candidates(const char *path, char **paths, bool *any)
+{
+    char dir[LK_CKPT_PATH_BYTES];
+
+    *paths = NULL;
+    *any = !exists(path, LK_INDEX_FILE);
+    if (*any) {
+        LK_TRY(lk_ckpt_path(dir, path, exists(path, "checkpoints") ? "checkpoints" : ""));
+        LK_TRY(list_paths(dir, paths));
+        if (*paths || exists(path, "checkpoints")) return LK_OK;
+    }
+    *any = false; /* what is there is told by opening it */
+    *paths = strdup(path);
+    return *paths ? LK_OK : LK_FAIL(LK_ERR_SYSTEM, "out of memory: the path %s", path);
 }
 
 /* ------------------------------------------------------------------ reading */

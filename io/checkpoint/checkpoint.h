@@ -71,6 +71,16 @@ void      lk_checkpoint_free(lk_checkpoint **checkpoint);
  * does not verify is told to warn(arg, message).  Errors: LK_ERR_CHECKPOINT (there are some, none is good). */
 lk_status lk_checkpoint_newest(const char *dir, void (*warn)(void *arg, const char *message), void *arg,
                                lk_checkpoint **out);
+/* The same in two halves for several workers that share the work: first each, r of n, verifies its part of one
+ * checkpoint (index.h5 and every n-th other file), and once all have found theirs good, each opens it without reading
+ * all of it again.  path: RUN/checkpoints/step-N, or a link to it.  Errors: LK_ERR_CHECKPOINT naming file and
+ * tensor. */
+lk_status lk_checkpoint_verify_part(const char *path, int r, int n);
+lk_status lk_checkpoint_open_verified(const char *path, lk_checkpoint **out);
+/* Which checkpoints a path may mean, one a line, those to try first in front: itself, or of RUN and RUN/checkpoints
+ * those in it, the newest first; *any: it is a folder of several, of which one that is good is meant.  *paths is
+ * released with free(), NULL: it is such a folder, and there is none in it. */
+lk_status lk_checkpoint_candidates(const char *path, char **paths, bool *any);
 const char *lk_checkpoint_path(const lk_checkpoint *checkpoint);
 int64_t     lk_checkpoint_step(const lk_checkpoint *checkpoint);
 const lk_metadata *lk_checkpoint_metadata(const lk_checkpoint *checkpoint);
