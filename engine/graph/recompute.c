@@ -3,8 +3,8 @@
  * again where the backward pass reaches the block.
  *
  * What a later layer reads of a block (its output) stays, and so does what the block reads.  Of all else that backward
- * nodes read, the nodes that make it, and those that make what these read inside the block, get copies right in front of
- * the first backward node that asks; backward nodes read what the copies make.  Liveness does the rest: the first ones
+ * nodes read, the nodes that make it, and those that make what these read inside the block, get copies right before the
+ * first backward node that asks; backward nodes read what the copies make.  Liveness does the rest: the first ones
  * die in the forward pass, and of the second there are one block's at a time.
  *
  * A copy is the same kernel over the same numbers, dropout draws by sample and element, and groups are copied whole: so

@@ -297,4 +297,5 @@ def main():
         train(args[0], args[1], int(args[2]), args[3])
 
 
-main()
+if __name__ == "__main__":
+    main()
