@@ -64,8 +64,8 @@ lk_status lk_recompute_check(const lk_model *model, const lk_recompute *recomput
         if (strcmp(pattern, LK_RECOMPUTE_BLOCKS) == 0)
             return LK_FAIL(LK_ERR_USAGE, "train.recompute: %s has no blocks of its own; name layers by patterns, as "
                            "['%.*s']", model->network->word, (int)strcspn(first, "."), first);
-        return LK_FAIL(LK_ERR_USAGE, "train.recompute: `%s` matches no layer; lockstep plan lists the names of tensors, and "
-                       "a layer's is one of them up to a dot: of %s `%.*s`", pattern, first,
+        return LK_FAIL(LK_ERR_USAGE, "train.recompute: `%s` matches no layer; lockstep plan lists the names of "
+                       "tensors, and a layer's is one of them up to a dot: of %s `%.*s`", pattern, first,
                        (int)strcspn(first, "."), first);
     }
     return LK_OK;
