@@ -8,8 +8,8 @@
  *
  * Activations are (N, H, W, C) in their arenas.  With AVX2 alone oneDNN's loops over such images run at half their rate
  * where C is a power of two: pixels that are needed together fall on the same lines of the cache.  So images of
- * convolutions with more than one tap are offered as `any` there too, and are reordered on their way, which takes a
- * fiftieth of what it saves (ResNet-18 at 224 pixels on Zen 3: 229 ms an image in the three passes become 170).
+ * convolutions with more than one tap are offered as `any` there too, and are reordered on their way, which takes about
+ * a twentieth of what it saves (ResNet-18 at 224 pixels on Zen 3: 229 ms an image in the three passes become 170).
  *
  * Packed weights are the store's (weights.h); whatever else is reordered lies in the plan's scratch.
  */
