@@ -66,6 +66,5 @@ static lk_status build(lk_builder *b, const lk_model_spec *spec, const int *in, 
 }
 
 static const char *const blocks[] = {"blocks.*", NULL};
-static const lk_network network = {
-    .word = "residual", .args = args, .blocks = blocks, .sample = sample, .build = build};
+static const lk_network network = {.word = "residual", .args = args, .blocks = blocks, .sample = sample, .build = build};
 LK_PLUGIN(network)
