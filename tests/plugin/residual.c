@@ -65,6 +65,6 @@ static lk_status build(lk_builder *b, const lk_model_spec *spec, const int *in, 
     return lk_layer_linear(b, "head", x, &(lk_linear){.n_out = outputs}, y);
 }
 
-static const char *const blocks[] = {"blocks.*", NULL};
-static const lk_network network = {.word = "residual", .args = args, .blocks = blocks, .sample = sample, .build = build};
+static const char *const parts[] = {"blocks.*", NULL};
+static const lk_network network = {.word = "residual", .args = args, .blocks = parts, .sample = sample, .build = build};
 LK_PLUGIN(network)
