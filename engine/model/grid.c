@@ -8,8 +8,6 @@
  */
 #include "engine/model/grid.h"
 
-#include "engine/model/trainable.h"
-
 #include <stdlib.h>
 
 enum {
@@ -58,40 +56,34 @@ static void take_large(cutter *c, size_t offset, size_t n_elem, size_t row_elem)
     c->smalls = 0;
 }
 
-static void take(cutter *c, size_t offset, const lk_tensor_info *info)
+static void cut_up(cutter *c, const lk_grid_tensor *tensor, size_t n, size_t n_elem)
 {
-    const size_t rows = info->ndim > 0 ? (size_t)info->shape[0] : 1;
-
-    if (info->n_elem < c->least) take_small(c, offset, info->n_elem);
-    else take_large(c, offset, info->n_elem, info->n_elem / rows);
-}
-
-/* trainable NULL: the whole model's arena. */
-static void cut_up(cutter *c, const lk_model *model, const lk_trainable *trainable)
-{
-    const size_t n_elem = trainable ? lk_trainable_n_elem(trainable) : lk_model_n_elem(model);
-
     c->least = n_elem / MOST_CHUNKS > LEAST_ELEM ? n_elem / MOST_CHUNKS : LEAST_ELEM;
     cut_at(c, 0);
-    for (size_t i = 0; i < lk_model_n_tensors(model); i++) {
-        const lk_tensor_info *info = lk_model_tensor(model, i);
-
-        if (!trainable) take(c, info->offset, info);
-        else if (lk_trainable_has(trainable, i)) take(c, lk_trainable_offset(trainable, i), info);
+    for (size_t i = 0; i < n; i++) {
+        if (tensor[i].n_elem < c->least) take_small(c, tensor[i].offset, tensor[i].n_elem);
+        else take_large(c, tensor[i].offset, tensor[i].n_elem, tensor[i].row_elem);
     }
     cut_at(c, n_elem);
 }
 
-lk_status lk_grid_cut(const lk_model *model, const lk_trainable *trainable, lk_grid *out)
+lk_grid_tensor lk_grid_tensor_of(const lk_tensor_info *info, size_t offset)
+{
+    const size_t rows = info->ndim > 0 ? (size_t)info->shape[0] : 1;
+
+    return (lk_grid_tensor){offset, info->n_elem, info->n_elem / rows};
+}
+
+lk_status lk_grid_cut(const lk_grid_tensor *tensor, size_t n, size_t n_elem, lk_grid *out)
 {
     cutter c = {0};
 
-    cut_up(&c, model, trainable);
+    cut_up(&c, tensor, n, n_elem);
     out->n = c.n - 1;
     out->cut = malloc(c.n * sizeof *out->cut);
     LK_TRY_ALLOC(out->cut, c.n * sizeof *out->cut);
     c = (cutter){.cut = out->cut};
-    cut_up(&c, model, trainable);
+    cut_up(&c, tensor, n, n_elem);
     return LK_OK;
 }
 

@@ -86,6 +86,18 @@ lk_status lk_model_register(lk_model *model, const char *name, const lk_model_en
     return LK_OK;
 }
 
+static lk_status cut_grid(lk_model *model)
+{
+    lk_grid_tensor *tensor = malloc(model->n_entries * sizeof *tensor);
+
+    LK_TRY_ALLOC(tensor, model->n_entries * sizeof *tensor);
+    for (size_t i = 0; i < model->n_entries; i++)
+        tensor[i] = lk_grid_tensor_of(&model->entries[i]->info, model->entries[i]->info.offset);
+    const lk_status status = lk_grid_cut(tensor, model->n_entries, model->n_elem, &model->grid);
+    free(tensor);
+    return status;
+}
+
 lk_status lk_model_lay_out(lk_model *model)
 {
     lk_model_entry **sorted = malloc((model->n_entries + 1) * sizeof(lk_model_entry *));
@@ -107,7 +119,7 @@ lk_status lk_model_lay_out(lk_model *model)
     free(model->entries);
     model->entries = sorted;
     model->cap_entries = model->n_entries + 1;
-    return lk_grid_cut(model, NULL, &model->grid);
+    return cut_grid(model);
 }
 
 /* --------------------------------------------------------------------- spec */

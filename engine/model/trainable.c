@@ -125,6 +125,21 @@ static void pack_stats(lk_trainable *trainable, const lk_trainable_spec *spec)
     trainable->slots = end;
 }
 
+static lk_status cut_grid(lk_trainable *trainable)
+{
+    const size_t n_tensors = lk_model_n_tensors(trainable->model);
+    lk_grid_tensor *tensor = malloc(n_tensors * sizeof *tensor);
+    size_t n = 0;
+
+    LK_TRY_ALLOC(tensor, n_tensors * sizeof *tensor);
+    for (size_t i = 0; i < n_tensors; i++)
+        if (lk_trainable_has(trainable, i))
+            tensor[n++] = lk_grid_tensor_of(lk_model_tensor(trainable->model, i), lk_trainable_offset(trainable, i));
+    const lk_status status = lk_grid_cut(tensor, n, lk_trainable_n_elem(trainable), &trainable->grid);
+    free(tensor);
+    return status;
+}
+
 static lk_status fill(lk_trainable *trainable, const lk_trainable_spec *spec)
 {
     const size_t n = lk_model_n_tensors(trainable->model);
@@ -137,7 +152,7 @@ static lk_status fill(lk_trainable *trainable, const lk_trainable_spec *spec)
     for (size_t i = 0; i < n; i++) trainable->places[i] = (place){.offset = SIZE_MAX};
     LK_TRY(pack_params(trainable, spec));
     pack_stats(trainable, spec);
-    return lk_grid_cut(trainable->model, trainable, &trainable->grid);
+    return cut_grid(trainable);
 }
 
 /* ------------------------------------------------------------------- public */

@@ -2,14 +2,8 @@
 #ifndef LK_TRAINED_H
 #define LK_TRAINED_H
 
+#include "engine/model/grid.h"
 #include "engine/model/model.h"
-
-enum { LK_ALIGN_ELEM = 16 }; /* every tensor begins at a multiple of it, in every arena: a cache line of floats */
-
-static inline size_t lk_round_up(size_t n_elem)
-{
-    return (n_elem + LK_ALIGN_ELEM - 1) / LK_ALIGN_ELEM * LK_ALIGN_ELEM;
-}
 
 #define LK_BATCH_NORM_MOMENTUM 0.1f /* PyTorch's default, of every batch norm here */
 

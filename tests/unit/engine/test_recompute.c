@@ -67,7 +67,7 @@ Test(recompute, a_scope_may_be_named)
     lk_model_spec spec = cnn_spec(LK_NORM_BATCH, LK_POOL_MAX);
 
     spec.activation = LK_ACT_RELU;
-    expect_alike(spec, LK_FP32, "a cnn", features, 100);
+    expect_alike(spec, LK_FP32, "a cnn", features, 101); /* one scope: nothing is saved */
     spec = backbone_spec(LK_MODEL_RESNET18, 1.0 / 16, 16);
     spec.activation = LK_ACT_RELU;
     expect_alike(spec, LK_FP32, "stages of resnet18", layers, 90);
