@@ -26,7 +26,7 @@ status 0 workers 3 train "$@" run.dir=anyhow dist.reduction=nccl
 
 # An operation that fails on the way: one message, exit status 6, nobody left.
 if grep -q stand-in doctor.txt; then
-    export STANDIN_NCCL_FAIL_AFTER=40
+    export STANDIN_NCCL_FAIL_AFTER=10
     status 6 workers 3 train "$@" run.dir=broken
     says "NCCL"
 fi
